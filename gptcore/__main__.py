@@ -1,0 +1,320 @@
+"""The command line: `python -m gptcore train | resume | sample | stories | tokenize`.
+
+Each command is one function below. Heavy imports stand inside, so that `--help` answers at once. Bad input
+ends with one sentence on standard error and exit status 2.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+ERROR = "error: "  # how a sentence about bad input begins on standard error
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m gptcore", description=__doc__.split("\n")[0])
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("train", help="train a model and keep the run in a directory")
+    command.set_defaults(run=train)
+    command.add_argument("--preset", default="nano", help="nano, tiny, small or small_legacy")
+    command.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", dest="settings"
+    )
+    command.add_argument("--corpus", default="stories", metavar="stories|book|FILE|hub:NAME")
+    command.add_argument("--tokenizer", metavar="story|gpt2|FILE|train")
+    length = command.add_mutually_exclusive_group()
+    length.add_argument("--seconds", type=float, metavar="S", help="seconds of training")
+    length.add_argument("--steps", type=int, metavar="N")
+    command.add_argument("--seed", type=int, metavar="N")
+    command.add_argument("--out", required=True, metavar="DIR", help="a new or empty directory")
+    command.add_argument("--json", action="store_true", help="print each event as a line of JSON")
+
+    command = commands.add_parser("resume", help="go on with a run that was stopped or interrupted")
+    command.set_defaults(run=resume)
+    command.add_argument("dir", metavar="DIR")
+    command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser("sample", help="continue a text with a trained model")
+    command.set_defaults(run=sample)
+    command.add_argument(
+        "dir", metavar="DIR", nargs="?", help="a run or saved model; the shipped one if left out"
+    )
+    command.add_argument("--prompt", default="", metavar="TEXT", help="empty: start a new document")
+    command.add_argument("--max-new-tokens", type=int, default=200, metavar="N")
+    command.add_argument("--temperature", type=float, default=0.8, metavar="T")
+    command.add_argument("--top-k", type=int, metavar="K")
+    command.add_argument("--top-p", type=float, metavar="P")
+    command.add_argument("--min-p", type=float, metavar="P")
+    command.add_argument("--repetition-penalty", type=float, default=1.0, metavar="R")
+    command.add_argument("--seed", type=int, default=0, metavar="N")
+    command.add_argument("--no-cache", action="store_true", help="compute every token again at each step")
+    command.add_argument("--past-context", choices=("stop", "slide"), default="stop")
+    command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser(
+        "stories", help="print stories, or say how much of a text the grammar accepts"
+    )
+    command.set_defaults(run=stories)
+    command.add_argument("--n", type=int, default=1, metavar="N")
+    command.add_argument("--seed", type=int, default=0, metavar="N")
+    command.add_argument("--check", metavar="FILE", help="score this text; - reads standard input")
+    command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser("tokenize", help="show how a text falls into tokens")
+    command.set_defaults(run=tokenize)
+    command.add_argument("text", metavar="TEXT")
+    command.add_argument("--tokenizer", default="story", metavar="story|gpt2|FILE")
+    command.add_argument("--json", action="store_true")
+    return top
+
+
+def train(options: argparse.Namespace) -> None:
+    from gptcore.config import ConfigError
+    from gptcore.plan import make_plan, parse_settings
+    from gptcore.runs import Recorder
+
+    for name in ("seconds", "steps"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise ConfigError(f"--{name} {value:g} is not above 0")
+    asked = {
+        name: getattr(options, name) for name in ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
+    }
+    recorder = Recorder(options.out)
+    try:
+        plan = make_plan(**asked, settings=parse_settings(options.settings))
+        request = {
+            **asked,
+            "settings": options.settings,
+            "model": plan.model.to_dict(),
+            "train": plan.train.to_dict(),
+            "corpus_name": plan.corpus.name,
+            "notes": list(plan.notes),
+        }
+        copied = (*plan.corpus.train, *plan.corpus.validation) if Path(options.corpus).is_file() else None
+        recorder.describe(request, plan.tokenizer, "".join(copied) if copied else None)
+    except BaseException:
+        recorder.discard()
+        raise
+    _follow(recorder, plan.model, plan.train, plan.corpus, plan.tokenizer, options.json, plan.notes)
+
+
+def resume(options: argparse.Namespace) -> None:
+    from gptcore.config import ModelConfig, TrainConfig
+    from gptcore.corpus import load_corpus
+    from gptcore.runs import Recorder, Run, RunError, read_state
+    from gptcore.tokenizer import Tokenizer
+
+    run = Run(options.dir)
+    if run.is_finished():
+        raise RunError(f"{options.dir} is finished; there is nothing to resume")
+    request = run.config()
+    recorder = Recorder(options.dir, resume=True)
+    state = read_state(options.dir)
+    text = run.folder / "corpus.txt"
+    corpus = load_corpus(str(text) if text.is_file() else request["corpus"])
+    tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
+    recorder.reopen(tokenizer, request, state["step"])
+    model, config = ModelConfig.from_dict(request["model"]), TrainConfig.from_dict(request["train"])
+    _follow(recorder, model, config, corpus, tokenizer, options.json, (), state)
+
+
+def _follow(
+    recorder, model, config, corpus, tokenizer, as_json: bool, notes: Iterable[str], state=None
+) -> None:
+    """Train, keep the run, and print what happens; Ctrl-C and SIGTERM end it with everything saved."""
+    from gptcore import training
+    from gptcore.devices import steady_heap
+
+    def end(signum, frame):
+        recorder.stop.set()
+        signal.signal(signum, signal.SIG_DFL)  # a second time ends it at once
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, end)
+    steady_heap()
+    events = training.train(model, config, corpus, tokenizer, stop=recorder.stop, resume=state)
+    show = _print_json if as_json else _Progress(notes)
+    for event in recorder.record(events):
+        show(event)
+    if event.event == "failed":
+        raise ValueError(event.reason)
+
+
+def _print_json(event) -> None:
+    print(event.to_json(), flush=True)
+
+
+class _Progress:
+    """Shows a person how a run goes: a bar, the loss, a text now and then."""
+
+    def __init__(self, notes: Iterable[str]):
+        self.notes, self.bar = notes, None
+
+    def __call__(self, event) -> None:
+        from tqdm import tqdm
+
+        if event.event == "start":
+            for note in [*self.notes, *event.notes]:
+                print(note)
+            print(
+                f"{event.n_parameters:,} parameters on {event.device}, {event.precision}, {event.attention_path} "
+                f"attention, {event.threads} thread(s), {event.total_steps:,} steps"
+            )
+            self.bar = tqdm(total=event.total_steps, unit="step")
+        self.bar = self.bar if self.bar is not None else tqdm(unit="step", initial=event.step)
+        if event.event == "step":
+            self.bar.update()
+            self.bar.set_postfix(
+                loss=f"{event.loss:.3f}", tokens_per_second=f"{event.tokens_per_second:,.0f}"
+            )
+        elif event.event == "eval":
+            self.bar.write(f"step {event.step}: validation loss {event.val_loss:.3f}")
+        elif event.event == "sample":
+            self.bar.write(f"\n{event.text.strip()}\n")
+        elif event.event in ("done", "failed"):
+            self.bar.close()
+            print(f"{event.event}: {event.reason}")
+
+
+def sample(options: argparse.Namespace) -> None:
+    from gptcore.cache import KVCache
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.generation import generate
+
+    if options.max_new_tokens < 1:
+        raise ValueError(f"--max-new-tokens {options.max_new_tokens} is below 1")
+    model, tokenizer = load(options.dir or SHIPPED)
+    prompt_ids = tokenizer.encode(options.prompt) or [tokenizer.eot_id]
+    context = model.config.context_length
+    steps = generate(
+        model,
+        prompt_ids,
+        options.max_new_tokens,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        repetition_penalty=options.repetition_penalty,
+        use_cache=not options.no_cache,
+        seed=options.seed,
+        stop_ids=(tokenizer.eot_id,),
+        n_alternatives=0,
+        past_context=options.past_context,
+    )
+    new, seconds = [], []
+    if not options.json:
+        print(options.prompt, end="", flush=True)
+    shown = len(options.prompt)
+    stop = None
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as ended:
+            stop = ended.value
+            break
+        new.append(step.token_id)
+        seconds.append(step.seconds)
+        if not options.json:
+            text = options.prompt + tokenizer.decode(new)
+            if not text.endswith("\ufffd"):  # a character whose bytes are not all there yet waits
+                print(text[shown:], end="", flush=True)
+                shown = len(text)
+    if not options.json:
+        print()
+        return
+    cache = (
+        None if options.no_cache else KVCache(model.config, capacity=len(prompt_ids) + options.max_new_tokens)
+    )
+    if cache is not None:
+        unread = 0 if stop == "stop" else 1  # the last token was chosen, and never went through the model
+        cache.advance(min(len(prompt_ids) + len(new) - unread, cache.capacity))
+    decoding = sum(seconds[1:])
+    result = {
+        "prompt_ids": prompt_ids,
+        "token_ids": new,
+        "text": options.prompt + tokenizer.decode(new),
+        "stop": stop,
+        "tokens_per_second": (len(new) - 1) / decoding if decoding else None,
+        "prefill_seconds": seconds[0] if seconds else None,
+        "cache_bytes": cache.n_bytes if cache else 0,
+        "cache_bytes_used": cache.n_bytes_used if cache else 0,
+        "context_length": context,
+    }
+    print(json.dumps(result, ensure_ascii=False))
+
+
+def stories(options: argparse.Namespace) -> None:
+    if options.check is not None:
+        from gptcore.ladder import check
+
+        ladder = check(_read_text(options.check)).to_dict()
+        print(json.dumps(ladder) if options.json else "\n".join(f"{k}: {v}" for k, v in ladder.items()))
+        return
+    from gptcore.stories import write_stories
+
+    if options.n < 1:
+        raise ValueError(f"--n {options.n} is below 1")
+    written = write_stories(options.n, seed=options.seed)
+    if options.json:
+        for story in written:
+            print(json.dumps({"text": story.text, "entropy": story.entropy}, ensure_ascii=False))
+    else:
+        print("\n\n".join(story.text for story in written))
+
+
+def _read_text(name: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return data.decode("utf-8")
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8 text; save it as UTF-8 and try again") from error
+
+
+def tokenize(options: argparse.Namespace) -> None:
+    from gptcore.tokenizer import Tokenizer, load_tiktoken, story_tokenizer
+
+    named = {"story": story_tokenizer, "gpt2": load_tiktoken}
+    tokenizer = (
+        named[options.tokenizer]() if options.tokenizer in named else Tokenizer.load(options.tokenizer)
+    )
+    ids = tokenizer.encode(options.text)
+    tokens = [tokenizer.token_text(i) for i in ids]
+    if options.json:
+        print(json.dumps({"token_ids": ids, "tokens": tokens}, ensure_ascii=False))
+    else:
+        print(" ".join(f"{token!r}:{i}" for token, i in zip(tokens, ids)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status, 2 for bad input."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, OSError) as error:
+        print(f"{ERROR}{_sentence(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    """Return an error as one sentence on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{place}; free some space or choose another directory"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Attention: each token asks with a query, every earlier one answers with a key and hands over a value.
+
+The same arithmetic stands here twice, and a test holds both to 1e-5: `explicit_attention`, step by step as
+it is taught, with every intermediate a tensor one can look at; and `fused_attention`, torch's one kernel,
+which never writes the (T, S) weights to memory (Dao et al. 2022).
+
+Multi-head, grouped-query and multi-query attention are one code: K key/value heads serve H query heads,
+H/K queries to each (Ainslie et al. 2023). K = H is multi-head, K = 1 is multi-query.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gptcore.cache import KVCache
+from gptcore.config import ModelConfig
+from gptcore.norms import RMSNorm
+from gptcore.positions import apply_rope
+from gptcore.tracing import Scope, record
+from gptcore.weights import Linear
+
+
+def allowed_pairs(
+    n_queries: int, n_keys: int, *, causal: bool, window: int | None, device=None
+) -> Tensor | None:
+    """Return which query may look at which key, True where it may: (T, S), or None where all may.
+
+    The queries are the last T of the S positions. A window of W keys counts the token itself.
+    """
+    if not causal or (n_queries == 1 and window is None):
+        return None
+    query = torch.arange(n_keys - n_queries, n_keys, device=device).unsqueeze(1)  # (T, 1)
+    key = torch.arange(n_keys, device=device).unsqueeze(0)  # (1, S)
+    allowed = key <= query
+    if window is not None:
+        allowed &= key > query - window
+    return allowed
+
+
+def attention_weights(
+    q: Tensor, k: Tensor, scale: float, allowed: Tensor | None = None, trace: Scope = None
+) -> Tensor:
+    """Return how much each query takes from each key, rows that sum to 1: (..., T, D), (..., S, D) -> (..., T, S)."""
+    # Scaling the queries costs T·D products, scaling the scores T·S.
+    scores = record(trace, "scores", (q * scale) @ k.transpose(-2, -1))
+    if allowed is not None:
+        # Minus infinity before the softmax, so that what is forbidden takes no share of the sum; a zero
+        # written after it would leave rows that sum to less than 1.
+        scores = record(trace, "masked_scores", scores.masked_fill(~allowed, -math.inf))
+    # The sum runs over up to S exponentials, so it is kept in float32 whatever the precision.
+    return record(trace, "weights", torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype))
+
+
+def explicit_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    allowed: Tensor | None = None,
+    dropout: float = 0.0,
+    trace: Scope = None,
+) -> Tensor:
+    """Mix values by weights, every step a tensor: q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D)."""
+    group = q.shape[1] // k.shape[1]
+    if group > 1:  # each key/value head answers `group` query heads in a row
+        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)  # (B, H, S, D)
+    weights = attention_weights(q, k, scale, allowed, trace)  # (B, H, T, S)
+    return F.dropout(weights, dropout, training=dropout > 0) @ v
+
+
+def fused_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    allowed: Tensor | None = None,
+    dropout: float = 0.0,
+    *,
+    triangle=False,
+) -> Tensor:
+    """Mix values by weights in torch's one kernel; shapes as in `explicit_attention`.
+
+    `triangle` says that `allowed` is the plain causal triangle of T = S, which the kernel knows without a mask.
+    Its own `is_causal` lines that triangle up at the first key, so with a cache (T < S) it would be wrong.
+    """
+    return F.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=None if triangle else allowed,
+        is_causal=triangle,
+        dropout_p=dropout,
+        scale=scale,
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
+
+
+class Attention(nn.Module):
+    """One attention layer: (B, T, C) -> (B, T, C)."""
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__()
+        self.config, self.layer = config, layer
+        queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+        has_bias = config.bias in ("qkv", "all")
+        self.q_proj = Linear(config.d_model, queries, bias=has_bias)
+        self.k_proj = Linear(config.d_model, keys, bias=has_bias)
+        self.v_proj = Linear(config.d_model, keys, bias=has_bias)
+        self.o_proj = Linear(queries, config.d_model, bias=config.bias == "all")
+        if config.qk_norm:
+            self.q_norm = RMSNorm(config.head_dim, config.norm_eps)
+            self.k_norm = RMSNorm(config.head_dim, config.norm_eps)
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor] | None = None,
+        allowed: Tensor | None = None,
+        cache: KVCache | None = None,
+        trace: Scope = None,
+        path: str = "fused",
+    ) -> Tensor:
+        head_dim, scale = self.config.head_dim, self.config.score_scale
+        q = self.q_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, H, T, D)
+        k = self.k_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, K, T, D)
+        v = self.v_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, K, T, D)
+        if self.config.qk_norm:
+            q, k = self.q_norm(q), self.k_norm(k)
+        record(trace, "q", q), record(trace, "k", k), record(trace, "v", v)
+        if angles is not None:
+            q = record(trace, "q_rotated", apply_rope(q, *angles))
+            k = record(trace, "k_rotated", apply_rope(k, *angles))
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)  # (B, K, S, D)
+        dropout = self.config.dropout if self.training else 0.0
+        if path == "explicit" or trace is not None:
+            mixed = explicit_attention(q, k, v, scale, allowed, dropout, trace)
+        else:
+            triangle = allowed is not None and self.config.window is None and q.shape[2] == k.shape[2]
+            mixed = fused_attention(q, k, v, scale, allowed, dropout, triangle=triangle)
+        record(trace, "mixed", mixed)  # (B, H, T, D)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2))  # (B, T, H·D) -> (B, T, C)

@@ -1,0 +1,64 @@
+"""What attention need not compute twice: the keys and values of every position seen so far.
+
+The cache belongs to whoever generates, never to the model, so one model serves many at once.
+"""
+
+import torch
+from torch import Tensor
+
+from gptcore.config import ModelConfig
+
+
+class CacheFull(ValueError):
+    """More tokens were offered than the cache has room for."""
+
+
+class KVCache:
+    """Room for the keys and values of `capacity` positions in every layer, set aside once.
+
+    Both tensors are (L, B, K, capacity, D). Keys are stored after their rotation. `length` positions are
+    filled; every sequence of the batch has the same length.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        batch_size: int = 1,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        capacity: int | None = None,
+    ):
+        self.capacity = config.context_length if capacity is None else min(capacity, config.context_length)
+        shape = (config.n_layers, batch_size, config.n_kv_heads, self.capacity, config.head_dim)
+        self.keys = torch.empty(shape, dtype=dtype, device=device)
+        self.values = torch.empty(shape, dtype=dtype, device=device)
+        self.length = 0
+
+    def reserve(self, n_tokens: int) -> None:
+        """Raise CacheFull if `n_tokens` more do not fit."""
+        if self.length + n_tokens > self.capacity:
+            raise CacheFull(
+                f"{self.length} cached and {n_tokens} new tokens exceed the cache's {self.capacity} positions"
+            )
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store one layer's new keys and values (B, K, T, D); return all seen so far (B, K, S, D)."""
+        end = self.length + keys.shape[2]
+        self.keys[layer, :, :, self.length : end] = keys
+        self.values[layer, :, :, self.length : end] = values
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def advance(self, n_tokens: int) -> None:
+        """Count `n_tokens` as seen, once every layer has stored them."""
+        self.length += n_tokens
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes set aside: 2 · L · B · K · capacity · D · bytes a value."""
+        return self.keys.nbytes + self.values.nbytes
+
+    @property
+    def n_bytes_used(self) -> int:
+        """Bytes that hold positions seen so far."""
+        return self.n_bytes * self.length // self.capacity

@@ -1,0 +1,128 @@
+"""Models on disk: a folder with the config and tokenizer as JSON and the weights as safetensors.
+
+Nothing is ever unpickled, so a folder from a stranger can be wrong but not dangerous. A folder is written
+beside its place and renamed into it, so that what stands there is always whole.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from gptcore.config import ModelConfig
+from gptcore.model import GPT
+from gptcore.tokenizer import Tokenizer
+
+FORMAT = "glassbox-1"
+SHIPPED = Path(__file__).parent / "data" / "nano"
+
+
+class CheckpointError(ValueError):
+    """A folder that is not a model that can be used, said in one sentence."""
+
+
+def save(model: GPT, tokenizer: Tokenizer, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
+    """Write a model as a folder (`config.json`, `model.safetensors`, `tokenizer.json`); return the folder.
+
+    A folder already there is replaced in one move. `dtype` stores the weights smaller; `load` widens them to
+    fp32 again. Raises OSError where the disk refuses.
+    """
+    folder = Path(folder)
+    with replacing(folder) as fresh:
+        write_model(model, tokenizer, fresh, dtype)
+    return folder
+
+
+def write_model(model: GPT, tokenizer: Tokenizer, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write the three files of a model into an existing folder."""
+    weights = {
+        name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in own_weights(model).items()
+    }
+    save_file(weights, folder / "model.safetensors")
+    tokenizer.save(folder / "tokenizer.json")
+    write_json(folder / "config.json", {"format": FORMAT, "model": model.config.to_dict()})
+
+
+def own_weights(model: GPT) -> dict[str, torch.Tensor]:
+    """Return a model's weights by name, each once: a tied output layer is the embedding and is left out."""
+    weights = model.state_dict()
+    if model.config.tie_embeddings:
+        del weights["output.weight"]
+    return weights
+
+
+def load(folder: str | Path) -> tuple[GPT, Tokenizer]:
+    """Return the model and tokenizer of a saved model or of a run (its latest state).
+
+    Raises CheckpointError for a folder that holds neither, or whose files do not belong together.
+    """
+    folder = model_folder(folder)
+    try:
+        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(described, dict) or described.get("format") != FORMAT:
+            raise CheckpointError(f"{folder}/config.json is not of the format {FORMAT} this version reads")
+        model = GPT(ModelConfig.from_dict(described["model"]))
+        weights = load_file(folder / "model.safetensors")
+        if model.config.tie_embeddings and "embedding.weight" in weights:
+            weights["output.weight"] = weights["embedding.weight"]
+        model.load_state_dict(weights)
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} holds no readable model: {error}") from error
+    except (SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the weights in {folder} do not fit its config.json; save the model again"
+        ) from error
+    return model.eval(), Tokenizer.load(folder / "tokenizer.json")
+
+
+def model_folder(folder: str | Path) -> Path:
+    """Return where the model itself stands: the folder, or a run's `latest` or, failing that, `previous`."""
+    folder = Path(folder)
+    for candidate in (folder, folder / "latest", folder / "previous"):
+        if (candidate / "model.safetensors").is_file():
+            return candidate
+    if not folder.exists():
+        raise CheckpointError(f"there is no folder {folder}")
+    raise CheckpointError(f"{folder} holds no model; give a saved model or a run that has made a checkpoint")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as readable JSON."""
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+class replacing:
+    """A fresh folder that takes the place of `folder` when the block ends well, and vanishes when it does not.
+
+    With `keep`, the folder that stood there before is kept under that name, so that one whole folder exists at
+    any moment.
+    """
+
+    def __init__(self, folder: Path, keep: Path | None = None):
+        self.folder, self.keep = folder, keep
+
+    def __enter__(self) -> Path:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.fresh = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+        self.fresh.chmod(0o755)  # mkdtemp makes it private, but a run is there to be shared
+        return self.fresh
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is not None:
+            shutil.rmtree(self.fresh, ignore_errors=True)
+            return
+        for path in self.fresh.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        old = self.keep or self.folder.with_name(f".{self.folder.name}-old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(old)
+        self.fresh.rename(self.folder)
+        if self.keep is None:
+            shutil.rmtree(old, ignore_errors=True)

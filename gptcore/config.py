@@ -1,0 +1,309 @@
+"""Every number that defines a model or a training run, checked when it is written down.
+
+Configs are frozen: equal choices are equal objects with equal hashes, so a config is a cache key as it
+stands. What may be left out (`None`) is filled in at once, so two ways to write the same model compare equal.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from gptcore.feedforward import FEEDFORWARDS
+from gptcore.norms import NORMS
+from gptcore.positions import POSITIONS
+
+NORM_POSITIONS = ("pre", "post", "branch", "pre+branch")
+BIASES = ("none", "qkv", "all")
+MAX_SEED = 2**63  # what torch's generators take
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ATTENTION_PATHS = ("auto", "explicit", "fused")
+
+
+class ConfigError(ValueError):
+    """A choice that cannot work, said in one sentence that names field, value and rule."""
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise ConfigError(sentence)
+
+
+def _number(config: object, kind: type, *names: str, least: float | None = None, above: float | None = None):
+    """Check that fields hold a number of this kind, at least `least` or strictly above `above`."""
+    noun = "a whole number" if kind is int else "a number"
+    for name in names:
+        value = getattr(config, name)
+        good = isinstance(value, (int,) if kind is int else (int, float)) and not isinstance(value, bool)
+        _require(good and math.isfinite(value), f"{name}={value!r} is not {noun}")
+        _require(least is None or value >= least, f"{name}={value} is below {least}")
+        _require(above is None or value > above, f"{name}={value} is not above {above}")
+
+
+def _one_of(config: object, name: str, allowed: Iterable[str]) -> None:
+    value = getattr(config, name)
+    _require(value in allowed, f"{name}={value!r} is none of {', '.join(allowed)}")
+
+
+def _flags(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(isinstance(value, bool), f"{name}={value!r} is neither true nor false")
+
+
+class _Config:
+    """What all configs share: a changed copy, and plain dictionaries in and out."""
+
+    __slots__ = ()
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with these fields changed, checked again."""
+        unknown = sorted(set(changes) - {field.name for field in fields(self)})
+        _require(not unknown, f"{type(self).__name__} has no field {', '.join(unknown)}")
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the config these plain values describe; raises ConfigError for an unknown field."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        _require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}")
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RopeScaling(_Config):
+    """How rotary positions are stretched to serve a context longer than the one trained.
+
+    `linear` divides every angle by `factor` (Chen et al. 2023); `ntk` raises the base instead, so that the
+    fast clocks keep their speed; `llama3` divides only the slow clocks (Llama 3.1's published recipe).
+    """
+
+    kind: str
+    factor: float
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_context_length: int = 8192
+
+    def __post_init__(self):
+        _one_of(self, "kind", ("linear", "ntk", "llama3"))
+        _number(self, float, "factor", least=1.0)
+        _number(self, float, "low_freq_factor", "high_freq_factor", above=0)
+        _number(self, int, "original_context_length", least=1)
+        _require(
+            self.kind != "llama3" or self.high_freq_factor > self.low_freq_factor,
+            f"high_freq_factor={self.high_freq_factor} is not above low_freq_factor={self.low_freq_factor}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig(_Config):
+    """The shape of one decoder-only Transformer and the parts it is built from.
+
+    The defaults are LLaMA's parts. `score_scale` is what attention scores are multiplied by, by default
+    1/sqrt(head_dim). `causal`, `residual` and `score_scale` exist for labs that take them away.
+    """
+
+    vocab_size: int
+    context_length: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int | None = None
+    head_dim: int | None = None
+    d_ff: int | None = None
+    norm: str = "rmsnorm"
+    norm_eps: float = 1e-5
+    norm_position: str = "pre"
+    ffn: str = "swiglu"
+    position: str = "rope"
+    rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
+    bias: str = "none"
+    qk_norm: bool = False
+    window: int | None = None
+    tie_embeddings: bool = True
+    dropout: float = 0.0
+    causal: bool = True
+    residual: bool = True
+    score_scale: float | None = None
+
+    def __post_init__(self):
+        _number(self, int, "vocab_size", "context_length", "d_model", "n_layers", "n_heads", least=1)
+        if self.head_dim is None:
+            _require(
+                self.d_model % self.n_heads == 0,
+                f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}",
+            )
+        for name, value in self._followers().items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        _number(self, int, "n_kv_heads", "head_dim", "d_ff", least=1)
+        _require(
+            self.n_heads % self.n_kv_heads == 0,
+            f"n_heads={self.n_heads} is not a multiple of n_kv_heads={self.n_kv_heads}",
+        )
+        _one_of(self, "norm", NORMS)
+        _one_of(self, "norm_position", NORM_POSITIONS)
+        _one_of(self, "ffn", FEEDFORWARDS)
+        _one_of(self, "position", POSITIONS)
+        _one_of(self, "bias", BIASES)
+        _require(
+            self.position != "rope" or self.head_dim % 2 == 0,
+            f"head_dim={self.head_dim} is odd; rotary positions turn pairs, so it must be even",
+        )
+        _require(
+            self.position != "sinusoidal" or self.d_model % 2 == 0,
+            f"d_model={self.d_model} is odd; sinusoidal positions come in pairs, so it must be even",
+        )
+        if self.score_scale is None:
+            object.__setattr__(self, "score_scale", self.head_dim**-0.5)
+        _number(self, float, "norm_eps", "rope_theta", above=0)
+        _number(self, float, "score_scale")
+        if self.window is not None:
+            _number(self, int, "window", least=1)
+        if isinstance(self.rope_scaling, dict):
+            object.__setattr__(self, "rope_scaling", RopeScaling.from_dict(self.rope_scaling))
+        _require(
+            self.rope_scaling is None or isinstance(self.rope_scaling, RopeScaling),
+            f"rope_scaling={self.rope_scaling!r} is not a RopeScaling",
+        )
+        _require(
+            self.rope_scaling is None or self.rope_scaling.kind != "ntk" or self.head_dim > 2,
+            f"head_dim={self.head_dim} leaves ntk scaling one clock, which it cannot slow; it must be above 2",
+        )
+        _number(self, float, "dropout", least=0)
+        _require(self.dropout < 1, f"dropout={self.dropout} is not below 1")
+        _flags(self, "qk_norm", "tie_embeddings", "causal", "residual")
+
+    def _followers(self) -> dict[str, int]:
+        """Return the sizes that follow from others where they are left out."""
+        return {
+            "n_kv_heads": self.n_heads,
+            "head_dim": self.d_model // self.n_heads,
+            "d_ff": 4 * self.d_model,
+        }
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with these fields changed; what followed from a changed size follows it again.
+
+        >>> ModelConfig(vocab_size=9, context_length=8, d_model=8, n_layers=1, n_heads=2).replace(d_model=16).d_ff
+        64
+        """
+        followers = self._followers() | {"score_scale": self.head_dim**-0.5}
+        fresh = {name: None for name, value in followers.items() if getattr(self, name) == value}
+        return _Config.replace(self, **(fresh | changes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig(_Config):
+    """How a model is trained: length, batches, learning rate, and what is looked at on the way.
+
+    A run has a length in `steps` or in `seconds` of training; seconds are turned into steps once, when the
+    run has measured its own speed. `window_length` is the tokens of one training window, by default the
+    model's context. `precision`, `attention_path` and `threads` are `auto` (measured at the start) or kept
+    as given. `n_evals` and `n_samples` are how often in a run the model is evaluated and made to write.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    batch_size: int = 16
+    accumulation: int = 1
+    window_length: int | None = None
+    learning_rate: float = 3e-3
+    min_learning_rate: float | None = None
+    warmup_steps: int = 50
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    grad_clip: float = 1.0
+    seed: int = 0
+    precision: str = "auto"
+    attention_path: str = "auto"
+    threads: int | str = "auto"
+    n_evals: int = 20
+    eval_batches: int = 8
+    n_samples: int = 12
+
+    def __post_init__(self):
+        _require(
+            self.steps is None or self.seconds is None,
+            f"steps={self.steps} and seconds={self.seconds} are both given; a run has one length",
+        )
+        if self.steps is not None:
+            _number(self, int, "steps", least=1)
+        if self.seconds is not None:
+            _number(self, float, "seconds", above=0)
+        if self.window_length is not None:
+            _number(self, int, "window_length", least=2)
+        _number(self, int, "batch_size", "accumulation", "n_evals", "eval_batches", least=1)
+        _number(self, int, "warmup_steps", "n_samples", least=0)
+        _number(self, int, "seed", least=0)
+        _require(self.seed < MAX_SEED, f"seed={self.seed} is not below 2**63")
+        _number(self, float, "learning_rate", above=0)
+        if self.min_learning_rate is None:
+            object.__setattr__(self, "min_learning_rate", self.learning_rate / 10)
+        _number(self, float, "min_learning_rate", "weight_decay", least=0)
+        _require(
+            self.min_learning_rate <= self.learning_rate,
+            f"min_learning_rate={self.min_learning_rate} is above learning_rate={self.learning_rate}",
+        )
+        _number(self, float, "beta1", "beta2", least=0)
+        for name in ("beta1", "beta2"):
+            _require(getattr(self, name) < 1, f"{name}={getattr(self, name)} is not below 1")
+        _number(self, float, "grad_clip", above=0)
+        _one_of(self, "precision", PRECISIONS)
+        _one_of(self, "attention_path", ATTENTION_PATHS)
+        if self.threads != "auto":
+            _number(self, int, "threads", least=1)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with these fields changed; a final rate that was a tenth of the full one stays so."""
+        tenth = self.min_learning_rate == self.learning_rate / 10
+        return _Config.replace(self, **(({"min_learning_rate": None} if tenth else {}) | changes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """A model and a way to train it that belong together, and the tokenizer they expect."""
+
+    model: ModelConfig
+    train: TrainConfig
+    tokenizer: str
+
+
+_SMALL = ModelConfig(vocab_size=50_257, context_length=1024, d_model=768, n_layers=12, n_heads=12, d_ff=3072)
+_SMALL_TRAIN = TrainConfig(
+    steps=100_000,
+    batch_size=16,
+    accumulation=4,
+    learning_rate=6e-4,
+    min_learning_rate=6e-5,
+    warmup_steps=2000,
+)
+
+PRESETS: dict[str, Preset] = {
+    "nano": Preset(
+        model=ModelConfig(
+            vocab_size=2048, context_length=256, d_model=128, n_layers=4, n_heads=4, n_kv_heads=2, d_ff=384
+        ),
+        train=TrainConfig(seconds=60.0, batch_size=16, learning_rate=6e-3, warmup_steps=50),
+        tokenizer="story",
+    ),
+    "tiny": Preset(
+        model=ModelConfig(
+            vocab_size=50_257, context_length=128, d_model=256, n_layers=4, n_heads=4, d_ff=1024
+        ),
+        train=TrainConfig(steps=2000, batch_size=16, learning_rate=1e-3, warmup_steps=100),
+        tokenizer="gpt2",
+    ),
+    "small": Preset(model=_SMALL, train=_SMALL_TRAIN, tokenizer="gpt2"),
+    "small_legacy": Preset(
+        model=_SMALL.replace(norm="layernorm", ffn="gelu", position="learned", bias="all", d_ff=4608),
+        train=_SMALL_TRAIN,
+        tokenizer="gpt2",
+    ),
+}

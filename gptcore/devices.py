@@ -1,0 +1,125 @@
+"""What this machine can do: its device, its precisions, and which of the equal ways to train is fastest here.
+
+What is found by measuring is fixed once, at the start of a run, and written down with it.
+"""
+
+import copy
+import ctypes
+import os
+import sys
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from gptcore.config import ConfigError, TrainConfig
+from gptcore.model import GPT
+from gptcore.optim import make_optimizer
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device() -> torch.device:
+    """Return the accelerator if there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def precisions(device: torch.device) -> tuple[str, ...]:
+    """Return the precisions worth measuring on a device; all keep the weights themselves in fp32."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        return ("fp32", "fp16")
+    return ("fp32", "bf16")
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Return the context in which matrix products run in `precision` while weights stay in fp32."""
+    return torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32")
+
+
+def steady_heap() -> None:
+    """Ask glibc to keep freed memory for the next step instead of returning it to the system.
+
+    A step frees and takes the same few large tensors; by default each goes back to the kernel and comes again
+    as zeroed pages. Does nothing where the C library is another. It is for a process of its own that trains.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # names from malloc.h
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One way to train and the seconds a step took with it."""
+
+    precision: str
+    attention_path: str
+    threads: int
+    seconds_per_step: float
+
+
+def choose(
+    model: GPT, config: TrainConfig, ids: torch.Tensor, targets: torch.Tensor, seconds: float = 2.0
+) -> tuple[Trial, list[Trial]]:
+    """Time every way to train that the config leaves open; return the fastest and all that were tried.
+
+    Trials run on a copy, on real windows ids and targets (B, T), and share about `seconds` between them.
+    """
+    device = model.device
+    paths = ("explicit", "fused") if config.attention_path == "auto" else (config.attention_path,)
+    kinds = precisions(device) if config.precision == "auto" else (config.precision,)
+    if config.precision == "fp16" and device.type == "cpu":
+        raise ConfigError("precision=fp16 trains on a GPU only; on a CPU choose fp32, bf16 or auto")
+    most = available_threads()
+    threads = most if config.threads == "auto" else config.threads
+    pairs = [(kind, path) for kind in kinds for path in paths]
+    fewer = [1] if config.threads == "auto" and most > 1 and device.type == "cpu" else []
+    if len(pairs) + len(fewer) == 1 and config.steps is not None:
+        seconds = 0.0  # nothing to choose, and no length to work out
+    share = seconds / (len(pairs) + len(fewer))
+    trials = [
+        Trial(*pair, threads, _time_step(model, config, ids, targets, *pair, threads, share))
+        for pair in pairs
+    ]
+    best = min(trials, key=lambda trial: trial.seconds_per_step)
+    for count in fewer:
+        way = best.precision, best.attention_path, count
+        trials.append(Trial(*way, _time_step(model, config, ids, targets, *way, share)))
+    return min(trials, key=lambda trial: trial.seconds_per_step), trials
+
+
+def available_threads() -> int:
+    """Return the cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _time_step(model, config, ids, targets, precision, path, threads, seconds) -> float:
+    """Return the median seconds of a full training step, after one that is not counted."""
+    torch.set_num_threads(threads)
+    scratch = copy.deepcopy(model)
+    optimizer = make_optimizer(scratch, config)
+    times, until = [], time.perf_counter() + seconds
+    while len(times) < 2 or time.perf_counter() < until:
+        started = time.perf_counter()
+        with autocast(model.device, precision):
+            loss = scratch.loss(ids, targets, path=path)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(scratch.parameters(), config.grad_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()  # waits for the device
+        times.append(time.perf_counter() - started)
+    counted = sorted(times[1:])
+    return counted[len(counted) // 2]

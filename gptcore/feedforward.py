@@ -1,0 +1,61 @@
+"""The half of a block that thinks about one token at a time: SwiGLU, and the MLPs it replaced."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gptcore.tracing import Scope, record
+from gptcore.weights import Linear
+
+
+class SwiGLU(nn.Module):
+    """Two projections, one of which opens and closes the other: (B, T, C) -> (B, T, C).
+
+    down(silu(gate(x)) * up(x)), three matrices of C·F weights each (Shazeer 2020).
+    """
+
+    n_matrices = 3
+
+    def __init__(self, d_model: int, d_ff: int, bias: bool = False):
+        super().__init__()
+        self.gate_proj = Linear(d_model, d_ff, bias=bias)
+        self.up_proj = Linear(d_model, d_ff, bias=bias)
+        self.down_proj = Linear(d_ff, d_model, bias=bias)
+
+    def forward(self, x: Tensor, trace: Scope = None) -> Tensor:
+        gate = record(trace, "gate", F.silu(record(trace, "gate_logits", self.gate_proj(x))))  # (B, T, F)
+        up = record(trace, "up", self.up_proj(x))  # (B, T, F)
+        hidden = record(trace, "hidden", gate * up)
+        return self.down_proj(hidden)  # (B, T, C)
+
+
+class _MLP(nn.Module):
+    """Widen, bend, narrow: (B, T, C) -> (B, T, C), two matrices of C·F weights each."""
+
+    n_matrices = 2
+
+    def __init__(self, d_model: int, d_ff: int, bias: bool = False):
+        super().__init__()
+        self.up_proj = Linear(d_model, d_ff, bias=bias)
+        self.down_proj = Linear(d_ff, d_model, bias=bias)
+
+    def forward(self, x: Tensor, trace: Scope = None) -> Tensor:
+        up = record(trace, "up", self.up_proj(x))  # (B, T, F)
+        hidden = record(trace, "hidden", self.activation(up))
+        return self.down_proj(hidden)  # (B, T, C)
+
+
+class GELUMLP(_MLP):
+    """GPT-2's feed-forward layer, with the tanh form of GELU that its weights were trained with."""
+
+    def activation(self, x: Tensor) -> Tensor:
+        return F.gelu(x, approximate="tanh")
+
+
+class ReLUMLP(_MLP):
+    """The 2017 Transformer's feed-forward layer."""
+
+    def activation(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+
+FEEDFORWARDS: dict[str, type[nn.Module]] = {"swiglu": SwiGLU, "gelu": GELUMLP, "relu": ReLUMLP}

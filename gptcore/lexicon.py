@@ -1,0 +1,306 @@
+"""The words of the story world, by class, the frequent ones first.
+
+A word's place in its list is its rank, and ranks are drawn with Zipf-like weights: a few words carry
+most of the text and are learned in seconds, the tail keeps the vocabulary wide. Verbs stand as
+base/past pairs, gendered nouns as male/female pairs of equal weight, so that *king* and *queen* meet
+in the same company.
+"""
+
+import re
+
+MALE_NAMES = """
+Tom Ben Leo Finn Hugo Oscar Jonas Emil Anton Felix Milo Adam Noah Luca Theo Simon Peter Jakob Karl Otto
+Ivan Omar Hassan Kofi Diego Pablo Marco Bruno Nils Sven Lars Erik Olaf Henrik Rufus Silas Elias Tobias
+Gustav Victor Walter Harold Edgar Edwin Oliver Samuel Daniel Gabriel Rafael Manuel Pedro Carlos Ramon
+Andrej Boris Dimitri Stefan Tomas Viktor Yusuf Karim Tariq Rashid Jamal Idris Kwame Tunde Chidi Hiro Kenji
+Akira Ravi Arjun Nikhil Rohan Anand Wei Ming Aaron Caleb Ethan Jasper Linus Magnus Casper Cedric Conrad
+Desmond Dylan Elliot Gareth Gilbert Hector Julian Lionel Malcolm Morris Nestor Osmond Percy Quentin Ronan
+Rupert Ansel Seamus Tristan Ulrich Vernon Wendell Xavier Yannick Zoltan
+""".split()
+
+FEMALE_NAMES = """
+Mira Anna Lena Nora Ella Clara Greta Ida Emma Sofia Maja Elin Alma Hanna Julia Laura Marta Paula Rosa
+Vera Tilda Frida Astrid Ingrid Sigrid Karin Helen Irene Agnes Doris Edith Esther Flora Gerda Hilda Judith
+Kirsten Lotte Mabel Miriam Olga Petra Ruth Selma Thea Ursula Wanda Yasmin Zara Amina Fatima Leila Nadia
+Salma Zainab Amara Ngozi Zola Imani Yuki Hana Keiko Sakura Priya Anjali Meera Lakshmi Ling Mei Carmen Dolores
+Elena Ines Isabel Lucia Maria Teresa Bianca Chiara Daphne Eleanor Fiona Gwen Harriet Isolde Jasmin Kiara
+Louise Margot Naomi Odette Phoebe Rhona Sabine Tamar Una Violet Winnie Ximena Yvonne Zelda Adele Beatrix
+Cecily Dagmar Eloise Freya Gloria Henrietta Ilse Johanna Kendra Lydia
+""".split()
+
+# Nouns for people: (male, female) pairs, then nouns that fit both.
+ROYAL_PAIRS = "king/queen prince/princess duke/duchess lord/lady emperor/empress baron/baroness".split()
+FOLK_PAIRS = "man/woman wizard/witch hero/heroine actor/actress widower/widow sorcerer/sorceress".split()
+CHILD_PAIRS = "boy/girl lad/lass".split()
+ELDER_KIN_PAIRS = "father/mother uncle/aunt grandfather/grandmother godfather/godmother".split()
+SIBLING_PAIRS = "brother/sister stepbrother/stepsister".split()
+FAMILY_PAIRS = "son/daughter nephew/niece grandson/granddaughter".split()
+FOLK_COMMON = """
+farmer baker miller sailor weaver tailor gardener painter hunter doctor teacher merchant shepherd cook
+potter blacksmith carpenter singer dancer juggler cobbler beggar poet captain builder piper student drummer
+messenger soldier rider hermit innkeeper woodcutter clockmaker locksmith musician magician beekeeper scholar
+""".split()
+
+WORDS = {
+    "ANIMAL": """
+fox rabbit bird owl cat dog mouse frog bear horse crow duck goat hedgehog squirrel donkey deer turtle hare
+swan goose badger otter beaver raven sparrow toad pony lamb pigeon hen mole magpie robin heron stork dove
+snail lizard eagle falcon parrot monkey hamster puppy kitten elephant camel
+""",
+    "BEAST": "wolf dragon giant troll ogre bull serpent goblin ghost robber boar lion tiger bandit monster",
+    # Things that can be wanted, by the need they serve.
+    "FOOD": """
+pie cake apple loaf pear plum peach melon pancake sandwich biscuit bun pumpkin carrot cherry orange egg
+pudding waffle omelet turnip radish cabbage muffin
+""",
+    "WARM": "coat blanket scarf cloak shawl hat jacket sweater quilt cape vest robe gown hood jersey",
+    "LIGHT": "lamp lantern candle torch candlestick matchbox",
+    "MUSIC": "flute drum fiddle harp horn whistle trumpet guitar lute bell violin bagpipe tambourine organ",
+    "TOOL": "hammer rope ladder axe spade bucket wheel plank rake shovel needle broom hook pulley chisel anvil",
+    "BOOK": "book map letter notebook poem scroll atlas diary dictionary riddle",
+    "JEWEL": "ring crown necklace pearl mirror coin brooch bracelet diamond ruby emerald medal locket amulet",
+    "TOY": "ball kite doll puppet spinner balloon hoop marble sled swing puzzle teddy",
+    "MEDICINE": "herb potion flower root mushroom leaf lemon berry tonic ointment thistle lily",
+    # What such a thing is like.
+    "FOOD_ADJ": "sweet fresh warm ripe tasty juicy crisp delicious crunchy enormous salty",
+    "WARM_ADJ": "thick woollen soft warm heavy striped knitted velvet furry purple",
+    "LIGHT_ADJ": "bright brass glowing copper tall steady",
+    "MUSIC_ADJ": "wooden silver old loud tuneful polished ancient",
+    "TOOL_ADJ": "strong iron new long sturdy sharp rusty",
+    "BOOK_ADJ": "old thick secret torn dusty leather precious interesting",
+    "JEWEL_ADJ": "golden silver shiny tiny sparkling royal glittering antique",
+    "TOY_ADJ": "red blue little yellow painted green funny bouncy",
+    "MEDICINE_ADJ": "rare white bitter magic wild healing blue unusual",
+    # Places, by the word that stands before them.
+    "PLACE_IN": """
+forest garden village town valley cave city meadow orchard field park jungle swamp desert canyon quarry
+vineyard temple museum library mill
+""",
+    "PLACE_ON": "hill mountain island farm beach cliff shore moor ridge",
+    "PLACE_AT": "market fair harbor well fountain crossroads theater festival lighthouse school",
+    "PLACE_BY": "river lake sea pond stream waterfall brook canal",
+    "PLACE_ADJ": "old dark big quiet green little far distant beautiful lonely busy misty snowy empty wide hidden",
+    "HOME_ROYAL": "castle palace tower fortress mansion",
+    "HOME_FOLK": "house cottage hut village cabin town mill tent farmhouse",
+    "HOME_ADJ": "small little old white stone wooden quiet tiny crooked cozy humble narrow",
+    "GRAND_ADJ": "big golden white high splendid famous grand marble",
+    "SPOT": """
+bed table chair door tree bush stone cupboard bench curtain stove basket wall fence haystack log barrel
+bookcase cushion hedge carpet piano wagon sofa staircase ladder tub
+""",
+    "HIDING": "nest basket hole pocket sack chest drawer jar bag trunk boot teapot",
+    "NEAR": "sea forest river mountains lake hills road market border bridge coast woods",
+    # What people and animals are like, and how they feel.
+    "FLAW": """
+shy lazy stubborn proud foolish greedy poor small grumpy impatient vain nosy careless clumsy noisy forgetful
+timid thin bossy moody jealous messy
+""",
+    "VIRTUE": "kind clever brave gentle wise patient friendly generous polite careful helpful faithful modest tender loyal thoughtful",
+    "ANIMAL_ADJ": "little old clever brown gray white wise young black hungry small friendly lame talking spotted",
+    "BEAST_ADJ": "big hungry angry fierce terrible wicked huge ugly cruel dreadful",
+    "SAD": "sad unhappy worried lonely upset miserable gloomy sorrowful heartbroken",
+    "GLAD": "happy glad proud thankful cheerful pleased joyful merry delighted content grateful excited",
+    "AFRAID": "afraid scared frightened nervous terrified alarmed",
+    "TIRED": "tired weary sleepy exhausted thirsty",
+    "KEEN": "brave quick clever strong careful patient lucky stubborn fast",
+    "WEATHER_ADJ": "cold dark windy stormy rainy foggy snowy sunny warm cloudy frosty",
+    "RIVER_ADJ": "wide deep cold wild broad fast roaring",
+    "COLOR": "red blue green white yellow black brown pink gray purple",
+    # Adverbs.
+    "SPEECH_ADV": "softly quietly kindly politely sadly gently loudly shyly proudly calmly gravely cheerfully",
+    "MOVE_ADV": "slowly quickly bravely quietly happily carefully silently boldly swiftly eagerly alone",
+    "LOOK_ADV": "everywhere carefully again patiently eagerly anxiously thoroughly",
+    "WORK_ADV": "hard carefully gladly slowly quickly patiently cleverly neatly skillfully",
+    "OPENER": "suddenly luckily soon then finally sadly slowly clearly certainly surprisingly fortunately",
+    "DEGREE": "very so quite rather really truly terribly awfully",
+    # Times and numbers.
+    "DAYTIME": "morning day evening afternoon",
+    "SEASON": "winter summer spring autumn",
+    "WEEKPART": "day morning week night evening month",
+    "NUMBER": "two three four five six seven ten nine eight twelve twenty hundred",
+    "TIMEUNIT": "days hours weeks nights years months",
+    "ANIMALS": "birds bees frogs rabbits ducks butterflies sheep mice crickets swallows fireflies geese",
+    "GROUP": "friends neighbors children guests cousins villagers servants pupils",
+    "TREAT": "apples nuts cakes berries cookies pancakes candles flowers ribbons pies buns plums eggs feathers buttons",
+    "PART": "eyes ears hands feet cheeks sleeves pockets buttons",
+    "CLOTHES": "boots shoes gloves socks mittens sandals trousers slippers stockings",
+    "SEAT": "stone bench log rock stool fence barrel tree chair haystack stump wall box cart",
+    "SIZE": "big small huge tiny round heavy tall broad flat",
+    "STUFF": "wood leather straw paper glass clay iron wool",
+    "LOVELY": "beautiful lovely wonderful fine pretty splendid delightful charming magnificent",
+    "BODY": "head heart foot face voice hand nose shoulder",
+    "LESSON": """
+kindness patience friendship courage honesty love sharing hope wisdom laughter trust thankfulness
+""",
+    "TREASURE": "gold money silver riches jewels fame power treasure",
+    "SOUND": "song tune lullaby melody march waltz ballad",
+    "ROOM": "room hall corner bedroom workshop pantry chamber parlor",
+    "HOUSEPART": "roof fence door gate window chimney wall boat cart bridge floor staircase",
+    "SHELTER": "cave barn hut tree cottage bridge shed tent chapel",
+    "DOOR": "gate door",
+    "OPENING": "lock key bolt",
+}
+
+# Verbs: base/past. The base follows *to*, *could*, *did not*; the past tells the story.
+VERBS = {
+    "MOVE": """
+walk/walked go/went run/ran hurry/hurried ride/rode travel/traveled wander/wandered march/marched
+hike/hiked rush/rushed stroll/strolled race/raced trot/trotted tiptoe/tiptoed
+""",
+    "WEEP": "cry/cried weep/wept sigh/sighed sob/sobbed tremble/trembled shiver/shivered groan/groaned",
+    "LAUGH": "smile/smiled laugh/laughed dance/danced sing/sang cheer/cheered clap/clapped bow/bowed nod/nodded grin/grinned giggle/giggled whistle/whistled",
+    "REST": "rest/rested sleep/slept wait/waited stop/stopped stand/stood kneel/knelt doze/dozed",
+    "WANT": "want/wanted wish/wished long/longed hope/hoped",
+    "FIND": "find/found see/saw discover/discovered notice/noticed spot/spotted",
+    "LOVE": "love/loved like/liked enjoy/enjoyed adore/adored admire/admired",
+    "GUARD": "guard/guarded keep/kept hide/hid watch/watched protect/protected",
+    "TAKE": "take/took carry/carried bring/brought pull/pulled drag/dragged",
+    "MEND": "mend/mended repair/repaired fix/fixed paint/painted clean/cleaned rebuild/rebuilt wash/washed",
+    "MAKE": "bake/baked cook/cooked sew/sewed carve/carved build/built knit/knitted weave/wove draw/drew prepare/prepared",
+    "WORK": "work/worked study/studied practice/practiced dig/dug plant/planted help/helped play/played",
+    "STEAL": "steal/stole snatch/snatched grab/grabbed swipe/swiped",
+    "BLOCK": "block/blocked guard/guarded bar/barred close/closed",
+    "CHASE": "chase/chased frighten/frightened scare/scared drive/drove trick/tricked lead/led",
+    "FREE": "free/freed rescue/rescued release/released untie/untied save/saved",
+    "GREET": "greet/greeted hug/hugged thank/thanked kiss/kissed welcome/welcomed embrace/embraced",
+    "FOLLOW": "follow/followed trust/trusted visit/visited help/helped feed/fed forgive/forgave remember/remembered invite/invited comfort/comforted teach/taught",
+    "GIVE": "give/gave hand/handed offer/offered lend/lent show/showed",
+    "SHINE": "shine/shone glow/glowed glitter/glittered gleam/gleamed sparkle/sparkled",
+    "BLOW": "blow/blew howl/howled roar/roared rage/raged",
+}
+
+SAY = "said answered replied whispered explained called cried added promised declared"
+ASK = "asked wondered"
+
+GENDER = dict.fromkeys(MALE_NAMES, "m") | dict.fromkeys(FEMALE_NAMES, "f")
+
+
+def gender_of(word):
+    """Gender of a name or of a noun for a person: "m", "f", or None where the word fits both or neither."""
+    return GENDER.get(word) or NOUN_GENDER.get(word)
+
+
+def names(gender=None):
+    """All names, or those of one gender ("m" or "f"), the frequent ones first."""
+    return tuple(name for name, of in GENDER.items() if gender in (None, of))
+
+
+def zipf(n, flatness, exponent=1.0):
+    """Weights of n ranks, summing to 1: p(rank) proportional to 1 / (rank + flatness)^exponent."""
+    raw = [(rank + flatness) ** -exponent for rank in range(n)]
+    return [weight / sum(raw) for weight in raw]
+
+
+def _pairs(*lists):
+    return [tuple(pair.split("/")) for pairs in lists for pair in pairs]
+
+
+_GENDERED = _pairs(
+    ROYAL_PAIRS, FOLK_PAIRS, CHILD_PAIRS, ELDER_KIN_PAIRS, SIBLING_PAIRS, FAMILY_PAIRS, ["husband/wife"]
+)
+NOUN_GENDER = {male: "m" for male, _ in _GENDERED} | {female: "f" for _, female in _GENDERED}
+THING_KINDS = ("food", "warm", "light", "music", "tool", "book", "jewel", "toy", "medicine")
+PREPOSITION = {"PLACE_IN": "in", "PLACE_ON": "on", "PLACE_AT": "at", "PLACE_BY": "by"}
+
+
+def _classes():
+    """Every class of the grammar with its words; a verb class gives its base and, as CLASS_ED, its past."""
+    classes = {name: words.split() for name, words in WORDS.items()}
+    for name, verbs in VERBS.items():
+        classes[name], classes[name + "_ED"] = (
+            list(forms) for forms in zip(*_pairs(verbs.split()), strict=True)
+        )
+    classes |= {"SAY": SAY.split(), "ASK": ASK.split(), "FOLK": FOLK_COMMON}
+    classes["ROYAL"] = [noun for pair in _pairs(ROYAL_PAIRS) for noun in pair]
+    classes["KINWORD"] = [noun for pair in _pairs(ELDER_KIN_PAIRS, SIBLING_PAIRS) for noun in pair]
+    return classes
+
+
+CLASSES = _classes()
+
+# The traditional class of every word, for the sequence of classes that a sentence is; the first that holds counts.
+_FUNCTION_WORDS = {
+    "mark": ", . ? “ ”",
+    "article": "a an the",
+    "pronoun": """
+I me my you your yours he him his himself she her herself it its itself they them their we us who whose whoever
+which whichever what that this such nobody somebody someone everyone everybody anyone anything nothing everything
+something neither both others one another most half none
+""",
+    "auxiliary": "am is are was were be been do did does has have had can could will would shall may must might let",
+    "conjunction": "and but or nor because since although while when whenever until if whether than as so before after",
+    "preposition": """
+of in on at by to into from with without under behind near over across through between around about for except
+upon along beside like out up down off inside
+""",
+    "determiner": "every all no any each some more whole own other many",
+    "question": "where why how",
+    "adverb": """
+not never always often once ago just still only even too now there here away back home together almost ever later
+first together already far again alone asleep much next longer better best well
+""",
+    "possessive": "'s",
+}
+_POS_OF_CLASS = {
+    "SPEECH_ADV": "adverb", "MOVE_ADV": "adverb", "LOOK_ADV": "adverb", "WORK_ADV": "adverb", "OPENER": "adverb",
+    "DEGREE": "adverb", "NUMBER": "number", "SAD": "adjective", "GLAD": "adjective", "AFRAID": "adjective",
+    "TIRED": "adjective", "KEEN": "adjective", "VIRTUE": "adjective", "FLAW": "adjective", "COLOR": "adjective",
+    "SAY": "past verb", "ASK": "past verb",
+}  # fmt: skip
+_LITERAL_VERBS_PAST = """
+agreed ate began broke broken came caught crossed done dreamed eaten fallen fell felt finished forgotten given gone
+bought got grew heard hurt jumped knew learned left lay lived locked looked made met slept sang moved named needed opened packed pointed
+put quarreled rained read sat seen sent shook smelled stolen stuck swam taken talked thought tied told turned used wore
+"""
+_LITERAL_VERBS = """
+come count cross eat fall finish forget get hold hurts know learn listen look make need open pass please rain share
+shares swim talk tell wear blows follows
+"""
+_LITERAL_ING = "coming doing falling feeding going hiding looking missing playing reading shouting singing sleeping walking"
+_LITERAL_ADJECTIVES = "broken dear dull easy full ill last ready sick sorry wet worth middle"
+
+
+_NOUN_KINDS = dict.fromkeys(("ANIMAL", "ANIMALS", "BEAST"), "animal noun") | {
+    name: kind
+    for kind, names in {
+        "person noun": "FOLK ROYAL KINWORD GROUP",
+        "place noun": "PLACE_IN PLACE_ON PLACE_AT PLACE_BY HOME_ROYAL HOME_FOLK NEAR ROOM SHELTER",
+        "thing noun": "FOOD WARM LIGHT MUSIC TOOL BOOK JEWEL TOY MEDICINE CLOTHES TREAT",
+    }.items()
+    for name in names.split()
+}
+
+
+def _word_classes():
+    tags = {}
+    for tag, words in _FUNCTION_WORDS.items():
+        for word in words.split():
+            tags.setdefault(word, tag)
+    literal = (("past verb", _LITERAL_VERBS_PAST), ("verb", _LITERAL_VERBS), ("participle", _LITERAL_ING))
+    for tag, words in (*literal, ("adjective", _LITERAL_ADJECTIVES)):
+        for word in words.split():
+            tags.setdefault(word, tag)
+    for name in (*MALE_NAMES, *FEMALE_NAMES):
+        tags.setdefault(name, "name")
+    for name, words in CLASSES.items():
+        if name in VERBS:
+            tag = "verb"
+        elif name.endswith("_ED"):
+            tag = "past verb"
+        elif name in _NOUN_KINDS:
+            tag = _NOUN_KINDS[name]
+        else:
+            tag = _POS_OF_CLASS.get(name) or ("adjective" if name.endswith("_ADJ") else "noun")
+        for word in words:
+            tags.setdefault(word, tag)
+    for noun in (*NOUN_GENDER, "child"):
+        tags.setdefault(noun, "person noun")
+    return tags
+
+
+_WORD_CLASS = _word_classes()
+
+
+def word_class(word):
+    """The traditional class of a word ("noun", "past verb", "preposition"); "noun" where none is listed."""
+    return _WORD_CLASS.get(word) or _WORD_CLASS.get(word.lower(), "noun")

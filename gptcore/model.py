@@ -1,0 +1,164 @@
+"""The whole model: tokens to vectors, a stack of blocks, vectors to a score for every token that may follow."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gptcore.attention import Attention, allowed_pairs
+from gptcore.cache import KVCache
+from gptcore.config import ModelConfig
+from gptcore.feedforward import FEEDFORWARDS
+from gptcore.norms import NORMS
+from gptcore.positions import POSITIONS
+from gptcore.tracing import Scope, record, scope
+from gptcore.weights import Embedding, Linear, initialise
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each added to the stream that runs past them: (B, T, C) -> (B, T, C).
+
+    The norm may stand before a sub-layer (`pre`, GPT-2 and LLaMA), on the sum (`post`, the 2017 Transformer),
+    on the sub-layer's output inside the residual (`branch`, OLMo 2), or before and on it (`pre+branch`, Gemma 2).
+    """
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__()
+        self.config = config
+        self.attention = Attention(config, layer)
+        self.feedforward = FEEDFORWARDS[config.ffn](config.d_model, config.d_ff, config.bias == "all")
+        for name in ("attention", "feedforward"):
+            for place in config.norm_position.split("+"):
+                setattr(self, f"{name}_{place}_norm", make_norm(config))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor] | None = None,
+        allowed: Tensor | None = None,
+        cache: KVCache | None = None,
+        trace: Scope = None,
+        path: str = "fused",
+    ) -> Tensor:
+        def attend(h: Tensor) -> Tensor:
+            return self.attention(h, angles, allowed, cache, scope(trace, "attention"), path)
+
+        def think(h: Tensor) -> Tensor:
+            return self.feedforward(h, scope(trace, "feedforward"))
+
+        x = self._sub_layer("attention", attend, x, trace)
+        return self._sub_layer("feedforward", think, x, trace)
+
+    def _sub_layer(self, name: str, compute, x: Tensor, trace: Scope) -> Tensor:
+        """Run one sub-layer with its norms where the config puts them, and add what it says to the stream."""
+        place = self.config.norm_position
+        h = x
+        if place.startswith("pre"):
+            h = record(trace, f"{name}_normed", getattr(self, f"{name}_pre_norm")(h))
+        h = record(trace, f"{name}_output", self.dropout(compute(h)))
+        if place.endswith("branch"):
+            h = record(trace, f"{name}_output_normed", getattr(self, f"{name}_branch_norm")(h))
+        x = record(trace, f"after_{name}", x + h if self.config.residual else h)
+        if place == "post":
+            x = record(trace, f"after_{name}_normed", getattr(self, f"{name}_post_norm")(x))
+        return x
+
+
+def make_norm(config: ModelConfig) -> nn.Module:
+    """Return a fresh norm of the config's kind over the model's width."""
+    return NORMS[config.norm](config.d_model, config.norm_eps, bias=config.bias == "all")
+
+
+class GPT(nn.Module):
+    """A decoder-only Transformer: ids (B, T) in, logits (B, T, V) out.
+
+    A logit is the score of a token to come next; softmax makes probabilities of the V scores of one position.
+    The model keeps no state between calls: a cache or a trace belongs to the caller.
+    """
+
+    def __init__(self, config: ModelConfig, *, seed: int = 0):
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config.vocab_size, config.d_model)
+        self.positions = POSITIONS[config.position](
+            config.d_model, config.head_dim, config.context_length, config.rope_theta, config.rope_scaling
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        # With the norm on the sum the last block has already normed what leaves it.
+        self.final_norm = nn.Identity() if config.norm_position == "post" else make_norm(config)
+        self.output = Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tie_embeddings:
+            self.output.weight = self.embedding.weight  # one table reads tokens in and scores them out
+        initialise(self, seed, config.n_layers)
+
+    @property
+    def device(self) -> torch.device:
+        return self.embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.embedding.weight.dtype
+
+    def hidden(
+        self,
+        ids: Tensor,
+        cache: KVCache | None = None,
+        trace: Scope = None,
+        losses: list[Tensor] | None = None,
+        path: str = "fused",
+    ) -> Tensor:
+        """Return what the last block leaves at every position, normed: ids (B, T) -> (B, T, C)."""
+        n_tokens, start = ids.shape[1], cache.length if cache is not None else 0
+        if start + n_tokens > self.config.context_length:
+            raise ValueError(
+                f"{start + n_tokens} tokens are more than the model's context_length={self.config.context_length}"
+            )
+        if cache is not None:
+            cache.reserve(n_tokens)
+        x = record(trace, "embedding", self.embedding(ids))  # (B, T, C)
+        x = record(trace, "positioned", self.dropout(self.positions.embed(x, start)))
+        angles = self.positions.angles(start, n_tokens, _compute_dtype(x))
+        allowed = allowed_pairs(
+            n_tokens,
+            start + n_tokens,
+            causal=self.config.causal,
+            window=self.config.window,
+            device=ids.device,
+        )
+        for layer, block in enumerate(self.layers):
+            x = block(x, angles, allowed, cache, scope(scope(trace, "layers"), str(layer)), path)
+        if cache is not None:
+            cache.advance(n_tokens)
+        return record(trace, "final_normed", self.final_norm(x))
+
+    def forward(
+        self,
+        ids: Tensor,
+        cache: KVCache | None = None,
+        trace: Scope = None,
+        losses: list[Tensor] | None = None,
+        *,
+        path: str = "fused",
+    ) -> Tensor:
+        """Return the logits (B, T, V) of ids (B, T); with a cache, ids continue what it has seen.
+
+        `trace` is a dictionary that receives every intermediate; a part that adds to the loss (a router)
+        appends to `losses`; `path` is `fused` or `explicit` attention. Raises ValueError for more tokens than
+        the context holds.
+        """
+        return record(trace, "logits", self.output(self.hidden(ids, cache, trace, losses, path)))
+
+    def loss(self, ids: Tensor, targets: Tensor, *, path: str = "fused") -> Tensor:
+        """Return the mean cross-entropy in nats of targets (B, T) given ids (B, T), plus what parts add."""
+        losses: list[Tensor] = []
+        logits = self(ids, losses=losses, path=path)
+        cross_entropy = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+        return sum(losses, start=cross_entropy)
+
+
+def _compute_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype matrix products give here: the weights' own, or autocast's."""
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.get_autocast_dtype(x.device.type)
+    return x.dtype

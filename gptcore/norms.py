@@ -1,0 +1,61 @@
+"""Keeping the size of a vector in check: RMSNorm, and the LayerNorm it replaced."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class RMSNorm(nn.Module):
+    """Divide a vector by its root mean square, then scale each dimension: (..., C) -> (..., C).
+
+    No mean is subtracted and nothing is added, unlike LayerNorm (Zhang and Sennrich 2019).
+    """
+
+    def __init__(self, width: int, eps: float = 1e-5, bias: bool = False):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    @staticmethod
+    def n_weights(width: int, bias: bool) -> int:
+        return width
+
+    def forward(self, x: Tensor) -> Tensor:
+        # In float32 whatever comes in: a mean of squares loses its small terms in 8 bits of mantissa.
+        wide = x.float()
+        inverse_rms = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * (wide * inverse_rms).to(x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """Subtract a vector's mean, divide by its spread, then scale and shift: (..., C) -> (..., C).
+
+    Ba, Kiros and Hinton 2016; GPT-2's norm. The shift is left out where the model has no biases.
+    """
+
+    def __init__(self, width: int, eps: float = 1e-5, bias: bool = False):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width)) if bias else None
+
+    @staticmethod
+    def n_weights(width: int, bias: bool) -> int:
+        return width * (1 + bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+
+
+class NoNorm(nn.Identity):
+    """Leave the vector as it is, for the lab that shows what a norm is for."""
+
+    def __init__(self, width: int, eps: float = 1e-5, bias: bool = False):
+        super().__init__()
+
+    @staticmethod
+    def n_weights(width: int, bias: bool) -> int:
+        return 0
+
+
+NORMS: dict[str, type[nn.Module]] = {"rmsnorm": RMSNorm, "layernorm": LayerNorm, "none": NoNorm}

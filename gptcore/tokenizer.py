@@ -1,0 +1,513 @@
+r"""Byte-level byte-pair encoding: how text becomes the numbers a model reads.
+
+Byte-pair encoding (BPE) starts from single bytes and glues the most frequent pair of neighbours into a
+new token, again and again. Nobody tells it what a word is; whatever stands together often becomes one
+token. Four merges on nine words:
+
+>>> tokenizer = Tokenizer.train("the cat sat on the mat and the rat", vocab_size=260, special_tokens=())
+>>> for merge in tokenizer.merges:
+...     left, right = tokenizer.token_text(merge.left), tokenizer.token_text(merge.right)
+...     print(f"{left!r} + {right!r} stood together {merge.count} times: token {merge.id}")
+'a' + 't' stood together 4 times: token 256
+'h' + 'e' stood together 3 times: token 257
+'t' + 'he' stood together 3 times: token 258
+' ' + 'the' stood together 2 times: token 259
+>>> tokenizer.encode("the mat")
+[258, 220, 76, 256]
+>>> [tokenizer.token_text(i) for i in tokenizer.encode("the mat")]
+['the', ' ', 'm', 'at']
+
+Three rules decide everything. The text is first cut into pieces (a word with the space before it, a
+number, punctuation), and no token crosses a cut. The pair with the highest count is merged; among equals
+the one with the smallest ids (above, `t` + `h` stood together 3 times as well). And the 256 single bytes
+are the first 256 tokens, so that no text in any language, and no emoji, is ever outside the vocabulary:
+
+>>> [tokenizer.token_text(i) for i in tokenizer.encode("é")]
+['\\xC3', '\\xA9']
+>>> tokenizer.decode(tokenizer.encode("é"))
+'é'
+
+Encoding replays the merges in the order in which they were learned (`Tokenizer.encode_slowly`, a few
+lines). `Tokenizer.encode` gives the same ids through tiktoken, which is compiled and many times faster.
+
+Source: Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units" (2016);
+on bytes instead of characters since Radford et al., GPT-2 (2019).
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import regex
+import tiktoken
+
+EOT = "<|endoftext|>"
+"""The special token that stands between two documents."""
+
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+"""How GPT-2 cuts text into pieces: 's and the like, letters, digits, other signs, each with at most one
+space before it, and white space. This is tiktoken's spelling of it, which gives the same pieces as the
+original and never backtracks. `regex` and tiktoken agree on it up to letters and digits that one of them
+knows from a newer Unicode."""
+
+_PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+BYTE_ORDER = bytes(_PRINTABLE + [byte for byte in range(256) if byte not in _PRINTABLE])
+"""The byte that each of the ids 0 … 255 stands for: GPT-2's order, visible signs first."""
+
+_ID_OF_BYTE = {byte: token_id for token_id, byte in enumerate(BYTE_ORDER)}
+
+FILE_FORMAT = "glassbox-tokenizer"
+FILE_VERSION = 1
+
+# tiktoken's pattern engine gives up (with a crash, not an error) on a million white-space characters in a
+# row. A run that long covers a whole block of this size, wherever it starts.
+_WHITE_SPACE_BLOCK = 400_000
+
+
+class TokenizerError(ValueError):
+    """A tokenizer can't be made, read or used as asked; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Merge:
+    """One learned rule: wherever `left` and `right` stand side by side, write `id` instead."""
+
+    left: int
+    right: int
+    id: int
+    bytes: bytes
+    count: int | None  # how often the pair stood in the training text; None where that is not known
+
+
+def _as_word(piece: bytes) -> str:
+    """Write a piece as a word whose characters are token ids: `chr(id)`, one character a byte.
+
+    With ids as characters a pair is a string of two and a merge is `word.replace(pair, chr(new_id))`:
+    left to right, never overlapping, at the speed of C.
+    """
+    return piece.decode("latin-1").translate(_ID_OF_BYTE)
+
+
+def well_formed(text: str) -> str:
+    """Replace lone surrogates, which no UTF-8 can hold, by U+FFFD, and join those that pair up.
+
+    A str from a broken file name or from JavaScript can hold them. tiktoken does exactly this.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _compile(pattern: str) -> regex.Pattern:
+    try:
+        return regex.compile(pattern)
+    except (regex.error, TypeError) as error:
+        raise TokenizerError(f"The pattern {pattern!r} is not a regular expression: {error}.") from error
+
+
+def count_pieces(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Counter[str]:
+    """Count the pieces that the pattern cuts the texts into; the merges are learned from these counts.
+
+    A megabyte of English holds 200,000 pieces and only some 10,000 different ones.
+    """
+    find = _compile(pattern).finditer
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(map(regex.Match.group, find(well_formed(text))))
+    return counts
+
+
+def learn_merges(
+    piece_counts: Mapping[str, int], n_merges: int, min_frequency: int = 2
+) -> list[tuple[int, int, int]]:
+    """Learn at most `n_merges` merges, each as (left id, right id, count); fewer if the text has no more.
+
+    The counts of all pairs are kept up to date instead of being taken anew for every merge: a merge
+    touches only the words that hold its pair, and in them only the neighbours of the pair.
+    """
+    words = [_as_word(piece.encode()) for piece in piece_counts]
+    frequencies = list(piece_counts.values())
+    pair_counts: Counter[str] = Counter()
+    words_with: defaultdict[str, set[int]] = defaultdict(set)
+    for index, word in enumerate(words):
+        for pair in map("".join, pairwise(word)):
+            pair_counts[pair] += frequencies[index]
+            words_with[pair].add(index)
+
+    # The heap's top is the highest count, then the smallest pair of ids. A pair is pushed when it is born
+    # and its count can only fall afterwards (what a later merge adds always contains the newer token), so
+    # an entry that is out of date stands too high: it is put right when it comes up, and not before.
+    queue = [(-count, pair) for pair, count in pair_counts.items()]
+    heapq.heapify(queue)
+    merges: list[tuple[int, int, int]] = []
+    while queue and len(merges) < n_merges:
+        count, pair = heapq.heappop(queue)
+        if -count != pair_counts[pair]:
+            heapq.heappush(queue, (-pair_counts[pair], pair))
+            continue
+        if -count < max(min_frequency, 1):
+            break
+        left, right = pair
+        new = chr(len(BYTE_ORDER) + len(merges))
+        merges.append((ord(left), ord(right), -count))
+
+        born: Counter[str] = Counter()
+        for index in words_with.pop(pair):
+            parts = words[index].split(pair)
+            words[index] = new.join(parts)
+            frequency = frequencies[index]
+            for i in range(1, len(parts)):  # the new token stands between parts[i - 1] and parts[i]
+                changes = []
+                if parts[i - 1]:
+                    before = parts[i - 1][-1]
+                    changes.append((before + left, before + new))
+                elif i > 1:  # nothing between two merges: the new token beside itself
+                    changes.append((right + left, new + new))
+                if parts[i]:
+                    after = parts[i][0]
+                    changes.append((right + after, new + after))
+                for old_pair, new_pair in changes:
+                    pair_counts[old_pair] -= frequency
+                    born[new_pair] += frequency
+                    words_with[new_pair].add(index)
+        pair_counts.update(born)
+        for new_pair, new_count in born.items():
+            heapq.heappush(queue, (-new_count, new_pair))
+    return merges
+
+
+def merge_piece(piece: bytes, new_ids: Mapping[str, int]) -> list[int]:
+    """Apply to one piece the earliest merge that fits, wherever it fits, until none does.
+
+    `new_ids` gives for each pair, written as two characters, the id of the token it becomes.
+    """
+    word = _as_word(piece)
+    while len(word) > 1:
+        pairs = map("".join, pairwise(word))
+        pair = min(pairs, key=lambda pair: new_ids.get(pair, math.inf))
+        if pair not in new_ids:
+            break
+        word = word.replace(pair, chr(new_ids[pair]))
+    return [ord(character) for character in word]
+
+
+class Tokenizer:
+    """A vocabulary of byte strings, and the merges that turn text into their ids and back.
+
+    Ids 0 … 255 are the single bytes in GPT-2's order, then one id for each merge, then the special tokens.
+    Nothing in it changes after it is made, so that threads and visitors can share one.
+    """
+
+    def __init__(
+        self,
+        pairs: Iterable[tuple[int, int]] = (),
+        *,
+        counts: Sequence[int | None] | None = None,
+        pattern: str = GPT2_PATTERN,
+        special_tokens: Mapping[str, int] | None = None,
+    ) -> None:
+        """Build a tokenizer from the pairs of ids it merges, in the order of learning."""
+        tokens = [bytes([byte]) for byte in BYTE_ORDER]
+        pairs = list(pairs)
+        for left, right in pairs:
+            if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
+                raise TokenizerError(
+                    f"Merge {len(tokens)} joins the tokens {left} and {right}, which do not come before it."
+                )
+            tokens.append(tokens[left] + tokens[right])
+        self.pattern = pattern
+        self.ranks: dict[bytes, int] = {token: token_id for token_id, token in enumerate(tokens)}
+        if len(self.ranks) < len(tokens):
+            raise TokenizerError(
+                "Two merges of this vocabulary make the same token, so its ids are ambiguous."
+            )
+        self.special_tokens = {EOT: len(tokens)} if special_tokens is None else dict(special_tokens)
+        special_ids = list(self.special_tokens.values())
+        if "" in self.special_tokens or len(set(special_ids)) < len(special_ids):
+            raise TokenizerError("Special tokens need a text each, and ids that differ.")
+        if min(special_ids, default=len(tokens)) < len(tokens):
+            raise TokenizerError(
+                f"Special tokens come after the {len(tokens)} others, so their ids start there."
+            )
+        self.vocab_size: int = max([len(tokens) - 1, *special_ids]) + 1
+        self._pairs = pairs
+        self._counts = list(counts) if counts is not None else [None] * len(pairs)
+        self._bytes = dict(enumerate(tokens)) | {i: text.encode() for text, i in self.special_tokens.items()}
+        self._find = _compile(pattern).finditer
+
+    def __repr__(self) -> str:
+        return f"<Tokenizer: {self.vocab_size:,} tokens>"
+
+    @classmethod
+    def train(
+        cls,
+        texts: Iterable[str] | str,
+        vocab_size: int,
+        *,
+        pattern: str = GPT2_PATTERN,
+        special_tokens: Sequence[str] = (EOT,),
+        min_frequency: int = 2,
+        shrink: bool = False,
+    ) -> Tokenizer:
+        """Learn a vocabulary of `vocab_size` tokens from a text or from several documents.
+
+        A pair seen fewer than `min_frequency` times is not merged: what stood together once is no habit.
+        Raises TokenizerError where the text gives fewer tokens than asked; `shrink=True` accepts them.
+        """
+        if len(set(special_tokens)) < len(special_tokens):
+            raise TokenizerError("A special token is named twice: name each once.")
+        n_given = len(BYTE_ORDER) + len(special_tokens)
+        if vocab_size < n_given:
+            raise TokenizerError(
+                f"vocab_size={vocab_size} is too small: 256 bytes and {len(special_tokens)} special tokens "
+                f"are always there, so ask for {n_given} or more."
+            )
+        counts = count_pieces([texts] if isinstance(texts, str) else texts, pattern)
+        merges = learn_merges(counts, vocab_size - n_given, min_frequency)
+        possible = n_given + len(merges)
+        if possible < vocab_size and not shrink:
+            raise TokenizerError(
+                f"vocab_size={vocab_size} is more than this text can give: ask for {possible} or fewer, "
+                "or train on more text."
+            )
+        first_special = len(BYTE_ORDER) + len(merges)
+        return cls(
+            [(left, right) for left, right, _ in merges],
+            counts=[count for _, _, count in merges],
+            pattern=pattern,
+            special_tokens={text: first_special + i for i, text in enumerate(special_tokens)},
+        )
+
+    @cached_property
+    def merges(self) -> tuple[Merge, ...]:
+        """All merges in the order in which they were learned, which is the order of their ids."""
+        return tuple(
+            Merge(left=left, right=right, id=new_id, bytes=self._bytes[new_id], count=count)
+            for new_id, ((left, right), count) in enumerate(
+                zip(self._pairs, self._counts, strict=True), start=len(BYTE_ORDER)
+            )
+        )
+
+    def first(self, n_merges: int) -> Tokenizer:
+        """The tokenizer as it stood after its first `n_merges` merges: 0 gives plain bytes."""
+        n_merges = max(0, min(n_merges, len(self._pairs)))
+        shift = len(self._pairs) - n_merges
+        return Tokenizer(
+            self._pairs[:n_merges],
+            counts=self._counts[:n_merges],
+            pattern=self.pattern,
+            special_tokens={text: token_id - shift for text, token_id in self.special_tokens.items()},
+        )
+
+    @property
+    def eot_id(self) -> int:
+        """The id of the end-of-text token."""
+        if EOT not in self.special_tokens:
+            raise TokenizerError(f"This tokenizer has no {EOT} token: train it with that special token.")
+        return self.special_tokens[EOT]
+
+    def pieces(self, text: str) -> list[str]:
+        """Cut text where the pattern cuts it; no token reaches over a cut."""
+        return [match.group() for match in self._find(well_formed(text))]
+
+    def encode_slowly(self, text: str) -> list[int]:
+        """Encode by replaying the merges, as one would by hand; the same ids as `encode`."""
+        ids_of: dict[str, list[int]] = {}
+        for piece in (pieces := self.pieces(text)):
+            if piece not in ids_of:
+                ids_of[piece] = merge_piece(piece.encode(), self._new_ids)
+        return [token_id for piece in pieces for token_id in ids_of[piece]]
+
+    @cached_property
+    def _new_ids(self) -> dict[str, int]:
+        return {
+            chr(left) + chr(right): i for i, (left, right) in enumerate(self._pairs, start=len(BYTE_ORDER))
+        }
+
+    def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
+        """Turn text into token ids.
+
+        The text of a special token is text like any other, so that nobody ends a document by writing
+        `<|endoftext|>`; with `allow_special=True` it becomes the special token. Lone surrogates are read
+        as U+FFFD; all other text comes back exactly from `decode`.
+        """
+        if allow_special and self.special_tokens:
+            longest_first = sorted(self.special_tokens, key=len, reverse=True)
+            parts = regex.split(f"({'|'.join(map(regex.escape, longest_first))})", text)
+            return [
+                token_id
+                for part in parts
+                for token_id in (
+                    [self.special_tokens[part]] if part in self.special_tokens else self.encode(part)
+                )
+            ]
+        blocks = range(0, len(text) - _WHITE_SPACE_BLOCK, _WHITE_SPACE_BLOCK)
+        if any(text[start : start + _WHITE_SPACE_BLOCK].isspace() for start in blocks):
+            return self.encode_slowly(text)
+        return self.to_tiktoken().encode_ordinary(text)
+
+    def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
+        """Encode several texts, each on its own."""
+        return [self.encode(text) for text in texts]
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """Turn any bytes into token ids; bytes that are UTF-8 get the ids of their text."""
+        try:
+            return self.encode(data.decode("utf-8"))
+        except UnicodeDecodeError:
+            # Bytes that are not UTF-8 become lone surrogates here, one each, and bytes again below.
+            pieces = self._find(data.decode("utf-8", "surrogateescape"))
+            encoded = [piece.group().encode("utf-8", "surrogateescape") for piece in pieces]
+            return [token_id for piece in encoded for token_id in merge_piece(piece, self._new_ids)]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that a token stands for."""
+        token = self._bytes.get(int(token_id))
+        if token is None:
+            raise TokenizerError(
+                f"There is no token {int(token_id)}: ids go from 0 to {self.vocab_size - 1}."
+            )
+        return token
+
+    def token_text(self, token_id: int) -> str:
+        r"""The token as text; bytes that are no whole character are written \xF0, never as U+FFFD."""
+        text = self.token_bytes(token_id).decode("utf-8", "surrogateescape")
+        return regex.sub("[\udc80-\udcff]", lambda match: f"\\x{ord(match.group()) - 0xDC00:02X}", text)
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """Turn token ids back into bytes."""
+        return b"".join(map(self.token_bytes, ids))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turn token ids back into text; bytes that are not UTF-8, as in half an emoji, become U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    def to_tiktoken(self) -> tiktoken.Encoding:
+        """The same vocabulary as a `tiktoken.Encoding`, made once."""
+        return self._encoding
+
+    @cached_property
+    def _encoding(self) -> tiktoken.Encoding:
+        try:
+            return tiktoken.Encoding(
+                "glassbox",
+                pat_str=self.pattern,
+                mergeable_ranks=self.ranks,
+                special_tokens=self.special_tokens,
+            )
+        except ValueError as error:
+            raise TokenizerError(f"tiktoken can't use the pattern {self.pattern!r}: {error}.") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the tokenizer as JSON."""
+        merges = [
+            [left, right, count] for (left, right), count in zip(self._pairs, self._counts, strict=True)
+        ]
+        content = {
+            "format": FILE_FORMAT,
+            "version": FILE_VERSION,
+            "pattern": self.pattern,
+            "special_tokens": self.special_tokens,
+            "merges": merges,
+        }
+        try:
+            Path(path).write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise TokenizerError(f"The tokenizer can't be written to {path}: {error.strerror}.") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokenizer:
+        """Read a tokenizer that `save` wrote; anything else is a TokenizerError."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise TokenizerError(f"The tokenizer {path} can't be read: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise TokenizerError(f"{path} is not a tokenizer file: it does not hold JSON.") from error
+        if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
+            raise TokenizerError(f"{path} is not a tokenizer file that Tokenizer.save wrote.")
+        if content.get("version") != FILE_VERSION:
+            raise TokenizerError(
+                f"{path} has format version {content.get('version')!r}, not {FILE_VERSION}: train the "
+                "tokenizer again, or use the version of Glassbox that wrote it."
+            )
+        merges, special_tokens, pattern = (
+            content.get(key) for key in ("merges", "special_tokens", "pattern")
+        )
+        if not (_are_merges(merges) and _are_special_tokens(special_tokens) and isinstance(pattern, str)):
+            raise TokenizerError(
+                f"{path} is damaged: its merges, special tokens or pattern are not as saved."
+            )
+        try:
+            return cls(
+                [(left, right) for left, right, _ in merges],
+                counts=[count for _, _, count in merges],
+                pattern=pattern,
+                special_tokens=special_tokens,
+            )
+        except TokenizerError as error:
+            raise TokenizerError(f"{path} is damaged: {error}") from error
+
+
+def _are_merges(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(row, list)
+        and len(row) == 3
+        and type(row[0]) is int
+        and type(row[1]) is int
+        and (row[2] is None or type(row[2]) is int)
+        for row in value
+    )
+
+
+def _are_special_tokens(value: object) -> bool:
+    return isinstance(value, dict) and all(type(token_id) is int for token_id in value.values())
+
+
+@lru_cache(maxsize=4)
+def load_tiktoken(name: str = "gpt2") -> Tokenizer:
+    """One of tiktoken's vocabularies as a Tokenizer, with its ids and pattern; `gpt2` has 50,257 tokens.
+
+    tiktoken downloads the vocabulary at its first use and keeps it (in the folder TIKTOKEN_CACHE_DIR, if
+    set). Raises TokenizerError with one sentence where that is not possible.
+    """
+    if name not in tiktoken.list_encoding_names():
+        known = ", ".join(tiktoken.list_encoding_names())
+        raise TokenizerError(f"tiktoken has no vocabulary {name!r}: it has {known}.")
+    try:
+        encoding = tiktoken.get_encoding(name)
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: a damaged download
+        raise TokenizerError(
+            f"The vocabulary {name!r} can't be downloaded ({type(error).__name__}): connect to the network "
+            "once, or use the built-in story tokenizer."
+        ) from error
+    special_tokens = {text: encoding.encode_single_token(text) for text in encoding.special_tokens_set}
+    ranks = encoding._mergeable_ranks  # tiktoken's README names this and _pat_str for building on an encoding
+    return Tokenizer(_pairs_from_ranks(ranks), pattern=encoding._pat_str, special_tokens=special_tokens)
+
+
+def _pairs_from_ranks(ranks: Mapping[bytes, int]) -> list[tuple[int, int]]:
+    """Recover the merges from tokens in order: what the earlier merges leave of a token is its pair."""
+    tokens = sorted(ranks, key=ranks.__getitem__)
+    new_ids: dict[str, int] = {}
+    for new_id, token in enumerate(tokens[len(BYTE_ORDER) :], start=len(BYTE_ORDER)):
+        pair = merge_piece(token, new_ids)
+        if len(pair) != 2 or ranks[token] != new_id:
+            raise TokenizerError("This vocabulary is not made of byte-level merges in GPT-2's byte order.")
+        new_ids[chr(pair[0]) + chr(pair[1])] = new_id
+    return [(ord(left), ord(right)) for left, right in new_ids]
+
+
+@lru_cache(maxsize=1)
+def story_tokenizer() -> Tokenizer:
+    """The tokenizer of the built-in stories, shipped with gptcore."""
+    path = Path(__file__).parent / "data" / "story_tokenizer.json"
+    if not path.exists():
+        raise TokenizerError(f"The story tokenizer {path} is missing: install gptcore again, with its data.")
+    return Tokenizer.load(path)

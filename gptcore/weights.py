@@ -1,0 +1,43 @@
+"""Where a model's weights are born: layers that hold them, and the draw that fills them.
+
+torch's own layers fill themselves from the process-wide random generator. Ours stay empty until
+`initialise` fills the whole model from one generator of its own, so that a seed gives the same weights
+whatever else the process draws.
+"""
+
+import torch
+from torch import nn
+
+INITIAL_STD = 0.02  # GPT-2's choice (Radford et al. 2019)
+
+
+class Linear(nn.Linear):
+    """A matrix product with the weights `initialise` draws: (..., in) -> (..., out)."""
+
+    def reset_parameters(self) -> None:
+        """Leave the weights empty; `initialise` fills them."""
+
+
+class Embedding(nn.Embedding):
+    """A table of vectors, one row for each id: (...) -> (..., width)."""
+
+    def reset_parameters(self) -> None:
+        """Leave the table empty; `initialise` fills it."""
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, seed: int, n_layers: int) -> None:
+    """Fill every matrix from a normal of spread 0.02 and every bias with zeros.
+
+    The two projections that write into the residual stream are drawn 1/sqrt(2·n_layers) times as wide, so that
+    the sum of all layers' writings starts with the same spread at any depth (GPT-2, section 2.3).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, module in model.named_modules():
+        if not isinstance(module, (Linear, Embedding)):
+            continue
+        writes_residual = name.endswith(("o_proj", "down_proj"))
+        std = INITIAL_STD / (2 * n_layers) ** 0.5 if writes_residual else INITIAL_STD
+        module.weight.normal_(0.0, std, generator=generator)
+        if getattr(module, "bias", None) is not None:
+            module.bias.zero_()
