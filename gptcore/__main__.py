@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-
 ERROR = "error: "  # how a sentence about bad input begins on standard error
 
 
@@ -123,11 +122,11 @@ def resume(options: argparse.Namespace) -> None:
     tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
     recorder.reopen(tokenizer, request, state["step"])
     model, config = ModelConfig.from_dict(request["model"]), TrainConfig.from_dict(request["train"])
-    _follow(recorder, model, config, corpus, tokenizer, options.json, (), state)
+    _follow(recorder, model, config, corpus, tokenizer, options.json, state=state)
 
 
 def _follow(
-    recorder, model, config, corpus, tokenizer, as_json: bool, notes: Iterable[str], state=None
+    recorder, model, config, corpus, tokenizer, as_json: bool, notes: Iterable[str] = (), state=None
 ) -> None:
     """Train, keep the run, and print what happens; Ctrl-C and SIGTERM end it with everything saved."""
     from gptcore import training
@@ -140,8 +139,8 @@ def _follow(
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, end)
     steady_heap()
-    events = training.train(model, config, corpus, tokenizer, stop=recorder.stop, resume=state)
-    show = _print_json if as_json else _Progress(notes)
+    events = training.train(model, config, corpus, tokenizer, stop=recorder.stop, resume=state, notes=notes)
+    show = _print_json if as_json else _Progress()
     for event in recorder.record(events):
         show(event)
     if event.event == "failed":
@@ -155,14 +154,14 @@ def _print_json(event) -> None:
 class _Progress:
     """Shows a person how a run goes: a bar, the loss, a text now and then."""
 
-    def __init__(self, notes: Iterable[str]):
-        self.notes, self.bar = notes, None
+    def __init__(self):
+        self.bar = None
 
     def __call__(self, event) -> None:
         from tqdm import tqdm
 
         if event.event == "start":
-            for note in [*self.notes, *event.notes]:
+            for note in event.notes:
                 print(note)
             print(
                 f"{event.n_parameters:,} parameters on {event.device}, {event.precision}, {event.attention_path} "
@@ -210,9 +209,7 @@ def sample(options: argparse.Namespace) -> None:
         past_context=options.past_context,
     )
     new, seconds = [], []
-    if not options.json:
-        print(options.prompt, end="", flush=True)
-    shown = len(options.prompt)
+    shown = 0
     stop = None
     while True:
         try:
@@ -228,7 +225,7 @@ def sample(options: argparse.Namespace) -> None:
                 print(text[shown:], end="", flush=True)
                 shown = len(text)
     if not options.json:
-        print()
+        print((options.prompt + tokenizer.decode(new))[shown:])
         return
     cache = (
         None if options.no_cache else KVCache(model.config, capacity=len(prompt_ids) + options.max_new_tokens)

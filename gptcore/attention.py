@@ -47,8 +47,10 @@ def attention_weights(
     scores = record(trace, "scores", (q * scale) @ k.transpose(-2, -1))
     if allowed is not None:
         # Minus infinity before the softmax, so that what is forbidden takes no share of the sum; a zero
-        # written after it would leave rows that sum to less than 1.
-        scores = record(trace, "masked_scores", scores.masked_fill(~allowed, -math.inf))
+        # written after it would leave rows that sum to less than 1. Added rather than filled in: the sum's
+        # gradient is the scores' own, while filling costs another pass over all heads each way.
+        barrier = torch.zeros_like(allowed, dtype=scores.dtype).masked_fill(~allowed, -math.inf)  # (T, S)
+        scores = record(trace, "masked_scores", scores + barrier)
     # The sum runs over up to S exponentials, so it is kept in float32 whatever the precision.
     return record(trace, "weights", torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype))
 

@@ -4,8 +4,10 @@ Nothing is ever unpickled, so a folder from a stranger can be wrong but not dang
 beside its place and renamed into it, so that what stands there is always whole.
 """
 
+import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -43,9 +45,20 @@ def write_model(model: GPT, tokenizer: Tokenizer, folder: Path, dtype: torch.dty
     weights = {
         name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in own_weights(model).items()
     }
-    save_file(weights, folder / "model.safetensors")
+    write_tensors(weights, folder / "model.safetensors")
     tokenizer.save(folder / "tokenizer.json")
     write_json(folder / "config.json", {"format": FORMAT, "model": model.config.to_dict()})
+
+
+def write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a safetensors file; a disk that refuses is an OSError here as everywhere."""
+    try:
+        save_file(tensors, path)
+        path.chmod(0o644)  # safetensors keeps its files private; a run is there to be shared
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def own_weights(model: GPT) -> dict[str, torch.Tensor]:
@@ -77,7 +90,13 @@ def load(folder: str | Path) -> tuple[GPT, Tokenizer]:
         raise CheckpointError(
             f"the weights in {folder} do not fit its config.json; save the model again"
         ) from error
-    return model.eval(), Tokenizer.load(folder / "tokenizer.json")
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer in {folder} has {tokenizer.vocab_size} tokens and its model only "
+            f"vocab_size={model.config.vocab_size}; save them together again"
+        )
+    return model.eval(), tokenizer
 
 
 def model_folder(folder: str | Path) -> Path:

@@ -16,6 +16,7 @@ from gptcore.positions import POSITIONS
 NORM_POSITIONS = ("pre", "post", "branch", "pre+branch")
 BIASES = ("none", "qkv", "all")
 MAX_SEED = 2**63  # what torch's generators take
+OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ATTENTION_PATHS = ("auto", "explicit", "fused")
 
@@ -213,6 +214,7 @@ class TrainConfig(_Config):
     batch_size: int = 16
     accumulation: int = 1
     window_length: int | None = None
+    optimizer: str = "adamw"
     learning_rate: float = 3e-3
     min_learning_rate: float | None = None
     warmup_steps: int = 50
@@ -224,9 +226,9 @@ class TrainConfig(_Config):
     precision: str = "auto"
     attention_path: str = "auto"
     threads: int | str = "auto"
-    n_evals: int = 20
-    eval_batches: int = 8
-    n_samples: int = 12
+    n_evals: int = 15
+    eval_batches: int = 6
+    n_samples: int = 10
 
     def __post_init__(self):
         _require(
@@ -255,15 +257,19 @@ class TrainConfig(_Config):
         for name in ("beta1", "beta2"):
             _require(getattr(self, name) < 1, f"{name}={getattr(self, name)} is not below 1")
         _number(self, float, "grad_clip", above=0)
+        _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "precision", PRECISIONS)
         _one_of(self, "attention_path", ATTENTION_PATHS)
         if self.threads != "auto":
             _number(self, int, "threads", least=1)
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with these fields changed; a final rate that was a tenth of the full one stays so."""
-        tenth = self.min_learning_rate == self.learning_rate / 10
-        return _Config.replace(self, **(({"min_learning_rate": None} if tenth else {}) | changes))
+        """Return a copy with these fields changed; the final rate keeps its share of the full one."""
+        share = self.min_learning_rate / self.learning_rate
+        if "learning_rate" in changes and "min_learning_rate" not in changes:
+            rate = changes["learning_rate"]
+            changes["min_learning_rate"] = share * rate if isinstance(rate, (int, float)) else None
+        return _Config.replace(self, **changes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,10 +293,15 @@ _SMALL_TRAIN = TrainConfig(
 
 PRESETS: dict[str, Preset] = {
     "nano": Preset(
-        model=ModelConfig(
-            vocab_size=2048, context_length=256, d_model=128, n_layers=4, n_heads=4, n_kv_heads=2, d_ff=384
+        model=ModelConfig(vocab_size=2048, context_length=256, d_model=128, n_layers=4, n_heads=4, d_ff=384),
+        train=TrainConfig(
+            seconds=60.0,
+            batch_size=8,
+            optimizer="muon",
+            learning_rate=1.2e-2,
+            min_learning_rate=2.4e-4,
+            warmup_steps=50,
         ),
-        train=TrainConfig(seconds=60.0, batch_size=16, learning_rate=6e-3, warmup_steps=50),
         tokenizer="story",
     ),
     "tiny": Preset(

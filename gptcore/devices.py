@@ -15,7 +15,7 @@ import torch
 
 from gptcore.config import ConfigError, TrainConfig
 from gptcore.model import GPT
-from gptcore.optim import make_optimizer
+from gptcore.optim import make_optimizers
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -109,7 +109,7 @@ def _time_step(model, config, ids, targets, precision, path, threads, seconds) -
     """Return the median seconds of a full training step, after one that is not counted."""
     torch.set_num_threads(threads)
     scratch = copy.deepcopy(model)
-    optimizer = make_optimizer(scratch, config)
+    optimizers = make_optimizers(scratch, config)
     times, until = [], time.perf_counter() + seconds
     while len(times) < 2 or time.perf_counter() < until:
         started = time.perf_counter()
@@ -117,8 +117,9 @@ def _time_step(model, config, ids, targets, precision, path, threads, seconds) -
             loss = scratch.loss(ids, targets, path=path)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(scratch.parameters(), config.grad_clip)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         loss.item()  # waits for the device
         times.append(time.perf_counter() - started)
     counted = sorted(times[1:])

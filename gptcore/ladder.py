@@ -16,7 +16,7 @@ In stories of the generator rungs 1, 3 and 4 are exactly 1.
 
 import random
 import re
-from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from gptcore.lexicon import FOLK_COMMON, GENDER, NOUN_GENDER
 from gptcore.parser import accepts, read_tokens
-from gptcore.stories import join_tokens, write_stories
+from gptcore.stories import Story, join_tokens, write_stories
 
 N_DEFAULT_STORIES = 20_000
 VALIDATION_SHARE = 0.05
@@ -41,12 +41,12 @@ class Ladder:
     pronouns: float | None
     names: float | None
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, int | float | None]:
         """The scores by name, as JSON takes them."""
         return asdict(self)
 
 
-def passages(text):
+def passages(text: str) -> list[str]:
     """The stories of a text: blank lines part them."""
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
@@ -54,7 +54,7 @@ def passages(text):
 _END = re.compile(r'"|[.?!]"?')
 
 
-def split_sentences(passage):
+def split_sentences(passage: str) -> list[str]:
     """The finished sentences of a passage; a last one without its full stop is left out.
 
     A quote that ends in a mark goes on when a lower-case word follows ("Why?" asked Mira.) and ends
@@ -82,11 +82,11 @@ PRONOUN_GENDER = dict.fromkeys(("he", "him", "his", "himself"), "m") | dict.from
 )
 
 
-def _is_name(token):
+def _is_name(token: str) -> bool:
     return token in GENDER or (token[:1].isupper() and token != "I")
 
 
-def _introduced(sentences):
+def _introduced(sentences: Sequence[list[str]]) -> list[set[int]]:
     """For each sentence of a passage the set of places where its tokens introduce a name."""
     places = []
     for i, tokens in enumerate(sentences):
@@ -100,7 +100,7 @@ def _introduced(sentences):
     return places
 
 
-def judge_pronouns(sentences):
+def judge_pronouns(sentences: Sequence[list[str]]) -> tuple[int, int]:
     """(right, all) pronouns of a passage, given as lists of tokens."""
     right = total = 0
     last, tied = {}, {}
@@ -126,7 +126,7 @@ def judge_pronouns(sentences):
 _COMMON = frozenset(FOLK_COMMON)
 
 
-def judge_names(sentences):
+def judge_names(sentences: Sequence[list[str]]) -> tuple[int, int]:
     """(right, all) mentions of names in a passage, introductions not counted."""
     right = total = 0
     known = set()
@@ -140,13 +140,13 @@ def judge_names(sentences):
 
 
 @cache
-def training_sentences():
+def training_sentences() -> frozenset[int]:
     """Hashes of all sentences of the default training stories; made once, in a few seconds."""
     stories = write_stories(N_DEFAULT_STORIES - int(N_DEFAULT_STORIES * VALIDATION_SHARE))
     return frozenset(hash(sentence) for story in stories for sentence in story.sentences)
 
 
-def check(text):
+def check(text: str) -> Ladder:
     """The ladder of a text, its stories parted by blank lines; all zero where no sentence is finished."""
     stories = [split_sentences(passage) for passage in passages(text)]
     sentences = [sentence for story in stories for sentence in story]
@@ -163,7 +163,7 @@ def check(text):
     )
 
 
-def _share(counts):
+def _share(counts: Iterable[tuple[int, int]]) -> float | None:
     counts = list(counts)
     right, total = (sum(count[i] for count in counts) for i in (0, 1))
     return right / total if total else None
@@ -178,7 +178,7 @@ class WordTable:
 
     STORY_END = "\n\n"
 
-    def __init__(self, documents):
+    def __init__(self, documents: Iterable[str]):
         numbers = {self.STORY_END: 0}
         ids = []
         for document in documents:
@@ -193,7 +193,7 @@ class WordTable:
         self.words = list(numbers)
         self.ids = np.array(ids, dtype=np.uint64)
 
-    def _contexts(self, length):
+    def _contexts(self, length: int) -> np.ndarray:
         """For each place a hash of the `length` words before it; before a story stands its end mark, repeated."""
         since_start = np.arange(len(self.ids)) - np.maximum.accumulate(
             np.where(np.roll(self.ids, 1) == 0, np.arange(len(self.ids)), 0)
@@ -204,7 +204,7 @@ class WordTable:
             hashes = hashes * _FACTOR + word + np.uint64(1)
         return hashes
 
-    def sample(self, order, n_sentences, seed=0):
+    def sample(self, order: int, n_sentences: int, seed: int = 0) -> str:
         """Stories drawn from the table of this order (2: each word given the one before), parted by blank lines.
 
         They go on until at least `n_sentences` sentences are there and a story ends. No back-off is needed:
@@ -241,13 +241,15 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MASK = 2**64 - 1
 
 
-def sample_table(documents, order, n_sentences, seed=0):
+def sample_table(documents: Iterable[str], order: int, n_sentences: int, seed: int = 0) -> str:
     """Text drawn from the word n-gram table of the documents (order 2: bigrams), stories parted by blank lines."""
     return WordTable(documents).sample(order, n_sentences, seed)
 
 
 @cache
-def table_scores(orders=(3, 5, 7), n_sentences=2_000, seed=0):
+def table_scores(
+    orders: tuple[int, ...] = (3, 5, 7), n_sentences: int = 2_000, seed: int = 0
+) -> dict[int, Ladder]:
     """The ladder that tables of the default training stories reach, by order: the lines a model has to beat."""
     stories = write_stories(N_DEFAULT_STORIES - int(N_DEFAULT_STORIES * VALIDATION_SHARE))
     table = WordTable([story.text for story in stories])
@@ -291,7 +293,7 @@ _PROBES = (
 )
 
 
-def reference_probe():
+def reference_probe() -> tuple[Probe, ...]:
     """Beginnings in which only a name, fourteen words back or more, says whether " he" or " she" is next.
 
     In each the pronoun is the likeliest next word of the stories, and the name is the only word with a gender.
@@ -308,7 +310,7 @@ def reference_probe():
     )
 
 
-def shuffled_stories(stories, seed=0):
+def shuffled_stories(stories: Sequence[Story], seed: int = 0) -> str:
     """The same number of stories of the same lengths, their sentences drawn from all of them: chance on rungs 3 and 4.
 
     Every sentence is as right as before and every reference is broken, so what `check` gives for pronouns and

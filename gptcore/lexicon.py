@@ -6,40 +6,43 @@ base/past pairs, gendered nouns as male/female pairs of equal weight, so that *k
 in the same company.
 """
 
-import re
 
-MALE_NAMES = """
-Tom Ben Leo Finn Hugo Oscar Jonas Emil Anton Felix Milo Adam Noah Luca Theo Simon Peter Jakob Karl Otto
-Ivan Omar Hassan Kofi Diego Pablo Marco Bruno Nils Sven Lars Erik Olaf Henrik Rufus Silas Elias Tobias
-Gustav Victor Walter Harold Edgar Edwin Oliver Samuel Daniel Gabriel Rafael Manuel Pedro Carlos Ramon
-Andrej Boris Dimitri Stefan Tomas Viktor Yusuf Karim Tariq Rashid Jamal Idris Kwame Tunde Chidi Hiro Kenji
-Akira Ravi Arjun Nikhil Rohan Anand Wei Ming Aaron Caleb Ethan Jasper Linus Magnus Casper Cedric Conrad
-Desmond Dylan Elliot Gareth Gilbert Hector Julian Lionel Malcolm Morris Nestor Osmond Percy Quentin Ronan
-Rupert Ansel Seamus Tristan Ulrich Vernon Wendell Xavier Yannick Zoltan
-""".split()
+def _words(text: str) -> list[str]:
+    return text.split()
 
-FEMALE_NAMES = """
-Mira Anna Lena Nora Ella Clara Greta Ida Emma Sofia Maja Elin Alma Hanna Julia Laura Marta Paula Rosa
-Vera Tilda Frida Astrid Ingrid Sigrid Karin Helen Irene Agnes Doris Edith Esther Flora Gerda Hilda Judith
-Kirsten Lotte Mabel Miriam Olga Petra Ruth Selma Thea Ursula Wanda Yasmin Zara Amina Fatima Leila Nadia
-Salma Zainab Amara Ngozi Zola Imani Yuki Hana Keiko Sakura Priya Anjali Meera Lakshmi Ling Mei Carmen Dolores
-Elena Ines Isabel Lucia Maria Teresa Bianca Chiara Daphne Eleanor Fiona Gwen Harriet Isolde Jasmin Kiara
-Louise Margot Naomi Odette Phoebe Rhona Sabine Tamar Una Violet Winnie Ximena Yvonne Zelda Adele Beatrix
-Cecily Dagmar Eloise Freya Gloria Henrietta Ilse Johanna Kendra Lydia
-""".split()
+
+MALE_NAMES = _words("""
+Tom Ben Leo Finn Hugo Oscar Jonas Emil Anton Felix Milo Adam Noah Luca Theo Simon Peter Jakob Karl Otto Ivan
+Omar Hassan Kofi Diego Pablo Marco Bruno Nils Sven Lars Erik Olaf Henrik Rufus Silas Elias Tobias Gustav
+Victor Walter Harold Edgar Edwin Oliver Samuel Daniel Gabriel Rafael Manuel Pedro Carlos Ramon Andrej Boris
+Dimitri Stefan Tomas Viktor Yusuf Karim Tariq Rashid Jamal Idris Kwame Tunde Chidi Hiro Kenji Akira Ravi
+Arjun Nikhil Rohan Anand Wei Ming Aaron Caleb Ethan Jasper Linus Magnus Casper Cedric Conrad Desmond Dylan
+Elliot Gareth Gilbert Hector Julian Lionel Malcolm Morris Nestor Osmond Percy Quentin Ronan Rupert Ansel
+Seamus Tristan Ulrich Vernon Wendell Xavier Yannick Zoltan
+""")
+
+FEMALE_NAMES = _words("""
+Mira Anna Lena Nora Ella Clara Greta Ida Emma Sofia Maja Elin Alma Hanna Julia Laura Marta Paula Rosa Vera
+Tilda Frida Astrid Ingrid Sigrid Karin Helen Irene Agnes Doris Edith Esther Flora Gerda Hilda Judith Kirsten
+Lotte Mabel Miriam Olga Petra Ruth Selma Thea Ursula Wanda Yasmin Zara Amina Fatima Leila Nadia Salma Zainab
+Amara Ngozi Zola Imani Yuki Hana Keiko Sakura Priya Anjali Meera Lakshmi Ling Mei Carmen Dolores Elena Ines
+Isabel Lucia Maria Teresa Bianca Chiara Daphne Eleanor Fiona Gwen Harriet Isolde Jasmin Kiara Louise Margot
+Naomi Odette Phoebe Rhona Sabine Tamar Una Violet Winnie Ximena Yvonne Zelda Adele Beatrix Cecily Dagmar
+Eloise Freya Gloria Henrietta Ilse Johanna Kendra Lydia
+""")
 
 # Nouns for people: (male, female) pairs, then nouns that fit both.
-ROYAL_PAIRS = "king/queen prince/princess duke/duchess lord/lady emperor/empress baron/baroness".split()
-FOLK_PAIRS = "man/woman wizard/witch hero/heroine actor/actress widower/widow sorcerer/sorceress".split()
-CHILD_PAIRS = "boy/girl lad/lass".split()
-ELDER_KIN_PAIRS = "father/mother uncle/aunt grandfather/grandmother godfather/godmother".split()
-SIBLING_PAIRS = "brother/sister stepbrother/stepsister".split()
-FAMILY_PAIRS = "son/daughter nephew/niece grandson/granddaughter".split()
-FOLK_COMMON = """
+ROYAL_PAIRS = _words("king/queen prince/princess duke/duchess lord/lady emperor/empress baron/baroness")
+FOLK_PAIRS = _words("man/woman wizard/witch hero/heroine actor/actress widower/widow sorcerer/sorceress")
+CHILD_PAIRS = _words("boy/girl lad/lass")
+ELDER_KIN_PAIRS = _words("father/mother uncle/aunt grandfather/grandmother godfather/godmother")
+SIBLING_PAIRS = _words("brother/sister stepbrother/stepsister")
+FAMILY_PAIRS = _words("son/daughter nephew/niece grandson/granddaughter")
+FOLK_COMMON = _words("""
 farmer baker miller sailor weaver tailor gardener painter hunter doctor teacher merchant shepherd cook
 potter blacksmith carpenter singer dancer juggler cobbler beggar poet captain builder piper student drummer
 messenger soldier rider hermit innkeeper woodcutter clockmaker locksmith musician magician beekeeper scholar
-""".split()
+""")
 
 WORDS = {
     "ANIMAL": """
@@ -79,7 +82,9 @@ vineyard temple museum library mill
     "PLACE_ON": "hill mountain island farm beach cliff shore moor ridge",
     "PLACE_AT": "market fair harbor well fountain crossroads theater festival lighthouse school",
     "PLACE_BY": "river lake sea pond stream waterfall brook canal",
-    "PLACE_ADJ": "old dark big quiet green little far distant beautiful lonely busy misty snowy empty wide hidden",
+    "PLACE_ADJ": """
+old dark big quiet green little far distant beautiful lonely busy misty snowy empty wide hidden
+""",
     "HOME_ROYAL": "castle palace tower fortress mansion",
     "HOME_FOLK": "house cottage hut village cabin town mill tent farmhouse",
     "HOME_ADJ": "small little old white stone wooden quiet tiny crooked cozy humble narrow",
@@ -95,8 +100,13 @@ bookcase cushion hedge carpet piano wagon sofa staircase ladder tub
 shy lazy stubborn proud foolish greedy poor small grumpy impatient vain nosy careless clumsy noisy forgetful
 timid thin bossy moody jealous messy
 """,
-    "VIRTUE": "kind clever brave gentle wise patient friendly generous polite careful helpful faithful modest tender loyal thoughtful",
-    "ANIMAL_ADJ": "little old clever brown gray white wise young black hungry small friendly lame talking spotted",
+    "VIRTUE": """
+kind clever brave gentle wise patient friendly generous polite careful helpful faithful modest tender loyal
+thoughtful
+""",
+    "ANIMAL_ADJ": """
+little old clever brown gray white wise young black hungry small friendly lame talking spotted
+""",
     "BEAST_ADJ": "big hungry angry fierce terrible wicked huge ugly cruel dreadful",
     "SAD": "sad unhappy worried lonely upset miserable gloomy sorrowful heartbroken",
     "GLAD": "happy glad proud thankful cheerful pleased joyful merry delighted content grateful excited",
@@ -111,17 +121,17 @@ timid thin bossy moody jealous messy
     "MOVE_ADV": "slowly quickly bravely quietly happily carefully silently boldly swiftly eagerly alone",
     "LOOK_ADV": "everywhere carefully again patiently eagerly anxiously thoroughly",
     "WORK_ADV": "hard carefully gladly slowly quickly patiently cleverly neatly skillfully",
-    "OPENER": "suddenly luckily soon then finally sadly slowly clearly certainly surprisingly fortunately",
     "DEGREE": "very so quite rather really truly terribly awfully",
     # Times and numbers.
     "DAYTIME": "morning day evening afternoon",
     "SEASON": "winter summer spring autumn",
-    "WEEKPART": "day morning week night evening month",
     "NUMBER": "two three four five six seven ten nine eight twelve twenty hundred",
     "TIMEUNIT": "days hours weeks nights years months",
     "ANIMALS": "birds bees frogs rabbits ducks butterflies sheep mice crickets swallows fireflies geese",
     "GROUP": "friends neighbors children guests cousins villagers servants pupils",
-    "TREAT": "apples nuts cakes berries cookies pancakes candles flowers ribbons pies buns plums eggs feathers buttons",
+    "TREAT": """
+apples nuts cakes berries cookies pancakes candles flowers ribbons pies buns plums eggs feathers buttons
+""",
     "PART": "eyes ears hands feet cheeks sleeves pockets buttons",
     "CLOTHES": "boots shoes gloves socks mittens sandals trousers slippers stockings",
     "SEAT": "stone bench log rock stool fence barrel tree chair haystack stump wall box cart",
@@ -138,60 +148,54 @@ kindness patience friendship courage honesty love sharing hope wisdom laughter t
     "HOUSEPART": "roof fence door gate window chimney wall boat cart bridge floor staircase",
     "SHELTER": "cave barn hut tree cottage bridge shed tent chapel",
     "DOOR": "gate door",
-    "OPENING": "lock key bolt",
 }
 
 # Verbs: base/past. The base follows *to*, *could*, *did not*; the past tells the story.
 VERBS = {
     "MOVE": """
-walk/walked go/went run/ran hurry/hurried ride/rode travel/traveled wander/wandered march/marched
-hike/hiked rush/rushed stroll/strolled race/raced trot/trotted tiptoe/tiptoed
+walk/walked go/went run/ran hurry/hurried ride/rode travel/traveled wander/wandered march/marched hike/hiked
+rush/rushed stroll/strolled race/raced trot/trotted tiptoe/tiptoed
 """,
     "WEEP": "cry/cried weep/wept sigh/sighed sob/sobbed tremble/trembled shiver/shivered groan/groaned",
-    "LAUGH": "smile/smiled laugh/laughed dance/danced sing/sang cheer/cheered clap/clapped bow/bowed nod/nodded grin/grinned giggle/giggled whistle/whistled",
-    "REST": "rest/rested sleep/slept wait/waited stop/stopped stand/stood kneel/knelt doze/dozed",
+    "LAUGH": """
+smile/smiled laugh/laughed dance/danced sing/sang cheer/cheered clap/clapped bow/bowed nod/nodded
+grin/grinned giggle/giggled whistle/whistled
+""",
     "WANT": "want/wanted wish/wished long/longed hope/hoped",
-    "FIND": "find/found see/saw discover/discovered notice/noticed spot/spotted",
     "LOVE": "love/loved like/liked enjoy/enjoyed adore/adored admire/admired",
-    "GUARD": "guard/guarded keep/kept hide/hid watch/watched protect/protected",
-    "TAKE": "take/took carry/carried bring/brought pull/pulled drag/dragged",
     "MEND": "mend/mended repair/repaired fix/fixed paint/painted clean/cleaned rebuild/rebuilt wash/washed",
-    "MAKE": "bake/baked cook/cooked sew/sewed carve/carved build/built knit/knitted weave/wove draw/drew prepare/prepared",
     "WORK": "work/worked study/studied practice/practiced dig/dug plant/planted help/helped play/played",
     "STEAL": "steal/stole snatch/snatched grab/grabbed swipe/swiped",
     "BLOCK": "block/blocked guard/guarded bar/barred close/closed",
     "CHASE": "chase/chased frighten/frightened scare/scared drive/drove trick/tricked lead/led",
     "FREE": "free/freed rescue/rescued release/released untie/untied save/saved",
     "GREET": "greet/greeted hug/hugged thank/thanked kiss/kissed welcome/welcomed embrace/embraced",
-    "FOLLOW": "follow/followed trust/trusted visit/visited help/helped feed/fed forgive/forgave remember/remembered invite/invited comfort/comforted teach/taught",
-    "GIVE": "give/gave hand/handed offer/offered lend/lent show/showed",
     "SHINE": "shine/shone glow/glowed glitter/glittered gleam/gleamed sparkle/sparkled",
     "BLOW": "blow/blew howl/howled roar/roared rage/raged",
 }
 
-SAY = "said answered replied whispered explained called cried added promised declared"
-ASK = "asked wondered"
+SAY = "replied whispered explained called cried added promised declared"
 
 GENDER = dict.fromkeys(MALE_NAMES, "m") | dict.fromkeys(FEMALE_NAMES, "f")
 
 
-def gender_of(word):
+def gender_of(word: str) -> str | None:
     """Gender of a name or of a noun for a person: "m", "f", or None where the word fits both or neither."""
     return GENDER.get(word) or NOUN_GENDER.get(word)
 
 
-def names(gender=None):
+def names(gender: str | None = None) -> tuple[str, ...]:
     """All names, or those of one gender ("m" or "f"), the frequent ones first."""
     return tuple(name for name, of in GENDER.items() if gender in (None, of))
 
 
-def zipf(n, flatness, exponent=1.0):
-    """Weights of n ranks, summing to 1: p(rank) proportional to 1 / (rank + flatness)^exponent."""
-    raw = [(rank + flatness) ** -exponent for rank in range(n)]
+def zipf(n: int, flatness: float, steepness: float) -> list[float]:
+    """Weights of n ranks, summing to 1: p(rank) proportional to 1 / (rank + flatness)^steepness."""
+    raw = [(rank + flatness) ** -steepness for rank in range(n)]
     return [weight / sum(raw) for weight in raw]
 
 
-def _pairs(*lists):
+def _pairs(*lists: list[str]) -> list[tuple[str, str]]:
     return [tuple(pair.split("/")) for pairs in lists for pair in pairs]
 
 
@@ -203,14 +207,14 @@ THING_KINDS = ("food", "warm", "light", "music", "tool", "book", "jewel", "toy",
 PREPOSITION = {"PLACE_IN": "in", "PLACE_ON": "on", "PLACE_AT": "at", "PLACE_BY": "by"}
 
 
-def _classes():
+def _classes() -> dict[str, list[str]]:
     """Every class of the grammar with its words; a verb class gives its base and, as CLASS_ED, its past."""
     classes = {name: words.split() for name, words in WORDS.items()}
     for name, verbs in VERBS.items():
         classes[name], classes[name + "_ED"] = (
             list(forms) for forms in zip(*_pairs(verbs.split()), strict=True)
         )
-    classes |= {"SAY": SAY.split(), "ASK": ASK.split(), "FOLK": FOLK_COMMON}
+    classes |= {"SAY": SAY.split(), "FOLK": FOLK_COMMON}
     classes["ROYAL"] = [noun for pair in _pairs(ROYAL_PAIRS) for noun in pair]
     classes["KINWORD"] = [noun for pair in _pairs(ELDER_KIN_PAIRS, SIBLING_PAIRS) for noun in pair]
     return classes
@@ -223,41 +227,55 @@ _FUNCTION_WORDS = {
     "mark": ", . ? “ ”",
     "article": "a an the",
     "pronoun": """
-I me my you your yours he him his himself she her herself it its itself they them their we us who whose whoever
-which whichever what that this such nobody somebody someone everyone everybody anyone anything nothing everything
-something neither both others one another most half none
+I me my you your yours he him his himself she her herself it its itself they them their we us who whose
+whoever which whichever what that this such nobody somebody someone everyone everybody anyone anything
+nothing everything something neither both others one another most half none
 """,
-    "auxiliary": "am is are was were be been do did does has have had can could will would shall may must might let",
-    "conjunction": "and but or nor because since although while when whenever until if whether than as so before after",
+    "auxiliary": """
+am is are was were be been do did does has have had can could will would shall may must might let
+""",
+    "conjunction": """
+and but or nor because since although while when whenever until if whether than as so before after
+""",
     "preposition": """
-of in on at by to into from with without under behind near over across through between around about for except
-upon along beside like out up down off inside
+of in on at by to into from with without under behind near over across through between around about for
+except upon along beside like out up down off inside
 """,
     "determiner": "every all no any each some more whole own other many",
     "question": "where why how",
     "adverb": """
-not never always often once ago just still only even too now there here away back home together almost ever later
-first together already far again alone asleep much next longer better best well
+luckily suddenly soon then yet also above anywhere past not never always often once ago just still only
+even too now there here away back home together almost ever later first together already far again alone
+asleep much next longer better best well
 """,
     "possessive": "'s",
 }
 _POS_OF_CLASS = {
-    "SPEECH_ADV": "adverb", "MOVE_ADV": "adverb", "LOOK_ADV": "adverb", "WORK_ADV": "adverb", "OPENER": "adverb",
+    "SPEECH_ADV": "adverb", "MOVE_ADV": "adverb", "LOOK_ADV": "adverb", "WORK_ADV": "adverb",
     "DEGREE": "adverb", "NUMBER": "number", "SAD": "adjective", "GLAD": "adjective", "AFRAID": "adjective",
     "TIRED": "adjective", "KEEN": "adjective", "VIRTUE": "adjective", "FLAW": "adjective", "COLOR": "adjective",
-    "SAY": "past verb", "ASK": "past verb",
+    "SAY": "past verb",
 }  # fmt: skip
 _LITERAL_VERBS_PAST = """
-agreed ate began broke broken came caught crossed done dreamed eaten fallen fell felt finished forgotten given gone
-bought got grew heard hurt jumped knew learned left lay lived locked looked made met slept sang moved named needed opened packed pointed
-put quarreled rained read sat seen sent shook smelled stolen stuck swam taken talked thought tied told turned used wore
+brought built carried drew followed forgot found gave hid kept lent lost noticed owned pulled remembered saw
+showed stood stopped taught took trusted waited
+said answered asked wondered agreed ate began broke broken came caught crossed done dreamed eaten fallen fell felt
+finished forgotten given gone bought got grew heard hurt jumped knew learned left lay lived locked looked
+made met slept sang moved named needed opened packed pointed put quarreled rained read sat seen sent shook
+smelled stolen stuck swam taken talked thought tied told turned used wore
 """
 _LITERAL_VERBS = """
-come count cross eat fall finish forget get hold hurts know learn listen look make need open pass please rain share
-shares swim talk tell wear blows follows
+ask bake build carve draw feed find follow give keep meet see sew show sleep stop use weave
+come count cross eat fall finish forget get hold hurts know learn listen look make need open pass please
+rain share shares swim talk tell wear blows follows
 """
-_LITERAL_ING = "coming doing falling feeding going hiding looking missing playing reading shouting singing sleeping walking"
-_LITERAL_ADJECTIVES = "broken dear dull easy full ill last ready sick sorry wet worth middle"
+_LITERAL_ING = """
+lying sitting thinking coming doing falling feeding going hiding looking missing playing reading shouting
+singing sleeping walking
+"""
+_LITERAL_ADJECTIVES = (
+    "good hot same wrong older broken dear dull easy full ill last ready sick sorry wet worth middle"
+)
 
 
 _NOUN_KINDS = dict.fromkeys(("ANIMAL", "ANIMALS", "BEAST"), "animal noun") | {
@@ -271,7 +289,7 @@ _NOUN_KINDS = dict.fromkeys(("ANIMAL", "ANIMALS", "BEAST"), "animal noun") | {
 }
 
 
-def _word_classes():
+def _word_classes() -> dict[str, str]:
     tags = {}
     for tag, words in _FUNCTION_WORDS.items():
         for word in words.split():
@@ -301,6 +319,6 @@ def _word_classes():
 _WORD_CLASS = _word_classes()
 
 
-def word_class(word):
+def word_class(word: str) -> str:
     """The traditional class of a word ("noun", "past verb", "preposition"); "noun" where none is listed."""
     return _WORD_CLASS.get(word) or _WORD_CLASS.get(word.lower(), "noun")

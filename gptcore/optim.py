@@ -21,14 +21,30 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     ]
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """Return AdamW over the model's weights (Loshchilov and Hutter 2017), in torch's fused form."""
-    return torch.optim.AdamW(
-        parameter_groups(model, config.weight_decay),
+def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Return what moves the model's weights: AdamW for all of them, or Muon for the blocks' matrices.
+
+    AdamW (Loshchilov and Hutter 2017) is torch's fused one. Muon (Jordan et al. 2024) turns each matrix's
+    update into one that stretches all directions alike; embeddings, gains and biases stay with AdamW. Muon's
+    steps are scaled to AdamW's size (Liu et al. 2025), so one learning rate serves both.
+    """
+    if config.optimizer == "adamw":
+        return [_adamw(parameter_groups(model, config.weight_decay), config)]
+    inner = {id(weight) for weight in model.layers.parameters() if weight.dim() == 2}
+    groups = parameter_groups(model, config.weight_decay)
+    for group in groups:
+        group["params"] = [weight for weight in group["params"] if id(weight) not in inner]
+    muon = torch.optim.Muon(
+        [weight for weight in model.layers.parameters() if id(weight) in inner],
         lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
-        fused=True,
+        weight_decay=config.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
     )
+    return [muon, _adamw(groups, config)]
+
+
+def _adamw(groups: list[dict], config: TrainConfig) -> torch.optim.AdamW:
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
 
 
 def warmup_length(config: TrainConfig, n_steps: int) -> int:

@@ -4,21 +4,24 @@ It walks the same rules as the generator. A position in the grammar is what is s
 symbols) and what the sentence has said about its roles (A is a woman, the thing is food). A state is the set
 of all positions that the words so far allow; a word moves a state on, and each move is computed once and
 kept, so the grammar grows into an automaton where sentences have been. Gender and kind travel in the
-position: after "Mira ..." only "she" and "her" lead on, however far away.
+position: after "Mira gave" only "her" leads on to "sister", never "his".
+
+This is grammar, not sense. Gender binds within a clause. In the next one a "he" may be somebody else, and a
+king may be named Rosa: whether the story has such a person is asked of the passage, in `ladder.py`.
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
 from gptcore.lexicon import CLASSES, FEMALE_NAMES, GENDER, MALE_NAMES, NOUN_GENDER, PREPOSITION, THING_KINDS
 from gptcore.stories import KIN, NOUN_KIND, PEOPLE, PRONOUNS, RULES, Class, Mention, Rule, Word, print_tokens
 
 _TOKEN = re.compile(r"'s\b|[A-Za-z]+|[^\sA-Za-z]")
-_QUOTED = {"“", "”"}
 
 
-def read_tokens(text):
-    """The tokens of a printed sentence as the grammar has them: lower case, *a* for *an*, quotes that open and close."""
+def read_tokens(text: str) -> list[str]:
+    """The tokens of a printed sentence as the grammar has them: small letters, *a* for *an*, paired quotes."""
     tokens, inside, first = [], False, True
     for token in _TOKEN.findall(text):
         if token == '"':
@@ -30,7 +33,7 @@ def read_tokens(text):
     return tokens
 
 
-def accepts(sentence):
+def accepts(sentence: str) -> bool:
     """Whether the grammar prints this sentence, to the letter: words, order, capitals, commas and quotes."""
     tokens = read_tokens(sentence)
     if not tokens or print_tokens(tokens) != sentence:
@@ -43,7 +46,7 @@ def accepts(sentence):
     return _END in _STATES[state]
 
 
-def next_words(prefix):
+def next_words(prefix: str) -> frozenset[str]:
     """The words the grammar allows after this beginning of a sentence; empty if it is no beginning of one."""
     state = _start()
     for token in read_tokens(prefix):
@@ -54,21 +57,18 @@ def next_words(prefix):
     return frozenset(word for word, letter in _LETTER.items() if letter in letters)
 
 
-def word_known(word):
+def word_known(word: str) -> bool:
     """Whether the world has this word, as it stands or with a small first letter."""
     return any(form in _LETTER for form in (word, word.lower())) or word.lower() == "an"
 
 
 class _Bind:
-    """Says that a role is of a gender or kind ("?": told, but not which); no word of its own.
+    """Says that a role is of a gender or kind ("?": told, but not which); no word of its own."""
 
-    By a pronoun it can say so only of someone whom nobody else in the sentence could be mistaken for.
-    """
+    __slots__ = ("role", "value")
 
-    __slots__ = ("by_pronoun", "role", "value")
-
-    def __init__(self, role, value, by_pronoun=False):
-        self.role, self.value, self.by_pronoun = role, value, by_pronoun
+    def __init__(self, role: str, value: str):
+        self.role, self.value = role, value
 
 
 class _OneOf:
@@ -76,7 +76,7 @@ class _OneOf:
 
     __slots__ = ("words",)
 
-    def __init__(self, words):
+    def __init__(self, words: Iterable[str]):
         self.words = frozenset(words)
 
 
@@ -101,7 +101,7 @@ _NAMES = {"m": MALE_NAMES, "f": FEMALE_NAMES}
 
 
 def _pronoun(role, case):
-    return [(_Bind(role, gender, True), Word(PRONOUNS[gender][case])) for gender in _GENDERS[role]]
+    return [(_Bind(role, gender), Word(PRONOUNS[gender][case])) for gender in _GENDERS[role]]
 
 
 def _described(role):
@@ -118,6 +118,8 @@ def _described(role):
 
 def _expand_person(role, form, bound):
     if form in ("name", "noun", "folk", "animal", "beast"):
+        if form == "name" and bound:
+            return [(_OneOf([*MALE_NAMES, *FEMALE_NAMES]),)]
         if form == "name":
             return [(_Bind(role, gender), _OneOf(_NAMES[gender])) for gender in "mf"]
         groups = {}
@@ -193,6 +195,10 @@ def _expand(symbol, bound):
     return ways
 
 
+CLAUSE_MARKS = frozenset(
+    ", . ? “ ” that because so but for when while until if than since although whether".split()
+)
+
 # Stacks and states are kept once each and known by number, so that comparing them costs nothing.
 _EMPTY = 0
 _END = (_EMPTY, ())
@@ -233,12 +239,17 @@ def _bind(env, bind):
     """The environment with the role bound, or None if that cannot be."""
     known, role, value = dict(env), bind.role, bind.value
     old = known.get(role)
-    if old is None and bind.by_pronoun and any(known.get(other) == value for other in PEOPLE):
-        return None
     if old is not None and "?" not in (old, value) and old.lstrip("+") != value.lstrip("+"):
         return None
     known[role] = old if value == "?" and old else value
     return tuple(sorted(known.items()))
+
+
+def _past(symbol, env):
+    """The environment behind a word: at the mark or word that parts two clauses, who is who is open again."""
+    if isinstance(symbol, Word) and symbol.text in CLAUSE_MARKS:
+        return tuple(pair for pair in env if pair[0] not in PEOPLE)
+    return env
 
 
 def _close(positions):
@@ -282,7 +293,7 @@ def _moves(state):
             symbol, rest = _STACKS[stack]
             if symbol is not None:
                 for letter in _letters(symbol):
-                    reached.setdefault(letter, []).append((rest, env))
+                    reached.setdefault(letter, []).append((rest, _past(symbol, env)))
         moves = _MOVES[state] = {letter: _state(_close(positions)) for letter, positions in reached.items()}
     return moves
 
@@ -298,7 +309,7 @@ def _word_sets():
     sets = [*CLASSES.values(), *_NAMES.values(), *_KIN_NOUNS.values()]
     for role in _ROLE_NOUNS:
         sets += _ROLE_NOUNS[role].values()
-    for form, kinds in NOUN_KIND.items():
+    for kinds in NOUN_KIND.values():
         sets += [{noun for noun, (_, g) in kinds.items() if g == gender} for gender in (None, "m", "f", "n")]
     return [frozenset(words) for words in sets]
 

@@ -22,13 +22,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from gptcore.checkpoint import CheckpointError, load, model_folder, replacing, write_json, write_model
-from gptcore.events import Checkpointed, Event, Start
+from gptcore.checkpoint import (
+    CheckpointError,
+    load,
+    model_folder,
+    replacing,
+    write_json,
+    write_model,
+    write_tensors,
+)
+from gptcore.events import Checkpointed, Event, Sampled, Start
 
 FORMAT = "glassbox-run-1"
 MAX_HISTORY = 24
@@ -109,26 +118,30 @@ class Recorder:
 
     def record(self, events: Iterable[Event]) -> Iterator[Event]:
         """Write each event down, then hand it on; checkpoints become folders."""
+        worth_keeping = True  # the state at the start, and then each that has a sample to go with it
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as log:
             for event in events:
+                worth_keeping |= isinstance(event, Sampled)
                 if isinstance(event, Start):
                     found = ("total_steps", "device", "precision", "attention_path", "threads")
                     self._write_config({"found": {name: getattr(event, name) for name in found}})
                 if isinstance(event, Checkpointed):
-                    self._keep(event)
+                    self._keep(event, worth_keeping)
+                    worth_keeping = False
+                    event = replace(event, path=str(self.folder / "latest"))
                 log.write(event.to_json() + "\n")
                 log.flush()
                 self._listen()
                 yield event
 
-    def _keep(self, event: Checkpointed) -> None:
-        """Write the state to `latest`, and the weights alone to `history` while there is room."""
+    def _keep(self, event: Checkpointed, in_history: bool) -> None:
+        """Write the state to `latest`, and if asked the weights alone to `history`, while there is room."""
         with replacing(self.folder / "latest", keep=self.folder / "previous") as fresh:
             write_model(event.state["model"], self.tokenizer, fresh)
             write_state(event.state, fresh)
         history = self.folder / "history"
         kept = len(list(history.glob("*"))) if history.is_dir() else 0
-        if kept < MAX_HISTORY:
+        if in_history and kept < MAX_HISTORY:
             import torch
 
             with replacing(history / f"{event.step:06d}") as fresh:
@@ -151,8 +164,6 @@ class Recorder:
 
 def write_state(state: dict[str, Any], folder: Path) -> None:
     """Write what a checkpoint holds besides the model: tensors as safetensors, numbers as JSON."""
-    from safetensors.torch import save_file
-
     tensors = {f"optimizer.{name}": tensor.contiguous() for name, tensor in state["optimizer"].items()}
     tensors["noise"] = state["noise"]
     numbers = {k: v for k, v in state.items() if k not in ("model", "optimizer", "noise", "windows")}
@@ -161,7 +172,7 @@ def write_state(state: dict[str, Any], folder: Path) -> None:
             tensors[f"windows.{name}"] = value.contiguous()
         else:
             numbers.setdefault("windows", {})[name] = value
-    save_file(tensors, folder / "state.safetensors")
+    write_tensors(tensors, folder / "state.safetensors")
     write_json(folder / "state.json", numbers)
 
 

@@ -19,6 +19,7 @@ import math
 import random
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -130,11 +131,14 @@ Intro:
   7 once there was a [A.noun] named [A.name] who lived in <home A> .
   7 once upon a time [A.name] lived in a HOME_ADJ HOME_FOLK near the NEAR .
   5 long ago , <aged> [A.noun] named [A.name] lived in <home A> .
-  7 once upon a time [A.name] lived in a HOME_ADJ HOME_FOLK with a COLOR roof near the NEAR , and every DAYTIME [A] MOVE_ED to the PLACE_AT .
+  7 once upon a time [A.name] lived in <cottage> , and every DAYTIME [A] MOVE_ED to the PLACE_AT .
   4 there once was a [A.noun] whose name was [A.name] .
   4 in a HOME_ADJ HOME_FOLK by the NEAR lived a child named [A.name] .
   3 a long time ago [A.name] lived all alone near the NEAR .
   2 NUMBER TIMEUNIT ago there lived <aged> [A.noun] named [A.name] .
+
+cottage:
+  1 a HOME_ADJ HOME_FOLK with a COLOR roof near the NEAR
 
 aged:
   8 a <age>
@@ -565,7 +569,7 @@ Askwhy:
 
 asked:
   7 asked
-  1 ASK
+  1 wondered
 
 Tellwant:
   5 “ i want [T.a] because <myreason T> , ” <tagA> .
@@ -804,7 +808,7 @@ Tellkinneed:
   2 [A] answered that [A] was looking for [T.a] for [K.him] .
 
 Givekin:
-  5 <then> [A] <moved> home and gave [K.him] [T] .
+  5 <then> [A] MOVE_ED home and gave [K.him] [T] .
   4 when [A] came home , [A] put [T] into [K.his] hands .
   3 before it was dark , [A] was home again and gave [K.him] [T] .
   2 [A] hid [T] in <ahiding> and waited until [K] found it .
@@ -934,7 +938,7 @@ makes:
 
 Made:
   5 with [T] it was easy , and [A] WORK_ED until DAYTIME .
-  4 <then> [A] <moved> home and WORK_ED WORK_ADV for NUMBER TIMEUNIT .
+  4 <then> [A] MOVE_ED home and WORK_ED WORK_ADV for NUMBER TIMEUNIT .
   3 as soon as [A] had [T] , [A] finished the work .
 
 Feast:
@@ -983,10 +987,10 @@ Used.medicine:
   3 because of [T] , nobody in the house was ill any more .
 
 Goodbye:
-  4 [A] said goodbye and <moved> home .
-  3 [A] thanked everyone and <moved> home before it was dark .
-  2 with [T] in <ahiding> , [A] <moved> home .
-  2 [A] GREET_ED everyone before [A] <moved> home .
+  4 [A] said goodbye and MOVE_ED home .
+  3 [A] thanked everyone and MOVE_ED home before it was dark .
+  2 with [T] in <ahiding> , [A] MOVE_ED home .
+  2 [A] GREET_ED everyone before [A] MOVE_ED home .
   2 the way home was long , but [A] sang a SOUND and was not TIRED .
 
 Ending:
@@ -1037,7 +1041,10 @@ class Mention:
     form: str
 
 
-def _symbol(text):
+Symbol = Word | Class | Rule | Mention
+
+
+def _symbol(text: str) -> Symbol:
     if text.startswith("<"):
         return Rule(*text[1:-1].split())
     if text.startswith("["):
@@ -1046,7 +1053,7 @@ def _symbol(text):
     return Class(text) if text[0].isupper() else Word("I" if text == "i" else text)
 
 
-def read_grammar(text):
+def read_grammar(text: str) -> dict[str, tuple[tuple[float, tuple[Symbol, ...]], ...]]:
     """Rules by name, each a tuple of alternatives (weight, symbols)."""
     rules, name = {}, None
     for line in text.splitlines():
@@ -1063,7 +1070,7 @@ def read_grammar(text):
 RULES = read_grammar(GRAMMAR)
 
 
-def join_tokens(tokens):
+def join_tokens(tokens: list[str]) -> str:
     """Tokens with spaces between words and none around marks and inside quotes."""
     text = " ".join(tokens)
     for spaced, tight in _TIGHT:
@@ -1071,10 +1078,10 @@ def join_tokens(tokens):
     return text
 
 
-def print_tokens(tokens):
+def print_tokens(tokens: list[str]) -> str:
     """The tokens of one sentence as it is printed: spacing, capitals, and *an* before a vowel."""
     if "“" in tokens:
-        opened = [""] + tokens[:-1]
+        opened = ["", *tokens[:-1]]
         tokens = [
             t[:1].upper() + t[1:] if before == "“" else t for before, t in zip(opened, tokens, strict=True)
         ]
@@ -1099,7 +1106,7 @@ class Draw:
 
     __slots__ = ("cumulative", "items", "surprise", "weights")
 
-    def __init__(self, items, weights):
+    def __init__(self, items: Sequence, weights: Sequence[float]):
         total = sum(weights)
         self.items = list(items)
         self.weights = [weight / total for weight in weights]
@@ -1115,6 +1122,8 @@ class Draw:
     def but(self, teller, excluded):
         """The same draw among the items other than `excluded`."""
         items = self.items
+        if len(items) < 2:
+            raise ValueError(f"There is nothing to draw but {excluded!r}: give the class a second word.")
         while True:
             i = bisect_right(self.cumulative, teller.random())
             if items[i] != excluded:
@@ -1140,20 +1149,20 @@ class Teller:
 
     __slots__ = ("cast", "drawn", "nats", "now", "random", "sentences", "tokens")
 
-    def __init__(self, seed):
+    def __init__(self, seed: int):
         self.random = random.Random(seed).random
         self.nats, self.now = 0.0, 0
         self.sentences, self.tokens = [], []
         self.cast = {}
         self.drawn = {}
 
-    def player(self, role):
+    def player(self, role: str) -> Player:
         player = self.cast.get(role)
         if player is None:
             player = self.cast[role] = Player()
         return player
 
-    def chance(self, p):
+    def chance(self, p: float) -> bool:
         """True with probability p, counted in nats."""
         hit = self.random() < p
         self.nats -= math.log(p if hit else 1.0 - p)
@@ -1161,6 +1170,9 @@ class Teller:
 
 
 PEOPLE = ("A", "H", "K", "E")
+ALIKE = 0.95  # how often someone who joins the story is of the hero's gender
+FAVOR = 1.7  # the grammar's weights are raised to this power: above 1, common forms are commoner still
+NAME_RANKS = (4.0, 2.5)  # flatness and steepness of how often names are given, see `zipf`
 
 
 def _in_focus(teller, player):
@@ -1174,7 +1186,7 @@ def _in_focus(teller, player):
     )
 
 
-def _full(teller, role):
+def _full(teller: Teller, role: str) -> None:
     """Name or description, for someone who is not in focus."""
     player = teller.player(role)
     player.last = teller.now
@@ -1182,7 +1194,8 @@ def _full(teller, role):
         _possessive(teller, "A")
         if player.noun is None:
             hero = teller.player("A")
-            player.noun = KIN["young" if hero.kind in (None, "child") else hero.gender](teller)
+            stage = "young" if hero.kind in (None, "child") else "grown"
+            player.noun = KIN[stage, hero.gender](teller)
             player.gender = NOUN_GENDER[player.noun]
         teller.tokens.append(player.noun)
     elif player.name and not (player.noun and teller.chance(0.12)):
@@ -1191,7 +1204,7 @@ def _full(teller, role):
         teller.tokens += ("the", player.noun)
 
 
-def _possessive(teller, role):
+def _possessive(teller: Teller, role: str) -> None:
     player = teller.player(role)
     if player.last == teller.now or _in_focus(teller, player):
         teller.tokens.append(PRONOUNS[player.gender]["his"])
@@ -1201,7 +1214,7 @@ def _possessive(teller, role):
         teller.tokens.append("'s")
 
 
-def _subject(teller, role):
+def _subject(teller: Teller, role: str) -> None:
     """A pronoun for whoever is in focus; a full mention for anyone else."""
     player = teller.player(role)
     if player.last == teller.now or _in_focus(teller, player):
@@ -1221,27 +1234,27 @@ def _refer(teller, role, case):
         _full(teller, role)
 
 
-def _introduce(teller, role, form):
+def _introduce(teller: Teller, role: str, form: str) -> None:
     """A name or a noun that the story has not told yet, kept for the rest of it."""
     player = teller.player(role)
     player.last = teller.now
     other = teller.player("H" if role == "A" else "A")
     if form == "name":
         if player.name is None:
-            gender = player.gender or GENDER_DRAW(teller)
+            gender = player.gender or GENDER_DRAW[other.gender](teller)
             player.gender = gender
             player.name = NAMES[gender].but(teller, other.name) if other.name else NAMES[gender](teller)
         teller.tokens.append(player.name)
         return
     if player.noun is None:
-        draw = CAST_NOUNS[form]
+        draw = CAST_NOUNS[form, other.gender if role == "H" else None]
         chosen = draw.but(teller, other.noun) if form != "beast" and other.noun else draw(teller)
         player.noun = chosen
         player.kind, player.gender = NOUN_KIND[form][chosen]
     teller.tokens.append(player.noun)
 
 
-def _thing(teller, role, form):
+def _thing(teller: Teller, role: str, form: str) -> None:
     thing = teller.player(role)
     if form in THING_KINDS:
         thing.kind, form = form, "a"
@@ -1280,7 +1293,7 @@ def _thing(teller, role, form):
     teller.tokens.append(thing.noun)
 
 
-def _place(teller, role, form):
+def _place(teller: Teller, role: str, form: str) -> None:
     place = teller.player(role)
     first = place.noun is None
     if first:
@@ -1354,7 +1367,7 @@ def _rule_action(name, alternatives):
     """The action of a rule: draw an alternative, act on its symbols; a capital letter makes it a sentence."""
     draw = Draw(
         [tuple(_action(symbol) for symbol in symbols) for _, symbols in alternatives],
-        [weight for weight, _ in alternatives],
+        [weight**FAVOR for weight, _ in alternatives],
     )
 
     def act(teller):
@@ -1370,12 +1383,18 @@ def _rule_action(name, alternatives):
     return tell_sentence if name[0].isupper() else act
 
 
-CLASS = {name: Draw(words, zipf(len(words), 3.0)) for name, words in CLASSES.items()}
+CLASS = {name: Draw(words, zipf(len(words), 3.0, 2.5)) for name, words in CLASSES.items()}
 NAMES = {
-    "m": Draw(MALE_NAMES, zipf(len(MALE_NAMES), 40.0)),
-    "f": Draw(FEMALE_NAMES, zipf(len(FEMALE_NAMES), 40.0)),
+    "m": Draw(MALE_NAMES, zipf(len(MALE_NAMES), *NAME_RANKS)),
+    "f": Draw(FEMALE_NAMES, zipf(len(FEMALE_NAMES), *NAME_RANKS)),
 }
-GENDER_DRAW = Draw(("m", "f"), (1, 1))
+# Who joins the story is more often of the hero's own gender (the key) than not, so that a story leans to
+# "he" or to "she" as most stories for children do, and a reader of a few sentences has something to go by.
+GENDER_DRAW = {
+    None: Draw(("m", "f"), (1, 1)),
+    "m": Draw(("m", "f"), (ALIKE, 1 - ALIKE)),
+    "f": Draw(("m", "f"), (1 - ALIKE, ALIKE)),
+}
 KIND_DRAW = Draw(THING_KINDS, (5, 4, 3, 4, 4, 4, 4, 4, 3))
 PLACE_DRAW = Draw(tuple(PREPOSITION), (6, 2, 2, 2))
 HOME_DRAW = Draw(("royal", "folk"), (1, 3))
@@ -1387,12 +1406,21 @@ def _nouns(groups):
     """A draw over nouns and, by noun, its (kind, gender): groups of (weight, kind, words), pairs kept equal."""
     items, weights, kinds = [], [], {}
     for share, kind, words in groups:
-        for word, p in zip(words, zipf(len(words), 2.0), strict=True):
+        for word, p in zip(words, zipf(len(words), 2.0, 2.5), strict=True):
             for noun in word.split("/"):
                 items.append(noun)
                 weights.append(share * p / (1 + word.count("/")))
                 kinds[noun] = (kind, "n" if kind in ("animal", "beast") else NOUN_GENDER.get(noun))
     return Draw(items, weights), kinds
+
+
+def _leaning(draw: Draw, gender: str | None) -> Draw:
+    """The same draw with nouns of one gender made likelier than those of the other; None leaves it even."""
+    if gender is None:
+        return draw
+    share = {gender: ALIKE, None: 0.5, "n": 0.5}
+    weights = [w * share.get(NOUN_GENDER.get(noun), 1 - ALIKE) for noun, w in zip(draw.items, draw.weights)]
+    return Draw(draw.items, weights)
 
 
 PERSON_GROUPS = (
@@ -1407,12 +1435,17 @@ CAST = {
     "animal": _nouns([(1.0, "animal", CLASSES["ANIMAL"])]),
     "beast": _nouns([(1.0, "beast", CLASSES["BEAST"])]),
 }
-CAST_NOUNS = {form: draw for form, (draw, _) in CAST.items()}
+CAST_NOUNS = {
+    (form, gender): _leaning(draw, gender) for form, (draw, _) in CAST.items() for gender in (None, "m", "f")
+}
 NOUN_KIND = {form: kinds for form, (_, kinds) in CAST.items()}
-KIN = {"young": _nouns([(0.6, "kin", ELDER_KIN_PAIRS), (0.4, "kin", SIBLING_PAIRS)])[0]}
+KIN = {}
 for _gender, _spouse in (("m", "wife"), ("f", "husband")):
+    _young = ((0.6, ELDER_KIN_PAIRS), (0.4, SIBLING_PAIRS))
     _grown = ((0.3, ELDER_KIN_PAIRS), (0.3, SIBLING_PAIRS), (0.3, FAMILY_PAIRS), (0.1, [_spouse]))
-    KIN[_gender] = _nouns([(share, "kin", words) for share, words in _grown])[0]
+    for _stage, _groups in (("young", _young), ("grown", _grown)):
+        _draw, _ = _nouns([(share, "kin", words) for share, words in _groups])
+        KIN[_stage, _gender] = _leaning(_draw, _gender)
 ACTIONS = {}
 ACTIONS.update({name: _rule_action(name, alternatives) for name, alternatives in RULES.items()})
 
@@ -1429,7 +1462,7 @@ class Story:
     sentences: tuple[str, ...]
 
 
-def write_story(seed):
+def write_story(seed: int) -> Story:
     """The story of a seed: the same text for the same integer on every machine."""
     teller = Teller(seed)
     ACTIONS["story"](teller)
@@ -1437,7 +1470,7 @@ def write_story(seed):
     return Story(" ".join(sentences), teller.nats, sentences)
 
 
-def write_stories(n, seed=0):
+def write_stories(n: int, seed: int = 0) -> list[Story]:
     """The first n stories of a world; story i depends on (seed, i) alone, so more stories never change the first."""
     return [write_story(seed * 2**32 + index) for index in range(n)]
 

@@ -7,7 +7,7 @@ wants a run kept writes down what it yields (`runs.py`), and whoever wants it to
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Event as Flag
 
@@ -21,7 +21,7 @@ from gptcore.devices import Trial, autocast, choose, pick_device
 from gptcore.generation import Sampling, generate_batch
 from gptcore.ladder import check
 from gptcore.model import GPT
-from gptcore.optim import learning_rate, make_optimizer
+from gptcore.optim import learning_rate, make_optimizers
 from gptcore.tokenizer import Tokenizer
 
 CHECKPOINT_SECONDS = 10.0  # a killed run loses at most this much
@@ -36,7 +36,7 @@ class Trainer:
     """Everything that changes while a model trains; what a checkpoint holds."""
 
     model: GPT
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     windows: Windows
     scaler: torch.amp.GradScaler
     total_steps: int
@@ -59,16 +59,26 @@ def train(
     stop: Flag | None = None,
     device: torch.device | None = None,
     resume: dict | None = None,
+    notes: Iterable[str] = (),
 ) -> Iterator[events.Event]:
     """Train a model on a corpus; yield what happens, the finished model with the last event.
 
     The run ends after `config.steps` (or the steps its `config.seconds` were found to hold), or at the next
     step once `stop` is set; either way nothing learned is lost. `resume` is the state of a `Checkpointed`
-    event. Raises ValueError where corpus, tokenizer and sizes do not fit together.
+    event, `notes` are sentences for whoever watches. Raises ValueError where corpus, tokenizer and sizes do
+    not fit together.
     """
-    train_ids, val_ids, notes = prepare(corpus, tokenizer, model_config.context_length)
+    if tokenizer.vocab_size != model_config.vocab_size:
+        raise ValueError(
+            f"vocab_size={model_config.vocab_size} is not the tokenizer's {tokenizer.vocab_size}"
+        )
+    if config.window_length is not None and config.window_length > model_config.context_length:
+        raise ValueError(
+            f"window_length={config.window_length} is more than context_length={model_config.context_length}"
+        )
+    train_ids, val_ids, shortened = prepare(corpus, tokenizer, model_config.context_length)
     length = config.window_length or model_config.context_length
-    length = min(length, len(train_ids) - 1, len(val_ids) - 1)
+    length = min(length, len(train_ids) - 1)
     device = device or pick_device()
     model = GPT(model_config, seed=config.seed).to(device)
     windows = Windows(train_ids, length, config.batch_size, config.seed)
@@ -84,7 +94,7 @@ def train(
     torch.manual_seed(config.seed)  # dropout is the one draw without a generator of its own
     state = Trainer(
         model=model,
-        optimizer=make_optimizer(model, config),
+        optimizers=make_optimizers(model, config),
         windows=windows,
         scaler=torch.amp.GradScaler(device.type, enabled=way.precision == "fp16"),
         total_steps=config.steps or 0,
@@ -108,7 +118,7 @@ def train(
             attention_path=way.attention_path,
             threads=way.threads,
             measured=[{name: getattr(t, name) for name in Trial.__slots__} for t in trials],
-            notes=notes,
+            notes=[*notes, *shortened],
         )
         yield from judge.look(state)
         yield events.Checkpointed(**state.place(), state=snapshot(state))
@@ -120,7 +130,7 @@ def _loop(state: Trainer, config: TrainConfig, judge: "Judge", stop: Flag) -> It
     evals = milestones(config.n_evals, state.total_steps)
     samples = milestones(config.n_samples, state.total_steps)
     recent: deque[tuple[float, int]] = deque([(state.seconds, state.tokens)], maxlen=20)
-    saved_at = state.seconds
+    saved_at, saved_step = state.seconds, state.step
     reason = "steps"
     while state.step < state.total_steps:
         if stop.is_set():
@@ -148,12 +158,13 @@ def _loop(state: Trainer, config: TrainConfig, judge: "Judge", stop: Flag) -> It
         if state.step in samples:
             yield from judge.sample(state)
         if state.seconds - saved_at > CHECKPOINT_SECONDS or state.step in samples:
-            saved_at = state.seconds
+            saved_at, saved_step = state.seconds, state.step
             yield events.Checkpointed(**state.place(), state=snapshot(state))
         recent[-1] = (state.seconds, state.tokens)
     if reason != "steps":
         yield from judge.look(state)
-    yield events.Checkpointed(**state.place(), state=snapshot(state))
+    if saved_step != state.step:
+        yield events.Checkpointed(**state.place(), state=snapshot(state))
     yield events.Done(**state.place(), reason=reason, model=state.model.eval())
 
 
@@ -163,8 +174,9 @@ def train_step(state: Trainer, config: TrainConfig) -> tuple[float, float, float
     The gradient is the mean over `accumulation` batches of equal size, and so is the loss.
     """
     rate = learning_rate(state.step, config, state.total_steps)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
     model, device = state.model.train(), state.model.device
     total = torch.zeros((), device=device)
     for _ in range(config.accumulation):
@@ -174,11 +186,13 @@ def train_step(state: Trainer, config: TrainConfig) -> tuple[float, float, float
         state.scaler.scale(loss).backward()
         total += loss.detach()
         state.tokens += targets.numel()
-    state.scaler.unscale_(state.optimizer)
+    for optimizer in state.optimizers:
+        state.scaler.unscale_(optimizer)
     grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
-    state.scaler.step(state.optimizer)
+    for optimizer in state.optimizers:
+        state.scaler.step(optimizer)
+        optimizer.zero_grad(set_to_none=True)
     state.scaler.update()
-    state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     return total.item(), rate, grad_norm.item()
 
@@ -266,8 +280,10 @@ def _opening(text: str, tokenizer: Tokenizer) -> str:
 
 def snapshot(state: Trainer) -> dict:
     """Return all a run needs to go on as if it had never stopped: tensors by name, and plain numbers."""
-    moments = state.optimizer.state_dict()["state"]
-    tensors = {f"{index}.{name}": value for index, entry in moments.items() for name, value in entry.items()}
+    tensors = {}
+    for place, optimizer in enumerate(state.optimizers):
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"{place}.{index}.{name}": value for name, value in moments.items()}
     return {
         "model": state.model,
         "optimizer": tensors,
@@ -283,12 +299,14 @@ def snapshot(state: Trainer) -> dict:
 def restore(state: Trainer, saved: dict) -> None:
     """Put a snapshot's numbers back in place; the inverse of `snapshot`."""
     state.model.load_state_dict(saved["model"].state_dict())
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in saved["optimizer"].items():
-        index, name = key.split(".", 1)
-        moments.setdefault(int(index), {})[name] = value
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    for place, optimizer in enumerate(state.optimizers):
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in saved["optimizer"].items():
+            where, index, name = key.split(".", 2)
+            if int(where) == place:
+                moments.setdefault(int(index), {})[name] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
     state.windows.restore(saved["windows"])
     state.scaler.load_state_dict(saved["scaler"])
     torch.set_rng_state(saved["noise"])

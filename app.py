@@ -1,0 +1,3 @@
+from pages.kit.book import navigation
+
+navigation().run()

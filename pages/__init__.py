@@ -1,0 +1,1 @@
+"""The chapters: scripts that Streamlit runs from top to bottom."""

@@ -1,0 +1,1 @@
+"""What the pages share. Each module has one idea; none of them imports a chapter."""

@@ -1,0 +1,290 @@
+"""Widgets that belong together, as one function that returns what they describe.
+
+Every widget is bound to the URL under its key, so a link opens the same view; what a link may ask for is
+checked just before the widget is made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from gptcore.config import FEEDFORWARDS, NORMS, POSITIONS, PRESETS, ConfigError, ModelConfig
+from pages.kit import links
+
+LARGEST_UPLOAD_MB = 20
+
+# The first dial: one word for a whole shape. "nano" is the preset of the same name.
+_NANO = PRESETS["nano"].model
+SIZES: dict[str, dict[str, int]] = {
+    "pico": {"d_model": 32, "n_layers": 2, "n_heads": 2, "n_kv_heads": 1, "d_ff": 96},
+    "micro": {"d_model": 64, "n_layers": 3, "n_heads": 4, "n_kv_heads": 2, "d_ff": 192},
+    "nano": {
+        "d_model": _NANO.d_model,
+        "n_layers": _NANO.n_layers,
+        "n_heads": _NANO.n_heads,
+        "n_kv_heads": _NANO.n_kv_heads,
+        "d_ff": _NANO.d_ff,
+    },
+    "milli": {"d_model": 192, "n_layers": 6, "n_heads": 6, "n_kv_heads": 2, "d_ff": 576},
+    "centi": {"d_model": 256, "n_layers": 8, "n_heads": 8, "n_kv_heads": 4, "d_ff": 768},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A slider for one field of a config: its label and the values it may take."""
+
+    label: str
+    low: int
+    high: int
+    step: int
+    help: str
+
+
+DIALS = {
+    "d_model": Dial("Width, d_model", 8, 512, 2, "Numbers that stand for one token between the blocks."),
+    "n_layers": Dial("Layers, n_layers", 1, 16, 1, "Blocks stacked on one another."),
+    "n_heads": Dial("Query heads, n_heads", 1, 16, 1, "Looks that one layer takes at once."),
+    "n_kv_heads": Dial("Key/value heads, n_kv_heads", 1, 16, 1, "Fewer than query heads: shared and cached."),
+    "d_ff": Dial("Feed-forward width, d_ff", 8, 2048, 8, "Numbers inside the feed-forward layer."),
+    "context_length": Dial("Context, context_length", 16, 512, 16, "Tokens the model sees at once."),
+}
+PARTS: dict[str, tuple[str, Sequence[str]]] = {
+    "norm": ("Norm", tuple(NORMS)),
+    "ffn": ("Feed-forward", tuple(FEEDFORWARDS)),
+    "position": ("Positions", tuple(POSITIONS)),
+}
+
+
+def whole(label: str, key: str, dial: Dial, default: int, **more: Any) -> int:
+    """A slider over whole numbers, bound to the URL, with the link's value checked."""
+    links.check(key, links.Number(dial.low, dial.high, dial.step))
+    return st.slider(
+        label, dial.low, dial.high, default, dial.step, key=key, bind="query-params", help=dial.help, **more
+    )
+
+
+def decimal(
+    label: str, key: str, low: float, high: float, default: float, step: float, help: str, **more: Any
+) -> float:
+    """A slider over numbers with a point, bound to the URL, with the link's value checked."""
+    links.check(key, links.Number(low, high, step))
+    return st.slider(label, low, high, default, step, key=key, bind="query-params", help=help, **more)
+
+
+def choice(label: str, key: str, options: Sequence[str], *, help: str | None = None) -> str:
+    """One of a few words, the first by default, bound to the URL, with the link's value checked."""
+    options = list(options)
+    links.check(key, links.Choice(options))
+    return st.segmented_control(
+        label, options, default=options[0], required=True, key=key, bind="query-params", help=help, wrap=True
+    )
+
+
+def seed(key: str, default: int = 1) -> int:
+    """The seed of a random draw."""
+    links.check(key, links.Number(0, 999_999))
+    return st.number_input(
+        "Seed",
+        0,
+        999_999,
+        default,
+        1,
+        key=key,
+        bind="query-params",
+        help="The same seed and the same choices give the same numbers.",
+    )
+
+
+def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
+    """The shape the visitor asks for, or None when it is illegal and the page has said why.
+
+    `prefix` begins every key ("c8" gives ?c8_size=…), so that chapters do not share sliders.
+    """
+    size_key = f"{prefix}_size"
+    sizes = list(SIZES)
+    links.check(size_key, links.Choice(sizes))
+    size = st.select_slider(
+        "Size",
+        sizes,
+        "nano",
+        key=size_key,
+        bind="query-params",
+        on_change=_follow_size,
+        args=(prefix,),
+        help="Sets the sliders under “more” in one go.",
+    )
+    shape = {"context_length": _NANO.context_length, **SIZES[size]}
+    values: dict[str, Any] = {}
+    with links.told_here(), st.expander("More: nine sliders and switches", icon=":material/tune:"):
+        columns = st.columns(2)
+        for place, (field, dial) in enumerate(DIALS.items()):
+            with columns[place % 2]:
+                values[field] = whole(dial.label, f"{prefix}_{field}", dial, shape[field])
+        for field, (label, options) in PARTS.items():
+            values[field] = choice(label, f"{prefix}_{field}", options)
+    try:
+        return ModelConfig(vocab_size=vocab_size, **values)
+    except ConfigError as error:
+        explain_refusal(error, prefix, vocab_size, values)
+        return None
+
+
+def _follow_size(prefix: str) -> None:
+    for field, value in SIZES[st.session_state[f"{prefix}_size"]].items():
+        st.session_state[f"{prefix}_{field}"] = value
+
+
+def explain_refusal(error: ConfigError, prefix: str, vocab_size: int, values: dict[str, Any]) -> None:
+    """Show the rule that was broken, and the nearest legal values as buttons."""
+    st.error(f"This shape cannot work: {error}.", icon=":material/block:")
+    with st.container(horizontal=True):
+        for field, value in nearest_legal(vocab_size, values):
+            st.button(
+                f"{field} = {value}",
+                key=f"{prefix}_repair_{field}_{value}",
+                on_click=_set,
+                args=(f"{prefix}_{field}", value),
+            )
+
+
+def _set(key: str, value: int) -> None:
+    st.session_state[key] = value
+
+
+def nearest_legal(vocab_size: int, values: dict[str, Any], most: int = 6) -> list[tuple[str, int]]:
+    """Single changes that make a shape legal: for each field the next legal value below and above."""
+
+    def legal(field: str, value: int) -> bool:
+        try:
+            ModelConfig(vocab_size=vocab_size, **{**values, field: value})
+        except ConfigError:
+            return False
+        return True
+
+    repairs: list[tuple[float, str, int]] = []
+    for field in ("n_heads", "n_kv_heads", "d_model"):
+        dial, now = DIALS[field], values[field]
+        below = range(now - dial.step, dial.low - 1, -dial.step)
+        above = range(now + dial.step, dial.high + 1, dial.step)
+        for side in (below, above):
+            found = next((value for value in side if legal(field, value)), None)
+            if found is not None:
+                repairs.append((abs(found - now) / now, field, found))
+    return [(field, value) for _, field, value in sorted(repairs)[:most]]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusChoice:
+    """What a run is to read: `source` is stories, paste or upload; `text` the bytes of the last two."""
+
+    source: str
+    text: bytes | None = None
+    name: str = "stories"
+
+
+def corpus_choice(prefix: str) -> CorpusChoice:
+    """The built-in stories, a pasted text or an uploaded file. The text is checked when a run starts."""
+    source = choice(
+        "Text to learn from",
+        f"{prefix}_corpus",
+        ("stories", "paste", "upload"),
+        help="Stories come from a grammar of our own, so what the model has learned can be measured.",
+    )
+    if source == "paste":
+        # Pasted text stays out of the URL: it is long, and it is the visitor's own.
+        text = st.text_area(
+            "Your text",
+            key=f"{prefix}_paste",
+            persist_state="session",
+            height=160,
+            placeholder="A few pages are enough to begin with.",
+        )
+        return CorpusChoice("paste", text.encode(), "your text")
+    if source == "upload":
+        file = st.file_uploader(
+            "A plain text file", type="txt", key=f"{prefix}_upload", max_upload_size=LARGEST_UPLOAD_MB
+        )
+        return CorpusChoice("upload", file.getvalue(), file.name) if file else CorpusChoice("upload")
+    return CorpusChoice("stories")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How the next token is drawn. A filter that is off is None, as `generate` wants it."""
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float = 1.0
+    seed: int = 0
+
+    def filters(self) -> dict[str, Any]:
+        """What `generate` and `distribution` both take: everything but the seed."""
+        return {
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+            "top_p": self.top_p,
+            "min_p": self.min_p,
+            "repetition_penalty": self.repetition_penalty,
+        }
+
+
+def sampling(prefix: str, *, default: Sampling | None = None) -> Sampling:
+    """The sampling controls: temperature and seed first, the filters behind "more"."""
+    default = default or Sampling(temperature=0.8)
+    temperature = decimal(
+        "Temperature",
+        f"{prefix}_temperature",
+        0.0,
+        2.0,
+        default.temperature,
+        0.05,
+        "0 takes the likeliest token each time; 1 draws as the model says; above 1 flattens.",
+    )
+    with links.told_here(), st.expander("More: filters and seed", icon=":material/tune:"):
+        top_k = whole(
+            "Top-k, 0 is off",
+            f"{prefix}_top_k",
+            Dial("", 0, 100, 1, "Keep the k likeliest."),
+            default.top_k or 0,
+        )
+        top_p = decimal(
+            "Top-p, 1 is off",
+            f"{prefix}_top_p",
+            0.05,
+            1.0,
+            default.top_p or 1.0,
+            0.05,
+            "Keep the likeliest until they hold p.",
+        )
+        min_p = decimal(
+            "Min-p, 0 is off",
+            f"{prefix}_min_p",
+            0.0,
+            0.5,
+            default.min_p or 0.0,
+            0.01,
+            "Keep what has at least this share of the likeliest.",
+        )
+        penalty = decimal(
+            "Repetition penalty, 1 is off",
+            f"{prefix}_penalty",
+            1.0,
+            2.0,
+            default.repetition_penalty,
+            0.05,
+            "Makes tokens that stand in the text already less likely.",
+        )
+        drawn = seed(f"{prefix}_seed", default.seed)
+    return Sampling(
+        temperature=temperature,
+        top_k=top_k or None,
+        top_p=top_p if top_p < 1 else None,
+        min_p=min_p or None,
+        repetition_penalty=penalty,
+        seed=drawn,
+    )

@@ -1,0 +1,380 @@
+"""The figures of a training run, drawn from its events."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pages.kit.figures import (
+    BLUE,
+    CLEAR,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    Line,
+    Picture,
+    add_lines,
+    frame,
+    thin,
+)
+
+# The rungs in the order in which a model climbs them.
+RUNGS = {
+    "rate": ("grammar", BLUE),
+    "new": ("grammatical and new", GREEN),
+    "pronouns": ("pronouns", ORANGE),
+    "names": ("names", PURPLE),
+}
+
+
+@dataclass(slots=True)
+class History:
+    """The events of a run as columns, ready to draw."""
+
+    name: str = "run"
+    start: Mapping[str, Any] = field(default_factory=dict)
+    end: Mapping[str, Any] = field(default_factory=dict)
+    tokens: int = 0  # read so far
+    steps: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    grad_norm: list[float] = field(default_factory=list)
+    tokens_per_second: list[float] = field(default_factory=list)
+    eval_steps: list[int] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    samples: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Iterable[Mapping[str, Any]], name: str = "run") -> "History":
+        """The history these events tell."""
+        history = cls(name=name)
+        history.add(events)
+        return history
+
+    def add(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Sort further events into the columns; kinds it does not know are left out."""
+        for event in events:
+            match event["event"]:
+                case "start":
+                    self.start = event
+                case "step":
+                    self.tokens = event["tokens"]
+                    self.steps.append(event["step"])
+                    self.seconds.append(event["seconds"])
+                    self.loss.append(_number(event["loss"]))
+                    self.lr.append(_number(event["lr"]))
+                    self.grad_norm.append(_number(event["grad_norm"]))
+                    self.tokens_per_second.append(_number(event["tokens_per_second"]))
+                case "eval":
+                    self.eval_steps.append(event["step"])
+                    self.val_loss.append(_number(event["val_loss"]))
+                case "sample":
+                    self.samples.append(event)
+                case "done" | "failed":
+                    self.end = event
+
+    @property
+    def total_steps(self) -> int:
+        return self.start.get("total_steps") or (self.steps[-1] if self.steps else 1)
+
+    @property
+    def last_step(self) -> int:
+        return self.steps[-1] if self.steps else 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What the steps still to come will take at the pace so far; None before there is a pace."""
+        if len(self.steps) < 2 or not self.seconds[-1]:
+            return None
+        return self.seconds[-1] / self.steps[-1] * max(0, self.total_steps - self.steps[-1])
+
+    def lines(self) -> list[Line]:
+        """The levels a loss is compared with, where the run knows them."""
+        return [
+            Line("a uniform guess", self.start.get("uniform")),
+            Line("word counts alone", self.start.get("unigram")),
+            Line("pairs of words", self.start.get("bigram")),
+            Line("floor", self.start.get("floor")),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class LateGains:
+    """What a run still learned after most of its fall in loss was over."""
+
+    step: int  # the first scored step with nine tenths of the fall behind it
+    grammar: float
+    loss_moved: float
+    loss_all: float
+    names_then: float
+    names_now: float
+
+
+def late_gains(history: History, *, share: float = 0.9) -> LateGains | None:
+    """Measure how the scores moved after `share` of the fall in validation loss; None where unknown."""
+    scored = {s["step"]: s["ladder"] for s in history.samples if s.get("ladder")}
+    both = [
+        (step, loss, scored[step])
+        for step, loss in zip(history.eval_steps, history.val_loss)
+        if step in scored and scored[step].get("names") is not None
+    ]
+    if len(both) < 3 or not history.val_loss[0] > both[-1][1]:
+        return None
+    first, last = history.val_loss[0], both[-1]
+    step, loss, then = next(point for point in both if first - point[1] >= share * (first - last[1]))
+    return LateGains(step, then["rate"], loss - last[1], first - last[1], then["names"], last[2]["names"])
+
+
+def finding(history: History) -> Picture:
+    """Validation loss above, what the texts were worth below, against the same steps."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.42, 0.58])
+    points = [(step, value) for step, value in zip(history.eval_steps, history.val_loss) if step > 0]
+    figure.add_trace(
+        go.Scatter(
+            x=[step for step, _ in points],
+            y=[value for _, value in points],
+            name="validation loss",
+            mode="lines+markers",
+            line={"color": VERMILION, "width": 2.4},
+            hovertemplate="loss %{y:.2f} nats<extra></extra>",
+        ),
+        row=1,
+        col=1,
+    )
+    scored = [sample for sample in history.samples if sample.get("ladder") and sample["step"] > 0]
+    for rung in ("rate", "pronouns", "names"):
+        name, colour = RUNGS[rung]
+        shares = [(s["step"], s["ladder"][rung]) for s in scored if s["ladder"].get(rung) is not None]
+        figure.add_trace(
+            go.Scatter(
+                x=[step for step, _ in shares],
+                y=[share for _, share in shares],
+                name=name,
+                mode="lines+markers",
+                line={"color": colour, "width": 2.4},
+                hovertemplate=f"{name} %{{y:.0%}}<extra></extra>",
+            ),
+            row=2,
+            col=1,
+        )
+    figure.update_xaxes(type="log", dtick=1)
+    figure.update_xaxes(title={"text": "step", "standoff": 4}, row=2)
+    figure.update_yaxes(title={"text": "nats per token"}, nticks=4, row=1)
+    figure.update_yaxes(title={"text": "share right"}, range=[0, 1.05], tickformat=".0%", nticks=5, row=2)
+    figure.update_layout(
+        height=400,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        uirevision=f"{history.name}-finding",
+        hovermode="x unified",
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+    )
+    return Picture(figure, f"{_loss_alt(history)} {_ladder_alt(scored)}")
+
+
+def _number(value: float | None) -> float:
+    # A loss that is no number is written as null; a gap in the curve is what it means.
+    return math.nan if value is None else value
+
+
+def _ends(history: History, log_x: bool) -> list[float]:
+    return [1 if log_x else 0, max(2, history.total_steps)]
+
+
+def _x_axis(figure: go.Figure, history: History, log_x: bool) -> None:
+    ends = _ends(history, log_x)
+    if log_x:
+        figure.update_xaxes(type="log", range=[math.log10(end) for end in ends], dtick=1)
+    else:
+        figure.update_xaxes(range=ends)
+
+
+def loss(history: History, *, log_x: bool = False, height: int = 380) -> Picture:
+    """Training and validation loss against the step, in nats per token, with the levels to compare with."""
+    figure = frame(x="step", y="loss (nats per token)", height=height, revision=f"{history.name}-{log_x}")
+    x, y = thin(history.steps, history.loss)
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=y,
+            name="training",
+            mode="lines",
+            line={"color": BLUE, "width": 1.4},
+            opacity=0.7,
+            hovertemplate="training %{y:.3f} nats<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=history.eval_steps,
+            y=history.val_loss,
+            name="validation",
+            mode="lines+markers",
+            line={"color": VERMILION, "width": 2.4},
+            marker={"size": 6},
+            hovertemplate="validation %{y:.3f} nats<extra></extra>",
+        )
+    )
+    add_lines(figure, history.lines(), _ends(history, log_x))
+    _x_axis(figure, history, log_x)
+    figure.update_yaxes(rangemode="tozero")
+    return Picture(figure, _loss_alt(history))
+
+
+def _loss_alt(history: History) -> str:
+    if not history.loss:
+        return "Loss curves, empty until the first step."
+    text = f"Training loss from {history.loss[0]:.2f} to {history.loss[-1]:.2f} nats per token"
+    if history.val_loss:
+        text += f", validation loss now {history.val_loss[-1]:.2f}"
+    if history.start.get("floor"):
+        text += f", floor {history.start['floor']:.2f}"
+    return text + f", after {history.last_step} steps."
+
+
+def _single(
+    history: History, values: Sequence[float], *, y: str, colour: str, unit: str, form: str, name: str
+) -> Picture:
+    figure = frame(x="step", y=y, height=220, revision=history.name)
+    x, thinned = thin(history.steps, values)
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=thinned,
+            mode="lines",
+            showlegend=False,
+            line={"color": colour, "width": 1.8},
+            hovertemplate=f"%{{y:{form}}} {unit}<extra></extra>",
+        )
+    )
+    _x_axis(figure, history, False)
+    figure.update_yaxes(rangemode="tozero", nticks=5)
+    now = f"now {values[-1]:.3g} {unit}" if values else "no step yet"
+    return Picture(figure, f"{name} against the step, {now}.")
+
+
+def learning_rate(history: History) -> Picture:
+    """The rate the optimizer used at each step."""
+    return _single(
+        history,
+        history.lr,
+        y="learning rate",
+        colour=GREEN,
+        unit="per step",
+        form=".2e",
+        name="Learning rate",
+    )
+
+
+def gradient_norm(history: History) -> Picture:
+    """The length of the gradient before it was clipped."""
+    return _single(
+        history,
+        history.grad_norm,
+        y="gradient norm",
+        colour=PURPLE,
+        unit="before clipping",
+        form=".2f",
+        name="Gradient norm",
+    )
+
+
+def speed(history: History) -> Picture:
+    """Tokens the run read per second."""
+    return _single(
+        history,
+        history.tokens_per_second,
+        y="tokens per second",
+        colour=ORANGE,
+        unit="tokens a second",
+        form=",.0f",
+        name="Tokens per second",
+    )
+
+
+def ladder(
+    history: History,
+    tables: Mapping[int, Mapping[str, float | None]] | None = None,
+    *,
+    log_x: bool = False,
+) -> Picture:
+    """Four story scores against the step, each beside what 3-, 5- and 7-gram tables reach.
+
+    `tables` gives, for each order, the same four shares, measured on text drawn from that table.
+    """
+    figure = make_subplots(
+        rows=2,
+        cols=2,
+        subplot_titles=[name for name, _ in RUNGS.values()],
+        shared_xaxes=True,
+        shared_yaxes=True,
+        horizontal_spacing=0.06,
+        vertical_spacing=0.14,
+    )
+    scored = [sample for sample in history.samples if sample.get("ladder")]
+    for place, (rung, (name, colour)) in enumerate(RUNGS.items()):
+        where = {"row": place // 2 + 1, "col": place % 2 + 1}
+        points = [(s["step"], s["ladder"][rung]) for s in scored if s["ladder"].get(rung) is not None]
+        figure.add_trace(
+            go.Scatter(
+                x=[max(1, step) if log_x else step for step, _ in points],
+                y=[share for _, share in points],
+                mode="lines+markers",
+                showlegend=False,
+                line={"color": colour, "width": 2.4},
+                marker={"size": 6},
+                hovertemplate=f"{name} %{{y:.0%}}<extra></extra>",
+            ),
+            **where,
+        )
+        for number, (order, shares) in enumerate((tables or {}).items()):
+            share = shares.get(rung)
+            if share is None:
+                continue
+            low, high = _ends(history, log_x)
+            # Names stand at different places along the line: levels are often close to one another.
+            part = 0.52 + 0.2 * number
+            at = high**part if log_x else low + part * (high - low)
+            figure.add_trace(
+                go.Scatter(
+                    x=[low, at, high],
+                    y=[share] * 3,
+                    mode="lines+text",
+                    text=["", f"{order}-gram", ""],
+                    textposition="top center",
+                    textfont={"size": 10, "color": GREY},
+                    showlegend=False,
+                    line={"color": GREY, "width": 1.2, "dash": "dot"},
+                    hovertemplate=f"{order}-gram table %{{y:.0%}}<extra></extra>",
+                ),
+                **where,
+            )
+    _x_axis(figure, history, log_x)
+    figure.update_xaxes(nticks=4, tickangle=0)
+    figure.update_xaxes(title={"text": "step", "standoff": 4}, row=2)
+    figure.update_yaxes(range=[0, 1.08], tickformat=".0%", nticks=5)
+    figure.update_annotations(font={"size": 13})
+    figure.update_layout(
+        height=440,
+        margin={"l": 8, "r": 8, "t": 28, "b": 8},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        uirevision=f"{history.name}-{log_x}",
+        hovermode="x unified",
+    )
+    return Picture(figure, _ladder_alt(scored))
+
+
+def _ladder_alt(scored: Sequence[Mapping[str, Any]]) -> str:
+    if not scored:
+        return "Story scores, empty until the first sample."
+    last = scored[-1]["ladder"]
+    parts = [f"{name} {last[rung]:.0%}" for rung, (name, _) in RUNGS.items() if last.get(rung) is not None]
+    return f"Story scores at step {scored[-1]['step']}: {', '.join(parts)}."

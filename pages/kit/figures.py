@@ -1,0 +1,97 @@
+"""How every figure looks: colours, frame, reference lines. Pure functions, numbers in, figures out.
+
+The colours are Okabe and Ito's, which readers with any kind of colour vision tell apart; text, grid and
+background are left to Streamlit's theme, so a figure reads the same in light and in dark.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+BLUE = "#2A86C4"  # lighter than Okabe and Ito's #0072B2, which is too dark on a dark page
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+SKY = "#56B4E9"
+VERMILION = "#D55E00"
+GREY = "#8A949C"
+CLEAR = "rgba(0,0,0,0)"
+
+# A figure draws at most this many points of one curve; more only slow the browser down.
+MOST_POINTS = 600
+
+# The bar of buttons over a figure covers the legend on a small screen; zoom works without it.
+CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
+
+
+class Picture(NamedTuple):
+    """A figure and the words that stand for it where it cannot be seen."""
+
+    figure: go.Figure
+    alt: str
+
+
+class Line(NamedTuple):
+    """A level to compare with: a horizontal line and its name."""
+
+    name: str
+    value: float | None
+
+
+def frame(*, x: str, y: str, height: int = 320, revision: str = "kept") -> go.Figure:
+    """An empty figure with named axes; zoom and pan survive updates for as long as `revision` stays."""
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        uirevision=revision,
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        hovermode="x unified",
+        xaxis={"title": {"text": x, "standoff": 6}, "automargin": True},
+        yaxis={"title": {"text": y, "standoff": 6}, "automargin": True},
+    )
+    return figure
+
+
+def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float], **place: int) -> None:
+    """Draw levels across a figure, each with its name at the right end."""
+    for line in lines:
+        if line.value is None or not math.isfinite(line.value):
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=list(x_range),
+                y=[line.value] * len(x_range),
+                mode="lines",
+                line={"color": GREY, "width": 1.2, "dash": "dot"},
+                showlegend=False,
+                hovertemplate=f"{line.name}: %{{y:.3f}}<extra></extra>",
+            ),
+            **place,
+        )
+        figure.add_annotation(
+            x=1,
+            xref="x domain",
+            y=line.value,
+            text=f"{line.name} {line.value:.2f}",
+            showarrow=False,
+            xanchor="right",
+            yanchor="bottom",
+            font={"size": 11, "color": GREY},
+            **place,
+        )
+
+
+def thin(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
+    """Average neighbours until at most `most` points are left; x is the last of each group."""
+    n = len(x)
+    if n <= most:
+        return list(x), list(y)
+    size = math.ceil(n / most)
+    starts = range(0, n, size)
+    means = [sum(y[i : i + size]) / len(y[i : i + size]) for i in starts]
+    return [x[min(i + size, n) - 1] for i in starts], means

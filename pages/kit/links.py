@@ -1,0 +1,176 @@
+"""What a link asks for: parameters of the URL, checked before the widgets that read them are made.
+
+Streamlit drops a value it cannot use without a word. `check` runs just before a bound widget, says
+which value was refused and by which rule, and lets the widget fall back to its default. The parameters
+in `KEPT` belong to the visit and not to a page: Streamlit forgets them at a page switch, `put_back`
+restores them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol
+
+import streamlit as st
+
+KEPT = ("run", "model", "seed", "hide", "lock", "step", "note", "present")
+LONGEST = 300  # characters; a longer text never travels in a link
+_KEPT_STATE = "kept_parameters"
+_REFUSED_STATE = "refused_parameters"
+_place: ContextVar[Callable[..., object]] = ContextVar("place", default=st.warning)
+
+
+class Rule(Protocol):
+    """What a parameter may be; `refuses` gives the rule as a clause, or None for a legal value."""
+
+    def refuses(self, value: str) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number from `low` to `high`, in steps of `step` from `low`; whole when all three are."""
+
+    low: float
+    high: float
+    step: float = 1
+
+    def refuses(self, value: str) -> str | None:
+        whole = all(float(x).is_integer() for x in (self.low, self.high, self.step))
+        kind = "a whole number" if whole else "a number"
+        rule = f"it must be {kind} from {self.low:g} to {self.high:g}"
+        if self.step != 1 and whole:
+            rule += f" in steps of {self.step:g}"
+        try:
+            number = float(value)
+        except ValueError:
+            return rule
+        if not self.low <= number <= self.high:  # also refuses NaN
+            return rule
+        steps = (number - self.low) / self.step
+        return rule if whole and abs(steps - round(steps)) > 1e-6 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the values listed, written as in the link."""
+
+    options: Sequence[str]
+
+    def refuses(self, value: str) -> str | None:
+        if value in self.options:
+            return None
+        return "it must be one of " + ", ".join(map(str, self.options))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A short text; longer ones never travel in a link."""
+
+    longest: int = LONGEST
+
+    def refuses(self, value: str) -> str | None:
+        return None if len(value) <= self.longest else f"it must be at most {self.longest} characters long"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A list of `count` numbers from `low` to `high`, parted by commas."""
+
+    count: int
+    low: float
+    high: float
+
+    def refuses(self, value: str) -> str | None:
+        rule = f"it must be {self.count} numbers from {self.low:g} to {self.high:g}, parted by commas"
+        try:
+            numbers = [float(part) for part in value.split(",")]
+        except ValueError:
+            return rule
+        legal = len(numbers) == self.count and all(self.low <= number <= self.high for number in numbers)
+        return None if legal else rule
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """On or off, as Streamlit writes it."""
+
+    def refuses(self, value: str) -> str | None:
+        return None if value.lower() in ("true", "false") else "it must be true or false"
+
+
+def refusal(key: str, value: str, rule: Rule) -> str | None:
+    """One sentence that names the parameter, its value and the rule it breaks, or None."""
+    clause = rule.refuses(value)
+    if clause is None:
+        return None
+    shown = value if len(value) <= 40 else value[:40] + "…"
+    # Backquotes would end the code span the value is shown in.
+    return f"The link asks for `{key}={shown.replace('`', '')}`, which is not used: {clause}."
+
+
+def check(key: str, rule: Rule) -> None:
+    """Tell the visitor, at this place, when the link's value for `key` is refused.
+
+    Call it just before the widget bound to `key` is made. The sentence stays for this visit until the
+    visitor moves that widget: Streamlit takes the value out of the URL at once, so it is remembered here.
+    """
+    refused = st.session_state.setdefault(_REFUSED_STATE, {})
+    value = st.session_state.get(key)
+    if key in st.query_params and (sentence := refusal(key, st.query_params[key], rule)):
+        refused[key] = (sentence, None)
+    elif key in refused:
+        sentence, seen = refused[key]
+        if seen is None:
+            refused[key] = (sentence, value)
+        elif value != seen:
+            del refused[key]
+    if key in refused:
+        _place.get()(refused[key][0], icon=":material/link_off:")
+
+
+@contextmanager
+def told_here() -> Iterator[None]:
+    """Have refusals from inside the block told at this place: inside a closed expander nobody reads them."""
+    token = _place.set(st.container().warning)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def write(key: str, text: str, default: str, longest: int = LONGEST) -> None:
+    """Put a short text that no widget can bind into the URL; the default and long texts leave it."""
+    if text == default or len(text) > longest:
+        if key in st.query_params:
+            del st.query_params[key]
+    elif st.query_params.get(key) != text:
+        st.query_params[key] = text
+
+
+def put_back() -> None:
+    """Remember the kept parameters of this URL and restore those a page switch has dropped."""
+    kept = st.session_state.setdefault(_KEPT_STATE, {})
+    for key in KEPT:
+        if key in st.query_params:
+            kept[key] = st.query_params[key]
+        elif key in kept:
+            st.query_params[key] = kept[key]
+
+
+def keep(key: str, value: str | None) -> None:
+    """Set a kept parameter in the URL and for all pages to come; None takes it away."""
+    if key not in KEPT:
+        raise ValueError(f"{key} is not one of the kept parameters {', '.join(KEPT)}")
+    kept = st.session_state.setdefault(_KEPT_STATE, {})
+    if value is None:
+        kept.pop(key, None)
+        if key in st.query_params:
+            del st.query_params[key]
+    else:
+        kept[key] = st.query_params[key] = value
+
+
+def kept(key: str) -> str | None:
+    """The value of a kept parameter, from the URL or from an earlier page of this visit."""
+    return st.query_params.get(key) or st.session_state.get(_KEPT_STATE, {}).get(key)

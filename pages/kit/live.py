@@ -1,0 +1,174 @@
+"""One training run on the page, drawn from its events while they are written.
+
+Training is another process: this module only reads what it writes, so a reload, a second tab or a page
+switch changes nothing about the run. The fragment calls itself once a second for as long as the run lives.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.kit import curves, figures, links, session, words
+from pages.kit.curves import History
+
+if TYPE_CHECKING:
+    from gptcore.runs import Run
+
+EVERY_SECONDS = 0.8
+PANEL_HEIGHT = 400
+
+
+def view(run: "Run", prefix: str) -> None:
+    """Show a run; while it is alive the view renews itself."""
+    _renew(_run_view, session.is_alive(run))(run.id, prefix, session.is_alive(run))
+
+
+def brief(run: "Run", prefix: str) -> None:
+    """A run in one line and its newest text, for a page that is about something else."""
+    alive = session.is_alive(run)
+    _renew(_brief_view, alive)(run.id, prefix, alive)
+
+
+def shipped_view(prefix: str) -> None:
+    """Show the run that made the shipped model, as any run that is over."""
+    measuring = session.table_scores() is None
+    _renew(_shipped_view, measuring)(prefix, measuring)
+
+
+def _renew(draw: Callable[..., None], still: bool) -> Callable[..., None]:
+    return st.fragment(draw, run_every=EVERY_SECONDS if still else None)
+
+
+def _shipped_view(prefix: str, was_measuring: bool) -> None:
+    panels(session.shipped_history(), prefix, ended=True)
+    if was_measuring and session.table_scores() is not None:
+        st.rerun()
+
+
+def _brief_view(run_id: str, prefix: str, was_alive: bool) -> None:
+    run = session.run_named(run_id)
+    if run is None:
+        return
+    state, history = run.state(), session.history(run)
+    _status(run, state, history, prefix)
+    if history.samples:
+        shown = history.samples[-1]
+        st.caption(words.load("live").read("writes", step=shown["step"]))
+        with st.container(height=110, border=True):
+            st.text(shown["text"].strip() or "(nothing but the end-of-text token)")
+    if was_alive and state not in ("starting", "running"):
+        st.rerun()
+
+
+def _run_view(run_id: str, prefix: str, was_alive: bool) -> None:
+    run = session.run_named(run_id)
+    if run is None:
+        st.info(words.load("live").read("gone"), icon=":material/delete:")
+        return
+    state = run.state()
+    history = session.history(run)
+    _status(run, state, history, prefix)
+    # What comes and goes stands in a frame of its own: an element that changes its place is drawn anew.
+    with st.container():
+        for note in dict.fromkeys([*run.config().get("notes", []), *history.start.get("notes", [])]):
+            st.caption(note)
+    with st.container():
+        if history.start:
+            panels(history, prefix, ended=state not in ("starting", "running"))
+    if was_alive and state not in ("starting", "running"):
+        # One full run of the page: it ends the timer and brings what a finished run offers.
+        st.rerun()
+
+
+def _status(run: "Run", state: str, history: History, prefix: str) -> None:
+    """Where the run stands, in words and as a bar, and the button that ends it."""
+    stopping = state == "running" and session.is_stopping(run)
+    bar, button = st.columns([5, 1], vertical_alignment="center")
+    share = min(1.0, history.last_step / history.total_steps) if history.start else 0.0
+    bar.progress(share, text=_sentence(run, state, history, stopping))
+    button.button(
+        "Stop",
+        key=f"{prefix}_stop",
+        icon=":material/stop:",
+        disabled=state != "running" or stopping,
+        on_click=run.stop,
+        width="stretch",
+        help="Ends the run at its next step and keeps what it has learned.",
+    )
+    with st.container():
+        if state == "failed":
+            st.error(run.failure() or words.load("live").read("failed_silently"), icon=":material/error:")
+
+
+def _sentence(run: "Run", state: str, history: History, stopping: bool) -> str:
+    text = words.load("live")
+    if stopping:
+        return text.read("stopping", step=history.last_step)
+    if state == "running" and history.start and history.steps:
+        left = history.seconds_left
+        return text.read(
+            "training",
+            step=history.last_step,
+            total=history.total_steps,
+            left="–" if left is None else duration(left),
+            loss=history.loss[-1],
+            speed=history.tokens_per_second[-1],
+        )
+    if state in ("starting", "running"):
+        return text.read("measuring" if run.config() else "starting")
+    if state == "done":
+        section = "stopped" if history.end.get("reason") == "stopped" else "done"
+        return text.read(
+            section, step=history.last_step, seconds=duration(history.seconds[-1] if history.seconds else 0)
+        )
+    return text.read(
+        "failed" if state == "failed" else "interrupted",
+        step=history.last_step,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+def panels(history: History, prefix: str, *, ended: bool) -> None:
+    """The curves of a run and what it writes, in frames of fixed height, so that nothing jumps."""
+    links.check(f"{prefix}_log", links.Switch())
+    log_x = st.toggle(
+        "Stretch the first steps",
+        key=f"{prefix}_log",
+        bind="query-params",
+        help="Draws steps on a logarithmic axis: the first hundred take as much room as the next thousand.",
+    )
+    left, right = st.columns([3, 2])
+    with left.container(height=PANEL_HEIGHT, border=False):
+        figure, alt = curves.loss(history, log_x=log_x, height=PANEL_HEIGHT - 30)
+        st.plotly_chart(figure, key=f"{prefix}_loss", config=figures.CONFIG, alt=alt)
+    with right.container(height=PANEL_HEIGHT, border=True):
+        _writing(history, prefix, ended)
+    with st.container():
+        if any(sample.get("ladder") for sample in history.samples):
+            figure, alt = curves.ladder(history, session.table_scores(), log_x=log_x)
+            st.plotly_chart(figure, key=f"{prefix}_ladder", config=figures.CONFIG, alt=alt)
+    small = (curves.learning_rate, curves.gradient_norm, curves.speed)
+    for draw, column in zip(small, st.columns(3), strict=True):
+        figure, alt = draw(history)
+        column.plotly_chart(figure, key=f"{prefix}_{draw.__name__}", config=figures.CONFIG, alt=alt)
+
+
+def _writing(history: History, prefix: str, ended: bool) -> None:
+    """What the model wrote: the newest text while it trains, any of them once it is over."""
+    if not history.samples:
+        st.caption("Its first text appears here.")
+        return
+    by_step = {sample["step"]: sample for sample in history.samples}
+    at = history.samples[-1]["step"]
+    if ended and len(by_step) > 1:
+        key = f"{prefix}_sample_{history.name}"
+        at = st.select_slider("What it wrote at step", list(by_step), at, key=key)
+    else:
+        st.caption(f"What it {'wrote' if ended else 'writes'} at step {at:,}")
+    st.text(by_step[at]["text"].strip() or "(nothing but the end-of-text token)")

@@ -1,0 +1,134 @@
+"""What a visitor types: a prompt that travels in the URL, its pieces, and small tables of numbers.
+
+These inputs cannot be bound to the URL by Streamlit: a prompt may be longer than a link should be, and an
+edited table is no text. So the kit writes them there itself, as long as they are short.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.kit import links
+from pages.kit.chips import Chip
+from pages.kit.odds import visible
+
+if TYPE_CHECKING:
+    from gptcore.tokenizer import Tokenizer
+
+_WORD = re.compile(r"'s\b|[A-Za-z]+|[^\sA-Za-z]")
+
+
+def ask(label: str, key: str, default: str, examples: Sequence[str] = (), *, help: str | None = None) -> str:
+    """A prompt with examples to click on. A long one is used all the same, but stays out of the URL."""
+    kept, first = f"{key}_kept", f"{key}_first"
+    if key not in st.session_state:
+        # A widget forgets its value at a page switch. The value it begins with is handed to the widget and not
+        # put into its state: what a run puts there is lost in the browser when the run ends in a rerun.
+        st.session_state[first] = st.session_state.get(kept, st.query_params.get(key, default))
+    if examples:
+        st.pills(
+            "Prompts to try",
+            list(examples),
+            key=f"{key}_example",
+            label_visibility="collapsed",
+            on_change=_take_example,
+            args=(key,),
+        )
+    typed = st.text_input(label, st.session_state[first], key=key, help=help)
+    st.session_state[kept] = typed
+    links.write(key, typed, default)
+    return typed
+
+
+def _take_example(key: str) -> None:
+    if chosen := st.session_state[f"{key}_example"]:
+        st.session_state[key] = chosen
+        st.session_state[f"{key}_example"] = None
+
+
+def pieces(text: str, tokenizer: "Tokenizer", known: Callable[[str], bool] | None = None) -> list[Chip]:
+    """The tokens of a text as chips, hatched where they belong to a word of which `known` says no."""
+    strange = _strange_bytes(text, known) if known else set()
+    chips, place = [], 0
+    for token_id in tokenizer.encode(text):
+        size = len(tokenizer.token_bytes(token_id))
+        unknown = any(at in strange for at in range(place, place + size))
+        chips.append(
+            Chip(
+                visible(tokenizer.token_text(token_id)),
+                "unknown" if unknown else "plain",
+                f"token {token_id}" + (", part of a word the model never met" if unknown else ""),
+            )
+        )
+        place += size
+    return chips
+
+
+def _strange_bytes(text: str, known: Callable[[str], bool]) -> set[int]:
+    """The places, in bytes, of words and signs that are not known."""
+    strange: set[int] = set()
+    for match in _WORD.finditer(text):
+        word = match.group()
+        if word != '"' and not known(word):
+            start = len(text[: match.start()].encode("utf-8", "surrogatepass"))
+            strange |= set(range(start, start + len(word.encode("utf-8", "surrogatepass"))))
+    return strange
+
+
+def numbers(
+    key: str,
+    names: Sequence[str],
+    default: Sequence[float],
+    *,
+    column: str,
+    low: float,
+    high: float,
+    step: float,
+    note: str = "",
+) -> list[float]:
+    """A column of numbers to edit, in the URL as `key=2,1,0.5`; what is empty or out of range is refused."""
+    editor, kept = f"{key}_editor", f"{key}_kept"
+    if kept not in st.session_state:
+        st.session_state[kept] = _from_link(key, default, low, high)
+    if editor not in st.session_state:
+        # A new editor, as after a page switch, starts from what was there last.
+        st.session_state[f"{key}_base"] = list(st.session_state[kept])
+    base = st.session_state[f"{key}_base"]
+    edited = st.data_editor(
+        {note or "name": list(names), column: base},
+        key=editor,
+        hide_index=True,
+        num_rows="fixed",
+        disabled=[note or "name"],
+        column_config={
+            column: st.column_config.NumberColumn(
+                min_value=low, max_value=high, step=step, required=True, format="%.12g"
+            )
+        },
+    )
+    values = [_within(value, low, high, old) for value, old in zip(edited[column], base, strict=True)]
+    st.session_state[kept] = values
+    links.write(key, _as_text(values), _as_text(default))
+    return values
+
+
+def _within(value: float | None, low: float, high: float, old: float) -> float:
+    return float(value) if value is not None and low <= value <= high else float(old)
+
+
+def _as_text(values: Sequence[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def _from_link(key: str, default: Sequence[float], low: float, high: float) -> list[float]:
+    """The numbers a link asks for, or the default with a sentence on why they are not used."""
+    asked = st.query_params.get(key)
+    if asked is None:
+        return list(default)
+    rule = links.Numbers(len(default), low, high)
+    if sentence := links.refusal(key, asked, rule):
+        st.warning(sentence, icon=":material/link_off:")
+        return list(default)
+    return [float(part) for part in asked.split(",")]

@@ -1,0 +1,1 @@
+"""The experiments of the chapters: each is one fragment function, in a module named after its chapter."""

@@ -1,0 +1,17 @@
+"""The pages are scripts beside `app.py` and not an installed package: their folder goes on the path."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def own_runs(tmp_path, monkeypatch):
+    """Each test has a runs folder of its own, empty at the start."""
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(ROOT)
+    return tmp_path / "runs"

@@ -1,0 +1,165 @@
+"""Chapter 9: what the page computes, with the real model."""
+
+import math
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.labs.race import LANES, Entry, Lap, Race, first_difference, smooth
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 120
+LONG = "Once upon a time there was a young queen. " * 60
+
+
+def open_page(**parameters: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page(
+        "pages/09_inference.py"
+    )
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def until(app: AppTest, done, most: int = 80) -> AppTest:
+    """Run the page as its timer does, until something stands there."""
+    for _ in range(most):
+        if done(app):
+            return app
+        app.run()
+    pytest.fail("it did not come to its end")
+
+
+def button(app: AppTest, key: str):
+    return next(one for one in app.button if one.key == key)
+
+
+def field(app: AppTest, key: str):
+    return next(one for one in app.text_input if one.key == key)
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(piece.value for piece in app.markdown)
+
+
+def captions(app: AppTest) -> str:
+    return "\n".join(piece.value for piece in app.caption)
+
+
+def errors(app: AppTest) -> list[str]:
+    return [error.value for error in app.error]
+
+
+def test_the_race_ends_with_a_verdict_bytes_and_both_rates():
+    from gptcore.account import cache_bytes
+    from pages.kit import session
+
+    app = until(open_page(c9_new="16"), lambda app: "identical" in said(app))
+    assert not app.exception
+    assert sum("Tokens per second" in metric.label for metric in app.metric) == len(LANES)
+    model, tokenizer = session.load(session.shipped_path(), session.changed(session.shipped_path()))
+    positions = len(tokenizer.encode(field(app, "c9_prompt").value)) + 16
+    bytes_ = f"{cache_bytes(model.config, positions):,}".replace(",", "{,}")
+    assert any(f"= {bytes_}" in formula.value for formula in app.latex)
+
+
+def test_a_measurement_in_pieces_writes_what_generate_writes():
+    from gptcore.generation import generate
+    from pages.kit import session
+    from pages.labs.race import TEMPERATURE
+
+    path = session.shipped_path()
+    model, tokenizer = session.load(path, session.changed(path))
+    used = session.InUse(session.SHIPPED, "", path, model, tokenizer)
+    race = Race(Entry(session.SHIPPED, 0, "Once upon a time", 12, 3))
+    while not race.ended:
+        race.work(used, 0.001)
+    ids = tokenizer.encode("Once upon a time")
+    alone = [step.token_id for step in generate(model, ids, 12, temperature=TEMPERATURE, seed=3)]
+    assert all(lap.tokens == alone for lane in LANES for lap in race.whole(lane))
+    assert race.first_difference() is None
+    assert len(race.seconds(LANES[0])) == 12
+
+
+def test_lanes_that_part_are_found():
+    assert first_difference([[1, 2, 3], [1, 2, 3]]) is None
+    assert first_difference([[1, 2, 3], [1, 4, 3]]) == 1
+    assert first_difference([[1, 2], [1, 2, 3]]) == 2
+    race = Race(Entry("", 0, "", 2, 0), [Lap(LANES[0], [1, 2]), Lap(LANES[1], [1, 3])])
+    assert race.first_difference() == 1
+
+
+def test_a_lap_stopped_half_way_does_not_count():
+    race = Race(Entry("", 0, "", 2, 0), [Lap(LANES[0], [1, 2], [1.0, 1.0]), Lap(LANES[1], [1], [1.0])])
+    race.steps = iter(())
+    assert not race.shown
+    race.close()
+    assert [lap.lane for lap in race.laps] == [LANES[0]]
+
+
+def test_the_median_of_neighbours_keeps_a_line_and_drops_an_outlier():
+    line = [float(i) for i in range(30)]
+    assert smooth(line)[5:-5] == line[5:-5]
+    assert smooth([1.0] * 10 + [99.0] + [1.0] * 10) == [1.0] * 21
+
+
+def test_a_race_from_too_long_a_prompt_gets_one_sentence_and_keeps_the_prompt():
+    app = until(open_page(c9_new="8"), lambda app: "identical" in said(app))
+    field(app, "c9_prompt").set_value(LONG).run()
+    button(app, "c9_race").click().run()
+    until(app, lambda app: bool(errors(app)))
+    assert any("shorten the prompt" in error for error in errors(app))
+    assert field(app, "c9_prompt").value == LONG
+    assert not app.exception
+
+
+def test_softmax_at_a_temperature_is_that_of_the_scores_in_the_link():
+    scores = [1.5, 1.0, 0.0, -1.0]
+    app = open_page(c9_new="8", c9_scores=",".join(map(str, scores)))
+    halved = [math.exp(score / 0.5) for score in scores]
+    assert any(f"= {halved[0] / sum(halved):.3f}" in formula.value for formula in app.latex)
+
+
+def test_top_p_keeps_the_one_that_crosses():
+    assert "**top-p = 0.9** keeps 5" in said(open_page(c9_new="8"))
+    assert "**top-p = 0.5** keeps 2" in said(open_page(c9_new="8", c9_nine_p="0.5"))
+
+
+def test_text_is_what_generate_writes_with_the_same_choices():
+    from gptcore.generation import generate
+    from pages.kit import session
+
+    app = open_page(c9_new="8", c9_text="Once upon a time", c9_length="30", c9_seed="5", c9_top_k="20")
+    button(app, "c9_generate").click().run()
+    until(app, lambda app: "shown more slowly" in captions(app))
+    path = session.shipped_path()
+    model, tokenizer = session.load(path, session.changed(path))
+    steps = generate(
+        model,
+        tokenizer.encode("Once upon a time"),
+        30,
+        temperature=0.8,
+        top_k=20,
+        seed=5,
+        stop_ids=(tokenizer.eot_id,),
+    )
+    written = "Once upon a time" + tokenizer.decode([step.token_id for step in steps])
+    assert written in [text.value for text in app.text]
+
+
+def test_a_text_that_is_stopped_stays():
+    app = open_page(c9_new="8", c9_length="600", c9_past="slide", c9_text="Once upon a time")
+    button(app, "c9_generate").click().run()
+    button(app, "c9_write_stop").click().run()
+    assert "Stopped after" in captions(app) or "ended its story" in captions(app)
+    assert any(text.value.startswith("Once upon a time") for text in app.text)
+    assert not button(app, "c9_generate").disabled
+
+
+def test_writing_from_too_long_a_prompt_gets_one_sentence():
+    app = open_page(c9_new="8")
+    field(app, "c9_text").set_value(LONG).run()
+    button(app, "c9_generate").click().run()
+    assert any("shorten the prompt" in error for error in errors(app))
+    assert not app.exception

@@ -1,0 +1,175 @@
+"""Chapter 8: what the sliders say is what is trained, and what cannot work is said in one sentence."""
+
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from gptcore.__main__ import parser
+from gptcore.account import n_parameters
+from gptcore.config import ConfigError, ModelConfig
+from gptcore.plan import make_plan, parse_settings
+from gptcore.runs import Run
+from pages.kit import controls
+from pages.labs import training
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = "The fox sat by the river. It looked at the water, and the water looked cold.\n" * 100
+
+
+@pytest.fixture
+def app():
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    return app.switch_page("pages/08_training.py").run()
+
+
+def click(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def errors(app: AppTest) -> list[str]:
+    assert not app.exception
+    return [error.value for error in app.error]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"d_model": 64, "d_ff": 100},
+        {"n_heads": 8, "n_kv_heads": 2},
+        {"norm": "layernorm", "context_length": 64},
+    ],
+    ids=str,
+)
+def test_the_command_trains_the_shape_on_the_sliders(changes):
+    config = training.NANO.replace(**changes, head_dim=None, score_scale=None)
+    words = training.arguments(config, controls.CorpusChoice("stories"), 20, 3)
+    options = parser().parse_args(["train", *words, "--out", "DIR"])
+    plan = make_plan(
+        options.preset,
+        settings=parse_settings(options.settings),
+        corpus=options.corpus,
+        seconds=options.seconds,
+        seed=options.seed,
+    )
+    assert plan.model == config
+    assert (plan.train.seconds, plan.train.seed) == (20, 3)
+
+
+def test_the_count_shown_is_the_models_own(app):
+    nano = n_parameters(training.NANO)
+    assert any(f"{nano:,} parameters" in words.value for words in app.markdown)
+
+
+def test_the_size_dial_moves_the_sliders_behind_it(app):
+    app.select_slider(key="c8_size").set_value("pico").run()
+    shape = {field: app.slider(key=f"c8_{field}").value for field in controls.SIZES["pico"]}
+    assert shape == controls.SIZES["pico"]
+    assert "d_model=32" in app.code[0].value
+
+
+def test_an_illegal_shape_is_explained_and_repaired_by_a_button(app):
+    app.slider(key="c8_n_heads").set_value(7).run()
+    assert errors(app) == ["This shape cannot work: d_model=128 is not a multiple of n_heads=7."]
+    assert app.button(key="c8_start").disabled
+    click(app, "n_heads = 8")
+    assert not errors(app)
+    assert not app.button(key="c8_start").disabled
+    assert "n_heads=8" in app.code[0].value
+
+
+def test_nearest_legal_values_are_legal_and_nearest():
+    values = {
+        "d_model": 128,
+        "n_layers": 4,
+        "n_heads": 7,
+        "n_kv_heads": 1,
+        "d_ff": 384,
+        "context_length": 256,
+    }
+    offered = controls.nearest_legal(2048, values)
+    assert ("n_heads", 8) in offered and ("n_heads", 4) in offered and ("d_model", 126) in offered
+    for field, value in offered:
+        ModelConfig(vocab_size=2048, **{**values, field: value})
+        between = range(min(value, values[field]) + 1, max(value, values[field]))
+        for other in between:
+            with pytest.raises(ConfigError):
+                ModelConfig(vocab_size=2048, **{**values, field: other})
+
+
+def test_an_upload_that_is_not_text_is_refused_in_one_sentence(app):
+    app.segmented_control(key="c8_corpus").set_value("upload").run()
+    app.file_uploader(key="c8_upload").upload("picture.txt", b"\xff\xfe\x00\x01" * 100).run()
+    app.button(key="c8_start").click().run()
+    (sentence,) = errors(app)
+    assert "picture.txt is not text" in sentence
+    assert app.segmented_control(key="c8_corpus").value == "upload"  # nothing else is lost
+
+
+def test_no_text_at_all_is_refused(app):
+    app.segmented_control(key="c8_corpus").set_value("paste").run()
+    app.button(key="c8_start").click().run()
+    assert errors(app) == [
+        "There is no text to learn from yet: paste one, or choose a .txt file, and start again."
+    ]
+
+
+def wait_for(app: AppTest, run: Run, seconds: float = 120) -> AppTest:
+    deadline = time.monotonic() + seconds
+    while run.state() in ("starting", "running"):
+        assert time.monotonic() < deadline, "the run did not end"
+        time.sleep(0.3)
+    return app.run()
+
+
+def start_on_text(app: AppTest, text: str) -> Run:
+    app.segmented_control(key="c8_corpus").set_value("paste").run()
+    app.text_area(key="c8_paste").set_value(text).run()
+    app.select_slider(key="c8_size").set_value("pico").run()
+    app.select_slider(key="c8_seconds").set_value(5).run()
+    app.button(key="c8_start").click().run()
+    assert not errors(app)
+    (run_id,) = [folder.stem for folder in run_logs(app)]
+    assert app.query_params["run"] == run_id
+    return Run.by_id(run_id)
+
+
+def run_logs(app) -> list[Path]:
+    from gptcore.runs import runs_folder
+
+    return list(runs_folder().glob("*.log"))
+
+
+def test_a_text_of_a_few_words_is_refused_by_the_run_and_told(app):
+    app = wait_for(app, start_on_text(app, "Four words, no more."))
+    (sentence,) = errors(app)
+    assert "at least 64" in sentence
+    assert app.text_area(key="c8_paste").value == "Four words, no more."
+
+
+def test_a_run_can_be_stopped_and_its_model_used_on_every_page(app):
+    run = start_on_text(app, TEXT)
+    while not (run.folder / "latest" / "model.safetensors").exists() and run.state() != "failed":
+        time.sleep(0.1)
+    app.run()
+    app.button(key="c8_stop").click().run()
+    app = wait_for(app, run)
+    assert not errors(app)
+    app.button(key="c8_use").click().run()
+    assert app.sidebar.selectbox[0].value == run.id
+    assert app.button(key="c8_use").disabled
+    assert app.query_params["model"] == run.id
+    app.switch_page("pages/00_overview.py").run()
+    assert not app.exception
+    assert app.sidebar.selectbox[0].value == run.id
+    assert app.query_params["run"] == run.id
+
+
+def test_a_run_named_in_a_link_that_does_not_exist_leaves_the_page_whole():
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["run"] = "../../etc"
+    app.switch_page("pages/08_training.py").run()
+    assert not app.exception
+    assert not errors(app)

@@ -1,0 +1,172 @@
+"""Figures are pure: numbers in, a figure and its words out."""
+
+import json
+import math
+
+import plotly.graph_objects as go
+import pytest
+
+from pages.kit import curves, odds
+from pages.kit.curves import History
+from pages.kit.figures import MOST_POINTS, Line, add_lines, frame, thin
+
+
+def events(n_steps=100, *, floor=2.0, ladder=True, total=200):
+    """The events of an invented run whose loss halves its distance to the floor every 10 steps."""
+    yield {"event": "start", "total_steps": total, "uniform": 7.6, "unigram": 5.5, "floor": floor}
+    for step in range(n_steps + 1):
+        loss = 2.0 + 5.6 * 0.5 ** (step / 10)
+        place = {"step": step, "tokens": 100 * step, "seconds": step / 10}
+        if step:
+            yield {
+                "event": "step",
+                **place,
+                "loss": loss,
+                "lr": 1e-3,
+                "grad_norm": 1.0,
+                "tokens_per_second": 5e4,
+            }
+        if step % 10 == 0:
+            scores = {"rate": min(1, step / 40), "new": 0.3, "pronouns": 0.5, "names": step / n_steps}
+            yield {"event": "eval", **place, "val_loss": loss + 0.1}
+            yield {"event": "sample", **place, "text": "A", "ladder": scores if ladder else None}
+
+
+@pytest.fixture
+def history():
+    return History.of(events())
+
+
+TABLES = {order: {"rate": 0.5, "new": 0.2, "pronouns": 0.6, "names": None} for order in (3, 5, 7)}
+DRAWINGS = {
+    "loss": curves.loss,
+    "loss_log": lambda h: curves.loss(h, log_x=True),
+    "learning_rate": curves.learning_rate,
+    "gradient_norm": curves.gradient_norm,
+    "speed": curves.speed,
+    "ladder": curves.ladder,
+    "ladder_tables": lambda h: curves.ladder(h, TABLES, log_x=True),
+    "finding": curves.finding,
+}
+drawings = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
+
+
+@drawings
+def test_every_figure_has_words_and_serialises(draw, history):
+    figure, alt = draw(history)
+    assert alt.strip() and alt.endswith(".")
+    assert json.loads(figure.to_json())
+
+
+@drawings
+def test_every_figure_stands_before_the_first_step(draw):
+    figure, alt = draw(History())
+    assert isinstance(figure, go.Figure) and alt
+
+
+@drawings
+def test_no_figure_uses_webgl(draw, history):
+    assert not [trace for trace in draw(history).figure.data if "gl" in trace.type or "3d" in trace.type]
+
+
+@drawings
+def test_zoom_survives_an_update_and_not_another_run(draw):
+    revisions = [
+        draw(History.of(events(n), name=name)).figure.layout.uirevision
+        for n, name in ((20, "one"), (90, "one"), (90, "two"))
+    ]
+    assert revisions[0] == revisions[1] != revisions[2]
+
+
+def test_loss_draws_every_known_level_and_no_other(history):
+    named = [note.text for note in curves.loss(history).figure.layout.annotations]
+    assert named == ["a uniform guess 7.60", "word counts alone 5.50", "floor 2.00"]
+    without = curves.loss(History.of(events(floor=None))).figure.layout.annotations
+    assert [note.text for note in without] == ["a uniform guess 7.60", "word counts alone 5.50"]
+
+
+def test_x_axis_stands_still_while_a_run_goes_on():
+    ranges = [curves.loss(History.of(events(n))).figure.layout.xaxis.range for n in (10, 60)]
+    assert ranges[0] == ranges[1] == (0, 200)
+
+
+def test_ladder_leaves_out_what_a_table_does_not_know(history):
+    names = [trace.text[1] for trace in curves.ladder(history, TABLES).figure.data if trace.text]
+    assert names.count("3-gram") == 3  # not for the names, which are None
+
+
+def test_a_loss_that_is_no_number_leaves_a_gap():
+    broken = {
+        "step": 1,
+        "tokens": 1,
+        "seconds": 1,
+        "loss": None,
+        "lr": 1,
+        "grad_norm": None,
+        "tokens_per_second": 1,
+    }
+    history = History.of([{"event": "step", **broken}])
+    assert math.isnan(history.loss[0])
+    assert curves.loss(history).figure
+
+
+def test_history_grows_as_if_read_at_once():
+    whole, parts = History.of(events()), History()
+    told = list(events())
+    for event in told:
+        parts.add([event])
+    assert parts == whole
+
+
+def test_seconds_left_is_the_pace_so_far(history):
+    assert history.seconds_left == pytest.approx(10.0)  # 100 steps took 10 s, 100 are to come
+
+
+def test_late_gains_measure_what_the_loss_hides(history):
+    gains = curves.late_gains(history)
+    # Nine tenths of the fall to the last value: 0.5 ** (step / 10) first below about 0.1 at step 40.
+    assert gains.step == 40
+    assert gains.names_then == pytest.approx(0.4) and gains.names_now == pytest.approx(1.0)
+    assert gains.loss_moved < 0.1 * gains.loss_all + 1e-9
+
+
+def test_late_gains_are_unknown_without_scores_or_without_a_fall():
+    assert curves.late_gains(History.of(events(ladder=False))) is None
+    assert curves.late_gains(History()) is None
+
+
+def test_thinning_keeps_the_mean_and_the_end():
+    x, y = list(range(5000)), [float(value % 7) for value in range(5000)]
+    thin_x, thin_y = thin(x, y)
+    assert len(thin_x) == len(thin_y) <= MOST_POINTS
+    assert thin_x[-1] == 4999
+    assert sum(thin_y) / len(thin_y) == pytest.approx(3.0, abs=0.1)
+    assert thin(x[:10], y[:10]) == (x[:10], y[:10])
+
+
+def test_levels_without_a_value_are_left_out():
+    figure = frame(x="x", y="y")
+    add_lines(figure, [Line("a", None), Line("b", math.nan), Line("c", 1.0)], [0, 1])
+    assert len(figure.data) == 1
+
+
+def test_bars_tell_cut_off_tokens_from_kept_ones():
+    figure, alt = odds.bars([" a", "b", "b"], [0.5, 0.3, 0.2], kept=[True, True, False], chosen=1)
+    (bar,) = figure.data
+    assert bar.marker.color[0] == bar.marker.color[1] != bar.marker.color[2]
+    assert bar.marker.pattern.shape == ("", "", "/")
+    assert bar.marker.line.width == (0, 3, 0)
+    assert figure.layout.yaxis.ticktext == ("␣a", "b", "b")  # equal texts stay two bars
+    assert "1 of those shown are cut off" in alt
+
+
+@pytest.mark.parametrize(("token", "shown"), [(" the", "␣the"), ("\n", "⏎"), ("  ", "␣␣"), ("", "(empty)")])
+def test_spaces_and_line_ends_are_visible(token, shown):
+    assert odds.visible(token) == shown
+
+
+def test_time_per_token_is_in_milliseconds_from_the_first_position():
+    figure, alt = odds.time_per_token({"cache off": [0.001, 0.002], "cache on": [0.001, 0.001]}, 10)
+    assert figure.data[0].x == (10, 11)
+    assert figure.data[0].y == (1.0, 2.0)
+    assert "cache off: last token 2.0 ms" in alt

@@ -1,0 +1,60 @@
+"""Every page of the book opens, from `app.py` and from a bookmark on a freshly started server."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.kit.book import TABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60  # torch may be imported for the first time
+rows = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.url)
+
+
+def open_page(row) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS)
+    return app.switch_page(f"pages/{row.file}").run()
+
+
+def check(app: AppTest, row) -> None:
+    assert not app.exception
+    assert [title.value for title in app.title] == [row.title]
+    assert "Model in use" in [box.label for box in app.sidebar.selectbox]
+
+
+@rows
+def test_page_opens_cold_by_its_own_link(row):
+    check(open_page(row), row)
+
+
+@rows
+def test_page_opens_directly_without_the_app(row):
+    check(AppTest.from_file(str(ROOT / "pages" / row.file), default_timeout=SECONDS).run(), row)
+
+
+@rows
+def test_page_opens_after_the_app_has_run(row):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).run()
+    assert not app.exception
+    check(app.switch_page(f"pages/{row.file}").run(), row)
+
+
+def test_the_app_opens_its_first_page():
+    check(AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).run(), TABLE[0])
+
+
+@rows
+def test_page_draws_its_sidebar_once(row):
+    app = open_page(row)
+    app.run()
+    check(app, row)
+    assert len(app.sidebar.selectbox) == 1
+
+
+def test_table_and_files_agree():
+    files = {path.name for path in (ROOT / "pages").glob("*.py")} - {"__init__.py"}
+    assert {row.file for row in TABLE} == files
+    for field in ("file", "url", "title"):
+        values = [getattr(row, field) for row in TABLE]
+        assert len(set(values)) == len(values), field

@@ -1,0 +1,114 @@
+"""Words and scripts agree: every section is used, every number it mentions is handed in."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from pages.kit import words
+
+PAGES = Path(__file__).resolve().parents[2] / "pages"
+SCRIPTS = sorted(path for path in PAGES.rglob("*.py") if "words.load(" in path.read_text(encoding="utf-8"))
+FILES = sorted((PAGES / "text" / "en").glob("*.md"))
+
+
+def loads(tree: ast.AST) -> list[str]:
+    """The files of words a script loads: `words.load("name")`."""
+    return [
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "load"
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "words"
+    ]
+
+
+def uses(tree: ast.AST) -> list[tuple[str, set[str] | None]]:
+    """Sections a script asks for, with the numbers it hands in; a section chosen by `if` counts as both."""
+    found = []
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = node.func.value
+        is_text = isinstance(owner, ast.Name) and owner.id == "text"
+        is_loaded = isinstance(owner, ast.Call) and ast.unparse(owner).startswith("words.load(")
+        if node.func.attr not in ("show", "read") or not (is_text or is_loaded) or not node.args:
+            continue
+        numbers = {keyword.arg for keyword in node.keywords}
+        assert None not in numbers, f"{ast.unparse(node)}: hand numbers in by name"
+        if isinstance(node.args[0], ast.IfExp):
+            names = [node.args[0].body, node.args[0].orelse]
+        else:
+            names = [node.args[0]]
+        found += [(name.value, numbers) for name in names if isinstance(name, ast.Constant)]
+    return found
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_section_asked_for_exists_and_gets_its_numbers(script):
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    names = set(loads(tree))
+    assert len(names) == 1, "a script has one file of words"
+    sections = words.load(names.pop()).sections
+    for section, numbers in uses(tree):
+        assert section in sections
+        assert words.gaps(sections[section]) == numbers, section
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_every_section_is_used(file):
+    mentioned = set()
+    for script in SCRIPTS:
+        source = script.read_text(encoding="utf-8")
+        tree = ast.parse(source)
+        if file.stem in loads(tree):
+            mentioned |= {
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+    assert set(words.load(file.stem).sections) <= mentioned
+
+
+def test_numbers_take_their_format_and_mathematics_stays():
+    text = words.fill(r"$\frac{[[a]]}{2}$ is [[half:.3f]], not {half}", {"a": 5, "half": 2.5})
+    assert text == r"$\frac{5}{2}$ is 2.500, not {half}"
+
+
+def test_a_missing_number_is_named():
+    with pytest.raises(words.WordsError, match="asks for b"):
+        words.fill("[[a]] [[b:.1f]]", {"a": 1})
+
+
+def test_an_unused_number_is_named():
+    with pytest.raises(words.WordsError, match="hands in b"):
+        words.fill("[[a]]", {"a": 1, "b": 2})
+
+
+def test_sections_are_split_at_their_headings():
+    assert words.split("note\n\n## one\nA\n\n### inside\nB\n## two\nC\n") == {
+        "one": "A\n\n### inside\nB",
+        "two": "C",
+    }
+
+
+def test_a_section_that_stands_twice_is_refused():
+    with pytest.raises(words.WordsError, match="one stands twice"):
+        words.split("## one\nA\n## one\nB\n")
+
+
+def test_an_unknown_section_and_file_are_named():
+    with pytest.raises(words.WordsError, match="no section nowhere"):
+        words.Words("file", {}).read("nowhere")
+    with pytest.raises(words.WordsError, match=r"no file nowhere\.md"):
+        words.load("nowhere")
+
+
+def test_a_section_missing_in_a_translation_is_taken_from_english(tmp_path, monkeypatch):
+    for language, text in (("en", "## a\nEnglish a\n## b\nEnglish b\n"), ("de", "## a\nDeutsch\n")):
+        (tmp_path / language).mkdir()
+        (tmp_path / language / "page.md").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(words, "TEXT", tmp_path)
+    assert words.load("page", "de").sections == {"a": "Deutsch", "b": "English b"}

@@ -1,0 +1,146 @@
+"""A real server on a free port, with a fresh home and runs folder, and a headless Chromium to look at it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # the pages are scripts beside app.py and not an installed package
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+START_SECONDS = 60
+# Streamlit asks for its own health below the page's path first, and finds it one level up.
+EXPECTED_ERRORS = ("the server responded with a status of 404",)
+
+
+def missing(reason: str):
+    """Skip where no browser can run, unless this run has to show that it can."""
+    if os.environ.get("GLASSBOX_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"a browser is required here: {reason}")
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app: where it answers, what it logs, where its runs are kept."""
+
+    url: str
+    log: Path
+    runs: Path
+    process: subprocess.Popen
+
+
+def start_server(folder: Path) -> Server:
+    """Start the app on a free port and wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home, runs, log = folder / "home", folder / "runs", folder / "server.log"
+    home.mkdir()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    command += [
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+        "--server.fileWatcherType",
+        "none",
+    ]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"HOME": str(home), "GLASSBOX_RUNS": str(runs)},
+        )
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).read()
+            return Server(url, log, runs, process)
+        except OSError:
+            time.sleep(0.2)
+    process.kill()
+    pytest.fail(f"the server did not start:\n{log.read_text()}")
+
+
+def stop_server(server: Server) -> None:
+    server.process.terminate()
+    server.process.wait(20)
+
+
+def complaints(server: Server) -> list[str]:
+    """Lines of the server's log that tell of a warning or an error."""
+    words = ("Warning", "WARNING", "Error", "ERROR", "Traceback", "deprecated")
+    return [line for line in server.log.read_text().splitlines() if any(word in line for word in words)]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    path = os.environ.get("GLASSBOX_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        missing("no chromium found; install Debian's package chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed; install requirements-dev.txt")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(chromium, tmp_path_factory):
+    """One server for the tests that need no cold one; its log must stay without complaint."""
+    server = start_server(tmp_path_factory.mktemp("server"))
+    yield server
+    stop_server(server)
+    assert not complaints(server)
+
+
+@pytest.fixture
+def cold_server(chromium, tmp_path):
+    """A server nobody has asked for anything yet."""
+    server = start_server(tmp_path)
+    yield server
+    stop_server(server)
+    assert not complaints(server)
+
+
+@pytest.fixture
+def page(chromium):
+    """A fresh visitor; console errors of our making fail the test."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    errors = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not [text for text in errors if not any(known in text for known in EXPECTED_ERRORS)]

@@ -1,0 +1,142 @@
+"""Chapter 8 in a real browser: what only a browser can show."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from pages.kit.book import TABLE
+
+MINUTE = 60_000
+CHAPTER = "/training?c8_size=pico&c8_seconds={seconds}"
+
+
+def bar(page):
+    return page.get_by_test_id("stProgress")
+
+
+def start(page, server, seconds: int) -> None:
+    page.goto(server.url + CHAPTER.format(seconds=seconds))
+    page.get_by_role("button", name="Start training").click()
+
+
+def stop_button(page):
+    # Streamlit's own header has a button of this name while a script runs.
+    return page.get_by_test_id("stMainBlockContainer").get_by_role("button", name="Stop", exact=True)
+
+
+def stop(page) -> None:
+    if stop_button(page).is_enabled():
+        stop_button(page).click()
+    expect(bar(page)).to_contain_text(re.compile("Stopped by you|Done"), timeout=2 * MINUTE)
+
+
+LOSS = ".st-key-c8_loss .js-plotly-plot"  # the class Streamlit gives an element with a key
+
+
+def points(page) -> int:
+    """How many points the training curve holds."""
+    return page.locator(LOSS).last.evaluate("plot => plot.data[0].x.length")
+
+
+def wait_for_more_points(page, before: int) -> None:
+    page.wait_for_function(
+        "([loss, before]) => [...document.querySelectorAll(loss)].at(-1).data[0].x.length > before",
+        arg=[LOSS, before],
+    )
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.url)
+def test_a_bookmark_opens_on_a_server_nobody_has_asked_yet(row, cold_server, page):
+    page.goto(f"{cold_server.url}/{'' if row is TABLE[0] else row.url}?note=abc")
+    expect(page.get_by_role("heading", name=row.title, level=1)).to_be_visible(timeout=2 * MINUTE)
+    sidebar = page.get_by_test_id("stSidebarNav")
+    for section in {row.section for row in TABLE}:
+        expect(sidebar).to_contain_text(section)
+    expect(sidebar.get_by_role("link")).to_have_count(len(TABLE))
+    expect(page.get_by_role("combobox", name="Model in use")).to_be_visible()
+    assert "note=abc" in page.url
+
+
+def test_curves_move_and_text_appears_while_it_trains(server, page):
+    start(page, server, 20)
+    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
+    assert "run=" in page.url
+    expect(page.locator(LOSS).last).to_be_visible()
+    before = points(page)
+    wait_for_more_points(page, before)
+    expect(page.get_by_text(re.compile("What it writes at step"))).to_be_visible()
+    stop(page)
+
+
+def test_a_reload_and_a_second_tab_leave_a_run_alone(server, page):
+    start(page, server, 20)
+    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
+    run = re.search("run=([a-z0-9]+)", page.url)[1]
+    page.reload()
+    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
+    assert f"run={run}" in page.url
+    other = page.context.new_page()
+    other.goto(f"{server.url}/training")
+    expect(other.get_by_test_id("stProgress")).to_contain_text("Step", timeout=2 * MINUTE)
+    other.close()
+    page.get_by_test_id("stSidebarNav").get_by_role("link").last.click()
+    expect(page.get_by_role("heading", name=TABLE[-1].title, level=1)).to_be_visible(timeout=MINUTE)
+    assert f"run={run}" in page.url
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Training").click()
+    expect(bar(page)).to_contain_text(re.compile("Step|Done"), timeout=2 * MINUTE)
+    assert f"run={run}" in page.url
+    stop(page)
+    assert len(list(server.runs.glob("*/lock"))) == len(list(server.runs.glob("*/events.jsonl")))
+
+
+def test_stopping_keeps_the_model_and_puts_it_on_every_page(server, page):
+    start(page, server, 120)
+    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
+    stop_button(page).click()
+    expect(bar(page)).to_contain_text("Stopped by you", timeout=MINUTE)
+    run = re.search("run=([a-z0-9]+)", page.url)[1]
+    assert (server.runs / run / "latest" / "model.safetensors").exists()
+    page.get_by_role("button", name="Use this model on every page").click()
+    expect(page.get_by_role("button", name="In use on every page")).to_be_disabled()
+    assert f"model={run}" in page.url
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the model").click()
+    assert download.value.suggested_filename.endswith(".zip")
+    page.get_by_test_id("stSidebarNav").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name=TABLE[0].title, level=1)).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_role("combobox", name="Model in use")).to_have_value(re.compile(run[:4]))
+
+
+def test_zoom_survives_the_next_step(server, page):
+    start(page, server, 60)
+    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
+    chart = page.locator(LOSS).last
+    expect(chart.locator(".nsewdrag").first).to_be_visible(timeout=MINUTE)
+    page.wait_for_timeout(2000)  # until the frames above stand, so that the chart keeps its place
+    chart.scroll_into_view_if_needed()
+    box = chart.locator(".nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 42, steps=5)
+    page.mouse.up()
+    zoomed = chart.evaluate("plot => plot.layout.xaxis.range[1]")
+    before = points(page)
+    wait_for_more_points(page, before)
+    assert chart.evaluate("plot => plot.layout.xaxis.range[1]") == zoomed
+    stop(page)
+
+
+def test_a_refused_value_of_a_link_is_told(server, page):
+    page.goto(f"{server.url}/training?c8_n_heads=99&c8_size=pico")
+    expect(page.get_by_text("The link asks for c8_n_heads=99")).to_be_visible()
+    expect(page.get_by_text("from 1 to 16")).to_be_visible()
+    assert "c8_size=pico" in page.url
+
+
+def test_nothing_is_wider_than_a_phone(server, page):
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(f"{server.url}/training")
+    expect(page.get_by_role("button", name="Start training")).to_be_visible()
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("main => main.scrollWidth <= main.clientWidth")

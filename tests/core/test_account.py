@@ -1,0 +1,61 @@
+"""The account: what a model costs by arithmetic, held against the real module part by part."""
+
+import pytest
+import torch
+
+from gptcore.account import cache_bytes, n_parameters, parameters, training_bytes
+from gptcore.cache import KVCache
+from gptcore.config import PRESETS
+from gptcore.model import GPT
+from gptcore.optim import parameter_groups
+
+VARIANTS = [
+    {},
+    {"norm": "layernorm", "ffn": "gelu", "position": "learned", "bias": "all"},
+    {"bias": "qkv", "n_kv_heads": 2, "head_dim": 10, "qk_norm": True, "tie_embeddings": False},
+    {"norm": "none", "ffn": "relu", "position": "sinusoidal", "norm_position": "pre+branch"},
+    {"norm_position": "post", "position": "none", "bias": "all"},
+]
+
+
+def counted(model: GPT) -> dict[str, int]:
+    """Count the weights of the real module under the account's headings, by their names."""
+    counts = dict.fromkeys(("embedding", "positions", "attention", "feedforward", "norms", "output"), 0)
+    for name, weight in model.named_parameters():
+        parts = name.split(".")
+        place = parts[2] if parts[0] == "layers" else parts[0]
+        if "norm" in name:
+            place = "norms"
+        counts[place] += weight.numel()
+    return counts
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_each_part_is_the_modules_own(small, changes):
+    model = GPT(small(**changes))
+    assert parameters(model.config) == counted(model)
+    assert n_parameters(model.config) == sum(p.numel() for p in model.parameters())
+
+
+def test_training_holds_weights_gradients_and_two_moments(small):
+    model = GPT(small())
+    optimizer = torch.optim.AdamW(parameter_groups(model, 0.1))
+    ids = torch.zeros(1, 4, dtype=torch.int64)
+    model.loss(ids, ids).backward()
+    optimizer.step()
+    held = sum(p.nbytes + p.grad.nbytes for p in model.parameters())
+    held += sum(x.nbytes for entry in optimizer.state.values() for x in entry.values() if x.dim())
+    assert training_bytes(model.config) == held
+
+
+def test_cache_bytes_are_the_caches_own(small):
+    for changes in ({}, {"n_kv_heads": 1, "head_dim": 6, "n_layers": 3}):
+        config = small(**changes)
+        assert cache_bytes(config, config.context_length, batch_size=2) == KVCache(config, 2).n_bytes
+
+
+@pytest.mark.parametrize(("preset", "share"), [("tiny", 43.0), ("small", 20.3)])
+def test_what_tying_saves(preset, share):
+    tied = PRESETS[preset].model
+    untied = n_parameters(tied.replace(tie_embeddings=False))
+    assert 100 * (untied - n_parameters(tied)) / untied == pytest.approx(share, abs=0.05)

@@ -1,0 +1,183 @@
+"""Configs: what they fill in, what they refuse and in which words, and how many weights they stand for."""
+
+import json
+
+import pytest
+import torch
+
+from gptcore.account import n_parameters
+from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
+from gptcore.model import GPT
+
+SHAPE = {"vocab_size": 100, "context_length": 16, "d_model": 32, "n_layers": 2, "n_heads": 4}
+GPT2 = ModelConfig(
+    vocab_size=50_257,
+    context_length=1024,
+    d_model=768,
+    n_layers=12,
+    n_heads=12,
+    d_ff=3072,
+    norm="layernorm",
+    ffn="gelu",
+    position="learned",
+    bias="all",
+)
+
+
+def built(config: ModelConfig) -> int:
+    """Count the weights of the real module without giving them memory."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in GPT(config).parameters())
+
+
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        (PRESETS["tiny"].model, 17_062_400),
+        (PRESETS["small"].model, 151_862_784),
+        (PRESETS["small"].model.replace(d_ff=2048), 123_551_232),
+        (GPT2, 124_439_808),
+    ],
+    ids=["tiny", "small", "small at LLaMA's proportion", "GPT-2"],
+)
+def test_published_parameter_counts(config, count):
+    assert n_parameters(config) == count
+    assert built(config) == count
+
+
+def test_small_legacy_is_small_within_a_percent():
+    modern, legacy = n_parameters(PRESETS["small"].model), n_parameters(PRESETS["small_legacy"].model)
+    assert abs(legacy - modern) < 0.01 * modern
+    assert built(PRESETS["small_legacy"].model) == legacy
+
+
+def test_nano_is_about_a_million_weights():
+    assert 0.7e6 < n_parameters(PRESETS["nano"].model) < 1.5e6
+    assert built(PRESETS["nano"].model) == n_parameters(PRESETS["nano"].model)
+
+
+def test_what_is_left_out_is_filled_in_so_that_equal_models_are_equal():
+    short = ModelConfig(**SHAPE)
+    long = ModelConfig(**SHAPE, n_kv_heads=4, head_dim=8, d_ff=128, score_scale=8**-0.5, window=None)
+    assert short == long
+    assert hash(short) == hash(long)
+    assert {short: "kept"}[long] == "kept"
+    assert short != short.replace(norm_eps=1e-6)
+    fast = TrainConfig(learning_rate=0.01)
+    assert fast == TrainConfig(learning_rate=0.01, min_learning_rate=0.001)
+    assert hash(fast) == hash(TrainConfig(learning_rate=0.01, min_learning_rate=0.001))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(**SHAPE, n_kv_heads=2, window=3, qk_norm=True),
+        ModelConfig(**SHAPE, rope_scaling=RopeScaling(kind="llama3", factor=8.0)),
+        TrainConfig(seconds=3.5, threads=2, precision="bf16"),
+        *(preset.model for preset in PRESETS.values()),
+        *(preset.train for preset in PRESETS.values()),
+    ],
+)
+def test_a_config_survives_json(config):
+    assert type(config).from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_a_config_cannot_be_changed_in_place():
+    with pytest.raises(AttributeError):
+        ModelConfig(**SHAPE).d_model = 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"d_model": 130}, ["d_model=130", "multiple", "n_heads=4"]),
+        ({"n_kv_heads": 3}, ["n_heads=4", "multiple", "n_kv_heads=3"]),
+        ({"d_model": 36}, ["head_dim=9", "even"]),
+        ({"d_model": 33, "head_dim": 8, "position": "sinusoidal"}, ["d_model=33", "even"]),
+        ({"vocab_size": 0}, ["vocab_size=0", "1"]),
+        ({"n_layers": -1}, ["n_layers=-1", "1"]),
+        ({"n_layers": 2.5}, ["n_layers=2.5", "whole number"]),
+        ({"n_heads": True}, ["n_heads=True", "whole number"]),
+        ({"context_length": "long"}, ["context_length='long'", "whole number"]),
+        ({"d_ff": 0}, ["d_ff=0", "1"]),
+        ({"n_kv_heads": 0}, ["n_kv_heads=0", "1"]),
+        ({"head_dim": 0}, ["head_dim=0", "1"]),
+        ({"norm": "batchnorm"}, ["norm='batchnorm'", "rmsnorm"]),
+        ({"norm_position": "after"}, ["norm_position='after'", "pre", "post", "branch"]),
+        ({"ffn": "tanh"}, ["ffn='tanh'", "swiglu"]),
+        ({"position": "alibi"}, ["position='alibi'", "rope"]),
+        ({"bias": "some"}, ["bias='some'", "none", "qkv", "all"]),
+        ({"norm_eps": 0.0}, ["norm_eps=0.0", "above 0"]),
+        ({"rope_theta": float("nan")}, ["rope_theta=nan", "number"]),
+        ({"score_scale": "big"}, ["score_scale='big'", "number"]),
+        ({"window": 0}, ["window=0", "1"]),
+        ({"dropout": 1.0}, ["dropout=1.0", "below 1"]),
+        ({"dropout": -0.1}, ["dropout=-0.1", "below 0"]),
+        ({"tie_embeddings": "yes"}, ["tie_embeddings='yes'", "true"]),
+        ({"rope_scaling": 4.0}, ["rope_scaling=4.0", "RopeScaling"]),
+        ({"rope_scaling": {"kind": "yarn", "factor": 2.0}}, ["kind='yarn'", "linear"]),
+        ({"rope_theta": float("inf")}, ["rope_theta=inf"]),
+        ({"depth": 3}, ["ModelConfig", "depth"]),
+    ],
+    ids=str,
+)
+def test_a_model_that_cannot_work_is_refused_in_one_sentence(changes, words):
+    with pytest.raises(ConfigError) as refused:
+        ModelConfig(**SHAPE).from_dict(SHAPE | changes)
+    assert all(word in str(refused.value) for word in words)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"steps": 10, "seconds": 3.0}, ["steps=10", "seconds=3.0", "one length"]),
+        ({"steps": 0}, ["steps=0", "1"]),
+        ({"seconds": 0}, ["seconds=0", "above 0"]),
+        ({"seconds": float("inf")}, ["seconds=inf"]),
+        ({"batch_size": 0}, ["batch_size=0", "1"]),
+        ({"accumulation": 0}, ["accumulation=0", "1"]),
+        ({"window_length": 1}, ["window_length=1", "2"]),
+        ({"learning_rate": 0.0}, ["learning_rate=0.0", "above 0"]),
+        ({"learning_rate": float("inf")}, ["learning_rate=inf"]),
+        ({"learning_rate": 1e-3, "min_learning_rate": 1.0}, ["min_learning_rate=1.0", "learning_rate=0.001"]),
+        ({"warmup_steps": -1}, ["warmup_steps=-1", "0"]),
+        ({"weight_decay": -0.1}, ["weight_decay=-0.1", "0"]),
+        ({"beta2": 1.0}, ["beta2=1.0", "below 1"]),
+        ({"grad_clip": 0.0}, ["grad_clip=0.0", "above 0"]),
+        ({"seed": 1.5}, ["seed=1.5", "whole number"]),
+        ({"seed": 2**80}, ["seed="]),
+        ({"precision": "int8"}, ["precision='int8'", "bf16"]),
+        ({"attention_path": "flash"}, ["attention_path='flash'", "fused"]),
+        ({"threads": 0}, ["threads=0", "1"]),
+        ({"threads": "many"}, ["threads='many'"]),
+        ({"momentum": 0.9}, ["momentum", "TrainConfig"]),
+    ],
+    ids=str,
+)
+def test_a_training_that_cannot_work_is_refused_in_one_sentence(changes, words):
+    with pytest.raises(ConfigError) as refused:
+        TrainConfig.from_dict(changes)
+    assert all(word in str(refused.value) for word in words)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_change_is_checked_like_the_first_writing():
+    with pytest.raises(ConfigError, match=r"d_ff=-1 is below 1"):
+        ModelConfig(**SHAPE).replace(d_ff=-1)
+    with pytest.raises(ConfigError, match=r"ModelConfig has no field depth"):
+        ModelConfig(**SHAPE).replace(depth=3)
+
+
+def test_what_follows_from_a_size_follows_its_change_and_what_was_chosen_stays():
+    wide = ModelConfig(**SHAPE).replace(d_model=64, n_heads=8)
+    assert wide == ModelConfig(**(SHAPE | {"d_model": 64, "n_heads": 8}))
+    with pytest.raises(ConfigError, match=r"d_model=130 is not a multiple of n_heads=4"):
+        ModelConfig(**SHAPE).replace(d_model=130)
+    chosen = ModelConfig(**SHAPE, d_ff=40, n_kv_heads=2, head_dim=10, score_scale=0.5).replace(d_model=64)
+    assert (chosen.d_ff, chosen.n_kv_heads, chosen.head_dim, chosen.score_scale) == (40, 2, 10, 0.5)
+
+
+def test_ntk_scaling_needs_more_than_one_pair():
+    with pytest.raises(ConfigError, match="head_dim=2"):
+        ModelConfig(**SHAPE, head_dim=2, rope_scaling=RopeScaling(kind="ntk", factor=2.0))

@@ -1,0 +1,120 @@
+"""The optimizer: which weights decay, and the learning rate at every step."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from gptcore.config import TrainConfig
+from gptcore.optim import learning_rate, make_optimizers, parameter_groups, warmup_length
+
+FACTS = TrainConfig(learning_rate=3e-4, min_learning_rate=1e-5, warmup_steps=2000)
+
+
+@pytest.mark.parametrize(("step", "rate"), [(25_000, 2.62e-4), (50_000, 1.60e-4), (75_000, 5.4e-5)])
+def test_worked_numbers(step, rate):
+    assert learning_rate(step, FACTS, 100_000) == pytest.approx(rate, rel=0.005)
+
+
+def test_warm_up_starts_above_zero_and_rises_by_equal_steps():
+    rates = [learning_rate(step, FACTS, 100_000) for step in range(2000)]
+    assert rates[0] == pytest.approx(3e-4 / 2000)
+    assert rates[-1] == pytest.approx(3e-4)
+    rises = [b - a for a, b in pairwise(rates)]
+    assert max(rises) == pytest.approx(min(rises))
+
+
+def test_the_rate_is_highest_after_warm_up_and_never_rises_again():
+    rates = [learning_rate(step, FACTS, 5000) for step in range(5000)]
+    peak = warmup_length(FACTS, 5000)
+    assert max(rates) == pytest.approx(3e-4)
+    assert all(a >= b for a, b in pairwise(rates[peak:]))
+    assert rates[-1] == pytest.approx(1e-5, rel=0.001)
+    assert min(rates) > 0
+
+
+def test_the_cosine_is_torchs():
+    config = FACTS.replace(warmup_steps=0)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=3e-4)
+    schedule = CosineAnnealingLR(optimizer, T_max=50, eta_min=1e-5)
+    for step in range(50):
+        assert learning_rate(step, config, 50) == pytest.approx(schedule.get_last_lr()[0], rel=1e-6)
+        optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 9, 10, 25])
+def test_a_short_run_warms_up_for_a_tenth_at_most(n_steps):
+    assert warmup_length(FACTS, n_steps) == n_steps // 10
+    rates = [learning_rate(step, FACTS, n_steps) for step in range(n_steps)]
+    assert all(0 < rate <= 3e-4 for rate in rates)
+    assert max(rates) == pytest.approx(3e-4)
+
+
+def test_matrices_decay_and_gains_and_biases_do_not(lively):
+    model = lively(norm="layernorm", bias="all", position="learned", qk_norm=True, tie_embeddings=False)
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    decaying, resting = parameter_groups(model, 0.1)
+    assert (decaying["weight_decay"], resting["weight_decay"]) == (0.1, 0.0)
+    assert all("norm" in names[id(w)] or names[id(w)].endswith("bias") for w in resting["params"])
+    assert not any("norm" in names[id(w)] or names[id(w)].endswith("bias") for w in decaying["params"])
+    grouped = [id(weight) for weight in decaying["params"] + resting["params"]]
+    assert sorted(grouped) == sorted(names)
+
+
+def test_a_tied_table_is_moved_once(lively):
+    decaying, _ = parameter_groups(lively(), 0.1)
+    assert len({id(w) for w in decaying["params"]}) == len(decaying["params"])
+
+
+def test_decay_pulls_matrices_towards_zero_and_leaves_gains(lively):
+    model = lively()
+    config = TrainConfig(learning_rate=0.1, weight_decay=0.5)
+    (optimizer,) = make_optimizers(model, config)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    for name, weight in model.named_parameters():
+        factor = 1.0 if "norm" in name else 1 - 0.1 * 0.5
+        torch.testing.assert_close(weight.detach(), factor * before[name])
+
+
+def test_one_step_is_adamw_by_hand():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    layer.weight.data.fill_(0.7)
+    config = TrainConfig(learning_rate=0.01, weight_decay=0.1, beta1=0.9, beta2=0.95)
+    (optimizer,) = make_optimizers(layer, config)
+    weight, first, second = 0.7, 0.0, 0.0
+    for step, gradient in enumerate((0.3, -0.2, 0.5), start=1):
+        layer.weight.grad = torch.full((1, 1), gradient)
+        optimizer.step()
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.95 * second + 0.05 * gradient**2
+        move = (first / (1 - 0.9**step)) / (math.sqrt(second / (1 - 0.95**step)) + 1e-8)
+        weight = weight * (1 - 0.01 * 0.1) - 0.01 * move
+        assert layer.weight.item() == pytest.approx(weight, rel=1e-5)
+
+
+def test_muon_moves_the_blocks_matrices_and_adamw_the_rest(lively):
+    """Oracle: torch's Muon and AdamW run by hand on the same weights."""
+    model, twin = lively(), lively()
+    config = TrainConfig(learning_rate=0.01, optimizer="muon")
+    for one in (model, twin):
+        generator = torch.Generator().manual_seed(1)
+        for weight in one.parameters():
+            weight.grad = torch.randn(weight.shape, generator=generator)
+    for optimizer in make_optimizers(model, config):
+        optimizer.step()
+    named = dict(twin.named_parameters())
+    inner = [w for name, w in named.items() if name.startswith("layers.") and w.dim() == 2]
+    gains = [w for w in named.values() if w.dim() < 2]
+    outer = [w for w in named.values() if w.dim() == 2 and not any(w is i for i in inner)]
+    torch.optim.Muon(inner, lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw").step()
+    torch.optim.AdamW(outer, lr=0.01, betas=(0.9, 0.95), weight_decay=0.1).step()
+    torch.optim.AdamW(gains, lr=0.01, betas=(0.9, 0.95), weight_decay=0.0).step()
+    for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, msg=name)

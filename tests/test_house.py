@@ -1,0 +1,49 @@
+"""The rules of the house: style, imports that point one way, and a README that is true."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("rule", [["check"], ["format", "--check"]])
+def test_the_code_is_in_style(rule):
+    said = subprocess.run(
+        [sys.executable, "-m", "ruff", *rule, "."], cwd=ROOT, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_imports_point_one_way():
+    command = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
+    said = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_top_of_the_house_holds_what_it_should():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    top = {name.split("/")[0] for name in tracked}
+    allowed = {
+        "app.py",
+        "pages",
+        "gptcore",
+        "explainers",
+        "tests",
+        "requirements.txt",
+        "requirements-dev.txt",
+    }
+    allowed |= {"README.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"}
+    assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+def test_every_module_in_the_readme_exists_and_every_module_is_in_it():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^ {2}(\w+\.py)\b", readme, flags=re.MULTILINE))
+    modules = {path.name for path in (ROOT / "gptcore").glob("*.py")}
+    assert named == modules
