@@ -51,8 +51,9 @@ def attention_weights(
         # gradient is the scores' own, while filling costs another pass over all heads each way.
         barrier = torch.zeros_like(allowed, dtype=scores.dtype).masked_fill(~allowed, -math.inf)  # (T, S)
         scores = record(trace, "masked_scores", scores + barrier)
-    # The sum runs over up to S exponentials, so it is kept in float32 whatever the precision.
-    return record(trace, "weights", torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype))
+    # The kernel sums the up to S exponentials in float32 whatever the precision, so the weights come out as if
+    # the scores had been widened first; widening them here would only write them to memory twice.
+    return record(trace, "weights", torch.softmax(scores, dim=-1, dtype=scores.dtype))
 
 
 def explicit_attention(

@@ -226,9 +226,9 @@ class TrainConfig(_Config):
     precision: str = "auto"
     attention_path: str = "auto"
     threads: int | str = "auto"
-    n_evals: int = 15
-    eval_batches: int = 6
-    n_samples: int = 10
+    n_evals: int = 12
+    eval_batches: int = 4
+    n_samples: int = 8
 
     def __post_init__(self):
         _require(

@@ -37,8 +37,9 @@ def _plain(value: Any) -> Any:
 class Start(Event):
     """What will be trained, on what, and what was found by measuring.
 
-    `floor`, `uniform` and `unigram` are losses in nats a token: the entropy of the text's own generator (None
-    where it is not known), a guess that knows nothing, and one that knows word frequencies alone.
+    `floor`, `uniform`, `unigram` and `bigram` are losses in nats a token: the entropy of the text's own
+    generator (None where it is not known), a guess that knows nothing, one that knows how often each token
+    occurs, and one that knows what has followed each token.
     """
 
     event: ClassVar[str] = "start"
@@ -48,6 +49,7 @@ class Start(Event):
     floor: float | None
     uniform: float
     unigram: float
+    bigram: float
     bytes_per_token: float
     device: str
     precision: str

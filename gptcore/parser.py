@@ -196,7 +196,22 @@ def _expand(symbol, bound):
 
 
 CLAUSE_MARKS = frozenset(
-    ", . ? “ ” that because so but for when while until if than since although whether".split()
+    (
+        *",.?“”",
+        "that",
+        "because",
+        "so",
+        "but",
+        "for",
+        "when",
+        "while",
+        "until",
+        "if",
+        "than",
+        "since",
+        "although",
+        "whether",
+    )
 )
 
 # Stacks and states are kept once each and known by number, so that comparing them costs nothing.

@@ -1170,9 +1170,9 @@ class Teller:
 
 
 PEOPLE = ("A", "H", "K", "E")
-ALIKE = 0.95  # how often someone who joins the story is of the hero's gender
-FAVOR = 1.7  # the grammar's weights are raised to this power: above 1, common forms are commoner still
-NAME_RANKS = (4.0, 2.5)  # flatness and steepness of how often names are given, see `zipf`
+ALIKE = 0.97  # how often someone who joins the story is of the hero's gender
+FAVOR = 1.6  # the grammar's weights are raised to this power: above 1, common forms are commoner still
+NAME_RANKS = (5.0, 2.5)  # flatness and steepness of how often names are given, see `zipf`
 
 
 def _in_focus(teller, player):
@@ -1383,7 +1383,7 @@ def _rule_action(name, alternatives):
     return tell_sentence if name[0].isupper() else act
 
 
-CLASS = {name: Draw(words, zipf(len(words), 3.0, 2.5)) for name, words in CLASSES.items()}
+CLASS = {name: Draw(words, zipf(len(words), 3.0, 3.0)) for name, words in CLASSES.items()}
 NAMES = {
     "m": Draw(MALE_NAMES, zipf(len(MALE_NAMES), *NAME_RANKS)),
     "f": Draw(FEMALE_NAMES, zipf(len(FEMALE_NAMES), *NAME_RANKS)),
@@ -1406,7 +1406,7 @@ def _nouns(groups):
     """A draw over nouns and, by noun, its (kind, gender): groups of (weight, kind, words), pairs kept equal."""
     items, weights, kinds = [], [], {}
     for share, kind, words in groups:
-        for word, p in zip(words, zipf(len(words), 2.0, 2.5), strict=True):
+        for word, p in zip(words, zipf(len(words), 2.0, 3.0), strict=True):
             for noun in word.split("/"):
                 items.append(noun)
                 weights.append(share * p / (1 + word.count("/")))

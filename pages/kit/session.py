@@ -10,13 +10,13 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -345,10 +345,11 @@ def story_tokenizer() -> "Tokenizer":
 
 def table_scores() -> dict[int, Mapping[str, Any]] | None:
     """The four story scores that 3-, 5- and 7-gram tables reach; None until they are measured."""
-    measuring = _measure_tables()
-    if not measuring.done():
+    measuring, answer = _measure_tables()
+    if measuring.poll() is None:
         return None
-    return {int(order): scores for order, scores in json.loads(measuring.result().stdout or "{}").items()}
+    answer.seek(0)
+    return {int(order): scores for order, scores in json.loads(answer.read() or "{}").items()}
 
 
 _MEASURE_TABLES = """
@@ -360,14 +361,14 @@ print(json.dumps({order: dataclasses.asdict(scores) for order, scores in table_s
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def _measure_tables() -> "Future[subprocess.CompletedProcess[str]]":
-    # In a process of its own: in this one it would take seconds from everybody who moves a slider.
-    root = str(Path(__file__).resolve().parents[2])
-    return ThreadPoolExecutor(1).submit(
-        subprocess.run,
+def _measure_tables() -> tuple[subprocess.Popen, IO[str]]:
+    # In a process of its own: in this one it would take seconds from everybody who moves a slider. It answers
+    # into a file rather than to a thread that waits, so that a server which ends need not wait either.
+    answer = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - open for as long as the process
+    process = subprocess.Popen(
         [sys.executable, "-c", _MEASURE_TABLES],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        cwd=root,
-        text=True,
+        stdout=answer,
+        cwd=Path(__file__).resolve().parents[2],
     )
+    return process, answer
