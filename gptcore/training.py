@@ -247,7 +247,8 @@ class Judge:
         evaluating = time.perf_counter() - started
         list(self.sample(state))
         sampling = time.perf_counter() - started - evaluating
-        looking = min(config.n_evals * evaluating + config.n_samples * sampling, 0.25 * config.seconds)
+        # An untrained model ends no story, so what it takes to sample it is the most that it will ever take.
+        looking = min(config.n_evals * evaluating + 0.6 * config.n_samples * sampling, 0.2 * config.seconds)
         state.seconds = 0.0
         return max(1, int((config.seconds - looking) / (state.way.seconds_per_step * config.accumulation)))
 

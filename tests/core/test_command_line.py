@@ -16,6 +16,7 @@ import torch
 import gptcore
 from gptcore.__main__ import main
 from gptcore.checkpoint import load
+from gptcore.config import PRESETS
 from gptcore.plan import make_plan, parse_settings
 from gptcore.runs import Run
 
@@ -416,7 +417,9 @@ def test_settings_are_typed_and_what_follows_from_a_size_follows(file):
     plan = make_plan("nano", corpus=str(file), settings=settings)
     assert (plan.model.head_dim, plan.model.score_scale) == (16, 16**-0.5)
     assert plan.model.rope_scaling.factor == 4
-    assert plan.train.min_learning_rate == pytest.approx(1e-4)
+    nano = PRESETS["nano"].train
+    share = nano.min_learning_rate / nano.learning_rate  # the final rate keeps its share of the full one
+    assert plan.train.min_learning_rate == pytest.approx(share * 1e-3)
     assert make_plan("nano", corpus=str(file), settings={"head_dim": 64}).model.score_scale == 1 / 8
     assert make_plan("nano", corpus=str(file), settings={"context_length": 8}).model.context_length == 8
 
