@@ -118,11 +118,13 @@ class LateGains:
 
 def late_gains(history: History, *, share: float = 0.9) -> LateGains | None:
     """Measure how the scores moved after `share` of the fall in validation loss; None where unknown."""
-    scored = {s["step"]: s["ladder"] for s in history.samples if s.get("ladder")}
-    both = [
-        (step, loss, scored[step])
-        for step, loss in zip(history.eval_steps, history.val_loss)
-        if step in scored and scored[step].get("names") is not None
+    losses = list(zip(history.eval_steps, history.val_loss))
+    if not losses:
+        return None
+    both = [  # each sample with the loss that was measured nearest to it
+        (s["step"], min(losses, key=lambda point: abs(point[0] - s["step"]))[1], s["ladder"])
+        for s in history.samples
+        if s.get("ladder") and s["ladder"].get("names") is not None
     ]
     if len(both) < 3 or not history.val_loss[0] > both[-1][1]:
         return None

@@ -108,25 +108,6 @@ def test_stopping_keeps_the_model_and_puts_it_on_every_page(server, page):
     expect(page.get_by_role("combobox", name="Model in use")).to_have_value(re.compile(run[:4]))
 
 
-def test_zoom_survives_the_next_step(server, page):
-    start(page, server, 60)
-    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
-    chart = page.locator(LOSS).last
-    expect(chart.locator(".nsewdrag").first).to_be_visible(timeout=MINUTE)
-    page.wait_for_timeout(2000)  # until the frames above stand, so that the chart keeps its place
-    chart.scroll_into_view_if_needed()
-    box = chart.locator(".nsewdrag").first.bounding_box()
-    page.mouse.move(box["x"] + 20, box["y"] + 40)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 42, steps=5)
-    page.mouse.up()
-    zoomed = chart.evaluate("plot => plot.layout.xaxis.range[1]")
-    before = points(page)
-    wait_for_more_points(page, before)
-    assert chart.evaluate("plot => plot.layout.xaxis.range[1]") == zoomed
-    stop(page)
-
-
 def test_a_refused_value_of_a_link_is_told(server, page):
     page.goto(f"{server.url}/training?c8_n_heads=99&c8_size=pico")
     expect(page.get_by_text("The link asks for c8_n_heads=99")).to_be_visible()

@@ -202,7 +202,7 @@ def test_agreement_inside_a_clause_and_freedom_in_the_next():
 
 def test_next_words_lead_somewhere():
     assert next_words("Once upon a") == {"time"}
-    assert "his" in next_words("Tom ran home and gave") and "her" not in next_words("Tom ran home and gave")
+    assert next_words("The road was so long that Tom lost") == {"his"}
     assert next_words("zebra") == frozenset()
 
 
