@@ -40,3 +40,21 @@ def cache_bytes(config: ModelConfig, n_positions: int, batch_size: int = 1, byte
     return (
         2 * config.n_layers * batch_size * config.n_kv_heads * config.head_dim * n_positions * bytes_per_value
     )
+
+
+def forward_flops(config: ModelConfig, n_tokens: int, batch_size: int = 1) -> dict[str, int]:
+    """Return the multiplications and additions of one forward pass over (B, T) tokens, by part.
+
+    Matrix products alone, two operations for each weight and token, which is what hardware rates count; norms,
+    softmax and rotations are some per cent on top. `scores` are the two products with (T, T) weights, counted in
+    full as the explicit path computes them; a causal kernel may skip nearly half. A training step takes three
+    times as many: the backward pass makes two products for each of the forward pass.
+    """
+    c, layers, tokens = config.d_model, config.n_layers, batch_size * n_tokens
+    queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    return {
+        "attention": 2 * tokens * layers * (2 * c * queries + 2 * c * keys),
+        "scores": 4 * batch_size * layers * n_tokens**2 * queries,
+        "feedforward": 2 * tokens * layers * FEEDFORWARDS[config.ffn].n_matrices * c * config.d_ff,
+        "output": 2 * tokens * c * config.vocab_size,
+    }

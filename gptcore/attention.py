@@ -96,7 +96,7 @@ def fused_attention(
         is_causal=triangle,
         dropout_p=dropout,
         scale=scale,
-        enable_gqa=q.shape[1] != k.shape[1],
+        enable_gqa=bool(q.shape[1] != k.shape[1]),
     )
 
 
@@ -108,9 +108,8 @@ class Attention(nn.Module):
         self.config, self.layer = config, layer
         queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
         has_bias = config.bias in ("qkv", "all")
-        self.q_proj = Linear(config.d_model, queries, bias=has_bias)
-        self.k_proj = Linear(config.d_model, keys, bias=has_bias)
-        self.v_proj = Linear(config.d_model, keys, bias=has_bias)
+        self.shares = (config.n_heads, config.n_kv_heads, config.n_kv_heads)
+        self.qkv_proj = Linear(config.d_model, queries, keys, keys, bias=has_bias)  # three products in one
         self.o_proj = Linear(queries, config.d_model, bias=config.bias == "all")
         if config.qk_norm:
             self.q_norm = RMSNorm(config.head_dim, config.norm_eps)
@@ -126,9 +125,8 @@ class Attention(nn.Module):
         path: str = "fused",
     ) -> Tensor:
         head_dim, scale = self.config.head_dim, self.config.score_scale
-        q = self.q_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, H, T, D)
-        k = self.k_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, K, T, D)
-        v = self.v_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, K, T, D)
+        heads = self.qkv_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, H + 2K, T, D)
+        q, k, v = heads.split(self.shares, dim=1)  # (B, H, T, D), then twice (B, K, T, D)
         if self.config.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
         record(trace, "q", q), record(trace, "k", k), record(trace, "v", v)

@@ -3,6 +3,8 @@
 The cache belongs to whoever generates, never to the model, so one model serves many at once.
 """
 
+from typing import Self
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,13 @@ class KVCache:
         self.values = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
 
+    @classmethod
+    def over(cls, keys: Tensor, values: Tensor, length: int | Tensor) -> Self:
+        """Return a cache over tensors that stand already, filled up to `length`, without a copy."""
+        cache = cls.__new__(cls)
+        cache.keys, cache.values, cache.length, cache.capacity = keys, values, length, keys.shape[3]
+        return cache
+
     def reserve(self, n_tokens: int) -> None:
         """Raise CacheFull if `n_tokens` more do not fit."""
         if self.length + n_tokens > self.capacity:
@@ -44,10 +53,11 @@ class KVCache:
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store one layer's new keys and values (B, K, T, D); return all seen so far (B, K, S, D)."""
-        end = self.length + keys.shape[2]
-        self.keys[layer, :, :, self.length : end] = keys
-        self.values[layer, :, :, self.length : end] = values
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+        seen = self.length + keys.shape[2]
+        all_keys, all_values = self.keys[layer], self.values[layer]  # (B, K, capacity, D)
+        all_keys[:, :, self.length : seen] = keys
+        all_values[:, :, self.length : seen] = values
+        return all_keys[:, :, :seen], all_values[:, :, :seen]
 
     def advance(self, n_tokens: int) -> None:
         """Count `n_tokens` as seen, once every layer has stored them."""

@@ -17,13 +17,13 @@ class SwiGLU(nn.Module):
 
     def __init__(self, d_model: int, d_ff: int, bias: bool = False):
         super().__init__()
-        self.gate_proj = Linear(d_model, d_ff, bias=bias)
-        self.up_proj = Linear(d_model, d_ff, bias=bias)
+        self.gate_up_proj = Linear(d_model, d_ff, d_ff, bias=bias)  # two products in one
         self.down_proj = Linear(d_ff, d_model, bias=bias)
 
     def forward(self, x: Tensor, trace: Scope = None) -> Tensor:
-        gate = record(trace, "gate", F.silu(record(trace, "gate_logits", self.gate_proj(x))))  # (B, T, F)
-        up = record(trace, "up", self.up_proj(x))  # (B, T, F)
+        gate_logits, up = self.gate_up_proj(x).chunk(2, dim=-1)  # (B, T, F) each
+        record(trace, "gate_logits", gate_logits), record(trace, "up", up)
+        gate = record(trace, "gate", F.silu(gate_logits))
         hidden = record(trace, "hidden", gate * up)
         return self.down_proj(hidden)  # (B, T, C)
 

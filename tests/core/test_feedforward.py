@@ -41,14 +41,17 @@ def test_swiglu_is_llamas(x):
     config = LlamaConfig(hidden_size=12, intermediate_size=20, num_attention_heads=2, hidden_act="silu")
     theirs = LlamaMLP(config)
     ours = made("swiglu")
-    theirs.load_state_dict(ours.state_dict())
+    gate, up = ours.gate_up_proj.weight.chunk(2)
+    theirs.load_state_dict(
+        {"gate_proj.weight": gate, "up_proj.weight": up, "down_proj.weight": ours.down_proj.weight}
+    )
     torch.testing.assert_close(ours(x), theirs(x))
 
 
 def test_swiglu_of_one_number_by_hand():
     layer = FEEDFORWARDS["swiglu"](1, 1)
-    for weight, value in zip(layer.parameters(), (2.0, 3.0, 0.5)):  # gate, up, down
-        weight.data.fill_(value)
+    layer.gate_up_proj.weight.data.copy_(torch.tensor([[2.0], [3.0]]))
+    layer.down_proj.weight.data.fill_(0.5)
     x = 1.5
     gate = 2 * x / (1 + math.exp(-2 * x))
     assert layer(torch.tensor([[[x]]])).item() == pytest.approx(0.5 * gate * 3 * x)

@@ -8,7 +8,7 @@ from gptcore.positions import POSITIONS
 from gptcore.tracing import trace
 
 ATTENTION = ["q", "k", "v", "q_rotated", "k_rotated", "scores", "masked_scores", "weights", "mixed"]
-SWIGLU = ["gate_logits", "gate", "up", "hidden"]
+SWIGLU = ("gate_logits", "up", "gate", "hidden")
 
 
 def test_every_step_has_its_name_in_the_order_of_computation(lively, random_ids):

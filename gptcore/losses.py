@@ -1,0 +1,42 @@
+"""Cross-entropy from the last hidden vectors, without ever holding more than one copy of the logits.
+
+The straightforward way, `F.cross_entropy(x @ table.T, targets)`, is what this computes, and a test holds both
+together. But logits are the largest tensor of a step (B·T·V numbers), and that way keeps four of them: in low
+precision, in float32, their log-softmax, and the gradient. Here a few rows at a time are widened, scored and
+written back as their own gradient, which is known at once: softmax(logits) - 1 at the target.
+"""
+
+import torch
+from torch import Tensor
+
+WIDE_AT_ONCE = 2**19  # float32 numbers: 2 MB, which stay in a core's cache
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+        logits = x @ table.T  # (N, V)
+        n_rows = max(1, WIDE_AT_ONCE // logits.shape[1]) if x.device.type == "cpu" else len(x)
+        scores = []
+        for rows, wanted in zip(logits.split(n_rows), targets.unsqueeze(1).split(n_rows)):
+            log_probabilities = torch.log_softmax(rows, dim=-1, dtype=torch.float32)
+            scores.append(log_probabilities.gather(1, wanted))
+            gradient = log_probabilities.exp_()  # softmax, in place
+            gradient.scatter_add_(1, wanted, torch.full_like(scores[-1], -1.0))
+            rows.copy_(gradient)
+        ctx.save_for_backward(x, table, logits)  # which now hold the loss's gradient by logit, times N
+        return -torch.cat(scores).mean()
+
+    @staticmethod
+    def backward(ctx, outer: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, table, gradient = ctx.saved_tensors
+        share = (outer / len(x)).to(x.dtype)
+        return gradient @ table * share, gradient.T @ (x * share), None
+
+
+def cross_entropy(x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of -ln p(target) in nats, p = softmax(x @ table.T): x (N, C), table (V, C), targets (N,).
+
+    The products run in x's precision, exponentials and sums in float32. Differentiable once.
+    """
+    return _CrossEntropy.apply(x, table.to(x.dtype), targets)
