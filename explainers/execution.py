@@ -1,0 +1,91 @@
+"""A block run with the values a reader chose: the repository's own text only, in a child process.
+
+What goes to the child is a topic, the number of a block and values; the child reads the code from this
+folder itself and checks the values. No code ever comes from outside.
+"""
+
+import contextlib
+import io
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from explainers import constants
+from explainers.library import explainer
+from gptcore import nursery
+
+SECONDS = 20.0  # a block takes a fraction of this; the rest is for a machine that is busy
+MOST_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a block printed, the Plotly figure it ended in (as JSON), the seconds of computing, or why it failed."""
+
+    output: str = ""
+    figure: str | None = None
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def perform(topic: str, number: int, values: Mapping[str, object]) -> Answer:
+    """Run a block here and now; call it in a process of its own, since a block may do anything to torch.
+
+    Raises ExplainerError or ConstantError for what is not there or not allowed; what goes wrong inside the
+    block is told in the answer.
+    """
+    blocks = explainer(topic).chain(number)
+    sources = list(zip(blocks, _with_values(blocks, values)))
+    namespace: dict[str, object] = {"__name__": "__explainer__"}
+    printed = io.StringIO()
+    started = time.process_time()
+    try:
+        for block, source in sources:
+            printed = io.StringIO()
+            namespace.pop("figure", None)
+            with contextlib.redirect_stdout(printed):
+                exec(compile(source, f"{topic}.md, block {block.number}", "exec"), namespace)
+    except Exception as error:  # whatever the block raises is part of its answer
+        said = traceback.format_exception_only(error)[-1].strip()
+        return Answer(output=printed.getvalue(), error=said, seconds=time.process_time() - started)
+    figure = namespace.get("figure")
+    return Answer(
+        output=printed.getvalue()[:MOST_CHARACTERS],
+        figure=None if figure is None else figure.to_json(),
+        seconds=time.process_time() - started,
+    )
+
+
+def _with_values(blocks, values: Mapping[str, object]) -> list[str]:
+    """The code of each block, each value put into the last block that has a constant of its name."""
+    rest, sources = dict(values), []
+    for block in reversed(blocks):
+        own = {
+            constant.name: rest.pop(constant.name) for constant in block.constants if constant.name in rest
+        }
+        sources.append(constants.put(block.code, own))
+    if rest:
+        raise constants.ConstantError(f"{', '.join(sorted(rest))}: no constant with a range has this name")
+    return sources[::-1]
+
+
+def ask(topic: str, number: int, values: Mapping[str, object], seconds: float = SECONDS) -> Answer:
+    """Run a block in a child process and wait for its answer, at most `seconds`.
+
+    Raises ExplainerError or ConstantError, as `perform`, before any process is started.
+    """
+    _with_values(explainer(topic).chain(number), values)
+    request = {"topic": topic, "number": number, "values": dict(values)}
+    try:
+        return Answer(**nursery.run("explainers.execution:answer_request", request, seconds=seconds))
+    except nursery.JobError as error:
+        return Answer(error=str(error))
+
+
+def answer_request(request: dict) -> dict:
+    """The child's side of `ask`: topic, number and values in, an answer out, all as JSON can hold it."""
+    import torch
+
+    torch.set_num_threads(1)  # blocks are small, and others compute beside them
+    return asdict(perform(request["topic"], request["number"], request["values"]))

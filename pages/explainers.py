@@ -1,0 +1,38 @@
+"""The library of deep dives: all explainers, one of them (?topic=…), or the whole set to print (?print=true)."""
+
+import streamlit as st
+
+from explainers import library
+from explainers.reading import ExplainerError
+from pages.kit import book, shelf, words
+from pages.labs import explainers as lab
+
+row = book.header(__file__, titled=False)
+text = words.load("explainers")
+topic = st.query_params.get("topic")
+wanted = None
+if topic is not None:
+    try:
+        wanted = library.explainer(topic)
+    except ExplainerError as error:
+        st.error(f"{error}."[:300], icon=":material/link_off:")
+
+# A link from this page to itself hands its parameters over and leaves the browser's address as it was; writing
+# them says the address again.
+if wanted is not None:
+    st.query_params["topic"] = topic
+    lab.one(wanted)
+elif st.query_params.get("print") == "true":
+    st.query_params["print"] = "true"
+    book.title(row)
+    text.show("printed")
+    lab.all_to_print(library.explainers())
+else:
+    book.title(row)
+    every = library.explainers()
+    text.show("about", n=len(every), minutes=sum(one.minutes for one in every))
+    lab.the_list()
+    st.divider()
+    page = book.page_of(book.row_of(shelf.FILE))
+    st.page_link(page, label=text.read("print_link"), icon=":material/print:", query_params={"print": "true"})
+    book.footer(__file__)
