@@ -11,11 +11,39 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from pages.kit import links, session
+from pages.kit import bring, lab, links, progress, search, session, visitor, words
 
 PAGES = Path(__file__).resolve().parents[1]
 KIT = PAGES / "kit"
 _MARK = "navigation_drawn"
+
+# All chapters of the book by number; one that is not written yet has no row below.
+CHAPTERS = (
+    "What is a GPT",
+    "Set up",
+    "Tokens",
+    "Embeddings",
+    "Positions",
+    "Attention",
+    "The block",
+    "The model",
+    "Training",
+    "Inference",
+    "The whole script",
+    "Glossary",
+)
+# The parts of a chapter in the order every chapter keeps, with their headings. The sections of a chapter's words
+# begin with the name of their part: `lab_heads`, `example_scores`.
+PARTS = {
+    "analogy": "An analogy",
+    "example": "Worked example",
+    "code": "The code",
+    "diagram": "The diagram",
+    "lab": "Labs",
+    "measured": "Measured here",
+    "check": "Check yourself",
+    "deeper": "Go deeper",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +79,60 @@ TABLE = (
         "A model writes, one word at a time, and shows what it nearly wrote instead.",
     ),
     Row(
+        "01_setup.py",
+        1,
+        "Set up",
+        ":material/build:",
+        "setup",
+        "Start",
+        "Two weights, one knob: what learning is. And what this machine can do.",
+    ),
+    Row(
+        "02_tokens.py",
+        2,
+        "Tokens",
+        ":material/data_array:",
+        "tokens",
+        "Inside",
+        "How text becomes numbers, and what your language pays for it.",
+    ),
+    Row(
+        "03_embeddings.py",
+        3,
+        "Embeddings",
+        ":material/scatter_plot:",
+        "embeddings",
+        "Inside",
+        "A row of numbers for each token: what grows alike, and what never moves.",
+    ),
+    Row(
+        "04_positions.py",
+        4,
+        "Positions",
+        ":material/explore:",
+        "positions",
+        "Inside",
+        "How a model knows where a word stands: clocks that turn what it asks and answers.",
+    ),
+    Row(
+        "05_attention.py",
+        5,
+        "Attention",
+        ":material/center_focus_strong:",
+        "attention",
+        "Inside",
+        "Where a token looks, why, and what it takes away.",
+    ),
+    Row(
+        "06_block.py",
+        6,
+        "The block",
+        ":material/layers:",
+        "block",
+        "Inside",
+        "Norm, feed-forward layer and one plus sign, and what depth does to a gradient.",
+    ),
+    Row(
         "08_training.py",
         8,
         "Training",
@@ -68,6 +150,24 @@ TABLE = (
         "Use it",
         "Two lanes write the same text, one with a cache and one without.",
     ),
+    Row(
+        "runs.py",
+        None,
+        "Runs",
+        ":material/stacked_line_chart:",
+        "runs",
+        "Workshop",
+        "Everything trained here: watch it, go on with it, compare it, take it home.",
+    ),
+    Row(
+        "explainers.py",
+        None,
+        "Explainers",
+        ":material/local_library:",
+        "explainers",
+        "Beside the book",
+        "One question at a time, to the bottom: derivations, history, and code that runs where it stands.",
+    ),
 )
 
 
@@ -79,10 +179,11 @@ def row_of(file: str) -> Row:
 
 def page_of(row: Row) -> StreamlitPage:
     """The page Streamlit runs for a row; the first row is the one a bare address opens."""
+    done = row.number is not None and progress.is_done(row.number)
     return st.Page(
         PAGES / row.file,
         title=row.label,
-        icon=row.icon,
+        icon=":material/check_circle:" if done else row.icon,
         url_path=row.url,
         default=row is TABLE[0],
         help=row.about,
@@ -105,8 +206,32 @@ def navigation() -> StreamlitPage:
 
 
 def _sidebar() -> None:
+    session.warm()
     session.choose_model()
+    with st.expander("Bring a model", icon=":material/upload:"):
+        bring.model()
+    _search()
+    progress.write_cookie()
+    visitor.write_cookie()
     st.caption("**Glassbox**: a language model with the lid off. Every number here is computed here.")
+
+
+def _search() -> None:
+    """The field that searches the whole book, and what it found as links to the chapters."""
+    asked = search.box()
+    if not asked.strip():
+        return
+    rows = {row.words: row for row in TABLE}
+    found = search.find(asked, [(row.words, row.label) for row in TABLE])
+    for place, one in enumerate(found):
+        row = rows[one.file]
+        with st.container(key=f"found_{place}", gap="xxsmall"):
+            st.page_link(
+                page_of(row), label=f"{row.label}: {one.heading or row.title}", icon=":material/search:"
+            )
+            st.caption(one.around)
+    if not found:
+        st.caption("Nothing in the book has all these words.")
 
 
 def header(file: str, *, titled: bool = True) -> Row:
@@ -120,22 +245,78 @@ def header(file: str, *, titled: bool = True) -> Row:
         navigation()
         st.session_state.pop(_MARK)
     row = row_of(file)
+    links.begin_page(row.url)
+    if row is TABLE[0]:
+        _go_on()
+    else:
+        progress.visit(row.url)
     if titled:
         title(row)
     return row
 
 
+def _go_on() -> None:
+    """On the first page: the way back to where the visitor stopped."""
+    row = next((row for row in TABLE if row.url == progress.last()), None)
+    if row is not None and row is not TABLE[0]:
+        passed = 0 if row.number is None else progress.passed_in(row.number)
+        checks = f", {passed} check{'s' if passed > 1 else ''} passed" if passed else ""
+        st.page_link(
+            page_of(row), label=f"Continue where you stopped: {row.label}{checks}", icon=":material/bookmark:"
+        )
+
+
 def title(row: Row) -> None:
-    """The title of a page and the number of its chapter."""
+    """The title of a page, its place in the book, and a teacher's note where the link carries one."""
     st.title(row.title, anchor=False)
     if row.number is not None:
-        st.caption(f"Chapter {row.number}")
+        st.caption(place(row))
+    if note := links.kept("note"):
+        with st.container(border=True, key="lesson_note"):
+            st.caption("A note that came with the link")
+            st.text(note[: links.LONGEST])  # as text: nothing in it is a link, a picture or a formula
+
+
+def place(row: Row) -> str:
+    """Where a chapter stands: its number, the minutes its words take, the chapters around it, what is passed."""
+    around = []
+    for step, name in ((-1, "before it"), (1, "after it")):
+        if 0 <= row.number + step < len(CHAPTERS):
+            around.append(f"{name} {CHAPTERS[row.number + step]}")
+    passed = progress.passed_in(row.number)
+    return " · ".join(
+        [
+            f"Chapter {row.number} of {len(CHAPTERS) - 1}",
+            f"{words.minutes(row.words)} min to read",
+            *around,
+            *([f":material/check_circle: {passed} passed"] if passed else []),
+        ]
+    )
+
+
+def objectives(text: str) -> None:
+    """What the reader will be able to do, as the chapter's words say it."""
+    st.markdown(text, width=words.READING_WIDTH)
+
+
+def part(name: str, text: words.Words) -> bool:
+    """Begin a part of a chapter with its heading; False where the lesson link hides it (?hide=measured,check).
+
+    The minutes are those of the sections whose names begin with the part's.
+    """
+    if links.hidden(name):
+        return False
+    minutes = words.minutes_of(text, name)
+    st.header(PARTS[name], anchor=name, divider="gray")
+    st.caption(f"{minutes} min to read")
+    return True
 
 
 def footer(file: str) -> None:
-    """Links to the pages before and after this one."""
+    """Links to the pages before and after this one, and the link that carries a lesson."""
     place = TABLE.index(row_of(file))
     st.divider()
+    _lesson()
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         if place > 0:
             before = TABLE[place - 1]
@@ -145,3 +326,38 @@ def footer(file: str) -> None:
             st.page_link(
                 page_of(after), label=after.label, icon=":material/arrow_forward:", icon_position="right"
             )
+
+
+def _lesson() -> None:
+    """Put a lesson into a link: what to hide, what to hold still, how far the example opens, a note."""
+    folded = st.expander("Make a lesson link", key="lesson_open", icon=":material/school:", on_change="rerun")
+    if folded.open:
+        with folded:
+            _compose()
+
+
+@st.fragment
+def _compose() -> None:
+    st.markdown(
+        "The link opens this page as you have set it, for a whole class: the same values and the same questions.",
+        width=words.READING_WIDTH,
+    )
+    bound = links.on_page()
+    left, right = st.columns(2, gap="large")
+    with left:
+        hide = st.multiselect(
+            "Parts to leave out", list(PARTS), format_func=lambda name: PARTS[name], key="lesson_hide"
+        )
+        lock = st.multiselect("Controls to hold still", list(bound), key="lesson_lock")
+    with right:
+        step = st.number_input("Steps of the example to open, 0 for all", 0, 20, 0, key="lesson_step")
+        seed = st.number_input("Seed of the questions", 0, 999_999, 1, key="lesson_seed")
+    note = st.text_input("A note to show above", max_chars=links.LONGEST, key="lesson_note_text")
+    view = {name: value for name, value in links.whole_view(bound.values()).items()}
+    view |= {"hide": ",".join(hide), "lock": ",".join(lock), "note": note, "seed": str(seed)}
+    view |= {"step": str(step)} if step else {}
+    lab.copy_link(
+        {name: value for name, value in view.items() if value},
+        key="lesson_link",
+        label="Copy the lesson link",
+    )

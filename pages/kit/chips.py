@@ -3,10 +3,12 @@
 A small component and not Markdown: a token may hold any character, and here it is always text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import streamlit as st
+
+from pages.kit import links
 
 _CSS = """
 .strip { display: flex; flex-wrap: wrap; gap: 0.2rem; font-family: var(--st-font); line-height: 1.5; }
@@ -16,6 +18,10 @@ _CSS = """
   border-radius: 0.35rem; padding: 0 0.35rem; margin: 0;
 }
 button.chip { cursor: pointer; }
+.chip.shaded {
+  background: color-mix(in srgb, var(--st-primary-color) var(--share), var(--st-secondary-background-color));
+}
+.chip.asks { outline: 3px solid var(--st-orange-color); outline-offset: -1px; font-weight: 600; }
 button.chip:hover, button.chip:focus-visible { border-color: var(--st-primary-color); outline: none; }
 .chip.new { border-color: var(--st-primary-color); border-width: 2px; }
 .chip.chosen { background: var(--st-primary-color); color: white; }
@@ -34,6 +40,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     element.className = "chip " + chip.kind
     element.textContent = chip.text
     if (chip.note) element.title = chip.note
+    if (chip.share !== null) {
+      element.classList.add("shaded"); element.style.setProperty("--share", (60 * chip.share) + "%")
+    }
+    if (data.pressed !== null && data.clickable) element.setAttribute("aria-pressed", place === data.pressed)
     if (data.clickable) element.onclick = () => setTriggerValue("clicked", place)
     return element
   }))
@@ -45,16 +55,20 @@ _STRIP = st.components.v2.component(
     "glassbox_chips", html='<div class="strip" role="group"></div>', css=_CSS, js=_JS
 )
 
-KINDS = ("plain", "new", "chosen", "unknown", "faint")
+KINDS = ("plain", "new", "chosen", "unknown", "faint", "asks")
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One token. `unknown` is hatched (the model never met it); `note` shows when the mouse rests on it."""
+    """One token. `unknown` is hatched (the model never met it); `note` shows when the mouse rests on it.
+
+    `asks` is framed: the token from which others are looked at. `share`, from 0 to 1, shades a chip.
+    """
 
     text: str
     kind: str = "plain"
     note: str = ""
+    share: float | None = None
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -63,6 +77,42 @@ class Chip:
 
 def strip(chips: Sequence[Chip], *, key: str, label: str, clickable: bool = False) -> int | None:
     """Show chips in a row that wraps; returns the place of the chip just clicked, for one run."""
-    data = {"chips": [asdict(chip) for chip in chips], "label": label, "clickable": clickable}
+    data = _data(chips, label, clickable)
     result = _STRIP(key=key, data=data, on_clicked_change=lambda: None)
     return result.clicked if clickable else None
+
+
+def _data(chips: Sequence[Chip], label: str, clickable: bool, pressed: int | None = None) -> dict:
+    return {
+        "chips": [asdict(chip) for chip in chips],
+        "label": label,
+        "clickable": clickable,
+        "pressed": pressed,
+    }
+
+
+def choose(n: int, draw: Callable[[int], Sequence[Chip]], *, key: str, label: str, default: int) -> int:
+    """A strip to click on; returns the place chosen, which stays and lives in the URL as ?key=, counted from 1.
+
+    `draw` makes the chips once the place is known, so that they can be shaded by it.
+    """
+    rule = links.Number(1, max(1, n))
+    links.check(key, rule, default + 1)
+    if key not in st.session_state:
+        asked = st.query_params.get(key)
+        legal = asked is not None and rule.refuses(asked) is None
+        st.session_state[key] = int(float(asked)) if legal else default + 1
+    place = max(0, min(int(st.session_state[key]), n) - 1)
+    strip_key = f"{key}_strip"
+
+    def clicked() -> None:
+        st.session_state[key] = int(st.session_state[strip_key].clicked) + 1
+
+    locked = links.locked(key)
+    _STRIP(
+        key=strip_key,
+        data=_data(draw(place), label, not locked, pressed=place),
+        on_clicked_change=(lambda: None) if locked else clicked,
+    )
+    links.write(key, str(place + 1), str(default + 1))
+    return place

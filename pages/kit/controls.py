@@ -60,9 +60,18 @@ PARTS: dict[str, tuple[str, Sequence[str]]] = {
 
 def whole(label: str, key: str, dial: Dial, default: int, **more: Any) -> int:
     """A slider over whole numbers, bound to the URL, with the link's value checked."""
-    links.check(key, links.Number(dial.low, dial.high, dial.step))
+    links.check(key, links.Number(dial.low, dial.high, dial.step), default)
     return st.slider(
-        label, dial.low, dial.high, default, dial.step, key=key, bind="query-params", help=dial.help, **more
+        label,
+        dial.low,
+        dial.high,
+        default,
+        dial.step,
+        key=key,
+        bind="query-params",
+        help=dial.help,
+        disabled=links.locked(key),
+        **more,
     )
 
 
@@ -70,17 +79,74 @@ def decimal(
     label: str, key: str, low: float, high: float, default: float, step: float, help: str, **more: Any
 ) -> float:
     """A slider over numbers with a point, bound to the URL, with the link's value checked."""
-    links.check(key, links.Number(low, high, step))
-    return st.slider(label, low, high, default, step, key=key, bind="query-params", help=help, **more)
+    links.check(key, links.Number(low, high, step), default)
+    return st.slider(
+        label,
+        low,
+        high,
+        default,
+        step,
+        key=key,
+        bind="query-params",
+        help=help,
+        disabled=links.locked(key),
+        **more,
+    )
 
 
-def choice(label: str, key: str, options: Sequence[str], *, help: str | None = None) -> str:
+def choice(
+    label: str, key: str, options: Sequence[str], *, default: str | None = None, help: str | None = None
+) -> str:
     """One of a few words, the first by default, bound to the URL, with the link's value checked."""
     options = list(options)
-    links.check(key, links.Choice(options))
+    default = default or options[0]
+    links.check(key, links.Choice(options), default)
     return st.segmented_control(
-        label, options, default=options[0], required=True, key=key, bind="query-params", help=help, wrap=True
+        label,
+        options,
+        default=default,
+        required=True,
+        key=key,
+        bind="query-params",
+        help=help,
+        wrap=True,
+        disabled=links.locked(key),
     )
+
+
+def listed(
+    label: str, key: str, options: Sequence[str], *, default: str | None = None, help: str | None = None
+) -> str:
+    """One of many words from a list that opens, bound to the URL, with the link's value checked."""
+    options = list(options)
+    default = default or options[0]
+    if st.session_state.get(key, default) not in options:
+        del st.session_state[key]  # chosen while another model or text was in use
+    links.check(key, links.Choice(options), default)
+    return st.selectbox(
+        label,
+        options,
+        options.index(default),
+        key=key,
+        bind="query-params",
+        help=help,
+        disabled=links.locked(key),
+    )
+
+
+def stops(label: str, key: str, options: Sequence[int], default: int, *, help: str | None = None) -> int:
+    """A slider that stops at these values only, such as powers of two; bound to the URL."""
+    options = list(options)
+    links.check(key, links.Choice([str(option) for option in options]), default)
+    return st.select_slider(
+        label, options, default, key=key, bind="query-params", help=help, disabled=links.locked(key)
+    )
+
+
+def switch(label: str, key: str, default: bool = False, *, help: str | None = None) -> bool:
+    """On or off, bound to the URL, with the link's value checked."""
+    links.check(key, links.Switch(), default)
+    return st.toggle(label, default, key=key, bind="query-params", help=help, disabled=links.locked(key))
 
 
 def seed(key: str, default: int = 1) -> int:

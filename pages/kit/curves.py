@@ -15,6 +15,7 @@ from pages.kit.figures import (
     GREY,
     ORANGE,
     PURPLE,
+    SKY,
     VERMILION,
     Line,
     Picture,
@@ -41,6 +42,7 @@ class History:
     end: Mapping[str, Any] = field(default_factory=dict)
     tokens: int = 0  # read so far
     steps: list[int] = field(default_factory=list)
+    tokens_seen: list[int] = field(default_factory=list)  # at each of these steps
     seconds: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
@@ -66,6 +68,7 @@ class History:
                 case "step":
                     self.tokens = event["tokens"]
                     self.steps.append(event["step"])
+                    self.tokens_seen.append(event["tokens"])
                     self.seconds.append(event["seconds"])
                     self.loss.append(_number(event["loss"]))
                     self.lr.append(_number(event["lr"]))
@@ -228,6 +231,53 @@ def loss(history: History, *, log_x: bool = False, height: int = 380) -> Picture
     _x_axis(figure, history, log_x)
     figure.update_yaxes(rangemode="tozero")
     return Picture(figure, _loss_alt(history))
+
+
+AGAINST = {"steps": "step", "tokens": "tokens read", "seconds": "seconds of training"}
+RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+
+
+def comparison(histories: Mapping[str, History], *, against: str = "steps", height: int = 420) -> Picture:
+    """The losses of several runs, each under its label, against steps, tokens or seconds of training."""
+    revision = f"{','.join(history.name for history in histories.values())}-{against}"
+    figure = frame(x=AGAINST[against], y="loss (nats per token)", height=height, revision=revision)
+    for place, (label, history) in enumerate(histories.items()):
+        colour = RUN_COLOURS[place % len(RUN_COLOURS)]
+        where = {"steps": history.steps, "tokens": history.tokens_seen, "seconds": history.seconds}[against]
+        x, y = thin(where, history.loss)
+        figure.add_trace(
+            go.Scatter(
+                x=x,
+                y=y,
+                mode="lines",
+                line={"color": colour, "width": 1},
+                opacity=0.4,
+                showlegend=False,
+                hoverinfo="skip",
+            )
+        )
+        at = dict(zip(history.steps, where))
+        points = [
+            (at.get(step, 0), value)
+            for step, value in zip(history.eval_steps, history.val_loss)
+            if step in at or step == 0
+        ]
+        figure.add_trace(
+            go.Scatter(
+                x=[one for one, _ in points],
+                y=[value for _, value in points],
+                name=label,
+                mode="lines+markers",
+                line={"color": colour, "width": 2.4},
+                marker={"size": 6},
+                hovertemplate=f"{label}: %{{y:.3f}} nats<extra></extra>",
+            )
+        )
+    figure.update_yaxes(rangemode="tozero")
+    last = [f"{label} {one.val_loss[-1]:.2f}" for label, one in histories.items() if one.val_loss]
+    return Picture(
+        figure, f"Validation losses against {AGAINST[against]}; at the end {', '.join(last)} nats."
+    )
 
 
 def _loss_alt(history: History) -> str:

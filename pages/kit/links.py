@@ -6,7 +6,7 @@ in `KEPT` belong to the visit and not to a page: Streamlit forgets them at a pag
 restores them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ LONGEST = 300  # characters; a longer text never travels in a link
 _KEPT_STATE = "kept_parameters"
 _REFUSED_STATE = "refused_parameters"
 _place: ContextVar[Callable[..., object]] = ContextVar("place", default=st.warning)
+_watched: ContextVar["list[Bound] | None"] = ContextVar("watched", default=None)
+_ON_PAGE_STATE = "bound_on_page"
 
 
 class Rule(Protocol):
@@ -92,11 +94,70 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True)
+class Matrix:
+    """A matrix of numbers from `low` to `high`: rows parted by semicolons, numbers by commas."""
+
+    rows: int
+    columns: int
+    low: float
+    high: float
+
+    def refuses(self, value: str) -> str | None:
+        rule = (
+            f"it must be {self.rows} rows parted by semicolons, each {self.columns} numbers "
+            f"from {self.low:g} to {self.high:g} parted by commas"
+        )
+        inner = Numbers(self.columns, self.low, self.high)
+        rows = value.split(";")
+        legal = len(rows) == self.rows and all(inner.refuses(row) is None for row in rows)
+        return None if legal else rule
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """On or off, as Streamlit writes it."""
 
     def refuses(self, value: str) -> str | None:
         return None if value.lower() in ("true", "false") else "it must be true or false"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A widget that lives in the URL: its parameter, what it may be, and what it is by default."""
+
+    key: str
+    rule: Rule
+    default: object = None
+
+
+@contextmanager
+def watched() -> Iterator[list[Bound]]:
+    """Collect the widgets checked inside the block: what a lab resets, varies and puts into a link."""
+    found: list[Bound] = []
+    token = _watched.set(found)
+    try:
+        yield found
+    finally:
+        _watched.reset(token)
+
+
+def watch(bound: Bound) -> None:
+    """Count a widget among those of this page, and of the lab around it."""
+    on_page()[bound.key] = bound
+    if (around := _watched.get()) is not None:
+        around.append(bound)
+
+
+def on_page() -> dict[str, Bound]:
+    """The bound widgets seen on this page during this visit, by parameter."""
+    return st.session_state.setdefault(_ON_PAGE_STATE, {})
+
+
+def begin_page(page: str) -> None:
+    """Forget the widgets of another page."""
+    if st.session_state.get("bound_page") != page:
+        st.session_state["bound_page"] = page
+        st.session_state[_ON_PAGE_STATE] = {}
 
 
 def refusal(key: str, value: str, rule: Rule) -> str | None:
@@ -109,12 +170,14 @@ def refusal(key: str, value: str, rule: Rule) -> str | None:
     return f"The link asks for `{key}={shown.replace('`', '')}`, which is not used: {clause}."
 
 
-def check(key: str, rule: Rule) -> None:
+def check(key: str, rule: Rule, default: object = None) -> None:
     """Tell the visitor, at this place, when the link's value for `key` is refused.
 
     Call it just before the widget bound to `key` is made. The sentence stays for this visit until the
     visitor moves that widget: Streamlit takes the value out of the URL at once, so it is remembered here.
+    With a `default` the lab around the widget can reset it.
     """
+    watch(Bound(key, rule, default))
     refused = st.session_state.setdefault(_REFUSED_STATE, {})
     value = st.session_state.get(key)
     if key in st.query_params and (sentence := refusal(key, st.query_params[key], rule)):
@@ -174,3 +237,43 @@ def keep(key: str, value: str | None) -> None:
 def kept(key: str) -> str | None:
     """The value of a kept parameter, from the URL or from an earlier page of this visit."""
     return st.query_params.get(key) or st.session_state.get(_KEPT_STATE, {}).get(key)
+
+
+def hidden(part: str) -> bool:
+    """Whether the lesson link leaves this part out: ?hide=measured,check."""
+    return part in (kept("hide") or "").split(",")
+
+
+def locked(key: str) -> bool:
+    """Whether the lesson link holds this widget still: ?lock=c5_d, or ?lock=all for every one."""
+    names = (kept("lock") or "").split(",")
+    return key in names or "all" in names
+
+
+def step() -> int | None:
+    """The number of steps of a worked example the lesson link opens, or None for all."""
+    asked = kept("step") or ""
+    return int(asked) if asked.isdigit() and 0 < int(asked) < 100 else None
+
+
+def lesson_seed() -> int | None:
+    """The seed a lesson link gives a whole class, or None."""
+    asked = kept("seed") or ""
+    return int(asked) if asked.isdigit() and len(asked) <= 6 else None
+
+
+def written(value: object) -> str:
+    """A widget's value as Streamlit writes it into a link."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def whole_view(bound: Iterable[Bound]) -> dict[str, str]:
+    """Every value of these widgets as a link carries it, defaults included, and the app's version."""
+    from gptcore import __version__
+
+    values = {one.key: st.session_state.get(one.key, one.default) for one in bound}
+    view = {key: written(value) for key, value in values.items() if value is not None}
+    short = {key: value for key, value in view.items() if len(value) <= LONGEST}
+    return {**short, "v": __version__}

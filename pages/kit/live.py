@@ -4,12 +4,13 @@ Training is another process: this module only reads what it writes, so a reload,
 switch changes nothing about the run. The fragment calls itself once a second for as long as the run lives.
 """
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import curves, figures, links, session, words
+from pages.kit import curves, figures, links, session, visitor, words
 from pages.kit.curves import History
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _brief_view(run_id: str, prefix: str, was_alive: bool) -> None:
         st.caption(words.load("live").read("writes", step=shown["step"]))
         with st.container(height=110, border=True):
             st.text(shown["text"].strip() or "(nothing but the end-of-text token)")
-    if was_alive and state not in ("starting", "running"):
+    if was_alive != (state in session.UNDER_WAY):
         st.rerun()
 
 
@@ -75,36 +76,97 @@ def _run_view(run_id: str, prefix: str, was_alive: bool) -> None:
             st.caption(note)
     with st.container():
         if history.start:
-            panels(history, prefix, ended=state not in ("starting", "running"))
-    if was_alive and state not in ("starting", "running"):
-        # One full run of the page: it ends the timer and brings what a finished run offers.
+            panels(history, prefix, ended=state not in session.UNDER_WAY)
+    if was_alive != (state in session.UNDER_WAY):
+        # One full run of the page: it ends the timer, or starts it, and brings what a finished run offers.
         st.rerun()
 
 
 def _status(run: "Run", state: str, history: History, prefix: str) -> None:
-    """Where the run stands, in words and as a bar, and the button that ends it."""
-    stopping = state == "running" and session.is_stopping(run)
-    bar, button = st.columns([5, 1], vertical_alignment="center")
+    """Where the run stands, in words and as a bar, and the buttons that help in that state."""
+    text = words.load("live")
+    bar, *places = st.columns([8, 2, 2], vertical_alignment="center")
     share = min(1.0, history.last_step / history.total_steps) if history.start else 0.0
-    bar.progress(share, text=_sentence(run, state, history, stopping))
-    button.button(
+    bar.progress(share, text=_sentence(run, state, history))
+    _buttons(run, state, prefix, places)
+    with st.container():
+        if state == "failed":
+            st.error(run.failure() or text.read("failed_silently"), icon=":material/error:")
+        if problem := st.session_state.get(f"{prefix}_run_problem"):
+            st.error(problem, icon=":material/error:")
+        if not visitor.owns(run):
+            st.caption(text.read("read_only"))
+        elif (others := len(run.owners()) - 1) > 0 and state in session.UNDER_WAY:
+            st.caption(text.read("shared", others=others))
+
+
+def _buttons(run: "Run", state: str, prefix: str, places: list) -> None:
+    """Pause or resume, and stop; for a visitor whose run it is not, none of them works."""
+    mine = visitor.owns(run)
+    asked = run.wish() is not None
+    shared = len(run.owners()) > 1
+    first, second = places
+    resumes = state not in session.UNDER_WAY and run.action() == "resume"
+    if state == "waiting":
+        first.button(
+            "Withdraw",
+            key=f"{prefix}_withdraw",
+            icon=":material/undo:",
+            disabled=not visitor.asked_for(run),
+            on_click=session.withdraw_run,
+            args=(run,),
+            width="stretch",
+            help="Takes the run out of the queue.",
+        )
+    elif resumes:
+        first.button(
+            "Resume",
+            key=f"{prefix}_resume",
+            icon=":material/play_arrow:",
+            type="primary",
+            disabled=not mine,
+            on_click=_act,
+            args=(prefix, session.resume_run, run),
+            width="stretch",
+            help="Goes on from the last checkpoint, to the same numbers as if it had never stopped.",
+        )
+    else:
+        first.button(
+            "Pause",
+            key=f"{prefix}_pause",
+            icon=":material/pause:",
+            disabled=state != "running" or asked or not mine or shared,
+            on_click=run.pause,
+            width="stretch",
+            help="Ends the process and keeps its whole state, to go on later.",
+        )
+    second.button(
         "Stop",
         key=f"{prefix}_stop",
         icon=":material/stop:",
-        disabled=state != "running" or stopping,
-        on_click=run.stop,
+        disabled=state != "running" or asked or not mine,
+        on_click=session.stop_run,
+        args=(run,),
         width="stretch",
         help="Ends the run at its next step and keeps what it has learned.",
     )
-    with st.container():
-        if state == "failed":
-            st.error(run.failure() or words.load("live").read("failed_silently"), icon=":material/error:")
 
 
-def _sentence(run: "Run", state: str, history: History, stopping: bool) -> str:
+def _act(prefix: str, act: Callable[["Run"], None], run: "Run") -> None:
+    """Do what a button says; what cannot be done is told under it."""
+    try:
+        act(run)
+        st.session_state[f"{prefix}_run_problem"] = None
+    except (ValueError, OSError) as error:
+        st.session_state[f"{prefix}_run_problem"] = str(error)
+
+
+def _sentence(run: "Run", state: str, history: History) -> str:
     text = words.load("live")
-    if stopping:
-        return text.read("stopping", step=history.last_step)
+    if state == "waiting":
+        return text.read("waiting", place=session.place_in_queue(run) or 1)
+    if state == "running" and (wish := run.wish()):
+        return text.read("pausing" if wish == "pause" else "stopping", step=history.last_step)
     if state == "running" and history.start and history.steps:
         left = history.seconds_left
         return text.read(
@@ -123,7 +185,7 @@ def _sentence(run: "Run", state: str, history: History, stopping: bool) -> str:
             section, step=history.last_step, seconds=duration(history.seconds[-1] if history.seconds else 0)
         )
     return text.read(
-        "failed" if state == "failed" else "interrupted",
+        state if state in ("failed", "paused") else "interrupted",
         step=history.last_step,
     )
 
@@ -137,26 +199,42 @@ def duration(seconds: float) -> str:
 def panels(history: History, prefix: str, *, ended: bool) -> None:
     """The curves of a run and what it writes, in frames of fixed height, so that nothing jumps."""
     links.check(f"{prefix}_log", links.Switch())
-    log_x = st.toggle(
-        "Stretch the first steps",
-        key=f"{prefix}_log",
-        bind="query-params",
-        help="Draws steps on a logarithmic axis: the first hundred take as much room as the next thousand.",
-    )
+    with st.container(horizontal=True, gap="medium"):
+        log_x = st.toggle(
+            "Stretch the first steps",
+            key=f"{prefix}_log",
+            bind="query-params",
+            help="Draws steps on a logarithmic axis: the first hundred take as much room as the next thousand.",
+        )
+        held = not ended and st.toggle(
+            "Hold the curves still", key=f"{prefix}_hold", help=words.load("live").read("hold_help")
+        )
     left, right = st.columns([3, 2])
     with left.container(height=PANEL_HEIGHT, border=False):
-        figure, alt = curves.loss(history, log_x=log_x, height=PANEL_HEIGHT - 30)
-        st.plotly_chart(figure, key=f"{prefix}_loss", config=figures.CONFIG, alt=alt)
+        draw = functools.partial(curves.loss, history, log_x=log_x, height=PANEL_HEIGHT - 30)
+        _plot(f"{prefix}_loss", draw, held)
     with right.container(height=PANEL_HEIGHT, border=True):
         _writing(history, prefix, ended)
     with st.container():
         if any(sample.get("ladder") for sample in history.samples):
-            figure, alt = curves.ladder(history, session.table_scores(), log_x=log_x)
-            st.plotly_chart(figure, key=f"{prefix}_ladder", config=figures.CONFIG, alt=alt)
+            draw = functools.partial(curves.ladder, history, session.table_scores(), log_x=log_x)
+            _plot(f"{prefix}_ladder", draw, held)
     small = (curves.learning_rate, curves.gradient_norm, curves.speed)
-    for draw, column in zip(small, st.columns(3), strict=True):
-        figure, alt = draw(history)
-        column.plotly_chart(figure, key=f"{prefix}_{draw.__name__}", config=figures.CONFIG, alt=alt)
+    for one, column in zip(small, st.columns(3), strict=True):
+        with column:
+            _plot(f"{prefix}_{one.__name__}", functools.partial(one, history), held)
+
+
+def _plot(key: str, draw: Callable[[], figures.Picture], held: bool) -> None:
+    """Draw a figure, or while it is held, the very one that was drawn last.
+
+    Streamlit makes a chart anew whenever its figure changes, whatever its key, and with it goes the reader's zoom.
+    """
+    kept = st.session_state.setdefault("held_figures", {})
+    if not held or key not in kept:
+        kept[key] = draw()
+    picture = kept[key]
+    st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
 
 
 def _writing(history: History, prefix: str, ended: bool) -> None:

@@ -132,3 +132,82 @@ def _from_link(key: str, default: Sequence[float], low: float, high: float) -> l
         st.warning(sentence, icon=":material/link_off:")
         return list(default)
     return [float(part) for part in asked.split(",")]
+
+
+Matrix = tuple[tuple[float, ...], ...]
+_ROW = "row"  # the heading over the names of the rows
+
+
+def matrix(
+    key: str,
+    default: Sequence[Sequence[float]],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    label: str,
+    low: float = -10.0,
+    high: float = 10.0,
+    step: float = 0.1,
+) -> Matrix:
+    """A small matrix to edit, in the URL as `key=.8,.1;-.2,.7`; what is empty or out of range is refused."""
+    editor, kept = f"{key}_editor", f"{key}_kept"
+    default = tuple(tuple(float(value) for value in row) for row in default)
+    rule = links.Matrix(len(rows), len(columns), low, high)
+    links.watch(links.Bound(key, rule, matrix_text(default)))
+    if kept not in st.session_state:
+        st.session_state[kept] = _matrix_from_link(key, default, rule)
+    if editor not in st.session_state:
+        st.session_state[f"{key}_base"] = st.session_state[kept]
+    base: Matrix = st.session_state[f"{key}_base"]
+    st.caption(label)
+    edited = st.data_editor(
+        {_ROW: list(rows), **{name: [row[j] for row in base] for j, name in enumerate(columns)}},
+        key=editor,
+        hide_index=True,
+        num_rows="fixed",
+        disabled=True if links.locked(key) else [_ROW],
+        alt=label,
+        column_config={
+            _ROW: st.column_config.TextColumn(width="small"),
+            **{
+                name: st.column_config.NumberColumn(
+                    min_value=low, max_value=high, step=step, required=True, format="%.12g", width="small"
+                )
+                for name in columns
+            },
+        },
+    )
+    values = tuple(
+        tuple(_within(edited[name][i], low, high, base[i][j]) for j, name in enumerate(columns))
+        for i in range(len(rows))
+    )
+    st.session_state[kept] = values
+    links.write(key, matrix_text(values), matrix_text(default))
+    return values
+
+
+def matrix_text(values: Sequence[Sequence[float]]) -> str:
+    """A matrix as a link carries it: rows parted by semicolons, `.8,.1;-.2,.7`."""
+    return ";".join(",".join(_short(value) for value in row) for row in values)
+
+
+def _short(value: float) -> str:
+    text = f"{value:.6g}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def _matrix_from_link(key: str, default: Matrix, rule: links.Matrix) -> Matrix:
+    asked = st.query_params.get(key)
+    if asked is None:
+        return default
+    if sentence := links.refusal(key, asked, rule):
+        st.warning(sentence, icon=":material/link_off:")
+        return default
+    return tuple(tuple(float(value) for value in row.split(",")) for row in asked.split(";"))
+
+
+def set_matrix(key: str, text: str) -> None:
+    """Put a matrix, written as in a link, into its editor. For callbacks."""
+    values = tuple(tuple(float(value) for value in row.split(",")) for row in text.split(";"))
+    st.session_state[f"{key}_kept"] = values
+    st.session_state.pop(f"{key}_editor", None)

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,17 +21,26 @@ from typing import IO, TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.kit import links
+from pages.kit import links, visitor
 from pages.kit.curves import History
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gptcore.config import ModelConfig
+    from gptcore.depth import Profile as DepthProfile
+    from gptcore.ladder import WordTable
+    from gptcore.limits import Limits
+    from gptcore.machine import Machine
+    from gptcore.measurements.attention import CausalFlag, Softness
     from gptcore.model import GPT
     from gptcore.runs import Run
     from gptcore.tokenizer import Tokenizer
 
 SHIPPED = "shipped"
 MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no mention
+UNDER_WAY = ("waiting", "starting", "running")
+MOST_STEPS = 3000  # of a run's log that are read to be drawn; every other event is read
 MODEL_KEY = "model_chosen"  # session state: the same id, or SHIPPED
 
 
@@ -46,10 +56,10 @@ class InUse:
 
 
 def runs() -> "list[Run]":
-    """All training runs on this machine, the newest first."""
+    """The visitor's training runs, the newest first; at home, all there are."""
     from gptcore.runs import list_runs
 
-    return list_runs()
+    return list_runs(None if visitor.at_home() else visitor.me())
 
 
 def run_named(name: str | None) -> "Run | None":
@@ -71,13 +81,8 @@ def run_on_view() -> "Run | None":
 
 
 def is_alive(run: "Run") -> bool:
-    """Whether a process works on this run now."""
-    return run.state() in ("starting", "running")
-
-
-def is_stopping(run: "Run") -> bool:
-    """Whether the run has been asked to stop and has not stopped yet."""
-    return (run.folder / "control.json").exists()
+    """Whether a run is under way: a process works on it, or it waits for its turn."""
+    return run.state() in UNDER_WAY
 
 
 def view_run(run_id: str | None) -> None:
@@ -85,13 +90,82 @@ def view_run(run_id: str | None) -> None:
     links.keep("run", run_id)
 
 
-def start_run(arguments: Sequence[str]) -> "Run":
-    """Start `python -m gptcore train` with these arguments and put the run on view; raises RunError."""
-    from gptcore.runs import start
+def start_run(arguments: Sequence[str], *, lab: bool = False) -> "Run":
+    """Ask for `python -m gptcore train` with these arguments and put the run on view.
 
-    run = start(arguments)
+    It begins at once or waits for its turn; what has been asked for before is the same run. A lab's run is
+    removed after an hour. Raises LimitError, ConfigError or RunError.
+    """
+    from gptcore import admission
+
+    run = admission.ask(arguments, owner=visitor.me(), lab=lab)
+    tend()
     view_run(run.id)
     return run
+
+
+def resume_run(run: "Run") -> None:
+    """Ask for a run to go on from its last checkpoint; raises RunError or LimitError."""
+    from gptcore import admission
+
+    admission.ask_to_resume(run, owner=visitor.me())
+    tend()
+
+
+def stop_run(run: "Run") -> None:
+    """Stop a run; where others asked for it too it goes on for them, and leaves this visitor's list."""
+    from gptcore.runs import leave
+
+    if not leave(run, visitor.me()):
+        run.stop()
+
+
+def delete_run(run: "Run") -> None:
+    """Remove a run; where others asked for it too, it only leaves this visitor's list."""
+    from gptcore.runs import delete, leave
+
+    if not leave(run, visitor.me()):
+        delete(run)
+        if model_name() == run.id:
+            use_model(SHIPPED)
+
+
+def limits() -> "Limits":
+    """How much may be asked for on this machine."""
+    from gptcore.limits import Limits
+
+    return Limits.from_environment()
+
+
+def withdraw_run(run: "Run") -> None:
+    """Take a run out of the queue, for this visitor."""
+    from gptcore import admission
+
+    admission.withdraw(run, visitor.me())
+
+
+def place_in_queue(run: "Run") -> int | None:
+    """How many runs begin before this one, and itself; None where it does not wait."""
+    from gptcore import admission
+
+    return admission.place(run)
+
+
+def tend() -> None:
+    """Have the process that runs are forked from look at the queue now, and see that it is there."""
+    from gptcore import nursery
+    from gptcore.runs import runs_folder
+
+    nursery.shared().tend(runs_folder())
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def warm() -> None:
+    """Start the process that runs are forked from, once a server: the first click should find it ready."""
+    from gptcore import nursery
+
+    tend()
+    nursery.shared().warm()
 
 
 def keep_text(text: bytes) -> Path:
@@ -109,14 +183,23 @@ def keep_text(text: bytes) -> Path:
 
 def history(run: "Run") -> History:
     """The events of a run so far; each call reads only what has been added since the last."""
+    log = run.log_identity()  # another one once a run has gone on from a checkpoint: its log was cut there
     tail = st.session_state.get("tail")
-    if tail is None or tail[0] != run.id:
-        tail = (run.id, 0, History(name=run.id))
+    if tail is None or tail[0] != (run.id, log):
+        tail = ((run.id, log), 0, History(name=run.id))
     _, place, seen = tail
-    fresh, place = run.events(place)
+    fresh, place = run.events(place, most_steps=MOST_STEPS)
     seen.add(fresh)
-    st.session_state["tail"] = (run.id, place, seen)
+    st.session_state["tail"] = ((run.id, log), place, seen)
     return seen
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def history_at(path: Path, log: tuple[int, int]) -> History:
+    """The events of a run whose log stands at `log` (its identity and size): shared, and not to be added to."""
+    from gptcore.runs import Run
+
+    return History.of(Run(path).events(most_steps=MOST_STEPS)[0], name=path.name)
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
@@ -147,13 +230,21 @@ def has_model(run: "Run") -> bool:
 
 def models() -> dict[str, str]:
     """Every model a page can work on, by name, with the label the sidebar shows."""
-    own = {run.id: label(run) for run in runs() if has_model(run)}
+    own = {run.id: label(run) for run in [*runs(), *linked()] if has_model(run)}
     return {SHIPPED: "shipped with Glassbox", **own}
 
 
+def linked() -> "list[Run]":
+    """The run a link has brought: whoever has the link may read it and use its model."""
+    run = run_named(links.kept("run"))
+    return [] if run is None else [run]
+
+
 def label(run: "Run") -> str:
-    """A run in a few words: what it read, how large it is, when it began."""
-    began = datetime.fromtimestamp((run.folder / "tokenizer.json").stat().st_mtime)
+    """A run in a few words: its name, or what it read, how large it is, when it began."""
+    if name := run.name():
+        return f"{name}, {run.id[:4]}"
+    began = datetime.fromtimestamp(run.born())
     model = run.config().get("model", {})
     shape = f"{model['d_model']}×{model['n_layers']}" if model else ""
     return f"{run.config().get('corpus_name', 'a text')} {shape}, {began:%d %b %H:%M}, {run.id[:4]}"
@@ -254,7 +345,7 @@ def history_of(path: Path, changed: int) -> History:
     """The events of the run that made a model; empty where they are not kept."""
     from gptcore.runs import Run
 
-    return History.of(Run(path).events()[0], name=path.name)
+    return History.of(Run(path).events(most_steps=MOST_STEPS)[0], name=path.name)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
@@ -372,3 +463,326 @@ def _measure_tables() -> tuple[subprocess.Popen, IO[str]]:
         cwd=Path(__file__).resolve().parents[2],
     )
     return process, answer
+
+
+class BlockFailed(RuntimeError):
+    """What went wrong in an explainer's block, in one sentence. Raised, so that a failure is not kept."""
+
+
+@st.cache_data(max_entries=512, show_spinner="Running the block …")
+def block_answer(
+    topic: str, number: int, values: tuple[tuple[str, float], ...], code: str
+) -> tuple[str, str | None]:
+    """What a block of an explainer prints with these values, and the figure it ends in as JSON, or None.
+
+    `code` is the text of the block, so that an edited one is run anew. Raises BlockFailed.
+    """
+    from explainers.execution import ask
+
+    answer = ask(topic, number, dict(values))
+    if answer.error:
+        raise BlockFailed(answer.error)
+    return answer.output, answer.figure
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One text through one model: its tokens, and every tensor of the pass by name."""
+
+    ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    seen: "Mapping[str, Tensor]"
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def traced(path: Path, changed: int, text: str) -> Traced:
+    """The trace of a text, shared and read-only; raises ValueError for more tokens than the context holds."""
+    from gptcore.tracing import trace
+
+    model, tokenizer = load(path, changed)
+    ids = tokenizer.encode(text) or [tokenizer.eot_id]
+    return Traced(tuple(ids), tuple(map(tokenizer.token_text, ids)), trace(model, ids))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def traced_at_birth(path: Path, changed: int, text: str) -> Traced:
+    """The trace of a text through the model as it was born; raises ValueError for too many tokens."""
+    from gptcore.tracing import trace
+
+    tokenizer = load(path, changed)[1]
+    ids = tokenizer.encode(text) or [tokenizer.eot_id]
+    return Traced(tuple(ids), tuple(map(tokenizer.token_text, ids)), trace(_born(path, changed), ids))
+
+
+def _born(path: Path, changed: int) -> "GPT":
+    """A model with the weights it began with: its first snapshot, or others of the same kind."""
+    kept = [one for one in snapshots(path, changed) if one.step == 0]
+    return load_snapshot(kept[0].path)[0] if kept else untrained(load(path, changed)[0].config)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def without_head(path: Path, changed: int, layer: int, head: int) -> "GPT":
+    """A copy of the model with one head switched off; layers and heads count from 0."""
+    from gptcore import heads
+
+    return heads.without_head(load(path, changed)[0], layer, head)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def without_mask(path: Path, changed: int) -> "GPT":
+    """A model with the same weights in which every token sees every other."""
+    from gptcore import heads
+
+    return heads.without_mask(load(path, changed)[0])
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def induction_scores(path: Path, changed: int) -> list[list[float]]:
+    """How much each head looks at what followed the last time, layer by layer."""
+    from gptcore import heads
+
+    return heads.induction(load(path, changed)[0]).tolist()
+
+
+@st.cache_data(max_entries=2, show_spinner="Drawing queries and keys")
+def softness(widths: tuple[int, ...], n_seeds: int = 3) -> "dict[str, list[list[Softness]]]":
+    """For each scale and each width, what a softmax over random scores looks like, seed by seed."""
+    from gptcore.measurements.attention import SCALES
+    from gptcore.measurements.attention import softness as measured
+
+    return {
+        scale: [[measured(width, scale, seed=seed) for seed in range(n_seeds)] for width in widths]
+        for scale in SCALES
+    }
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading a few stories")
+def losses_with_and_without_mask(path: Path, changed: int) -> tuple[float, float]:
+    """The loss of a model on stories it has not seen, as it is and with its mask taken away."""
+    from gptcore.measurements.attention import loss_on_fresh_stories
+
+    model, tokenizer = load(path, changed)
+    return (
+        loss_on_fresh_stories(model, tokenizer),
+        loss_on_fresh_stories(without_mask(path, changed), tokenizer),
+    )
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def causal_flag(n_new: int, n_cached: int) -> "CausalFlag":
+    """What the kernel's causal flag allows with a cache, beside what is right."""
+    from gptcore.measurements.attention import causal_flag as compared
+
+    return compared(n_new, n_cached)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def paths_differ(path: Path, n_tokens: int) -> tuple[int, float]:
+    """How far the explicit and the fused path of a model lie apart, on so many random tokens."""
+    from gptcore.measurements.attention import paths_differ as compared
+
+    return compared(load(path, _changed(path))[0], n_tokens)
+
+
+@st.cache_data(max_entries=256, show_spinner="Building the stack")
+def stack_profile(n_layers: int, norm_position: str, residual: bool, norm_eps: float) -> "DepthProfile":
+    """Gradient and size of the stream along a stack of blocks with the weights it is born with."""
+    from gptcore.depth import at_birth, stack
+
+    return at_birth(stack(n_layers, norm_position=norm_position, residual=residual, norm_eps=norm_eps))
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading a few stories")
+def depth_profiles(path: Path, changed: int) -> "tuple[DepthProfile, DepthProfile]":
+    """Gradient and size of the stream along a model, with the weights it was born with and as it is now."""
+    from gptcore.depth import profile
+
+    model, tokenizer = load(path, changed)
+    batch = _stories(tokenizer, min(64, model.config.context_length))
+    return profile(_born(path, changed), *batch), profile(model, *batch)
+
+
+@st.cache_data(max_entries=4, show_spinner="Leaving one block out at a time")
+def losses_without_each_block(path: Path, changed: int) -> tuple[float, list[float]]:
+    """The loss of a model on stories it has not seen, and that with each block in turn saying nothing."""
+    import torch
+
+    from gptcore.depth import without_block
+
+    model, tokenizer = load(path, changed)
+    batch = _stories(tokenizer, min(128, model.config.context_length))
+    with torch.inference_mode():
+        whole = float(model.loss(*batch))
+    return whole, [without_block(model, layer, *batch) for layer in range(model.config.n_layers)]
+
+
+def _stories(tokenizer: "Tokenizer", length: int) -> "tuple[Tensor, Tensor]":
+    """Two windows of stories that no training run has read: inputs and targets."""
+    from gptcore.corpus import encode_documents, fixed_batches
+    from gptcore.stories import write_stories
+
+    texts = [story.text for story in write_stories(12, seed=900_000)]
+    return fixed_batches(encode_documents(texts, tokenizer), length, 2, 1)[0]
+
+
+class Fetched:
+    """GPT-2's vocabulary, fetched by a thread of its own: `tokenizer` once it is there, `problem` where it can't be."""
+
+    def __init__(self) -> None:
+        self.tokenizer: Tokenizer | None = None
+        self.problem: str | None = None
+        self.thread = threading.Thread(target=self._fetch, daemon=True, name="gpt2-vocabulary")
+        self.thread.start()
+
+    def _fetch(self) -> None:
+        from gptcore.tokenizer import TokenizerError, load_tiktoken
+
+        try:
+            self.tokenizer = load_tiktoken("gpt2")
+        except TokenizerError as error:
+            self.problem = str(error)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False, ttl=900)
+def gpt2() -> Fetched:
+    """GPT-2's vocabulary; asked for again after a quarter of an hour, in case the network has come back."""
+    return Fetched()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def merged(text: str, n_merges: int, *, min_frequency: int = 2) -> "Tokenizer":
+    """A tokenizer trained on a text, with at most so many merges; fewer where the text has no more."""
+    from gptcore.tokenizer import Tokenizer
+
+    return Tokenizer.train(text, 256 + n_merges, special_tokens=(), min_frequency=min_frequency, shrink=True)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def tokens_after(text: str, n_merges: int, stops: tuple[int, ...]) -> list[int]:
+    """How many tokens a text takes after some of the merges learned from it."""
+    tokenizer = merged(text, n_merges)
+    return [len(tokenizer.first(stop).encode_slowly(text)) for stop in stops]
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def fresh_stories(n: int) -> tuple[str, ...]:
+    """Stories that no model has read: drawn after those of the corpus."""
+    from gptcore.corpus import N_STORIES
+    from gptcore.stories import write_stories
+
+    return tuple(story.text for story in write_stories(n, seed=N_STORIES))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def story_costs(sizes: tuple[int, ...], n_stories: int = 40) -> tuple[int, list[int]]:
+    """The bytes of some unread stories, and their tokens under the story tokenizer cut down to each size."""
+    full = story_tokenizer()
+    text = "\n".join(fresh_stories(n_stories))
+    counts = [len(full.first(size - 257).encode_slowly(text)) for size in sizes]
+    return len(text.encode()), counts
+
+
+@st.cache_data(max_entries=4, show_spinner="Comparing rows")
+def on_one_spot(path: Path, changed: int) -> list[int]:
+    """The tokens whose rows in a model's table have fallen onto one spot."""
+    from gptcore import rows
+
+    return rows.on_one_spot(load(path, changed)[0].embedding.weight.detach())
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading stories")
+def seen_in_stories(path: Path, changed: int, n_stories: int = 500) -> frozenset[int]:
+    """The tokens that occur in some stories of the built-in world, under this model's tokenizer."""
+    from gptcore.stories import write_stories
+
+    tokenizer = load(path, changed)[1]
+    return frozenset(i for story in write_stories(n_stories) for i in tokenizer.encode(story.text))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def newborn(path: Path, changed: int) -> "GPT | None":
+    """A model as it was before its first step: kept by its run, or drawn again from its seed; None if unknown."""
+    from gptcore.model import GPT
+    from gptcore.runs import Run
+
+    kept = snapshots(path, changed)
+    if kept and kept[0].step == 0:
+        return load_snapshot(kept[0].path)[0]
+    seed = Run(path).config().get("train", {}).get("seed")
+    return None if seed is None else GPT(load(path, changed)[0].config, seed=seed).eval()
+
+
+@st.cache_resource(max_entries=2, show_spinner="Turning every matrix")
+def turned(path: Path, changed: int, seed: int) -> "GPT":
+    """The model with its stream turned by a random rotation; raises ValueError where that cannot be."""
+    from gptcore import rows
+
+    return rows.turned(load(path, changed)[0], seed)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def analogy_scores(path: Path, changed: int, pairs: tuple[tuple[int, int], ...]) -> tuple[int, int, int, int]:
+    """Of all analogies between two pairs of tokens: how many come first, with the inputs left out, with them
+    allowed, and without any arithmetic; and how many there are."""
+    from gptcore import rows
+
+    table = load(path, changed)[0].embedding.weight.detach()
+    found = [
+        rows.analogy(table, a, b, c, wanted, most=1)
+        for a, wanted in pairs
+        for b, c in pairs
+        if (a, wanted) != (b, c)
+    ]
+    fair = sum(one.rank_without_inputs == 1 for one in found)
+    plain = sum(one.rank_without_arithmetic == 1 for one in found)
+    return fair, sum(one.rank == 1 for one in found), plain, len(found)
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading past the context")
+def loss_by_position(path: Path, changed: int, cure: str, factor: float) -> list[float]:
+    """The loss of a model by position, past its trained context, with its clocks treated or left alone."""
+    from gptcore.measurements import positions
+
+    model, tokenizer = load(path, changed)
+    scaling = positions.scalings(factor, model.config.context_length)[cure]
+    return positions.loss_by_position(model, tokenizer, scaling)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def order_known(schemes: tuple[str, ...], n_layers: int, causal: bool) -> list[float]:
+    """How far the last output of an untrained model moves when what came before is shuffled, scheme by scheme."""
+    from gptcore.measurements import positions
+
+    return [positions.order_known(scheme, n_layers, causal=causal) for scheme in schemes]
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def machine() -> "Machine":
+    """What this machine is, as training sees it."""
+    from gptcore.machine import describe
+
+    return describe()
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def score_left(width: int, base: float, distances: tuple[int, ...]) -> list[float]:
+    """What a base leaves of the score of two equal vectors at some distances."""
+    from gptcore.measurements import positions
+
+    return positions.score_left(width, base, distances)
+
+
+@st.cache_resource(max_entries=1, show_spinner="Counting the words of some stories")
+def _counted_words() -> "WordTable":
+    from gptcore.ladder import WordTable
+    from gptcore.stories import write_stories
+
+    return WordTable([story.text for story in write_stories(1000)])
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def after_a_word(word: str) -> dict[str, float]:
+    """Which words follow this one in a thousand stories, with their shares."""
+    from gptcore.measurements.overview import after
+
+    return after(_counted_words(), (word,))

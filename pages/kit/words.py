@@ -84,9 +84,28 @@ def load(name: str, language: str = LANGUAGE) -> Words:
     return Words(name, sections)
 
 
+def questions(name: str) -> Words:
+    """The words of a chapter's questions."""
+    return load(f"questions/{name}")
+
+
+def sections_of(name: str) -> Mapping[str, str]:
+    """The sections of a file, none where there is no such file: for a search over all."""
+    try:
+        return load(name).sections
+    except WordsError:
+        return {}
+
+
 def minutes(name: str) -> int:
     """Minutes it takes to read a file of words, its labs not counted."""
     return max(1, round(sum(len(body.split()) for body in load(name).sections.values()) / WORDS_A_MINUTE))
+
+
+def minutes_of(text: Words, part: str) -> int:
+    """Minutes it takes to read the sections of one part: those whose names begin with its name."""
+    mine = (body for name, body in text.sections.items() if name.split("_")[0] == part)
+    return max(1, round(sum(len(body.split()) for body in mine) / WORDS_A_MINUTE))
 
 
 @lru_cache(maxsize=64)

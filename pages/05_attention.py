@@ -1,0 +1,70 @@
+"""Chapter 5: attention. Where a token looks, why, and what it takes away."""
+
+import streamlit as st
+
+from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.labs import (
+    attention,
+    attention_cost,
+    attention_heads,
+    attention_mask,
+    attention_quiz,
+    attention_scale,
+)
+
+book.header(__file__)
+text = words.load("05_attention")
+book.objectives(text.read("can_do"))
+attention.finding()
+
+if book.part("analogy", text):
+    text.show("analogy")
+
+if book.part("example", text):
+    attention.worked_example()
+    attention.real_steps()
+
+if book.part("code", text):
+    text.show("code")
+    annotated.show("attention.attention_weights", key="c5_code_weights")
+    annotated.show("attention.allowed_pairs", key="c5_code_allowed")
+    text.show("code_forward")
+    annotated.show("attention.Attention.forward", key="c5_code_forward")
+
+if book.part("diagram", text):
+    attention.flow()
+
+if book.part("lab", text):
+    attention_heads.where_heads_look()
+    attention_scale.why_root_d()
+    attention_mask.mask_removed()
+    attention_cost.key_heads()
+    st.subheader("More experiments", anchor=False)
+    lab.more("c5_more_flag", text.read("lab_flag_title"), attention_mask.causal_flag)
+    lab.more("c5_more_habits", text.read("lab_scores_title"), attention_heads.habits)
+    lab.more("c5_more_fused", text.read("lab_fused_title"), attention_cost.fused)
+
+if book.part("measured", text):
+    text.show("measured")
+    claim.show(
+        "softmax_scale",
+        "divide_by_d",
+        "scale_overflow",
+        "mask_for_training",
+        "gqa_cache",
+        "gqa_weights",
+        "kv_heads_quality",
+        "fused_faster",
+        "fused_memory",
+    )
+
+if book.part("check", text):
+    text.show("check", n=len(attention_quiz.questions(1)))
+    quiz.show(5, "05_attention", attention_quiz.questions)
+    text.show("check_exercise")
+    quiz.exercise("sliding_window", key="c5_exercise")
+
+if book.part("deeper", text):
+    text.show("deeper")
+    deeper.show(5)
+book.footer(__file__)

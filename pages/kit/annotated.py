@@ -1,0 +1,274 @@
+"""Real source beside notes: each line with its note, both lit up together.
+
+The notes of `gptcore.attention.attention_weights` stand in
+``pages/text/en/notes/attention.attention_weights.md``: a heading with the line's own text between backquotes,
+and the note below it. A note begins with its kind: `why:` stands open, `shape:` and `what:` wait behind a switch.
+Lines need no number, so the notes hold for as long as the text of the line does; a test fails when a line has
+no note or a note no line.
+"""
+
+import ast
+import inspect
+import io
+import keyword
+import re
+import textwrap
+import tokenize
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+
+import streamlit as st
+
+from pages.kit import links, words
+
+KINDS = ("why", "shape", "what")
+_HEADING = re.compile(r"^## +`(.+)` *$", re.MULTILINE)
+_NOTE = re.compile(r"^(why|shape|what): *", re.IGNORECASE)
+
+
+class NotesError(ValueError):
+    """Notes that do not fit the code they belong to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is said about a line; `kind` is why, shape or what."""
+
+    line: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Lines of source that make one statement, or a comment, or the docstring; numbers count from 1."""
+
+    first: int
+    last: int
+    text: str  # the first line without its indentation: what a note is keyed by
+    needs_note: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The source of an object as it stands in its file."""
+
+    name: str  # dotted, without "gptcore."
+    file: str
+    start: int
+    lines: tuple[str, ...]
+
+
+@lru_cache(maxsize=64)
+def source(name: str) -> Source:
+    """The source of `attention.Attention.forward`: a module of gptcore and what stands in it."""
+    module, _, path = name.partition(".")
+    found = import_module(f"gptcore.{module}")
+    where = Path(found.__file__).name
+    for part in path.split("."):
+        found = getattr(found, part)
+    lines, start = inspect.getsourcelines(inspect.unwrap(found))
+    whole = textwrap.dedent("".join(lines)).rstrip().splitlines()
+    return Source(name, f"gptcore/{where}", start, tuple(whole))
+
+
+def statements(lines: Sequence[str]) -> list[Statement]:
+    """The logical lines of a source: a call over five lines is one, a comment block is one."""
+    text = "\n".join(lines) + "\n"
+    docstrings = _docstrings(text)
+    found: list[Statement] = []
+    begin = None
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
+            continue
+        if token.type == tokenize.COMMENT and begin is None:
+            row = token.start[0]
+            if found and found[-1].last == row - 1 and found[-1].text.startswith("#"):
+                found[-1] = Statement(found[-1].first, row, found[-1].text, False)
+            else:
+                found.append(Statement(row, row, lines[row - 1].strip(), False))
+            continue
+        begin = begin or token.start[0]
+        if token.type == tokenize.NEWLINE:
+            found.append(Statement(begin, token.start[0], _key(lines[begin - 1]), begin not in docstrings))
+            begin = None
+    return found
+
+
+def _key(line: str) -> str:
+    """A line as notes name it: no indentation, no comment at its end."""
+    return re.sub(r" {2}#.*$", "", line).strip()
+
+
+def _docstrings(text: str) -> set[int]:
+    tree = ast.parse(text)
+    nodes = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.Module))]
+    bodies = [node.body[0] for node in nodes if node.body and isinstance(node.body[0], ast.Expr)]
+    return {body.lineno for body in bodies if isinstance(body.value, ast.Constant)}
+
+
+def notes_file(name: str) -> Path:
+    """Where the notes of an object stand."""
+    return words.TEXT / words.LANGUAGE / "notes" / f"{name}.md"
+
+
+def notes(name: str) -> list[Note]:
+    """The notes of an object, in the order they stand there; raises NotesError for a note without a kind."""
+    path = notes_file(name)
+    if not path.exists():
+        raise NotesError(f"there are no notes {path.name}")
+    pieces = _HEADING.split(path.read_text(encoding="utf-8"))[1:]
+    found = []
+    for line, body in zip(pieces[::2], pieces[1::2]):
+        said = " ".join(body.split())
+        if not (match := _NOTE.match(said)):
+            raise NotesError(f"the note on {line!r} begins with none of {', '.join(KINDS)}")
+        found.append(Note(line, match[1].lower(), said[match.end() :]))
+    return found
+
+
+def joined(name: str) -> list[tuple[Statement, Note | None]]:
+    """Every statement with its note; raises NotesError where a line has no note or a note no line.
+
+    A line that occurs twice takes the first note the first time and the second the second time, if there are two.
+    """
+    waiting: dict[str, list[Note]] = {}
+    for note in notes(name):
+        waiting.setdefault(note.line, []).append(note)
+    taken: set[str] = set()
+    pairs: list[tuple[Statement, Note | None]] = []
+    for statement in statements(source(name).lines):
+        if not statement.needs_note:
+            pairs.append((statement, None))
+            continue
+        mine = waiting.get(statement.text)
+        if not mine:
+            raise NotesError(f"{name}: the line {statement.text!r} has no note")
+        pairs.append((statement, mine.pop(0) if len(mine) > 1 else mine[0]))
+        taken.add(statement.text)
+    if lost := sorted(set(waiting) - taken):
+        raise NotesError(f"{name}: there is no line {lost[0]!r} for its note")
+    return pairs
+
+
+_CSS = """
+.code { font-size: 0.82rem; color: var(--st-text-color); border: 1px solid var(--st-border-color);
+  border-radius: 0.5rem; overflow: hidden; }
+.row { display: grid; grid-template-columns: minmax(0, 1.5fr) minmax(0, 1fr); position: relative; }
+.row.wide { grid-template-columns: minmax(0, 1fr); }
+.row:hover, .row:focus-within, .row:focus { background: var(--st-secondary-background-color); outline: none; }
+.row:focus-visible { box-shadow: inset 3px 0 0 var(--st-primary-color); }
+.row.why { border-left: 3px solid var(--st-primary-color); }
+.row.other { border-left: 3px solid transparent; }
+pre { margin: 0; padding: 0.12rem 0.6rem; font-family: var(--st-code-font); line-height: 1.5; }
+.line { white-space: pre-wrap; overflow-wrap: anywhere; padding-left: calc(2.6em + var(--in)); min-height: 1.5em;
+  text-indent: calc(-2.6em - var(--in)); }
+pre .n { color: var(--st-text-color); opacity: 0.75; user-select: none; display: inline-block; width: 2.6em;
+  text-indent: 0; }
+pre .k { font-weight: 700; } pre .s, pre .c { font-style: italic; opacity: 0.85; }
+.note { padding: 0.12rem 0.7rem; font-family: var(--st-font); line-height: 1.45; }
+.note b { font-weight: 600; } .note code { font-family: var(--st-code-font); font-size: 0.95em; }
+.note.closed { display: none; }
+.row:hover .note.closed, .row:focus .note.closed {
+  display: block; position: absolute; right: 0; top: 0; width: 38%; z-index: 2; padding-bottom: 0.5rem;
+  background: var(--st-secondary-background-color); border-radius: 0 0 0 0.5rem; box-sizing: border-box;
+  box-shadow: -4px 4px 8px -6px var(--st-text-color);
+}
+@media (max-width: 700px) {
+  .row { grid-template-columns: minmax(0, 1fr); }
+  .note { padding: 0 0.7rem 0.5rem 1.2rem; }
+  .row:hover .note.closed, .row:focus .note.closed { position: static; width: auto; box-shadow: none; }
+}
+"""
+
+_JS = """
+export default function ({ data, parentElement }) {
+  const box = parentElement.querySelector(".code")
+  box.setAttribute("aria-label", data.label)
+  box.replaceChildren(...data.rows.map(row => {
+    const line = document.createElement("div")
+    line.className = "row " + (row.kind === "why" ? "why" : "other") + (row.note && row.open ? "" : " wide")
+    const pre = document.createElement("pre")
+    row.lines.forEach((spans, i) => {
+      const text = document.createElement("div")
+      const width = (spans.map(span => span[1]).join("").match(/^ */)[0].length + 2) + "ch"
+      text.className = "line"; text.style.setProperty("--in", width)
+      const number = document.createElement("span")
+      number.className = "n"; number.textContent = row.first + i; number.setAttribute("aria-hidden", "true")
+      text.append(number)
+      for (const [kind, piece] of spans) {
+        const span = document.createElement("span"); span.className = kind; span.textContent = piece
+        text.append(span)
+      }
+      pre.append(text)
+    })
+    const note = document.createElement("div")
+    note.className = "note" + (row.note && !row.open ? " closed" : "")
+    if (row.note) {
+      line.tabIndex = 0
+      row.note.split("`").forEach((piece, i) => {
+        const part = document.createElement(i % 2 ? "code" : "span")
+        part.textContent = piece; note.append(part)
+      })
+    }
+    line.append(pre, note)
+    return line
+  }))
+}
+"""
+
+_COMPONENT = st.components.v2.component(
+    "glassbox_annotated", html='<div class="code" role="group"></div>', css=_CSS, js=_JS
+)
+
+
+def show(name: str, *, key: str) -> None:
+    """The source of a gptcore object beside its notes, notes with a reason open, the rest behind a switch.
+
+    Pass the name as a constant, such as "attention.Attention.forward": a test finds every one that is shown.
+    """
+    found, pairs = source(name), joined(name)
+    links.check(f"{key}_all", links.Switch(), False)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"`{name.split('.', 1)[1]}` in `{found.file}`, line {found.start}")
+        every = st.toggle("A note on every line", key=f"{key}_all", bind="query-params")
+    spans = _highlighted(found.lines)
+    rows = [
+        {
+            "first": found.start + statement.first - 1,
+            "lines": spans[statement.first - 1 : statement.last],
+            "note": note.text if note else "",
+            "kind": note.kind if note else "",
+            "open": bool(note) and (every or note.kind == "why"),
+        }
+        for statement, note in pairs
+    ]
+    _COMPONENT(key=key, data={"rows": rows, "label": f"The code of {name}, line by line, with notes"})
+
+
+@lru_cache(maxsize=64)
+def _highlighted(lines: tuple[str, ...]) -> list[list[tuple[str, str]]]:
+    """Each line as spans of (kind, text): k keyword, s string, c comment, p all else."""
+    marks: list[list[tuple[int, int, str]]] = [[] for _ in lines]
+    text = "\n".join(lines) + "\n"
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        kind = {tokenize.STRING: "s", tokenize.COMMENT: "c"}.get(token.type, "")
+        if token.type == tokenize.NAME and keyword.iskeyword(token.string):
+            kind = "k"
+        if not kind:
+            continue
+        for row in range(token.start[0], token.end[0] + 1):
+            begin = token.start[1] if row == token.start[0] else 0
+            end = token.end[1] if row == token.end[0] else len(lines[row - 1])
+            marks[row - 1].append((begin, end, kind))
+    spans = []
+    for line, found in zip(lines, marks):
+        parts, place = [], 0
+        for begin, end, kind in found:
+            parts += [("p", line[place:begin]), (kind, line[begin:end])]
+            place = end
+        spans.append([part for part in [*parts, ("p", line[place:])] if part[1]])
+    return spans

@@ -1,0 +1,61 @@
+"""A visitor's own model: files from their machine, checked and kept, then in use on every page."""
+
+import streamlit as st
+
+from pages.kit import session, visitor
+
+_PROBLEM = "bring_problem"  # session state: why the last try came to nothing
+_FRESH = "bring_round"  # counts up, so that an uploader whose files were used stands empty again
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def model() -> None:
+    """The control with which a visitor brings a model; it is in use as soon as it has been checked.
+
+    Paths on the server are offered only where it serves nobody but whoever sits at it.
+    """
+    from gptcore.limits import Limits
+
+    limits = Limits.from_environment()
+    place = st.session_state.setdefault(_FRESH, 0)
+    files = st.file_uploader(
+        "A zip of its folder, or its files",
+        type=["zip", "safetensors", "json"],
+        accept_multiple_files=True,
+        key=f"bring_files_{place}",
+        max_upload_size=max(1, int(limits.upload_mb)),
+        help=f"A Hugging Face folder of Llama's family (Llama 3, Mistral, Qwen) with its tokenizer.json, or a model "
+        f"saved here: config.json, model.safetensors, tokenizer.json. Up to {limits.parameters:,} parameters.",
+    )
+    path = ""
+    if visitor.at_home() and st.get_option("server.address") in LOCAL:
+        path = st.text_input("Or a folder on this machine", key=f"bring_path_{place}").strip()
+    st.button(
+        "Use this model",
+        key="bring_go",
+        on_click=_bring,
+        args=(files, path),
+        disabled=not (files or path),
+        width="stretch",
+    )
+    problem = st.session_state.pop(_PROBLEM, None)
+    if problem:
+        st.error(problem)
+
+
+def _bring(files: list, path: str) -> None:
+    # In a callback: the model must be there before the sidebar lists the models.
+    from gptcore import imports
+
+    try:
+        owner = visitor.me()
+        if files:
+            name = files[0].name.removesuffix(".zip") if len(files) == 1 else ""
+            run = imports.bring([(file.name, file) for file in files], name=name, owner=owner)
+        else:
+            run = imports.bring_folder(path, owner=owner)
+    except ValueError as error:
+        st.session_state[_PROBLEM] = str(error)
+        return
+    st.session_state[_FRESH] += 1
+    session.use_model(run.id)

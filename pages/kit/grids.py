@@ -1,0 +1,157 @@
+"""Matrices as pictures: shades of one colour, and numbers in the cells while they can still be read."""
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from pages.kit.figures import BLUE, ORANGE, VERMILION, Picture, frame
+
+MOST_CELL_TEXT = 32  # rows or columns; beyond that no number in a cell can be read
+MOST_NAMES = 32  # along an axis; beyond that every second, third … is named
+MOST_CELLS = 128  # a side; beyond that neighbours are averaged for drawing
+# From the page's own background to a colour: reads in light and in dark.
+SHADES = ((0.0, "rgba(42,134,196,0.04)"), (0.5, "rgba(42,134,196,0.55)"), (1.0, "rgba(42,134,196,1)"))
+BOTH_WAYS = ((0.0, VERMILION), (0.5, "rgba(128,128,128,0.08)"), (1.0, BLUE))
+
+Matrix = Sequence[Sequence[float]]
+
+
+def heatmap(
+    values: Matrix,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    row_title: str = "query: who asks",
+    column_title: str = "key: who is looked at",
+    what: str = "weight",
+    highest: float | None = 1.0,
+    signed: bool = False,
+    numbers: str | None = None,
+    mark_row: int | None = None,
+    mark_cell: tuple[int, int] | None = None,
+    height: int | None = None,
+    revision: str = "heatmap",
+    alt: str = "",
+) -> Picture:
+    """A matrix in shades: rows ask, columns are looked at, unless the titles say otherwise.
+
+    NaN cells stay empty (what a mask forbids). `numbers` is a format such as ".2f" for text in the cells, left
+    out above 32 × 32. `signed` shades from vermilion (negative) through nothing to blue.
+    """
+    values, rows, columns = _thinned(values, rows, columns)
+    n_rows, n_columns = len(values), len(columns)
+    finite = [value for row in values for value in row if math.isfinite(value)]
+    top = highest if highest is not None else max(map(abs, finite), default=1.0) or 1.0
+    figure = frame(
+        x=column_title, y=row_title, height=height or 110 + max(26 * n_rows, 90), revision=revision
+    )
+    text = None
+    if numbers and max(n_rows, n_columns) <= MOST_CELL_TEXT:
+        text = [[_cell(value, numbers) for value in row] for row in values]
+    figure.add_trace(
+        go.Heatmap(
+            z=[[value if math.isfinite(value) else None for value in row] for row in values],
+            x=list(range(n_columns)),
+            y=list(range(n_rows)),
+            zmin=-top if signed else 0,
+            zmax=top,
+            colorscale=BOTH_WAYS if signed else SHADES,
+            showscale=False,
+            xgap=1,
+            ygap=1,
+            text=text,
+            texttemplate="%{text}" if text else None,
+            customdata=[
+                [[rows[i], columns[j], _cell(values[i][j], ".4f")] for j in range(n_columns)]
+                for i in range(n_rows)
+            ],
+            hovertemplate=f"%{{customdata[0]}} → %{{customdata[1]}}<br>{what} %{{customdata[2]}}<extra></extra>",
+        )
+    )
+    if mark_row is not None:
+        _frame_cells(figure, -0.5, mark_row - 0.5, n_columns - 0.5, mark_row + 0.5)
+    if mark_cell is not None:
+        row, column = mark_cell
+        _frame_cells(figure, column - 0.5, row - 0.5, column + 0.5, row + 0.5)
+    every_column, every_row = math.ceil(n_columns / MOST_NAMES) or 1, math.ceil(n_rows / MOST_NAMES) or 1
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=list(range(0, n_columns, every_column)),
+        ticktext=list(columns)[::every_column],
+        tickangle=-45 if max(map(len, columns), default=0) > 3 else 0,
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(0, n_rows, every_row)),
+        ticktext=list(rows)[::every_row],
+        autorange="reversed",
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_layout(hovermode="closest")
+    return Picture(figure, alt or f"A {n_rows} by {n_columns} map of {what}s; {row_title}, {column_title}.")
+
+
+def matrix(
+    values: Matrix,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    name: str,
+    numbers: str = ".2f",
+    signed: bool = True,
+    mark_cell: tuple[int, int] | None = None,
+    mark_row: int | None = None,
+    row_title: str = "",
+    column_title: str = "",
+    revision: str = "matrix",
+) -> Picture:
+    """A small matrix with its numbers in the cells, shaded by size and sign."""
+    listed = "; ".join(" ".join(_cell(value, numbers) or "none" for value in row) for row in values)
+    picture = heatmap(
+        values,
+        rows=rows,
+        columns=columns,
+        row_title=row_title,
+        column_title=column_title,
+        what=name,
+        highest=None if signed else 1.0,
+        signed=signed,
+        numbers=numbers,
+        mark_cell=mark_cell,
+        mark_row=mark_row,
+        height=70 + 42 * len(values) + (20 if column_title else 0),
+        revision=revision,
+        alt=f"{name}, row by row: {listed}.",
+    )
+    picture.figure.update_traces(textfont={"size": 14})
+    return picture
+
+
+def _cell(value: float, form: str) -> str:
+    if value == -math.inf:
+        return "−∞"
+    return format(value, form).replace("-", "−") if math.isfinite(value) else ""
+
+
+def _frame_cells(figure: go.Figure, x0: float, y0: float, x1: float, y1: float) -> None:
+    figure.add_shape(type="rect", x0=x0, y0=y0, x1=x1, y1=y1, line={"color": ORANGE, "width": 2.5})
+
+
+def _thinned(values: Matrix, rows: Sequence[str], columns: Sequence[str]):
+    """Average blocks of a matrix too large to draw; each block is named by its first row and column."""
+    step = math.ceil(max(len(rows), len(columns)) / MOST_CELLS) if rows and columns else 1
+    if step <= 1:
+        return [list(row) for row in values], list(rows), list(columns)
+
+    def mean(i: int, j: int) -> float:
+        block = [values[r][c] for r in range(i, min(i + step, len(rows)))
+                 for c in range(j, min(j + step, len(columns)))]  # fmt: skip
+        known = [value for value in block if math.isfinite(value)]
+        return sum(known) / len(known) if known else math.nan
+
+    grid = [[mean(i, j) for j in range(0, len(columns), step)] for i in range(0, len(rows), step)]
+    return grid, list(rows)[::step], list(columns)[::step]

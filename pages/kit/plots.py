@@ -1,0 +1,251 @@
+"""Figures for numbers that are no training run: curves with bands, areas, clocks, points on a map."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from pages.kit import dims
+from pages.kit.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, Line, Picture, add_lines, frame
+
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, GREY)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid")
+# Marks of another form for every curve: colour alone tells nothing to some readers.
+MARKS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
+
+
+class Band(NamedTuple):
+    """One curve: its middle, and the range of its repetitions where there are any."""
+
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+def curves(
+    x: Sequence[float],
+    bands: Mapping[str, Band | Sequence[float]],
+    *,
+    x_title: str,
+    y_title: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    lines: Sequence[Line] = (),
+    mark_x: float | None = None,
+    y_range: tuple[float, float] | None = None,
+    height: int = 320,
+    revision: str = "curves",
+    what: str = "",
+) -> Picture:
+    """Curves over one x, each with the band of its repetitions; `mark_x` is where the learner stands."""
+    figure = frame(x=x_title, y=y_title, height=height, revision=revision)
+    ends = []
+    for (name, band), colour, dash, mark in zip(bands.items(), COLOURS, DASHES, MARKS):
+        band = band if isinstance(band, Band) else Band(band)
+        if band.low is not None and band.high is not None:
+            figure.add_trace(
+                go.Scatter(
+                    x=[*x, *reversed(x)],
+                    y=[*band.high, *reversed(band.low)],
+                    mode="lines",
+                    fill="toself",
+                    fillcolor=_faint(colour),
+                    line={"width": 0},
+                    hoverinfo="skip",
+                    showlegend=False,
+                )
+            )
+        figure.add_trace(
+            go.Scatter(
+                x=list(x),
+                y=list(band.y),
+                name=name,
+                mode="lines+markers" if len(x) <= 40 else "lines",
+                line={"color": colour, "dash": dash, "width": 2},
+                marker={"symbol": mark, "size": 7},
+                hovertemplate=f"{name}: %{{y:.4g}}<extra></extra>",
+            )
+        )
+        if band.y:
+            ends.append(f"{name} from {band.y[0]:.3g} to {band.y[-1]:.3g}")
+    if x:
+        add_lines(figure, lines, (min(x), max(x)))
+    if mark_x is not None:
+        figure.add_vline(x=mark_x, line={"color": GREY, "width": 1.5, "dash": "dot"})
+    if log_x:
+        figure.update_xaxes(type="log", dtick=math.log10(2) if x and max(x) / min(x) <= 64 else None)
+        if len(x) <= 12:
+            figure.update_xaxes(tickmode="array", tickvals=list(x), ticktext=[f"{value:g}" for value in x])
+    if log_y:
+        figure.update_yaxes(type="log")
+    if y_range:
+        figure.update_yaxes(range=[math.log10(y) for y in y_range] if log_y else list(y_range))
+    return Picture(figure, f"{what or y_title} against {x_title}: " + "; ".join(ends) + ".")
+
+
+def short(value: float) -> str:
+    """A number as people write it, three digits that count: 0.15, 2,083, 1.34e+09.
+
+    >>> short(0.1497), short(2083.3), short(12)
+    ('0.15', '2,083', '12')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"
+
+
+def columns(
+    names: Sequence[str],
+    groups: Mapping[str, Sequence[float]],
+    *,
+    y_title: str,
+    form: str | None = None,
+    height: int = 280,
+    log_y: bool = False,
+    revision: str = "columns",
+) -> Picture:
+    """Upright bars side by side, one group a colour and a hatching."""
+    figure = frame(x="", y=y_title, height=height, revision=revision)
+    hatchings = ("", "/", "x", ".")
+    for (name, values), colour, hatching in zip(groups.items(), COLOURS, hatchings):
+        figure.add_trace(
+            go.Bar(
+                x=list(names),
+                y=list(values),
+                name=name,
+                text=[_number(value, form) for value in values],
+                textposition="outside",
+                cliponaxis=False,
+                marker={"color": colour, "pattern": {"shape": hatching, "solidity": 0.25}},
+                hovertemplate=f"{name}, %{{x}}: %{{y:.4g}}<extra></extra>",
+            )
+        )
+    figure.update_layout(barmode="group", hovermode="closest", showlegend=len(groups) > 1)
+    figure.update_xaxes(type="category")
+    if log_y:
+        figure.update_yaxes(type="log")
+    else:
+        top = max((value for values in groups.values() for value in values), default=1.0)
+        figure.update_yaxes(range=[0, 1.18 * top or 1])
+    said = "; ".join(
+        f"{name}: " + ", ".join(f"{label} {_number(value, form)}" for label, value in zip(names, values))
+        for name, values in groups.items()
+    )
+    return Picture(figure, f"{y_title}. {said}.")
+
+
+def _number(value: float, form: str | None) -> str:
+    return short(value) if form is None else format(value, form)
+
+
+def treemap(
+    parts: Mapping[str, float],
+    *,
+    whole: str,
+    unit: str,
+    letters: Mapping[str, str] | None = None,
+    height: int = 360,
+    revision: str = "treemap",
+) -> Picture:
+    """Areas in proportion: the parts of a whole, coloured by the dimension that `letters` gives them."""
+    total = sum(parts.values()) or 1
+    figure = go.Figure(
+        go.Treemap(
+            labels=[whole, *parts],
+            parents=["", *[whole] * len(parts)],
+            values=[total, *parts.values()],
+            branchvalues="total",
+            text=["", *[f"{value:,.4g}<br>{value / total:.1%}" for value in parts.values()]],
+            hovertemplate="%{label}: %{value:,} " + unit + "<extra></extra>",
+            marker={
+                "colors": [
+                    "rgba(128,128,128,0.1)",
+                    *[dims.colour((letters or {}).get(name, "V")) for name in parts],
+                ],
+                "line": {"width": 1},
+            },
+            textfont={"color": dims.INK},
+        )
+    )
+    figure.update_layout(
+        height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0}, paper_bgcolor="rgba(0,0,0,0)",
+        uirevision=revision,
+    )  # fmt: skip
+    listed = ", ".join(f"{name} {value / total:.1%}" for name, value in parts.items())
+    return Picture(figure, f"{whole}, {total:,} {unit}: {listed}.")
+
+
+def clocks(
+    angles: Sequence[float],
+    names: Sequence[str],
+    *,
+    other: Sequence[float] | None = None,
+    labels: tuple[str, str] = ("query", "key"),
+    revision: str = "clocks",
+) -> Picture:
+    """Clock dials, one a pair of dimensions: the hand at `angles` radians, a second hand at `other`."""
+    per_row = min(8, max(1, len(angles)))
+    n_rows = math.ceil(len(angles) / per_row) if angles else 1
+    figure = go.Figure()
+    for place in range(len(angles)):
+        x, y = place % per_row * 2.6, -(place // per_row) * 3.1
+        figure.add_shape(type="circle", x0=x - 1, y0=y - 1, x1=x + 1, y1=y + 1, line={"color": GREY})
+        figure.add_annotation(x=x, y=y - 1.35, text=names[place], showarrow=False, font={"size": 11})
+    for hands, colour, dash, name in ((angles, BLUE, "solid", labels[0]), (other, ORANGE, "dot", labels[1])):
+        if hands is None:
+            continue
+        xs, ys = [], []
+        for place, angle in enumerate(hands):
+            x, y = place % per_row * 2.6, -(place // per_row) * 3.1
+            xs += [x, x + 0.85 * math.sin(angle), None]
+            ys += [y, y + 0.85 * math.cos(angle), None]
+        figure.add_trace(
+            go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip",
+                       line={"color": colour, "width": 3, "dash": dash})
+        )  # fmt: skip
+    figure.update_layout(
+        height=60 + 120 * n_rows,
+        margin={"l": 0, "r": 0, "t": 30, "b": 0},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        uirevision=revision,
+        showlegend=other is not None,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
+    shown = ", ".join(f"{name} at {math.degrees(a) % 360:.0f}°" for name, a in zip(names, angles))
+    return Picture(figure, f"Clock dials: {shown}.")
+
+
+def scatter(
+    groups: Mapping[str, Sequence[tuple[float, float, str]]],
+    *,
+    x_title: str,
+    y_title: str,
+    height: int = 420,
+    named: bool = True,
+    revision: str = "scatter",
+) -> Picture:
+    """Points on a map, (x, y, name) each, one group a colour and a form."""
+    figure = frame(x=x_title, y=y_title, height=height, revision=revision)
+    for (name, points), colour, mark in zip(groups.items(), COLOURS, MARKS):
+        figure.add_trace(
+            go.Scatter(
+                x=[point[0] for point in points],
+                y=[point[1] for point in points],
+                text=[point[2] for point in points],
+                name=name,
+                mode="markers+text" if named else "markers",
+                textposition="top center",
+                marker={"color": colour, "symbol": mark, "size": 8},
+                hovertemplate="%{text} (%{x:.3g}, %{y:.3g})<extra></extra>",
+            )
+        )
+    figure.update_layout(hovermode="closest")
+    said = "; ".join(f"{name}, {len(points)} points" for name, points in groups.items())
+    return Picture(figure, f"A map of {said}; {x_title} to the right, {y_title} upwards.")

@@ -1,0 +1,149 @@
+"""What a visitor has passed and where they stopped: a small file on a laptop, a cookie where many visit.
+
+A check is anything that can be right or wrong (a question, an exercise, a prediction made); its name says where
+it stands, such as `c5.why_mask`. On a laptop the file lies in the runs folder. Where the app is open to others
+the browser keeps the same few bytes itself, and the server keeps nothing.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from urllib.parse import quote, unquote, urlsplit
+
+import streamlit as st
+
+STATE = "progress"
+COOKIE = "glassbox_progress"
+MOST_BYTES = 3500  # of a cookie, which browsers cut at 4,096
+_HOME = ("localhost", "127.0.0.1", "::1", None)
+
+_WRITE = """
+export default function ({ data }) {
+  const text = data.name + "=" + data.value
+  document.cookie = text + "; path=/; max-age=31536000; samesite=lax"
+}
+"""
+_COOKIE_WRITER = st.components.v2.component("glassbox_progress", html="<span></span>", js=_WRITE)
+
+
+def passed() -> set[str]:
+    """The names of the checks this visitor has passed."""
+    return set(_state()["passed"])
+
+
+def passed_in(chapter: int) -> int:
+    """How many checks of a chapter are passed."""
+    return sum(name.startswith(f"c{chapter}.") for name in passed())
+
+
+def is_done(chapter: int) -> bool:
+    """Whether every question of a chapter has been answered."""
+    return f"done.{chapter}" in passed()
+
+
+def tick(*names: str) -> None:
+    """Note checks as passed, for this visit and the next."""
+    state = _state()
+    if fresh := [name for name in dict.fromkeys(names) if name not in state["passed"]]:
+        state["passed"] += fresh
+        _keep(state)
+
+
+def visit(url: str) -> None:
+    """Remember the page where the visitor is."""
+    state = _state()
+    if state["last"] != url:
+        state["last"] = url
+        _keep(state)
+
+
+def last() -> str | None:
+    """The address of the page where the visitor stopped, None on a first visit."""
+    return _state()["last"]
+
+
+def forget() -> None:
+    """Begin anew."""
+    _keep(st.session_state.setdefault(STATE, {}) | {"passed": [], "last": None})
+
+
+def at_home() -> bool:
+    """Whether the visitor sits at the machine the app runs on, so that a file there is theirs."""
+    url = st.context.url
+    return urlsplit(url).hostname in _HOME if url else True
+
+
+def _in_a_file() -> bool:
+    """Whether progress belongs into a file here: the visitor sits at the machine and the app is not hosted."""
+    from pages.kit import visitor
+
+    return visitor.at_home()
+
+
+def write_cookie() -> None:
+    """Have the browser keep the progress; called once a page, in the sidebar, where the app is hosted."""
+    if not _in_a_file() and STATE in st.session_state:
+        value = quote(_as_text(_state()))
+        _COOKIE_WRITER(key="progress_cookie", data={"name": COOKIE, "value": value}, height=1)
+
+
+def _state() -> dict:
+    if STATE not in st.session_state:
+        st.session_state[STATE] = _parse(_read())
+    return st.session_state[STATE]
+
+
+def _read() -> str:
+    if not _in_a_file():
+        return unquote(st.context.cookies.get(COOKIE, ""))
+    try:
+        return _file().read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _keep(state: dict) -> None:
+    st.session_state[STATE] = state
+    if not _in_a_file():
+        return  # the sidebar's next run hands it to the browser
+    path = _file()
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(_as_text(state), encoding="utf-8")
+        fresh.replace(path)
+    except OSError:
+        return  # a full or read-only disk must not stop a lesson; this visit still remembers
+
+
+def _file():
+    from gptcore.runs import runs_folder
+
+    return runs_folder() / "progress.json"
+
+
+def _as_text(state: dict) -> str:
+    text = json.dumps(state, separators=(",", ":"))
+    while len(quote(text)) > MOST_BYTES and state["passed"]:
+        state = state | {"passed": state["passed"][1:]}  # the oldest go first
+        text = json.dumps(state, separators=(",", ":"))
+    return text
+
+
+def _parse(text: str) -> dict:
+    """The state in a file or cookie; anybody can write those, so only what has the right form is taken."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        found = {}
+    found = found if isinstance(found, dict) else {}
+    names = found.get("passed")
+    last = found.get("last")
+    return {
+        "passed": _names(names) if isinstance(names, list) else [],
+        "last": last if isinstance(last, str) and len(last) < 40 else None,
+    }
+
+
+def _names(found: Iterable) -> list[str]:
+    return [name for name in found if isinstance(name, str) and len(name) < 60][:400]

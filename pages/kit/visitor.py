@@ -1,0 +1,85 @@
+"""Who is looking: a visitor is a browser, known by an unguessable id in a cookie.
+
+A run belongs to whoever asked for it, and whoever has its link reads. On the machine the app runs on there is nobody
+to tell apart: all runs belong to whoever sits there. The server keeps the hash of an id and never the id.
+"""
+
+import hashlib
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.kit import progress
+
+if TYPE_CHECKING:
+    from gptcore.runs import Run
+
+COOKIE = "glassbox_visitor"
+HOME = "home"  # the owner of what is asked for on the machine itself
+_STATE = "visitor_id"
+_KEY = "visitor_cookie"
+_ID = re.compile(r"[A-Za-z0-9_-]{32}")
+
+# Another tab may have been faster: the id the cookie has then is the one that counts.
+_WRITE = """
+export default function ({ data, setStateValue }) {
+  const found = document.cookie.split("; ").find((one) => one.startsWith(data.name + "="))
+  const secure = location.protocol === "https:" ? "; secure" : ""
+  if (!found) document.cookie = data.name + "=" + data.id + "; path=/; max-age=31536000; samesite=lax" + secure
+  else if (found.split("=")[1] !== data.id) setStateValue("id", found.split("=")[1])
+}
+"""
+_COOKIE_WRITER = st.components.v2.component("glassbox_visitor", html="<span></span>", js=_WRITE)
+
+
+def is_hosted() -> bool:
+    """Whether the app says it is there for strangers."""
+    from gptcore.limits import Limits
+
+    return Limits.from_environment().hosted
+
+
+def at_home() -> bool:
+    """Whether the visitor sits at the machine the app runs on."""
+    elsewhere = isinstance(st.context.ip_address, str)  # None on the machine itself
+    return not is_hosted() and not elsewhere and progress.at_home()
+
+
+def me() -> str:
+    """The name under which this visitor's runs are kept: the hash of the browser's id."""
+    if at_home():
+        return HOME
+    return hashlib.sha256(_id().encode()).hexdigest()[:32]
+
+
+def owns(run: "Run") -> bool:
+    """Whether a run obeys this visitor: the first who asked for it, or anybody at home."""
+    return at_home() or run.owners()[:1] == [me()]
+
+
+def asked_for(run: "Run") -> bool:
+    """Whether a run stands on this visitor's list."""
+    return at_home() or me() in run.owners()
+
+
+def write_cookie() -> None:
+    """Have the browser keep its id; called once a page, in the sidebar."""
+    if at_home() or _in_cookie() is not None:
+        return
+    _COOKIE_WRITER(key=_KEY, data={"name": COOKIE, "id": _id()}, height=1, on_id_change=lambda: None)
+
+
+def _id() -> str:
+    known = _in_cookie() or _legal((st.session_state.get(_KEY) or {}).get("id"))
+    return known or st.session_state.setdefault(_STATE, secrets.token_urlsafe(24))
+
+
+def _in_cookie() -> str | None:
+    return _legal(st.context.cookies.get(COOKIE))
+
+
+def _legal(found: object) -> str | None:
+    """An id of our making, or None: a cookie may hold anything."""
+    return found if isinstance(found, str) and _ID.fullmatch(found) else None

@@ -1,0 +1,290 @@
+"""The kit: labs that reset, vary and link; predictions; progress; search; lesson links; figures of numbers."""
+
+import doctest
+import json
+import math
+import random
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.kit import dims, grids, lab, links, plots, progress, prompt, quiz, search, worked
+from pages.kit.claim import ago
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("module", [worked, plots, quiz])
+def test_examples_in_docstrings_are_true(module):
+    assert doctest.testmod(module).failed == 0
+
+
+def script():
+    import streamlit as st
+
+    from pages.kit import controls, lab, prompt
+    from pages.kit.controls import Dial
+
+    with lab.bench("t_one", "A lab"):
+        width = controls.stops("Width", "t_one_d", (4, 16, 64), 16)
+        many = controls.whole("Many", "t_one_n", Dial("", 1, 9, 1, "help"), 3)
+        part = controls.decimal("Part", "t_one_p", 0.0, 1.0, 0.5, 0.1, "help")
+        on = controls.switch("On", "t_one_s")
+        word = controls.listed("Word", "t_one_w", ("a", "b"))
+        numbers = prompt.matrix("t_one_q", ((0.8, 0.1), (-0.2, 0.7)), rows="ab", columns="xy", label="Q")
+        st.text(f"{width} {many} {part} {on} {word} {prompt.matrix_text(numbers)}")
+        lab.predict(
+            "t_one", "More or less?", ("less", "more"), right=1, because="It grows.", then={"t_one_d": 64}
+        )
+    lab.more("t_more", "More", lambda: st.text("inside"))
+
+
+FIRST = "16 3 0.5 False a .8,.1;-.2,.7"
+
+
+def run(**parameters) -> AppTest:
+    app = AppTest.from_function(script, default_timeout=60)
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> list[str]:
+    return [text.value for text in app.text]
+
+
+def test_a_lab_goes_back_to_where_it_began():
+    app = run()
+    assert said(app) == [FIRST]
+    app.select_slider(key="t_one_d").set_value(64)
+    app.slider(key="t_one_n").set_value(9)
+    app.toggle(key="t_one_s").set_value(True).run()
+    assert said(app) != [FIRST]
+    app.button(key="t_one_reset").click().run()
+    assert said(app) == [FIRST]
+
+
+def test_a_surprise_is_legal_and_differs():
+    app, seen = run(), set()
+    for _ in range(6):
+        app.button(key="t_one_surprise").click().run()
+        assert not app.exception and not app.warning
+        seen.add(said(app)[0])
+    assert len(seen) > 3
+
+
+def test_a_prediction_is_told_and_its_button_sets_the_lab():
+    app = run()
+    assert not app.success and not app.info
+    app.radio(key="t_one_guess").set_value(0).run()
+    assert any("Not quite: more. It grows." in info.value for info in app.info)
+    app.radio(key="t_one_guess").set_value(1).run()
+    assert any("As you said. It grows." in found.value for found in app.success)
+    app.button(key="t_one_then").click().run()
+    assert said(app)[0].startswith("64 ")
+
+
+def test_a_matrix_comes_from_its_link_and_an_illegal_one_is_told():
+    assert said(run(t_one_q="1,2;3,-.5"))[0].endswith("1,2;3,-.5")
+    app = run(t_one_q="1,2;3")
+    assert said(app) == [FIRST]
+    assert any("2 rows parted by semicolons" in warning.value for warning in app.warning)
+
+
+def test_more_experiments_cost_nothing_until_they_are_opened():
+    assert "inside" not in said(run())
+    assert "inside" in said(run(t_more="true"))
+
+
+def test_a_lesson_link_holds_widgets_still():
+    app = run(lock="t_one_d,t_one_s")
+    assert app.select_slider(key="t_one_d").disabled and app.toggle(key="t_one_s").disabled
+    assert not app.slider(key="t_one_n").disabled
+    app.button(key="t_one_surprise").click().run()
+    assert said(app)[0].startswith("16 ") and " False " in said(app)[0]
+    assert run(lock="all").slider(key="t_one_n").disabled
+
+
+@pytest.mark.parametrize(
+    "rule", [links.Number(1, 9), links.Number(0.0, 1.0, 0.1), links.Choice(["4", "16"]), links.Switch()]
+)
+def test_a_random_value_is_one_a_link_may_ask_for(rule):
+    default = {"Number": 1.0 if rule == links.Number(0.0, 1.0, 0.1) else 1, "Choice": 4, "Switch": False}
+    for seed in range(20):
+        value = lab.random_value(rule, default[type(rule).__name__], random.Random(seed))
+        assert rule.refuses(links.written(value)) is None
+
+
+def test_matrices_are_checked():
+    rule = links.Matrix(2, 2, -1, 1)
+    assert rule.refuses(".5,-.5;1,0") is None
+    for wrong in ("", "1,2", ".5,.5;.5", "2,0;0,0", "a,b;c,d", ".1,.1;.1,.1;.1,.1"):
+        assert "2 rows" in rule.refuses(wrong)
+
+
+def test_a_matrix_is_written_short_and_read_back():
+    assert prompt.matrix_text(((0.8, 0.1), (-0.2, 10.5))) == ".8,.1;-.2,10.5"
+
+
+def steps_script():
+    import streamlit as st
+
+    from pages.kit import links, worked
+
+    links.put_back()
+    steps = worked.Steps(4)
+    for name in "abcd":
+        if steps(name):
+            st.text(name)
+
+
+def test_a_lesson_link_opens_so_many_steps_and_a_button_the_next():
+    app = AppTest.from_function(steps_script)
+    app.query_params["step"] = "2"
+    app.run()
+    assert said(app) == ["a", "b"]
+    app.button[0].click().run()
+    assert said(app) == ["a", "b", "c"]
+    app.button[0].click().run()
+    assert said(app) == ["a", "b", "c", "d"]
+    assert said(AppTest.from_function(steps_script).run()) == ["a", "b", "c", "d"]
+
+
+# Progress
+
+
+def test_progress_is_kept_in_the_runs_folder(own_runs):
+    def script():
+        from pages.kit import progress
+
+        progress.tick("c5.one", "c5.two", "c5.one")
+        progress.visit("attention")
+
+    assert not AppTest.from_function(script).run().exception
+    kept = json.loads((own_runs / "progress.json").read_text(encoding="utf-8"))
+    assert kept == {"passed": ["c5.one", "c5.two"], "last": "attention"}
+
+    def later():
+        import streamlit as st
+
+        from pages.kit import progress
+
+        st.text(f"{progress.passed_in(5)} {progress.passed_in(4)} {progress.last()}")
+
+    assert said(AppTest.from_function(later).run()) == ["2 0 attention"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"passed": 3}', '{"passed": [1, {}], "last": []}', "x"])
+def test_what_anybody_can_write_is_taken_with_care(text):
+    assert progress._parse(text) == {"passed": [], "last": None}
+
+
+def test_progress_fits_into_a_cookie():
+    state = {"passed": [f"c{i % 12}.a_question_of_some_length_{i}" for i in range(400)], "last": "attention"}
+    text = progress._as_text(state)
+    assert len(text) < progress.MOST_BYTES
+    assert json.loads(text)["passed"][-1] == state["passed"][-1]
+
+
+def test_the_first_page_offers_the_way_back(own_runs):
+    from pages.kit.book import TABLE
+
+    own_runs.mkdir()
+    state = {"passed": ["c5.one"], "last": "attention"}
+    (own_runs / "progress.json").write_text(json.dumps(state), encoding="utf-8")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    assert not app.exception
+    labels = [link.proto.label for link in app.get("page_link")]
+    attention = next(row for row in TABLE if row.url == "attention")
+    assert f"Continue where you stopped: {attention.label}, 1 check passed" in labels
+
+
+# Search
+
+
+def test_search_finds_a_heading_before_a_word_in_the_text():
+    found = search.find("mask", [("05_attention", "5 · Attention"), ("09_inference", "9 · Inference")])
+    assert found[0].heading == "Take the mask away" or "mask" in found[0].heading.lower()
+
+
+def test_search_wants_every_word_and_takes_beginnings():
+    files = [("05_attention", "5 · Attention"), ("09_inference", "9 · Inference")]
+    assert search.find("repet penal", files)[0].file == "09_inference"
+    assert search.find("penalty zebra", files) == []
+    assert search.find("  ", files) == []
+
+
+# Figures
+
+
+def test_no_cell_text_above_32():
+    small = grids.heatmap([[0.5] * 4] * 4, rows="abcd", columns="abcd", numbers=".2f")
+    assert small.figure.data[0].text is not None
+    n = 40
+    large = grids.heatmap([[0.5] * n] * n, rows=["r"] * n, columns=["c"] * n, numbers=".2f")
+    assert large.figure.data[0].text is None
+    assert len(large.figure.layout.xaxis.ticktext) <= grids.MOST_NAMES
+
+
+def test_a_large_matrix_is_averaged_for_drawing():
+    n = 3 * grids.MOST_CELLS
+    values = [[float(i == j) for j in range(n)] for i in range(n)]
+    drawn = grids.heatmap(values, rows=["r"] * n, columns=["c"] * n).figure.data[0]
+    assert len(drawn.z) <= grids.MOST_CELLS
+    assert sum(map(sum, drawn.z)) / len(drawn.z) ** 2 == pytest.approx(1 / n)
+
+
+def test_a_forbidden_cell_is_left_empty():
+    picture = grids.matrix([[1.0, -math.inf], [0.5, 0.25]], rows="ab", columns="ab", name="scores")
+    assert picture.figure.data[0].z[0][1] is None
+    assert "−∞" in picture.alt
+
+
+PICTURES = {
+    "heatmap": lambda: grids.heatmap([[0.1]], rows="a", columns="a"),
+    "curves": lambda: plots.curves(
+        [1, 2], {"a": plots.Band([1, 2], [0, 1], [2, 3])}, x_title="x", y_title="y"
+    ),
+    "columns": lambda: plots.columns(["a"], {"b": [1.0]}, y_title="y"),
+    "treemap": lambda: plots.treemap({"a": 3, "b": 1}, whole="all", unit="weights", letters={"a": "V"}),
+    "clocks": lambda: plots.clocks([0.0, 1.0], ["a", "b"], other=[1.0, 2.0]),
+    "scatter": lambda: plots.scatter({"a": [(0, 1, "x")]}, x_title="x", y_title="y"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_figure_has_words_and_no_webgl(name):
+    figure, alt = PICTURES[name]()
+    assert alt.endswith(".") and json.loads(figure.to_json())
+    assert not [trace for trace in figure.data if "gl" in trace.type or "3d" in trace.type]
+    assert figure.layout.uirevision
+
+
+def test_a_dimension_has_one_colour_and_it_reads_on_any_page():
+    assert len(set(dims.COLOURS.values())) == len(dims.COLOURS) == 7
+    assert dims.colour("S") == dims.colour("T")
+    ink = luminance(dims.INK)
+    for shade in dims.COLOURS.values():
+        assert (luminance(shade) + 0.05) / (ink + 0.05) > 4.5
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_how_long_ago_is_said_as_people_say_it():
+    from datetime import datetime, timedelta
+
+    now = datetime.fromisoformat("2026-01-02T12:00:00+00:00")
+    for seconds, words in (
+        (5, "just now"),
+        (60, "1 minute ago"),
+        (7200, "2 hours ago"),
+        (90_000, "1 day ago"),
+    ):
+        assert ago((now - timedelta(seconds=seconds)).isoformat(), now) == words

@@ -1,0 +1,98 @@
+"""Chapter 5 in a real browser: a click, a link in another window, the keyboard alone, and what axe finds."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+TURN = 120_000
+# Streamlit's own markup, not ours: the list of pages in the sidebar, and formulas that scroll sideways, which
+# Chromium lets the keyboard reach by itself.
+NOT_OURS = {
+    "list": "stSidebarNavItems",
+    "listitem": "",
+    "scrollable-region-focusable": "katex-display",
+}
+
+
+def tokens(page):
+    return page.locator(".st-key-c5_heads_at_strip button.chip")
+
+
+def opened(page, url: str) -> None:
+    page.goto(url)
+    expect(tokens(page).first).to_be_visible(timeout=TURN)
+
+
+def test_a_clicked_token_asks_and_the_answer_is_read(server, page):
+    opened(page, f"{server.url}/attention")
+    expect(page.get_by_text("looks from morning most at Mira")).to_be_visible(timeout=TURN)
+    tokens(page).nth(4).click()
+    expect(page.get_by_text("looks from Mira most at")).to_be_visible(timeout=TURN)
+    expect(tokens(page).nth(4)).to_have_attribute("aria-pressed", "true")
+    expect(page).to_have_url(re.compile("c5_heads_at=5"))
+
+
+def test_a_link_copied_in_one_window_opens_the_same_view_in_another(server, page, chromium):
+    opened(page, f"{server.url}/attention?c5_scale_d=256&c5_heads_at=5&c5_q=1,2;.5,-1;0,1")
+    expect(page.get_by_text("looks from Mira most at")).to_be_visible(timeout=TURN)
+    said = page.get_by_text(re.compile(r"the largest weight is")).inner_text()
+    page.locator(".st-key-c5_scale_link button").click()
+    link = page.locator(".st-key-c5_scale_link button").get_attribute("data-link")
+    assert "c5_scale_metric=entropy" in link and "v=" in link  # defaults and the version travel too
+    other = chromium.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    opened(other, link)
+    expect(other.get_by_text("looks from Mira most at")).to_be_visible(timeout=TURN)
+    assert other.get_by_text(re.compile(r"the largest weight is")).inner_text() == said
+    other.context.close()
+
+
+def test_the_keyboard_is_enough(server, page):
+    opened(page, f"{server.url}/attention")
+    tokens(page).nth(4).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("looks from Mira most at")).to_be_visible(timeout=TURN)
+    line = page.locator(".st-key-c5_code_weights .row[tabindex='0']").first
+    line.focus()
+    expect(line.locator(".note")).to_be_visible()
+    slider = page.get_by_role("slider", name="Width d of a head")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text(re.compile(r"sorted, at d = 128"))).to_be_visible(timeout=TURN)
+    expect(page).to_have_url(re.compile("c5_scale_d=128"))
+
+
+def test_a_question_is_answered_and_ticked(server, page):
+    opened(page, f"{server.url}/attention?seed=1")
+    box = page.locator(".st-key-c5_question_why_minus_infinity")
+    box.get_by_text("It is faster.").click()
+    expect(box.get_by_text("It would be wrong, not slow.")).to_be_visible(timeout=TURN)
+    box.get_by_text("A zero written afterwards").first.click()
+    expect(box.get_by_text("The forbidden keys would have taken")).to_be_visible(timeout=TURN)
+
+
+def test_nothing_is_wider_than_a_phone(server, page):
+    page.set_viewport_size({"width": 400, "height": 800})
+    opened(page, f"{server.url}/attention")
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(server, page, scheme):
+    axe = pytest.importorskip("axe_playwright_python")
+    page.emulate_media(color_scheme=scheme)
+    opened(page, f"{server.url}/attention")
+    expect(page.get_by_text("Make a lesson link")).to_be_visible(timeout=TURN)
+    expect(page.locator("[aria-label='Loading mermaid diagram']")).to_have_count(0, timeout=TURN)
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    serious = [
+        (one["id"], node["html"][:200])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+        if NOT_OURS.get(one["id"], "-") not in node["html"]
+    ]
+    assert not serious
