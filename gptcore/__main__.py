@@ -1,4 +1,4 @@
-"""The command line: `python -m gptcore train | resume | sample | stories | tokenize`.
+"""The command line: `python -m gptcore train | resume | sample | … | bench`.
 
 Each command is one function below. Heavy imports stand inside, so that `--help` answers at once. Bad input
 ends with one sentence on standard error and exit status 2.
@@ -57,6 +57,14 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--past-context", choices=("stop", "slide"), default="stop")
     command.add_argument("--json", action="store_true")
 
+    command = commands.add_parser("export", help="write a model in a form that others read")
+    command.set_defaults(run=export)
+    command.add_argument("dir", metavar="DIR", help="a run or saved model")
+    command.add_argument(
+        "--to", required=True, choices=tuple(EXPORTS), help="hf: a folder that transformers loads"
+    )
+    command.add_argument("out", metavar="OUT", help="a new or empty directory")
+
     command = commands.add_parser(
         "stories", help="print stories, or say how much of a text the grammar accepts"
     )
@@ -71,13 +79,35 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("text", metavar="TEXT")
     command.add_argument("--tokenizer", default="story", metavar="story|gpt2|FILE")
     command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser("claims", help="measure what the field repeats, here and now")
+    command.set_defaults(run=claims)
+    command.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME")
+    command.add_argument("--quick", action="store_true", help="leave out the claims that train models")
+    command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser("exercise", help="check a solution; without FILE, print the stub")
+    command.set_defaults(run=exercise)
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("file", metavar="FILE", nargs="?")
+    command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser("bench", help="measure our speed beside what one would use instead")
+    command.set_defaults(run=bench)
+    command.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME")
+    command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser("nursery", help="what the app starts, to fork its jobs from")
+    command.set_defaults(run=nursery)
+    command.add_argument("--once", action="store_true", help="do one job and end")
     return top
 
 
 def train(options: argparse.Namespace) -> None:
     from gptcore.config import ConfigError
+    from gptcore.distributed import Follower, join
     from gptcore.plan import make_plan, parse_settings
-    from gptcore.runs import Recorder
+    from gptcore.recorder import Recorder
 
     for name in ("seconds", "steps"):
         value = getattr(options, name)
@@ -86,9 +116,11 @@ def train(options: argparse.Namespace) -> None:
     asked = {
         name: getattr(options, name) for name in ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
     }
-    recorder = Recorder(options.out)
+    team = join()
+    recorder = Recorder(options.out) if team.leads else Follower(options.out)
     try:
         plan = make_plan(**asked, settings=parse_settings(options.settings))
+        team.check(plan.train)
         request = {
             **asked,
             "settings": options.settings,
@@ -102,31 +134,37 @@ def train(options: argparse.Namespace) -> None:
     except BaseException:
         recorder.discard()
         raise
-    _follow(recorder, plan.model, plan.train, plan.corpus, plan.tokenizer, options.json, plan.notes)
+    _follow(recorder, plan.model, plan.train, plan.corpus, plan.tokenizer, options.json, team, plan.notes)
 
 
 def resume(options: argparse.Namespace) -> None:
     from gptcore.config import ModelConfig, TrainConfig
     from gptcore.corpus import load_corpus
-    from gptcore.runs import Recorder, Run, RunError, read_state
+    from gptcore.distributed import Follower, join
+    from gptcore.recorder import Recorder, read_state
+    from gptcore.runs import Run, RunError
     from gptcore.tokenizer import Tokenizer
 
     run = Run(options.dir)
+    if (problem := run.problem()) is not None:
+        raise RunError(problem)
     if run.is_finished():
         raise RunError(f"{options.dir} is finished; there is nothing to resume")
     request = run.config()
-    recorder = Recorder(options.dir, resume=True)
+    team = join()
+    team.check(TrainConfig.from_dict(request["train"]))
+    recorder = Recorder(options.dir, resume=True) if team.leads else Follower(options.dir)
     state = read_state(options.dir)
     text = run.folder / "corpus.txt"
     corpus = load_corpus(str(text) if text.is_file() else request["corpus"])
     tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
     recorder.reopen(tokenizer, request, state["step"])
     model, config = ModelConfig.from_dict(request["model"]), TrainConfig.from_dict(request["train"])
-    _follow(recorder, model, config, corpus, tokenizer, options.json, state=state)
+    _follow(recorder, model, config, corpus, tokenizer, options.json, team, state=state)
 
 
 def _follow(
-    recorder, model, config, corpus, tokenizer, as_json: bool, notes: Iterable[str] = (), state=None
+    recorder, model, config, corpus, tokenizer, as_json: bool, team, notes: Iterable[str] = (), state=None
 ) -> None:
     """Train, keep the run, and print what happens; Ctrl-C and SIGTERM end it with everything saved."""
     from gptcore import training
@@ -134,15 +172,19 @@ def _follow(
 
     def end(signum, frame):
         recorder.stop.set()
-        signal.signal(signum, signal.SIG_DFL)  # a second time ends it at once
+        if team.size == 1:  # torchrun passes on what a terminal has already sent to every process
+            signal.signal(signum, signal.SIG_DFL)  # a second time ends it at once
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, end)
     steady_heap()
-    events = training.train(model, config, corpus, tokenizer, stop=recorder.stop, resume=state, notes=notes)
+    events = training.train(
+        model, config, corpus, tokenizer, stop=recorder.stop, resume=state, notes=notes, team=team
+    )
     show = _print_json if as_json else _Progress()
-    for event in recorder.record(events):
-        show(event)
+    for event in recorder.record(team.told(events)):
+        if team.leads:
+            show(event)
     if event.event == "failed":
         raise ValueError(event.reason)
 
@@ -248,6 +290,20 @@ def sample(options: argparse.Namespace) -> None:
     print(json.dumps(result, ensure_ascii=False))
 
 
+def export(options: argparse.Namespace) -> None:
+    EXPORTS[options.to](options.dir, options.out)
+
+
+def _export_hf(folder: str, out: str) -> None:
+    from gptcore.checkpoint import load
+    from gptcore.hf_folder import export
+
+    print(export(*load(folder), out))
+
+
+EXPORTS = {"hf": _export_hf}  # by what stands after --to: what a model becomes
+
+
 def stories(options: argparse.Namespace) -> None:
     if options.check is not None:
         from gptcore.ladder import check
@@ -292,17 +348,75 @@ def tokenize(options: argparse.Namespace) -> None:
         print(" ".join(f"{token!r}:{i}" for token, i in zip(tokens, ids)))
 
 
+def nursery(options: argparse.Namespace) -> None:
+    from gptcore.nursery import once, serve
+
+    once() if options.once else serve()
+
+
+def claims(options: argparse.Namespace) -> None:
+    from gptcore import claims
+
+    wanted = [claims.named(name) for name in options.only] or list(claims.registry().values())
+    for claim in wanted:
+        if options.quick and claim.kind != "quick":
+            continue
+        result = claims.measure_in_turn(claim.name)
+        if options.json:
+            print(json.dumps(result.to_dict(), ensure_ascii=False), flush=True)
+        else:
+            low, high = result.spread
+            print(
+                f"{result.verdict}: {result.claim}\n    {result.measured:.3g} {result.unit} "
+                f"({low:.3g} to {high:.3g}), {claim.headline}, in {result.seconds:.1f} s",
+                flush=True,
+            )
+
+
+def bench(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from gptcore import bench as module
+
+    for row in module.bench(options.only):
+        if options.json:
+            print(json.dumps(asdict(row), ensure_ascii=False), flush=True)
+        elif row.skipped:
+            print(f"{row.name:30} skipped: {row.skipped}", flush=True)
+        else:
+            numbers = f"{row.ours:>9,.4g} {row.peer:>9,.4g} {row.unit:9} ratio {row.ratio:.2f}"
+            print(f"{row.name:30}{numbers}   {row.how}", flush=True)
+
+
+def exercise(options: argparse.Namespace) -> int:
+    from gptcore.exercises import named, stub
+    from gptcore.exercises.apart import check_file
+
+    if options.file is None:
+        print(stub(named(options.name)), end="")
+        return 0
+    verdict = check_file(options.name, options.file)
+    if options.json:
+        print(json.dumps({"name": options.name, **verdict.to_dict()}, ensure_ascii=False))
+    else:
+        print(f"{verdict.mistake}: {verdict.says}" if verdict.mistake else verdict.says)
+    return 0 if verdict.passed else 1
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status, 2 for bad input."""
+    """Run one command; return the exit status: 2 for bad input, 1 for an answer that is not right."""
     options = parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:  # before there is anything to save
+        return 130
     except (ValueError, OSError) as error:
-        print(f"{ERROR}{_sentence(error)}", file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of torchrun's processes on a machine one says it
+            print(f"{ERROR}{_sentence(error)}", file=sys.stderr)
         return 2
-    return 0
+    return 0  # the reader of a pipe went away
 
 
 def _sentence(error: Exception) -> str:

@@ -4,12 +4,11 @@ Nothing is ever unpickled, so a folder from a stranger can be wrong but not dang
 beside its place and renamed into it, so that what stands there is always whole.
 """
 
+import contextlib
 import errno
 import json
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from gptcore.config import ModelConfig
+from gptcore.files import replacing, write_json
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 
@@ -50,10 +50,12 @@ def write_model(model: GPT, tokenizer: Tokenizer, folder: Path, dtype: torch.dty
     write_json(folder / "config.json", {"format": FORMAT, "model": model.config.to_dict()})
 
 
-def write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+def write_tensors(
+    tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
     """Write a safetensors file; a disk that refuses is an OSError here as everywhere."""
     try:
-        save_file(tensors, path)
+        save_file(tensors, path, metadata)
         path.chmod(0o644)  # safetensors keeps its files private; a run is there to be shared
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
@@ -70,11 +72,36 @@ def own_weights(model: GPT) -> dict[str, torch.Tensor]:
 
 
 def load(folder: str | Path) -> tuple[GPT, Tokenizer]:
-    """Return the model and tokenizer of a saved model or of a run (its latest state).
+    """Return the model and tokenizer of a saved model, a run (its latest state, or the one before it), or a
+    Hugging Face folder of Llama's family (weights become fp32; without a tokenizer of its own: None).
 
-    Raises CheckpointError for a folder that holds neither, or whose files do not belong together.
+    Raises ValueError in one sentence for a folder that holds none, or whose files do not belong together.
     """
-    folder = model_folder(folder)
+    if describes_hf(folder):
+        from gptcore import hf_folder  # which imports this module
+
+        return hf_folder.load(folder)
+    first, *others = model_folders(folder)
+    try:
+        return read_folder(first)
+    except ValueError:
+        for place in others:  # the latest state of a run is damaged: the one before it was whole once
+            with contextlib.suppress(ValueError):
+                return read_folder(place)
+        raise
+
+
+def describes_hf(folder: str | Path) -> bool:
+    """Return whether a folder's config.json is a Hugging Face model's, not one of ours."""
+    try:
+        described = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(described, dict) and "model_type" in described
+
+
+def read_folder(folder: Path) -> tuple[GPT, Tokenizer]:
+    """Return the model and tokenizer in this very folder; raises CheckpointError as `load` does."""
     try:
         described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(described, dict) or described.get("format") != FORMAT:
@@ -101,47 +128,16 @@ def load(folder: str | Path) -> tuple[GPT, Tokenizer]:
 
 def model_folder(folder: str | Path) -> Path:
     """Return where the model itself stands: the folder, or a run's `latest` or, failing that, `previous`."""
+    return model_folders(folder)[0]
+
+
+def model_folders(folder: str | Path) -> list[Path]:
+    """Return every place a model can be read from, the newest first; raises CheckpointError if there is none."""
     folder = Path(folder)
-    for candidate in (folder, folder / "latest", folder / "previous"):
-        if (candidate / "model.safetensors").is_file():
-            return candidate
+    candidates = (folder, folder / "latest", folder / "previous")
+    found = [place for place in candidates if (place / "model.safetensors").is_file()]
+    if found:
+        return found
     if not folder.exists():
         raise CheckpointError(f"there is no folder {folder}")
     raise CheckpointError(f"{folder} holds no model; give a saved model or a run that has made a checkpoint")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a value as readable JSON."""
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-class replacing:
-    """A fresh folder that takes the place of `folder` when the block ends well, and vanishes when it does not.
-
-    With `keep`, the folder that stood there before is kept under that name, so that one whole folder exists at
-    any moment.
-    """
-
-    def __init__(self, folder: Path, keep: Path | None = None):
-        self.folder, self.keep = folder, keep
-
-    def __enter__(self) -> Path:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.fresh = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
-        self.fresh.chmod(0o755)  # mkdtemp makes it private, but a run is there to be shared
-        return self.fresh
-
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is not None:
-            shutil.rmtree(self.fresh, ignore_errors=True)
-            return
-        for path in self.fresh.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        old = self.keep or self.folder.with_name(f".{self.folder.name}-old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.fresh.rename(self.folder)
-        if self.keep is None:
-            shutil.rmtree(old, ignore_errors=True)

@@ -205,8 +205,11 @@ class TrainConfig(_Config):
 
     A run has a length in `steps` or in `seconds` of training; seconds are turned into steps once, when the
     run has measured its own speed. `window_length` is the tokens of one training window, by default the
-    model's context. `precision`, `attention_path` and `threads` are `auto` (measured at the start) or kept
-    as given. `n_evals` and `n_samples` are how often in a run the model is evaluated and made to write.
+    model's context; with `grow_windows` windows are cut in four, then in two, then left whole
+    (`optim.window_cuts`). `precision`, `attention_path` and `threads` are `auto` (measured at the start) or kept
+    as given. `compile` hands the model to torch.compile, which takes most of a minute and a C++ compiler, and
+    then makes steps faster; without a compiler the run goes on without it. `n_evals` and `n_samples` are how
+    often in a run the model is evaluated and made to write.
     """
 
     steps: int | None = None
@@ -214,6 +217,7 @@ class TrainConfig(_Config):
     batch_size: int = 16
     accumulation: int = 1
     window_length: int | None = None
+    grow_windows: bool = False
     optimizer: str = "adamw"
     learning_rate: float = 3e-3
     min_learning_rate: float | None = None
@@ -226,6 +230,7 @@ class TrainConfig(_Config):
     precision: str = "auto"
     attention_path: str = "auto"
     threads: int | str = "auto"
+    compile: bool = False
     n_evals: int = 12
     eval_batches: int = 4
     n_samples: int = 8
@@ -257,6 +262,7 @@ class TrainConfig(_Config):
         for name in ("beta1", "beta2"):
             _require(getattr(self, name) < 1, f"{name}={getattr(self, name)} is not below 1")
         _number(self, float, "grad_clip", above=0)
+        _flags(self, "grow_windows", "compile")
         _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "precision", PRECISIONS)
         _one_of(self, "attention_path", ATTENTION_PATHS)
@@ -297,10 +303,11 @@ PRESETS: dict[str, Preset] = {
         train=TrainConfig(
             seconds=60.0,
             batch_size=8,
+            grow_windows=True,
             optimizer="muon",
-            learning_rate=1.2e-2,
-            min_learning_rate=2.4e-4,
-            warmup_steps=50,
+            learning_rate=1e-2,
+            min_learning_rate=2e-4,
+            beta2=0.98,
         ),
         tokenizer="story",
     ),

@@ -7,10 +7,12 @@ window ever holds both.
 """
 
 import hashlib
+import math
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,6 +128,7 @@ def _split_documents(name: str, documents: Sequence[str]) -> Corpus:
     return Corpus(name=name, train=tuple(documents[:-n_held_out]), validation=tuple(documents[-n_held_out:]))
 
 
+@lru_cache(maxsize=1)
 def _stories(n_stories: int, seed: int) -> Corpus:
     from gptcore.stories import write_stories
 
@@ -271,6 +274,24 @@ def encode_documents(documents: Iterable[str], tokenizer: Tokenizer) -> Tensor:
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
 
 
+def encode(corpus: Corpus, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+    """Return the token ids of a corpus, (N,) to train on and (M,) held out; those of the stories are kept."""
+    parts = corpus.train, corpus.validation
+    if corpus.entropy is None:
+        return tuple(encode_documents(part, tokenizer) for part in parts)
+    return tuple(torch.frombuffer(bytearray(_kept(part, tokenizer)), dtype=torch.int64) for part in parts)
+
+
+@lru_cache(maxsize=2)
+def _kept(documents: tuple[str, ...], tokenizer: Tokenizer) -> bytes:
+    """Return what `encode_documents` does as bytes: made without a tensor, which leaves a process its one thread."""
+    ids = array("q")
+    for document in documents:
+        ids.extend(tokenizer.encode(document))
+        ids.append(tokenizer.eot_id)
+    return ids.tobytes()
+
+
 class Prepared(NamedTuple):
     """A corpus as token ids, and what a learner should know about it."""
 
@@ -285,7 +306,7 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer, context_length: int) -> Prepar
     Raises CorpusError where the text has fewer than 64 tokens. A note says so where a part is shorter than
     a window.
     """
-    train, validation = (encode_documents(part, tokenizer) for part in (corpus.train, corpus.validation))
+    train, validation = encode(corpus, tokenizer)
     n_tokens = len(train) + len(validation) - len(corpus.train) - len(corpus.validation)
     if n_tokens < MIN_TOKENS:
         raise CorpusError(
@@ -381,6 +402,14 @@ class Windows:
             )
         self._begin(state["epoch"])
         self.n_taken = state["n_taken"]
+
+
+def cut(batch: Tensor, n_pieces: int) -> Tensor:
+    """Cut every window of a batch into pieces of equal length: (B, T) -> (B * n, T / n).
+
+    Where T does not divide, into the most pieces that do: a window of 250 is cut in two and not in four.
+    """
+    return batch.reshape(-1, batch.shape[1] // math.gcd(n_pieces, batch.shape[1]))
 
 
 def fixed_batches(

@@ -8,14 +8,17 @@ import ctypes
 import os
 import sys
 import time
+import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 
 from gptcore.config import ConfigError, TrainConfig
+from gptcore.corpus import cut
 from gptcore.model import GPT
-from gptcore.optim import make_optimizers
+from gptcore.optim import LONGEST_STAGE, make_optimizers, window_cuts
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -100,9 +103,35 @@ def choose(
     if config.seconds is not None:
         # The length of the run hangs on this one number, and the first steps of a process are slow ones.
         way = best.precision, best.attention_path, best.threads
-        again = Trial(*way, _time_step(model, config, ids, targets, *way, seconds / 2))
-        best = min(best, again, key=lambda trial: trial.seconds_per_step)
+        cuts = [window_cuts(third, config, 3) for third in range(3)] if config.grow_windows else [1]
+        times = [
+            _time_step(model, config, cut(ids, n), cut(targets, n), *way, seconds / 2 / len(cuts))
+            for n in cuts
+        ]
+        times[-1] = min(times[-1], best.seconds_per_step)
+        n_steps = config.seconds * len(times) / sum(times)
+        if n_steps > 3 * LONGEST_STAGE and config.grow_windows:
+            n_short = 2 * LONGEST_STAGE
+            n_steps = n_short + (config.seconds - LONGEST_STAGE * sum(times[:-1])) / times[-1]
+        best = Trial(*way, config.seconds / n_steps)
     return best, trials
+
+
+class Compiled:
+    """A loss by way of torch.compile; where compiling fails, the loss itself, with a warning of one sentence."""
+
+    def __init__(self, loss: Callable[..., torch.Tensor]):
+        self._plain, self._fast = loss, torch.compile(loss)
+
+    def __call__(self, *args, **options) -> torch.Tensor:
+        if self._fast is not None:
+            try:
+                return self._fast(*args, **options)
+            except (RuntimeError, OSError) as error:  # no compiler, or one that cannot build this
+                self._fast = None
+                reason = str(error).strip().splitlines()[0]
+                warnings.warn(f"training goes on without torch.compile: {reason}", stacklevel=2)
+        return self._plain(*args, **options)
 
 
 def available_threads() -> int:

@@ -104,7 +104,7 @@ class Checkpointed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done(Event):
-    """The end, with the model; `reason` is `steps`, `seconds` or `stopped`."""
+    """The end, with the model; `reason` is `steps`, `seconds`, `stopped` or, in a run's log, `paused`."""
 
     event: ClassVar[str] = "done"
     reason: str
@@ -113,7 +113,8 @@ class Done(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed(Event):
-    """The run cannot go on; `reason` says why in one sentence."""
+    """The run cannot go on; `reason` says why in one sentence, `resumes` whether going on may help."""
 
     event: ClassVar[str] = "failed"
     reason: str
+    resumes: bool = False

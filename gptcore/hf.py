@@ -29,11 +29,15 @@ _INNER = {
 }
 
 
+# What we keep one below the other to multiply at once, they keep apart.
+_JOINED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
+
+
 def their_name(name: str) -> str:
     """Return Hugging Face's name of one of our weights.
 
-    >>> their_name("layers.3.attention.q_proj.weight")
-    'model.layers.3.self_attn.q_proj.weight'
+    >>> their_name("layers.3.attention.o_proj.weight")
+    'model.layers.3.self_attn.o_proj.weight'
     """
     if name in _OUTER:
         return _OUTER[name]
@@ -49,16 +53,36 @@ def load_llama(hf_state_dict: dict[str, Tensor], hf_config: Any) -> GPT:
     architecture or option that our model does not have, naming it.
     """
     model = GPT(model_config(hf_config))
-    names = {name: their_name(name) for name in model.state_dict() if _is_stored(name, model)}
-    _check_names(set(names.values()), set(hf_state_dict), model.config.tie_embeddings)
-    weights = {name: hf_state_dict[theirs] for name, theirs in names.items()}
-    if model.config.tie_embeddings:
-        weights["output.weight"] = weights["embedding.weight"]
-    model.load_state_dict(weights)
+    own = weights_by_their_name(model)
+    check_names(set(own), set(hf_state_dict), model.config.tie_embeddings)
+    for name, place in own.items():  # one at a time: a large model need not be in memory twice
+        weight = hf_state_dict[name]
+        if weight.shape != place.shape:
+            raise ConfigError(
+                f"{name} has the shape {list(weight.shape)} and the config asks for {list(place.shape)}"
+            )
+        place.copy_(weight)
     return model.eval()
 
 
-def _check_names(needed: set[str], given: set[str], tied: bool) -> None:
+def weights_by_their_name(model: GPT) -> dict[str, Tensor]:
+    """Return every weight that is stored under Hugging Face's name, each a view of ours; a tied output is not."""
+    found = {}
+    for name, weight in model.state_dict().items():
+        if name == "output.weight" and model.config.tie_embeddings:
+            continue
+        theirs = their_name(name)
+        joined = next((part for part in _JOINED if f".{part}." in name), None)
+        if joined is None:
+            found[theirs] = weight
+            continue
+        rows = model.get_submodule(name.rpartition(".")[0]).parts
+        for part, piece in zip(_JOINED[joined], weight.split(rows), strict=True):
+            found[theirs.replace(joined, part)] = piece
+    return found
+
+
+def check_names(needed: set[str], given: set[str], tied: bool) -> None:
     """Raise ConfigError naming the first weight that is missing, or that our model has no place for."""
     if needed - given:
         raise ConfigError(f"the weights lack {min(needed - given)}")
@@ -71,13 +95,7 @@ def _check_names(needed: set[str], given: set[str], tied: bool) -> None:
 def state_dict(model: GPT) -> dict[str, Tensor]:
     """Return our weights under Hugging Face's names; a tied output layer is not stored twice."""
     check_exportable(model.config)
-    return {
-        their_name(name): weight for name, weight in model.state_dict().items() if _is_stored(name, model)
-    }
-
-
-def _is_stored(name: str, model: GPT) -> bool:
-    return not (name == "output.weight" and model.config.tie_embeddings)
+    return weights_by_their_name(model)
 
 
 def model_config(hf_config: Any) -> ModelConfig:
@@ -126,7 +144,13 @@ def _window(theirs: dict, family: str) -> int | None:
     window = theirs.get("sliding_window")
     if family == "llama" or window is None or (family != "mistral" and not theirs.get("use_sliding_window")):
         return None
-    kinds = set(theirs.get("layer_types") or ["sliding_attention"])
+    n_layers, n_full = theirs["num_hidden_layers"], 0
+    if family != "mistral":  # Qwen's first layers look at everything
+        n_full = min(n_layers, theirs.get("max_window_layers", 28))
+    by_layer = ["full_attention"] * n_full + ["sliding_attention"] * (n_layers - n_full)
+    kinds = set(theirs.get("layer_types") or by_layer)
+    if kinds == {"full_attention"}:
+        return None
     if kinds != {"sliding_attention"}:
         raise ConfigError("a sliding window in some layers only is not supported")
     return window

@@ -46,7 +46,7 @@ def make_plan(
     if preset not in PRESETS:
         raise ConfigError(f"preset={preset!r} is none of {', '.join(PRESETS)}")
     chosen = PRESETS[preset]
-    model_settings, train_settings = _sort_settings(settings or {})
+    model_settings, train_settings = sort_settings(settings or {})
     if seconds is not None or steps is not None:
         train_settings = {"steps": None, "seconds": None} | train_settings
         train_settings |= {"seconds": seconds} if seconds is not None else {}
@@ -107,7 +107,7 @@ def _scaling(word: str) -> RopeScaling | None:
         raise ConfigError(f"rope_scaling={word!r} is not of the form KIND:FACTOR, such as ntk:4") from error
 
 
-def _sort_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def sort_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Part settings by the config they belong to."""
     ours = {f.name for f in fields(ModelConfig)}
     theirs = {f.name for f in fields(TrainConfig)}

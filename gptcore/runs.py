@@ -1,49 +1,40 @@
 """A training run is a directory that any process can read.
 
-The process that trains writes it (`Recorder`), any other watches it (`Run`): its events, its state, its model.
-The server that shows a page never trains; it starts the same command a person would type.
+The process that trains writes it (`recorder.py`), any other watches it (`Run`): its events, its state, its model.
+Who may start one and when is decided in `admission.py`. The server that shows a page never trains.
 
     config.json     what was asked for, and what was found by measuring
     tokenizer.json  corpus.txt (the text, where it was a file)
-    events.jsonl    one event a line, appended and flushed
-    control.json    what a watcher wants: {"stop": true}
+    events.jsonl    one event a line, appended
+    control.json    what a watcher wants: {"pause": true} or {"stop": true}
     lock            held by the process that trains, for as long as it lives
     latest/         model, optimizer and position; previous/ is the one before
     history/        the weights alone, step 0 among them
+
+Beside it, where it was asked for through the app, stand `ID.request.json` (what was asked, by whom, and its turn
+in the queue) and `ID.log` (what its process said on standard error).
 """
 
+import contextlib
 import json
 import os
-import platform
 import re
-import secrets
-import subprocess
+import shutil
 import sys
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from gptcore.checkpoint import (
-    CheckpointError,
-    load,
-    model_folder,
-    replacing,
-    write_json,
-    write_model,
-    write_tensors,
-)
-from gptcore.events import Checkpointed, Event, Sampled, Start
+from gptcore.files import read_json, write_json
 
 FORMAT = "glassbox-run-1"
-MAX_HISTORY = 24
 LONGEST_LINE = 65_536  # bytes; a sample of text is the longest event
-START_SECONDS = 60.0  # how long a fresh process may take until it holds its lock
+LONGEST_NAME = 60  # characters
 RUN_ID = re.compile(r"[a-z0-9_-]{1,64}")
+ALIVE = ("starting", "running")
+STATES = ("waiting", *ALIVE, "paused", "interrupted", "done", "failed")
 
 
 class RunError(ValueError):
@@ -55,152 +46,44 @@ def runs_folder() -> Path:
     return Path(os.environ.get("GLASSBOX_RUNS") or "runs").absolute()
 
 
-class Recorder:
-    """Writes a run's directory while it trains, and hears what watchers ask of it."""
-
-    def __init__(self, folder: str | Path, *, resume: bool = False):
-        """Take a new or empty directory, or with `resume` one that nobody trains in; raises RunError."""
-        self.folder = Path(folder)
-        self.stop = threading.Event()
-        self._heard = 0.0
-        if not resume and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise RunError(f"{folder} is not empty; a run needs a new or empty directory")
-        if resume and not (self.folder / "config.json").is_file():
-            raise RunError(f"{folder} is not a run")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.folder / "lock")
-            self._lock.acquire(timeout=1)  # a watcher that looks holds it for an instant
-        except Timeout as error:
-            raise RunError(f"{folder} is being trained in by another process") from error
-        except OSError as error:
-            raise RunError(f"{folder} cannot be written: {error.strerror}") from error
-        (self.folder / "control.json").unlink(missing_ok=True)
-        self.tokenizer, self.request = None, {}
-
-    def discard(self) -> None:
-        """Remove a directory in which nothing came to be."""
-        self._lock.release()
-        (self.folder / "lock").unlink(missing_ok=True)
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
-    def describe(self, request: dict[str, Any], tokenizer, text: str | None) -> None:
-        """Write what was asked for; `text` is the corpus where it cannot be made again."""
-        self.tokenizer, self.request = tokenizer, request
-        tokenizer.save(self.folder / "tokenizer.json")
-        if text is not None:
-            (self.folder / "corpus.txt").write_text(text, encoding="utf-8", newline="")
-        self._write_config({})
-
-    def _write_config(self, found: dict[str, Any]) -> None:
-        import torch
-
-        versions = {"python": platform.python_version(), "torch": torch.__version__}
-        write_json(
-            self.folder / "config.json", {"format": FORMAT, **self.request, **found, "versions": versions}
-        )
-
-    def reopen(self, tokenizer, request: dict[str, Any], step: int) -> None:
-        """Go on with a run from `step`: what was logged after that step will happen again and is cut away."""
-        self.tokenizer, self.request = tokenizer, request
-        path = self.folder / "events.jsonl"
-        kept = []
-        for line in path.read_bytes().splitlines(keepends=True):
-            event = parse_event(line)
-            if event is None or event["step"] > step:
-                break
-            if event["event"] not in ("done", "failed"):
-                kept.append(line)
-        fresh = path.with_suffix(".fresh")
-        fresh.write_bytes(b"".join(kept))
-        fresh.replace(path)
-
-    def record(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Write each event down, then hand it on; checkpoints become folders."""
-        worth_keeping = True  # the state at the start, and then each that has a sample to go with it
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as log:
-            for event in events:
-                worth_keeping |= isinstance(event, Sampled)
-                if isinstance(event, Start):
-                    found = ("total_steps", "device", "precision", "attention_path", "threads")
-                    self._write_config({"found": {name: getattr(event, name) for name in found}})
-                if isinstance(event, Checkpointed):
-                    self._keep(event, worth_keeping)
-                    worth_keeping = False
-                    event = replace(event, path=str(self.folder / "latest"))
-                log.write(event.to_json() + "\n")
-                log.flush()
-                self._listen()
-                yield event
-
-    def _keep(self, event: Checkpointed, in_history: bool) -> None:
-        """Write the state to `latest`, and if asked the weights alone to `history`, while there is room."""
-        with replacing(self.folder / "latest", keep=self.folder / "previous") as fresh:
-            write_model(event.state["model"], self.tokenizer, fresh)
-            write_state(event.state, fresh)
-        history = self.folder / "history"
-        kept = len(list(history.glob("*"))) if history.is_dir() else 0
-        if in_history and kept < MAX_HISTORY:
-            import torch
-
-            with replacing(history / f"{event.step:06d}") as fresh:
-                write_model(event.state["model"], self.tokenizer, fresh, torch.bfloat16)
-
-    def _listen(self) -> None:
-        """Look at control.json a few times a second."""
-        if time.monotonic() - self._heard < 0.2:
-            return
-        self._heard = time.monotonic()
-        control = self.folder / "control.json"
-        if control.is_file():
-            try:
-                wish = json.loads(control.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                return  # being written; it is whole the next time
-            if isinstance(wish, dict) and wish.get("stop"):
-                self.stop.set()
+def request_of(folder: Path) -> Path:
+    """Return the file beside a run's directory that holds what was asked for, by whom, and its turn."""
+    return folder.with_name(folder.name + ".request.json")
 
 
-def write_state(state: dict[str, Any], folder: Path) -> None:
-    """Write what a checkpoint holds besides the model: tensors as safetensors, numbers as JSON."""
-    tensors = {f"optimizer.{name}": tensor.contiguous() for name, tensor in state["optimizer"].items()}
-    tensors["noise"] = state["noise"]
-    numbers = {k: v for k, v in state.items() if k not in ("model", "optimizer", "noise", "windows")}
-    for name, value in state["windows"].items():
-        if hasattr(value, "contiguous"):
-            tensors[f"windows.{name}"] = value.contiguous()
-        else:
-            numbers.setdefault("windows", {})[name] = value
-    write_tensors(tensors, folder / "state.safetensors")
-    write_json(folder / "state.json", numbers)
+def log_of(folder: Path) -> Path:
+    """Return the file beside a run's directory that holds what its process said on standard error."""
+    return folder.with_name(folder.name + ".log")
 
 
-def read_state(run: str | Path) -> dict[str, Any]:
-    """Return the state of a run's last whole checkpoint, as `train(resume=…)` takes it."""
-    from safetensors.torch import load_file
-
-    folder = model_folder(run)
-    model, _ = load(folder)
+@contextlib.contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Hold the lock under which requests of a runs folder change, whichever server wants to; raises RunError."""
     try:
-        numbers = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / "state.safetensors")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} holds a model but no training state: {error}") from error
-    parts: dict[str, dict] = {"optimizer": {}, "windows": numbers.pop("windows", {})}
-    noise = tensors.pop("noise")
-    for name, tensor in tensors.items():
-        part, key = name.split(".", 1)
-        parts[part][key] = tensor
-    return {"model": model, "noise": noise, **parts, **numbers}
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=20)
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(f"{folder} has been held by another process for 20 seconds; try again") from error
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Run:
     """One run as a watcher sees it. It may be read while it is being written."""
 
-    def __init__(self, folder: str | Path, process: subprocess.Popen | None = None):
+    def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.process = process
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other.folder == self.folder
+
+    def __hash__(self) -> int:
+        return hash(self.folder)
 
     @property
     def id(self) -> str:
@@ -210,65 +93,165 @@ class Run:
     def by_id(cls, run_id: str) -> Self:
         """Return the run of this id in the runs folder; raises RunError if there is none."""
         folder = runs_folder() / run_id
-        if not RUN_ID.fullmatch(run_id) or not (folder.is_dir() or log_of(folder).is_file()):
+        known = RUN_ID.fullmatch(run_id) and (folder.is_dir() or request_of(folder).is_file())
+        if not known or run_id in NOT_RUNS:
             raise RunError(f"there is no run {run_id[:64]!r} here")
         return cls(folder)
 
-    def events(self, since: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Return the events after byte `since` of the log, and the byte to ask from next time."""
+    def events(self, since: int = 0, most_steps: int | None = None) -> tuple[list[dict[str, Any]], int]:
+        """Return the events after byte `since` of the log, and the byte to ask from next time.
+
+        With `most_steps` the steps among them are thinned evenly to about that many, the last one kept; all
+        other events are there.
+        """
         try:
             with (self.folder / "events.jsonl").open("rb") as log:
                 log.seek(since)
                 fresh = log.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return [], since
         whole = fresh[: fresh.rfind(b"\n") + 1]  # a line still being written waits
-        events = (parse_event(line) for line in whole.splitlines())
+        lines = whole.splitlines()
+        if most_steps is not None and len(lines) > most_steps:
+            lines = _thinned(lines, most_steps)
+        events = (parse_event(line) for line in lines)
         return [event for event in events if event is not None], since + len(whole)
 
     def config(self) -> dict[str, Any]:
         """Return what was asked for and found; empty while the run is starting."""
-        try:
-            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
+        return read_json(self.folder / "config.json")
+
+    def request(self) -> dict[str, Any]:
+        """Return what was asked of the app; empty for a run that a command line started."""
+        return read_json(request_of(self.folder))
+
+    def owners(self) -> list[str]:
+        """Return who asked for this run, the one it obeys first; empty where nobody is known."""
+        request = self.request()
+        if request:
+            return list(request.get("owners") or [])
+        owner = self.config().get("owner")
+        return [owner] if owner else []
+
+    def name(self) -> str:
+        """Return the name somebody gave the run, or an empty string."""
+        return str(self.request().get("name") or "")
+
+    def born(self) -> float:
+        """Return when the run was asked for, in seconds since 1970; for showing and sorting only."""
+        asked = self.request().get("asked")
+        if isinstance(asked, (int, float)):
+            return float(asked)
+        for path in (self.folder / "tokenizer.json", self.folder):
+            with contextlib.suppress(OSError):
+                return path.stat().st_mtime
+        return 0.0
 
     def state(self) -> str:
-        """Return `starting`, `running`, `done`, `failed` or `interrupted`."""
-        last = self.last_event().get("event")
-        if last in ("done", "failed"):
-            return last
-        if self._is_locked():
+        """Return `waiting`, `starting`, `running`, `paused`, `interrupted`, `done` or `failed`."""
+        request = self.request()
+        if request.get("waiting"):
+            return "waiting"
+        launched = request.get("launched") or {}
+        has_begun = self.log_size() != launched.get("log_size", -1)
+        # A run that goes on has its old last event in the log until its process has read the checkpoint.
+        if launched and not has_begun:
+            if process_lives(launched):
+                return "running" if self.is_locked() else "starting"
+            if self._said_error() is not None:
+                return "failed"
+        last = self.last_event()
+        match last.get("event"):
+            case "done":
+                return "paused" if last["reason"] == "paused" else "done"
+            case "failed":
+                return "failed"
+        if self.is_locked():
             return "running"
-        if self.process is not None and self.process.poll() is None:
-            return "starting"
         if self.failure() is not None:
             return "failed"
-        born = log_of(self.folder)
-        if self.process is None and last is None and born.is_file():
-            return "starting" if time.time() - born.stat().st_mtime < START_SECONDS else "interrupted"
         return "interrupted"
 
     def failure(self) -> str | None:
         """Return the one sentence with which a run ended badly, or None."""
+        if (problem := self.problem()) is not None:
+            return problem
         last = self.last_event()
         if last.get("event") == "failed":
             return last["reason"]
+        return self._said_error()
+
+    def _said_error(self) -> str | None:
+        """Return the sentence with which the process ended, as the command line prints it."""
         try:
-            lines = log_of(self.folder).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            lines = log_of(self.folder).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return None
         said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         return said[-1] if said else None
 
+    def problem(self) -> str | None:
+        """Return why this directory is no run that this version can go on with, or None."""
+        if not self.folder.is_dir():
+            return None
+        path = self.folder / "config.json"
+        if not path.is_file():
+            damaged = (self.folder / "events.jsonl").is_file()
+            return f"{self.id} has lost its config.json; its model can still be used" if damaged else None
+        found = self.config().get("format")
+        if found is None:
+            return f"the config.json of {self.id} cannot be read; its model can still be used"
+        if found != FORMAT:
+            return f"{self.id} was written by another version of Glassbox ({found}); this one reads {FORMAT}"
+        return None
+
     def is_finished(self) -> bool:
-        """Return whether the run did all it was asked to; a stopped one did not."""
+        """Return whether the run did all it was asked to; a stopped or paused one did not."""
         last = self.last_event()
-        return last.get("event") == "done" and last["reason"] != "stopped"
+        return last.get("event") == "done" and last["reason"] in ("steps", "seconds")
+
+    def is_alive(self) -> bool:
+        """Return whether a process works on this run, or is about to."""
+        return self.state() in ALIVE
+
+    def has_checkpoint(self) -> bool:
+        """Return whether there is a state to go on from."""
+        return any((self.folder / place / "state.json").is_file() for place in ("latest", "previous"))
+
+    def can_resume(self) -> bool:
+        """Return whether going on may lead anywhere: it has not ended, and where it failed it was by accident."""
+        if self.problem() is not None or not self.has_checkpoint() or self.is_finished():
+            return False
+        last = self.last_event()
+        return last.get("event") != "failed" or bool(last.get("resumes"))
+
+    def action(self) -> str | None:
+        """Return the one thing that helps in this state: `withdraw`, `pause`, `resume`, `delete` or nothing."""
+        state = self.state()
+        if state == "waiting":
+            return "withdraw"
+        if state == "running":
+            return "pause"
+        if state in ("paused", "interrupted", "failed") or (state == "done" and not self.is_finished()):
+            return "resume" if self.can_resume() else "delete"
+        return None
+
+    def wish(self) -> str | None:
+        """Return what the run has been asked and has not done yet: `pause`, `stop` or nothing."""
+        wishes = read_json(self.folder / "control.json")
+        return next((wish for wish in ("stop", "pause") if wishes.get(wish)), None)
 
     def stop(self) -> None:
         """Ask the run to end at its next step and keep what it learned."""
-        write_json(self.folder / "control.json", {"stop": True})
+        self._ask("stop")
+
+    def pause(self) -> None:
+        """Ask the run to end at its next step, to go on later."""
+        self._ask("pause")
+
+    def _ask(self, wish: str) -> None:
+        if self.is_locked():
+            write_json(self.folder / "control.json", {wish: True})
 
     def last_event(self) -> dict[str, Any]:
         """Return the last event, without reading the log from its start; empty if there is none."""
@@ -276,11 +259,25 @@ class Run:
             with (self.folder / "events.jsonl").open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - LONGEST_LINE))
                 lines = log.read().splitlines()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         return next((event for event in map(parse_event, reversed(lines)) if event is not None), {})
 
-    def _is_locked(self) -> bool:
+    def log_identity(self) -> int:
+        """Return a number that is another one once the log was cut and written anew, as a resumed run does."""
+        try:
+            return (self.folder / "events.jsonl").stat().st_ino
+        except OSError:
+            return 0
+
+    def log_size(self) -> int:
+        """Return the bytes of the log."""
+        try:
+            return (self.folder / "events.jsonl").stat().st_size
+        except OSError:
+            return 0
+
+    def is_locked(self) -> bool:
         """Return whether a process holds the run's lock, that is, trains."""
         if not (self.folder / "lock").exists():
             return False
@@ -291,55 +288,122 @@ class Run:
             return True
 
 
+NOT_RUNS = ("texts",)
+
+
 def parse_event(line: bytes) -> dict[str, Any] | None:
     """Return the event on a line of the log, None where a killed process left half a line."""
     try:
         event = json.loads(line)
     except ValueError:
         return None
-    return event if isinstance(event, dict) and "event" in event else None
+    return event if isinstance(event, dict) and "event" in event and "step" in event else None
 
 
-def log_of(folder: Path) -> Path:
-    """Return the file beside a run's directory that holds what its process said on standard error."""
-    return folder.with_name(folder.name + ".log")
+def _thinned(lines: list[bytes], most: int) -> list[bytes]:
+    """Leave out steps evenly until about `most` are left; what is no step stays, and so does the last line."""
+    is_step = [line.startswith(b'{"event": "step"') for line in lines]
+    every = -(-sum(is_step) // most)
+    kept, seen = [], 0
+    for line, step in zip(lines, is_step):
+        seen += step
+        if not step or seen % every == 0:
+            kept.append(line)
+    if is_step[-1] and kept[-1] is not lines[-1]:
+        kept.append(lines[-1])
+    return kept
 
 
-def start(arguments: Sequence[str], run_id: str | None = None) -> Run:
-    """Start `python -m gptcore train … --out DIR` as a process of its own and return its run at once.
+def process_identity(pid: int) -> dict[str, int]:
+    """Return what tells a process from a later one of the same number."""
+    return {"pid": pid, "born": _ticks(pid)}
 
-    The process outlives its starter and gives way to it: it runs at a lower priority.
-    """
-    run_id = run_id or secrets.token_urlsafe(12).lower().replace("-", "x").replace("_", "y")
-    folder = runs_folder() / run_id
+
+def process_lives(identity: Mapping[str, Any]) -> bool:
+    """Return whether the very process of this identity is still there."""
+    pid = identity.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    if sys.platform == "linux":
+        return _ticks(pid) == identity.get("born") != 0
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        log = log_of(folder).open("w", encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{folder.parent} cannot be written: {error.strerror}") from error
-    command = [sys.executable, "-m", "gptcore", "train", *arguments, "--out", str(folder), "--json"]
-    root = str(Path(__file__).resolve().parent.parent)
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    }
-    with log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env=environment,
-            start_new_session=True,
-        )
-    if hasattr(os, "setpriority"):
-        os.setpriority(os.PRIO_PROCESS, process.pid, 5)
-    return Run(folder, process)
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
-def list_runs() -> list[Run]:
-    """Return the runs of the runs folder, the newest first."""
-    folder = runs_folder()
+def _ticks(pid: int) -> int:
+    """Return when a process began, in ticks since the machine did; 0 where there is none, or a dead one."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def list_runs(owner: str | None = None, folder: Path | None = None) -> list[Run]:
+    """Return the runs of the runs folder, the newest first; with `owner` only those this one asked for."""
+    folder = folder or runs_folder()
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if (path / "config.json").is_file()]
-    return [Run(path) for path in sorted(found, key=lambda path: path.stat().st_ctime, reverse=True)]
+    names = {path.name.removesuffix(".request.json") for path in folder.glob("*.request.json")}
+    names |= {path.parent.name for path in folder.glob("*/config.json")}
+    found = [Run(folder / name) for name in names if RUN_ID.fullmatch(name) and name not in NOT_RUNS]
+    if owner is not None:
+        found = [run for run in found if owner in run.owners()]
+    return sorted(found, key=lambda run: (run.born(), run.id), reverse=True)
+
+
+def rename(run: Run, name: str) -> None:
+    """Give a run a name of its own; an empty one takes it away. Raises RunError where it is too long."""
+    name = " ".join(name.split())
+    if len(name) > LONGEST_NAME:
+        raise RunError(f"a name of {len(name)} characters is too long; {LONGEST_NAME} is the most")
+    with changing(run.folder.parent):
+        write_json(request_of(run.folder), run.request() | {"name": name})
+
+
+def delete(run: Run) -> None:
+    """Remove a run and all it wrote; raises RunError while a process trains in it."""
+    with changing(run.folder.parent):
+        if run.is_alive():
+            raise RunError(f"{run.id} is being trained; stop it first")
+        going = run.folder.with_name(f".{run.id}-going")
+        shutil.rmtree(going, ignore_errors=True)
+        if run.folder.is_dir():
+            run.folder.rename(going)  # gone in one move; what takes time comes after
+        log_of(run.folder).unlink(missing_ok=True)
+        request_of(run.folder).unlink(missing_ok=True)
+    shutil.rmtree(going, ignore_errors=True)
+
+
+def leave(run: Run, owner: str) -> int:
+    """Take one of several who asked for a run off its list; return how many are left, who keep it.
+
+    The last one is not taken off: without one a run would be nobody's.
+    """
+    with changing(run.folder.parent):
+        request = run.request()
+        left = [one for one in request.get("owners") or [] if one != owner]
+        if left and owner in request["owners"]:
+            write_json(request_of(run.folder), request | {"owners": left})
+    return len(left)
+
+
+def differences(runs: Iterable[Run]) -> dict[str, list[Any]]:
+    """Return every choice in which runs differ, with each run's value; None where a run has none.
+
+    The configs of model and training count, the text, and what was found by measuring.
+    """
+    flat = []
+    for run in runs:
+        config = run.config()
+        parts = (config.get("model"), config.get("train"), config.get("found"))
+        one = {"corpus": config.get("corpus_name")}
+        for part in parts:
+            one |= part or {}
+        flat.append(one)
+    fields = dict.fromkeys(field for one in flat for field in one)
+    values = {field: [one.get(field) for one in flat] for field in fields}
+    return {field: row for field, row in values.items() if any(value != row[0] for value in row)}

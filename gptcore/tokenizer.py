@@ -423,13 +423,18 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
-        """Read a tokenizer that `save` wrote; anything else is a TokenizerError."""
+        """Read a tokenizer that `save` wrote, or a `tokenizer.json` of Hugging Face's `tokenizers` that holds
+        byte-level BPE; anything else is a TokenizerError."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise TokenizerError(f"The tokenizer {path} can't be read: {error.strerror}.") from error
         except (ValueError, RecursionError) as error:
             raise TokenizerError(f"{path} is not a tokenizer file: it does not hold JSON.") from error
+        if isinstance(content, dict) and isinstance(content.get("model"), dict):
+            from gptcore import hf_tokenizer  # which imports this module
+
+            return hf_tokenizer.from_json(content, str(path))
         if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
             raise TokenizerError(f"{path} is not a tokenizer file that Tokenizer.save wrote.")
         if content.get("version") != FILE_VERSION:

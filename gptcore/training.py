@@ -16,12 +16,13 @@ from torch import Tensor
 
 from gptcore import events
 from gptcore.config import ModelConfig, TrainConfig
-from gptcore.corpus import Corpus, Windows, bytes_per_token, fixed_batches, prepare
+from gptcore.corpus import Corpus, Windows, bytes_per_token, cut, fixed_batches, prepare
 from gptcore.devices import Trial, autocast, choose, pick_device
+from gptcore.distributed import ALONE, Shared, Team
 from gptcore.generation import Sampling, generate_batch
 from gptcore.ladder import check
 from gptcore.model import GPT
-from gptcore.optim import learning_rate, make_optimizers
+from gptcore.optim import learning_rate, make_optimizers, window_cuts
 from gptcore.tokenizer import Tokenizer
 
 CHECKPOINT_SECONDS = 10.0  # a killed run loses at most this much
@@ -41,9 +42,14 @@ class Trainer:
     scaler: torch.amp.GradScaler
     total_steps: int
     way: Trial
+    team: Team = ALONE
+    loss: Shared | None = None
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+
+    def __post_init__(self):
+        self.loss = self.loss or Shared(self.model, self.team)
 
     def place(self) -> dict[str, float]:
         """Return the three numbers every event carries."""
@@ -60,13 +66,15 @@ def train(
     device: torch.device | None = None,
     resume: dict | None = None,
     notes: Iterable[str] = (),
+    team: Team = ALONE,
 ) -> Iterator[events.Event]:
     """Train a model on a corpus; yield what happens, the finished model with the last event.
 
     The run ends after `config.steps` (or the steps its `config.seconds` were found to hold), or at the next
     step once `stop` is set; either way nothing learned is lost. `resume` is the state of a `Checkpointed`
-    event, `notes` are sentences for whoever watches. Raises ValueError where corpus, tokenizer and sizes do
-    not fit together.
+    event, `notes` are sentences for whoever watches. With a `team` of several processes each calls this with
+    the same arguments, and the first one alone evaluates and samples. Raises ValueError where corpus, tokenizer
+    and sizes do not fit together.
     """
     if tokenizer.vocab_size != model_config.vocab_size:
         raise ValueError(
@@ -79,7 +87,8 @@ def train(
     train_ids, val_ids, shortened = prepare(corpus, tokenizer, model_config.context_length)
     length = config.window_length or model_config.context_length
     length = min(length, len(train_ids) - 1)
-    device = device or pick_device()
+    team.check(config)
+    device = device or team.device or pick_device()
     model = GPT(model_config, seed=config.seed).to(device)
     windows = Windows(train_ids, length, config.batch_size, config.seed)
     batches = fixed_batches(val_ids, length, config.batch_size, config.eval_batches)
@@ -87,7 +96,7 @@ def train(
 
     if resume is None:
         probe = fixed_batches(train_ids, length, config.batch_size, 1)[0]
-        way, trials = choose(model, config, *(part.to(device) for part in probe))
+        way, trials = team.measured(choose, model, config, *(part.to(device) for part in probe))
     else:
         way, trials = Trial(**resume["way"]), []
     torch.set_num_threads(way.threads)
@@ -99,11 +108,13 @@ def train(
         scaler=torch.amp.GradScaler(device.type, enabled=way.precision == "fp16"),
         total_steps=config.steps or 0,
         way=way,
+        team=team,
+        loss=Shared(model, team, config.compile),
     )
     if resume is not None:
         restore(state, resume)
     else:
-        state.total_steps = config.steps or judge.affordable_steps(state, config)
+        state.total_steps = team.share(config.steps or judge.affordable_steps(state, config))
         yield events.Start(
             **state.place(),
             config={"model": model_config.to_dict(), "train": config.to_dict(), "corpus": corpus.name},
@@ -119,7 +130,7 @@ def train(
             attention_path=way.attention_path,
             threads=way.threads,
             measured=[{name: getattr(t, name) for name in Trial.__slots__} for t in trials],
-            notes=[*notes, *shortened],
+            notes=[*notes, *shortened, *team.notes(config)],
         )
         yield from judge.look(state)
         yield events.Checkpointed(**state.place(), state=snapshot(state))
@@ -134,10 +145,12 @@ def _loop(state: Trainer, config: TrainConfig, judge: "Judge", stop: Flag) -> It
     saved_at, saved_step = state.seconds, state.step
     reason = "steps"
     while state.step < state.total_steps:
-        if stop.is_set():
+        late = config.seconds is not None and state.seconds > OVERRUN * config.seconds
+        stopped, late = state.team.agree(stop.is_set(), late)
+        if stopped:
             reason = "stopped"
             break
-        if config.seconds is not None and state.seconds > OVERRUN * config.seconds:
+        if late:
             reason = "seconds"
             break
         started = time.perf_counter()
@@ -180,13 +193,19 @@ def train_step(state: Trainer, config: TrainConfig) -> tuple[float, float, float
             group["lr"] = rate
     model, device = state.model.train(), state.model.device
     total = torch.zeros((), device=device)
-    for _ in range(config.accumulation):
-        ids, targets = (part.to(device) for part in state.windows.next())  # (B, T) each
-        with autocast(device, state.way.precision):
-            loss = model.loss(ids, targets, path=state.way.attention_path) / config.accumulation
-        state.scaler.scale(loss).backward()
+    cuts = window_cuts(state.step, config, state.total_steps)
+    state.team.draw_apart(config.seed, state.step)
+    for turn in range(config.accumulation):
+        ids, targets = (
+            cut(state.team.rows(part), cuts).to(device) for part in state.windows.next()
+        )  # (B, T)
+        with state.loss.until(last=turn == config.accumulation - 1):
+            with autocast(device, state.way.precision):
+                loss = state.loss(ids, targets, path=state.way.attention_path) / config.accumulation
+            state.scaler.scale(loss).backward()
         total += loss.detach()
-        state.tokens += targets.numel()
+        state.tokens += targets.numel() * state.team.size
+    total = state.team.mean(total)
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
     grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
@@ -259,6 +278,8 @@ class Judge:
     @torch.inference_mode()
     def evaluate(self, state: Trainer) -> Iterator[events.Event]:
         """Measure the loss on the validation windows; the time it takes counts as training time."""
+        if not state.team.leads:
+            return
         started = time.perf_counter()
         model = state.model.eval()
         total, count = 0.0, 0
@@ -279,6 +300,8 @@ class Judge:
 
     def sample(self, state: Trainer) -> Iterator[events.Event]:
         """Let the model write: eight stories that are scored, or one continuation of the text."""
+        if not state.team.leads:
+            return
         started = time.perf_counter()
         model, tokenizer = state.model.eval(), self.tokenizer
         prompt = [tokenizer.eot_id, *tokenizer.encode(self.prompt)]

@@ -162,7 +162,7 @@ def test_broken_weights_are_one_sentence(saved, edit):
     path = folder / "model.safetensors"
     weights = load_file(path)
     if edit == "missing":
-        weights.pop("layers.0.attention.q_proj.weight")
+        weights.pop("layers.0.attention.qkv_proj.weight")
         save_file(weights, path)
     elif edit == "extra":
         save_file(weights | {"stranger": torch.ones(2)}, path)

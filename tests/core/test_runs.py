@@ -1,8 +1,14 @@
 """Run directories: written by one process, read by any, and never half there."""
 
+import contextlib
 import copy
 import json
+import os
+import shutil
+import signal
+import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,10 +16,12 @@ import torch
 from safetensors.torch import load_file
 
 import gptcore
-from gptcore import runs
+from gptcore import admission, nursery, runs
+from gptcore.__main__ import main
 from gptcore.checkpoint import CheckpointError, load
 from gptcore.config import ModelConfig, TrainConfig
-from gptcore.runs import Recorder, Run, RunError, read_state, start
+from gptcore.recorder import Recorder, read_state
+from gptcore.runs import Run, RunError
 from gptcore.training import train
 
 CONFIG = TrainConfig(
@@ -142,7 +150,7 @@ def test_a_run_left_in_the_middle_goes_on_to_the_same_numbers(recorded, shape, c
     whole_folder, whole, _ = recorded
     folder = tmp_path / "killed"
     recorder = Recorder(folder)
-    recorder.describe({}, tokenizer, None)
+    recorder.describe({"format": runs.FORMAT}, tokenizer, None)
     for event in recorder.record(train(shape, CONFIG, corpus, tokenizer)):
         if event.event == "step" and event.step == 9:
             break
@@ -220,44 +228,244 @@ def waited(run: Run, until: set[str], seconds: float = 60.0) -> str:
         state = run.state()
         if state in until:
             return state
-        time.sleep(0.05)
+        time.sleep(0.03)
     raise AssertionError(f"still {run.state()} after {seconds} s: {run.failure()}")
 
 
-def test_a_run_is_started_watched_and_stopped(tmp_path, monkeypatch, text):
+def wait_for_steps(run: Run, more_than: int = 0, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not any(event["event"] == "step" and event["step"] > more_than for event in run.events()[0]):
+        assert time.monotonic() < deadline, run.failure()
+        time.sleep(0.03)
+
+
+OVER = {"done", "failed", "interrupted", "paused"}
+SIZES = ["d_model=16", "n_heads=2", "n_layers=1", "vocab_size=280", "context_length=16", "threads=1"]
+FIXED = ["batch_size=2", "precision=fp32", "attention_path=fused", "n_samples=1", "n_evals=1", "dropout=0.1"]
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch, text):
+    """A function that asks for a tiny run and launches what may run."""
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     (tmp_path / "animals.txt").write_text(text)
-    sizes = ["d_model=16", "n_heads=2", "n_layers=1", "vocab_size=280", "context_length=16", "threads=1"]
-    fixed = ["batch_size=2", "precision=fp32", "attention_path=fused", "n_samples=1", "n_evals=1"]
-    run = start(["--corpus", str(tmp_path / "animals.txt"), "--steps", "1000000", "--set", *sizes, *fixed])
-    try:
-        assert run.state() in ("starting", "running")
-        assert waited(run, {"running", "failed", "done"}) == "running"
-        deadline = time.monotonic() + 60
-        while not any(event["event"] == "step" for event in run.events()[0]):
-            assert time.monotonic() < deadline, run.failure()
-            time.sleep(0.05)
-        same = Run.by_id(run.id)  # as another process would see it
-        assert same.state() == "running"
-        assert [found.id for found in runs.list_runs()] == [run.id]
-        same.stop()
-        assert waited(same, {"done", "failed", "interrupted"}) == "done"
-        assert run.process.wait(30) == 0
-    finally:
-        run.process.kill()
-    last = same.events()[0][-1]
-    assert (last["event"], last["reason"]) == ("done", "stopped")
+
+    def begin(steps: int = 1_000_000, **others) -> Run:
+        words = ["--corpus", str(tmp_path / "animals.txt"), "--steps", str(steps), "--set", *SIZES, *FIXED]
+        run = admission.ask(words, **others)
+        tend()
+        return run
+
+    yield begin
+    for run in runs.list_runs():
+        with runs.changing(run.folder.parent):  # so that nothing is launched meanwhile
+            launched = run.request().get("launched") or {}
+            runs.request_of(run.folder).unlink(missing_ok=True)
+        if runs.process_lives(launched):
+            os.kill(launched["pid"], signal.SIGKILL)
+
+
+def tend() -> None:
+    nursery.shared().tend(runs.runs_folder())
+
+
+def kill(run: Run) -> None:
+    os.kill(run.request()["launched"]["pid"], signal.SIGKILL)
+    waited(run, OVER)
+
+
+def go_on(run: Run) -> None:
+    admission.ask_to_resume(run)
+    tend()
+
+
+def test_a_run_is_watched_paused_resumed_and_stopped(ask):
+    run = ask()
+    assert run.state() in ("waiting", "starting", "running")
+    wait_for_steps(run)
+    same = Run.by_id(run.id)  # as another process would see it
+    assert (same.state(), same.action()) == ("running", "pause")
+    assert runs.list_runs() == [run]
+    same.pause()
+    assert waited(run, OVER) == "paused"
+    assert (run.last_event()["reason"], run.action()) == ("paused", "resume")
+    step = run.last_event()["step"]
+    go_on(run)
+    assert run.state() in ("waiting", "starting", "running")
+    wait_for_steps(run, more_than=step)
+    assert "paused" not in [event.get("reason") for event in run.events()[0]]
+    with pytest.raises(RunError, match="stop it first"):
+        runs.delete(run)
+    same.stop()
+    assert waited(same, OVER) == "done"
+    assert (same.last_event()["reason"], same.action(), same.is_finished()) == ("stopped", "resume", False)
     model, _ = load(run.folder)
     assert model.config.d_model == 16
+    runs.delete(run)
+    assert runs.list_runs() == [] and not list(runs.runs_folder().glob(f"*{run.id}*"))
 
 
-def test_a_run_that_could_not_begin_says_why(tmp_path, monkeypatch):
-    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
-    run = start(["--corpus", str(tmp_path / "nowhere.txt"), "--steps", "5"])
-    run.process.wait(60)
-    assert run.state() == "failed"
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "ctrl-c"])
+def test_a_run_asked_to_end_by_a_signal_saves(ask, signum):
+    run = ask()
+    wait_for_steps(run)
+    os.kill(run.request()["launched"]["pid"], signum)
+    assert waited(run, OVER) == "done"
+    last = [event for event in run.events()[0] if event["event"] == "checkpoint"][-1]
+    assert last["step"] == run.last_event()["step"] and run.can_resume()
+
+
+def test_a_finished_run_is_finished(ask):
+    run = ask(steps=3)
+    assert waited(run, OVER) == "done"
+    assert run.action() is None
+    with pytest.raises(RunError, match="is finished"):
+        admission.ask_to_resume(run)
+    assert run.is_finished()
+    assert main(["resume", str(run.folder)]) == 2
+
+
+def test_a_run_that_could_not_begin_says_why(ask, tmp_path):
+    run = admission.ask(["--corpus", str(tmp_path / "nowhere.txt"), "--steps", "5"])
+    tend()
+    assert waited(run, OVER) == "failed"
     assert "nowhere.txt" in run.failure()
     assert Run.by_id(run.id).state() == "failed"
+    assert run.action() == "delete"
+
+
+def damaged_latest(run):
+    weights = run.folder / "latest" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+
+def damaged_state(run):
+    (run.folder / "latest" / "state.safetensors").write_bytes(b"")
+
+
+def lost_latest(run):
+    shutil.rmtree(run.folder / "latest")
+
+
+def lost_log(run):
+    (run.folder / "events.jsonl").unlink()
+
+
+@pytest.mark.parametrize("harm", [damaged_latest, damaged_state, lost_latest, lost_log])
+def test_a_killed_run_whose_files_were_harmed_goes_on(ask, harm):
+    run = ask(steps=1_000_000)
+    wait_for_steps(run)
+    run.pause()
+    waited(run, OVER)
+    go_on(run)
+    wait_for_steps(run, more_than=run.last_event().get("step", 0) + 5)
+    kill(run)
+    assert (run.state(), run.action()) == ("interrupted", "resume")
+    harm(run)
+    if harm is not lost_log:
+        load(run.folder)
+    go_on(run)
+    assert waited(run, {"running", "failed"}) == "running", run.failure()
+    wait_for_steps(run)
+    first = run.events()[0][0]
+    assert first["event"] == "start" and first["total_steps"] == 1_000_000
+    run.stop()
+    assert waited(run, OVER) == "done"
+    assert not [path for path in run.folder.glob(".*") if path.is_dir()]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"format": "glassbox-run-9"}', "another version of Glassbox"),
+        ("{", "cannot be read"),
+        (None, "lost its"),
+    ],
+)
+def test_a_directory_of_another_version_or_without_its_config_is_told(ask, content, words):
+    run = ask(steps=3)
+    waited(run, OVER)
+    while run.is_locked():  # its process has said all, and is on its way out
+        time.sleep(0.02)
+    (run.folder / "events.jsonl").write_bytes(
+        b"\n".join((run.folder / "events.jsonl").read_bytes().splitlines()[:-1]) + b"\n"
+    )
+    config = run.folder / "config.json"
+    config.write_text(content) if content else config.unlink()
+    assert (run.state(), run.action()) == ("failed", "delete")
+    assert words in run.failure() and "\n" not in run.failure()
+    with pytest.raises(RunError, match=words):
+        admission.ask_to_resume(run)
+    assert main(["resume", str(run.folder)]) == 2
+
+
+def test_a_clock_that_jumps_changes_no_state(ask, monkeypatch):
+    run = ask(steps=3)
+    waited(run, OVER)
+    other = ask()
+    for jump in (-1e9, 1e9):
+        monkeypatch.setattr(time, "time", lambda jump=jump: 1.7e9 + jump)
+        for path in runs.runs_folder().rglob("*"):
+            if path.is_file() and path.name != "lock":
+                os.utime(path, (1.7e9 - jump, 1.7e9 - jump))
+        assert run.state() == "done"
+        assert other.state() in ("waiting", "starting", "running")
+
+
+def test_a_lab_keeps_its_last_state_alone(ask):
+    run = ask(steps=30, lab=True)
+    assert waited(run, OVER) == "done"
+    kept = {path.name for path in run.folder.iterdir()} - {"lock", "corpus.txt"}
+    assert kept == {"config.json", "tokenizer.json", "events.jsonl", "latest"}
+    assert run.config()["lab"] is True
+
+
+def test_a_run_ends_when_its_time_is_up_though_nobody_watches(ask, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_SECONDS", "0.5")
+    run = ask()
+    assert waited(run, OVER) == "done"
+    assert run.last_event()["reason"] == "seconds" and run.is_finished()
+    assert run.last_event()["seconds"] < 5
+
+
+def test_a_run_is_named_and_its_owner_is_in_its_config(ask):
+    run = ask(steps=3, owner="somebody")
+    runs.rename(run, "  my  first ")
+    waited(run, OVER)
+    assert run.name() == "my first"
+    assert run.config()["owner"] == "somebody" and run.owners() == ["somebody"]
+    assert runs.list_runs("somebody") == [run] and runs.list_runs("another") == []
+    with pytest.raises(RunError, match="60 is the most"):
+        runs.rename(run, "x" * 61)
+
+
+def test_two_runs_differ_in_what_they_differ(ask):
+    first, second = ask(steps=3), ask(steps=4)
+    for run in (first, second):
+        tend()
+        waited(run, OVER)
+    different = runs.differences([first, second])
+    assert different == {"steps": [3, 4], "total_steps": [3, 4]}
+    assert runs.differences([first, first]) == {}
+
+
+def test_a_long_log_is_thinned_and_not_cut(tmp_path):
+    lines = [{"event": "start", "step": 0}]
+    for step in range(1, 5001):
+        lines.append({"event": "step", "step": step, "loss": 1.0})
+        if step % 500 == 0:
+            lines.append({"event": "eval", "step": step, "val_loss": 1.0})
+    lines.append({"event": "step", "step": 5001, "loss": 1.0})
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    every, end = Run(tmp_path).events()
+    few, same_end = Run(tmp_path).events(most_steps=100)
+    assert end == same_end and len(every) == len(lines)
+    steps = [event["step"] for event in few if event["event"] == "step"]
+    assert len(steps) <= 102 and steps[-1] == 5001
+    assert max(after - before for before, after in pairwise(steps)) <= 5001 / 100 + 1
+    assert [event for event in few if event["event"] != "step"] == [
+        event for event in every if event["event"] != "step"
+    ]
 
 
 def test_runs_live_where_the_environment_says(tmp_path, monkeypatch):
@@ -267,3 +475,43 @@ def test_runs_live_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert runs.runs_folder() == Path("runs").absolute()
     assert runs.list_runs() == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 4 MB; needs the right to mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    try:
+        made = subprocess.run(mount, capture_output=True).returncode == 0
+    except OSError:
+        made = False
+    if not made:
+        pytest.skip("no disk can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_disk_that_fills_leaves_a_clear_state_and_the_last_good_checkpoint(ask, small_disk, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_RUNS", str(small_disk / "runs"))
+    run = ask(steps=1_000_000)
+    wait_for_steps(run)
+    other = runs.runs_folder() / "other.txt"
+    other.write_text("somebody's notes")
+    with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(b"x" * 4096)
+    assert waited(run, OVER) == "failed"
+    assert "No space left on device" in run.failure() and "\n" not in run.failure()
+    assert run.action() == "resume"
+    load(run.folder)
+    read_state(run.folder)
+    assert other.read_text() == "somebody's notes"
+    lines = (run.folder / "events.jsonl").read_bytes().splitlines()
+    assert all(runs.parse_event(line) for line in lines)
+    (small_disk / "ballast").unlink()
+    go_on(run)
+    assert waited(run, {"running"}) == "running"
+    run.stop()
+    assert waited(run, {"done", "failed"}) == "done", run.failure()

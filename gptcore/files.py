@@ -1,0 +1,91 @@
+"""Files that are whole or not there: written beside their place, synced to the disk, and renamed into it.
+
+A process may be killed and a disk may fill at any moment. Whoever reads finds what stood there before or what
+was meant to stand there, and never half of it.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as readable JSON, in one move."""
+    write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file in one move; raises OSError where the disk refuses, and then leaves what stood there."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(0o644)  # mkstemp makes it private, but a run is there to be shared
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty where there is none that can be read."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder reach the disk, where the system can be asked to."""
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class replacing:
+    """A fresh folder that takes the place of `folder` when the block ends well, and vanishes when it does not.
+
+    With `keep`, the folder that stood there before is kept under that name, so that one whole folder exists at
+    any moment.
+    """
+
+    def __init__(self, folder: Path, keep: Path | None = None):
+        self.folder, self.keep = folder, keep
+
+    def __enter__(self) -> Path:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.fresh = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+        self.fresh.chmod(0o755)  # mkdtemp makes it private, but a run is there to be shared
+        return self.fresh
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is not None:
+            shutil.rmtree(self.fresh, ignore_errors=True)
+            return
+        try:
+            for path in self.fresh.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            sync_folder(self.fresh)
+        except OSError:  # a disk may refuse as late as here
+            shutil.rmtree(self.fresh, ignore_errors=True)
+            raise
+        old = self.keep or self.folder.with_name(f".{self.folder.name}-old")
+        if self.folder.exists():  # else a killed process left only the one kept before: it stays
+            shutil.rmtree(old, ignore_errors=True)
+            self.folder.rename(old)
+        self.fresh.rename(self.folder)
+        sync_folder(self.folder.parent)
+        if self.keep is None:
+            shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,138 @@
+"""What tensors of given shapes do together, with the rule in words where they do nothing.
+
+For trying out: the numbers are counted through, 1, 2, 3, …, and whatever torch refuses is explained by the rule
+it breaks.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, ...]
+WRITTEN = 99.0  # what is put into a result, to see whether it shows in A
+
+
+class ShapeError(ValueError):
+    """Shapes that do not fit, in one sentence that names the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation gives, whether it lies in the memory of its first argument, and A after 99 is written."""
+
+    result: Tensor
+    shares_memory: bool
+    after_writing: Tensor
+
+
+def counted(shape: Shape, first: int = 1) -> Tensor:
+    """Return a tensor of this shape whose numbers are counted through, row by row."""
+    n = torch.Size(shape).numel()
+    return torch.arange(first, first + n, dtype=torch.float32).reshape(shape)
+
+
+def broadcast(a: Shape, b: Shape) -> Shape:
+    """Return the shape of a sum; raises ShapeError where two sizes differ and neither is 1."""
+    for place, (one, other) in enumerate(zip(reversed(a), reversed(b)), 1):
+        if one != other and 1 not in (one, other):
+            raise ShapeError(
+                f"the sizes {one} and {other}, {_ordinal(place)} from the right, differ and neither is 1; "
+                "only a size of 1 is repeated"
+            )
+    return tuple(torch.broadcast_shapes(a, b))
+
+
+def product_shape(a: Shape, b: Shape) -> Shape:
+    """Return the shape of a matrix product; raises ShapeError where the inner sizes differ."""
+    if a[-1] != b[0]:
+        raise ShapeError(
+            f"a row of A has {a[-1]} numbers and a column of B has {b[0]}; a dot product needs as many of each"
+        )
+    return (*a[:-1], *b[1:])
+
+
+def view_shape(a: Shape, wanted: Shape) -> Shape:
+    """Return the shape of a view; raises ShapeError where the counts differ."""
+    have, want = torch.Size(a).numel(), torch.Size(wanted).numel()
+    if have != want:
+        raise ShapeError(
+            f"A holds {have} numbers and {_times(wanted)} places need {want}; a view moves none and makes none"
+        )
+    return wanted
+
+
+def add(a: Shape, b: Shape) -> Outcome:
+    """A + B, the smaller one repeated along sizes of 1."""
+    broadcast(a, b)
+    return _outcome(a, lambda x: x + counted(b, 10))
+
+
+def multiply(a: Shape, b: Shape) -> Outcome:
+    """A @ B: each row of A against each column of B."""
+    product_shape(a, b)
+    return _outcome(a, lambda x: x @ counted(b, 10))
+
+
+def view(a: Shape, b: Shape) -> Outcome:
+    """A read in rows of another length."""
+    view_shape(a, b)
+    return _outcome(a, lambda x: x.view(b))
+
+
+def transpose(a: Shape, b: Shape) -> Outcome:
+    """A with rows and columns exchanged; B takes no part."""
+    return _outcome(a, lambda x: x.T)
+
+
+OPERATIONS: Mapping[str, Callable[[Shape, Shape], Outcome]] = {
+    "A + B": add,
+    "A @ B": multiply,
+    "A.view": view,
+    "A.T": transpose,
+}
+
+
+def repairs(operation: str, a: Shape, b: Shape, largest: int = 6) -> list[tuple[int, int]]:
+    """Return single sizes to change so that an operation works, the nearest first: (place, size).
+
+    Places count through A's sizes and then B's.
+    """
+    sizes = [*a, *b]
+    found = []
+    for place, now in enumerate(sizes):
+        for size in range(1, largest + 1):
+            changed = [*sizes[:place], size, *sizes[place + 1 :]]
+            if size != now and _works(operation, tuple(changed[: len(a)]), tuple(changed[len(a) :])):
+                found.append((abs(size - now), place, size))
+    return [(place, size) for _, place, size in sorted(found)]
+
+
+def _works(operation: str, a: Shape, b: Shape) -> bool:
+    try:
+        OPERATIONS[operation](a, b)
+    except ShapeError:
+        return False
+    return True
+
+
+def _outcome(a: Shape, compute: Callable[[Tensor], Tensor]) -> Outcome:
+    x = counted(a)
+    result = compute(x)
+    kept = result.clone()
+    result[(0,) * result.dim()] = WRITTEN
+    return Outcome(kept, result.untyped_storage().data_ptr() == x.untyped_storage().data_ptr(), x)
+
+
+def dot_products(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product as what it is, a table of dot products: (N, K), (K, M) -> (N, M)."""
+    return torch.stack([torch.stack([torch.dot(row, column) for column in b.T]) for row in a])
+
+
+def _times(shape: Shape) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _ordinal(place: int) -> str:
+    return {1: "first", 2: "second"}.get(place, f"number {place}")
