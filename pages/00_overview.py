@@ -2,26 +2,54 @@
 
 import streamlit as st
 
-from pages.kit import book, words
-from pages.labs import overview
+from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.labs import overview, overview_more, overview_quiz
 
 row = book.header(__file__, titled=False)
 text = words.load("00_overview")
 
+# The finding of this chapter stands above everything: swap the name, and the word in the gap follows.
 overview.first_ten_seconds()
 overview.train_here()
 st.divider()
 
 book.title(row)
-text.show("can_do")
-text.show("analogy")
+book.objectives(text.read("can_do"))
 
-text.show("example")
-overview.one_prediction()
+if book.part("analogy", text):
+    text.show("analogy")
 
-text.show("lab")
-overview.continuations()
+if book.part("example", text):
+    text.show("example")
+    overview.one_prediction()
 
-text.show("look")
-text.show("next")
+if book.part("code", text):
+    text.show("code")
+    annotated.show("model.GPT.carry", key="c0_code_carry")
+    annotated.show("model.GPT.forward", key="c0_code_forward")
+
+if book.part("diagram", text):
+    overview_more.flow()
+
+if book.part("lab", text):
+    overview.continuations()
+    overview_more.outside()
+    overview_more.when_it_knows()
+    st.subheader("More experiments", anchor=False)
+    lab.more("c0_more_chat", text.read("lab_chat_title"), overview_more.chat)
+    lab.more("c0_more_guess", text.read("lab_guess_title"), overview_more.be_the_model)
+
+if book.part("measured", text):
+    text.show("measured")
+    claim.show("looks_up", "learns_while_chatting", "sure_is_right", "only_counts", "untrained_even")
+
+if book.part("check", text):
+    text.show("check", n=len(overview_quiz.questions(1)))
+    quiz.show(0, "00_overview", overview_quiz.questions)
+    text.show("check_exercise")
+    quiz.exercise("mean_surprise", key="c0_exercise")
+
+if book.part("deeper", text):
+    text.show("deeper")
+    deeper.show(0)
 book.footer(__file__)

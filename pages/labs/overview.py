@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.kit import book, chips, controls, links, live, prompt, replay, session, words
+from pages.kit import book, chips, controls, lab, links, live, prompt, replay, session, words, worked
 from pages.kit.odds import visible
 from pages.kit.session import InUse, Snapshot
 
@@ -292,28 +292,39 @@ def one_prediction() -> None:
     top = [(found[0], token, p) for found, token, p in top if len(found) == 1][:4]
     logits = seen["logits"][0, -1]
     config = model.model.config
-    text.show(
-        "stages",
-        example=example,
-        characters=len(example),
-        n_tokens=len(ids),
-        ids=", ".join(map(str, ids)),
-        vocabulary=config.vocab_size,
-        embedding=shape(seen["embedding"]),
-        first=", ".join(f"{value:.2f}" for value in seen["embedding"][0, 0, :3].tolist()),
-        n_layers=config.n_layers,
-        n_heads=config.n_heads,
-        weights=shape(seen["layers.0.attention.weights"]),
-        inner=shape(seen["layers.0.feedforward.hidden"]),
-        stream=shape(seen[f"layers.{config.n_layers - 1}.after_feedforward"]),
-        final=shape(seen["final_normed"]),
-        logits=shape(seen["logits"]),
-        token=visible(top[0][1]),
-        score=float(logits[top[0][0]]),
-        p=top[0][2],
-    )
-    st.divider()
-    by_hand([(visible(token), round(float(logits[number]), 1)) for number, token, _ in top], example, text)
+    steps = worked.Steps(9)
+    if steps(text.read("example_text_title")):
+        text.show("example_text", example=example, characters=len(example))
+    if steps(text.read("example_tokens_title")):
+        text.show(
+            "example_tokens", n_tokens=len(ids), vocabulary=config.vocab_size, ids=", ".join(map(str, ids))
+        )
+    if steps(text.read("example_embedding_title")):
+        first = ", ".join(f"{value:.2f}" for value in seen["embedding"][0, 0, :3].tolist())
+        text.show("example_embedding", embedding=shape(seen["embedding"]), first=first)
+    if steps(text.read("example_blocks_title")):
+        text.show(
+            "example_blocks",
+            n_layers=config.n_layers,
+            n_heads=config.n_heads,
+            weights=shape(seen["layers.0.attention.weights"]),
+            inner=shape(seen["layers.0.feedforward.hidden"]),
+            stream=shape(seen[f"layers.{config.n_layers - 1}.after_feedforward"]),
+        )
+    if steps(text.read("example_norm_title")):
+        text.show("example_norm", final=shape(seen["final_normed"]))
+    if steps(text.read("example_scores_title")):
+        text.show(
+            "example_scores",
+            vocabulary=config.vocab_size,
+            logits=shape(seen["logits"]),
+            token=visible(top[0][1]),
+            score=float(logits[top[0][0]]),
+        )
+    if steps(text.read("example_shares_title")):
+        text.show("example_shares", vocabulary=config.vocab_size, token=visible(top[0][1]), p=top[0][2])
+    scores = [(visible(token), round(float(logits[number]), 1)) for number, token, _ in top]
+    by_hand(scores, example, text, steps)
 
 
 def shape(tensor) -> str:
@@ -322,13 +333,15 @@ def shape(tensor) -> str:
     return " × ".join(map(str, sizes))
 
 
-def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words) -> None:
+def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words, steps: worked.Steps) -> None:
     """Softmax of four scores and the surprise at one word, with the numbers put in."""
     import torch
 
     from gptcore.generation import Sampling, distribution
 
-    text.show("softmax", vocabulary=session.model_in_use().model.config.vocab_size)
+    if not steps(text.read("example_softmax_title")):
+        return
+    text.show("example_softmax", vocabulary=session.model_in_use().model.config.vocab_size)
     names = [name for name, _ in scores]
     place = list(EXAMPLES.values()).index(example)
     left, right = st.columns(2, gap="large")
@@ -346,7 +359,7 @@ def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words) ->
         key = f"c0_came_{place}"
         if st.session_state.get(key, names[0]) not in names:
             del st.session_state[key]  # chosen while another model was in use
-        came = names.index(controls.choice(text.read("came_label"), key, names))
+        came = names.index(controls.choice(text.read("example_came"), key, names))
     probabilities = distribution(torch.tensor(logits), Sampling()).tolist()
     with right:
         replay.pick(
@@ -359,9 +372,11 @@ def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words) ->
     st.latex(
         rf"p(\text{{{_plain(name)}}}) = \frac{{e^{{{logits[came]:g}}}}}{{{terms}}} = {probabilities[came]:.3f}"
     )
+    if not steps(text.read("example_surprise_title")):
+        return
     surprise = -math.log(max(probabilities[came], 1e-300))
     st.latex(rf"-\ln {probabilities[came]:.3f} = {surprise:.3f}\ \text{{nats}}")
-    text.show("surprise", name=names[came], nats=surprise, sides=math.exp(min(surprise, 700)))
+    text.show("example_surprise", name=names[came], nats=surprise, sides=math.exp(min(surprise, 700)))
 
 
 def _plain(name: str) -> str:
@@ -373,6 +388,12 @@ def _plain(name: str) -> str:
 def continuations() -> None:
     """Type a prompt, see what the trained and the untrained model expect, append a token by clicking."""
     text = words.load("00_overview")
+    with lab.bench("c0_next", text.read("lab_next_title")):
+        text.show("lab_next")
+        _continuations(text)
+
+
+def _continuations(text: words.Words) -> None:
     model = session.model_in_use()
     typed = prompt.ask(text.read("prompt_label"), "c0_prompt", FIRST_PROMPT, prompts())
     known = story_word if session.read_stories(model.path) else None
@@ -424,6 +445,31 @@ def continuations() -> None:
             on_click=_take_back,
             disabled=not typed,
         )
+    _ask(text, model, typed, trained)
+
+
+def _ask(text: words.Words, model: InUse, typed: str, trained) -> None:
+    """Predict what becomes of the story once its fifth choice is put in."""
+    changed, place = session.changed(model.path), 4
+    if len(trained.alternatives) <= place or len(typed) > links.LONGEST:
+        return
+    token = model.tokenizer.token_text(trained.alternatives[place][0])
+    if token == END or "\\x" in token:
+        return
+    before, after = (
+        "".join(piece for piece, _ in session.continuation(model.path, changed, start, 12))
+        for start in (typed, typed + token)
+    )
+    lab.predict(
+        "c0_next",
+        text.read(
+            "lab_next_predict", token=visible(token), place=place + 1, p=trained.alternatives[place][1]
+        ),
+        (text.read("lab_next_predict_back"), text.read("lab_next_predict_along")),
+        right=0 if after and before.endswith(after[: len(before) // 2]) else 1,
+        because=text.read("lab_next_because", before=before.strip(), after=(token + after).strip()),
+        then={"c0_prompt": typed + token},
+    )
 
 
 def _append(token: str) -> None:

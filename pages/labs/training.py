@@ -26,7 +26,6 @@ _PROBLEM = "c8_problem"
 def train_here() -> None:
     """Choose a text, a size and a length; see what it costs; start."""
     text = words.load("08_training")
-    busy = (run := session.run_on_view()) is not None and session.is_alive(run)
     corpus = controls.corpus_choice("c8")
     vocab_size = NANO.vocab_size
     if corpus.source != "stories":
@@ -69,8 +68,8 @@ def train_here() -> None:
         key="c8_start",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=busy or config is None,
-        help=text.read("busy_help") if busy else None,
+        disabled=config is None,
+        help=text.read("start_help"),
     ):
         st.session_state[_PROBLEM] = start(config, corpus, seconds, seed)
         st.rerun()
@@ -116,7 +115,7 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
     return None
 
 
-def keep(run_id: str) -> None:
+def keep(run_id: str, prefix: str = "c8") -> None:
     """What a finished run offers: its model on every page, and as a file."""
     run = session.run_named(run_id)
     if run is None or not session.has_model(run):
@@ -125,7 +124,7 @@ def keep(run_id: str) -> None:
     with st.container(horizontal=True):
         st.button(
             "In use on every page" if in_use else "Use this model on every page",
-            key="c8_use",
+            key=f"{prefix}_use",
             type="primary",
             icon=":material/check:" if in_use else ":material/swap_horiz:",
             disabled=in_use,
@@ -137,7 +136,7 @@ def keep(run_id: str) -> None:
             lambda: session.zipped(run.folder),
             file_name=f"glassbox-{run_id[:8]}.zip",
             mime="application/zip",
-            key="c8_download",
+            key=f"{prefix}_download",
             icon=":material/download:",
             on_click="ignore",
         )

@@ -12,6 +12,9 @@ sys.path.insert(0, str(ROOT))
 @pytest.fixture(autouse=True)
 def own_runs(tmp_path, monkeypatch):
     """Each test has a runs folder of its own, empty at the start."""
+    from pages.kit import session
+
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(session, "warm", lambda: None)  # a process of its own, which takes seconds to make ready
     monkeypatch.chdir(ROOT)
     return tmp_path / "runs"

@@ -10,7 +10,7 @@ from gptcore.__main__ import parser
 from gptcore.account import n_parameters
 from gptcore.config import ConfigError, ModelConfig
 from gptcore.plan import make_plan, parse_settings
-from gptcore.runs import Run
+from gptcore.runs import Run, list_runs
 from pages.kit import controls
 from pages.labs import training
 
@@ -118,7 +118,7 @@ def test_no_text_at_all_is_refused(app):
 
 def wait_for(app: AppTest, run: Run, seconds: float = 120) -> AppTest:
     deadline = time.monotonic() + seconds
-    while run.state() in ("starting", "running"):
+    while run.state() in ("waiting", "starting", "running"):
         assert time.monotonic() < deadline, "the run did not end"
         time.sleep(0.3)
     return app.run()
@@ -131,15 +131,9 @@ def start_on_text(app: AppTest, text: str) -> Run:
     app.select_slider(key="c8_seconds").set_value(5).run()
     app.button(key="c8_start").click().run()
     assert not errors(app)
-    (run_id,) = [folder.stem for folder in run_logs(app)]
-    assert app.query_params["run"] == run_id
-    return Run.by_id(run_id)
-
-
-def run_logs(app) -> list[Path]:
-    from gptcore.runs import runs_folder
-
-    return list(runs_folder().glob("*.log"))
+    (run,) = list_runs()
+    assert app.query_params["run"] == run.id
+    return run
 
 
 def test_a_text_of_a_few_words_is_refused_by_the_run_and_told(app):

@@ -57,7 +57,7 @@ def start_server(folder: Path) -> Server:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     home, runs, log = folder / "home", folder / "runs", folder / "server.log"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     command += [
         "--server.port",

@@ -1,0 +1,60 @@
+"""Chapter 3: embeddings. A row of numbers for each token, and what those rows come to mean."""
+
+import streamlit as st
+
+from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.labs import embeddings, embeddings_map, embeddings_quiz, embeddings_rows
+
+book.header(__file__)
+text = words.load("03_embeddings")
+book.objectives(text.read("can_do"))
+embeddings.finding()
+
+if book.part("analogy", text):
+    text.show("analogy")
+
+if book.part("example", text):
+    embeddings.worked_example()
+    embeddings.one_step()
+
+if book.part("code", text):
+    text.show("code")
+    annotated.show("weights.Embedding", key="c3_code_table")
+    text.show("code_tying")
+    annotated.show("model.GPT.__init__", key="c3_code_tying")
+    text.show("code_analogy")
+    annotated.show("rows.analogy", key="c3_code_analogy")
+
+if book.part("diagram", text):
+    embeddings.flow()
+
+if book.part("lab", text):
+    embeddings_map.before_and_after()
+    embeddings_map.neighbours()
+    embeddings_map.analogies()
+    embeddings_rows.never_used()
+    st.subheader("More experiments", anchor=False)
+    lab.more("c3_more_turn", text.read("lab_turn_title"), embeddings_rows.turn_the_table)
+    lab.more("c3_more_scale", text.read("lab_length_title"), embeddings_rows.lengths)
+
+if book.part("measured", text):
+    text.show("measured")
+    claim.show(
+        "king_minus_man",
+        "a_step_moves_what_it_saw",
+        "a_dimension_means",
+        "near_on_the_map",
+        "unused_rows_stay",
+        "gpt2_scales",
+    )
+
+if book.part("check", text):
+    text.show("check", n=len(embeddings_quiz.questions(1)))
+    quiz.show(3, "03_embeddings", embeddings_quiz.questions)
+    text.show("check_exercise")
+    quiz.exercise("embedding_backward", key="c3_exercise")
+
+if book.part("deeper", text):
+    text.show("deeper")
+    deeper.show(3)
+book.footer(__file__)

@@ -1,0 +1,67 @@
+"""Chapter 4: positions. How a model knows where a token stands, and what it knows without being told."""
+
+import streamlit as st
+
+from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.labs import (
+    positions,
+    positions_drag,
+    positions_far,
+    positions_order,
+    positions_pairs,
+    positions_quiz,
+)
+
+book.header(__file__)
+text = words.load("04_positions")
+book.objectives(text.read("can_do"))
+positions.ask_and_answer()
+positions.finding()
+
+if book.part("analogy", text):
+    text.show("analogy")
+
+if book.part("example", text):
+    positions.worked_example()
+
+if book.part("code", text):
+    text.show("code")
+    annotated.show("positions.inverse_frequencies", key="c4_code_frequencies")
+    annotated.show("positions.rope_table", key="c4_code_table")
+    text.show("code_apply")
+    annotated.show("positions.apply_rope", key="c4_code_apply")
+
+if book.part("diagram", text):
+    positions.flow()
+
+if book.part("lab", text):
+    positions_drag.drag()
+    positions_drag.clocks()
+    positions_far.beyond()
+    positions_order.order()
+    st.subheader("More experiments", anchor=False)
+    lab.more("c4_more_lean", text.read("lab_lean_title"), positions_drag.leaning)
+    lab.more("c4_more_pairs", text.read("lab_pairs_title"), positions_pairs.pairings)
+
+if book.part("measured", text):
+    text.show("measured")
+    claim.show(
+        "distance_alone",
+        "any_length",
+        "linear_extends",
+        "ntk_extends",
+        "higher_base",
+        "no_order",
+        "positions_trained",
+    )
+
+if book.part("check", text):
+    text.show("check", n=len(positions_quiz.questions(1)))
+    quiz.show(4, "04_positions", positions_quiz.questions)
+    text.show("check_exercise")
+    quiz.exercise("neighbour_pairs", key="c4_exercise")
+
+if book.part("deeper", text):
+    text.show("deeper")
+    deeper.show(4)
+book.footer(__file__)

@@ -1,0 +1,65 @@
+"""Chapter 6: the block. Norm, feed-forward layer and residual, and what depth does to a gradient."""
+
+import streamlit as st
+
+from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.labs import block, block_depth, block_parts, block_quiz, block_stream
+
+book.header(__file__)
+text = words.load("06_block")
+book.objectives(text.read("can_do"))
+block.finding()
+
+if book.part("analogy", text):
+    text.show("analogy")
+
+if book.part("example", text):
+    block.worked_example()
+
+if book.part("code", text):
+    text.show("code")
+    annotated.show("norms.rms_norm", key="c6_code_norm")
+    text.show("code_ffn")
+    annotated.show("feedforward.SwiGLU.forward", key="c6_code_ffn")
+    text.show("code_block")
+    annotated.show("model.Block.forward", key="c6_code_block")
+    annotated.show("model.Block._sub_layer", key="c6_code_sub")
+
+if book.part("diagram", text):
+    block.flow()
+
+if book.part("lab", text):
+    block_depth.cut_the_residual()
+    block_depth.after_training()
+    block_stream.who_writes()
+    block_parts.gates()
+    st.subheader("More experiments", anchor=False)
+    lab.more("c6_more_norms", text.read("lab_norms_title"), block_parts.both_norms)
+    lab.more("c6_more_mix", text.read("lab_mix_title"), block_stream.who_mixes)
+
+if book.part("measured", text):
+    text.show("measured")
+    claim.show(
+        "rmsnorm_faster",
+        "norm_share",
+        "activation_fused",
+        "residual_cut",
+        "residual_guarantee",
+        "norm_keeps_small",
+        "ffn_mixes",
+        "attention_linear",
+        "post_norm_birth",
+        "post_norm_trained",
+        "swiglu_gelu",
+    )
+
+if book.part("check", text):
+    text.show("check", n=len(block_quiz.questions(1)))
+    quiz.show(6, "06_block", block_quiz.questions)
+    text.show("check_exercise")
+    quiz.exercise("normed_twice", key="c6_exercise")
+
+if book.part("deeper", text):
+    text.show("deeper")
+    deeper.show(6)
+book.footer(__file__)

@@ -1,0 +1,131 @@
+"""The page of runs: what is listed, what a link may do, what goes down and comes up, and how fast it opens."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from gptcore import archive, runs
+from gptcore.config import ModelConfig
+from gptcore.runs import Run
+from pages.kit import visitor
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write_run(folder: Path, *, steps: int = 30, name: str = "", owner: str = visitor.HOME, **train) -> Run:
+    """A finished run without a model: its config and its log."""
+    folder.mkdir(parents=True)
+    model = ModelConfig(vocab_size=99, context_length=16, d_model=32, n_layers=2, n_heads=2).to_dict()
+    config = {"format": runs.FORMAT, "corpus_name": "stories", "model": model, "train": train, "owner": owner}
+    (folder / "config.json").write_text(json.dumps(config))
+    place = {"step": 0, "tokens": 0, "seconds": 0.0}
+    start = {"event": "start", **place, "config": {}, "n_parameters": 12_345, "total_steps": steps}
+    start |= {"floor": 1.0, "uniform": 7.6, "unigram": 5.0, "bigram": 3.0, "notes": []}
+    lines = [start]
+    for step in range(1, steps + 1):
+        place = {"step": step, "tokens": 100 * step, "seconds": 0.01 * step}
+        numbers = {"loss": 7 - 5 * step / steps, "lr": 0.01, "grad_norm": 1.0, "tokens_per_second": 9.0}
+        lines.append({"event": "step", **place, **numbers})
+        if step % max(1, steps // 10) == 0:
+            lines.append({"event": "eval", **place, "val_loss": 7 - 5 * step / steps, "perplexity": 9.0})
+            ladder = {"rate": 0.5, "new": 0.4, "pronouns": None, "names": None, "sentences": 9}
+            lines.append({"event": "sample", **place, "text": f"A fox at {step}.", "ladder": ladder})
+    lines.append({"event": "done", **place, "reason": "steps"})
+    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if name:
+        runs.rename(Run(folder), name)
+    return Run(folder)
+
+
+def open_page(**parameters: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    app.switch_page("pages/runs.py").run()
+    assert not app.exception
+    return app
+
+
+def test_an_empty_folder_says_so():
+    app = open_page()
+    assert "Nothing has been trained here yet" in app.info[0].value
+
+
+def test_each_run_is_a_row_with_its_state_loss_and_grammar(own_runs):
+    write_run(own_runs / "first", name="my first")
+    write_run(own_runs / "second")
+    table = open_page().dataframe[0].value
+    row = table[table["Run"] == "my first"].iloc[0]
+    assert (row["State"], row["Parameters"], row["Grammar"]) == ("done", 12_345, 0.5)
+    assert row["Loss"] == pytest.approx(2.0)
+    assert len(row["Loss curve"]) == 10 and len(table) == 2
+
+
+def test_a_run_is_renamed_and_deleted(own_runs):
+    run = write_run(own_runs / "first")
+    app = open_page()
+    app.text_input(key="runs_name_first").set_value("a better name").run()
+    app.button(key="runs_rename").click().run()
+    assert run.name() == "a better name"
+    app.button(key="runs_delete").click().run()
+    assert not app.exception and runs.list_runs() == []
+
+
+def test_runs_are_compared(own_runs):
+    write_run(own_runs / "first", learning_rate=0.1)
+    write_run(own_runs / "second", learning_rate=0.2, steps=40)
+    app = open_page(runs_compared="first,second,nowhere")
+    differences = app.dataframe[1].value
+    assert differences["Choice"].tolist() == ["learning_rate"]
+    assert set(differences.iloc[0].tolist()[1:]) == {"0.1", "0.2"}
+    for against in ("tokens", "seconds"):
+        app.segmented_control(key="runs_against").set_value(against).run()
+        assert not app.exception
+
+
+def test_a_visitor_reads_the_run_of_another_by_its_link_and_changes_nothing(own_runs, monkeypatch):
+    monkeypatch.setattr(visitor, "at_home", lambda: False)
+    write_run(own_runs / "theirs", owner="somebody else")
+    assert "Nothing has been trained here yet" in open_page().info[0].value
+    app = open_page(run="theirs")
+    assert "theirs" in app.selectbox(key="runs_one").value
+    keys = {button.key for button in app.button}
+    assert not keys & {"runs_rename", "runs_delete"}
+    assert all(button.disabled for button in app.button if button.key in ("runs_pause", "runs_stop"))
+    assert any("It obeys the browser" in caption.value for caption in app.caption)
+
+
+def test_what_was_packed_elsewhere_is_unpacked(own_runs):
+    write_run(own_runs / "first", name="from home")
+    data = archive.pack([Run(own_runs / "first")], {"progress": {"passed": ["c5.why"]}})
+    runs.delete(Run(own_runs / "first"))
+    app = open_page()
+    app.file_uploader(key="runs_bring").upload("work.zip", b"no zip").run()
+    app.button(key="runs_unpack").click().run()
+    assert "no zip" in app.error[0].value
+    app.file_uploader(key="runs_bring").upload("work.zip", data).run()
+    app.button(key="runs_unpack").click().run()
+    assert not app.exception
+    assert app.success[0].value == "Back again. Runs: 1. Passed checks: 1."
+    assert [run.name() for run in runs.list_runs()] == ["from home"]
+
+
+def test_a_log_of_100_000_steps_opens_as_fast(own_runs):
+    """Measured: the seconds of a page that shows a run of 300 steps, and of one that shows 100,000."""
+    write_run(own_runs / "short", steps=300)
+    write_run(own_runs / "long", steps=100_000)
+    open_page(run="short")  # imports and caches that every page needs
+    took = {}
+    for name in ("short", "long"):
+        started = time.perf_counter()
+        app = open_page(run=name)
+        took[name] = time.perf_counter() - started
+        started = time.perf_counter()
+        app.run()
+        took[f"{name} again"] = time.perf_counter() - started
+    print({name: round(seconds, 2) for name, seconds in took.items()})
+    assert took["long"] < took["short"] + 2.0
+    assert took["long again"] < took["short again"] + 0.5
