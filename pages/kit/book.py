@@ -160,6 +160,15 @@ TABLE = (
         "Everything trained here: watch it, go on with it, compare it, take it home.",
     ),
     Row(
+        "measured.py",
+        None,
+        "Measured",
+        ":material/timer:",
+        "measured",
+        "Beside the book",
+        "What the field says, one sentence at a time, and what came of it on this machine.",
+    ),
+    Row(
         "explainers.py",
         None,
         "Explainers",

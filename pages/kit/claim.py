@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gptcore.claims import Claim, Result
 
 EVERY_SECONDS = 1.0
-START_SECONDS = 30.0  # a child that imports torch has this long until it holds its lock
+ALL_QUICK = "all"  # in place of a claim's name: every claim that takes seconds, one after the other
 ICONS = {
     "holds": (":material/check_circle:", "green"),
     "holds not": (":material/cancel:", "red"),
@@ -35,12 +35,13 @@ def show(*names: str) -> None:
     for place in range(0, len(names), 2):
         for column, name in zip(st.columns(2, gap="small"), names[place : place + 2]):
             with column:
-                st.fragment(_card, run_every=EVERY_SECONDS if _busy(name) else None)(
-                    registry[name], _busy(name)
+                st.fragment(_card, run_every=EVERY_SECONDS if is_busy(name) else None)(
+                    registry[name], is_busy(name)
                 )
 
 
-def _busy(name: str) -> bool:
+def is_busy(name: str) -> bool:
+    """Whether a claim is being measured, waits for its turn, or is about to."""
     from gptcore import claims
 
     return claims.is_under_way(name) or _starting(name)
@@ -56,7 +57,7 @@ def _card(claim: "Claim", was_busy: bool) -> None:
     from gptcore import claims
 
     text = words.load("measured")
-    result, busy = claims.last_result(claim.name), _busy(claim.name)
+    result, busy = claims.last_result(claim.name), is_busy(claim.name)
     with st.container(border=True, key=f"claim_{claim.name}_card"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"##### “{claim.slogan}”", anchors=False)
@@ -79,17 +80,22 @@ def _card(claim: "Claim", was_busy: bool) -> None:
                 if result is not None:
                     _settings(claim, result)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                text.read("again") if result else text.read("measure"),
-                key=f"claim_{claim.name}_measure",
-                icon=":material/timer:",
-                disabled=busy or links.locked(f"claim_{claim.name}"),
-                on_click=_measure,
-                args=(claim.name,),
-            )
+            measure_button(claim.name, text.read("again") if result else text.read("measure"))
             _state(claim, busy, text)
     if was_busy and not busy:
         st.rerun()
+
+
+def measure_button(name: str, label: str) -> None:
+    """The button that starts measuring a claim, or all the quick ones."""
+    st.button(
+        label,
+        key=f"claim_{name}_measure",
+        icon=":material/timer:",
+        disabled=is_busy(name) or links.locked(f"claim_{name}"),
+        on_click=_measure,
+        args=(name,),
+    )
 
 
 def _state(claim: "Claim", busy: bool, text: words.Words) -> None:
@@ -153,7 +159,8 @@ def _measure(name: str) -> None:
 
     root = str(Path(claims.__file__).resolve().parents[1])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-m", "gptcore", "claims", "--only", name, "--json"]
+    which = ["--quick"] if name == ALL_QUICK else ["--only", name]
+    command = [sys.executable, "-m", "gptcore", "claims", *which, "--json"]
     try:
         claims.folder().mkdir(parents=True, exist_ok=True)
         with (claims.folder() / f"{name}.log").open("w", encoding="utf-8") as log:
