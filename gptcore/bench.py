@@ -84,7 +84,7 @@ def our_step(config: ModelConfig, train: TrainConfig, ids, targets) -> tuple[Wor
     model = GPT(config)
     way, _ = choose(model, train, ids, targets)
     torch.set_num_threads(available_threads())
-    optimizers = make_optimizers(model, train)
+    optimizers = make_optimizers(model, train, way.precision)
 
     def step() -> None:
         with autocast(CPU, way.precision):

@@ -148,7 +148,7 @@ def _time_step(model, config, ids, targets, precision, path, threads, seconds) -
     """
     torch.set_num_threads(threads)
     scratch = copy.deepcopy(model)
-    optimizers = make_optimizers(scratch, config)
+    optimizers = make_optimizers(scratch, config, precision)
     times, until = [], time.perf_counter() + seconds
     while len(times) < 2 or time.perf_counter() < until:
         started = time.perf_counter()

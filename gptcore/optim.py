@@ -24,12 +24,12 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     ]
 
 
-def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, config: TrainConfig, precision: str = "bf16") -> list[torch.optim.Optimizer]:
     """Return what moves the model's weights: AdamW for all of them, or Muon for the blocks' matrices.
 
     AdamW (Loshchilov and Hutter 2017) is torch's fused one. Muon turns each matrix's update into one that
     stretches all directions alike; embeddings, gains and biases stay with AdamW. Its steps have AdamW's size, so
-    one learning rate serves both.
+    one learning rate serves both. In a run whose `precision` is fp32 it turns matrices in fp32 too.
     """
     if config.optimizer == "adamw":
         return [_adamw(parameter_groups(model, config.weight_decay), config)]
@@ -42,6 +42,7 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.O
         [(layer.weight, layer.parts) for layer in layers],
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
+        dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
     )
     return [muon, _adamw(groups, config)]
 
@@ -97,11 +98,13 @@ class Muon(torch.optim.Optimizer):
         learning_rate: float,
         weight_decay: float,
         momentum: float = 0.95,
+        dtype: torch.dtype = torch.bfloat16,
     ):
         """Take each weight with the rows of its matrices."""
         defaults = {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
         super().__init__([weight for weight, _ in weights], defaults)
         self.parts = {weight: parts for weight, parts in weights}
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self) -> None:
@@ -119,7 +122,7 @@ class Muon(torch.optim.Optimizer):
                     by_shape.setdefault(matrix.shape, []).append((matrix, piece))
             for shape, pairs in by_shape.items():
                 matrices, pieces = zip(*pairs)
-                directions = orthogonalise(torch.stack(pieces))
+                directions = orthogonalise(torch.stack(pieces).to(self.dtype)).to(matrices[0].dtype)
                 size = 0.2 * math.sqrt(max(shape))
                 torch._foreach_add_(matrices, directions.unbind(), alpha=-group["lr"] * size)
 
@@ -134,14 +137,13 @@ def orthogonalise(matrices: torch.Tensor, n_rounds: int = 5) -> torch.Tensor:
     """Bring all singular values of each matrix near 1, keeping its directions: (N, R, C) -> (N, R, C).
 
     Newton and Schulz's iteration, with the polynomial Jordan et al. chose to climb fast from small values: they
-    end anywhere between .7 and 1.2, which serves as well as 1 does. It runs in bf16.
+    end anywhere between .7 and 1.2, which serves as well as 1 does. bf16 is enough for it.
     """
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonalise(matrices.mT, n_rounds).mT
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(n_rounds):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.to(matrices.dtype)
+    return x

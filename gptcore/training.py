@@ -103,7 +103,7 @@ def train(
     torch.manual_seed(config.seed)  # dropout is the one draw without a generator of its own
     state = Trainer(
         model=model,
-        optimizers=make_optimizers(model, config),
+        optimizers=make_optimizers(model, config, way.precision),
         windows=windows,
         scaler=torch.amp.GradScaler(device.type, enabled=way.precision == "fp16"),
         total_steps=config.steps or 0,
