@@ -61,9 +61,12 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=export)
     command.add_argument("dir", metavar="DIR", help="a run or saved model")
     command.add_argument(
-        "--to", required=True, choices=tuple(EXPORTS), help="hf: a folder that transformers loads"
+        "--to",
+        required=True,
+        choices=tuple(EXPORTS),
+        help="hf: a folder that transformers loads; script, notebook: a file that trains such a model anew",
     )
-    command.add_argument("out", metavar="OUT", help="a new or empty directory")
+    command.add_argument("out", metavar="OUT", help="a new or empty directory; a new file")
 
     command = commands.add_parser(
         "stories", help="print stories, or say how much of a text the grammar accepts"
@@ -146,6 +149,8 @@ def resume(options: argparse.Namespace) -> None:
     from gptcore.tokenizer import Tokenizer
 
     run = Run(options.dir)
+    if not (run.folder / "config.json").is_file():
+        raise RunError(f"{options.dir} is not a run")
     if (problem := run.problem()) is not None:
         raise RunError(problem)
     if run.is_finished():
@@ -301,7 +306,23 @@ def _export_hf(folder: str, out: str) -> None:
     print(export(*load(folder), out))
 
 
-EXPORTS = {"hf": _export_hf}  # by what stands after --to: what a model becomes
+def _export_script(folder: str, out: str) -> None:
+    from gptcore import recipe
+
+    print(recipe.write(recipe.of_run(folder), "script", out))
+
+
+def _export_notebook(folder: str, out: str) -> None:
+    from gptcore import recipe
+
+    print(recipe.write(recipe.of_run(folder), "notebook", out))
+
+
+EXPORTS = {
+    "hf": _export_hf,
+    "script": _export_script,
+    "notebook": _export_notebook,
+}  # by what stands after --to: what a model becomes
 
 
 def stories(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ after the visitor's own last one and never before what is being served now, and 
 fair queueing; Goyal, Vin, Cheng 1996). No clock is asked.
 """
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -32,6 +33,9 @@ from gptcore.runs import (
     request_of,
     runs_folder,
 )
+
+# Blank lines that a run's process writes its last sentence over: room for it on a disk that has filled.
+RESERVED = b"\n" * 4096
 
 # Takes the words after `python -m gptcore` and the file for standard error; returns the process's number.
 Launch = Callable[[Sequence[str], Path], int]
@@ -198,11 +202,12 @@ def _launch(run: Run, request: dict[str, Any], launch: Launch) -> None:
     log_size = events.stat().st_size if events.is_file() else 0
     try:
         (run.folder / "control.json").unlink(missing_ok=True)  # a wish from before it was paused
-        log.write_bytes(b"")
+        log.write_bytes(RESERVED)
         identity = process_identity(launch(words, log))
     except OSError as error:
         identity = {"pid": 0, "born": 0}
-        log.write_text(f"error: the process could not be started: {error.strerror}\n", encoding="utf-8")
+        with contextlib.suppress(OSError):
+            log.write_text(f"error: the process could not be started: {error.strerror}\n", encoding="utf-8")
     write_json(
         request_of(run.folder), request | {"waiting": False, "launched": {**identity, "log_size": log_size}}
     )

@@ -306,9 +306,7 @@ def surprise(scores: Tensor, target: int) -> Surprise:
     scores = scores.detach().requires_grad_()
     loss = F.cross_entropy(scores[None], torch.tensor([target]))
     (gradient,) = torch.autograd.grad(loss, scores)
-    return Surprise(
-        probabilities=torch.softmax(scores.detach(), dim=-1), loss=loss.item(), gradient=gradient
-    )
+    return Surprise(probabilities=torch.softmax(scores.detach(), dim=-1), loss=loss.item(), gradient=gradient)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -336,9 +334,7 @@ def adamw_step(
 ) -> AdamWStep:
     """Return the last of the steps that these gradients make of one weight; the new weight is torch's."""
     parameter = torch.nn.Parameter(torch.tensor([weight], dtype=torch.float64))
-    optimizer = torch.optim.AdamW(
-        [parameter], lr=rate, betas=(beta1, beta2), eps=eps, weight_decay=decay
-    )
+    optimizer = torch.optim.AdamW([parameter], lr=rate, betas=(beta1, beta2), eps=eps, weight_decay=decay)
     before = weight
     for gradient in gradients:
         before = parameter.item()

@@ -193,6 +193,8 @@ class ImportedTokenizer(Tokenizer):
         self._ids_of_piece = lru_cache(CACHED_PIECES)(self._merge)
 
     def _check_model(self, model: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        if not model:
+            raise TokenizerError(f"{self.name} is not a tokenizer file: it holds no model.")
         kind = model.get("type") or ("BPE" if "merges" in model else None)
         sign_of_sentencepiece = model.get("byte_fallback") or "▁" in model.get("vocab", ())
         if kind == "Unigram" or (kind == "BPE" and sign_of_sentencepiece):

@@ -164,7 +164,7 @@ def _environment() -> dict[str, str]:
 
 def launch_command(words: Sequence[str], log: Path) -> int:
     """Start `python -m gptcore …` as a process that outlives this one; return its number."""
-    with log.open("ab") as errors:
+    with log.open("r+b") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "gptcore", *words],
             stdin=subprocess.DEVNULL,
@@ -199,7 +199,7 @@ def launch_fork(words: Sequence[str], log: Path) -> int:
         _become_a_job()
         _open_as(os.devnull, os.O_RDONLY, 0)
         _open_as(os.devnull, os.O_WRONLY, 1)
-        _open_as(str(log), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 2)
+        _open_as(str(log), os.O_WRONLY | os.O_CREAT, 2)  # over the room that is reserved in it
         os.closerange(3, 256)
         from gptcore.__main__ import main
 
@@ -368,7 +368,7 @@ class Keeper:
         for folder in [folder for folder, when in self.looks.items() if when <= now]:
             try:
                 self._tend(folder)
-            except (ValueError, OSError) as error:  # the folder is held by another server, or the disk is full
+            except (ValueError, OSError) as error:  # another server holds the folder, or the disk is full
                 print(f"{folder}: {error}", file=sys.stderr, flush=True)
                 self.looks[folder] = time.monotonic() + AGAIN_SECONDS
         if not self.is_warm and time.monotonic() - self.spoken_to > IDLE_SECONDS:

@@ -24,7 +24,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     ]
 
 
-def make_optimizers(model: nn.Module, config: TrainConfig, precision: str = "bf16") -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    model: nn.Module, config: TrainConfig, precision: str = "bf16"
+) -> list[torch.optim.Optimizer]:
     """Return what moves the model's weights: AdamW for all of them, or Muon for the blocks' matrices.
 
     AdamW (Loshchilov and Hutter 2017) is torch's fused one. Muon turns each matrix's update into one that

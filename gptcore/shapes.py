@@ -6,6 +6,7 @@ it breaks.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -94,24 +95,33 @@ OPERATIONS: Mapping[str, Callable[[Shape, Shape], Outcome]] = {
 }
 
 
-def repairs(operation: str, a: Shape, b: Shape, largest: int = 6) -> list[tuple[int, int]]:
-    """Return single sizes to change so that an operation works, the nearest first: (place, size).
+# The rule of each operation by itself, without a tensor.
+RULES: Mapping[str, Callable[[Shape, Shape], Shape]] = {
+    "A + B": broadcast,
+    "A @ B": product_shape,
+    "A.view": view_shape,
+    "A.T": lambda a, b: (a[1], a[0]),
+}
 
-    Places count through A's sizes and then B's.
+
+def repairs(operation: str, a: Shape, b: Shape, largest: int = 6) -> list[dict[int, int]]:
+    """Return what to change so that an operation works, fewest and smallest changes first: new sizes by place.
+
+    Places count through A's two sizes and then B's.
     """
-    sizes = [*a, *b]
-    found = []
-    for place, now in enumerate(sizes):
-        for size in range(1, largest + 1):
-            changed = [*sizes[:place], size, *sizes[place + 1 :]]
-            if size != now and _works(operation, tuple(changed[: len(a)]), tuple(changed[len(a) :])):
-                found.append((abs(size - now), place, size))
-    return [(place, size) for _, place, size in sorted(found)]
+    now, found = (*a, *b), []
+    for sizes in product(range(1, largest + 1), repeat=len(now)):
+        changes = {place: size for place, size in enumerate(sizes) if size != now[place]}
+        if changes and _works(operation, sizes[: len(a)], sizes[len(a) :]):
+            found.append(
+                (len(changes), sum(abs(size - now[place]) for place, size in changes.items()), changes)
+            )
+    return [changes for *_, changes in sorted(found, key=lambda one: one[:2])]
 
 
 def _works(operation: str, a: Shape, b: Shape) -> bool:
     try:
-        OPERATIONS[operation](a, b)
+        RULES[operation](a, b)
     except ShapeError:
         return False
     return True

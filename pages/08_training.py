@@ -1,63 +1,45 @@
-"""Chapter 8: training. Train a model here, and watch in which order it learns."""
+"""Chapter 8: training. Train a model here, watch in which order it learns, and break it on purpose."""
 
-import math
-
-import streamlit as st
-
-from pages.kit import book, controls, curves, figures, live, session, words
-from pages.labs import training
+from pages.kit import annotated, book, claim, deeper, quiz, words
+from pages.labs import training, training_example, training_labs, training_quiz
 
 book.header(__file__)
 text = words.load("08_training")
+book.objectives(text.read("can_do"))
+training_example.finding()
 
-text.show("can_do")
+if book.part("analogy", text):
+    text.show("analogy")
 
-# One finding, for a reader who only scrolls, from the run that made the shipped model.
-shipped = session.shipped_history()
-gains = curves.late_gains(shipped)
-if gains is None:
-    text.show("no_finding")
-else:
-    text.show(
-        "finding",
-        step=gains.step,
-        grammar=gains.grammar,
-        loss_moved=gains.loss_moved,
-        loss_all=gains.loss_all,
-        names_then=gains.names_then,
-        names_now=gains.names_now,
-    )
-    figure, alt = curves.finding(shipped)
-    st.plotly_chart(figure, key="c8_finding", config=figures.CONFIG, alt=alt)
+if book.part("example", text):
+    training_example.worked_example()
 
-text.show("analogy")
+if book.part("code", text):
+    text.show("code")
+    annotated.show("optim.learning_rate", key="c8_code_rate")
+    text.show("code_step")
+    annotated.show("training.train_step", key="c8_code_step")
 
-text.show("surprise")
-p = controls.decimal(
-    "Probability p of the word that came", "c8_p", 0.005, 1.0, 0.45, 0.005, "From the model."
-)
-vocabulary = training.NANO.vocab_size
-text.show(
-    "surprise_result",
-    p=p,
-    nats=-math.log(p),
-    sides=1 / p,
-    vocabulary=vocabulary,
-    uniform=math.log(vocabulary),
-)
+if book.part("diagram", text):
+    training_example.flow()
 
-text.show("lab")
-training.train_here()
+if book.part("lab", text):
+    training.train_here()
+    training.on_view()
+    training_labs.time_machine()
+    training_labs.broken()
 
-run = session.run_on_view()
-if run is not None:
-    text.show("own_run")
-    live.view(run, "c8")
-    training.keep(run.id)
-elif shipped.start:
-    text.show("shipped_run")
-    live.shipped_view("c8")
+if book.part("measured", text):
+    text.show("measured")
+    claim.show("warm_up_saves", "clipping_saves", "perplexity_vocabulary")
 
-text.show("look")
-text.show("next")
+if book.part("check", text):
+    text.show("check", n=len(training_quiz.questions(1)))
+    quiz.show(8, "08_training", training_quiz.questions)
+    text.show("check_exercise")
+    quiz.exercise("unequal_parts", key="c8_exercise")
+
+if book.part("deeper", text):
+    text.show("deeper")
+    deeper.show(8)
 book.footer(__file__)

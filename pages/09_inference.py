@@ -1,28 +1,51 @@
-"""Chapter 9: inference. Two lanes write the same text, and every dial that chooses a token is live."""
+"""Chapter 9: inference. From scores to a token, from token to text, and what a cache saves on the way."""
 
 import streamlit as st
 
-from pages.kit import book, words
-from pages.labs import inference
+from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.labs import inference, inference_cost, inference_quiz
 
 book.header(__file__)
 text = words.load("09_inference")
+book.objectives(text.read("can_do"))
+inference.finding()
 
-text.show("can_do")
-text.show("race")
-inference.two_lanes()
+if book.part("analogy", text):
+    text.show("analogy")
 
-text.show("analogy")
+if book.part("example", text):
+    inference.worked_example()
 
-text.show("temperature")
-inference.three_temperatures()
-text.show("filters")
-inference.nine_shares()
+if book.part("code", text):
+    text.show("code")
+    annotated.show("generation.distribution", key="c9_code_distribution")
+    text.show("code_loop")
+    annotated.show("generation.generate", key="c9_code_generate")
+    text.show("code_cache")
+    annotated.show("cache.KVCache.extend", key="c9_code_extend")
 
-text.show("write")
-inference.choose_and_write()
+if book.part("diagram", text):
+    inference.flow()
 
-st.divider()
-text.show("look")
-text.show("next")
+if book.part("lab", text):
+    inference.two_lanes()
+    inference.choose_and_write()
+    inference_cost.published()
+    inference_cost.wrong_place()
+    st.subheader("More experiments", anchor=False)
+    lab.more("c9_more_ahead", text.read("lab_ahead_title"), inference_cost.guessing_ahead)
+
+if book.part("measured", text):
+    text.show("measured")
+    claim.show("cache_speedup", "cache_alone", "cache_linear", "cache_approximates", "speculative_3x")
+
+if book.part("check", text):
+    text.show("check", n=len(inference_quiz.questions(1)))
+    quiz.show(9, "09_inference", inference_quiz.questions)
+    text.show("check_exercise")
+    quiz.exercise("accept_or_resample", key="c9_exercise")
+
+if book.part("deeper", text):
+    text.show("deeper")
+    deeper.show(9)
 book.footer(__file__)

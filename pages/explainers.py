@@ -17,13 +17,10 @@ if topic is not None:
     except ExplainerError as error:
         st.error(f"{error}."[:300], icon=":material/link_off:")
 
-# A link from this page to itself hands its parameters over and leaves the browser's address as it was; writing
-# them says the address again.
+shelf.begin_at_the_top(topic or st.query_params.get("print", "list"))
 if wanted is not None:
-    st.query_params["topic"] = topic
     lab.one(wanted)
 elif st.query_params.get("print") == "true":
-    st.query_params["print"] = "true"
     book.title(row)
     text.show("printed")
     lab.all_to_print(library.explainers())
@@ -33,6 +30,5 @@ else:
     text.show("about", n=len(every), minutes=sum(one.minutes for one in every))
     lab.the_list()
     st.divider()
-    page = book.page_of(book.row_of(shelf.FILE))
-    st.page_link(page, label=text.read("print_link"), icon=":material/print:", query_params={"print": "true"})
+    shelf.button(text.read("print_link"), "open_print", icon=":material/print:", print="true")
     book.footer(__file__)

@@ -22,7 +22,8 @@ def judge(name: str, file: str) -> Verdict:
     except Exception as error:  # whatever it is, the learner is told
         return Verdict(passed=False, says=f"Reading the file raises {type(error).__name__}: {error}.")
     if not callable(place.get(wanted)):
-        return Verdict(passed=False, says=f"The file defines no function {wanted}.")
+        kind = "class" if isinstance(exercise.solution, type) else "function"
+        return Verdict(passed=False, says=f"The file defines no {kind} {wanted}.")
     return check(exercise, place[wanted])
 
 

@@ -95,16 +95,16 @@ EXERCISE = Exercise(
     name="accept_or_resample",
     chapter=9,
     title="Accept or resample",
-    task="A small model drafts a token, a large one checks it. Write what comes out for a given draft, so that over all "
-    "drafts each token comes out exactly as often as the large model alone would draw it.",
+    task="A small model drafts a token, a large one checks it. Write what comes out for a given draft, so that over "
+    "all drafts each token comes out exactly as often as the large model alone would draw it.",
     solution=accept_or_resample,
     cases=_cases,
     tolerance=1e-6,
     mistakes=(
         Mistake(
             name="resampled from the target",
-            says="After a refusal you draw from p. The tokens that were accepted have had their share of p already; draw "
-            "from what is left of it, max(0, p - q).",
+            says="After a refusal you draw from p. The tokens that were accepted have had their share of p already; "
+            "draw from what is left of it, max(0, p - q).",
             wrong=_from_the_target,
         ),
         Mistake(
@@ -131,8 +131,8 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="draft asked again",
-            says="After a refusal you draw from the draft again. It would repeat its own preferences; draw from what the "
-            "target has left, max(0, p - q).",
+            says="After a refusal you draw from the draft again. It would repeat its own preferences; draw from what "
+            "the target has left, max(0, p - q).",
             wrong=_draft_again,
         ),
         Mistake(
@@ -153,8 +153,8 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="the target itself",
-            says="This is p, whatever was drafted. So it comes out on average over all drafts; for one draft given, the "
-            "drafted token has a larger chance.",
+            says="This is p, whatever was drafted. So it comes out on average over all drafts; for one draft given, "
+            "the drafted token has a larger chance.",
             wrong=_target_itself,
         ),
     ),

@@ -139,7 +139,9 @@ def _cached_scores_off_by() -> Iterator[Repetition]:
             for name, one in models.items():
                 whole = one(ids)[0].float()
                 cache = KVCache(one.config, dtype=one.dtype)
-                single = torch.stack([one(ids[:, place : place + 1], cache)[0, -1].float() for place in range(ids.shape[1])])
+                single = torch.stack(
+                    [one(ids[:, place : place + 1], cache)[0, -1].float() for place in range(ids.shape[1])]
+                )
                 found[name] = float((single - whole).abs().amax() / whole.std())
             yield found
 
@@ -203,7 +205,7 @@ def next_token(model: "GPT", lengths: Sequence[int], repeats: int = 5) -> NextTo
                 model.output(model.hidden(ids)[:, -1])
 
             def newest(ids=ids, cache=cache) -> None:
-                cache.length = length - 1
+                cache.length = ids.shape[1] - 1
                 model.output(model.hidden(ids[:, -1:], cache)[:, -1])
 
             without.append(_quickest(whole, repeats))
@@ -255,8 +257,8 @@ CLAIMS = (
         chapter=9,
         slogan="The KV cache makes generation 100 times as fast",
         source="Tutorials, which count the tokens pushed through the model.",
-        how="The nano shape writes 32, 128 and 248 tokens, the likeliest each time: whole text anew with every position "
-        "scored, against a cache; three rounds. It holds at a length where each round is 100 times as fast.",
+        how="The nano shape writes 32, 128 and 248 tokens, the likeliest each time: whole text anew with every "
+        "position scored, against a cache; three rounds. It holds at a length where each round is 100 times as fast.",
         unit="times as fast",
         headline="248 tokens",
         measure=_times_as_fast,
@@ -275,15 +277,16 @@ CLAIMS = (
         headline="V = 50,257",
         measure=_without_the_cache,
         judge=wherever(lambda ratio: ratio < 1.05),
-        transfers="The wider the vocabulary against the model, the larger this part; in a model of billions it is small.",
+        transfers="The wider the vocabulary against the model, the larger this part; in a model of billions it is "
+        "small.",
     ),
     Claim(
         name="cache_linear",
         chapter=9,
         slogan="With a cache the cost of a text becomes linear in its length",
         source="Said because one token goes through the model at a time.",
-        how="Query-key pairs are counted in the trace while texts grow to 16, 32, 64 and 128 tokens; the exponent p of n "
-        "to the p between neighbouring lengths. It holds where the exponent with a cache stays below 1.2.",
+        how="Query-key pairs are counted in the trace while texts grow to 16, 32, 64 and 128 tokens; the exponent p "
+        "of n to the p between neighbouring lengths. It holds where the exponent with a cache stays below 1.2.",
         unit="exponent of the length",
         headline="with a cache",
         measure=_exponents,

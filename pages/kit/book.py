@@ -133,6 +133,15 @@ TABLE = (
         "Norm, feed-forward layer and one plus sign, and what depth does to a gradient.",
     ),
     Row(
+        "07_model.py",
+        7,
+        "The model",
+        ":material/account_tree:",
+        "model",
+        "Inside",
+        "All parts put together: what they weigh, what they cost, and what more of them buys.",
+    ),
+    Row(
         "08_training.py",
         8,
         "Training",
@@ -149,6 +158,15 @@ TABLE = (
         "inference",
         "Use it",
         "Two lanes write the same text, one with a cache and one without.",
+    ),
+    Row(
+        "10_script.py",
+        10,
+        "The whole script",
+        ":material/description:",
+        "script",
+        "Use it",
+        "A run as a file of a hundred lines, and a file of yours with our weights in it.",
     ),
     Row(
         "runs.py",

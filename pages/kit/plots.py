@@ -67,8 +67,9 @@ def curves(
                 hovertemplate=f"{name}: %{{y:.4g}}<extra></extra>",
             )
         )
-        if band.y:
-            ends.append(f"{name} from {band.y[0]:.3g} to {band.y[-1]:.3g}")
+        known = [value for value in band.y if value is not None]  # None leaves a gap
+        if known:
+            ends.append(f"{name} from {known[0]:.3g} to {known[-1]:.3g}")
     if x:
         add_lines(figure, lines, (min(x), max(x)))
     if mark_x is not None:
@@ -159,7 +160,7 @@ def treemap(
             parents=["", *[whole] * len(parts)],
             values=[total, *parts.values()],
             branchvalues="total",
-            text=["", *[f"{value:,.4g}<br>{value / total:.1%}" for value in parts.values()]],
+            text=["", *[f"{_whole(value)}<br>{value / total:.1%}" for value in parts.values()]],
             hovertemplate="%{label}: %{value:,} " + unit + "<extra></extra>",
             marker={
                 "colors": [
@@ -177,6 +178,10 @@ def treemap(
     )  # fmt: skip
     listed = ", ".join(f"{name} {value / total:.1%}" for name, value in parts.items())
     return Picture(figure, f"{whole}, {total:,} {unit}: {listed}.")
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
 
 
 def clocks(

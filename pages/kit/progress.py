@@ -95,7 +95,8 @@ def _state() -> dict:
 
 def _read() -> str:
     if not _in_a_file():
-        return unquote(st.context.cookies.get(COOKIE, ""))
+        found = st.context.cookies.get(COOKIE)
+        return unquote(found) if isinstance(found, str) else ""
     try:
         return _file().read_text(encoding="utf-8")
     except OSError:

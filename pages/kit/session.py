@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from gptcore.config import ModelConfig
     from gptcore.depth import Profile as DepthProfile
     from gptcore.ladder import WordTable
+    from gptcore.lens import Reading
     from gptcore.limits import Limits
     from gptcore.machine import Machine
     from gptcore.measurements.attention import CausalFlag, Softness
+    from gptcore.measurements.inference import NextToken
+    from gptcore.measurements.model import Birth
     from gptcore.model import GPT
     from gptcore.runs import Run
     from gptcore.tokenizer import Tokenizer
@@ -786,3 +789,117 @@ def after_a_word(word: str) -> dict[str, float]:
     from gptcore.measurements.overview import after
 
     return after(_counted_words(), (word,))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def next_token_times(path: Path, changed: int) -> "NextToken":
+    """Milliseconds for one more token after texts of four lengths, with a cache and without."""
+    from gptcore.measurements.inference import next_token
+
+    model = load(path, changed)[0]
+    context = model.config.context_length
+    lengths = sorted({max(2, context * part // 16) for part in (1, 4, 8, 16)})
+    return next_token(model, lengths, repeats=3)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def greedy_from(path: Path, changed: int, prompt: str, n_new: int, shift: int) -> list[int]:
+    """The likeliest tokens one by one with a cache, each new one told a place `shift` beside its own."""
+    from gptcore.measurements import inference
+
+    model, tokenizer = load(path, changed)
+    ids = (tokenizer.encode(prompt) or [tokenizer.eot_id])[: model.config.context_length]
+    return inference.greedy_from(model, ids, n_new, shift=shift)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def layer_readings(path: Path, changed: int, text: str) -> "list[Reading]":
+    """What each layer of a model would say at every token of a text."""
+    from gptcore import lens
+
+    return lens.readings(load(path, changed)[0], dict(traced(path, changed, text).seen))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def births(spreads: tuple[float, ...], tied: bool, seed: int) -> "list[Birth]":
+    """Where untrained models start whose tables are drawn with these spreads."""
+    from gptcore.measurements.model import birth
+
+    return [birth(spread, tied=tied, seed=seed) for spread in spreads]
+
+
+@st.cache_data(max_entries=1, show_spinner="Reading with another's code")
+def own_class_differences() -> tuple[int, list[tuple[str, float]]]:
+    """The lines of the capstone's class, and how far each of its tensors is from ours, with the shipped weights."""
+    import inspect
+
+    import torch
+
+    from gptcore.exercises import _own_gpt, gpt
+
+    model, tokenizer = load(shipped_path(), _changed(shipped_path()))
+    ids = torch.tensor([tokenizer.encode(gpt.TEXTS[0])])
+    return len(inspect.getsource(_own_gpt).splitlines()), gpt.differences(gpt.EXERCISE.solution, model, ids)
+
+
+@st.cache_data(max_entries=16, show_spinner="Reading a few stories")
+def loss_misread(name: str) -> float:
+    """The loss of the shipped weights under a config they fit into and were not trained for."""
+    import torch
+
+    from gptcore.measurements.script import MISREADINGS, misread
+
+    model, tokenizer = load(shipped_path(), _changed(shipped_path()))
+    ids, targets = _stories(tokenizer, 128)
+    with torch.inference_mode():
+        return float(misread(model, MISREADINGS[name]).loss(ids, targets))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def written_twice(prompt: str, seed: int, n_tokens: int) -> tuple[list[str], list[str], int | None]:
+    """What the shipped model writes with its weights as they are and rounded to bf16, and where the two part."""
+    from gptcore.measurements.script import parts_at, written
+
+    model, tokenizer = load(shipped_path(), _changed(shipped_path()))
+    ids = [written(one, tokenizer, prompt, seed=seed, n_tokens=n_tokens) for one in (model, _rounded())]
+    texts = [[tokenizer.token_text(token) for token in one] for one in ids]
+    return texts[0], texts[1], parts_at(*ids)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _rounded() -> "GPT":
+    from gptcore.measurements.script import rounded
+
+    return rounded(load(shipped_path(), _changed(shipped_path()))[0])
+
+
+_TUNE = """
+import json, os
+import torch
+from gptcore.tuning import before_and_after
+os.nice(5)
+torch.set_num_threads(1)
+print(json.dumps(before_and_after({steps})))
+"""
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _tuning(steps: int) -> tuple[subprocess.Popen, IO[str]]:
+    # One for all visitors, in a process of its own, as the tables are.
+    answer = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - open for as long as the process
+    process = subprocess.Popen(
+        [sys.executable, "-c", _TUNE.format(steps=steps)],
+        stdin=subprocess.DEVNULL,
+        stdout=answer,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    return process, answer
+
+
+def tuned(steps: int) -> Mapping[str, Any] | None:
+    """What a little tuning on answers changes; None while it is under way. The first call starts it."""
+    process, answer = _tuning(steps)
+    if process.poll() is None:
+        return None
+    answer.seek(0)
+    return json.loads(answer.read() or "{}")

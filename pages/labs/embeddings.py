@@ -7,7 +7,9 @@ from pages.kit.controls import Dial
 from pages.kit.worked import Steps
 from pages.labs.attention import storyteller
 
-NAMES = ("0 king", "1 queen", "2 river", "3 the")
+WORDS = ("king", "queen", "river", "the")
+NAMES = tuple(f"{place} {word}" for place, word in enumerate(WORDS))
+PAIRS = tuple(f"{one}, {other}" for i, one in enumerate(WORDS) for other in WORDS[i + 1 :])
 TABLE = ((0.9, 0.4, -0.2), (0.8, 0.5, 0.3), (-0.6, 0.7, 0.1), (0.1, -0.2, 0.1))
 ABOVE = ((0.2, -0.1, 0.0), (0.1, 0.3, -0.2), (-0.4, 0.2, 0.1))
 TEXTS = ("2 0 2", "0 1 2", "2 2 2", "3 1 3")
@@ -101,9 +103,8 @@ def worked_example() -> None:
             columns=("1", "2", "3"),
             label=text.read("example_above"),
         )
-        first, second = worked.cell(4, 4, "c3_pair", text.read("example_pair"))
-        if (first, second) == (0, 0):
-            second = 1
+        pair = controls.listed(text.read("example_pair"), "c3_pair", PAIRS)
+        first, second = (WORDS.index(word) for word in pair.split(", "))
     ids = [int(one) for one in read.split()]
     e = torch.tensor(table)
     found = rows.cosines(e, e).tolist()
@@ -119,7 +120,7 @@ def worked_example() -> None:
     a, b = table[first], table[second]
     lengths = [sum(value * value for value in row) ** 0.5 for row in (a, b)]
     if open_(text.read("example_dot_title")):
-        text.show("example_dot", a=NAMES[first][2:], b=NAMES[second][2:])
+        text.show("example_dot", a=WORDS[first], b=WORDS[second])
         st.latex(rf"a \cdot b = {worked.dot(a, b)}")
         for name, row, length in zip("ab", (a, b), lengths):
             terms = " + ".join(f"{worked.signed(value)}^2" for value in row)
@@ -158,22 +159,23 @@ def one_step() -> None:
         return
     seen = moves[rows.WAYS[0]].seen
     names = [f"{one}{' read' if one in seen else ''}" for one in range(rows.SMALL.vocab_size)]
+    far = list(zip(*(moves[way].far.tolist() for way in rows.WAYS)))
     picture = grids.heatmap(
-        [[far**0.5 for far in moves[way].far.tolist()] for way in rows.WAYS],
-        rows=rows.WAYS,
-        columns=names,
-        row_title="",
-        column_title="row of the table",
+        [[one**0.5 for one in row] for row in far],
+        rows=names,
+        columns=rows.WAYS,
+        row_title="row of the table",
+        column_title="",
         what="root of the distance",
         highest=None,
-        height=230,
+        height=430,
         revision="step",
         alt="How far each row moves, three ways: " + "; ".join(_said(way, moves[way]) for way in rows.WAYS),
     )
     picture.figure.update_traces(
-        text=[[f"{far:.2g}" if far else "0" for far in moves[way].far.tolist()] for way in rows.WAYS],
-        texttemplate="%{text}",
+        text=[[f"{one:.2g}" if one else "0" for one in row] for row in far], texttemplate="%{text}"
     )
+    picture.figure.update_xaxes(tickangle=0, side="top")
     st.plotly_chart(picture.figure, key="c3_step_rows", config=figures.CONFIG, alt=picture.alt)
     untied, tied, decayed = (moves[way].n_unseen_moved for way in rows.WAYS)
     text.show(

@@ -11,6 +11,7 @@ from pages.labs.tokens import code, parts
 
 SECONDS = 10
 RUN = "c3_unused_run"
+FIRST = 200  # of the unread tokens, the one shown
 TABLES = ("untied", "tied")
 TOP = 6  # tokens of a dimension that are named
 
@@ -18,8 +19,6 @@ TOP = 6  # tokens of a dimension that are named
 @st.fragment
 def never_used() -> None:
     """What becomes of rows that are never read: in the model in use, and in one trained here."""
-    from gptcore import rows
-
     text = words.load("03_embeddings")
     with lab.bench("c3_unused", text.read("lab_unused_title")):
         model = storyteller()
@@ -27,26 +26,26 @@ def never_used() -> None:
         tokenizer, config = model.tokenizer, model.model.config
         together = session.on_one_spot(model.path, changed)
         seen = session.seen_in_stories(model.path, changed)
-        table = model.model.embedding.weight.detach()
         born = session.newborn(model.path, changed)
-        unseen = sorted(set(range(len(table))) - seen)
+        unseen = [one for one in together if one >= 256] or list(together)  # bytes are in no longer token
         text.show("lab_unused", n=len(together), tied="tied" if config.tie_embeddings else "untied")
         one = controls.whole(
-            text.read("lab_unused_pick"), "c3_unused_at", Dial("", 1, max(2, len(unseen)), 1, ""), 100
+            text.read("lab_unused_pick"),
+            "c3_unused_at",
+            Dial("", 1, max(2, len(unseen)), 1, ""),
+            min(FIRST, len(unseen)),
         )
         token = unseen[min(one, len(unseen)) - 1]
         swallowed = _within(token, tokenizer, seen)
         other = unseen[min(one, len(unseen)) % len(unseen)]
-        pair = float(rows.cosines(table[[token]], table[[other]]))
+        pair = _cosine(model.model, token, other)
         text.show(
             "lab_unused_says",
             token=code(tokenizer.token_text(token)),
             id=token,
             other=code(tokenizer.token_text(other)),
             cosine=pair,
-            born=float(rows.cosines(born.embedding.weight[[token]], born.embedding.weight[[other]]))
-            if born is not None
-            else float("nan"),
+            born=float("nan") if born is None else _cosine(born, token, other),
             swallowed=swallowed or text.read("lab_unused_bytes"),
         )
         lab.predict(
@@ -61,6 +60,14 @@ def never_used() -> None:
             because=text.read("lab_unused_predict_because"),
         )
         _train(together, text)
+
+
+def _cosine(model, one: int, other: int) -> float:
+    """The cosine of two rows of a model's table."""
+    from gptcore.rows import cosines
+
+    table = model.embedding.weight.detach()
+    return float(cosines(table[[one]], table[[other]]))
 
 
 def _within(token: int, tokenizer, seen) -> str:
@@ -174,10 +181,7 @@ def turn_the_table() -> None:
             ]
             st.markdown("\n".join(lines))
     king, queen = (tokenizer.encode(word)[0] for word in (" king", " queen"))
-    before, after = (
-        float(rows.cosines(one.embedding.weight[[king]], one.embedding.weight[[queen]]))
-        for one in (model.model, other)
-    )
+    before, after = (_cosine(one, king, queen) for one in (model.model, other))
     text.show(
         "lab_turn_says",
         column=column,

@@ -58,7 +58,7 @@ def _found(asked: str) -> None:
 
 def _entry(explainer: Explainer, sentence: str) -> None:
     with st.container(gap="xxsmall", key=f"entry_{explainer.topic}"):
-        shelf.link(explainer)
+        shelf.link(explainer, "open")
         before = ", ".join(library.explainer(topic).title for topic in explainer.know_before)
         st.markdown(sentence, width=words.READING_WIDTH)
         st.caption(f"{explainer.minutes} min to read" + (f" · know before: {before}" if before else ""))
@@ -66,7 +66,7 @@ def _entry(explainer: Explainer, sentence: str) -> None:
 
 def one(explainer: Explainer) -> None:
     """One topic: what to know before, its text with the blocks alive, and the way on."""
-    st.page_link(book.page_of(book.row_of(shelf.FILE)), label="All explainers", icon=":material/arrow_back:")
+    shelf.button("All explainers", "open_all", icon=":material/arrow_back:")
     st.title(explainer.title, anchor=False)
     n_live = sum(bool(block.constants) for block in explainer.blocks)
     live = f"{n_live} live block{'s' if n_live > 1 else ''}"
@@ -198,13 +198,11 @@ def _way_on(explainer: Explainer) -> None:
     before, after = library.neighbours(explainer.topic)
     with st.container(horizontal=True, horizontal_alignment="distribute", key="way_on"):
         if before:
-            shelf.link(before, label=f"Before: {before.title}", icon=":material/arrow_back:")
+            shelf.link(before, "before", label=f"Before: {before.title}", icon=":material/arrow_back:")
         for row in rows:
             st.page_link(book.page_of(row), label=f"Chapter {row.label}")
         if after:
-            shelf.link(
-                after, label=f"Next: {after.title}", icon=":material/arrow_forward:", icon_position="right"
-            )
+            shelf.link(after, "next", label=f"Next: {after.title}", icon=":material/arrow_forward:")
 
 
 def all_to_print(explainers: Iterable[Explainer]) -> None:

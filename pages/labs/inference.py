@@ -1,13 +1,26 @@
 """The labs of chapter 9."""
 
 import itertools
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import controls, figures, odds, prompt, replay, session, words
+from pages.kit import (
+    controls,
+    diagram,
+    dims,
+    figures,
+    lab,
+    odds,
+    plots,
+    prompt,
+    replay,
+    session,
+    words,
+    worked,
+)
 from pages.kit.controls import Dial, Sampling
 from pages.kit.session import InUse
 from pages.labs.race import LANES, Entry, Race, smooth
@@ -22,6 +35,7 @@ SLOWER = (1, 2, 5, 10, 20, 50)
 N_BARS = 14
 NINE = (0.45, 0.22, 0.13, 0.08, 0.05, 0.03, 0.02, 0.01, 0.01)
 FOUR = (2.0, 1.0, 0.5, 0.1)
+FOUR_NAMES = ("a", "b", "c", "d")
 TEMPERATURES = (0.5, 1.0, 2.0)
 # So many tokens appear at a time: fast enough to be live, slow enough to be read and stopped.
 TOKENS_A_TICK = 12
@@ -42,6 +56,82 @@ def shown(token: str) -> str:
     return "\n¶ " if token == END else token
 
 
+def finding() -> None:
+    """One more token with a cache and without, timed just now, against the length of the text."""
+    text = words.load("09_inference")
+    model = session.model_in_use()
+    times = session.next_token_times(model.path, session.changed(model.path))
+    first, last = times.lengths[0], times.lengths[-1]
+    text.show(
+        "finding",
+        last=last,
+        without=times.without[-1],
+        cached=times.cached[-1],
+        first=first,
+        without_first=times.without[0],
+        cached_first=times.cached[0],
+    )
+    picture = plots.curves(
+        times.lengths,
+        {"cache off": times.without, "cache on": times.cached},
+        x_title="tokens before it",
+        y_title="milliseconds for one more",
+        height=240,
+        revision="c9_finding",
+    )
+    picture.figure.update_yaxes(rangemode="tozero")
+    st.plotly_chart(picture.figure, key="c9_finding", config=figures.CONFIG, alt=picture.alt)
+
+
+def flow() -> None:
+    """One more token on its way through the model, with the cache and the shapes of the model in use."""
+    text = words.load("09_inference")
+    config = session.model_in_use().model.config
+    most = config.context_length
+    seen = controls.whole(
+        text.read("diagram_seen"), "c9_flow_s", Dial("", 1, most, 1, text.read("diagram_help")), min(24, most)
+    )
+    text.show("diagram", seen=seen, before=seen - 1)
+    sizes = dims.of_config(config)
+    c, h, k, d, v = (sizes[letter] for letter in "CHKDV")
+    node, edge = diagram.Node, diagram.Edge
+    nodes = [
+        node("id", "the newest token", sizes={"T": 1}),
+        node("embed", "embedding", "weight", {"V": v, "C": c}),
+        node("x", "its vector", sizes={"T": 1, "C": c}),
+        node("qkv", "qkv_proj, turned to its place", "step"),
+        node("q", "one query a head", sizes={"H": h, "T": 1, "D": d}),
+        node("new", "one key and one value a head", sizes={"K": k, "T": 1, "D": d}),
+        node("cache", "KVCache.extend: this layer's keys and values", sizes={"K": k, "S": seen, "D": d}),
+        node("look", f"compare with all {seen}, mix", "step"),
+        node("rest", "feed-forward; next block", "step"),
+        node("norm", "final norm, output layer", "weight", {"C": c, "V": v}),
+        node("logits", "scores", sizes={"T": 1, "V": v}),
+        node("filters", "penalty, temperature, top-k, top-p, min-p, softmax", "step"),
+        node("p", "probabilities", sizes={"V": v}),
+        node("draw", "draw with the seed", "step"),
+    ]
+    edges = [
+        edge("id", "embed"),
+        edge("embed", "x"),
+        edge("x", "qkv"),
+        edge("qkv", "q"),
+        edge("qkv", "new"),
+        edge("new", "cache", "stored"),
+        edge("q", "look"),
+        edge("cache", "look", "looked up"),
+        edge("look", "rest"),
+        edge("rest", "qkv", f"{config.n_layers} blocks"),
+        edge("rest", "norm"),
+        edge("norm", "logits"),
+        edge("logits", "filters"),
+        edge("filters", "p"),
+        edge("p", "draw"),
+        edge("draw", "id", "goes in next"),
+    ]
+    diagram.show(nodes, edges, alt="One more token: through the model, past the cache, to the draw")
+
+
 # The race
 
 
@@ -49,6 +139,12 @@ def shown(token: str) -> str:
 def two_lanes() -> None:
     """One prompt, two lanes: measured first, in pieces, then replayed and compared."""
     text = words.load("09_inference")
+    with lab.bench("c9_race", text.read("lab_race_title")):
+        text.show("lab_race")
+        _two_lanes(text)
+
+
+def _two_lanes(text: words.Words) -> None:
     model = session.model_in_use()
     config = model.model.config
     typed = prompt.ask(text.read("race_prompt"), "c9_prompt", examples(1)[0], examples(4))
@@ -92,9 +188,26 @@ def two_lanes() -> None:
         st.error(f"{problem}.", icon=":material/error:")
     if measured is not None:
         results(measured, model, text)
+        predict_race(measured, text)
     elif running is not None:
         # Room for what is coming, so that the page below does not jump.
         st.container(height=880, border=False)
+
+
+def predict_race(race: Race, text: words.Words) -> None:
+    """With half as many tokens: what the same race says about its own first half."""
+    seconds = {lane: race.seconds(lane) for lane in LANES}
+    n_new = len(seconds[LANES[1]])
+    half = max(1, n_new // 2)
+    off, on = (sum(seconds[lane][:half]) for lane in LANES)
+    whole = sum(seconds[LANES[0]]) / sum(seconds[LANES[1]])
+    lab.predict(
+        "c9_race",
+        text.read("lab_race_predict"),
+        (text.read("lab_race_more"), text.read("lab_race_less"), text.read("lab_race_same")),
+        right=1,
+        because=text.read("lab_race_because", half=half, shorter=off / on, n_new=n_new, whole=whole),
+    )
 
 
 def _of_model(key: str, model: InUse) -> Race | None:
@@ -194,7 +307,7 @@ def results(race: Race, model: InUse, text: words.Words) -> None:
             curves, n_prompt + 1, points={lane: values[1:] for lane, values in seconds.items()}
         )
         text.show(
-            "curve",
+            "lab_race_curve",
             start=1000 * curves[off][0],
             end=1000 * curves[off][-1],
             flat=1000 * curves[on][0],
@@ -222,7 +335,7 @@ def slogan(race: Race, n_prompt: int, faster: float, text: words.Words) -> None:
     lengths = range(n_prompt, n_prompt + n_new)
     pushed_off, pushed_on = sum(lengths), n_prompt + n_new - 1
     text.show(
-        "slogan",
+        "lab_race_slogan",
         n_new=n_new,
         pushed_off=pushed_off,
         pushed_on=pushed_on,
@@ -243,7 +356,9 @@ def cache_bytes(model: InUse, n_prompt: int, n_new: int, text: words.Words) -> N
     cache = KVCache(config, dtype=dtype, capacity=n_prompt + n_new)
     cache.advance(min(n_prompt + n_new - 1, cache.capacity))
     width = dtype.itemsize
-    text.show("bytes", allocated=cache.n_bytes / 1e3, used=cache.n_bytes_used / 1e3, positions=cache.length)
+    text.show(
+        "lab_race_bytes", allocated=cache.n_bytes / 1e3, used=cache.n_bytes_used / 1e3, positions=cache.length
+    )
     st.latex(
         rf"2 \cdot \underbrace{{{config.n_layers}}}_{{L}} \cdot \underbrace{{{config.n_kv_heads}}}_{{K}} \cdot "
         rf"\underbrace{{{config.head_dim}}}_{{D}} \cdot \underbrace{{{cache.capacity}}}_{{\text{{positions}}}} \cdot "
@@ -252,22 +367,30 @@ def cache_bytes(model: InUse, n_prompt: int, n_new: int, text: words.Words) -> N
     )
 
 
-# The worked examples
+# The worked example
 
 
 @st.fragment
-def three_temperatures() -> None:
+def worked_example() -> None:
+    """From four scores to shares at three temperatures; from nine shares to what two filters leave; one draw."""
+    text = words.load("09_inference")
+    open_ = worked.Steps(6)
+    three_temperatures(text, open_)
+    nine_shares(text, open_)
+
+
+def three_temperatures(text: words.Words, open_: worked.Steps) -> None:
     """Softmax of four scores at three temperatures, the scores to be edited."""
     import torch
 
-    from gptcore import generation
+    from gptcore import by_hand
 
-    text = words.load("09_inference")
+    text.show("example")
     left, right = st.columns([2, 5], gap="large")
     with left:
         scores = prompt.numbers(
             "c9_scores",
-            ("a", "b", "c", "d"),
+            FOUR_NAMES,
             FOUR,
             column="score",
             note="token",
@@ -275,35 +398,54 @@ def three_temperatures() -> None:
             high=10,
             step=0.1,
         )
+    steps = {degree: by_hand.softmax(torch.tensor(scores), degree) for degree in TEMPERATURES}
+    low = TEMPERATURES[0]
     with right:
-        for column, temperature in zip(st.columns(3), TEMPERATURES, strict=True):
-            shares = generation.distribution(
-                torch.tensor(scores), generation.Sampling(temperature=temperature)
-            )
+        for column, degree in zip(st.columns(3), TEMPERATURES, strict=True):
             with column:
-                st.markdown(f"**T = {temperature:g}**")
+                st.markdown(f"**T = {degree:g}**")
+                shares = steps[degree].shares.tolist()
                 replay.pick(
-                    [replay.Candidate(name, p) for name, p in zip("abcd", shares.tolist(), strict=True)],
-                    key=f"c9_t{temperature:g}".replace(".", "_"),
-                    label=text.read("temperature_label", degree=temperature),
+                    [replay.Candidate(name, p) for name, p in zip(FOUR_NAMES, shares, strict=True)],
+                    key=f"c9_t{degree:g}".replace(".", "_"),
+                    label=text.read("temperature_label", degree=degree),
                 )
-    first = scores[0]
-    terms = " + ".join(f"e^{{{score:g}/{TEMPERATURES[0]:g}}}" for score in scores)
-    share = generation.distribution(torch.tensor(scores), generation.Sampling(temperature=TEMPERATURES[0]))[0]
-    st.latex(
-        rf"p_{{T={TEMPERATURES[0]:g}}}(a) ="
-        rf" \frac{{e^{{{first:g}/{TEMPERATURES[0]:g}}}}}{{{terms}}} = {float(share):.3f}"
-    )
+    if open_(text.read("example_divide_title")):
+        text.show("example_divide")
+        rows = [scores, *(steps[degree].scaled.tolist() for degree in TEMPERATURES)]
+        st.latex(_rows(("z", *(rf"z / {degree:g}" for degree in TEMPERATURES)), rows, ".3f"))
+    if open_(text.read("example_exp_title")):
+        text.show("example_exp")
+        rows = [steps[degree].exponentials.tolist() for degree in TEMPERATURES]
+        st.latex(_rows([rf"e^{{z / {degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
+    if open_(text.read("example_share_title")):
+        text.show("example_share")
+        rows = [steps[degree].shares.tolist() for degree in TEMPERATURES]
+        st.latex(_rows([rf"p_{{T={degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
+        terms = " + ".join(f"e^{{{score:g}/{low:g}}}" for score in scores)
+        st.latex(
+            rf"p_{{T={low:g}}}(a) ="
+            rf" \frac{{e^{{{scores[0]:g}/{low:g}}}}}{{{terms}}} = {steps[low].shares[0].item():.3f}"
+        )
 
 
-@st.fragment
-def nine_shares() -> None:
-    """Top-k and top-p on nine probabilities, the probabilities to be edited."""
+def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> str:
+    """Named rows of numbers under one another in LaTeX."""
+    lines = [
+        f"{name} &= " + r" \quad ".join(worked.number(value, form) for value in row)
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
+
+
+def nine_shares(text: words.Words, open_: worked.Steps) -> None:
+    """Top-k and top-p on nine probabilities, the probabilities to be edited; then one draw."""
     import torch
 
-    from gptcore import generation
+    from gptcore import by_hand
+    from gptcore.generation import Sampling
 
-    text = words.load("09_inference")
+    text.show("example_filters")
     names = tuple(str(place) for place in range(1, len(NINE) + 1))
     left, right = st.columns([2, 5], gap="large")
     with left:
@@ -313,23 +455,22 @@ def nine_shares() -> None:
     with right:
         k = controls.whole("Top-k", "c9_nine_k", Dial("", 1, len(NINE), 1, text.read("k_help")), 3)
         p = controls.decimal("Top-p", "c9_nine_p", 0.05, 1.0, 0.9, 0.05, text.read("p_help"))
-        if sum(shares) <= 0:
+        whole = sum(shares)
+        if whole <= 0:
             st.error(text.read("no_shares"), icon=":material/error:")
             return
-        whole = sum(shares)
-        logits = torch.tensor([share / whole for share in shares]).log()
-        for column, label, filters, key in (
-            (0, f"top-k = {k}", generation.Sampling(top_k=k), "c9_nine_top_k"),
-            (1, f"top-p = {p:g}", generation.Sampling(top_p=p), "c9_nine_top_p"),
-        ):
-            if column == 0:
-                columns = st.columns(2)
-            kept = generation.distribution(logits, filters).tolist()
-            with columns[column]:
+        given = torch.tensor([share / whole for share in shares])
+        found = {
+            f"top-k = {k}": (by_hand.cut(given, Sampling(top_k=k)), "c9_nine_top_k"),
+            f"top-p = {p:g}": (by_hand.cut(given, Sampling(top_p=p)), "c9_nine_top_p"),
+        }
+        for column, (label, (one, key)) in zip(st.columns(2), found.items(), strict=True):
+            kept = one.after.tolist()
+            with column:
                 st.markdown(f"**{label}** keeps {sum(share > 0 for share in kept)}")
                 picture = odds.bars(
                     names,
-                    [after or before / whole for after, before in zip(kept, shares, strict=True)],
+                    [after or before for after, before in zip(kept, given.tolist(), strict=True)],
                     kept=[share > 0 for share in kept],
                     height=270,
                     revision=key,
@@ -337,6 +478,28 @@ def nine_shares() -> None:
                 st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
     if abs(whole - 1) > 1e-6:
         text.show("rescaled", total=whole)
+    one = found[f"top-p = {p:g}"][0]
+    n_kept = int(one.kept.sum())
+    if open_(text.read("example_running_title")):
+        before = one.running[n_kept - 2].item() if n_kept > 1 else 0.0
+        text.show("example_running", p=p, n=n_kept, before=before, reached=one.running[n_kept - 1].item())
+        st.latex(_rows(("p", r"\text{sum}"), (one.sorted.tolist(), one.running.tolist()), ".3f"))
+    if open_(text.read("example_again_title")):
+        text.show("example_again", mass=one.mass)
+        after = one.after[one.order][:n_kept].tolist()
+        parts = r" \quad ".join(
+            rf"\tfrac{{{worked.number(old, '.3f')}}}{{{worked.number(one.mass, '.3f')}}} = {new:.3f}"
+            for old, new in zip(one.sorted.tolist(), after)
+        )
+        st.latex(parts)
+    if open_(text.read("example_draw_title")):
+        where = controls.decimal(
+            text.read("example_draw_u"), "c9_u", 0.0, 0.99, 0.6, 0.01, text.read("u_help")
+        )
+        token = by_hand.drawn(one.after, where)
+        ends = one.after.cumsum(0).tolist()
+        start = ends[token] - one.after[token].item()
+        text.show("example_draw", u=where, token=token + 1, start=start, end=ends[token])
 
 
 # Sampling and writing
@@ -373,15 +536,31 @@ def choose_and_write() -> None:
     """Every sampling control over the live distribution it cuts; below, the text it gives."""
     text = words.load("09_inference")
     model = session.model_in_use()
-    typed = prompt.ask(text.read("write_prompt"), "c9_text", examples(8)[-1], examples(8)[4:])
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        chosen = controls.sampling("c9")
-    with right:
-        problem = cut_distribution(model, typed, chosen, text)
-    if problem:
-        st.error(f"{problem}.", icon=":material/error:")
-    writing(model, typed, chosen, text)
+    with lab.bench("c9_write", text.read("lab_write_title")):
+        text.show("lab_write")
+        typed = prompt.ask(text.read("write_prompt"), "c9_text", examples(8)[-1], examples(8)[4:])
+        left, right = st.columns([2, 3], gap="large")
+        with left:
+            chosen = controls.sampling("c9")
+        with right:
+            problem = cut_distribution(model, typed, chosen, text)
+        if problem:
+            st.error(f"{problem}.", icon=":material/error:")
+        writing(model, typed, chosen, text)
+        predict_greedy(model, typed, text)
+
+
+def predict_greedy(model: InUse, typed: str, text: words.Words) -> None:
+    """Temperature 0 twice: the same text, whatever the seed."""
+    written = session.continuation(model.path, session.changed(model.path), typed[:200], 12)
+    lab.predict(
+        "c9_write",
+        text.read("lab_write_predict"),
+        (text.read("lab_write_true"), text.read("lab_write_likely"), text.read("lab_write_random")),
+        right=1,
+        because=text.read("lab_write_because", text="".join(token for token, _ in written).strip()),
+        then={"c9_temperature": 0.0},
+    )
 
 
 def cut_distribution(model: InUse, typed: str, chosen: Sampling, text: words.Words) -> str | None:

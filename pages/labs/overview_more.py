@@ -17,8 +17,8 @@ OUTSIDE = (
 )
 INSIDE = ("Once upon a time", "In front of her door stood a", "Once there was a queen named Mira who")
 NAME = " Mira"
-TOLD = "There was a queen named Mira. "
-ASKED = "There was a queen named"
+TOLD = "Once there was a queen named Mira who lived in a castle. "
+ASKED = '"Thank you," said'
 GRAMMAR = 0.5  # of its sentences: from here on it can be said to have some
 FRESH = 950_000  # seeds of stories that no run has read
 WORDS_BEFORE = 14
@@ -34,6 +34,7 @@ def flow() -> None:
     sizes = dims.of_config(config)
     t, c, v = tokens, sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge
+    same = ", the same table" if config.tie_embeddings else ""
     turns = ", which turns queries by position" if config.position == "rope" else ""
     nodes = [
         node("text", "text", "step"),
@@ -44,7 +45,7 @@ def flow() -> None:
         node("feedforward", "feed-forward: each token alone", "step"),
         node("after", f"after block {config.n_layers} of {config.n_layers}", sizes={"T": t, "C": c}),
         node("norm", "final norm", "step"),
-        node("output", "output layer" + (", the same table" if config.tie_embeddings else ""), "weight", {"C": c, "V": v}),
+        node("output", f"output layer{same}", "weight", {"C": c, "V": v}),
         node("logits", "logits", sizes={"T": t, "V": v}),
         node("softmax", "softmax of the last row", "step"),
         node("shares", "probabilities", sizes={"V": v}),
@@ -119,7 +120,8 @@ def when_it_knows() -> None:
             for name, his, hers, rate in zip(names, she[him], she[her], grammar)
         ]
         st.markdown(text.read("lab_time_table", him=him, her=her) + "\n" + "\n".join(rows))
-        _ask_when(text, found, grammar, moved)
+        following = probes[int(which) % len(probes)]
+        _ask_when(text, found, grammar, following, str(int(which) % len(probes) + 1))
 
 
 def _names(probe) -> tuple[str, str]:
@@ -133,15 +135,19 @@ def _when(moment: Moment) -> str:
     return f"{moment.seconds:.0f} s" if moment.seconds is not None else moment.option
 
 
-def _ask_when(text: words.Words, found: list[Moment], grammar, moved: list[float]) -> None:
-    """Predict how far the name moves the answer when grammar is there first."""
+def _ask_when(text: words.Words, found: list[Moment], grammar, probe, option: str) -> None:
+    """Predict, for the next beginning, how far the name moves the answer when grammar is there first."""
     first = next((i for i, rate in enumerate(grammar) if rate is not None and rate >= GRAMMAR), None)
     if first is None or found[first].seconds is None:
         return
-    move = abs(moved[first])
+    moment, wanted = found[first], (probe.female_word,)
+    hers, his = (
+        session.chances(moment.path, moment.changed, told, wanted)[0] for told in (probe.female, probe.male)
+    )
+    move = abs(hers - his)
     lab.predict(
         "c0_time",
-        text.read("lab_time_predict", seconds=f"{found[first].seconds:.0f}", grammar=grammar[first]),
+        text.read("lab_time_predict", option=option, seconds=f"{moment.seconds:.0f}", grammar=grammar[first]),
         (
             text.read("lab_time_predict_none"),
             text.read("lab_time_predict_some"),
@@ -149,6 +155,7 @@ def _ask_when(text: words.Words, found: list[Moment], grammar, moved: list[float
         ),
         right=0 if move < 0.05 else 1 if move <= 0.5 else 2,
         because=text.read("lab_time_because", moved=move),
+        then={"c0_time_probe": option},
     )
 
 
@@ -204,7 +211,7 @@ def outside() -> None:
 def chat() -> None:
     """Told a name in the text it knows it; in a new text it does not."""
     text = words.load("00_overview")
-    text.show("lab_chat")
+    text.show("lab_chat", told=TOLD.strip(), asked=ASKED)
     model = storyteller()
     dial = Dial("", 0, 4, 1, text.read("lab_chat_help"))
     times = controls.whole(text.read("lab_chat_times"), "c0_chat_times", dial, 1)

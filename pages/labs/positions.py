@@ -275,7 +275,8 @@ def flow() -> None:
         *([node("places", "positions 0, 1, 2, …", sizes={"T": t}), node("cs", "rope_table: cos and sin",
            sizes={"T": t, "D": d}), node("turn", "apply_rope", "step"),
            node("q2", "turned queries", sizes={"H": h, "T": t, "D": d}),
-           node("k2", "turned keys, as the cache keeps them", sizes={"K": k, "T": t, "D": d})] if turned else []),
+           node("k2", "turned keys, kept so by the cache (chapter 9)", sizes={"K": k, "T": t, "D": d})]
+          if turned else []),
         node("scores", "compare", "step"),
         node("mix", "mix the values", "step"),
     ]  # fmt: skip

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gptcore.runs import Run
 
 DEPTHS = (1, 2, 3, 4)
-STEPS = 200
+STEPS = 120
 EVERY_SECONDS = 1.5
 RUNS = "c4_order_runs"
 PROBLEM = "c4_order_problem"

@@ -177,13 +177,8 @@ def print_steps(text: words.Words, points, found, w: float, b: float, rate: floa
 def again(text: words.Words, taken: list, least: float, rate: float) -> None:
     """The first steps as a table, and how it ended."""
     text.show("example_again")
-    rows = [
-        f"| {state.step} | {state.w:.4f} | {state.b:.4f} | {state.loss:.4f} | {state.slope_w:.4f} | {state.slope_b:.4f} |"
-        for state in taken[: SHOWN + 1]
-    ]
-    st.markdown(
-        "| step | w | b | loss | slope of w | slope of b |\n|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows)
-    )
+    rows = [f"| {one.step} | {one.w:.4f} | {one.b:.4f} | {one.loss:.4f} |" for one in taken[: SHOWN + 1]]
+    st.markdown("| step | w | b | loss |\n|--:|--:|--:|--:|\n" + "\n".join(rows))
     ended = outcome(taken, N_STEPS, least)
     if ended == "flies":
         text.show("example_again_flies", rate=rate)
@@ -322,14 +317,17 @@ def one_knob() -> None:
         with right:
             picture = plots.curves(
                 [state.step for state in states],
-                {"loss": [max(state.loss, 1e-9) for state in states]},
+                {
+                    "loss": [max(state.loss, 1e-9) for state in states],
+                    "least there can be": [least] * len(states),
+                },
                 x_title="step",
                 y_title="loss",
                 log_y=True,
-                lines=[figures.Line("least there can be", least)],
                 height=340,
                 revision="knob loss",
             )
+            picture.figure.update_yaxes(dtick=1)  # powers of ten
             st.plotly_chart(picture.figure, key="c1_knob_loss", config=figures.CONFIG, alt=picture.alt)
         ended = outcome(states, n_steps, least)
         last = states[-1]

@@ -43,15 +43,15 @@ def _size(column, label: str, key: str, default: int) -> int:
         return controls.whole(label, key, Dial("", 1, LARGEST, 1, label), default)
 
 
-def _offer(repairs: list[tuple[int, int]], labels: tuple[str, ...]) -> None:
+def _offer(repairs: list[dict[int, int]], labels: tuple[str, ...]) -> None:
     """The nearest sizes that work, as buttons."""
     with st.container(horizontal=True):
-        for place, size in repairs:
+        for number, changes in enumerate(repairs):
             st.button(
-                f"{labels[place]} = {size}",
-                key=f"c1_shape_repair_{place}_{size}",
+                ", ".join(f"{labels[place]} = {size}" for place, size in changes.items()),
+                key=f"c1_shape_repair_{number}",
                 on_click=_set,
-                args=({PLACES[place]: size},),
+                args=({PLACES[place]: size for place, size in changes.items()},),
             )
 
 
@@ -146,16 +146,17 @@ def bits() -> None:
             0,
         )
     value = mantissa * 10.0**power
-    rows = []
-    for name in FORMATS:
-        kept = stored(value, name)
-        error = abs(kept.value - value) / abs(value) if value else 0.0
-        rows.append(
-            f"| {name} | `{kept.sign}` | `{kept.exponent}` | `{kept.fraction}` | {kept.value:.9g} | {error:.2g} "
-            f"| {kept.largest:.3g} | {kept.next_above_one:.2g} |"
+    kept = {name: stored(value, name) for name in FORMATS}
+    for name, one in kept.items():
+        error = abs(one.value - value) / abs(value) if value else 0.0
+        st.markdown(f"**{name}** `{one.sign}` `{one.exponent}` `{one.fraction}`")
+        st.caption(
+            text.read(
+                "lab_bits_line",
+                kept=f"{one.value:.9g}",
+                error=error,
+                largest=one.largest,
+                step=one.next_above_one,
+            )
         )
-    st.markdown(
-        "| format | sign | exponent | fraction | what is kept | relative error | largest | step above 1 |\n"
-        "|---|---|---|---|--:|--:|--:|--:|\n" + "\n".join(rows)
-    )
     text.show("lab_bits_says")

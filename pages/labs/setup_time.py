@@ -5,6 +5,7 @@ import streamlit as st
 from pages.kit import claim, lab, session, words
 
 CLAIM = "flops_over_peak"
+FITS = 0.8  # of the memory: the system and what a step holds on its way need the rest
 
 
 def how_long() -> None:
@@ -28,7 +29,10 @@ def how_long() -> None:
                 name: settings[setup.NANO if name == "nano" else setup.TINY].middle * 1e9 for name in found
             }
             text.show("lab_time_says", share=real["tiny"] / peak, factor=peak / real["tiny"])
-        st.markdown(_table(found, peak, real, session.machine().memory_bytes))
+        # Wider than a phone: as a data frame it scrolls inside its own frame.
+        st.dataframe(
+            _table(found, peak, real, session.machine().memory_bytes), hide_index=True, key="c1_time_table"
+        )
         text.show("lab_time_caution")
         tiny, small = found["tiny"], found["small"]
         weights = small.n_parameters / tiny.n_parameters
@@ -42,31 +46,32 @@ def how_long() -> None:
         )
 
 
-def _table(found, peak: float | None, real: dict[str, float] | None, memory: int | None) -> str:
-    rows = [
-        "| preset | weights | state to train | fits here | operations a step | a step, by the matrix rate | "
-        "a step, as training goes here | whole run, as training goes here |",
-        "|---|--:|--:|---|--:|--:|--:|--:|",
-    ]
+def _table(
+    found, peak: float | None, real: dict[str, float] | None, memory: int | None
+) -> dict[str, list[str]]:
+    """The presets as columns of text; what is not measured yet is a dash."""
+    columns: dict[str, list[str]] = {}
+
+    def put(**row: str) -> None:
+        for name, value in row.items():
+            columns.setdefault(name.replace("_", " "), []).append(value)
+
     for name, one in found.items():
-        fits = "–" if memory is None else "yes" if one.state_bytes < 0.8 * memory else "no"
-        if peak is None or real is None:
-            times = "– | – | –"
-        else:
-            whole = _long(one.seconds(real[name]))
-            whole = (
-                f"{whole}, {one.run_seconds / one.seconds_per_step(real[name]):,.0f} steps"
-                if one.steps is None
-                else whole
-            )
-            times = (
-                f"{_long(one.seconds_per_step(peak))} | {_long(one.seconds_per_step(real[name]))} | {whole}"
-            )
-        rows.append(
-            f"| `{name}` | {one.n_parameters / 1e6:,.1f} M | {one.state_bytes / 1e6:,.0f} MB | {fits} "
-            f"| {one.flops_per_step / 1e9:,.0f} · 10⁹ | {times} |"
+        measured = peak is not None and real is not None
+        whole = _long(one.seconds(real[name])) if measured else "–"
+        if measured and one.steps is None:
+            whole += f", {one.run_seconds / one.seconds_per_step(real[name]):,.0f} steps"
+        put(
+            preset=name,
+            weights=f"{one.n_parameters / 1e6:,.1f} M",
+            state_to_train=f"{one.state_bytes / 1e6:,.0f} MB",
+            fits_here="–" if memory is None else "yes" if one.state_bytes < FITS * memory else "no",
+            operations_a_step=f"{one.flops_per_step / 1e9:,.0f} · 10⁹",
+            step_by_matrix_rate=_long(one.seconds_per_step(peak)) if measured else "–",
+            step_as_training_goes=_long(one.seconds_per_step(real[name])) if measured else "–",
+            whole_run=whole,
         )
-    return "\n".join(rows)
+    return columns
 
 
 def _long(seconds: float) -> str:

@@ -157,7 +157,7 @@ def _spelled(cut: list[str], tokenizer) -> None:
 def _pairs(competing, tokenizer) -> None:
     """The pairs that stand highest, those of equal count marked."""
     top = competing[0].count if competing else 0
-    lines = ["| pair | ids | stands together | |", "| --- | --- | --- | --- |"]
+    lines = ["| pair | ids | stands together | place |", "| --- | --- | --- | --- |"]
     for place, pair in enumerate(competing[:6]):
         both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
         mark = "merged" if place == 0 else "tie" if pair.count == top else ""

@@ -48,15 +48,13 @@ def same_text() -> None:
         typed = prompt.ask(text.read("lab_same_text"), "c2_same_text", EXAMPLES[1], EXAMPLES)
         found = kinds()
         lines = [
-            f"| tokenizer | {dims.chip('V')} vocabulary | {dims.chip('T')} tokens | bytes a token | "
-            "characters a token |"
+            f"| tokenizer | {dims.chip('V')} | {dims.chip('T')} | bytes a token |",
+            "| --- | --- | --- | --- |",
         ]
-        lines.append("| --- | --- | --- | --- | --- |")
         for name, tokenizer in found.items():
             one = cost(typed, tokenizer)
             lines.append(
-                f"| {name} | {tokenizer.vocab_size:,} | {one.n_tokens} | {one.bytes_per_token:.2f} | "
-                f"{one.characters_per_token:.2f} |"
+                f"| {name} | {tokenizer.vocab_size:,} | {one.n_tokens} | {one.bytes_per_token:.2f} |"
             )
         st.markdown("\n".join(lines))
         about_gpt2(text)

@@ -127,7 +127,7 @@ def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
 
 def _candidates(competing, tokenizer) -> None:
     top = competing[0].count if competing else 0
-    lines = ["| pair | count | |", "| --- | --- | --- |"]
+    lines = ["| pair | count | place |", "| --- | --- | --- |"]
     for place, pair in enumerate(competing[:6]):
         both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
         lines.append(
@@ -166,7 +166,7 @@ def longest() -> None:
     text.show("lab_longest")
     tokenizer = session.story_tokenizer()
     typed = prompt.ask(text.read("lab_longest_text"), "c2_longest_text", "unkindness goldener ringers")
-    lines = ["| piece | earliest merge | longest token | |", "| --- | --- | --- | --- |"]
+    lines = ["| piece | earliest merge | longest token | cut |", "| --- | --- | --- | --- |"]
     differ = 0
     cut = list(dict.fromkeys(tokenizer.pieces(typed)))[:MOST_PIECES]
     for piece in cut:

@@ -10,7 +10,7 @@ import streamlit as st
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpus import text_corpus
-from pages.kit import controls, links, session, words
+from pages.kit import controls, lab, links, live, session, words
 from pages.kit.controls import CorpusChoice
 
 NANO = PRESETS["nano"].model
@@ -26,6 +26,13 @@ _PROBLEM = "c8_problem"
 def train_here() -> None:
     """Choose a text, a size and a length; see what it costs; start."""
     text = words.load("08_training")
+    with lab.bench("c8_train", text.read("lab_train_title")):
+        text.show("lab_train")
+        _train_here(text)
+        predict(text)
+
+
+def _train_here(text: words.Words) -> None:
     corpus = controls.corpus_choice("c8")
     vocab_size = NANO.vocab_size
     if corpus.source != "stories":
@@ -73,6 +80,39 @@ def train_here() -> None:
     ):
         st.session_state[_PROBLEM] = start(config, corpus, seconds, seed)
         st.rerun()
+
+
+def predict(text: words.Words) -> None:
+    """Sentences and loss, as the run of the shipped model had them."""
+    history = session.shipped_history()
+    losses = list(zip(history.eval_steps, history.val_loss))
+    scored = [sample for sample in history.samples if sample.get("ladder")]
+    found = next((sample for sample in scored if (sample["ladder"]["rate"] or 0) >= 0.5), None)
+    if found is None or len(losses) < 2:
+        return
+    loss = min(losses, key=lambda point: abs(point[0] - found["step"]))[1]
+    share = (losses[0][1] - loss) / (losses[0][1] - losses[-1][1])
+    lab.predict(
+        "c8_train",
+        text.read("lab_train_predict"),
+        (text.read("lab_train_before"), text.read("lab_train_after"), text.read("lab_train_end")),
+        right=1 if share > 0.5 else 0,
+        because=text.read("lab_train_because", step=found["step"], share=share),
+    )
+
+
+def on_view() -> None:
+    """The run on view while it trains and after, or the one that made the shipped model; how to read either."""
+    text = words.load("08_training")
+    run = session.run_on_view()
+    if run is not None and not run.request().get("lab"):
+        text.show("lab_own_run")
+        live.view(run, "c8")
+        keep(run.id)
+    elif session.shipped_history().start:
+        text.show("lab_shipped_run")
+        live.shipped_view("c8")
+    text.show("lab_look")
 
 
 def arguments(

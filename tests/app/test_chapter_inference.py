@@ -163,3 +163,72 @@ def test_writing_from_too_long_a_prompt_gets_one_sentence():
     button(app, "c9_generate").click().run()
     assert any("shorten the prompt" in error for error in errors(app))
     assert not app.exception
+
+
+def formulas(app: AppTest) -> str:
+    return "\n".join(piece.value for piece in app.latex)
+
+
+def test_parts_stand_in_the_order_of_every_chapter():
+    from pages.kit.book import PARTS
+
+    assert [one.value for one in open_page(c9_new="8").header] == list(PARTS.values())
+
+
+def test_the_worked_example_shows_every_step_of_edited_scores():
+    scores = [1.2, 0.9, -0.5, 0.0]
+    text = formulas(open_page(c9_new="8", c9_scores=",".join(map(str, scores))))
+    for degree in (0.5, 1.0, 2.0):
+        powers = [math.exp(score / degree) for score in scores]
+        for power in powers:
+            assert f"{power:.3f}".rstrip("0").rstrip(".") in text
+            assert f"{power / sum(powers):.3f}".rstrip("0").rstrip(".") in text
+
+
+def test_softmax_of_the_books_four_scores():
+    text = formulas(open_page(c9_new="8"))
+    for known in ("0.828", "0.112", "0.041", "0.019", "0.575", "0.211", "0.406", "0.157"):
+        assert known in text
+
+
+def test_the_number_drawn_falls_into_the_stretch_the_page_names():
+    app = open_page(c9_new="8", c9_u="0.95")
+    kept = [0.45, 0.22, 0.13, 0.08, 0.05]
+    ends = [sum(kept[: place + 1]) / sum(kept) for place in range(5)]
+    token = next(place for place, end in enumerate(ends) if end > 0.95)
+    assert f"**token {token + 1}** is written" in said(app)
+
+
+@pytest.mark.parametrize(
+    ("choice", "size"),
+    [
+        (
+            {"c9_bytes_model": "GPT-2 small", "c9_bytes_tokens": "1024", "c9_bytes_width": "fp32"},
+            4 * 18_432 * 1024,
+        ),
+        ({"c9_bytes_model": "LLaMA-2-70B"}, 1_342_177_280),
+        ({"c9_bytes_model": "Qwen 2.5 7B"}, 2 * 28 * 4 * 128 * 4096 * 2),
+    ],
+    ids=str,
+)
+def test_the_cache_of_a_published_model_is_the_known_one(choice, size):
+    assert f"= {size:,}".replace(",", "{,}") in formulas(open_page(c9_new="8", **choice))
+
+
+def test_published_shapes_have_the_published_parameter_counts():
+    from gptcore.account import n_parameters
+    from pages.labs.inference_cost import PUBLISHED
+
+    known = {"LLaMA-2-7B": 6_738_415_616, "LLaMA-3-8B": 8_030_261_248, "Mistral 7B": 7_241_732_096}
+    known |= {"LLaMA-2-70B": 68_976_648_192, "Qwen 2.5 7B": 7_615_616_512}
+    assert {name: n_parameters(PUBLISHED[name]) for name in known} == known
+
+
+def test_a_wrong_place_is_found_and_the_right_one_is_not():
+    assert "as they should be" in said(open_page(c9_new="8", c9_place_shift="0"))
+    assert "The lanes part at new token" in said(open_page(c9_new="8", c9_place_shift="64"))
+
+
+def test_guessing_ahead_in_numbers():
+    assert "**2.46 times as fast**" in said(open_page(c9_new="8", c9_more_ahead="true"))
+    assert "**1.31 times as fast**" in said(open_page(c9_new="8", c9_more_ahead="true", c9_ahead_a="0.5"))

@@ -116,3 +116,72 @@ def test_the_verdict_on_the_name_can_come_out_three_ways(his, hers, sentence):
     app = AppTest.from_function(verdict_page, kwargs={"his": his, "hers": hers}).run()
     assert not app.exception
     assert sentence in said(app)
+
+
+def test_parts_stand_in_the_order_of_every_chapter_below_the_story():
+    from pages.kit.book import PARTS
+
+    app = open_page()
+    assert not app.exception
+    assert [one.value for one in app.header] == list(PARTS.values())
+
+
+def test_outside_its_world_it_is_no_less_willing_to_go_on():
+    app = open_page(c0_out_prompt="Photosynthesis is the process by which")
+    found = re.search(
+        r"the favourite has (\d+)% on\s+average, over beginnings from its own world (\d+)%", said(app)
+    )
+    assert found and int(found[1]) > 10
+
+
+def test_the_table_of_moments_ends_where_the_name_decides():
+    app = open_page()
+    rows = re.findall(r"\| ([\d.]+) s \| ([\d.]+)% \| ([\d.]+)% \|", said(app))
+    assert len(rows) >= 3
+    (_, his, hers), (_, late_his, late_hers) = rows[0], rows[-1]
+    assert abs(float(his) - float(hers)) < 5 < 50 < float(late_hers) - float(late_his)
+
+
+def test_what_it_is_told_it_knows_in_the_same_text_alone():
+    app = open_page(c0_more_chat="true", c0_chat_times="2")
+    inside, fresh, before = re.search(
+        r"\*\*([\d.]+)%\*\*\. In a new text with \*\*([\d.]+)%\*\*, exactly as .*?: ([\d.]+)%",
+        said(app),
+        flags=re.DOTALL,
+    ).groups()
+    assert fresh == before and float(inside) > 50 > float(fresh)
+
+
+def test_a_bet_is_paid_in_nats():
+    from gptcore.stories import write_story
+    from pages.labs.overview_more import FRESH, WORDS_BEFORE
+
+    app = open_page(c0_more_guess="true", c0_guess_story="3", c0_guess_show="true", c0_guess_p="0.25")
+    came = write_story(FRESH + 3).text.split(" ")[WORDS_BEFORE + 3].strip('.,?!"')
+    assert f"It was **{came}**" in said(app)
+    next(box for box in app.selectbox if box.key == "c0_guess_word").set_value(came).run()
+    assert f"You paid {-math.log(0.25):.2f} nats" in said(app)
+    assert f"{math.log(2048):.2f}" in said(app)
+
+
+def test_an_unlikely_word_is_predicted_and_put_in_by_a_button():
+    app = open_page()
+    next(radio for radio in app.radio if radio.key == "c0_next_guess").set_value(1).run()
+    before = prompt(app).value
+    next(button for button in app.button if button.key == "c0_next_then").click().run()
+    assert prompt(app).value.startswith(before) and len(prompt(app).value) > len(before)
+
+
+def test_the_diagram_names_what_the_model_computes():
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.tracing import trace
+
+    model, tokenizer = load(SHIPPED)
+    top = {name.split(".")[0] for name in trace(model, tokenizer.encode("Once"))}
+    drawn = (ROOT / "pages/labs/overview_more.py").read_text(encoding="utf-8")
+    boxes = {
+        "embedding": "embedding table", "positioned": "turns queries by position", "layers": "attention: look back",
+        "final_normed": "final norm", "logits": "logits", "probabilities": "probabilities",
+    }  # fmt: skip
+    assert top == set(boxes)
+    assert all(label in drawn for label in boxes.values())

@@ -167,3 +167,48 @@ def test_a_run_named_in_a_link_that_does_not_exist_leaves_the_page_whole():
     app.switch_page("pages/08_training.py").run()
     assert not app.exception
     assert not errors(app)
+
+
+def formulas(app: AppTest) -> str:
+    return "\n".join(piece.value for piece in app.latex)
+
+
+def test_the_numbers_of_the_worked_example(app):
+    import math
+
+    text, scores = formulas(app), (2.0, 1.0, 0.5, 0.1)
+    shares = [math.exp(score) / sum(map(math.exp, scores)) for score in scores]
+    assert f"= {-math.log(shares[0]):.4f}" in text
+    assert "= 0.00016" in text  # half-way from 3e-4 to a thirtieth, as the book has it
+    assert "$-\\ln 0.450 = 0.799$" in "\n".join(piece.value for piece in app.markdown)
+
+
+def test_parts_stand_in_the_order_of_every_chapter(app):
+    from pages.kit.book import PARTS
+
+    assert [one.value for one in app.header] == list(PARTS.values())
+
+
+def test_the_time_machine_shows_the_text_of_its_moment(app):
+    from pages.kit import session
+
+    samples = [sample for sample in session.shipped_history().samples if sample.get("ladder")]
+    app.select_slider(key="c8_time_step").set_value(samples[1]["step"]).run()
+    assert samples[1]["text"].strip() in [text.value for text in app.text]
+
+
+def test_the_button_asks_for_a_lab_run_with_the_fault(app, monkeypatch):
+    from pages.kit import session
+
+    asked = []
+
+    def ask(arguments, *, lab):
+        asked.append((list(arguments), lab))
+        raise ValueError("not here")
+
+    monkeypatch.setattr(session, "start_run", ask)
+    app.segmented_control(key="c8_fault_which").set_value("rate × 300").run()
+    app.button(key="c8_fault_start").click().run()
+    ((arguments, lab),) = asked
+    assert "learning_rate=3" in arguments and lab
+    assert errors(app) == ["not here"]

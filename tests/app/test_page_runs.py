@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from gptcore import archive, runs
 from gptcore.config import ModelConfig
 from gptcore.runs import Run
-from pages.kit import visitor
+from pages.kit import session, visitor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,14 +118,16 @@ def test_a_log_of_100_000_steps_opens_as_fast(own_runs):
     write_run(own_runs / "short", steps=300)
     write_run(own_runs / "long", steps=100_000)
     open_page(run="short")  # imports and caches that every page needs
-    took = {}
-    for name in ("short", "long"):
+    took: dict[str, list[float]] = {}
+    for name in ("short", "long") * 3:
+        session.history_at.clear()
         started = time.perf_counter()
         app = open_page(run=name)
-        took[name] = time.perf_counter() - started
+        took.setdefault(name, []).append(time.perf_counter() - started)
         started = time.perf_counter()
         app.run()
-        took[f"{name} again"] = time.perf_counter() - started
-    print({name: round(seconds, 2) for name, seconds in took.items()})
-    assert took["long"] < took["short"] + 2.0
-    assert took["long again"] < took["short again"] + 0.5
+        took.setdefault(f"{name} again", []).append(time.perf_counter() - started)
+    best = {name: min(seconds) for name, seconds in took.items()}
+    print({name: round(seconds, 2) for name, seconds in best.items()})
+    assert best["long"] < 1.5 * best["short"] + 0.5
+    assert best["long again"] < 1.5 * best["short again"] + 0.2

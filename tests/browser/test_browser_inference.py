@@ -37,3 +37,11 @@ def test_a_text_is_written_and_a_link_opens_the_same_dials(server, page):
     expect(page.get_by_text(re.compile("shown more slowly"))).to_be_visible(timeout=TURN)
     expect(page.get_by_label("Your prompt")).to_have_value("Long ago")
     assert "c9_top_k=5" in page.url
+
+
+def test_a_lab_answers_to_its_link_and_a_prediction_is_judged(server, page):
+    page.goto(f"{server.url}/inference?c9_new=8&c9_bytes_model=LLaMA-2-7B")
+    expect(page.get_by_text("The cache takes 2.15 GB")).to_be_visible(timeout=TURN)
+    box = page.locator(".st-key-c9_bytes_predict")
+    box.get_by_text("A tenth").click()
+    expect(box.get_by_text("layers times key/value heads")).to_be_visible(timeout=TURN)

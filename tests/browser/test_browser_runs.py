@@ -60,7 +60,7 @@ def browsers(chromium):
 
 def test_a_run_has_an_owner_and_outlives_the_server(hosted, browsers, tmp_path):
     page, stranger = browsers
-    run_id = start(page, hosted, 60, 1)
+    run_id = start(page, hosted, 300, 1)
     run = Run(hosted.runs / run_id)
 
     # Another browser sees it by its link, and can do nothing to it.
@@ -137,11 +137,11 @@ def test_two_runs_are_compared_and_the_choice_is_in_the_link(server, page):
             assert time.monotonic() < deadline
             time.sleep(0.1)
     page.goto(f"{server.url}/runs?runs_compared={','.join(ids)}")
-    plot = page.locator(".st-key-runs_comparison .js-plotly-plot")
+    plot = page.locator(".st-key-runs_comparison .js-plotly-plot").last
     expect(plot).to_be_visible(timeout=MINUTE)
     assert plot.evaluate("plot => plot.data.length") == 4
-    page.get_by_role("button", name="seconds", exact=True).click()
-    expect(plot).to_contain_text("seconds of training")
+    page.locator(".st-key-runs_against").get_by_text("seconds", exact=True).click()
+    expect(plot).to_contain_text("seconds of training", timeout=MINUTE)
     assert "runs_against=seconds" in page.url and ids[0] in page.url
     if folder := os.environ.get("GLASSBOX_SCREENSHOTS"):
         page.screenshot(path=f"{folder}/runs.png", full_page=True)

@@ -121,3 +121,12 @@ def test_nothing_is_wider_than_a_phone(server, page):
     expect(page.get_by_role("button", name="Start training")).to_be_visible()
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
+
+
+def test_a_prediction_about_the_time_machine_is_judged(server, page):
+    page.goto(f"{server.url}/training")
+    box = page.locator(".st-key-c8_time_predict")
+    box.get_by_text("Together, as the loss falls").click(timeout=2 * MINUTE)
+    expect(box.get_by_text("Half-way to where they end they come in this order")).to_be_visible(
+        timeout=MINUTE
+    )

@@ -14,6 +14,25 @@ from gptcore.claims import VERDICTS, Claim, ClaimError, Result, Spread, spreads,
 ALL = list(claims.registry().values())
 # For each claim a made-up measurement that holds and one that does not.
 MADE_UP = {
+    "looks_up": ({"its sentences": 0.99}, {"its sentences": 0.3}),
+    "learns_while_chatting": ({"a weight": 0.01, "an answer": 0.1}, {"a weight": 0.0, "an answer": 0.0}),
+    "sure_is_right": ({"other English": 0.8}, {"other English": 0.1}),
+    "only_counts": ({"the model": 0.0, "table of 7 words": 0.0}, {"the model": 0.9, "table of 7 words": 0.0}),
+    "untrained_even": ({"the token just read": 0.001}, {"the token just read": 0.9}),
+    "flops_over_peak": (
+        {"matrix product, bf16": 100.0, "training nano": 95.0, "training tiny": 99.0},
+        {"matrix product, bf16": 100.0, "training nano": 30.0, "training tiny": 40.0},
+    ),
+    "one_speed": ({"n = 16": 0.9, "n = 1024": 1.0}, {"n = 16": 0.1}),
+    "more_threads": ({"n = 1024": 1.9}, {"n = 16": 0.5}),
+    "bf16_doubles": ({"n = 1024": 4.0}, {"n = 1024": 0.6}),
+    "autocast_halves_memory": (
+        {"weights, gradients, moments": 0.5, "kept for the backward pass": 0.5},
+        {"weights, gradients, moments": 1.0},
+    ),
+    "autocast_default": ({"cpu": 8, "cuda": 8}, {"cuda": 5}),
+    "view_copies": ({"view": 1.0}, {"view": 0.0}),
+    "gpu_faster": ({"n = 16": 3.0, "n = 1024": 90.0}, {"n = 16": 0.1}),
     "softmax_scale": ({"d = 64": 0.1}, {"d = 64": 0.9}),
     "divide_by_d": ({"d = 64": 0.5}, {"d = 64": 0.99}),
     "scale_overflow": ({"d = 64": 1.0}, {"d = 64": 500.0}),
@@ -40,6 +59,12 @@ MADE_UP = {
         {"post, AdamW": 0.5, "post, Muon": 0.5, "pre, AdamW": 0.5},
     ),
     "swiglu_gelu": ({"GELU over SwiGLU": 0.2}, {"GELU over SwiGLU": -0.1}),
+    "weights_alone": ({"8 heads of 16": 0.0}, {"8 heads of 16": 3.0}),
+    "same_seed": ({"weights rounded to bf16": 100.0}, {"weights rounded to bf16": 60.0}),
+    "base_follows": (
+        {"base model": 10.0, "after 40 steps": 95.0},
+        {"base model": 10.0, "after 40 steps": 20.0},
+    ),
 }
 
 
@@ -62,7 +87,15 @@ def test_every_claim_says_who_how_and_what_transfers(claim):
     assert 0 <= claim.chapter <= 11
 
 
-QUICK_HERE = ["softmax_scale", "divide_by_d", "scale_overflow", "gqa_cache", "gqa_weights"]
+QUICK_HERE = [
+    "autocast_default",
+    "view_copies",
+    "softmax_scale",
+    "divide_by_d",
+    "scale_overflow",
+    "gqa_cache",
+    "gqa_weights",
+]
 
 
 @pytest.mark.parametrize("name", QUICK_HERE)

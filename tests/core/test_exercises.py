@@ -32,7 +32,8 @@ def test_each_mistake_is_named_as_itself(exercise: Exercise):
 @every
 def test_the_stub_is_the_solution_without_its_lines(exercise: Exercise, tmp_path):
     text = stub(exercise)
-    assert f"def {exercise.solution.__name__}(" in text
+    kind = "class" if isinstance(exercise.solution, type) else "def"
+    assert f"{kind} {exercise.solution.__name__}(" in text
     assert not any(line in text.splitlines() for line in solution_lines(exercise) if len(line) > 12)
     file = tmp_path / "answer.py"
     file.write_text(text, encoding="utf-8")

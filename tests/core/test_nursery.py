@@ -95,7 +95,7 @@ def test_what_a_job_prints_is_not_its_result(either):
 
 
 def test_a_job_that_raises_says_so_in_one_sentence(either):
-    with pytest.raises(JobError, match="^three heads do not fit$"):
+    with pytest.raises(JobError, match=r"^three heads do not fit$"):
         either.run(f"{HERE}:complain", seconds=30)
     with pytest.raises(JobError, match="nowhere"):
         either.run("gptcore.nowhere:f", seconds=30)

@@ -1,0 +1,48 @@
+"""Chapter 10: the whole script. A run as a file of a hundred lines, and a file of yours with our weights."""
+
+import streamlit as st
+
+from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.labs import script, script_models, script_quiz
+
+book.header(__file__)
+text = words.load("10_script")
+book.objectives(text.read("can_do"))
+script.finding()
+
+if book.part("analogy", text):
+    text.show("analogy")
+
+if book.part("example", text):
+    script.worked_example()
+
+if book.part("code", text):
+    text.show("code")
+    annotated.show("checkpoint.write_model", key="c10_code_write")
+    text.show("code_read")
+    annotated.show("checkpoint.read_folder", key="c10_code_read")
+
+if book.part("diagram", text):
+    script.flow()
+
+if book.part("lab", text):
+    script_models.misread()
+    script_models.same_seed()
+    script_models.assistant()
+    st.subheader("More experiments", anchor=False)
+    lab.more("c10_more_scale", text.read("lab_scale_title"), script.scale_up)
+
+if book.part("measured", text):
+    text.show("measured")
+    claim.show("weights_alone", "same_seed", "base_follows")
+
+if book.part("check", text):
+    text.show("check", n=len(script_quiz.questions(1)))
+    quiz.show(10, "10_script", script_quiz.questions)
+    text.show("check_exercise")
+    quiz.exercise("gpt", key="c10_exercise")
+
+if book.part("deeper", text):
+    text.show("deeper")
+    deeper.show(10)
+book.footer(__file__)

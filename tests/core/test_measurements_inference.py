@@ -1,0 +1,81 @@
+"""What is measured about generation: laws of the measurements, and verdicts that can come out otherwise."""
+
+import itertools
+import json
+
+import pytest
+import torch
+
+from gptcore import claims
+from gptcore.claims import VERDICTS, Result, Spread
+from gptcore.exercises import named
+from gptcore.measurements import inference
+
+MADE_UP = {
+    "cache_speedup": ({"32 tokens": 120.0, "248 tokens": 500.0}, {"32 tokens": 2.4, "248 tokens": 8.9}),
+    "cache_alone": ({"V = 2,048": 1.01, "V = 50,257": 1.02}, {"V = 2,048": 1.1, "V = 50,257": 2.9}),
+    "cache_linear": ({"with a cache": 1.0, "without": 2.0}, {"with a cache": 2.0, "without": 3.0}),
+    "cache_approximates": ({"fp32": 0.1, "bf16": 0.2}, {"fp32": 1e-6, "bf16": 1e-5}),
+    "speculative_3x": ({"α = 0.5": 3.1}, {"α = 0.5": 1.3}),
+}
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_a_verdict_can_come_out_either_way(name):
+    holding, failing = MADE_UP[name]
+    judge = claims.named(name).judge
+    assert judge({key: Spread(value, value, value) for key, value in holding.items()}) == "holds"
+    assert judge({key: Spread(value, value, value) for key, value in failing.items()}) == "holds not"
+
+
+@pytest.mark.parametrize("name", ["cache_linear", "speculative_3x"])
+def test_measuring_gives_the_headline_and_a_verdict(name):
+    result = claims.measure(claims.named(name))
+    assert result.verdict in VERDICTS
+    assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+
+
+def test_attention_over_a_text_stays_quadratic_with_a_cache_and_is_cubic_without():
+    n = 12
+    assert inference.pairs_compared(n, cached=True) == n * (n + 1) // 2
+    assert inference.pairs_compared(n, cached=False) == sum(k * (k + 1) // 2 for k in range(1, n + 1))
+
+
+def test_the_speed_up_of_guessing_ahead_is_what_enumeration_gives():
+    chance, n_ahead = 0.7, 4
+    mean = 0.0
+    for accepted in itertools.product((True, False), repeat=n_ahead):
+        likely = 1.0
+        for one in accepted:
+            likely *= chance if one else 1 - chance
+        first = next((place for place, one in enumerate(accepted) if not one), n_ahead)
+        mean += likely * (first + 1)
+    assert inference.expected_tokens(chance, n_ahead) == pytest.approx(mean)
+    assert inference.expected_speedup(0.8, 5, 0.1) == pytest.approx(2.46, abs=0.005)
+    assert inference.expected_speedup(0.5, 5, 0.1) == pytest.approx(1.31, abs=0.005)
+
+
+def test_over_all_drafts_each_token_comes_out_as_the_target_alone_would_draw_it():
+    solution = named("accept_or_resample").solution
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        p, q = (torch.softmax(3 * torch.randn(7, generator=generator).double(), -1) for _ in range(2))
+        out = sum(q[drafted] * solution(p, q, drafted) for drafted in range(7))
+        torch.testing.assert_close(out, p)
+
+
+def test_a_token_told_its_own_place_is_what_generate_writes_and_a_wrong_place_is_not():
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.generation import generate
+
+    model, tokenizer = load(SHIPPED)
+    ids = tokenizer.encode("Once upon a time there was")
+    written = [step.token_id for step in generate(model.eval(), ids, 24, temperature=0.0)]
+    assert inference.greedy_from(model, ids, 24, shift=0) == written
+    assert inference.greedy_from(model, ids, 24, shift=64) != written
+
+
+def test_times_are_given_for_each_length():
+    found = inference.next_token(inference._nano(64), (4, 32), repeats=1)
+    assert found.lengths == (4, 32)
+    assert all(value > 0 for value in found.without + found.cached)

@@ -1,0 +1,84 @@
+"""What is measured about training: the rule that tells broken runs apart, and verdicts that can come out otherwise."""
+
+import math
+
+import pytest
+import torch
+
+from gptcore import by_hand, claims
+from gptcore.claims import Spread
+from gptcore.exercises import named
+from gptcore.measurements.training import diagnose
+
+MADE_UP = {
+    "warm_up_saves": (
+        {"Muon, as in the preset": 0.5, "AdamW": 0.3},
+        {"Muon, as in the preset": -0.05, "AdamW": 0.0},
+    ),
+    "clipping_saves": ({"Muon, as in the preset": 0.5}, {"Muon, as in the preset": 0.01}),
+    "perplexity_vocabulary": (
+        {"V = 2,048, perplexity a token": 0.8, "V = 2,048, bits a byte": 1.5},
+        {"V = 2,048, perplexity a token": 1.4, "V = 2,048, bits a byte": 0.4},
+    ),
+}
+FALLING = [7.6 - 6.6 * step / 99 for step in range(100)]
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_a_verdict_can_come_out_either_way(name):
+    holding, failing = MADE_UP[name]
+    judge = claims.named(name).judge
+    assert judge({key: Spread(value, value, value) for key, value in holding.items()}) == "holds"
+    assert judge({key: Spread(value, value, value) for key, value in failing.items()}) == "holds not"
+
+
+@pytest.mark.parametrize(
+    ("losses", "val", "floor", "found"),
+    [
+        (FALLING, [7.6, 3.0, 1.1], 0.4, "healthy"),
+        (FALLING, [7.6, 3.0, 0.2], 0.4, "looks ahead"),
+        ([7.6, 6.0, 5.4] * 20, [7.6, 6.0, 5.4], 0.4, "learns nothing"),
+        ([7.6, math.nan], [7.6, math.nan], 0.4, "learns nothing"),
+        (FALLING, [7.6, 3.0, 3.5], None, "learns by heart"),
+        ([*FALLING, *[0.3] * 100], [7.6, 3.1, 3.0], None, "learns by heart"),
+    ],
+)
+def test_each_fault_is_told_by_its_curves(losses, val, floor, found):
+    assert diagnose(losses, val, unigram=5.2, floor=floor) == found
+
+
+def test_the_first_step_of_adamw_has_the_size_of_the_rate_whatever_the_gradient():
+    for gradient in (1e-3, 0.5, 40.0):
+        step = by_hand.adamw_step(0.5, [gradient], rate=0.01, decay=0.1, beta1=0.9, beta2=0.98)
+        assert step.move == pytest.approx(0.01, rel=1e-4)
+        assert step.weight == pytest.approx(step.decayed - step.move, abs=1e-9)
+
+
+def test_a_second_step_is_what_the_paper_says():
+    m, v, weight = 0.0, 0.0, 0.5
+    for turn, gradient in enumerate((0.3, -0.2), 1):
+        m, v = 0.9 * m + 0.1 * gradient, 0.98 * v + 0.02 * gradient**2
+        weight *= 1 - 0.01 * 0.1
+        weight -= 0.01 * (m / (1 - 0.9**turn)) / (math.sqrt(v / (1 - 0.98**turn)) + 1e-8)
+    step = by_hand.adamw_step(0.5, [0.3, -0.2], rate=0.01, decay=0.1, beta1=0.9, beta2=0.98)
+    assert step.weight == pytest.approx(weight, abs=1e-9)
+    assert (step.first, step.second) == pytest.approx((m, v))
+
+
+def test_the_pull_of_a_prediction_is_probability_minus_one_for_what_came():
+    found = by_hand.surprise(torch.tensor([2.0, 1.0, 0.5, 0.1]), 1)
+    wanted = found.probabilities - torch.tensor([0.0, 1.0, 0.0, 0.0])
+    torch.testing.assert_close(found.gradient, wanted)
+    assert found.loss == pytest.approx(-math.log(found.probabilities[1]))
+
+
+def test_unequal_parts_give_the_gradient_of_one_batch():
+    generator = torch.Generator().manual_seed(3)
+    weight = torch.randn(5, 4, generator=generator)
+    parts = [
+        (torch.randn(n, 4, generator=generator), torch.randint(5, (n,), generator=generator))
+        for n in (1, 7, 4)
+    ]
+    whole = [(torch.cat([x for x, _ in parts]), torch.cat([targets for _, targets in parts]))]
+    solution = named("unequal_parts").solution
+    torch.testing.assert_close(solution(weight, parts), solution(weight, whole), atol=1e-6, rtol=0)
