@@ -76,6 +76,7 @@ class Nursery:
                 [sys.executable, "-m", "gptcore", "nursery"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                bufsize=0,  # a thread that waits in a buffered read holds up the end of the server
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C in the server's terminal is not meant for runs
             )
@@ -91,8 +92,7 @@ class Nursery:
                 self._waiting[self._number] = answer
                 message |= {"number": self._number}
             try:
-                process.stdin.write(json.dumps(message).encode() + b"\n")
-                process.stdin.flush()
+                _write(process.stdin.fileno(), json.dumps(message).encode() + b"\n")
             except OSError:  # it has just ended; the reader tells whoever waits
                 if answer is not None and not answer.done():
                     answer.set_exception(JobError("the process that runs jobs has ended; try again"))
@@ -144,13 +144,20 @@ def run(function: str, payload: Any = None, *, seconds: float) -> Any:
 
 def _read(process: subprocess.Popen, waiting: dict[int, Future]) -> None:
     """Hand each answer to whoever waits for it; when the process ends, tell those that are left."""
-    for line in process.stdout:
-        with contextlib.suppress(ValueError):
-            answer = json.loads(line)
-            waiting.pop(answer["number"]).set_result(answer)
+    heard = b""
+    with contextlib.suppress(OSError):
+        while data := os.read(process.stdout.fileno(), 1 << 16):
+            *lines, heard = (heard + data).split(b"\n")
+            for answer in map(json.loads, lines):
+                waiting.pop(answer["number"]).set_result(answer)
     for left in list(waiting.values()):
         if not left.done():
             left.set_exception(JobError("the process that runs jobs has ended; try again"))
+
+
+def _write(pipe: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(pipe, data) :]
 
 
 def _settings() -> dict[str, str]:
@@ -436,8 +443,7 @@ class Keeper:
     def _answer(self, number: int, answer: dict[str, Any]) -> None:
         line = json.dumps(answer | {"number": number}).encode() + b"\n"
         with contextlib.suppress(OSError):
-            while line:
-                line = line[os.write(1, line) :]
+            _write(1, line)
 
     def _bury(self) -> None:
         if not self.forks:

@@ -105,8 +105,8 @@ def _instructions_followed() -> Iterator[Repetition]:
     from gptcore.tuning import before_and_after
 
     for seed in range(2):
-        found = before_and_after(40, seed=seed)
-        yield {"base model": 100 * found["followed_before"], "after 40 steps": 100 * found["followed_after"]}
+        found = before_and_after(60, seed=seed)
+        yield {"base model": 100 * found["followed_before"], "after 60 steps": 100 * found["followed_after"]}
 
 
 CLAIMS = (
@@ -143,13 +143,13 @@ CLAIMS = (
         chapter=10,
         slogan="A base model does not follow instructions, a little tuning makes it",
         source="Wei et al. 2021, Ouyang et al. 2022.",
-        how="“Story about NAME:” with eight names never tuned on, four answers each, before and after 40 steps of "
+        how="“Story about NAME:” with eight names never tuned on, four answers each, before and after 60 steps of "
         "tuning on such answers. It holds where at most half follow before and more than three quarters after.",
         unit="% of answers about the name",
-        headline="after 40 steps",
+        headline="after 60 steps",
         measure=_instructions_followed,
         judge=lambda found: (
-            "holds" if found["base model"].high <= 50 and found["after 40 steps"].low > 75 else "holds not"
+            "holds" if found["base model"].high <= 50 and found["after 60 steps"].low > 75 else "holds not"
         ),
         transfers="The form of an answer is learned from few examples, at any size. What the model can answer was "
         "there before, or is not there afterwards.",

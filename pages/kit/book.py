@@ -225,7 +225,7 @@ def navigation() -> StreamlitPage:
     sections: dict[str, list[StreamlitPage]] = {}
     for row in TABLE:
         sections.setdefault(row.section, []).append(page_of(row))
-    page = st.navigation(sections)
+    page = st.navigation(sections, expanded=True)  # a table of contents hides no chapter
     with st.sidebar:
         _sidebar()
     st.session_state[_MARK] = True

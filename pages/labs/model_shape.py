@@ -116,7 +116,13 @@ def published() -> None:
             picture.figure.add_hline(y=30, line={"color": figures.VERMILION, "dash": "dot"})
             st.plotly_chart(picture.figure, key="c7_published_bars", config=figures.CONFIG, alt=picture.alt)
             st.caption(text.read("lab_published_caption"))
-        st.dataframe(table(text), hide_index=True, key="c7_published_table")
+        guessed = st.session_state.get("c7_published_guess") is not None
+        columns = table(text)
+        if not guessed:  # what is asked below is not told yet
+            del columns[text.read("lab_published_lists")]
+        st.dataframe(columns, hide_index=True, key="c7_published_table")
+        if not guessed:
+            st.caption(text.read("lab_published_hidden"))
         share = _tables("LLaMA 3 8B")
         lab.predict(
             "c7_published",

@@ -35,6 +35,7 @@ def finding() -> None:
         hovertemplate="%{text}: %{y:.1e}<extra></extra>",
         mode="lines+markers",
     )
+    picture.figure.update_yaxes(exponentformat="power", dtick=2)
     left, side = st.columns([3, 2], gap="large", vertical_alignment="center")
     left.plotly_chart(picture.figure, key="c10_finding", config=figures.CONFIG, alt=picture.alt)
     with side:
@@ -113,10 +114,10 @@ def command(made) -> str:
     """The line in a terminal that trains the same model."""
     from gptcore import recipe
 
-    given = recipe.changed_fields(made.model)
+    given = {} if made.model == PRESETS["nano"].model else recipe.changed_fields(made.model)
     shape = [f"{name}={value}" for name, value in given.items() if name != "vocab_size"]
-    words_ = ["python -m gptcore train --preset nano", f"--steps {made.steps}", "--set", *shape]
-    return " ".join([*words_, f"learning_rate={made.train.learning_rate:g}", "--out runs/mine"])
+    given_words = ["python -m gptcore train --preset nano", f"--steps {made.steps}", "--set", *shape]
+    return " ".join([*given_words, f"learning_rate={made.train.learning_rate:g}", "--out runs/mine"])
 
 
 def flow() -> None:

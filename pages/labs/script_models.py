@@ -11,7 +11,7 @@ RIGHT = "as it was trained"
 OTHER_HEADS = "8 heads of 16"
 PROMPT = "Once upon a time"
 LENGTHS = (20, 40, 80, 120)
-TUNING_STEPS = 40
+TUNING_STEPS = 60
 EVERY_SECONDS = 1.0
 
 
@@ -22,7 +22,7 @@ def misread() -> None:
     with lab.bench("c10_misread", text.read("lab_misread_title")):
         text.show("lab_misread")
         what = controls.listed(
-            text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="rope_theta 500,000"
+            text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="norm_eps 0.1"
         )
         config = session.shipped().model.config
         right, loss = session.loss_misread(RIGHT), session.loss_misread(what)
@@ -64,7 +64,7 @@ def same_seed() -> None:
         left, right = st.columns(2, gap="large")
         with left:
             dial = controls.Dial("", 1, 60, 1, "The same seed gives the same draws.")
-            seed = controls.whole(text.read("lab_seed_seed"), "c10_seed_seed", dial, 3)
+            seed = controls.whole(text.read("lab_seed_seed"), "c10_seed_seed", dial, 10)
         with right:
             n = controls.stops(text.read("lab_seed_tokens"), "c10_seed_tokens", LENGTHS, 40)
         first, second, place = session.written_twice(PROMPT, seed, n)

@@ -85,7 +85,11 @@ def counted_tokens(draw: random.Random) -> Numeric:
     tokenizer = story_tokenizer()
     name = draw.choice(("Mira", "Tom", "Leo"))
     story = draw.choice(
-        ("She wanted a golden ring.", "He lived in a castle with a dog.", "They were happy again.")
+        (
+            "She wanted a golden ring, but she had no money.",
+            "Long ago he lived in a castle with a dog and a cat.",
+            "They were happy again, and since that day they have been friends.",
+        )
     )
     one = example(name, story, tokenizer)
     counts = batch([one], len(one.ids), tokenizer.eot_id)[2]

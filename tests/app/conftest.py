@@ -15,6 +15,7 @@ def own_runs(tmp_path, monkeypatch):
     from pages.kit import session
 
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(session, "warm", lambda: None)  # a process of its own, which takes seconds to make ready
+    # It starts a process of its own, which takes seconds to make ready.
+    monkeypatch.setattr(session, "warm", lambda: None)
     monkeypatch.chdir(ROOT)
     return tmp_path / "runs"

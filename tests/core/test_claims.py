@@ -62,8 +62,8 @@ MADE_UP = {
     "weights_alone": ({"8 heads of 16": 0.0}, {"8 heads of 16": 3.0}),
     "same_seed": ({"weights rounded to bf16": 100.0}, {"weights rounded to bf16": 60.0}),
     "base_follows": (
-        {"base model": 10.0, "after 40 steps": 95.0},
-        {"base model": 10.0, "after 40 steps": 20.0},
+        {"base model": 10.0, "after 60 steps": 95.0},
+        {"base model": 10.0, "after 60 steps": 20.0},
     ),
 }
 

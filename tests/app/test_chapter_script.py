@@ -1,0 +1,101 @@
+"""Chapter 10: the script on the page is the one that is downloaded, its numbers are the library's."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 120
+
+
+def open_page(**parameters: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page("pages/10_script.py")
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    import os
+
+    before = os.getcwd()
+    os.chdir(ROOT)
+    os.environ["GLASSBOX_RUNS"] = str(tmp_path_factory.mktemp("runs"))
+    yield open_page(c10_more_scale="true")
+    os.chdir(before)
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(piece.value for piece in app.markdown)
+
+
+def shown_code(app: AppTest, beginning: str) -> str:
+    return next(piece.value for piece in app.code if piece.value.startswith(beginning))
+
+
+def test_another_program_with_our_weights_agrees(page):
+    largest = float(re.search(r"largest difference is \*\*([\d.e-]+)\*\*", said(page))[1])
+    assert 0 < largest < 1e-3
+
+
+def test_numbers_of_the_run_are_those_of_plain_arithmetic(page):
+    text = "\n".join(piece.value for piece in page.latex)
+    assert f"8 \\cdot 256 \\cdot 400 = {8 * 256 * 400:,}".replace(",", "{,}") in text
+    v, c, f, layers = 2048, 128, 384, 4
+    weights = v * c + layers * (4 * c * c + 3 * c * f + 2 * c) + c
+    assert f"**{weights:,}** weights" in said(page)
+    assert f"**{16 * weights / 1e6:.1f} MB**" in said(page)
+
+
+def test_command_and_script_follow_the_controls_and_agree():
+    app = open_page(c10_steps="100", c10_rate="0.003", c10_size="micro", c10_d_model="64", c10_n_heads="4")
+    from gptcore.__main__ import parser
+    from gptcore.config import PRESETS
+    from gptcore.plan import parse_settings
+
+    words = shlex.split(shown_code(app, "python -m gptcore train"))[3:]
+    options = parser().parse_args(words)
+    place: dict = {}
+    script = shown_code(app, '"""From a text')
+    head = script.partition("# 2 ·")[0]
+    exec(head, place)
+    settings = parse_settings(options.set)
+    rate = settings.pop("learning_rate")
+    assert PRESETS["nano"].model.replace(**settings) == place["MODEL"]
+    assert place["TRAIN"].learning_rate == rate == 0.003
+    assert place["STEPS"] == options.steps == 100
+
+
+def test_the_same_weights_with_other_heads_cost_nats():
+    app = open_page(c10_misread_as="8 heads of 16")
+    loss, right = map(
+        float,
+        re.search(
+            r"\*\*([\d.]+)\*\* nats a token, where the right config gives ([\d.]+)", said(app)
+        ).groups(),
+    )
+    assert loss > right + 1
+    app = open_page(c10_misread_as="as it was trained")
+    loss, right = map(
+        float,
+        re.search(
+            r"\*\*([\d.]+)\*\* nats a token, where the right config gives ([\d.]+)", said(app)
+        ).groups(),
+    )
+    assert loss == right
+
+
+def test_the_default_seed_shows_where_two_texts_part(page):
+    assert re.search(r"They part at token \*\*\d+\*\*", said(page))
+
+
+def test_parts_stand_in_the_order_of_every_chapter(page):
+    from pages.kit.book import PARTS
+
+    assert [one.value for one in page.header] == list(PARTS.values())
