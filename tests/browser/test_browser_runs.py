@@ -33,7 +33,9 @@ def start(page, server, seconds: int, seed: int) -> str:
 
 
 def points(page, prefix: str = "c8") -> int:
-    return page.locator(LOSS.format(prefix=prefix)).last.evaluate("plot => plot.data[0].x.at(-1)")
+    """The last step drawn, once the newest loss figure has something drawn in it."""
+    last = "loss => [...document.querySelectorAll(loss)].at(-1)?.data?.[0]?.x?.at(-1)"
+    return page.wait_for_function(last, arg=LOSS.format(prefix=prefix)).json_value()
 
 
 @pytest.fixture
@@ -106,13 +108,18 @@ def test_curves_held_still_keep_their_zoom_while_the_run_goes_on(server, page):
     page.get_by_text("Hold the curves still").click()
     page.wait_for_timeout(2500)
     plot = page.locator(LOSS.format(prefix="c8")).last
+    plot.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
     area = plot.locator(".nsewdrag").first.bounding_box()
     page.mouse.move(area["x"] + 0.2 * area["width"], area["y"] + 0.2 * area["height"])
     page.mouse.down()
     page.mouse.move(area["x"] + 0.6 * area["width"], area["y"] + 0.8 * area["height"], steps=5)
     page.mouse.up()
     read = "plot => [plot._fullLayout.xaxis.range, plot._fullLayout.yaxis.range].flat().map(Number)"
-    page.wait_for_timeout(500)
+    loss = LOSS.format(prefix="c8")
+    page.wait_for_function(
+        "loss => [...document.querySelectorAll(loss)].at(-1)._fullLayout.xaxis.range[0] > 0", arg=loss
+    )
     zoomed = plot.evaluate(read)
     assert zoomed[0] > 0
     said = bar(page).inner_text()
