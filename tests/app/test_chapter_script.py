@@ -65,7 +65,7 @@ def test_command_and_script_follow_the_controls_and_agree():
     script = shown_code(app, '"""From a text')
     head = script.partition("# 2 ·")[0]
     exec(head, place)
-    settings = parse_settings(options.set)
+    settings = parse_settings(options.settings)
     rate = settings.pop("learning_rate")
     assert PRESETS["nano"].model.replace(**settings) == place["MODEL"]
     assert place["TRAIN"].learning_rate == rate == 0.003
