@@ -12,6 +12,7 @@ EPSILONS = {"1e-20": NO_EPS, "1e-5": USUAL_EPS}
 RUN = "c6_trained_run"
 SECONDS = 12
 STACKS = (4, 8, 12, 24)
+CLEAR = 0.2  # nats below the frequencies of words that count as having learned more
 
 
 @st.fragment
@@ -191,7 +192,7 @@ def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer:
         text.show("lab_trained_dead", zeros=zeros, points=len(now.pulls))
     else:
         apart = powers(max(now.pulls[1:]), min(now.pulls[1:]))
-        learns = history.val_loss[-1] < history.start["unigram"]
+        learns = history.val_loss[-1] < history.start["unigram"] - CLEAR
         text.show("lab_trained_learns" if learns else "lab_trained_stuck", powers=apart)
     picture = curves.loss(history)
     st.plotly_chart(picture.figure, key="c6_trained_loss", config=figures.CONFIG, alt=picture.alt)
