@@ -130,7 +130,6 @@ def start_on_text(app: AppTest, text: str) -> Run:
     app.select_slider(key="c8_size").set_value("pico").run()
     app.select_slider(key="c8_seconds").set_value(5).run()
     app.button(key="c8_start").click().run()
-    assert not errors(app)
     (run,) = list_runs()
     assert app.query_params["run"] == run.id
     return run

@@ -227,7 +227,7 @@ def changed(content: dict, path: str, value) -> dict:
         ("model.merges", [["a"]], "damaged"),
         ("model.merges", ["a b c"], "damaged"),
         ("model.merges", ["zz zz"], "damaged"),
-        ("model", [], "damaged"),
+        ("model", [], "holds no model"),
         ("normalizer", {"type": "Lowercase"}, "Lowercase"),
         ("normalizer", {"type": "Prepend", "prepend": "▁"}, "SentencePiece"),
         ("pre_tokenizer", None, "not byte-level"),

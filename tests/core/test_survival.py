@@ -72,7 +72,8 @@ def writes_a_checkpoint(run: Run) -> bool:
 
 def kill(run: Run, draw: random.Random, in_write: bool) -> bool:
     """Kill a run's process at some step, or as it writes a checkpoint after it; return whether it was in time."""
-    target = draw.randint(run.last_event().get("step", 0), STEPS - STEPS // 10)
+    now = run.last_event().get("step", 0)
+    target = draw.randint(now, max(now, STEPS - STEPS // 10))
     while run.last_event().get("step", -1) < target and run.state() in UNDER_WAY:
         time.sleep(0.001)
     while in_write and not writes_a_checkpoint(run) and run.state() in UNDER_WAY:
