@@ -129,10 +129,12 @@ class Attention(nn.Module):
         q, k, v = heads.split(self.shares, dim=1)  # (B, H, T, D), then twice (B, K, T, D)
         if self.config.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
+            heads = torch.cat((q, k), dim=1)
         record(trace, "q", q), record(trace, "k", k), record(trace, "v", v)
         if angles is not None:
-            q = record(trace, "q_rotated", apply_rope(q, *angles))
-            k = record(trace, "k_rotated", apply_rope(k, *angles))
+            turned = apply_rope(heads[:, : sum(self.shares[:2])], *angles)  # (B, H + K, T, D)
+            q, k = turned.split(self.shares[:2], dim=1)
+            record(trace, "q_rotated", q), record(trace, "k_rotated", k)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)  # (B, K, S, D)
         dropout = self.config.dropout if self.training else 0.0

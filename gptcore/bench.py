@@ -23,7 +23,7 @@ from gptcore.devices import DTYPES, autocast, available_threads, choose, steady_
 from gptcore.generation import generate
 from gptcore.hf import config_dict, state_dict
 from gptcore.model import GPT
-from gptcore.optim import make_optimizers
+from gptcore.optim import clip_gradients, make_optimizers
 
 ROUNDS = 7
 CPU = torch.device("cpu")
@@ -90,7 +90,7 @@ def our_step(config: ModelConfig, train: TrainConfig, ids, targets) -> tuple[Wor
         with autocast(CPU, way.precision):
             loss = model.loss(ids, targets, path=way.attention_path)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), train.grad_clip)
+        clip_gradients(model, train.grad_clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()

@@ -53,11 +53,12 @@ class KVCache:
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store one layer's new keys and values (B, K, T, D); return all seen so far (B, K, S, D)."""
-        seen = self.length + keys.shape[2]
+        n_new = keys.shape[2]
         all_keys, all_values = self.keys[layer], self.values[layer]  # (B, K, capacity, D)
-        all_keys[:, :, self.length : seen] = keys
-        all_values[:, :, self.length : seen] = values
-        return all_keys[:, :, :seen], all_values[:, :, :seen]
+        all_keys.narrow(2, self.length, n_new).copy_(keys)
+        all_values.narrow(2, self.length, n_new).copy_(values)
+        seen = self.length + n_new
+        return all_keys.narrow(2, 0, seen), all_values.narrow(2, 0, seen)
 
     def advance(self, n_tokens: int) -> None:
         """Count `n_tokens` as seen, once every layer has stored them."""

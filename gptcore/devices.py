@@ -18,7 +18,7 @@ import torch
 from gptcore.config import ConfigError, TrainConfig
 from gptcore.corpus import cut
 from gptcore.model import GPT
-from gptcore.optim import LONGEST_STAGE, make_optimizers, window_cuts
+from gptcore.optim import LONGEST_STAGE, clip_gradients, make_optimizers, window_cuts
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -155,7 +155,7 @@ def _time_step(model, config, ids, targets, precision, path, threads, seconds) -
         with autocast(model.device, precision):
             loss = scratch.loss(ids, targets, path=path)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(scratch.parameters(), config.grad_clip)
+        clip_gradients(scratch, config.grad_clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()

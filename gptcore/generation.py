@@ -46,11 +46,13 @@ class Sampling:
             raise ValueError(f"repetition_penalty={self.repetition_penalty} is not above 0")
 
 
-def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Make the tokens in `seen` (..., S) less likely: logits (..., V) -> (..., V).
+def penalise_repetition(logits: Tensor, seen: Tensor | None, penalty: float) -> Tensor:
+    """Make the tokens in `seen` (..., S), if any, less likely: logits (..., V) -> (..., V).
 
     A positive score is divided and a negative one multiplied, so that either falls.
     """
+    if seen is None or penalty == 1.0:
+        return logits
     scores = logits.gather(-1, seen)
     return logits.scatter(-1, seen, torch.where(scores > 0, scores / penalty, scores * penalty))
 
@@ -82,9 +84,7 @@ def distribution(logits: Tensor, sampling: Sampling, seen: Tensor | None = None)
 
     `seen` (..., S) are the ids so far, for the repetition penalty. Greedy gives all to the first of the best.
     """
-    logits = logits.float()
-    if sampling.repetition_penalty != 1.0 and seen is not None:
-        logits = penalise_repetition(logits, seen, sampling.repetition_penalty)
+    logits = penalise_repetition(logits.float(), seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits).scatter(-1, best, 1.0)
@@ -108,6 +108,25 @@ def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
     ends = probabilities.double().cumsum(dim=-1)
     where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype, device=ends.device)
     return torch.searchsorted(ends, where * ends[..., -1:], right=True)
+
+
+def choose(
+    logits: Tensor, sampling: Sampling, generator: torch.Generator, seen: Tensor | None = None
+) -> Tensor:
+    """Choose the next token of each row, the best one at temperature 0, else by chance: (..., V) -> ids (..., 1)."""
+    if sampling.temperature == 0:  # nothing to filter, nothing to draw
+        return penalise_repetition(logits.float(), seen, sampling.repetition_penalty).argmax(
+            dim=-1, keepdim=True
+        )
+    return draw(distribution(logits, sampling, seen), generator)
+
+
+def likeliest(probabilities: Tensor, count: int) -> list[tuple[int, float]]:
+    """Return the `count` likeliest tokens of probabilities (V,), best first, as pairs of id and probability."""
+    if count == 0:
+        return []
+    best = probabilities.topk(min(count, len(probabilities)))
+    return list(zip(best.indices.tolist(), best.values.tolist()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +223,11 @@ def generate(
             window.slide()
         logits = window.next_logits()
         penalised = torch.tensor(seen, device=device) if repetition_penalty != 1.0 else None
-        probabilities = distribution(logits, sampling, penalised)
-        token_id = int(draw(probabilities, generator))
+        token_id = int(choose(logits, sampling, generator, penalised))
         if token_id in stop_ids:
             return "stop"
         own = torch.softmax(logits.float(), dim=-1)
-        best = own.topk(min(n_alternatives, own.shape[-1]))
-        alternatives = list(zip(best.indices.tolist(), best.values.tolist()))
+        alternatives = likeliest(own, n_alternatives)
         window.ids.append(token_id)
         seen.append(token_id)
         yield Step(token_id, float(own[token_id]), alternatives, time.perf_counter() - started)
@@ -255,8 +272,7 @@ def generate_batch(
     running = torch.ones(ids.shape[0], dtype=torch.bool, device=model.device)
     for _ in range(room):
         logits = model.output(model.hidden(fresh, cache)[:, -1])  # (B, V)
-        probabilities = distribution(logits, sampling, torch.cat([ids, *new], dim=1))
-        fresh = draw(probabilities, generator)  # (B, 1)
+        fresh = choose(logits, sampling, generator, torch.cat([ids, *new], dim=1))  # (B, 1)
         new.append(fresh)
         running &= fresh[:, 0] != stop_id
         if stop_id is not None and not running.any():

@@ -17,15 +17,15 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(ctx, x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
         logits = x @ table.T  # (N, V)
         n_rows = max(1, WIDE_AT_ONCE // logits.shape[1]) if x.device.type == "cpu" else len(x)
-        scores = []
+        surprises = []
         for rows, wanted in zip(logits.split(n_rows), targets.unsqueeze(1).split(n_rows)):
-            log_probabilities = torch.log_softmax(rows, dim=-1, dtype=torch.float32)
-            scores.append(log_probabilities.gather(1, wanted))
-            gradient = log_probabilities.exp_()  # softmax, in place
-            gradient.scatter_add_(1, wanted, torch.full_like(scores[-1], -1.0))
-            rows.copy_(gradient)
+            probabilities = torch.softmax(rows, dim=-1, dtype=torch.float32)
+            # -ln p of the target, by way of the best score's p: the target's own may be too small for a float.
+            behind = rows.amax(dim=-1, keepdim=True).float() - rows.gather(1, wanted).float()
+            surprises.append(behind - probabilities.amax(dim=-1, keepdim=True).log())
+            rows.copy_(probabilities.scatter_add_(1, wanted, torch.full_like(behind, -1.0)))
         ctx.save_for_backward(x, table, logits)  # which now hold the loss's gradient by logit, times N
-        return -torch.cat(scores).mean()
+        return torch.cat(surprises).mean()
 
     @staticmethod
     def backward(ctx, outer: Tensor) -> tuple[Tensor, Tensor, None]:

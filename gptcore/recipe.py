@@ -161,7 +161,7 @@ import torch
 
 from gptcore import GPT, ModelConfig, TrainConfig, generate, load, save
 from gptcore.corpus import Windows, cut, fixed_batches, load_corpus, prepare
-from gptcore.optim import learning_rate, make_optimizers, window_cuts
+from gptcore.optim import clip_gradients, learning_rate, make_optimizers, window_cuts
 {tokenizer_import}
 
 # 1 · What to build, and how to train it (chapters 7 and 8)
@@ -224,7 +224,7 @@ for step in range(STEPS):
         loss = model.loss(ids, targets) / TRAIN.accumulation
         loss.backward()
         mean += loss.item()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), TRAIN.grad_clip)
+    clip_gradients(model, TRAIN.grad_clip)
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

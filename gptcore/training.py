@@ -22,7 +22,7 @@ from gptcore.distributed import ALONE, Shared, Team
 from gptcore.generation import Sampling, generate_batch
 from gptcore.ladder import check
 from gptcore.model import GPT
-from gptcore.optim import learning_rate, make_optimizers, window_cuts
+from gptcore.optim import clip_gradients, learning_rate, make_optimizers, window_cuts
 from gptcore.tokenizer import Tokenizer
 
 CHECKPOINT_SECONDS = 10.0  # a killed run loses at most this much
@@ -208,7 +208,7 @@ def train_step(state: Trainer, config: TrainConfig) -> tuple[float, float, float
     total = state.team.mean(total)
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
+    grad_norm = clip_gradients(model, config.grad_clip)
     for optimizer in state.optimizers:
         state.scaler.step(optimizer)
         optimizer.zero_grad(set_to_none=True)

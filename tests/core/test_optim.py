@@ -11,6 +11,7 @@ from gptcore.config import TrainConfig
 from gptcore.corpus import cut
 from gptcore.optim import (
     LONGEST_STAGE,
+    clip_gradients,
     learning_rate,
     make_optimizers,
     orthogonalise,
@@ -163,3 +164,15 @@ def test_windows_grow_by_thirds_and_no_token_is_lost():
     batch = torch.arange(2 * 12).reshape(2, 12)
     assert cut(batch, 4).tolist() == [list(range(start, start + 3)) for start in range(0, 24, 3)]
     assert cut(batch[:, :10], 4).shape == (4, 5)
+
+
+def test_gradients_are_shortened_as_torch_does_it_and_left_alone_where_short(lively, random_ids):
+    ids, targets = random_ids(2, 8), random_ids(2, 8, seed=1)
+    for longest in (0.01, 1e6):
+        ours, theirs = lively(), lively()
+        for model in (ours, theirs):
+            model.loss(ids, targets).backward()
+        norm = clip_gradients(ours, longest)
+        torch.testing.assert_close(norm, torch.nn.utils.clip_grad_norm_(theirs.parameters(), longest))
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(mine.grad, other.grad)
