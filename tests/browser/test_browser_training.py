@@ -15,9 +15,13 @@ def bar(page):
     return page.get_by_test_id("stProgress")
 
 
-def start(page, server, seconds: int) -> None:
+def start(page, server, seconds: int) -> str:
+    """Start a run and wait until the page shows it and no other; return its id."""
     page.goto(server.url + CHAPTER.format(seconds=seconds))
     page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(re.compile("run="), timeout=2 * MINUTE)
+    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
+    return re.search("run=([a-z0-9]+)", page.url)[1]
 
 
 def stop_button(page):
@@ -41,7 +45,7 @@ def points(page) -> int:
 
 def wait_for_more_points(page, before: int) -> None:
     page.wait_for_function(
-        "([loss, before]) => [...document.querySelectorAll(loss)].at(-1).data[0].x.length > before",
+        "([loss, before]) => [...document.querySelectorAll(loss)].at(-1)?.data?.[0]?.x.length > before",
         arg=[LOSS, before],
     )
 
@@ -60,20 +64,16 @@ def test_a_bookmark_opens_on_a_server_nobody_has_asked_yet(row, cold_server, pag
 
 def test_curves_move_and_text_appears_while_it_trains(server, page):
     start(page, server, 20)
-    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
-    assert "run=" in page.url
     expect(page.locator(LOSS).last).to_be_visible()
-    before = points(page)
-    wait_for_more_points(page, before)
+    wait_for_more_points(page, 0)
+    wait_for_more_points(page, points(page))
     expect(page.get_by_text(re.compile("What it writes at step"))).to_be_visible()
     stop(page)
 
 
 def test_a_reload_and_a_second_tab_leave_a_run_alone(server, page):
     before = set(server.runs.glob("*/events.jsonl"))
-    start(page, server, 20)
-    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
-    run = re.search("run=([a-z0-9]+)", page.url)[1]
+    run = start(page, server, 20)
     page.reload()
     expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
     assert f"run={run}" in page.url
@@ -93,11 +93,9 @@ def test_a_reload_and_a_second_tab_leave_a_run_alone(server, page):
 
 
 def test_stopping_keeps_the_model_and_puts_it_on_every_page(server, page):
-    start(page, server, 120)
-    expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
+    run = start(page, server, 120)
     stop_button(page).click()
     expect(bar(page)).to_contain_text("Stopped by you", timeout=MINUTE)
-    run = re.search("run=([a-z0-9]+)", page.url)[1]
     assert (server.runs / run / "latest" / "model.safetensors").exists()
     page.get_by_role("button", name="Use this model on every page").click()
     expect(page.get_by_role("button", name="In use on every page")).to_be_disabled()

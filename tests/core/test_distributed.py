@@ -175,15 +175,6 @@ def test_a_signal_to_one_rank_stops_both_and_two_go_on(single, file, tmp_path):
     assert told == list(range(1, run.last_event()["step"] + 1))
 
 
-def test_a_batch_that_cannot_be_dealt_out_is_one_sentence(file, tmp_path):
-    launcher = torchrun(*training(file, tmp_path / "run", 5, "batch_size=7"))
-    _, err = launcher.communicate(timeout=PATIENCE)
-    assert launcher.returncode != 0
-    said = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert said == ["error: batch_size=7 is not a multiple of the 2 processes that share it"]
-    assert not (tmp_path / "run").exists()
-
-
 # What a team does, without starting one
 
 
