@@ -13,16 +13,18 @@ import contextlib
 import hashlib
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptcore.files import read_json, write_json
+from gptcore.files import disk_bytes, read_json, write_json
 from gptcore.limits import LAB_SECONDS, Limits
 from gptcore.runs import (
     NOT_RUNS,
+    UNPACKING,
     Run,
     RunError,
     changing,
@@ -243,17 +245,6 @@ def is_busy(folder: Path) -> bool:
     return bool(_queue(known)) or n_alive(folder, known) > 0
 
 
-def disk_bytes(folder: Path) -> int:
-    """Return what a folder holds, in bytes."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # it was removed meanwhile
-            continue
-    return total
-
-
 def _queue(known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the requests that wait, in the order in which they will begin."""
     return sorted(
@@ -284,7 +275,8 @@ def _is_of_use(run: Run) -> bool:
 
 
 class Caretaker:
-    """Removes what nobody wants any more: lab runs after an hour, texts no run will read, long idle runs.
+    """Removes what nobody wants any more: lab runs after an hour, texts no run will read, long idle runs, and what a
+    killed server left half unpacked.
 
     How long a run has been over is counted by this process's own clock, from what the file's time says when it
     is first seen: a clock that is set forward removes nothing.
@@ -310,7 +302,7 @@ class Caretaker:
                 delete(run)
                 self._over_since.pop(run.folder, None)
                 removed.append(run.id)
-        return removed + self._sweep_texts(folder)
+        return removed + self._sweep_texts(folder) + self._sweep_leftovers(folder)
 
     def _sweep_texts(self, folder: Path) -> list[str]:
         """Remove texts that no run is going to read; one that has just been written has a round to be asked for."""
@@ -327,6 +319,16 @@ class Caretaker:
             for path in gone:
                 path.unlink(missing_ok=True)
         self._unread = unread - gone
+        return [path.name for path in gone]
+
+    def _sweep_leftovers(self, folder: Path) -> list[str]:
+        """Remove folders that something was being unpacked in an hour ago: whoever did it is gone."""
+        now = self.clock()
+        found = [path for mark in UNPACKING for path in folder.glob(f"{mark}*")]
+        gone = [path for path in found if now - self._over_since.setdefault(path, now) > LAB_SECONDS]
+        for path in gone:
+            shutil.rmtree(path, ignore_errors=True)
+            self._over_since.pop(path)
         return [path.name for path in gone]
 
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gptcore.files import write_json
+from gptcore.files import disk_bytes, write_json
 from gptcore.limits import LimitError, Limits
-from gptcore.runs import FORMAT, Run, RunError, changing, parse_event, request_of, runs_folder
+from gptcore.runs import FORMAT, UNPACKING, Run, RunError, changing, parse_event, request_of, runs_folder
 
 FORMAT_OF_WORK = "glassbox-work-1"
 ABOUT = "work.json"  # names of the runs, and what the pages keep: progress, settings
@@ -64,6 +64,7 @@ def unpack(data: bytes, *, owner: str = "", limits: Limits | None = None) -> tup
     """
     limits = limits or Limits.from_environment()
     limits.check_upload(len(data), "this zip")
+    limits.check_disk(disk_bytes(runs_folder()))
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except zipfile.BadZipFile as error:
@@ -73,7 +74,7 @@ def unpack(data: bytes, *, owner: str = "", limits: Limits | None = None) -> tup
         members = _checked(archive, limits)
         about = _about(archive)
         folder.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
+        staged = Path(tempfile.mkdtemp(prefix=UNPACKING[1], dir=folder))
         try:
             found = _extract(archive, members, staged)
             for place in found.values():

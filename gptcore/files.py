@@ -89,3 +89,14 @@ class replacing:
         sync_folder(self.folder.parent)
         if self.keep is None:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return what a folder holds, in bytes."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:  # it was removed meanwhile
+            continue
+    return total

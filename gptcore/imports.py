@@ -19,10 +19,10 @@ import torch
 from gptcore import account, hf_folder
 from gptcore.checkpoint import FORMAT, describes_hf, load, model_folder, write_model
 from gptcore.config import ModelConfig
-from gptcore.files import read_json, replacing, write_bytes, write_json
+from gptcore.files import disk_bytes, read_json, replacing, write_bytes, write_json
 from gptcore.limits import MEGABYTE, LimitError, Limits
 from gptcore.runs import FORMAT as RUN_FORMAT
-from gptcore.runs import LONGEST_NAME, Run, RunError, runs_folder
+from gptcore.runs import LONGEST_NAME, UNPACKING, Run, RunError, runs_folder
 
 MOST_JSON = {  # megabytes; the largest in use have half of that
     "config.json": 1,
@@ -55,6 +55,7 @@ def bring(
     One zip of a folder, or the files of one. Raises ValueError in one sentence, naming what is not supported.
     """
     limits = limits or Limits.from_environment()
+    limits.check_disk(disk_bytes(runs_folder()))
     with _scratch() as folder:
         unpack(files, folder, limits)
         return adopt(folder, name=name, owner=owner, limits=limits)
@@ -65,13 +66,15 @@ def bring_folder(path: str | Path, *, name: str = "", owner: str = "", limits: L
     path = Path(path).expanduser()
     if not path.is_dir():
         raise ImportFailed(f"there is no folder {path}")
+    limits = limits or Limits.from_environment()
+    limits.check_disk(disk_bytes(runs_folder()))
     if not describes_hf(path):
         path = model_folder(path)
     with _scratch() as folder, contextlib.ExitStack() as opened:
         files = [
             (file.name, opened.enter_context(file.open("rb"))) for file in path.iterdir() if file.is_file()
         ]
-        unpack(files, folder, limits or Limits.from_environment())
+        unpack(files, folder, limits)
         return adopt(folder, name=name or path.name, owner=owner, limits=limits)
 
 
@@ -81,7 +84,7 @@ def _scratch() -> Iterator[Path]:
     parent = runs_folder()
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".import-", dir=parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=UNPACKING[0], dir=parent) as folder:
             try:
                 yield Path(folder)
             except ValueError as error:  # where it lies on the server is nobody's business

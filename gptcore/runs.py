@@ -289,6 +289,7 @@ class Run:
 
 
 NOT_RUNS = ("texts",)
+UNPACKING = (".import-", ".incoming-")  # how folders begin that a brought model or zip is unpacked in
 
 
 def parse_event(line: bytes) -> dict[str, Any] | None:

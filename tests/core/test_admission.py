@@ -217,6 +217,17 @@ def test_lab_runs_go_after_an_hour_by_a_clock_that_cannot_be_set(words, monkeypa
     assert Caretaker(clock=lambda: now[0]).sweep(runs.runs_folder(), limits(keep_hours="1")) == [kept.id]
 
 
+def test_what_a_killed_server_left_half_unpacked_goes_after_an_hour(words):
+    folder, now = runs.runs_folder(), [1000.0]
+    for mark in runs.UNPACKING:
+        (folder / f"{mark}abc" / "part").mkdir(parents=True)
+    caretaker = Caretaker(clock=lambda: now[0])
+    assert caretaker.sweep(folder, limits()) == []
+    now[0] += LAB_SECONDS + 60
+    assert sorted(caretaker.sweep(folder, limits())) == sorted(f"{mark}abc" for mark in runs.UNPACKING)
+    assert list(folder.glob(".*abc")) == []
+
+
 def test_texts_go_once_no_run_will_read_them(words):
     texts = runs.runs_folder() / "texts"
     texts.mkdir(parents=True)

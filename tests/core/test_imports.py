@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import zipfile
+from dataclasses import replace
 
 import pytest
 import tokenizers
@@ -29,7 +30,7 @@ from gptcore import load, save
 from gptcore.generation import generate
 from gptcore.hf_tokenizer import ImportedTokenizer, from_json, replay, to_json
 from gptcore.imports import bring, bring_folder
-from gptcore.limits import Limits
+from gptcore.limits import LimitError, Limits
 from gptcore.runs import list_runs, runs_folder
 from gptcore.tokenizer import EOT, Tokenizer, TokenizerError
 
@@ -621,3 +622,12 @@ def test_names_in_a_zip_lead_nowhere(llama, limits, tmp_path):
     stranger = [(f"{tmp_path}/evil.safetensors", io.BytesIO(b"{}")), ("..\\config.json", io.BytesIO(b"{}"))]
     assert load(bring([*stranger, *files_of(llama)], limits=limits).folder)
     assert not list(tmp_path.rglob("evil*"))
+
+
+def test_a_full_allowance_refuses_one_more_model(llama, limits):
+    runs_folder().mkdir(parents=True, exist_ok=True)
+    (runs_folder() / "filling").write_bytes(bytes(1_100_000))
+    full = replace(limits, disk_mb=1)
+    for brought in (lambda: bring(files_of(llama), limits=full), lambda: bring_folder(llama, limits=full)):
+        with pytest.raises(LimitError, match="1 MB of the 1 MB"):
+            brought()
