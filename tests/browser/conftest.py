@@ -105,9 +105,10 @@ def chromium():
     if path is None:
         missing("no chromium found; install Debian's package chromium")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         missing("playwright is not installed; install requirements-dev.txt")
+    expect.set_options(timeout=30_000)  # five seconds are short on a machine that trains beside
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
