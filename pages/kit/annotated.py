@@ -225,6 +225,7 @@ _COMPONENT = st.components.v2.component(
 )
 
 
+@st.fragment
 def show(name: str, *, key: str) -> None:
     """The source of a gptcore object beside its notes, notes with a reason open, the rest behind a switch.
 

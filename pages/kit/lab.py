@@ -186,6 +186,7 @@ def _set(values: Mapping[str, object]) -> None:
         st.session_state[key] = value
 
 
+@st.fragment
 def more(key: str, title: str, draw: Callable[[], None], *, icon: str = ":material/science:") -> None:
     """A further experiment, folded; it costs nothing until it is opened, and a link can open it."""
     links.check(key, links.Switch())

@@ -393,6 +393,7 @@ def print_real(
             text.show("example_real_alone", name=names[0].strip("␣"), share=float(whole))
 
 
+@st.fragment
 def flow() -> None:
     """One attention layer as a chart, with the shapes of the model in use."""
     text = words.load("05_attention")

@@ -114,6 +114,7 @@ def print_steps(text: words.Words, x, gate, steps) -> None:
         )
 
 
+@st.fragment
 def flow() -> None:
     """One block as a chart, with the shapes of the model in use and the norm where it is put."""
     text = words.load("06_block")

@@ -83,6 +83,7 @@ def finding() -> None:
     st.plotly_chart(picture.figure, key="c9_finding", config=figures.CONFIG, alt=picture.alt)
 
 
+@st.fragment
 def flow() -> None:
     """One more token on its way through the model, with the cache and the shapes of the model in use."""
     text = words.load("09_inference")

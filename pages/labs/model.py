@@ -173,6 +173,7 @@ def print_operations(text: words.Words, config: ModelConfig, n_tokens: int) -> N
     )
 
 
+@st.fragment
 def flow() -> None:
     """The whole model in use from ids to logits, with its shapes."""
     text = words.load("07_model")

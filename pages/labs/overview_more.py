@@ -24,6 +24,7 @@ FRESH = 950_000  # seeds of stories that no run has read
 WORDS_BEFORE = 14
 
 
+@st.fragment
 def flow() -> None:
     """The whole model as a chart, with the sizes of the model in use."""
     text = words.load("00_overview")

@@ -249,6 +249,7 @@ def print_scores(text: words.Words, open_: worked.Steps, q, k, base: int, pairin
         st.latex(r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}")
 
 
+@st.fragment
 def flow() -> None:
     """Where the turn stands in a layer, with the shapes of the model in use."""
     text = words.load("04_positions")

@@ -236,6 +236,7 @@ def machine() -> None:
     )
 
 
+@st.fragment
 def flow() -> None:
     """One step of training as a chart, with the shapes of the model in use."""
     from gptcore.account import n_parameters

@@ -8,6 +8,7 @@ CLAIM = "flops_over_peak"
 FITS = 0.8  # of the memory: the system and what a step holds on its way need the rest
 
 
+@st.fragment
 def how_long() -> None:
     """Operations of each preset, the time they would take at the matrix rate and at the rate of training here."""
     from gptcore import budget, claims

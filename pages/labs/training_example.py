@@ -189,6 +189,7 @@ def one_schedule(text: words.Words, open_: worked.Steps) -> None:
     st.plotly_chart(picture.figure, key="c8_rate_curve", config=figures.CONFIG, alt=picture.alt)
 
 
+@st.fragment
 def flow() -> None:
     """One step of training as a chart, with the shapes of the model in use."""
     text = words.load("08_training")
