@@ -9,7 +9,15 @@ written back as their own gradient, which is known at once: softmax(logits) - 1 
 import torch
 from torch import Tensor
 
+SMALLEST = 1e-30  # a probability that float32 still holds to seven digits
 WIDE_AT_ONCE = 2**19  # float32 numbers: 2 MB, which stay in a core's cache
+
+
+def _surprise(p: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return -ln p (N, 1); from the logits (N, V) where some p is too small for a float to be told from 0."""
+    if p.min() > SMALLEST:
+        return -p.log()
+    return logits.float().logsumexp(dim=-1, keepdim=True) - logits.gather(1, targets)
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -20,10 +28,8 @@ class _CrossEntropy(torch.autograd.Function):
         surprises = []
         for rows, wanted in zip(logits.split(n_rows), targets.unsqueeze(1).split(n_rows)):
             probabilities = torch.softmax(rows, dim=-1, dtype=torch.float32)
-            # -ln p of the target, by way of the best score's p: the target's own may be too small for a float.
-            behind = rows.amax(dim=-1, keepdim=True).float() - rows.gather(1, wanted).float()
-            surprises.append(behind - probabilities.amax(dim=-1, keepdim=True).log())
-            rows.copy_(probabilities.scatter_add_(1, wanted, torch.full_like(behind, -1.0)))
+            surprises.append(_surprise(probabilities.gather(1, wanted), rows, wanted))
+            rows.copy_(probabilities.scatter_add_(1, wanted, torch.full_like(surprises[-1], -1.0)))
         ctx.save_for_backward(x, table, logits)  # which now hold the loss's gradient by logit, times N
         return torch.cat(surprises).mean()
 
