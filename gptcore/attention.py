@@ -128,13 +128,13 @@ class Attention(nn.Module):
         heads = self.qkv_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, H + 2K, T, D)
         q, k, v = heads.split(self.shares, dim=1)  # (B, H, T, D), then twice (B, K, T, D)
         if self.config.qk_norm:
+            q, k = record(trace, "q_projected", q), record(trace, "k_projected", k)
             q, k = self.q_norm(q), self.k_norm(k)
-            heads = torch.cat((q, k), dim=1)
-        record(trace, "q", q), record(trace, "k", k), record(trace, "v", v)
+        q, k, v = record(trace, "q", q), record(trace, "k", k), record(trace, "v", v)
         if angles is not None:
-            turned = apply_rope(heads[:, : sum(self.shares[:2])], *angles)  # (B, H + K, T, D)
+            turned = apply_rope(torch.cat((q, k), dim=1), *angles)  # (B, H + K, T, D)
             q, k = turned.split(self.shares[:2], dim=1)
-            record(trace, "q_rotated", q), record(trace, "k_rotated", k)
+            q, k = record(trace, "q_rotated", q), record(trace, "k_rotated", k)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)  # (B, K, S, D)
         dropout = self.config.dropout if self.training else 0.0
@@ -143,5 +143,5 @@ class Attention(nn.Module):
         else:
             triangle = allowed is not None and self.config.window is None and q.shape[2] == k.shape[2]
             mixed = fused_attention(q, k, v, scale, allowed, dropout, triangle=triangle)
-        record(trace, "mixed", mixed)  # (B, H, T, D)
+        mixed = record(trace, "mixed", mixed)  # (B, H, T, D)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))  # (B, T, H·D) -> (B, T, C)

@@ -22,7 +22,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor, trace: Scope = None) -> Tensor:
         gate_logits, up = self.gate_up_proj(x).chunk(2, dim=-1)  # (B, T, F) each
-        record(trace, "gate_logits", gate_logits), record(trace, "up", up)
+        gate_logits, up = record(trace, "gate_logits", gate_logits), record(trace, "up", up)
         gate = record(trace, "gate", F.silu(gate_logits))
         hidden = record(trace, "hidden", gate * up)
         return self.down_proj(hidden)  # (B, T, C)

@@ -1,11 +1,13 @@
 """Looking inside one forward pass: every intermediate tensor by name, exactly as it was computed.
 
 The model records into a dictionary its caller hands in and keeps nothing itself, so two people who look at
-one shared model never see each other's numbers.
+one shared model never see each other's numbers. Whoever looks may also change what is computed, for this one
+pass: the changes travel with the trace, and the model stays as it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,31 +18,78 @@ if TYPE_CHECKING:
     from gptcore.model import GPT
 
 Scope = dict | None
+# What a step becomes: it gets the step's tensor and what the same component has recorded before it.
+Change = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+
+
+class ChangeError(ValueError):
+    """A change that names a step this model does not have."""
+
+
+class ChangedTrace(dict):
+    """A trace whose owner replaces steps by name while they are computed: what follows builds on the change."""
+
+    def __init__(self, changes: Mapping[str, Change], prefix: str = "", met: set[str] | None = None):
+        super().__init__()
+        self.changes, self.prefix = changes, prefix
+        self.met = set() if met is None else met
+
+    def part(self, name: str) -> ChangedTrace:
+        """Return the trace of one component, with the changes that may concern it."""
+        return ChangedTrace(self.changes, f"{self.prefix}{name}.", self.met)
+
+    def changed(self, name: str, tensor: Tensor) -> Tensor:
+        """Return what a step becomes: itself where nothing was asked of it."""
+        change = self.changes.get(self.prefix + name)
+        if change is None:
+            return tensor
+        self.met.add(self.prefix + name)
+        return change(tensor, self)
 
 
 def record(trace: Scope, name: str, tensor: Tensor) -> Tensor:
-    """Note a tensor under its name, if anyone is looking, and hand it on unchanged."""
+    """Note a tensor under its name, if anyone is looking, and hand it on: unchanged, or as the trace's owner asks."""
     if trace is not None:
+        if isinstance(trace, ChangedTrace):
+            tensor = trace.changed(name, tensor)
         trace[name] = tensor
     return tensor
 
 
 def scope(trace: Scope, name: str) -> Scope:
     """Return the part of a trace that belongs to one component, or None if nobody is looking."""
-    return None if trace is None else trace.setdefault(name, {})
+    if trace is None:
+        return None
+    if name not in trace:
+        trace[name] = trace.part(name) if isinstance(trace, ChangedTrace) else {}
+    return trace[name]
 
 
 @torch.inference_mode()
-def trace(model: GPT, ids: list[int] | Tensor, cache: KVCache | None = None) -> dict[str, Tensor]:
+def trace(
+    model: GPT,
+    ids: list[int] | Tensor,
+    cache: KVCache | None = None,
+    *,
+    changes: Mapping[str, Change] | None = None,
+) -> dict[str, Tensor]:
     """Run one forward pass and return every intermediate by name, in the order of computation.
 
     Names read like paths: `embedding`, `layers.0.attention.q`, `layers.0.attention.weights`, …, `logits`,
     `probabilities`. The pass takes the explicit attention path, whose steps exist as tensors; its logits
-    equal `model(ids, path="explicit")` bit for bit. Ids are one sequence or a batch (B, T).
+    equal `model(ids, path="explicit")` bit for bit. Ids are one sequence or a batch (B, T); with a cache they
+    continue what it has seen, and only their own steps are computed and recorded.
+
+    `changes` replaces steps by name for this pass alone (`gptcore.what_if` has some to choose from); the trace
+    then holds what came of them. Raises ChangeError where the model has no step of such a name.
     """
     ids = torch.as_tensor(ids, device=model.device)
-    nested: dict = {}
+    nested: dict = ChangedTrace(changes) if changes else {}
     logits = model(ids.unsqueeze(0) if ids.dim() == 1 else ids, cache=cache, trace=nested)
+    if isinstance(nested, ChangedTrace) and (unknown := set(changes) - nested.met):
+        raise ChangeError(
+            f"this model has no step {min(unknown)!r}; `trace` without changes lists all it has"
+        )
     nested["probabilities"] = torch.softmax(logits.float(), dim=-1)
     return dict(_flatten(nested))
 

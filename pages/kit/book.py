@@ -178,6 +178,15 @@ TABLE = (
         "Everything trained here: watch it, go on with it, compare it, take it home.",
     ),
     Row(
+        "journey.py",
+        None,
+        "A token's journey",
+        ":material/route:",
+        "journey",
+        "Beside the book",
+        "One sentence through every tensor of the model, on a map that can be walked.",
+    ),
+    Row(
         "measured.py",
         None,
         "Measured",

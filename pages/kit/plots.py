@@ -139,6 +139,37 @@ def columns(
     return Picture(figure, f"{y_title}. {said}.")
 
 
+def signed(
+    names: Sequence[str],
+    values: Sequence[float],
+    *,
+    y_title: str,
+    alt: str,
+    most: int = 48,
+    height: int = 320,
+) -> Picture:
+    """Upright bars above and below zero, in their order; beyond `most` the largest stay and the rest is one bar."""
+    kept = sorted(sorted(range(len(values)), key=lambda i: -abs(values[i]))[:most])
+    shown = [(names[i], values[i]) for i in kept]
+    if len(kept) < len(values):
+        shown.append((f"{len(values) - len(kept)} others", sum(values) - sum(value for _, value in shown)))
+    figure = frame(x="", y=y_title, height=height, revision="signed")
+    figure.add_trace(
+        go.Bar(
+            x=[name for name, _ in shown],
+            y=[value for _, value in shown],
+            marker={
+                "color": [BLUE if value >= 0 else VERMILION for _, value in shown],
+                "pattern": {"shape": ["" if value >= 0 else "/" for _, value in shown], "solidity": 0.25},
+            },
+            hovertemplate="%{x}: %{y:+.3f}<extra></extra>",
+        )
+    )
+    figure.update_layout(hovermode="closest", showlegend=False)
+    figure.update_xaxes(type="category", tickangle=-60)
+    return Picture(figure, alt)
+
+
 def _number(value: float, form: str | None) -> str:
     return short(value) if form is None else format(value, form)
 

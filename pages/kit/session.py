@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from gptcore.measurements.inference import NextToken
     from gptcore.measurements.model import Birth
     from gptcore.model import GPT
+    from gptcore.portrait import Portrait
     from gptcore.runs import Run
     from gptcore.tokenizer import Tokenizer
+    from gptcore.what_if import WhatIf
+    from pages.kit.atlas import Atlas, Drawn
 
 SHIPPED = "shipped"
 MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no mention
@@ -505,6 +508,143 @@ def traced(path: Path, changed: int, text: str) -> Traced:
     model, tokenizer = load(path, changed)
     ids = tokenizer.encode(text) or [tokenizer.eot_id]
     return Traced(tuple(ids), tuple(map(tokenizer.token_text, ids)), trace(model, ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A pass ready to be walked through: its picture, its trace, and what it says after the last token."""
+
+    ids: tuple[int, ...]
+    seen: "Mapping[str, Tensor]"
+    atlas: "Atlas"
+    n_values: int
+    n_moved: int  # cells of the map that a change has moved
+    n_kept: int  # cells of the map that came from the cache
+    says: tuple[str, float]  # the likeliest word after the last token, and its chance
+    said: tuple[str, float]  # the same without the change
+    differ: float  # between the logits of the cached step and those of the whole pass
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def journey(
+    path: Path, changed: int, text: str, what: "WhatIf | None", swap: tuple[int, int] | None, view: str
+) -> Journey:
+    """One pass of a text, drawn: as it is, or with a part silent or a token (place, id) swapped.
+
+    `view` is `pass`, `moved` (pictures show how far each number has moved) or `cache` (the likeliest next token with
+    keys and values kept). Raises ValueError for more tokens than the context holds.
+    """
+    from gptcore.portrait import links as looks
+    from gptcore.portrait import portraits
+    from gptcore.tracing import trace
+    from pages.kit import atlas
+
+    model, tokenizer = load(path, changed)
+    plain = traced(path, changed, text)
+    ids, seen, fresh, differ = list(plain.ids), dict(plain.seen), len(plain.ids), 0.0
+    if view == "cache":
+        ids, seen, differ = _one_more(model, ids, int(plain.seen["logits"][0, -1].argmax()))
+        fresh = 1
+    elif what is not None or swap is not None:
+        if swap is not None:
+            ids[swap[0]] = swap[1]
+        seen = trace(model, ids, changes=what.changes(model.config) if what else None)
+    drawn = portraits(model, seen, dict(plain.seen) if view == "moved" else None)
+    most = max(one.n_rows for one in drawn)
+    cells = [any(row) for one in drawn for row in one.strip.tolist()]
+    picture = atlas.Atlas(
+        tokens=tuple(tokenizer.token_text(token) for token in ids[-most:]),
+        stages=tuple(_drawn_stage(one, tokenizer) for one in drawn),
+        links=looks(seen, most),
+        fresh=min(fresh, most),
+        before=len(ids) - most,
+        was=_likeliest(plain.seen, tokenizer, most) if view != "cache" else (),
+    )
+    return Journey(
+        tuple(ids),
+        seen,
+        picture,
+        sum(tensor.numel() for tensor in seen.values()),
+        sum(cells),
+        sum(one.n_rows - picture.fresh for one in drawn if one.n_rows > picture.fresh),
+        _last(seen, tokenizer),
+        _last(plain.seen, tokenizer),
+        differ,
+    )
+
+
+def _one_more(model: "GPT", ids: list[int], new: int) -> "tuple[list[int], dict[str, Tensor], float]":
+    """One token more with a cache: all ids, the trace of that step with the keys and values kept, the difference."""
+    import torch
+
+    from gptcore.cache import KVCache
+    from gptcore.tracing import trace
+
+    if not model.config.causal:
+        raise ValueError(
+            "a model that looks ahead has no cache: each new token changes all that stands before it"
+        )
+    cache = KVCache(model.config, capacity=len(ids) + 1)
+    before = trace(model, ids, cache)
+    step = trace(model, [new], cache)
+    kept = "k_rotated" if model.config.position == "rope" else "k"
+    for name in step:
+        if name.endswith((f"attention.{kept}", "attention.v")):
+            step[name] = torch.cat((before[name], step[name]), 2)
+    whole = trace(model, [*ids, new])["logits"][0, -1]
+    return [*ids, new], step, float((step["logits"][0, -1] - whole).abs().max())
+
+
+def _drawn_stage(one: "Portrait", tokenizer: "Tokenizer") -> "Drawn":
+    from pages.kit.atlas import Drawn
+
+    stage = one.stage
+    return Drawn(
+        name=stage.name,
+        kind=stage.kind,
+        layer=stage.layer,
+        is_stream=stage.is_stream,
+        inputs=stage.inputs,
+        shape=one.shape,
+        rows=one.n_rows,
+        columns=one.values.shape[1],
+        groups=one.groups,
+        bin=one.bin,
+        scale=one.scale,
+        values=one.values.numpy().tobytes(),
+        strip=one.strip.tolist(),
+        form=one.working.form,
+        numbers=one.working.numbers,
+        said=[[(tokenizer.token_text(i), z, p) for i, z, p in row] for row in one.said],
+    )
+
+
+def _likeliest(seen: "Mapping[str, Tensor]", tokenizer: "Tokenizer", most: int) -> tuple[str, ...]:
+    return tuple(map(tokenizer.token_text, seen["logits"][0, -most:].argmax(-1).tolist()))
+
+
+def _last(seen: "Mapping[str, Tensor]", tokenizer: "Tokenizer") -> tuple[str, float]:
+    share, best = seen["probabilities"][0, -1].max(-1)
+    return tokenizer.token_text(int(best)), float(share)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def journey_drawn(
+    path: Path,
+    changed: int,
+    text: str,
+    what: "WhatIf | None",
+    swap: tuple[int, int] | None,
+    view: str,
+    _known: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    """What the browser gets of a pass: the map and every number on it; `_known` holds the words."""
+    from pages.kit import atlas
+
+    picture = journey(path, changed, text, what, swap, view).atlas
+    drawn = atlas.svg(picture, _known["titles"], _known["say"])
+    name = hashlib.sha256(repr((path, changed, text, what, swap, view)).encode()).hexdigest()[:12]
+    return {"id": name, **atlas.data(picture, drawn, _known, {})}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -1,11 +1,15 @@
 """Tracing: every step of the forward pass by name, exactly as it was computed, and nothing disturbed."""
 
+import threading
+
 import pytest
 import torch
 
 from gptcore.cache import KVCache
+from gptcore.config import PRESETS
+from gptcore.model import GPT
 from gptcore.positions import POSITIONS
-from gptcore.tracing import trace
+from gptcore.tracing import ChangeError, trace
 
 ATTENTION = ["q", "k", "v", "q_rotated", "k_rotated", "scores", "masked_scores", "weights", "mixed"]
 SWIGLU = ("gate_logits", "up", "gate", "hidden")
@@ -56,6 +60,7 @@ def test_a_trace_is_the_forward_pass_bit_for_bit(lively, random_ids, changes):
     seen = trace(model, ids)
     with torch.no_grad():
         assert torch.equal(seen["logits"], model(ids, path="explicit"))
+        torch.testing.assert_close(seen["logits"], model(ids), atol=1e-4, rtol=1e-5)  # logits of some fifty
     assert torch.equal(seen["probabilities"], torch.softmax(seen["logits"], -1))
 
 
@@ -114,3 +119,79 @@ def test_two_who_look_at_one_model_see_their_own_numbers(lively, random_ids):
     kept = {name: tensor.clone() for name, tensor in first.items()}
     trace(model, random_ids(1, 5, seed=9))
     assert all(torch.equal(first[name], kept[name]) for name in kept)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_trace_is_the_forward_pass_in_the_shape_of_every_preset(name, random_ids):
+    # A big model stands here with two of its layers and a small part of its vocabulary: its shapes, in a second.
+    whole = PRESETS[name].model
+    config = whole.replace(n_layers=min(whole.n_layers, 2), vocab_size=min(whole.vocab_size, 997))
+    model, ids = GPT(config).eval(), random_ids(1, 12, vocab_size=997)
+    seen = trace(model, ids)
+    with torch.no_grad():
+        assert torch.equal(seen["logits"], model(ids, path="explicit"))
+        torch.testing.assert_close(seen["logits"], model(ids), atol=1e-5, rtol=0)
+
+
+def test_queries_and_keys_have_names_before_their_own_norm(lively, random_ids):
+    model, ids = lively(qk_norm=True), random_ids(1, 6)
+    seen = {name.removeprefix("layers.1.attention."): x for name, x in trace(model, ids).items()}
+    attention = model.layers[1].attention
+    for name, norm in (("q", attention.q_norm), ("k", attention.k_norm)):
+        torch.testing.assert_close(seen[name], norm(seen[f"{name}_projected"]))
+
+
+def test_eight_threads_on_one_model_get_their_own_numbers(lively, random_ids):
+    model = lively()
+    batches = [random_ids(1, 4 + i, seed=i) for i in range(8)]
+    alone = [trace(model, ids, changes=CHANGED if i % 2 else None) for i, ids in enumerate(batches)]
+    together: dict[int, list] = {i: [] for i in range(8)}
+    gate = threading.Barrier(8)
+
+    def look(i: int) -> None:
+        gate.wait()
+        for _ in range(10):
+            together[i].append(trace(model, batches[i], changes=CHANGED if i % 2 else None))
+
+    threads = [threading.Thread(target=look, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i in range(8):
+        assert len(together[i]) == 10
+        assert all(torch.equal(seen[name], x) for seen in together[i] for name, x in alone[i].items())
+
+
+CHANGED = {"layers.0.attention.v": lambda v, seen: 2 * v + seen["q"]}
+
+
+def test_a_change_acts_from_its_step_on_and_nowhere_before(lively, random_ids):
+    model, ids = lively(), random_ids(1, 7)
+    plain, changed = trace(model, ids), trace(model, ids, changes=CHANGED)
+    order = list(plain)
+    assert list(changed) == order
+    moved = [name for name in order if not torch.equal(plain[name], changed[name])]
+    same = {"q_rotated", "k_rotated", "scores", "masked_scores", "weights"}  # the values take no part in them
+    after = order[order.index("layers.0.attention.v") :]
+    first = {name for name in after if name.startswith("layers.0") and name.rpartition(".")[2] in same}
+    assert moved == [name for name in after if name not in first]
+    assert torch.equal(trace(model, ids)["logits"], plain["logits"])  # the model is as it was
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_every_step_can_be_changed(lively, random_ids, changes):
+    """A step that is noted but not taken from the trace would leave the logits as they were."""
+    model, ids = lively(**changes), random_ids(1, 5)
+    plain = trace(model, ids)
+    for name in plain:
+        if name != "probabilities":
+            last = trace(model, ids, changes={name: lambda x, _: x.where(x.isinf(), x.flip(-1) * 0.5)})[
+                "logits"
+            ]
+            assert not torch.equal(last, plain["logits"]), name
+
+
+def test_a_step_that_does_not_exist_is_refused_by_name(lively, random_ids):
+    with pytest.raises(ChangeError, match=r"no step 'layers\.0\.attention\.nothing'"):
+        trace(lively(), random_ids(1, 4), changes={"layers.0.attention.nothing": lambda x, _: x})

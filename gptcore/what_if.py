@@ -1,0 +1,69 @@
+"""What if a part said nothing? One forward pass with a head, a layer or the rotation taken out of it.
+
+A change is data: it travels with the trace of one pass and touches no weight, so others who use the same
+model at that moment notice nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gptcore.config import ModelConfig
+from gptcore.tracing import Change, ChangeError
+
+PARTS = ("head", "attention", "feedforward", "layer", "rotation")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WhatIf:
+    """A part of the model that says nothing in this pass; layers and heads count from 0.
+
+    `part` is `head`, `attention`, `feedforward`, `layer` (both of them), or `rotation`: queries and keys of every
+    layer keep the angle they were born with.
+    """
+
+    part: str
+    layer: int = 0
+    head: int = 0
+
+    def __post_init__(self):
+        if self.part not in PARTS:
+            raise ChangeError(f"part={self.part!r} is none of {', '.join(PARTS)}")
+
+    def changes(self, config: ModelConfig) -> Mapping[str, Change]:
+        """Return the steps to replace, by name, for `tracing.trace`; raises ChangeError where there is no such part."""
+        if self.part == "rotation":
+            return _unrotated(config)
+        if not 0 <= self.layer < config.n_layers:
+            raise ChangeError(f"layer={self.layer} does not exist; layers go from 0 to {config.n_layers - 1}")
+        if self.part == "head":
+            if not 0 <= self.head < config.n_heads:
+                raise ChangeError(f"head={self.head} does not exist; heads go from 0 to {config.n_heads - 1}")
+            return {f"layers.{self.layer}.attention.mixed": lambda mixed, _: _without(mixed, self.head)}
+        names = ("attention", "feedforward") if self.part == "layer" else (self.part,)
+        # What is added to the stream, so past the norm where one stands on the branch.
+        last = "output_normed" if config.norm_position.endswith("branch") else "output"
+        return {
+            f"layers.{self.layer}.{name}_{last}": lambda said, _: torch.zeros_like(said) for name in names
+        }
+
+
+def _without(mixed: Tensor, head: int) -> Tensor:
+    """Return what the heads found (B, H, T, D) with nothing from one of them."""
+    silent = mixed.clone()
+    silent[:, head] = 0
+    return silent
+
+
+def _unrotated(config: ModelConfig) -> Mapping[str, Change]:
+    if config.position != "rope":
+        raise ChangeError(
+            f"position={config.position} turns nothing; only rope can be taken out of attention"
+        )
+    return {
+        f"layers.{layer}.attention.{name}_rotated": lambda _, seen, name=name: seen[name]
+        for layer in range(config.n_layers)
+        for name in ("q", "k")
+    }
