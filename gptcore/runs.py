@@ -288,7 +288,7 @@ class Run:
             return True
 
 
-NOT_RUNS = ("texts",)
+NOT_RUNS = ("texts", "arena")
 
 
 def parse_event(line: bytes) -> dict[str, Any] | None:
