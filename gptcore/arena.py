@@ -411,3 +411,16 @@ def chance_of(t: float, freedom: int) -> float:
         term *= math.cos(angle) ** 2 * (2 * k - 1) / (2 * k)
         total += term
     return max(0.0, 1.0 - math.sin(angle) * total)
+
+
+def needed(n_seeds: int, chance: float = CHANCE) -> float:
+    """Return how many standard errors a difference must have, with so many seeds an arm, to be this rare by chance.
+
+    >>> round(needed(3), 2)
+    2.78
+    """
+    low, high = 0.0, 1e3
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if chance_of(middle, 2 * n_seeds - 2) > chance else (low, middle)
+    return high
