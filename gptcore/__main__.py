@@ -100,6 +100,26 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME")
     command.add_argument("--json", action="store_true")
 
+    command = commands.add_parser("arena", help="two architectures on the same batches, with a verdict")
+    command.set_defaults(run=arena)
+    for arm, family in (("a", "LLaMA-style"), ("b", "GPT-2-style")):
+        command.add_argument(f"--style-{arm}", default=family, metavar="LLaMA-style|GPT-2-style")
+    for name, whose in (("", "both arms, or training"), ("-a", "arm a"), ("-b", "arm b")):
+        command.add_argument(
+            f"--set{name}", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help=f"of {whose}"
+        )
+    command.add_argument("--equal", default="parameters", metavar="parameters|flops|seconds")
+    command.add_argument("--corpus", default="stories", metavar="stories|book|FILE")
+    length = command.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, metavar="N", help="of each run of arm a")
+    length.add_argument("--seconds", type=float, metavar="S", help="of each run, with --equal seconds")
+    command.add_argument("--rates", type=float, nargs="+", metavar="R")
+    command.add_argument("--seeds", type=int, nargs="+", metavar="N")
+    command.add_argument(
+        "--out", required=True, metavar="DIR", help="a directory of runs; finished ones are kept"
+    )
+    command.add_argument("--json", action="store_true")
+
     command = commands.add_parser("nursery", help="what the app starts, to fork its jobs from")
     command.set_defaults(run=nursery)
     command.add_argument("--once", action="store_true", help="do one job and end")
@@ -192,6 +212,86 @@ def _follow(
             show(event)
     if event.event == "failed":
         raise ValueError(event.reason)
+
+
+def arena(options: argparse.Namespace) -> int:
+    from gptcore import arena as module
+    from gptcore.runs import Run, RunError
+
+    match = module.asked(
+        styles=(options.style_a, options.style_b),
+        settings=(options.set, options.set_a, options.set_b),
+        equal_in=options.equal,
+        steps=options.steps,
+        seconds=options.seconds,
+        rates=options.rates,
+        seeds=options.seeds,
+    )
+    show = _print_match_json if options.json else _print_match
+    show("even", module.equalise(match))
+    results = []
+    for planned in module.plan(match, options.corpus):
+        run = Run(Path(options.out) / planned.name)
+        if module.is_of_another(planned, run.config()):
+            raise RunError(f"{run.folder} was trained by other choices; give another --out")
+        _carry_out(run, planned.arguments)
+        loss = module.last_loss(run.events()[0])
+        if loss is None:
+            print(f"{ERROR}stopped; the same command goes on where it ended", file=sys.stderr)
+            return 130
+        results.append(module.Result(planned.arm, planned.rate, planned.seed, loss))
+        show("result", results[-1])
+    show("verdict", module.judge(results, match))
+    return 0
+
+
+def _carry_out(run, arguments: Sequence[str]) -> None:
+    """Train what a finished run does not hold yet, without a word; a lost run is over too."""
+    import contextlib
+    import io
+
+    from gptcore.runs import delete
+
+    if run.is_finished() or run.last_event().get("event") == "failed":
+        return
+    if run.can_resume():
+        words = ["resume", str(run.folder), "--json"]
+    else:
+        delete(run)
+        words = ["train", *arguments, "--out", str(run.folder), "--json"]
+    options = parser().parse_args(words)
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            options.run(options)
+        except ValueError:
+            if run.last_event().get("event") != "failed":
+                raise
+
+
+def _print_match_json(kind: str, found) -> None:
+    from dataclasses import asdict, is_dataclass
+
+    values = asdict(found) if is_dataclass(found) else found._asdict()
+    text = json.dumps({"event": kind, **values}, default=str)
+    print(text.replace("Infinity", "null").replace("NaN", "null"), flush=True)
+
+
+def _print_match(kind: str, found) -> None:
+    if kind == "even":
+        what = f"{found.field} from {found.before:,} to {found.after:,}" if found.field else "nothing"
+        print(f"arm a: {found.a.n_parameters:,} parameters; arm b: {found.b.n_parameters:,}")
+        print(f"adjusted in arm b: {what}")
+        print("left, b against a:", ", ".join(f"{name} {share:+.2%}" for name, share in found.left().items()))
+    elif kind == "result":
+        print(f"{found.arm}  rate {found.rate:<8g} seed {found.seed:<4} loss {found.loss:.4f}", flush=True)
+    else:
+        for arm, best in found.best.items():
+            seeds = ", ".join(f"{loss:.4f}" for loss in best.losses)
+            edge = f", the {best.edge} rate tried" if best.edge else ""
+            print(f"arm {arm} at its best, rate {best.rate:g}{edge}: mean {best.mean:.4f} ({seeds})")
+        lower = f"{found.winner} is {found.difference:.4f} nats lower, " if found.winner else ""
+        chance = f"chance {found.chance:.3f} between equals: " if found.winner else ""
+        print(f"{lower}{chance}{found.word}")
 
 
 def _print_json(event) -> None:

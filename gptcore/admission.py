@@ -139,6 +139,20 @@ def ask(
     return Run(folder / run_id)
 
 
+def found(keys: Sequence[str]) -> list[Run | None]:
+    """Return for each key (see `wanted`) the run its request has led to: one of use, else the newest, else None."""
+    folder = runs_folder()
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    for request in requests(folder):
+        by_key.setdefault(request.get("key", ""), []).append(request)
+    best: list[Run | None] = []
+    for key in keys:
+        newest_first = sorted(by_key.get(key, ()), key=lambda one: one.get("asked", 0), reverse=True)
+        runs = [Run(folder / request["id"]) for request in newest_first]
+        best.append(next((run for run in runs if _is_of_use(run)), runs[0] if runs else None))
+    return best
+
+
 def ask_to_resume(run: Run, *, owner: str = "", limits: Limits | None = None) -> None:
     """Ask for a run to go on from its last checkpoint, when its turn comes; raises RunError or LimitError."""
     limits = limits or Limits.from_environment()

@@ -1,10 +1,11 @@
 """How long a preset would take here, from its operations and a rate, and whether it fits into memory."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gptcore.account import forward_flops, n_parameters, training_bytes
-from gptcore.config import PRESETS
+from gptcore.config import PRESETS, ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,3 +43,22 @@ def budgets() -> Mapping[str, Budget]:
             run_seconds=train.seconds,
         )
     return found
+
+
+def training_rate(config: ModelConfig, n_tokens: int, batch_size: int = 2, repeats: int = 3) -> float:
+    """Return the operations a second of forward and backward passes here, the fastest of some; the rest of a step
+    (clipping, the optimizer) is a few per cent more."""
+    import torch
+
+    from gptcore.model import GPT
+
+    model = GPT(config)
+    ids = torch.randint(
+        config.vocab_size, (batch_size, n_tokens + 1), generator=torch.Generator().manual_seed(0)
+    )
+    times = []
+    for _ in range(1 + repeats):  # the first pass pays for what later ones find ready
+        started = time.perf_counter()
+        model.loss(ids[:, :-1], ids[:, 1:]).backward()
+        times.append(time.perf_counter() - started)
+    return 3.0 * sum(forward_flops(config, n_tokens, batch_size).values()) / min(times[1:])

@@ -178,6 +178,15 @@ TABLE = (
         "Everything trained here: watch it, go on with it, compare it, take it home.",
     ),
     Row(
+        "arena.py",
+        None,
+        "Arena",
+        ":material/balance:",
+        "arena",
+        "Workshop",
+        "Two architectures made equal, trained on the same batches, and a verdict that may be no verdict.",
+    ),
+    Row(
         "journey.py",
         None,
         "A token's journey",

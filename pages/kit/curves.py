@@ -20,6 +20,7 @@ from pages.kit.figures import (
     Line,
     Picture,
     add_lines,
+    faint,
     frame,
     thin,
 )
@@ -278,6 +279,58 @@ def comparison(histories: Mapping[str, History], *, against: str = "steps", heig
     return Picture(
         figure, f"Validation losses against {AGAINST[against]}; at the end {', '.join(last)} nats."
     )
+
+
+def bands(arms: Mapping[str, Sequence[History]], *, against: str = "steps", height: int = 380) -> Picture:
+    """Validation losses of several runs an arm: the mean of an arm's runs and the range they fill.
+
+    The first looks are left out: a loss that still falls by nats hides differences of hundredths.
+    """
+    revision = f"{','.join(one.name for arm in arms.values() for one in arm)}-{against}"
+    figure = frame(x=AGAINST[against], y="validation loss (nats per token)", height=height, revision=revision)
+    last = []
+    for (label, histories), colour, dash in zip(arms.items(), RUN_COLOURS, ("solid", "dash")):
+        looks = list(zip(*(_looks(one, against) for one in histories)))  # one look of every run
+        x = [sum(where for where, _ in look) / len(look) for look in looks]
+        y = [[loss for _, loss in look] for look in looks]
+        figure.add_trace(
+            go.Scatter(
+                x=[*x, *reversed(x)],
+                y=[*map(max, y), *reversed([min(losses) for losses in y])],
+                mode="lines",
+                fill="toself",
+                fillcolor=faint(colour),
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=x,
+                y=[sum(losses) / len(losses) for losses in y],
+                name=label,
+                mode="lines+markers",
+                line={"color": colour, "width": 2.4, "dash": dash},
+                hovertemplate=f"{label}: %{{y:.3f}} nats<extra></extra>",
+            )
+        )
+        if y:
+            last.append(f"{label} from {min(y[-1]):.3f} to {max(y[-1]):.3f}")
+    return Picture(
+        figure, f"Validation losses against {AGAINST[against]}; at the last look {'; '.join(last)} nats."
+    )
+
+
+def _looks(history: History, against: str) -> list[tuple[float, float]]:
+    """Where a run was looked at, in steps, tokens or seconds, and its validation loss, the first eighth left out."""
+    where = {"steps": history.steps, "tokens": history.tokens_seen, "seconds": history.seconds}[against]
+    at = dict(zip(history.steps, where))
+    return [
+        (at[step], value)
+        for step, value in zip(history.eval_steps, history.val_loss)
+        if step in at and step >= history.total_steps / 8
+    ]
 
 
 def _loss_alt(history: History) -> str:

@@ -86,6 +86,12 @@ def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]
         )
 
 
+def faint(colour: str) -> str:
+    """A colour for the area behind a curve of that colour."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"
+
+
 def thin(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
     """Average neighbours until at most `most` points are left; x is the last of each group."""
     n = len(x)

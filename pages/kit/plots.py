@@ -7,7 +7,19 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from pages.kit import dims
-from pages.kit.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, Line, Picture, add_lines, frame
+from pages.kit.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    Line,
+    Picture,
+    add_lines,
+    faint,
+    frame,
+)
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, GREY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid")
@@ -50,7 +62,7 @@ def curves(
                     y=[*band.high, *reversed(band.low)],
                     mode="lines",
                     fill="toself",
-                    fillcolor=_faint(colour),
+                    fillcolor=faint(colour),
                     line={"width": 0},
                     hoverinfo="skip",
                     showlegend=False,
@@ -92,11 +104,6 @@ def short(value: float) -> str:
     ('0.15', '2,083', '12')
     """
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
-
-
-def _faint(colour: str) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.18)"
 
 
 def columns(

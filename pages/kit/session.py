@@ -96,8 +96,8 @@ def view_run(run_id: str | None) -> None:
     links.keep("run", run_id)
 
 
-def start_run(arguments: Sequence[str], *, lab: bool = False) -> "Run":
-    """Ask for `python -m gptcore train` with these arguments and put the run on view.
+def start_run(arguments: Sequence[str], *, lab: bool = False, view: bool = True) -> "Run":
+    """Ask for `python -m gptcore train` with these arguments and put the run on view, or leave what is there.
 
     It begins at once or waits for its turn; what has been asked for before is the same run. A lab's run is
     removed after an hour. Raises LimitError, ConfigError or RunError.
@@ -106,8 +106,32 @@ def start_run(arguments: Sequence[str], *, lab: bool = False) -> "Run":
 
     run = admission.ask(arguments, owner=visitor.me(), lab=lab)
     tend()
-    view_run(run.id)
+    if view:
+        view_run(run.id)
     return run
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _keys(requests: tuple[tuple[str, ...], ...]) -> list[str]:
+    from gptcore import admission
+
+    return [admission.wanted(arguments).key for arguments in requests]
+
+
+def runs_asked(requests: tuple[tuple[str, ...], ...]) -> "list[Run | None]":
+    """The run that each of these requests has led to, whoever asked; None where nobody has."""
+    from gptcore import admission
+
+    return admission.found(_keys(requests))
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def training_rate() -> float:
+    """Operations a second that training the smallest preset reaches here, taken once a server."""
+    from gptcore.budget import training_rate as measure
+    from gptcore.config import PRESETS
+
+    return measure(PRESETS["nano"].model, 128)
 
 
 def resume_run(run: "Run") -> None:

@@ -1,0 +1,13 @@
+"""The arena: two architectures made equal, trained on the same batches, judged at their best rates."""
+
+from pages.kit import book, words
+from pages.labs import arena
+
+book.header(__file__)
+text = words.load("arena")
+text.show("about")
+arena.the_match()
+arena.rule()
+arena.matches_held()
+text.show("own_part")
+book.footer(__file__)
