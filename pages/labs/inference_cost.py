@@ -3,14 +3,13 @@
 import streamlit as st
 
 from gptcore.account import cache_bytes, n_parameters
-from gptcore.config import ModelConfig
+from gptcore.published import PUBLISHED
 from pages.kit import chips, controls, figures, lab, odds, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.labs.attention_cost import size
 
 MODEL = "the model in use"
-LONGEST = 131_072
-CONTEXTS = (256, 1024, 4096, 16_384, 65_536, LONGEST)
+CONTEXTS = (256, 1024, 4096, 16_384, 65_536, 131_072)
 TEXTS = (1, 4, 16, 64)
 BYTES = {"fp32": 4, "bf16": 2, "8 bit": 1}
 SHIFTS = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -18,30 +17,7 @@ N_NEW = 40
 CHANCES = tuple(step / 20 for step in range(21))
 
 
-def _shape(vocab: int, width: int, layers: int, heads: int, kv: int, d_ff: int, **more) -> ModelConfig:
-    return ModelConfig(
-        vocab_size=vocab,
-        context_length=LONGEST,
-        d_model=width,
-        n_layers=layers,
-        n_heads=heads,
-        n_kv_heads=kv,
-        d_ff=d_ff,
-        **{"tie_embeddings": False, **more},
-    )
-
-
-# From their public config.json files.
-PUBLISHED: dict[str, ModelConfig] = {
-    "GPT-2 small": _shape(
-        50_257, 768, 12, 12, 12, 3072, ffn="gelu", norm="layernorm", bias="all", tie_embeddings=True
-    ),
-    "LLaMA-2-7B": _shape(32_000, 4096, 32, 32, 32, 11_008),
-    "LLaMA-2-70B": _shape(32_000, 8192, 80, 64, 8, 28_672),
-    "LLaMA-3-8B": _shape(128_256, 4096, 32, 32, 8, 14_336),
-    "Mistral 7B": _shape(32_000, 4096, 32, 32, 8, 14_336),
-    "Qwen 2.5 7B": _shape(152_064, 3584, 28, 28, 4, 18_944, bias="qkv"),
-}
+SHAPES = {name: one.config for name, one in PUBLISHED.items()}
 
 
 @st.fragment
@@ -50,10 +26,9 @@ def published() -> None:
     text = words.load("09_inference")
     with lab.bench("c9_bytes", text.read("lab_bytes_title")):
         text.show("lab_bytes")
-        in_use = session.model_in_use().model.config.replace(context_length=LONGEST)
-        shapes = {MODEL: in_use, **PUBLISHED}
+        shapes = {MODEL: session.model_in_use().model.config, **SHAPES}
         name = controls.listed(
-            text.read("lab_bytes_model"), "c9_bytes_model", list(shapes), default="LLaMA-2-70B"
+            text.read("lab_bytes_model"), "c9_bytes_model", list(shapes), default="LLaMA 2 70B"
         )
         left, middle, right = st.columns(3, gap="large")
         with left:
@@ -90,11 +65,11 @@ def published() -> None:
         )
         total = f"{held:,}".replace(",", "{,}")
         st.latex(rf"2 \cdot {product} = {total}")
-        caches = {one: cache_bytes(shape, tokens, texts, width) / 1e9 for one, shape in PUBLISHED.items()}
+        caches = {one: cache_bytes(shape, tokens, texts, width) / 1e9 for one, shape in SHAPES.items()}
         picture = plots.columns(
             list(caches),
             {"cache": list(caches.values()),
-             "weights": [n_parameters(shape) * width / 1e9 for shape in PUBLISHED.values()]},
+             "weights": [n_parameters(shape) * width / 1e9 for shape in SHAPES.values()]},
             y_title="GB", height=280, log_y=True, revision="c9_bytes",
         )  # fmt: skip
         st.plotly_chart(picture.figure, key="c9_bytes_chart", config=figures.CONFIG, alt=picture.alt)
@@ -105,10 +80,10 @@ def published() -> None:
             right=1,
             because=text.read(
                 "lab_bytes_because",
-                seven=size(cache_bytes(PUBLISHED["LLaMA-2-7B"], 4096, bytes_per_value=2)),
-                seventy=size(cache_bytes(PUBLISHED["LLaMA-2-70B"], 4096, bytes_per_value=2)),
+                seven=size(cache_bytes(SHAPES["LLaMA 2 7B"], 4096, bytes_per_value=2)),
+                seventy=size(cache_bytes(SHAPES["LLaMA 2 70B"], 4096, bytes_per_value=2)),
             ),
-            then={"c9_bytes_model": "LLaMA-2-7B"},
+            then={"c9_bytes_model": "LLaMA 2 7B"},
         )
 
 
@@ -164,7 +139,7 @@ def wrong_place() -> None:
 @st.fragment
 def guessing_ahead() -> None:
     """Tokens a cycle and the speed-up, from the chance of acceptance, the tokens drafted and the draft's cost."""
-    from gptcore.measurements.inference import expected_speedup, expected_tokens
+    from gptcore.speculative import expected_speedup, expected_tokens
 
     text = words.load("09_inference")
     text.show("lab_ahead")
