@@ -842,7 +842,13 @@ def beams(path: Path, changed: int, prompt: str, n_new: int, n_beams: int, lengt
     )
 
 
-COUNTED_STORIES = 300
+DRAFTS = ("a table of counts", "half of its layers", "itself when younger")
+COUNTED_STORIES, COUNTED_ORDER = 300, 4
+
+
+def drafts(path: Path, changed: int) -> list[str]:
+    """Who can guess for a model: the last of them only where the model has kept an earlier state."""
+    return [*DRAFTS[:2], *DRAFTS[2:][: len(snapshots(path, changed))]]
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -852,10 +858,12 @@ def _draft(path: Path, changed: int, name: str) -> "GPT | TokenCounts":
     from gptcore.stories import write_stories
 
     model, tokenizer = load(path, changed)
-    if name != "counts":
-        return first_layers(model, 1)
+    if name == DRAFTS[1]:
+        return first_layers(model, max(1, model.config.n_layers // 2))
+    if name == DRAFTS[2]:
+        return load_snapshot(snapshots(path, changed)[-1].path)[0]
     texts = [story.text for story in write_stories(COUNTED_STORIES)]
-    return TokenCounts(encode_documents(texts, tokenizer), model.config.vocab_size)
+    return TokenCounts(encode_documents(texts, tokenizer), model.config.vocab_size, COUNTED_ORDER)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
