@@ -19,6 +19,7 @@ MAX_SEED = 2**63  # what torch's generators take
 OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ATTENTION_PATHS = ("auto", "explicit", "fused")
+FAULTS = ("none", "unshifted_targets", "tiny_text", "leaking_gradients")  # what they do: faults.py
 
 
 class ConfigError(ValueError):
@@ -209,7 +210,7 @@ class TrainConfig(_Config):
     (`optim.window_cuts`). `precision`, `attention_path` and `threads` are `auto` (measured at the start) or kept
     as given. `compile` hands the model to torch.compile, which takes most of a minute and a C++ compiler, and
     then makes steps faster; without a compiler the run goes on without it. `n_evals` and `n_samples` are how
-    often in a run the model is evaluated and made to write.
+    often in a run the model is evaluated and made to write. `fault` breaks the loop on purpose, for lessons.
     """
 
     steps: int | None = None
@@ -234,6 +235,7 @@ class TrainConfig(_Config):
     n_evals: int = 12
     eval_batches: int = 4
     n_samples: int = 8
+    fault: str = "none"
 
     def __post_init__(self):
         _require(
@@ -266,6 +268,7 @@ class TrainConfig(_Config):
         _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "precision", PRECISIONS)
         _one_of(self, "attention_path", ATTENTION_PATHS)
+        _one_of(self, "fault", FAULTS)
         if self.threads != "auto":
             _number(self, int, "threads", least=1)
 

@@ -38,3 +38,12 @@ def stored(value: float, name: str) -> Stored:
         largest=torch.finfo(dtype).max,
         next_above_one=torch.finfo(dtype).eps,
     )
+
+
+def walked(start: float, move: float, n_moves: int, name: str) -> float:
+    """Return where a number ends that is moved again and again and kept in this format in between."""
+    dtype = FORMATS[name][0]
+    kept, step = torch.tensor(start, dtype=dtype), torch.tensor(move, dtype=dtype)
+    for _ in range(n_moves):
+        kept = kept + step
+    return float(kept)

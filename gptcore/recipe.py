@@ -17,7 +17,7 @@ STEPS = 400
 # What a run decides for itself, or what only watches it: the script has no use for it.
 _NOT_IN_SCRIPT = (
     "steps", "seconds", "precision", "attention_path", "threads", "n_evals", "n_samples", "window_length",
-    "compile",
+    "compile", "fault",
 )  # fmt: skip
 _PART = re.compile(r"^# (\d+ · .+)$", re.MULTILINE)
 

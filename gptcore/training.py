@@ -19,10 +19,11 @@ from gptcore.config import ModelConfig, TrainConfig
 from gptcore.corpus import Corpus, Windows, bytes_per_token, cut, fixed_batches, prepare
 from gptcore.devices import Trial, autocast, choose, pick_device
 from gptcore.distributed import ALONE, Shared, Team
+from gptcore.faults import PARTS
 from gptcore.generation import Sampling, generate_batch
 from gptcore.ladder import check
 from gptcore.model import GPT
-from gptcore.optim import clip_gradients, learning_rate, make_optimizers, window_cuts
+from gptcore.optim import clip_gradients, learning_rate, window_cuts
 from gptcore.tokenizer import Tokenizer
 
 CHECKPOINT_SECONDS = 10.0  # a killed run loses at most this much
@@ -84,14 +85,15 @@ def train(
         raise ValueError(
             f"window_length={config.window_length} is more than context_length={model_config.context_length}"
         )
-    train_ids, val_ids, shortened = prepare(corpus, tokenizer, model_config.context_length)
+    parts = PARTS[config.fault]
+    train_ids, val_ids, shortened = prepare(parts.text(corpus), tokenizer, model_config.context_length)
     length = config.window_length or model_config.context_length
     length = min(length, len(train_ids) - 1)
     team.check(config)
     device = device or team.device or pick_device()
     model = GPT(model_config, seed=config.seed).to(device)
-    windows = Windows(train_ids, length, config.batch_size, config.seed)
-    batches = fixed_batches(val_ids, length, config.batch_size, config.eval_batches)
+    windows = parts.windows(train_ids, length, config.batch_size, config.seed)
+    batches = parts.batches(val_ids, length, config.batch_size, config.eval_batches)
     judge = Judge(corpus, tokenizer, batches, bytes_per_token(val_ids, tokenizer))
 
     if resume is None:
@@ -103,7 +105,7 @@ def train(
     torch.manual_seed(config.seed)  # dropout is the one draw without a generator of its own
     state = Trainer(
         model=model,
-        optimizers=make_optimizers(model, config, way.precision),
+        optimizers=parts.optimizers(model, config, way.precision),
         windows=windows,
         scaler=torch.amp.GradScaler(device.type, enabled=way.precision == "fp16"),
         total_steps=config.steps or 0,

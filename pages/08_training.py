@@ -1,7 +1,16 @@
 """Chapter 8: training. Train a model here, watch in which order it learns, and break it on purpose."""
 
-from pages.kit import annotated, book, claim, deeper, quiz, words
-from pages.labs import training, training_example, training_labs, training_quiz
+import streamlit as st
+
+from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.labs import (
+    training,
+    training_example,
+    training_faults,
+    training_labs,
+    training_more,
+    training_quiz,
+)
 
 book.header(__file__)
 text = words.load("08_training")
@@ -27,11 +36,17 @@ if book.part("lab", text):
     training.train_here()
     training.on_view()
     training_labs.time_machine()
-    training_labs.broken()
+    training_faults.broken()
+    training_faults.game()
+    st.subheader("More experiments", anchor=False)
+    lab.more("c8_more_sweep", text.read("lab_sweep_title"), training_more.rate_finder)
+    lab.more("c8_more_batch", text.read("lab_batch_title"), training_more.batches)
+    lab.more("c8_more_precision", text.read("lab_precision_title"), training_more.precision)
+    lab.more("c8_more_compare", text.read("lab_compare_title"), training_more.compare)
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("warm_up_saves", "clipping_saves", "perplexity_vocabulary")
+    claim.show("perplexity_vocabulary")
 
 if book.part("check", text):
     text.show("check", n=len(training_quiz.questions(1)))

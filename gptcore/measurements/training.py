@@ -1,8 +1,8 @@
 """Claims about training: what warm-up and clipping change at this size, and what may be compared across
-tokenizers. And the rule by which a broken run is told from a healthy one."""
+tokenizers."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from gptcore.claims import Claim, Repetition, Spread, wherever
@@ -77,29 +77,6 @@ def _perplexities() -> Iterator[Repetition]:
 def _judge_perplexity(found: Mapping[str, Spread]) -> str:
     tokens = [spread for name, spread in found.items() if name.endswith("perplexity a token")]
     return wherever(lambda ratio: ratio < 1)({str(place): one for place, one in enumerate(tokens)})
-
-
-DIAGNOSES = ("healthy", "looks ahead", "learns nothing", "learns by heart")
-
-
-def diagnose(
-    losses: Sequence[float], val_losses: Sequence[float], *, unigram: float, floor: float | None
-) -> str:
-    """Return which of `DIAGNOSES` a run's curves tell of, by four questions asked in this order.
-
-    Is the validation loss below the floor, the chance in the text itself? Then it looks ahead. Is it, at the end,
-    hardly below what word counts alone reach, or no number? Then it learns nothing. Is it well above its own best,
-    or the training loss far below it? Then it learns by heart. Otherwise nothing is wrong that curves can tell.
-    """
-    last = val_losses[-1] if val_losses else math.nan
-    if floor is not None and last < floor:
-        return "looks ahead"
-    if not last < unigram - 0.1:
-        return "learns nothing"
-    recent = losses[-max(1, len(losses) // 10) :]
-    if last > min(val_losses) + 0.2 or sum(recent) / len(recent) < last - 0.5:
-        return "learns by heart"
-    return "healthy"
 
 
 CLAIMS = (

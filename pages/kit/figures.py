@@ -57,10 +57,14 @@ def frame(*, x: str, y: str, height: int = 320, revision: str = "kept") -> go.Fi
     return figure
 
 
-def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float], **place: int) -> None:
-    """Draw levels across a figure, each with its name at the right end."""
+def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]) -> None:
+    """Draw levels across a figure, each with its name at the right end; a logarithmic axis must be set before.
+
+    There a curve is placed by its value and a note by the value's logarithm, and a level of 0 or less has no place.
+    """
+    is_log = figure.layout.yaxis.type == "log"
     for line in lines:
-        if line.value is None or not math.isfinite(line.value):
+        if line.value is None or not math.isfinite(line.value) or (is_log and line.value <= 0):
             continue
         figure.add_trace(
             go.Scatter(
@@ -70,19 +74,17 @@ def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]
                 line={"color": GREY, "width": 1.2, "dash": "dot"},
                 showlegend=False,
                 hovertemplate=f"{line.name}: %{{y:.3f}}<extra></extra>",
-            ),
-            **place,
+            )
         )
         figure.add_annotation(
             x=1,
             xref="x domain",
-            y=line.value,
+            y=math.log10(line.value) if is_log else line.value,
             text=f"{line.name} {line.value:.2f}",
             showarrow=False,
             xanchor="right",
             yanchor="bottom",
             font={"size": 11, "color": GREY},
-            **place,
         )
 
 

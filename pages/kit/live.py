@@ -25,10 +25,10 @@ def view(run: "Run", prefix: str) -> None:
     _renew(_run_view, session.is_alive(run))(run.id, prefix, session.is_alive(run))
 
 
-def brief(run: "Run", prefix: str) -> None:
-    """A run in one line and its newest text, for a page that is about something else."""
+def brief(run: "Run", prefix: str, draw: Callable[[History], None] | None = None) -> None:
+    """A run in one line and its newest text, for a page that is about something else; `draw` shows more of it."""
     alive = session.is_alive(run)
-    _renew(_brief_view, alive)(run.id, prefix, alive)
+    _renew(_brief_view, alive)(run.id, prefix, alive, draw)
 
 
 def shipped_view(prefix: str) -> None:
@@ -47,12 +47,14 @@ def _shipped_view(prefix: str, was_measuring: bool) -> None:
         st.rerun()
 
 
-def _brief_view(run_id: str, prefix: str, was_alive: bool) -> None:
+def _brief_view(run_id: str, prefix: str, was_alive: bool, draw: Callable[[History], None] | None) -> None:
     run = session.run_named(run_id)
     if run is None:
         return
     state, history = run.state(), session.history(run)
     _status(run, state, history, prefix)
+    if draw is not None and history.start:
+        draw(history)
     if history.samples:
         shown = history.samples[-1]
         st.caption(words.load("live").read("writes", step=shown["step"]))

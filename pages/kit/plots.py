@@ -82,6 +82,8 @@ def curves(
         known = [value for value in band.y if value is not None]  # None leaves a gap
         if known:
             ends.append(f"{name} from {known[0]:.3g} to {known[-1]:.3g}")
+    if log_y:
+        figure.update_yaxes(type="log")
     if x:
         add_lines(figure, lines, (min(x), max(x)))
     if mark_x is not None:
@@ -90,8 +92,6 @@ def curves(
         figure.update_xaxes(type="log", dtick=math.log10(2) if x and max(x) / min(x) <= 64 else None)
         if len(x) <= 12:
             figure.update_xaxes(tickmode="array", tickvals=list(x), ticktext=[f"{value:g}" for value in x])
-    if log_y:
-        figure.update_yaxes(type="log")
     if y_range:
         figure.update_yaxes(range=[math.log10(y) for y in y_range] if log_y else list(y_range))
     return Picture(figure, f"{what or y_title} against {x_title}: " + "; ".join(ends) + ".")

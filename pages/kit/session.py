@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gptcore.beam import Beams
+    from gptcore.batches import Agreement
     from gptcore.config import ModelConfig
     from gptcore.depth import Profile as DepthProfile
     from gptcore.ladder import WordTable
@@ -785,13 +786,13 @@ def losses_without_each_block(path: Path, changed: int) -> tuple[float, list[flo
     return whole, [without_block(model, layer, *batch) for layer in range(model.config.n_layers)]
 
 
-def _stories(tokenizer: "Tokenizer", length: int) -> "tuple[Tensor, Tensor]":
-    """Two windows of stories that no training run has read: inputs and targets."""
+def _stories(tokenizer: "Tokenizer", length: int, n: int = 2, n_stories: int = 12) -> "tuple[Tensor, Tensor]":
+    """`n` windows of stories that no training run has read: inputs and targets."""
     from gptcore.corpus import encode_documents, fixed_batches
     from gptcore.stories import write_stories
 
-    texts = [story.text for story in write_stories(12, seed=900_000)]
-    return fixed_batches(encode_documents(texts, tokenizer), length, 2, 1)[0]
+    texts = [story.text for story in write_stories(n_stories, seed=900_000)]
+    return fixed_batches(encode_documents(texts, tokenizer), length, n, 1)[0]
 
 
 class Fetched:
@@ -1134,3 +1135,74 @@ def tuned(steps: int) -> Mapping[str, Any] | None:
         return None
     answer.seek(0)
     return json.loads(answer.read() or "{}")
+
+
+_SWEEP = """
+import dataclasses, json, os
+import torch
+from gptcore.rate_finder import on_stories
+os.nice(5)
+torch.set_num_threads(1)
+for tried in on_stories({optimizer!r}):
+    print(json.dumps(dataclasses.asdict(tried)), flush=True)
+"""
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _sweeping(optimizer: str) -> tuple[subprocess.Popen, list[Mapping[str, float]]]:
+    # One for all visitors, in a process of its own; what it says is put into the list while it comes.
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SWEEP.format(optimizer=optimizer)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    tried: list[Mapping[str, float]] = []
+
+    def listen() -> None:
+        for line in process.stdout:
+            tried.append(json.loads(line))
+
+    threading.Thread(target=listen, daemon=True).start()
+    return process, tried
+
+
+def swept(optimizer: str) -> tuple[list[Mapping[str, float]], bool]:
+    """What a sweep of learning rates has tried so far, and whether it goes on. The first call starts it."""
+    process, tried = _sweeping(optimizer)
+    return list(tried), process.poll() is None
+
+
+def stop_sweep(optimizer: str) -> None:
+    """End a sweep; what it has tried stays. For callbacks."""
+    _sweeping(optimizer)[0].terminate()
+
+
+def sweep_again(optimizer: str) -> None:
+    """Forget a sweep, so that the next look starts it anew. For callbacks."""
+    _sweeping.clear(optimizer)
+
+
+BATCH_SIZES = (1, 2, 4, 8, 16)
+BATCH_DRAWS = 3
+BATCH_LENGTH = 32  # tokens of a window: what is said of batches holds for long ones, and takes longer
+
+
+@st.cache_data(max_entries=2, show_spinner="Taking gradients of a few batches")
+def batch_agreements(path: Path, changed: int) -> "list[Agreement]":
+    """How well the gradient of a few windows points where that of 64 others does, for batches of each size."""
+    from gptcore.batches import agreements
+
+    model, tokenizer = load(path, changed)
+    windows = _stories(tokenizer, BATCH_LENGTH, BATCH_DRAWS * sum(BATCH_SIZES) + 64, 60)
+    return list(agreements(model, *windows, BATCH_SIZES, BATCH_DRAWS))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def batch_in_parts(path: Path, changed: int, parts: int) -> tuple[float, float]:
+    """What reading a batch of 16 windows in parts does to its gradient, and what forgetting to divide does."""
+    from gptcore.batches import in_parts
+
+    model, tokenizer = load(path, changed)
+    return in_parts(model, *_stories(tokenizer, BATCH_LENGTH, 16), parts)

@@ -1,5 +1,6 @@
 """Chapter 8: what the sliders say is what is trained, and what cannot work is said in one sentence."""
 
+import json
 import time
 from pathlib import Path
 
@@ -8,11 +9,12 @@ from streamlit.testing.v1 import AppTest
 
 from gptcore.__main__ import parser
 from gptcore.account import n_parameters
+from gptcore.admission import wanted
 from gptcore.config import ConfigError, ModelConfig
 from gptcore.plan import make_plan, parse_settings
-from gptcore.runs import Run, list_runs
-from pages.kit import controls
-from pages.labs import training
+from gptcore.runs import FORMAT, Run, list_runs
+from pages.kit import controls, words
+from pages.labs import training, training_faults
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = "The fox sat by the river. It looked at the water, and the water looked cold.\n" * 100
@@ -196,7 +198,9 @@ def test_the_time_machine_shows_the_text_of_its_moment(app):
     assert samples[1]["text"].strip() in [text.value for text in app.text]
 
 
-def test_the_button_asks_for_a_lab_run_with_the_fault(app, monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """What labs ask to be trained, without training it."""
     from pages.kit import session
 
     asked = []
@@ -206,8 +210,102 @@ def test_the_button_asks_for_a_lab_run_with_the_fault(app, monkeypatch):
         raise ValueError("not here")
 
     monkeypatch.setattr(session, "start_run", ask)
-    app.segmented_control(key="c8_fault_which").set_value("rate × 300").run()
+    return asked
+
+
+def test_the_button_asks_for_a_lab_run_with_the_fault(app, asked):
+    app.selectbox(key="c8_fault_which").set_value("rate × 300").run()
     app.button(key="c8_fault_start").click().run()
     ((arguments, lab),) = asked
-    assert "learning_rate=3" in arguments and lab
+    assert "learning_rate=3.0" in arguments and lab
     assert errors(app) == ["not here"]
+
+
+def test_every_fault_of_the_library_is_offered_and_asks_for_another_run():
+    from gptcore.faults import FAULTS
+
+    assert set(training_faults.NAMES) == set(FAULTS)
+    asked = {wanted(training_faults.arguments(name, 1)).key for name in FAULTS}
+    assert len(asked) == len(FAULTS)
+    assert (
+        wanted(training_faults.arguments("healthy", 1)).key
+        != wanted(training_faults.arguments("healthy", 2)).key
+    )
+
+
+def test_cases_hide_every_fault_and_the_healthy_run_too():
+    drawn = [training_faults.hidden(case) for case in range(1, training_faults.CASES + 1)]
+    assert set(drawn) == set(training_faults.NAMES)
+    assert drawn == [training_faults.hidden(case) for case in range(1, training_faults.CASES + 1)]
+
+
+RUN = [
+    {"event": "start", "step": 0, "tokens": 0, "seconds": 0, "total_steps": 20, "uniform": 7.6, "unigram": 5.2,
+     "bigram": 3.0, "floor": 0.4, "notes": []},
+    *({"event": "step", "step": step, "tokens": step, "seconds": step, "loss": 7.6 - step / 4, "lr": 0.01,
+       "grad_norm": 0.5, "tokens_per_second": 1.0} for step in range(1, 21)),
+    {"event": "eval", "step": 20, "tokens": 20, "seconds": 20, "val_loss": 2.6, "perplexity": 13.5,
+     "bits_per_byte": 1.0},
+    {"event": "sample", "step": 20, "tokens": 20, "seconds": 20, "text": "A king sang.", "prompt": "",
+     "ladder": None},
+    {"event": "done", "step": 20, "tokens": 20, "seconds": 20, "reason": "steps"},
+]  # fmt: skip
+
+
+@pytest.fixture
+def finished(own_runs, monkeypatch):
+    """Whatever a lab asks for is a run that is over, whose log tells of nothing wrong."""
+    from pages.kit import session
+
+    folder = own_runs / "0123456789abcdef0123"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"format": FORMAT}))
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in RUN))
+    monkeypatch.setattr(session, "start_run", lambda arguments, *, lab: Run(folder))
+
+
+def words_of(app: AppTest) -> str:
+    return "\n".join(one.value for kind in (app.markdown, app.success, app.info, app.caption) for one in kind)
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_case_says_what_it_was_only_once_it_is_answered_and_keeps_the_score(app, finished, is_right):
+    case = next(n for n in range(2, 99) if training_faults.hidden(n) == "gradients leak")
+    set_case(app, case)
+    assert app.button(key="c8_case_tell").disabled
+    app.button(key="c8_case_start").click().run()
+    answer = app.radio(key=f"c8_case_said_{case}")
+    answer.set_value("gradients leak" if is_right else "tiny text").run()
+    hidden = words_of(app)
+    assert "It was **gradients leak**" not in hidden and "By the rule" not in hidden
+    assert "gradients leak" not in str(app.query_params)
+    app.button(key="c8_case_tell").click().run()
+    shown = words_of(app)
+    assert "As you said: **gradients leak**" in shown if is_right else "It was **gradients leak**" in shown
+    assert "**Gradients leak.**" in shown and "By the rule: healthy" in shown
+    assert f"You told **{int(is_right)}** of **1** cases" in shown
+    assert app.radio(key=f"c8_case_said_{case}").disabled  # the first answer counts
+    assert not errors(app)
+
+
+def set_case(app: AppTest, case: int) -> AppTest:
+    return app.slider(key="c8_case_n").set_value(case).run()
+
+
+@pytest.mark.parametrize("name", ["sweep", "batch", "precision", "compare"])
+def test_further_experiments_open_by_link(name):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params[f"c8_more_{name}"] = "true"
+    app.switch_page("pages/08_training.py").run()
+    assert not errors(app)
+    assert words.load("08_training").read(
+        f"lab_{name}" if name != "compare" else "lab_compare_none"
+    ) in words_of(app)
+
+
+def test_sixteen_bits_forget_small_steps(app):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["c8_more_precision"] = "true"
+    app.query_params["c8_precision_move"] = "0.0001"
+    app.switch_page("pages/08_training.py").run()
+    assert "in bf16 to **1**" in words_of(app)

@@ -6,7 +6,7 @@ import math
 import plotly.graph_objects as go
 import pytest
 
-from pages.kit import curves, odds
+from pages.kit import curves, odds, plots
 from pages.kit.curves import History
 from pages.kit.figures import MOST_POINTS, Line, add_lines, frame, thin
 
@@ -148,6 +148,16 @@ def test_levels_without_a_value_are_left_out():
     figure = frame(x="x", y="y")
     add_lines(figure, [Line("a", None), Line("b", math.nan), Line("c", 1.0)], [0, 1])
     assert len(figure.data) == 1
+
+
+@pytest.mark.parametrize("log_y", [False, True])
+def test_the_name_of_a_level_stands_on_its_line(log_y):
+    figure, _ = plots.curves(
+        [1, 2], {"a": [3.0, 900.0]}, x_title="x", y_title="y", log_y=log_y, lines=[Line("b", 100.0), Line("c", 0.0)]
+    )  # fmt: skip
+    at = [note.y for note in figure.layout.annotations]
+    assert at == ([2.0] if log_y else [100.0, 0.0])  # of a note on a logarithmic axis plotly wants the power
+    assert figure.data[1].y == (100.0, 100.0)  # and of a curve the value
 
 
 def test_bars_tell_cut_off_tokens_from_kept_ones():

@@ -1,0 +1,65 @@
+"""What a batch is worth: how well the gradient of a few windows points where that of many does.
+
+McCandlish et al. 2018, "An empirical model of large-batch training": a batch's gradient is the true one plus noise
+whose square falls as one over the batch's size. And a batch read in parts has the gradient of the whole, if the sum
+of the parts is divided by their number.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gptcore.model import GPT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """The cosine between the gradient of a batch and that of the reference: 1 is the same direction."""
+
+    size: int  # windows in the batch
+    cosines: tuple[float, ...]  # one a draw
+
+
+def gradient(model: GPT, ids: Tensor, targets: Tensor, *, parts: int = 1, divide: bool = True) -> Tensor:
+    """Return the gradient of the mean loss over ids and targets (B, T), all weights in one row.
+
+    With `parts` it is added up over as many equal parts; without `divide` the sum is left as it is, the classic
+    mistake. The model itself is left alone. Raises ValueError where the parts are not equal.
+    """
+    if len(ids) % parts:
+        raise ValueError(f"{len(ids)} windows do not fall into {parts} equal parts; choose a divisor")
+    total = torch.zeros(())
+    for inputs, wanted in zip(ids.chunk(parts), targets.chunk(parts), strict=True):
+        loss = model.loss(inputs, wanted)
+        pieces = torch.autograd.grad(loss, list(model.parameters()))
+        total = total + torch.cat([piece.flatten() for piece in pieces])
+    return total / parts if divide else total
+
+
+def in_parts(model: GPT, ids: Tensor, targets: Tensor, parts: int) -> tuple[float, float]:
+    """Return how far the gradient read in parts is from the whole one, as a share of it, and how long it is,
+    measured by the whole one, where nobody divides."""
+    whole = gradient(model, ids, targets)
+    divided, summed = (gradient(model, ids, targets, parts=parts, divide=divide) for divide in (True, False))
+    return ((divided - whole).norm() / whole.norm()).item(), (summed.norm() / whole.norm()).item()
+
+
+def agreements(
+    model: GPT, ids: Tensor, targets: Tensor, sizes: Sequence[int], n_draws: int
+) -> Iterator[Agreement]:
+    """Compare batches of each size, `n_draws` of them, with one of all the windows left; ids, targets (B, T)."""
+    n_asked = n_draws * sum(sizes)
+    if n_asked >= len(ids):
+        raise ValueError(f"{len(ids)} windows are too few for {n_asked} and a reference; give more text")
+    reference = gradient(model, ids[n_asked:], targets[n_asked:])
+    place = 0
+    for size in sizes:
+        cosines = []
+        for _ in range(n_draws):
+            rows = slice(place, place + size)
+            one = gradient(model, ids[rows], targets[rows])
+            cosines.append(torch.cosine_similarity(one, reference, dim=0).item())
+            place += size
+        yield Agreement(size=size, cosines=tuple(cosines))
