@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from explainers.comparison import differences
-from explainers.execution import ask
+from explainers.execution import ask_many
 from explainers.library import FOLDER, explainer, explainers
 from explainers.reading import Block, Explainer
 
 N_AT_ONCE = 2
-PATIENCE = 180.0  # seconds for a block when nobody waits for it and the machine may be busy
+PATIENCE = 240.0  # seconds for the blocks of an explainer when nobody waits and the machine may be busy
 
 
 def settings(block: Block) -> Iterator[dict[str, float]]:
@@ -30,17 +30,20 @@ def settings(block: Block) -> Iterator[dict[str, float]]:
 
 
 def sweep(chosen: list[Explainer], *, ends: bool) -> Iterator[dict]:
-    """Run all blocks, and yield what each said: topic, number, values, answer."""
+    """Run all blocks, those of an explainer in one child, and yield what each said: topic, number, values, answer."""
     jobs = [
-        (explainer.topic, block.number, values)
+        [
+            (explainer.topic, block.number, values)
+            for block in explainer.blocks
+            for values in settings(block)
+            if ends or not values
+        ]
         for explainer in chosen
-        for block in explainer.blocks
-        for values in settings(block)
-        if ends or not values
     ]
     with ThreadPoolExecutor(N_AT_ONCE) as pool:
-        for (topic, number, values), answer in zip(jobs, pool.map(lambda job: ask(*job, PATIENCE), jobs)):
-            yield {"topic": topic, "number": number, "values": values, **asdict(answer)}
+        for job, answers in zip(jobs, pool.map(lambda job: ask_many(job, PATIENCE), jobs)):
+            for (topic, number, values), answer in zip(job, answers, strict=True):
+                yield {"topic": topic, "number": number, "values": values, **asdict(answer)}
 
 
 def check(topics: list[str], as_json: bool) -> int:

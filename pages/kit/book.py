@@ -11,7 +11,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from pages.kit import bring, lab, links, progress, search, session, visitor, words
+from explainers.library import explainer
+from pages.kit import bring, lab, links, progress, search, session, shelf, visitor, words
 
 PAGES = Path(__file__).resolve().parents[1]
 KIT = PAGES / "kit"
@@ -245,24 +246,24 @@ def navigation() -> StreamlitPage:
         sections.setdefault(row.section, []).append(page_of(row))
     page = st.navigation(sections, expanded=True)  # a table of contents hides no chapter
     with st.sidebar:
-        _sidebar()
+        _sidebar(page)
     st.session_state[_MARK] = True
     return page
 
 
-def _sidebar() -> None:
+def _sidebar(page: StreamlitPage) -> None:
     session.warm()
     session.choose_model()
     with st.expander("Bring a model", icon=":material/upload:"):
         bring.model()
-    _search()
+    _search(page)
     progress.write_cookie()
     visitor.write_cookie()
     st.caption("**Glassbox**: a language model with the lid off. Every number here is computed here.")
 
 
-def _search() -> None:
-    """The field that searches the whole book, and what it found as links to the chapters."""
+def _search(page: StreamlitPage) -> None:
+    """The field that searches the whole book: what it found in chapters, and then in explainers, as links."""
     asked = search.box()
     if not asked.strip():
         return
@@ -275,8 +276,23 @@ def _search() -> None:
                 page_of(row), label=f"{row.label}: {one.heading or row.title}", icon=":material/search:"
             )
             st.caption(one.around)
-    if not found:
+    deeper = search.find_explainers(asked)
+    for one in deeper:
+        with st.container(key=f"found_{one.file}", gap="xxsmall"):
+            _link_to_explainer(one, page)
+            st.caption(one.around)
+    if not found and not deeper:
         st.caption("Nothing in the book has all these words.")
+
+
+def _link_to_explainer(found: search.Found, page: StreamlitPage) -> None:
+    title, icon = explainer(found.file).title, ":material/local_library:"
+    label = f"{title}: {found.heading}" if found.heading else title
+    row = next(row for row in TABLE if row.url == "explainers")
+    if page.url_path == row.url:  # a link from a page to itself would leave the address as it is
+        shelf.button(label, f"found_button_{found.file}", icon=icon, topic=found.file)
+    else:
+        st.page_link(page_of(row), label=label, icon=icon, query_params={"topic": found.file})
 
 
 def header(file: str, *, titled: bool = True) -> Row:

@@ -1,15 +1,19 @@
 """Search over the whole book: headings first, then the words under them."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import streamlit as st
 
+from explainers import library
 from pages.kit import words
 
 MOST = 6
+MOST_EXPLAINERS = 3
+EXPLAINERS = "explainers/"  # before the topic, where the words are an explainer's
 _MARK = re.compile(r"[*_`#$|>\\]|\[\[[^\]]*\]\]|\{[^}]*\}|:[a-z-]+\[|\]\([^)]*\)|\]")
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
@@ -24,6 +28,16 @@ class Found:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A heading with the plain text below it, and the words of both, sorted, so that a search need not cut them."""
+
+    heading: str
+    body: str
+    heading_words: tuple[str, ...]
+    body_words: tuple[str, ...]
+
+
 def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list[Found]:
     """The best places for a query in files given as (name of the words, title of the page).
 
@@ -35,11 +49,13 @@ def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list
         return []
     found = []
     for name, title in files:
-        for heading, body in _sections(name):
-            places = ((title, 8.0), (heading, 5.0), (body, 1.0))
-            scores = [sum(weight for text, weight in places if _begins(word, text)) for word in asked]
+        title_words = _words(title)
+        for section in _sections(name):
+            places = ((title_words, 8.0), (section.heading_words, 5.0), (section.body_words, 1.0))
+            scores = [sum(weight for known, weight in places if _begins(word, known)) for word in asked]
             if all(scores):
-                found.append(Found(name, heading, _around(asked, body), sum(scores)))
+                around = _around(asked, section.body)
+                found.append(Found(name, section.heading, around, sum(scores)))
     best = sorted(found, key=lambda one: -one.score)
     seen: set[tuple[str, str]] = set()
     once = [
@@ -48,8 +64,26 @@ def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list
     return once[:most]
 
 
-def _begins(word: str, text: str) -> bool:
-    return any(other.startswith(word) for other in _WORD.findall(text.lower()))
+def find_explainers(query: str, most: int = MOST_EXPLAINERS) -> list[Found]:
+    """The explainers that answer a query, each with the best of its sections; `file` is the topic."""
+    files = [(EXPLAINERS + one.topic, one.title) for one in library.explainers()]
+    best: dict[str, Found] = {}
+    for one in find(query, files, most=1000):
+        best.setdefault(one.file, one)
+    return [
+        Found(one.file.removeprefix(EXPLAINERS), one.heading, one.around, one.score)
+        for one in list(best.values())[:most]
+    ]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(sorted(set(_WORD.findall(text.lower()))))
+
+
+def _begins(word: str, known: Sequence[str]) -> bool:
+    """Whether one of these words, sorted, begins with this one."""
+    place = bisect_left(known, word)
+    return place < len(known) and known[place].startswith(word)
 
 
 def _around(asked: Iterable[str], body: str, width: int = 90) -> str:
@@ -59,28 +93,32 @@ def _around(asked: Iterable[str], body: str, width: int = 90) -> str:
     return ("…" if start else "") + body[start : start + width].strip() + "…"
 
 
-def _sections(name: str) -> list[tuple[str, str]]:
+def _sections(name: str) -> tuple[_Section, ...]:
+    if name.startswith(EXPLAINERS):
+        one = library.explainer(name.removeprefix(EXPLAINERS))
+        return _split((("summary", one.summary), ("prose", one.prose)))
     return _split(tuple(words.sections_of(name).items()))
 
 
-@lru_cache(maxsize=64)
-def _split(sections: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+@lru_cache(maxsize=128)
+def _split(sections: tuple[tuple[str, str], ...]) -> tuple[_Section, ...]:
     """Headings with the plain text below them; a section without a heading belongs to the one before.
 
     The title of a lab or a step is a section of its own, named `…_title`: it counts as a heading.
     """
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, list[str]]] = []
     heading = ""
     for name, body in sections:
         for line in body.splitlines():
             if line.startswith("#") or name.endswith("_title"):
                 heading = plain(line)
-                found.append((heading, ""))
+                found.append((heading, []))
             elif line.strip():
                 if not found:
-                    found.append((heading, ""))
-                found[-1] = (found[-1][0], f"{found[-1][1]} {plain(line)}".strip())
-    return found
+                    found.append((heading, []))
+                found[-1][1].append(plain(line))
+    bodies = ((heading, " ".join(lines)) for heading, lines in found)
+    return tuple(_Section(heading, body, _words(heading), _words(body)) for heading, body in bodies)
 
 
 def plain(text: str) -> str:

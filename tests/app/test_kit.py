@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from explainers import library
 from pages.kit import dims, grids, lab, links, plots, progress, prompt, quiz, search, worked
 from pages.kit.claim import ago
 
@@ -215,6 +216,28 @@ def test_search_wants_every_word_and_takes_beginnings():
     assert search.find("repet penal", files)[0].file == "09_inference"
     assert search.find("penalty zebra", files) == []
     assert search.find("  ", files) == []
+
+
+def test_search_reads_the_explainers_too_by_title_summary_heading_and_text():
+    def topics(query):
+        return [one.file for one in search.find_explainers(query)]
+
+    assert topics("rotary embed")[0] == "rotary-embeddings", "the title"
+    assert topics("jury undecided") == ["why-divide-by-root-d"], "the text"
+    found = search.find_explainers("leak meter")
+    assert (found[0].file, found[0].heading) == ("causal-masking", "A leak meter")
+    summary = library.explainer("scaling").summary.split(",")[0]
+    assert "scaling" in topics(summary)
+    assert len(topics("softmax")) == len(set(topics("softmax"))) == search.MOST_EXPLAINERS
+    assert topics("softmax zebra") == []
+
+
+def test_the_sidebar_leads_from_a_word_to_an_explainer():
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app.text_input(key="search_book").set_value("leak meter").run()
+    assert not app.exception
+    links = [link.proto for link in app.get("page_link") if link.proto.label.startswith("Causal masking")]
+    assert [link.query_string for link in links] == ["topic=causal-masking"]
 
 
 # Figures
