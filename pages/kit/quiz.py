@@ -190,7 +190,7 @@ def _answer(question: Question, text: Asked, key: str, drawn: int) -> tuple[str,
     match question:
         case Choice():
             if question.code:
-                st.code(question.code, language="python")
+                st.code(question.code, language="python", wrap_lines=True)
             options = list(text.answers)
             random.Random(f"{drawn} {question.name}").shuffle(options)
             chosen = st.radio(
@@ -214,7 +214,7 @@ def _answer(question: Question, text: Asked, key: str, drawn: int) -> tuple[str,
             name = judge_number(question, value)
             return name, name == "right"
         case Bug():
-            st.code("\n".join(question.lines), language="python", line_numbers=True)
+            st.code("\n".join(question.lines), language="python", line_numbers=True, wrap_lines=True)
             chosen = st.segmented_control(
                 "The line with the bug", list(range(1, len(question.lines) + 1)), key=key, wrap=True
             )
@@ -234,7 +234,7 @@ def _order(question: Order, key: str, drawn: int) -> tuple[str, bool] | None:
         placeholder="The first line",
     )
     if chosen:
-        st.code("\n".join(question.lines[place] for place in chosen), language="python")
+        st.code("\n".join(question.lines[place] for place in chosen), language="python", wrap_lines=True)
     if len(chosen) < len(places):
         return None
     right = question.accepts(chosen)
@@ -268,7 +268,7 @@ def exercise(name: str, *, key: str) -> None:
     found = named(name)
     start = stub(found)
     st.markdown(f"**{found.title}.** {found.task}")
-    st.code(start, language="python")
+    st.code(start, language="python", wrap_lines=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             f"Download {found.name}.py",
@@ -279,7 +279,7 @@ def exercise(name: str, *, key: str) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-    st.code(f"python -m gptcore exercise {found.name} {found.name}.py", language="bash")
+    st.code(f"python -m gptcore exercise {found.name} {found.name}.py", language="bash", wrap_lines=True)
     st.caption(
         f"The checker knows {len(found.mistakes)} classic mistakes by name. For any other it says where the first "
         "value differs: shape, position, value. It runs your file on your machine, never on this server."
