@@ -62,11 +62,6 @@ def last() -> str | None:
     return _state()["last"]
 
 
-def forget() -> None:
-    """Begin anew."""
-    _keep(st.session_state.setdefault(STATE, {}) | {"passed": [], "last": None})
-
-
 def at_home() -> bool:
     """Whether the visitor sits at the machine the app runs on, so that a file there is theirs."""
     url = st.context.url
@@ -107,6 +102,8 @@ def _keep(state: dict) -> None:
     st.session_state[STATE] = state
     if not _in_a_file():
         return  # the sidebar's next run hands it to the browser
+    # Another tab may have passed something since this one read the file: nothing in it is taken away.
+    state["passed"] = list(dict.fromkeys([*_parse(_read())["passed"], *state["passed"]]))
     path = _file()
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:

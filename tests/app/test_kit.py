@@ -177,6 +177,26 @@ def test_progress_is_kept_in_the_runs_folder(own_runs):
     assert said(AppTest.from_function(later).run()) == ["2 0 attention"]
 
 
+def test_two_tabs_take_nothing_from_each_other(own_runs):
+    def script():
+        import streamlit as st
+
+        from pages.kit import progress
+
+        if name := st.query_params.get("name"):
+            progress.tick(name)
+        st.text(f"{progress.passed_in(5)}")
+
+    tabs = [AppTest.from_function(script).run() for _ in range(2)]
+    for tab, name in zip(tabs, ("c5.one", "c5.two")):
+        tab.query_params["name"] = name
+        tab.run()
+    assert json.loads((own_runs / "progress.json").read_text(encoding="utf-8"))["passed"] == [
+        "c5.one",
+        "c5.two",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"passed": 3}', '{"passed": [1, {}], "last": []}', "x"])
 def test_what_anybody_can_write_is_taken_with_care(text):
     assert progress._parse(text) == {"passed": [], "last": None}
