@@ -10,6 +10,8 @@ import streamlit as st
 from pages.kit import words
 
 MOST = 6
+_NO_HEADING = ("measured", "check", "deeper")  # parts whose words begin without a heading of their own
+_LEFT_OUT = re.compile(r"\[\[[^\]]*\]\]|\$[^$\n]*\$")  # numbers put in later, and formulas
 _MARK = re.compile(r"[*_`#$|>\\]|\[\[[^\]]*\]\]|\{[^}]*\}|:[a-z-]+\[|\]\([^)]*\)|\]")
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
@@ -49,7 +51,9 @@ def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list
 
 
 def _begins(word: str, text: str) -> bool:
-    return any(other.startswith(word) for other in _WORD.findall(text.lower()))
+    """Whether a word of the text begins so; one of two letters must be meant whole, or "he" would find heads."""
+    found = _WORD.findall(text.lower())
+    return word in found if len(word) < 3 else any(other.startswith(word) for other in found)
 
 
 def _around(asked: Iterable[str], body: str, width: int = 90) -> str:
@@ -72,6 +76,9 @@ def _split(sections: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     heading = ""
     for name, body in sections:
+        if name in _NO_HEADING:
+            heading = ""
+            found.append((heading, ""))
         for line in body.splitlines():
             if line.startswith("#") or name.endswith("_title"):
                 heading = plain(line)
@@ -84,8 +91,8 @@ def _split(sections: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
 
 
 def plain(text: str) -> str:
-    """Markdown as a reader sees it, gaps for numbers left out."""
-    return " ".join(_MARK.sub(" ", text).split())
+    """Markdown as a reader sees it; where a number or a formula stands are dots."""
+    return " ".join(_MARK.sub(" ", _LEFT_OUT.sub("…", text)).split())
 
 
 def box() -> str:

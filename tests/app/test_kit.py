@@ -230,6 +230,11 @@ def test_search_finds_a_heading_before_a_word_in_the_text():
     assert found[0].heading == "Take the mask away" or "mask" in found[0].heading.lower()
 
 
+def test_search_means_short_words_whole_and_shows_no_formulas():
+    assert search._begins("he", "whether he looks") and not search._begins("he", "heads and shares")
+    assert search.plain("divided by $\\sqrt d$, [[n]] times") == "divided by …, … times"
+
+
 def test_search_wants_every_word_and_takes_beginnings():
     files = [("05_attention", "5 · Attention"), ("09_inference", "9 · Inference")]
     assert search.find("repet penal", files)[0].file == "09_inference"
