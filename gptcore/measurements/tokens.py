@@ -181,7 +181,7 @@ CLAIMS = (
     Claim(
         name="space_is_nothing",
         chapter=2,
-        slogan="“ cat” and “cat” are the same to a model",
+        slogan="‘ cat’ and ‘cat’ are the same to a model",
         source="Believed by whoever sees words and not ids.",
         how="Of the different words of sixty stories, the share that get the same ids with and without a space "
         "before them. It would hold where all do.",

@@ -57,7 +57,7 @@ def planes(
             figure.add_shape(
                 type="circle", x0=x - r, x1=x + r, y0=y - r, y1=y + r, line={"color": GREY, "width": 0.6}
             )
-        _say(figure, x, y + 1.28, f"<b>{plane.title}</b>", 13)
+        _say(figure, x, y + 1.42, f"<b>{plane.title}</b>", 13)
         if plane.below:
             _say(figure, x, y - 1.28, plane.below, 12)
         said: list[tuple[float, float]] = []
@@ -107,7 +107,7 @@ def planes(
     )
     figure.update_xaxes(visible=False, range=[-1.3, (min(per_row, len(shown)) - 1) * STEP + 1.3])
     figure.update_yaxes(
-        visible=False, scaleanchor="x", range=[-(n_rows - 1) * DROP - 1.6, 1.55], constrain="domain"
+        visible=False, scaleanchor="x", range=[-(n_rows - 1) * DROP - 1.6, 1.7], constrain="domain"
     )
     return Picture(figure, alt)
 

@@ -14,9 +14,10 @@ def show(chapter: int) -> None:
         if row is not None:
             st.page_link(
                 book.page_of(row),
-                label=f"**{explainer.title}**: {explainer.summary}",
+                label=explainer.title,
                 icon=":material/menu_book:",
                 query_params={"topic": explainer.topic},
             )
+            st.caption(explainer.summary, width=words.READING_WIDTH)  # a link of two lines would be cut off
         else:
             st.markdown(f"- **{explainer.title}.** {explainer.summary}", width=words.READING_WIDTH)

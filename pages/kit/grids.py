@@ -92,7 +92,8 @@ def heatmap(
         zeroline=False,
     )
     figure.update_layout(hovermode="closest")
-    return Picture(figure, alt or f"A {n_rows} by {n_columns} map of {what}s; {row_title}, {column_title}.")
+    sides = "".join(f"; {title}" for title in (row_title, column_title) if title)
+    return Picture(figure, alt or f"A map of {n_rows} by {n_columns} cells: {what}{sides}.")
 
 
 def matrix(

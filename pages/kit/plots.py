@@ -274,21 +274,38 @@ def scatter(
     named: bool = True,
     revision: str = "scatter",
 ) -> Picture:
-    """Points on a map, (x, y, name) each, one group a colour and a form."""
+    """Points on a map, (x, y, name) each, one group a colour and a form.
+
+    Where points lie close together one name is written and the others wait to be pointed at.
+    """
     figure = frame(x=x_title, y=y_title, height=height, revision=revision)
+    written = _with_room([point for points in groups.values() for point in points]) if named else set()
     for (name, points), colour, mark in zip(groups.items(), COLOURS, MARKS):
         figure.add_trace(
             go.Scatter(
                 x=[point[0] for point in points],
                 y=[point[1] for point in points],
-                text=[point[2] for point in points],
+                text=[point[2] if point in written else "" for point in points],
+                hovertext=[point[2] for point in points],
                 name=name,
                 mode="markers+text" if named else "markers",
                 textposition="top center",
                 marker={"color": colour, "symbol": mark, "size": 8},
-                hovertemplate="%{text} (%{x:.3g}, %{y:.3g})<extra></extra>",
+                hovertemplate="%{hovertext} (%{x:.3g}, %{y:.3g})<extra></extra>",
             )
         )
     figure.update_layout(hovermode="closest")
     said = "; ".join(f"{name}, {len(points)} points" for name, points in groups.items())
     return Picture(figure, f"A map of {said}; {x_title} to the right, {y_title} upwards.")
+
+
+def _with_room(points: Sequence[tuple[float, float, str]]) -> set[tuple[float, float, str]]:
+    """The points whose names can be written without one lying upon another, the first ones first."""
+    if not points:
+        return set()
+    width, height = (max(p[axis] for p in points) - min(p[axis] for p in points) or 1.0 for axis in (0, 1))
+    chosen: list[tuple[float, float, str]] = []
+    for x, y, name in points:
+        if all(abs(x - a) > 0.08 * width or abs(y - b) > 0.045 * height for a, b, _ in chosen):
+            chosen.append((x, y, name))
+    return set(chosen)

@@ -41,6 +41,11 @@ def is_done(chapter: int) -> bool:
     return f"done.{chapter}" in passed()
 
 
+def finish(chapter: int) -> None:
+    """Note that every question of a chapter has been answered."""
+    tick(f"done.{chapter}")
+
+
 def tick(*names: str) -> None:
     """Note checks as passed, for this visit and the next."""
     state = _state()
@@ -60,11 +65,6 @@ def visit(url: str) -> None:
 def last() -> str | None:
     """The address of the page where the visitor stopped, None on a first visit."""
     return _state()["last"]
-
-
-def forget() -> None:
-    """Begin anew."""
-    _keep(st.session_state.setdefault(STATE, {}) | {"passed": [], "last": None})
 
 
 def at_home() -> bool:
@@ -107,6 +107,8 @@ def _keep(state: dict) -> None:
     st.session_state[STATE] = state
     if not _in_a_file():
         return  # the sidebar's next run hands it to the browser
+    # Another tab may have passed something since this one read the file: nothing in it is taken away.
+    state["passed"] = list(dict.fromkeys([*_parse(_read())["passed"], *state["passed"]]))
     path = _file()
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:

@@ -158,20 +158,23 @@ def show(chapter: int, file: str, make: Callable[[int], Sequence[Question]]) -> 
 def _questions(chapter: int, file: str, make: Callable[[int], Sequence[Question]]) -> None:
     drawn = seed()
     questions = make(drawn)
-    done = [question for question in questions if f"c{chapter}.{question.name}" in progress.passed()]
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"**{len(done)} of {len(questions)} answered.** {FIRST_TEXT}")
+        count = st.empty()  # said when the answers below have been looked at
         st.button("Other numbers", key=f"c{chapter}_other", icon=":material/casino:", on_click=another)
     for place, question in enumerate(questions, 1):
         with st.container(border=True, key=f"c{chapter}_question_{question.name}"):
             _ask(chapter, file, question, place, drawn)
+    done = [question for question in questions if f"c{chapter}.{question.name}" in progress.passed()]
+    count.markdown(f"**{len(done)} of {len(questions)} answered.** {FIRST_TEXT}")
+    if len(done) == len(questions):
+        progress.finish(chapter)
 
 
 def _ask(chapter: int, file: str, question: Question, place: int, drawn: int) -> None:
     text = asked(file, question)
     check = f"c{chapter}.{question.name}"
-    mark = ":green[:material/check_circle:] " if check in progress.passed() else ""
-    st.markdown(f"{mark}**{place}.** {text.question}")
+    line = st.empty()
+    _say(line, check, place, text.question)
     key = f"c{chapter}_q_{question.name}_{drawn}"
     given = _answer(question, text, key, drawn)
     if given is None:
@@ -180,9 +183,16 @@ def _ask(chapter: int, file: str, question: Question, place: int, drawn: int) ->
     said = text.answers.get(name, text.answers.get("other", ("", "")))[1]
     if right:
         progress.tick(check)
+        _say(line, check, place, text.question)
         st.success(said or "Right.", icon=":material/check:")
     else:
         st.warning(said or "Not that. Try once more.", icon=":material/close:")
+
+
+def _say(line, check: str, place: int, question: str) -> None:
+    """Write a question, with a tick before it once it has been answered."""
+    mark = ":green[:material/check_circle:] " if check in progress.passed() else ""
+    line.markdown(f"{mark}**{place}.** {question}")
 
 
 def _answer(question: Question, text: Asked, key: str, drawn: int) -> tuple[str, bool] | None:
@@ -190,7 +200,7 @@ def _answer(question: Question, text: Asked, key: str, drawn: int) -> tuple[str,
     match question:
         case Choice():
             if question.code:
-                st.code(question.code, language="python")
+                st.code(question.code, language="python", wrap_lines=True)
             options = list(text.answers)
             random.Random(f"{drawn} {question.name}").shuffle(options)
             chosen = st.radio(
@@ -214,7 +224,7 @@ def _answer(question: Question, text: Asked, key: str, drawn: int) -> tuple[str,
             name = judge_number(question, value)
             return name, name == "right"
         case Bug():
-            st.code("\n".join(question.lines), language="python", line_numbers=True)
+            st.code("\n".join(question.lines), language="python", line_numbers=True, wrap_lines=True)
             chosen = st.segmented_control(
                 "The line with the bug", list(range(1, len(question.lines) + 1)), key=key, wrap=True
             )
@@ -234,7 +244,7 @@ def _order(question: Order, key: str, drawn: int) -> tuple[str, bool] | None:
         placeholder="The first line",
     )
     if chosen:
-        st.code("\n".join(question.lines[place] for place in chosen), language="python")
+        st.code("\n".join(question.lines[place] for place in chosen), language="python", wrap_lines=True)
     if len(chosen) < len(places):
         return None
     right = question.accepts(chosen)
@@ -268,7 +278,7 @@ def exercise(name: str, *, key: str) -> None:
     found = named(name)
     start = stub(found)
     st.markdown(f"**{found.title}.** {found.task}")
-    st.code(start, language="python")
+    st.code(start, language="python", wrap_lines=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             f"Download {found.name}.py",
@@ -279,7 +289,7 @@ def exercise(name: str, *, key: str) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-    st.code(f"python -m gptcore exercise {found.name} {found.name}.py", language="bash")
+    st.code(f"python -m gptcore exercise {found.name} {found.name}.py", language="bash", wrap_lines=True)
     st.caption(
         f"The checker knows {len(found.mistakes)} classic mistakes by name. For any other it says where the first "
         "value differs: shape, position, value. It runs your file on your machine, never on this server."

@@ -14,6 +14,8 @@ from pages.kit import words
 MOST = 6
 MOST_EXPLAINERS = 3
 EXPLAINERS = "explainers/"  # before the topic, where the words are an explainer's
+_NO_HEADING = ("measured", "check", "deeper")  # parts whose words begin without a heading of their own
+_LEFT_OUT = re.compile(r"\[\[[^\]]*\]\]|\$[^$\n]*\$")  # numbers put in later, and formulas
 _MARK = re.compile(r"[*_`#$|>\\]|\[\[[^\]]*\]\]|\{[^}]*\}|:[a-z-]+\[|\]\([^)]*\)|\]")
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
@@ -81,9 +83,9 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _begins(word: str, known: Sequence[str]) -> bool:
-    """Whether one of these words, sorted, begins with this one."""
+    """Whether one of these words, sorted, begins so; one of two letters must be meant whole, or "he" finds heads."""
     place = bisect_left(known, word)
-    return place < len(known) and known[place].startswith(word)
+    return place < len(known) and (known[place] == word if len(word) < 3 else known[place].startswith(word))
 
 
 def _around(asked: Iterable[str], body: str, width: int = 90) -> str:
@@ -109,6 +111,9 @@ def _split(sections: tuple[tuple[str, str], ...]) -> tuple[_Section, ...]:
     found: list[tuple[str, list[str]]] = []
     heading = ""
     for name, body in sections:
+        if name in _NO_HEADING:
+            heading = ""
+            found.append((heading, []))
         for line in body.splitlines():
             if line.startswith("#") or name.endswith("_title"):
                 heading = plain(line)
@@ -122,8 +127,8 @@ def _split(sections: tuple[tuple[str, str], ...]) -> tuple[_Section, ...]:
 
 
 def plain(text: str) -> str:
-    """Markdown as a reader sees it, gaps for numbers left out."""
-    return " ".join(_MARK.sub(" ", text).split())
+    """Markdown as a reader sees it; where a number or a formula stands are dots."""
+    return " ".join(_MARK.sub(" ", _LEFT_OUT.sub("…", text)).split())
 
 
 def box() -> str:

@@ -371,21 +371,26 @@ def print_real(
         step(2, f"Turn by the positions {', '.join(str(place) for place in places)}", T=3, D=width)
         for column, name, values in zip(st.columns(3), "QK", (found.q_turned, found.k_turned)):
             column.latex(f"{name}' = {first(values)}")
-        left, right = st.columns(2, gap="large")
-        with left:
+        # Two by two, row after row: on a phone columns stand below each other, and the steps must stay in order.
+        (third, fourth), (fifth, sixth), (seventh, eighth) = (st.columns(2, gap="large") for _ in range(3))
+        with third:
             step(3, "Compare", T=3, S=3)
             st.latex(rf"Q' K'^\top = {worked.matrix(steps.raw.tolist(), '.2f')}")
-            step(5, "Mask", T=3, S=3)
-            st.latex(worked.matrix(steps.masked.tolist(), ".2f"))
-            step(7, "Mix the values", T=3, D=width)
-            st.latex(rf"W V = {first(steps.mixed)}")
-        with right:
+        with fourth:
             step(4, "Scale", T=3, S=3)
             st.latex(
                 rf"\frac{{Q' K'^\top}}{{\sqrt{{{width}}}}} = {worked.matrix(steps.scores.tolist(), '.2f')}"
             )
+        with fifth:
+            step(5, "Mask", T=3, S=3)
+            st.latex(worked.matrix(steps.masked.tolist(), ".2f"))
+        with sixth:
             step(6, "Softmax", T=3, S=3)
             st.latex(rf"W = {worked.matrix(steps.weights.tolist(), '.3f')}")
+        with seventh:
+            step(7, "Mix the values", T=3, D=width)
+            st.latex(rf"W V = {first(steps.mixed)}")
+        with eighth:
             step(8, "Write into the stream", T=3, C=model.model.config.d_model)
             st.latex(rf"W V\, W_O = {first(steps.output)}")
         whole = traced.seen[f"layers.{layer}.attention.weights"][0, head, places[-1], places[0]]

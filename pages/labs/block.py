@@ -155,14 +155,12 @@ def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], li
     gated = config.ffn == "swiglu"
     inside = {
         "attention": [
-            node("qkv", "qkv_proj", "weight", {"C": c, "H·D": h * d}),
+            node("qkv", "qkv_proj, rows of the queries", "weight", {"C": c, "H·D": h * d}),
             node("look", "attention, chapter 5", "step"),
             node("o", "o_proj", "weight", {"H·D": h * d, "C": c}),
         ],
         "feedforward": [
-            node(
-                "wide", "gate_up_proj" if gated else "up_proj", "weight", {"C": c, "F": 2 * f if gated else f}
-            ),
+            node("wide", "gate_up_proj, twice this" if gated else "up_proj", "weight", {"C": c, "F": f}),
             node("bend", "SiLU of one half, times the other" if gated else config.ffn.upper(), "step"),
             node("down", "down_proj", "weight", {"F": f, "C": c}),
         ],

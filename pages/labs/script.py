@@ -87,7 +87,7 @@ def print_steps(text: words.Words, made) -> None:
         code = recipe.script(made)
         text.show("example_script", lines=len(code.splitlines()))
         with st.container(height=460, border=True):
-            st.code(code, language="python", line_numbers=True)
+            st.code(code, language="python", line_numbers=True, wrap_lines=True)
         text.show("example_parts")
         with st.container(horizontal=True):
             st.download_button(
@@ -160,5 +160,6 @@ def scale_up() -> None:
     st.code(
         "torchrun --nproc-per-node=2 -m gptcore train --preset small --corpus FILE --out runs/small",
         language="bash",
+        wrap_lines=True,
     )
     text.show("lab_scale_note")

@@ -40,7 +40,7 @@ def playground() -> None:
 
 def _size(column, label: str, key: str, default: int) -> int:
     with column:
-        return controls.whole(label, key, Dial("", 1, LARGEST, 1, label), default)
+        return controls.whole(label, key, Dial("", 1, LARGEST, 1, ""), default)
 
 
 def _offer(repairs: list[dict[int, int]], labels: tuple[str, ...]) -> None:

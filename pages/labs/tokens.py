@@ -157,11 +157,11 @@ def _spelled(cut: list[str], tokenizer) -> None:
 def _pairs(competing, tokenizer) -> None:
     """The pairs that stand highest, those of equal count marked."""
     top = competing[0].count if competing else 0
-    lines = ["| pair | ids | stands together | place |", "| --- | --- | --- | --- |"]
+    lines = ["| pair | ids | times together | place |", "| --- | --- | --- | --- |"]
     for place, pair in enumerate(competing[:6]):
         both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
         mark = "merged" if place == 0 else "tie" if pair.count == top else ""
-        lines.append(f"| {both} | {pair.left}, {pair.right} | {pair.count} times | {mark} |")
+        lines.append(f"| {both} | {pair.left}, {pair.right} | {pair.count} | {mark} |")
     st.markdown("\n".join(lines))
 
 

@@ -165,7 +165,7 @@ def longest() -> None:
     text = words.load("02_tokens")
     text.show("lab_longest")
     tokenizer = session.story_tokenizer()
-    typed = prompt.ask(text.read("lab_longest_text"), "c2_longest_text", "unkindness goldener ringers")
+    typed = prompt.ask(text.read("lab_longest_text"), "c2_longest_text", "one endless human kindness")
     lines = ["| piece | earliest merge | longest token | cut |", "| --- | --- | --- | --- |"]
     differ = 0
     cut = list(dict.fromkeys(tokenizer.pieces(typed)))[:MOST_PIECES]

@@ -1,6 +1,7 @@
 """Chapter 8: the worked example, from one prediction to one moved weight, and the diagram of a step."""
 
 import math
+from decimal import Decimal
 
 import streamlit as st
 
@@ -82,7 +83,7 @@ def one_prediction(text: words.Words, open_: worked.Steps) -> None:
     if open_(text.read("example_pull_title")):
         text.show("example_pull", came=came)
         cells = r" \quad ".join(
-            rf"\text{{{name}}}\; {worked.number(share, '.3f')}{' - 1' if name == came else ''} = "
+            rf"\text{{{name}}}\; {worked.number(share, '.3f')}{' - 1' if name == came else ' - 0'} = "
             rf"{worked.number(pull, '.3f')}"
             for name, share, pull in zip(NAMES, shares, pulls)
         )
@@ -174,11 +175,11 @@ def one_schedule(text: words.Words, open_: worked.Steps) -> None:
     now = learning_rate(at, config, BOOK_STEPS)
     low = config.min_learning_rate
     if at < warm:
-        st.latex(rf"{float(high):g} \cdot \frac{{{at} + 1}}{{{warm}}} = {now:.3g}")
+        st.latex(rf"{written(float(high))} \cdot \frac{{{at} + 1}}{{{warm}}} = {written(now)}")
     else:
         st.latex(
-            rf"{low:.3g} + \tfrac12 \left(1 + \cos\left(\pi \cdot \tfrac{{{at} - {warm}}}{{{BOOK_STEPS} - {warm}}}"
-            rf"\right)\right) \cdot ({float(high):g} - {low:.3g}) = {now:.3g}"
+            rf"{written(low)} + \tfrac12 \left(1 + \cos\left(\pi \cdot \tfrac{{{at} - {warm}}}{{{BOOK_STEPS} - {warm}}}"
+            rf"\right)\right) \cdot ({written(float(high))} - {written(low)}) = {written(now)}"
         )
     places = sorted({*range(0, BOOK_STEPS, 1000), *range(0, warm, 250)})
     picture = plots.curves(
@@ -187,6 +188,11 @@ def one_schedule(text: words.Words, open_: worked.Steps) -> None:
         x_title="step", y_title="learning rate", mark_x=at, height=230, revision="c8_rate",
     )  # fmt: skip
     st.plotly_chart(picture.figure, key="c8_rate_curve", config=figures.CONFIG, alt=picture.alt)
+
+
+def written(rate: float) -> str:
+    """A rate with three digits as one writes it by hand: 0.00001 and not 1e-05, which LaTeX would set as letters."""
+    return format(Decimal(f"{rate:.3g}"), "f")
 
 
 @st.fragment

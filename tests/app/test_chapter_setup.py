@@ -53,7 +53,7 @@ def test_loss_gradient_and_step_are_those_of_plain_python():
     assert f"= {short(w)}" in text and f"= {short(b)}" in text
     after = slopes(w, b)[0]
     assert f"goes from {loss:.4f} to {after:.4f}" in said(app)
-    assert f"| slope of w | {slope_w:.5f} | {slope_w:.5f} |" in said(app)  # by hand and by autograd
+    assert f"| of w | {slope_w:.5f} | {slope_w:.5f} |" in said(app)  # by hand and by autograd
     assert f"| 1 | {w:.4f} | {b:.4f} | {after:.4f} |" in said(app)  # the table of steps
 
 

@@ -180,3 +180,10 @@ def test_time_per_token_is_in_milliseconds_from_the_first_position():
     assert figure.data[0].x == (10, 11)
     assert figure.data[0].y == (1.0, 2.0)
     assert "cache off: last token 2.0 ms" in alt
+
+
+def test_names_on_a_map_do_not_lie_upon_each_other_and_can_all_be_pointed_at():
+    near = [(0.0, 0.0, "here"), (0.01, 0.001, "beside"), (1.0, 1.0, "far")]
+    dots = plots.scatter({"a": near}, x_title="x", y_title="y").figure.data[0]
+    assert list(dots.text) == ["here", "", "far"]
+    assert list(dots.hovertext) == ["here", "beside", "far"]

@@ -178,6 +178,26 @@ def test_progress_is_kept_in_the_runs_folder(own_runs):
     assert said(AppTest.from_function(later).run()) == ["2 0 attention"]
 
 
+def test_two_tabs_take_nothing_from_each_other(own_runs):
+    def script():
+        import streamlit as st
+
+        from pages.kit import progress
+
+        if name := st.query_params.get("name"):
+            progress.tick(name)
+        st.text(f"{progress.passed_in(5)}")
+
+    tabs = [AppTest.from_function(script).run() for _ in range(2)]
+    for tab, name in zip(tabs, ("c5.one", "c5.two")):
+        tab.query_params["name"] = name
+        tab.run()
+    assert json.loads((own_runs / "progress.json").read_text(encoding="utf-8"))["passed"] == [
+        "c5.one",
+        "c5.two",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"passed": 3}', '{"passed": [1, {}], "last": []}', "x"])
 def test_what_anybody_can_write_is_taken_with_care(text):
     assert progress._parse(text) == {"passed": [], "last": None}
@@ -209,6 +229,11 @@ def test_the_first_page_offers_the_way_back(own_runs):
 def test_search_finds_a_heading_before_a_word_in_the_text():
     found = search.find("mask", [("05_attention", "5 · Attention"), ("09_inference", "9 · Inference")])
     assert found[0].heading == "Take the mask away" or "mask" in found[0].heading.lower()
+
+
+def test_search_means_short_words_whole_and_shows_no_formulas():
+    assert search._begins("he", "whether he looks") and not search._begins("he", "heads and shares")
+    assert search.plain("divided by $\\sqrt d$, [[n]] times") == "divided by …, … times"
 
 
 def test_search_wants_every_word_and_takes_beginnings():

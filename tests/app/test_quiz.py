@@ -162,8 +162,28 @@ def test_a_wrong_answer_is_explained_and_a_right_one_ticked():
     app.text_input(key=key).set_value(str(question.right)).run()
     assert any("Right" in said.value for said in app.success)
     assert "c5.cache_bytes" in app.session_state["progress"]["passed"]
-    app.run()
     assert any("1 of 8 answered" in said.value for said in app.markdown)
+    assert any(":material/check_circle:" in said.value for said in app.markdown)  # at once, not a click later
+
+
+def test_a_chapter_whose_questions_are_all_answered_is_ticked_in_the_list():
+    from streamlit.testing.v1 import AppTest
+
+    def script():
+        import streamlit as st
+
+        from pages.kit import book, progress, quiz
+        from pages.labs import attention_quiz
+
+        names = [f"c5.{question.name}" for question in attention_quiz.questions(1)]
+        progress.tick(*(names if st.query_params.get("all") else names[1:]))
+        quiz.show(5, "05_attention", attention_quiz.questions)
+        st.text(book.page_of(book.row_of("05_attention.py")).icon)
+
+    app = AppTest.from_function(script, default_timeout=60).run()
+    assert [one.value for one in app.text] == [":material/center_focus_strong:"]
+    app.query_params["all"] = "1"
+    assert [one.value for one in app.run().text] == [":material/check_circle:"]
 
 
 def test_a_class_sees_the_questions_of_its_link():

@@ -1,19 +1,12 @@
 """Chapter 5 in a real browser: a click, a link in another window, the keyboard alone, and what axe finds."""
 
 import re
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 120_000
-# Streamlit's own markup, not ours: the list of pages in the sidebar, and formulas that scroll sideways, which
-# Chromium lets the keyboard reach by itself.
-NOT_OURS = {
-    "list": "stSidebarNavItems",
-    "listitem": "",
-    "scrollable-region-focusable": "katex-display",
-}
 
 
 def tokens(page):
@@ -79,20 +72,7 @@ def test_nothing_is_wider_than_a_phone(server, page):
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(server, page, scheme):
-    axe = pytest.importorskip("axe_playwright_python")
-    page.emulate_media(color_scheme=scheme)
+def test_axe_finds_nothing_serious_in_the_dark(server, page):
+    page.emulate_media(color_scheme="dark")  # in the light every page is looked at where it is opened cold
     opened(page, f"{server.url}/attention")
-    expect(page.get_by_text("Make a lesson link")).to_be_visible(timeout=TURN)
-    expect(page.locator("[aria-label='Loading mermaid diagram']")).to_have_count(0, timeout=TURN)
-    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    serious = [
-        (one["id"], node["html"][:200])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-        if NOT_OURS.get(one["id"], "-") not in node["html"]
-    ]
-    assert not serious
+    assert not serious_findings(page)

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.kit.book import TABLE
+from tests.browser.conftest import serious_findings
 
 MINUTE = 60_000
 CHAPTER = "/training?c8_size=pico&c8_seconds={seconds}"
@@ -60,6 +61,7 @@ def test_a_bookmark_opens_on_a_server_nobody_has_asked_yet(row, cold_server, pag
     expect(sidebar.get_by_role("link")).to_have_count(len(TABLE))
     expect(page.get_by_role("combobox", name="Model in use")).to_be_visible()
     assert "note=abc" in page.url
+    assert not serious_findings(page)  # here, since this test opens every page anyway
 
 
 def test_curves_move_and_text_appears_while_it_trains(server, page):
