@@ -1,28 +1,67 @@
 """What a model costs, by arithmetic from its config: parameters and bytes."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
 from gptcore.config import ModelConfig
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.norms import NORMS
 
+PARTS = ("embedding", "positions", "attention", "feedforward", "norms", "output")
+
+
+@dataclass(frozen=True, slots=True)
+class Summand:
+    """One product in the sum of a model's weights: the part it belongs to, what it is, and its factors by letter."""
+
+    part: str
+    name: str
+    factors: Mapping[str, int]
+
+    @property
+    def count(self) -> int:
+        """Return the weights it stands for."""
+        return prod(self.factors.values())
+
+
+def summands(config: ModelConfig) -> list[Summand]:
+    """Return the products whose sum is the number of weights, those of no weight left out.
+
+    The letters are those of the package; `n` is a plain number: matrices in a feed-forward layer, norms in a block.
+    """
+    c, f, layers = config.d_model, config.d_ff, config.n_layers
+    h, k, d = config.n_heads, config.n_kv_heads, config.head_dim
+    qkv_bias, every_bias = config.bias in ("qkv", "all"), config.bias == "all"
+    matrices = FEEDFORWARDS[config.ffn].n_matrices
+    vectors = NORMS[config.norm].n_weights(1, every_bias)  # a gain, a gain and a shift, or nothing
+    norms = 2 * len(config.norm_position.split("+"))
+    found = [
+        Summand("embedding", "word list", {"V": config.vocab_size, "C": c}),
+        Summand("positions", "places", {"T": (config.position == "learned") * config.context_length, "C": c}),
+        Summand("attention", "queries", {"L": layers, "C": c, "H": h, "D": d}),
+        Summand("attention", "keys and values", {"n": 2, "L": layers, "C": c, "K": k, "D": d}),
+        Summand("attention", "output matrix", {"L": layers, "H": h, "D": d, "C": c}),
+        Summand("attention", "query biases", {"n": qkv_bias, "L": layers, "H": h, "D": d}),
+        Summand("attention", "key and value biases", {"n": 2 * qkv_bias, "L": layers, "K": k, "D": d}),
+        Summand("attention", "output bias", {"n": every_bias, "L": layers, "C": c}),
+        Summand("feedforward", "matrices", {"n": matrices, "L": layers, "C": c, "F": f}),
+        Summand("feedforward", "inner biases", {"n": every_bias * (matrices - 1), "L": layers, "F": f}),
+        Summand("feedforward", "output bias", {"n": every_bias, "L": layers, "C": c}),
+        Summand("norms", "in the blocks", {"n": norms * vectors, "L": layers, "C": c}),
+        Summand("norms", "on queries and keys", {"n": 2 * config.qk_norm, "L": layers, "D": d}),
+        Summand("norms", "at the end", {"n": (config.norm_position != "post") * vectors, "C": c}),
+        Summand("output", "word list once more", {"V": (not config.tie_embeddings) * config.vocab_size, "C": c}),
+    ]  # fmt: skip
+    return [one for one in found if one.count]
+
 
 def parameters(config: ModelConfig) -> dict[str, int]:
     """Return the weights of each part, counted over all layers; a tied output layer adds none."""
-    c, f, layers = config.d_model, config.d_ff, config.n_layers
-    queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
-    qkv_bias = (queries + 2 * keys) if config.bias in ("qkv", "all") else 0
-    all_bias = config.bias == "all"
-    gain = NORMS[config.norm].n_weights(c, all_bias)
-    norms_in_block = 2 * len(config.norm_position.split("+"))
-    matrices = FEEDFORWARDS[config.ffn].n_matrices
-    return {
-        "embedding": config.vocab_size * c,
-        "positions": config.context_length * c if config.position == "learned" else 0,
-        "attention": layers * (2 * c * queries + 2 * c * keys + qkv_bias + all_bias * c),
-        "feedforward": layers * (matrices * c * f + all_bias * ((matrices - 1) * f + c)),
-        "norms": layers * (norms_in_block * gain + 2 * config.head_dim * config.qk_norm)
-        + (0 if config.norm_position == "post" else gain),
-        "output": 0 if config.tie_embeddings else config.vocab_size * c,
-    }
+    counts = dict.fromkeys(PARTS, 0)
+    for one in summands(config):
+        counts[one.part] += one.count
+    return counts
 
 
 def n_parameters(config: ModelConfig) -> int:

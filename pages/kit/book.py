@@ -58,6 +58,8 @@ class Row:
     url: str
     section: str
     about: str
+    # Further files of words on this page, each with the parameter that searches it; they are looked up, not read.
+    also: tuple[tuple[str, str], ...] = ()
 
     @property
     def words(self) -> str:
@@ -170,6 +172,16 @@ TABLE = (
         "A run as a file of a hundred lines, and a file of yours with our weights in it.",
     ),
     Row(
+        "11_glossary.py",
+        11,
+        "Glossary",
+        ":material/menu_book:",
+        "glossary",
+        "Use it",
+        "Every word with a picture at work, who uses what, questions people ask, and the false sentence.",
+        also=(("glossary_terms", "c11_find"), ("glossary_faq", "c11_faq_find")),
+    ),
+    Row(
         "runs.py",
         None,
         "Runs",
@@ -269,11 +281,20 @@ def _search(page: StreamlitPage) -> None:
         return
     rows = {row.words: row for row in TABLE}
     found = search.find(asked, [(row.words, row.label) for row in TABLE])
+    parameters = {}
+    for row in TABLE:
+        for name, parameter in row.also:
+            rows[name], parameters[name] = row, parameter
+    looked_up = search.find(asked, [(name, row.title) for row in TABLE for name, _ in row.also], most=2)
+    found = [*looked_up, *found][: search.MOST]
     for place, one in enumerate(found):
         row = rows[one.file]
         with st.container(key=f"found_{place}", gap="xxsmall"):
             st.page_link(
-                page_of(row), label=f"{row.label}: {one.heading or row.title}", icon=":material/search:"
+                page_of(row),
+                label=f"{row.label}: {one.heading or row.title}",
+                icon=":material/search:",
+                query_params={parameters[one.file]: one.heading[:60]} if one.file in parameters else None,
             )
             st.caption(one.around)
     deeper = search.find_explainers(asked)

@@ -1,14 +1,19 @@
 """The account: what a model costs by arithmetic, held against the real module part by part."""
 
+import random
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gptcore.account import cache_bytes, forward_flops, n_parameters, parameters, training_bytes
+from gptcore.account import cache_bytes, forward_flops, n_parameters, parameters, summands, training_bytes
 from gptcore.cache import KVCache
-from gptcore.config import PRESETS
+from gptcore.config import BIASES, NORM_POSITIONS, PRESETS, ModelConfig
+from gptcore.feedforward import FEEDFORWARDS
 from gptcore.model import GPT
+from gptcore.norms import NORMS
 from gptcore.optim import parameter_groups
+from gptcore.positions import POSITIONS
 
 VARIANTS = [
     {},
@@ -36,6 +41,48 @@ def test_each_part_is_the_modules_own(small, changes):
     model = GPT(small(**changes))
     assert parameters(model.config) == counted(model)
     assert n_parameters(model.config) == sum(p.numel() for p in model.parameters())
+
+
+def drawn_config(draw: random.Random) -> ModelConfig:
+    """A small legal config with every field that could cost weights drawn at random."""
+    n_kv_heads = draw.choice((1, 2, 3))
+    n_heads = n_kv_heads * draw.choice((1, 2, 4))
+    return ModelConfig(
+        vocab_size=draw.randint(2, 80),
+        context_length=draw.randint(1, 40),
+        d_model=2 * draw.randint(1, 20),
+        n_layers=draw.randint(1, 4),
+        n_heads=n_heads,
+        n_kv_heads=n_kv_heads,
+        head_dim=2 * draw.randint(1, 8),
+        d_ff=draw.randint(1, 50),
+        norm=draw.choice(list(NORMS)),
+        norm_position=draw.choice(list(NORM_POSITIONS)),
+        ffn=draw.choice(list(FEEDFORWARDS)),
+        position=draw.choice(list(POSITIONS)),
+        bias=draw.choice(list(BIASES)),
+        qk_norm=draw.random() < 0.5,
+        tie_embeddings=draw.random() < 0.5,
+        window=draw.choice((None, 3)),
+        residual=draw.random() < 0.8,
+    )
+
+
+def test_two_hundred_configs_hold_what_the_account_says():
+    draw = random.Random(11)
+    for _ in range(200):
+        config = drawn_config(draw)
+        model = GPT(config)
+        assert parameters(config) == counted(model), config
+        assert n_parameters(config) == sum(weight.numel() for weight in model.parameters()), config
+
+
+def test_each_summand_is_a_product_of_the_letters_it_names(small):
+    config = small(norm="layernorm", ffn="gelu", position="learned", bias="all", n_kv_heads=2)
+    sizes = {"V": 61, "T": 24, "C": 32, "L": 2, "H": 4, "K": 2, "D": 8, "F": 48}
+    for one in summands(config):
+        plain = {letter: size for letter, size in one.factors.items() if letter != "n"}
+        assert plain.items() <= sizes.items(), one
 
 
 def test_training_holds_weights_gradients_and_two_moments(small):

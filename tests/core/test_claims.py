@@ -61,6 +61,8 @@ MADE_UP = {
     "swiglu_gelu": ({"GELU over SwiGLU": 0.2}, {"GELU over SwiGLU": -0.1}),
     "weights_alone": ({"8 heads of 16": 0.0}, {"8 heads of 16": 3.0}),
     "same_seed": ({"weights rounded to bf16": 100.0}, {"weights rounded to bf16": 60.0}),
+    "llama_style_is_one": ({"Qwen 2.5 7B": 0.0}, {"Qwen 2.5 7B": 3.0}),
+    "two_thirds_feedforward": ({"LLaMA 3 8B": 66.0}, {"LLaMA 3 8B": 45.0}),
     "base_follows": (
         {"base model": 10.0, "after 60 steps": 95.0},
         {"base model": 10.0, "after 60 steps": 20.0},

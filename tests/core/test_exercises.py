@@ -40,6 +40,23 @@ def test_the_stub_is_the_solution_without_its_lines(exercise: Exercise, tmp_path
     assert "still empty" in check_file(exercise.name, file).says
 
 
+def test_an_estimate_may_be_rough_and_the_first_that_is_off_is_named():
+    exercise = named("five_estimates")
+    rough = check(exercise, lambda **shape: [1.01 * value for value in exercise.solution(**shape)])
+    assert rough.passed
+    by_name = {mistake.name: mistake for mistake in exercise.mistakes}
+
+    def two_mistakes(**shape):
+        keys, bits = (by_name[name].wrong(**shape) for name in ("keys without values", "bits for nats"))
+        return (*keys[:3], bits[3], keys[4])
+
+    assert check(exercise, two_mistakes).mistake == "keys without values"
+    assert "should be" in check(exercise, lambda **shape: (1.0, 2.0, 3.0, 4.0, 5.0)).says
+    assert "Five numbers are wanted" in check(exercise, lambda **shape: (1.0, 2.0)).says
+    assert "returns nothing" in check(exercise, lambda **shape: None).says
+    assert "should be a number" in check(exercise, lambda **shape: ("x", 2.0, 3.0, 4.0, 5.0)).says
+
+
 def answer(tmp_path, code: str):
     file = tmp_path / "answer.py"
     file.write_text("import torch\n" + code, encoding="utf-8")
