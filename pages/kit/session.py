@@ -27,8 +27,8 @@ from pages.kit.curves import History
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gptcore.beam import Beams
     from gptcore.batches import Agreement
+    from gptcore.beam import Beams
     from gptcore.config import ModelConfig
     from gptcore.depth import Profile as DepthProfile
     from gptcore.ladder import WordTable
