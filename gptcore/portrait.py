@@ -66,7 +66,8 @@ def _portrait(model: GPT, seen, plain, stage: Stage, most_tokens: int, most_colu
     values = rows(tensor)[-most_tokens:]
     drawn = values if per_head else binned(values, most_columns)
     scale = size_of(values)
-    strip = binned(values.nan_to_num(neginf=0.0), STRIP) / scale
+    strip = binned(values.nan_to_num(neginf=0.0), STRIP)
+    strip = strip / size_of(strip)
     made = working(model, seen, stage)
     return Portrait(
         stage=stage,

@@ -310,7 +310,7 @@ def export(
     with st.container(horizontal=True):
         st.download_button(
             text.read("export_svg"),
-            lambda: atlas.still(given["svg"], drawn, stage, token, other),
+            lambda: atlas.still(drawn, given["titles"], given["say"], stage, token, other),
             "journey.svg",
             "image/svg+xml",
             key="j_svg",
