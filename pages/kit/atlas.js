@@ -228,10 +228,11 @@ function build(root, data, before, setStateValue) {
     chips(stage)
     if (stage.said.length) words(stage)
     if (!["logits", "probabilities"].includes(stage.kind)) picture(stage)
+    if (data.moved) make("div", "readout", panel, say.moved)
     sum(stage)
     code(stage)
     if (state.other !== null) against(stage)
-    if (kept) panel.querySelector(`[data-focus="${kept}"]`)?.focus()
+    if (kept) [...panel.querySelectorAll("[data-focus]")].find(one => one.dataset.focus === kept)?.focus()
   }
   const parentRoot = () => root.getRootNode()
 
@@ -239,10 +240,11 @@ function build(root, data, before, setStateValue) {
     const line = make("div", "chips", panel)
     for (const [label, names] of [[say.from, stage.from], [say.to, stage.to]]) {
       if (names.length) make("span", "", line, label)
-      for (const name of names) {
+      names.forEach((name, i) => {
         const other = stages[places.get(name)]
-        button(other.layer === stage.layer ? title(other) : path(other), () => { pause(); go(name) }, line)
-      }
+        const one = button(other.layer === stage.layer ? title(other) : path(other), () => { pause(); go(name) }, line)
+        one.dataset.focus = label + i
+      })
     }
   }
 
@@ -371,7 +373,7 @@ function build(root, data, before, setStateValue) {
     const box = make("div", "sum", panel)
     make("span", "form", box, data.formulas[stage.kind])
     const n = stage.numbers[state.token - (tokens.length - stage.numbers.length)]
-    if (!n) { box.append(say.kept); return }
+    if (!n) { box.append(state.token >= first(stage) ? say.kept : say.spared); return }
     const parts = worked(stage, n)
     parts.forEach((part, i) => i % 2 ? make("b", "", box, part) : box.append(part))
   }
