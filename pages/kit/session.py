@@ -671,7 +671,7 @@ def journey_drawn(
     picture = journey(path, changed, text, what, swap, view).atlas
     drawn = atlas.svg(picture, _known["titles"], _known["say"])
     name = hashlib.sha256(repr((path, changed, text, what, swap, view)).encode()).hexdigest()[:12]
-    return {"id": name, **atlas.data(picture, drawn, _known, {})}
+    return {"id": name, "moved": view == "moved", **atlas.data(picture, drawn, _known, {})}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
