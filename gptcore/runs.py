@@ -288,7 +288,7 @@ class Run:
             return True
 
 
-NOT_RUNS = ("texts",)
+NOT_RUNS = ("texts", "claims")
 
 
 def parse_event(line: bytes) -> dict[str, Any] | None:

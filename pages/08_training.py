@@ -31,7 +31,14 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("warm_up_saves", "clipping_saves", "perplexity_vocabulary")
+    claim.show(
+        "warm_up_saves",
+        "clipping_saves",
+        "unigram_level",
+        "decay_is_l2",
+        "adamw_trains_better",
+        "perplexity_vocabulary",
+    )
 
 if book.part("check", text):
     text.show("check", n=len(training_quiz.questions(1)))
