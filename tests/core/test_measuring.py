@@ -11,7 +11,7 @@ from gptcore.claims import ClaimError
 from gptcore.nursery import Nursery
 from gptcore.runs import runs_folder
 
-QUICK, OTHER, LONG = "gqa_cache", "beta_pushes", "swiglu_gelu"
+QUICK, OTHER, LONG = "gqa_cache", "beta_pushes", "unused_rows_stay"
 SECONDS = 60
 
 
