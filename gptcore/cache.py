@@ -63,6 +63,19 @@ class KVCache:
         """Count `n_tokens` as seen, once every layer has stored them."""
         self.length += n_tokens
 
+    def keep(self, length: int) -> None:
+        """Forget all but the first `length` positions; what stood behind them is written over.
+
+        Raises ValueError for more than were seen.
+        """
+        if not 0 <= length <= self.length:
+            raise ValueError(f"{length} positions cannot be kept of the {self.length} the cache has seen")
+        self.length = length
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with these rows of the batch, in this order; a row may come several times or not at all."""
+        self.keys, self.values = self.keys.index_select(1, rows), self.values.index_select(1, rows)
+
     @property
     def n_bytes(self) -> int:
         """Bytes set aside: 2 · L · B · K · capacity · D · bytes a value."""

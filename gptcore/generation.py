@@ -189,7 +189,7 @@ def generate(
     context = model.config.context_length
     if past_context not in ("stop", "slide"):
         raise ValueError(f"past_context={past_context!r} is neither 'stop' nor 'slide'")
-    _check_prompt(ids, model.config.vocab_size, context if past_context == "stop" else None)
+    check_prompt(ids, model.config.vocab_size, context if past_context == "stop" else None)
     if not 0 <= seed < MAX_SEED:
         raise ValueError(f"seed={seed} is not from 0 to 2**63 - 1")
     device = model.device
@@ -219,7 +219,8 @@ def generate(
     return "length"
 
 
-def _check_prompt(ids: list[int], vocab_size: int, context: int | None) -> None:
+def check_prompt(ids: Sequence[int], vocab_size: int, context: int | None) -> None:
+    """Raise ValueError for an empty prompt, an id outside the vocabulary, or more ids than the context holds."""
     if not ids:
         raise ValueError("the prompt is empty; start a new document from the end-of-text token instead")
     outside = next((i for i in ids if not 0 <= i < vocab_size), None)
@@ -246,7 +247,7 @@ def generate_batch(
     Rows share the model's passes, so B texts cost little more than one. For one text as it grows: `generate`.
     """
     for row in ids.tolist():
-        _check_prompt(row, model.config.vocab_size, model.config.context_length)
+        check_prompt(row, model.config.vocab_size, model.config.context_length)
     room = min(max_new_tokens, model.config.context_length - ids.shape[1] + 1)
     ids = ids.to(model.device)
     cache = KVCache(model.config, ids.shape[0], dtype=model.dtype, device=model.device)

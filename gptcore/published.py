@@ -49,6 +49,11 @@ PUBLISHED: Mapping[str, Published] = {
         n_parameters=6_738_415_616,
         source="Touvron et al. 2023; config.json of meta-llama/Llama-2-7b-hf",
     ),
+    "LLaMA 2 70B": Published(
+        config=_llama(32_000, 8192, 80, 64, 8, 28_672, context_length=4096),
+        n_parameters=68_976_648_192,
+        source="Touvron et al. 2023; config.json of meta-llama/Llama-2-70b-hf",
+    ),
     "Mistral 7B": Published(
         config=_llama(32_000, 4096, 32, 32, 8, 14_336, window=4096),
         n_parameters=7_241_732_096,

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import inference, inference_cost, inference_quiz
+from pages.labs import inference, inference_ahead, inference_beam, inference_cost, inference_quiz
 
 book.header(__file__)
 text = words.load("09_inference")
@@ -30,10 +30,11 @@ if book.part("diagram", text):
 if book.part("lab", text):
     inference.two_lanes()
     inference.choose_and_write()
-    inference_cost.published()
-    inference_cost.wrong_place()
+    inference_beam.tree()
+    inference_ahead.guessing_ahead()
     st.subheader("More experiments", anchor=False)
-    lab.more("c9_more_ahead", text.read("lab_ahead_title"), inference_cost.guessing_ahead)
+    lab.more("c9_more_bytes", text.read("lab_bytes_title"), inference_cost.published)
+    lab.more("c9_more_place", text.read("lab_place_title"), inference_cost.wrong_place)
 
 if book.part("measured", text):
     text.show("measured")
@@ -43,6 +44,7 @@ if book.part("measured", text):
         "cache_linear",
         "cache_approximates",
         "speculative_3x",
+        "speculative_here",
         "penalty_multiplies",
     )
 

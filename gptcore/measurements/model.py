@@ -176,7 +176,7 @@ CLAIMS = (
         chapter=7,
         slogan="Weight tying saves 30% of the weights",
         source="A round figure of many tutorials.",
-        how="The weights of three presets and six published shapes are counted with a table of their own for the "
+        how="The weights of three presets and seven published shapes are counted with a table of their own for the "
         "output and with one shared. It holds where between 25 and 35% go.",
         unit="% fewer weights",
         headline="GPT-2 small",

@@ -30,6 +30,13 @@ button.chip:hover, button.chip:focus-visible { border-color: var(--st-primary-co
   border-style: dashed;
 }
 .chip.faint { opacity: 0.55; }
+.chip.kept {
+  border-color: var(--st-green-color);
+  background: color-mix(in srgb, var(--st-green-color) 25%, var(--st-secondary-background-color));
+}
+.chip.refused { border: 2px dashed var(--st-red-color); text-decoration: line-through; }
+.chip.unjudged { opacity: 0.5; border-style: dotted; text-decoration: line-through; }
+.chip.count { border-color: transparent; background: none; font-size: 0.8em; opacity: 0.7; }
 """
 
 _JS = """
@@ -55,14 +62,15 @@ _STRIP = st.components.v2.component(
     "glassbox_chips", html='<div class="strip" role="group"></div>', css=_CSS, js=_JS
 )
 
-KINDS = ("plain", "new", "chosen", "unknown", "faint", "asks")
+KINDS = ("plain", "new", "chosen", "unknown", "faint", "asks", "kept", "refused", "unjudged", "count")
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
     """One token. `unknown` is hatched (the model never met it); `note` shows when the mouse rests on it.
 
-    `asks` is framed: the token from which others are looked at. `share`, from 0 to 1, shades a chip.
+    `asks` is framed: the token from which others are looked at. `kept`, `refused` and `unjudged` are guesses and
+    what became of them; `count` is a number between tokens. `share`, from 0 to 1, shades a chip.
     """
 
     text: str

@@ -27,6 +27,7 @@ from pages.kit.curves import History
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gptcore.beam import Beams
     from gptcore.config import ModelConfig
     from gptcore.depth import Profile as DepthProfile
     from gptcore.ladder import WordTable
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from gptcore.limits import Limits
     from gptcore.machine import Machine
     from gptcore.measurements.attention import CausalFlag, Softness
-    from gptcore.measurements.inference import NextToken
+    from gptcore.measurements.inference import Guessed, NextToken
     from gptcore.measurements.model import Birth
     from gptcore.model import GPT
     from gptcore.runs import Run
+    from gptcore.speculative import TokenCounts
     from gptcore.tokenizer import Tokenizer
 
 SHIPPED = "shipped"
@@ -810,6 +812,71 @@ def greedy_from(path: Path, changed: int, prompt: str, n_new: int, shift: int) -
     model, tokenizer = load(path, changed)
     ids = (tokenizer.encode(prompt) or [tokenizer.eot_id])[: model.config.context_length]
     return inference.greedy_from(model, ids, n_new, shift=shift)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def sentence_ends(path: Path, changed: int) -> frozenset[int]:
+    """The tokens with which a sentence or a text ends: those whose bytes end in a full stop or its like."""
+    tokenizer = load(path, changed)[1]
+    ends = (
+        token_id
+        for token_id in range(tokenizer.vocab_size)
+        if tokenizer.token_bytes(token_id).rstrip(b'"\n ').endswith((b".", b"?", b"!"))
+    )
+    return frozenset([tokenizer.eot_id, *ends])
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def beams(path: Path, changed: int, prompt: str, n_new: int, n_beams: int, length_penalty: float) -> "Beams":
+    """A beam search for the rest of a sentence. Raises ValueError for a prompt that cannot be continued."""
+    from gptcore.beam import beam_search
+
+    model, tokenizer = load(path, changed)
+    return beam_search(
+        model,
+        tokenizer.encode(prompt) or [tokenizer.eot_id],
+        n_new,
+        n_beams=n_beams,
+        length_penalty=length_penalty,
+        stop_ids=sentence_ends(path, changed),
+    )
+
+
+DRAFTS = ("a table of counts", "half of its layers", "itself when younger")
+COUNTED_STORIES, COUNTED_ORDER = 300, 4
+
+
+def drafts(path: Path, changed: int) -> list[str]:
+    """Who can guess for a model: the last of them only where the model has kept an earlier state."""
+    return [*DRAFTS[:2], *DRAFTS[2:][: len(snapshots(path, changed))]]
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _draft(path: Path, changed: int, name: str) -> "GPT | TokenCounts":
+    from gptcore.corpus import encode_documents
+    from gptcore.speculative import TokenCounts, first_layers
+    from gptcore.stories import write_stories
+
+    model, tokenizer = load(path, changed)
+    if name == DRAFTS[1]:
+        return first_layers(model, max(1, model.config.n_layers // 2))
+    if name == DRAFTS[2]:
+        return load_snapshot(snapshots(path, changed)[-1].path)[0]
+    texts = [story.text for story in write_stories(COUNTED_STORIES)]
+    return TokenCounts(encode_documents(texts, tokenizer), model.config.vocab_size, COUNTED_ORDER)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def guessed_ahead(
+    path: Path, changed: int, prompt: str, draft: str, n_ahead: int, temperature: float, seed: int, n_new: int
+) -> "Guessed":
+    """A text written by guessing ahead with this draft, and one written one by one, both timed once."""
+    from gptcore.measurements.inference import guessing
+
+    model, tokenizer = load(path, changed)
+    ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
+    helper = _draft(path, changed, draft)
+    return guessing(model, helper, ids, n_new, n_ahead=n_ahead, seed=seed, temperature=temperature)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

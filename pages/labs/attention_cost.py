@@ -4,34 +4,15 @@ import streamlit as st
 
 from gptcore.account import cache_bytes, n_parameters, parameters
 from gptcore.config import ModelConfig
+from gptcore.published import PUBLISHED
 from pages.kit import controls, figures, grids, lab, plots, session, words
 
 MODEL = "the model in use"
 CONTEXTS = (256, 1024, 4096, 16_384, 65_536, 131_072)
-# From their public configs, with as many key heads as query heads: the slider takes them away.
-_LONG = 131_072
+# With as many key heads as query heads: the slider takes them away.
 SHAPES: dict[str, ModelConfig] = {
-    "GPT-2 small": ModelConfig(
-        vocab_size=50_257, context_length=_LONG, d_model=768, n_layers=12, n_heads=12, d_ff=3072, ffn="gelu"
-    ),
-    "LLaMA-3-8B": ModelConfig(
-        vocab_size=128_256,
-        context_length=_LONG,
-        d_model=4096,
-        n_layers=32,
-        n_heads=32,
-        d_ff=14_336,
-        tie_embeddings=False,
-    ),
-    "LLaMA-2-70B": ModelConfig(
-        vocab_size=32_000,
-        context_length=_LONG,
-        d_model=8192,
-        n_layers=80,
-        n_heads=64,
-        d_ff=28_672,
-        tie_embeddings=False,
-    ),
+    name: PUBLISHED[name].config.replace(n_kv_heads=PUBLISHED[name].config.n_heads)
+    for name in ("GPT-2 small", "LLaMA 3 8B", "LLaMA 2 70B")
 }
 
 
@@ -42,8 +23,8 @@ def key_heads() -> None:
     with lab.bench("c5_kv", text.read("lab_kv_title")):
         text.show("lab_kv")
         in_use = session.model_in_use().model.config
-        shapes = {MODEL: in_use.replace(n_kv_heads=in_use.n_heads, context_length=_LONG), **SHAPES}
-        name = controls.choice(text.read("lab_kv_shape"), "c5_kv_shape", list(shapes), default="LLaMA-2-70B")
+        shapes = {MODEL: in_use.replace(n_kv_heads=in_use.n_heads), **SHAPES}
+        name = controls.choice(text.read("lab_kv_shape"), "c5_kv_shape", list(shapes), default="LLaMA 2 70B")
         full = shapes[name]
         options = [k for k in range(1, full.n_heads + 1) if full.n_heads % k == 0]
         if st.session_state.get("c5_kv_heads", options[-1]) not in options:

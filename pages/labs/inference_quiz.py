@@ -104,7 +104,7 @@ def pushed(draw: random.Random) -> Numeric:
 
 def ahead(draw: random.Random) -> Numeric:
     """The speed-up of guessing ahead."""
-    from gptcore.measurements.inference import expected_speedup, expected_tokens
+    from gptcore.speculative import expected_speedup, expected_tokens
 
     chance, n_ahead, cost = draw.choice((0.5, 0.6, 0.8)), draw.choice((2, 3)), draw.choice((0.1, 0.2))
     return Numeric(

@@ -121,7 +121,7 @@ def test_the_finding_names_the_head_that_remembers_and_what_is_lost_without_it(p
 
 
 def test_the_cache_of_a_published_shape_is_the_known_one(page):
-    assert "**1.34 GB**" in said(page)  # LLaMA-2-70B, 8 key heads, 4,096 tokens, bf16
+    assert "**1.34 GB**" in said(page)  # LLaMA 2 70B, 8 key heads, 4,096 tokens, bf16
     app = open_page(c5_kv_heads="64")
     assert "**10.7 GB**" in said(app)
 

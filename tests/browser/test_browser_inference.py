@@ -40,7 +40,7 @@ def test_a_text_is_written_and_a_link_opens_the_same_dials(server, page):
 
 
 def test_a_lab_answers_to_its_link_and_a_prediction_is_judged(server, page):
-    page.goto(f"{server.url}/inference?c9_new=8&c9_bytes_model=LLaMA-2-7B")
+    page.goto(f"{server.url}/inference?c9_new=8&c9_more_bytes=true&c9_bytes_model=LLaMA+2+7B")
     expect(page.get_by_text("The cache takes 2.15 GB")).to_be_visible(timeout=TURN)
     box = page.locator(".st-key-c9_bytes_predict")
     box.get_by_text("A tenth", exact=True).click()

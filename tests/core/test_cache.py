@@ -117,3 +117,25 @@ def test_keys_are_kept_after_their_rotation(lively, random_ids):
     seen = trace(model, ids, cache)
     torch.testing.assert_close(cache.keys[1, :, :, :6], seen["layers.1.attention.k_rotated"])
     torch.testing.assert_close(cache.values[1, :, :, :6], seen["layers.1.attention.v"])
+
+
+@torch.no_grad()
+def test_a_cache_set_back_goes_on_as_if_the_rest_had_never_been(lively, random_ids):
+    model, ids = lively(n_kv_heads=2), random_ids(1, 12)
+    cache = KVCache(model.config)
+    model(torch.cat((ids[:, :5], random_ids(1, 6, seed=1)), dim=1), cache)
+    cache.keep(5)
+    torch.testing.assert_close(model(ids[:, 5:], cache), model(ids)[:, 5:])
+    for length in (-1, 13):
+        with pytest.raises(ValueError, match=f"{length} positions cannot be kept of the 12"):
+            cache.keep(length)
+
+
+@torch.no_grad()
+def test_rows_of_a_cache_go_on_in_any_order(lively, random_ids):
+    model, ids = lively(n_kv_heads=2), random_ids(3, 9)
+    cache = KVCache(model.config, 3)
+    model(ids[:, :6], cache)
+    rows = torch.tensor([2, 0, 2, 1])
+    cache.take(rows)
+    torch.testing.assert_close(model(ids[rows, 6:], cache), model(ids[rows])[:, 6:])

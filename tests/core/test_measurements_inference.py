@@ -1,6 +1,5 @@
 """What is measured about generation: laws of the measurements, and verdicts that can come out otherwise."""
 
-import itertools
 import json
 
 import pytest
@@ -23,20 +22,6 @@ def test_attention_over_a_text_stays_quadratic_with_a_cache_and_is_cubic_without
     n = 12
     assert inference.pairs_compared(n, cached=True) == n * (n + 1) // 2
     assert inference.pairs_compared(n, cached=False) == sum(k * (k + 1) // 2 for k in range(1, n + 1))
-
-
-def test_the_speed_up_of_guessing_ahead_is_what_enumeration_gives():
-    chance, n_ahead = 0.7, 4
-    mean = 0.0
-    for accepted in itertools.product((True, False), repeat=n_ahead):
-        likely = 1.0
-        for one in accepted:
-            likely *= chance if one else 1 - chance
-        first = next((place for place, one in enumerate(accepted) if not one), n_ahead)
-        mean += likely * (first + 1)
-    assert inference.expected_tokens(chance, n_ahead) == pytest.approx(mean)
-    assert inference.expected_speedup(0.8, 5, 0.1) == pytest.approx(2.46, abs=0.005)
-    assert inference.expected_speedup(0.5, 5, 0.1) == pytest.approx(1.31, abs=0.005)
 
 
 def test_over_all_drafts_each_token_comes_out_as_the_target_alone_would_draw_it():

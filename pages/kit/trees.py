@@ -1,0 +1,112 @@
+"""A search as a tree: one row a step, the likeliest on the left, boxes for tokens. Numbers in, a figure out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from pages.kit.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, Picture, frame
+from pages.kit.odds import visible
+
+LONGEST = 10  # characters of a token in its box
+STEP = 44  # pixels from one row to the next
+# What became of a token: the colour of its box, its writing and its frame.
+BOXES = {
+    "kept": (BLUE, "white", BLUE),
+    "ended": (GREEN, "white", GREEN),
+    "cut": ("rgba(138,148,156,0.12)", GREY, GREY),
+    "greedy": ("rgba(138,148,156,0.12)", VERMILION, VERMILION),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leaf:
+    """One token of a search: its row (from 1), the place of what it follows in the list (0: the prompt), its fate.
+
+    `note` shows when the mouse rests on it.
+    """
+
+    token: str
+    row: int
+    parent: int
+    fate: str
+    note: str = ""
+
+
+def search(
+    leaves: Sequence[Leaf],
+    *,
+    best: Sequence[int],
+    greedy: Sequence[int],
+    root: str,
+    revision: str = "tree",
+) -> Picture:
+    """A search from the prompt downwards: what went on, what ended, what was cut, and two paths to compare.
+
+    `leaves` stand in the order of their likelihood within a row; the first is the prompt. `best` and `greedy` are
+    places in it.
+    """
+    rows: dict[int, list[int]] = {}
+    for place, leaf in enumerate(leaves):
+        rows.setdefault(leaf.row, []).append(place)
+    widest = max(map(len, rows.values()))
+    x = {place: column for here in rows.values() for column, place in enumerate(here)}
+    x[0] = (min(widest, 3) - 1) / 2
+    depth = max(rows)
+    figure = frame(x="", y="", height=60 + STEP * (depth + 1), revision=revision)
+    paths = (
+        ("looked at", [place for place in range(1, len(leaves))], GREY, "solid", 1),
+        ("greedy", greedy, VERMILION, "dot", 3),
+        ("best of the beam", best, ORANGE, "solid", 3),
+    )
+    for name, places, colour, dash, width in paths:
+        xs, ys = [], []
+        for place in places:
+            above = leaves[place].parent
+            xs += [x[above], x[place], None]
+            ys += [leaves[above].row, leaves[place].row, None]
+        figure.add_trace(
+            go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip",
+                       line={"color": colour, "width": width, "dash": dash})
+        )  # fmt: skip
+    for place, leaf in enumerate(leaves):
+        fill, ink, edge = BOXES[leaf.fate] if place else BOXES["kept"]
+        figure.add_annotation(
+            x=x[place],
+            y=leaf.row,
+            text=_boxed(root if place == 0 else leaf.token),
+            hovertext=leaf.note or None,
+            showarrow=False,
+            bgcolor=fill,
+            bordercolor=edge,
+            borderwidth=1,
+            borderpad=2,
+            font={"size": 11, "color": ink},
+        )
+    figure.update_xaxes(visible=False, range=[-0.6, widest - 0.4])
+    figure.update_yaxes(
+        range=[depth + 0.5, -0.5],
+        tickmode="array",
+        tickvals=list(range(1, depth + 1)),
+        title={"text": "token"},
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_layout(hovermode="closest")
+    return Picture(figure, _said(leaves, best, greedy))
+
+
+def _boxed(token: str) -> str:
+    shown = visible(token)
+    shown = shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+    return shown.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _said(leaves: Sequence[Leaf], best: Sequence[int], greedy: Sequence[int]) -> str:
+    fates = [leaf.fate for leaf in leaves[1:]]
+    counts = f"{fates.count('kept')} tokens kept, {fates.count('ended')} ends, {fates.count('cut')} cut"
+    texts = {
+        name: "".join(leaves[place].token for place in path).strip()
+        for name, path in (("best", best), ("greedy", greedy))
+    }
+    return f"Beam search as a tree: {counts}. Best: {texts['best']}. Greedy: {texts['greedy']}."
