@@ -478,18 +478,24 @@ def nursery(options: argparse.Namespace) -> None:
 def claims(options: argparse.Namespace) -> None:
     from gptcore import claims
 
-    wanted = [claims.named(name) for name in options.only] or list(claims.registry().values())
-    for claim in wanted:
+    for claim in [claims.named(name) for name in options.only] or claims.registry().values():
         if options.quick and claim.kind != "quick":
             continue
-        result = claims.measure_in_turn(claim.name)
+        try:
+            result = claims.measure_in_turn(claim.name)
+        except claims.CannotBeMeasured as error:
+            if options.only:
+                raise
+            print(f"left out: {error}", file=sys.stderr, flush=True)
+            continue
         if options.json:
             print(json.dumps(result.to_dict(), ensure_ascii=False), flush=True)
         else:
             low, high = result.spread
+            noise = f"; within the noise: {', '.join(result.within_noise)}" if result.within_noise else ""
             print(
                 f"{result.verdict}: {result.claim}\n    {result.measured:.3g} {result.unit} "
-                f"({low:.3g} to {high:.3g}), {claim.headline}, in {result.seconds:.1f} s",
+                f"({low:.3g} to {high:.3g}), {claim.headline}, in {result.seconds:.1f} s{noise}",
                 flush=True,
             )
 
