@@ -46,6 +46,7 @@ if book.part("measured", text):
         "speculative_3x",
         "speculative_here",
         "penalty_multiplies",
+        "speculative_approximates",
     )
 
 if book.part("check", text):

@@ -11,7 +11,7 @@ from gptcore.exercises import named
 from gptcore.measurements import inference
 
 
-@pytest.mark.parametrize("name", ["cache_linear", "speculative_3x"])
+@pytest.mark.parametrize("name", ["cache_linear", "speculative_3x", "speculative_approximates"])
 def test_measuring_gives_the_headline_and_a_verdict(name):
     result = claims.measure(claims.named(name))
     assert result.verdict in VERDICTS
@@ -48,3 +48,16 @@ def test_times_are_given_for_each_length():
     found = inference.next_token(inference._nano(64), (4, 32), repeats=1)
     assert found.lengths == (4, 32)
     assert all(value > 0 for value in found.without + found.cached)
+
+
+def test_guessing_is_counted_and_timed_beside_writing_one_by_one(lively):
+    model = lively(context_length=64)
+    found = inference.guessing(model, lively(7, context_length=64), [5, 9, 2], 20, n_ahead=3, seed=1)
+    assert found.n_tokens == 20
+    drafted = [one for cycle in found.cycles for one in cycle.drafted]
+    assert found.n_drafted == len(drafted) >= found.n_judged >= found.n_kept
+    assert found.n_kept + len(found.cycles) == 20
+    assert found.acceptance == found.n_kept / found.n_judged
+    assert min(found.one_by_one, found.one_guess, found.one_pass) > 0
+    same = inference.guessing(model, model, [5, 9, 2], 20, n_ahead=3, seed=1)
+    assert same.acceptance == 1.0

@@ -119,6 +119,10 @@ MADE_UP = {
     "adamw_trains_better": ({"Adam, L2 penalty": 0.4}, {"Adam, L2 penalty": -0.1}),
     "unigram_level": ({"frequencies alone": 0.8}, {"frequencies alone": 0.0}),
     "speculative_here": ({"a table of counts": 2.0}, {"a table of counts": 0.6}),
+    "speculative_approximates": (
+        {"as published": 0.1, "refused ones drawn from p": 0.1},
+        {"as published": 1e-16, "refused ones drawn from p": 0.1},
+    ),
     "penalty_multiplies": (
         {"multiplying": 0.0, "dividing": 0.0, "by sign": 0.0},
         {"multiplying": 0.6, "dividing": 0.4, "by sign": 0.0},
