@@ -257,7 +257,8 @@ def _carry_out(run, arguments: Sequence[str]) -> None:
     if run.can_resume():
         words = ["resume", str(run.folder), "--json"]
     else:
-        delete(run)
+        if run.folder.is_dir():  # killed before its first checkpoint
+            delete(run)
         words = ["train", *arguments, "--out", str(run.folder), "--json"]
     options = parser().parse_args(words)
     with contextlib.redirect_stdout(io.StringIO()):

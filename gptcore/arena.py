@@ -29,7 +29,15 @@ STYLES: Mapping[str, Mapping[str, Any]] = {
     "LLaMA-style": {"norm": "rmsnorm", "ffn": "swiglu", "position": "rope", "bias": "none"},
     "GPT-2-style": {"norm": "layernorm", "ffn": "gelu", "position": "learned", "bias": "all"},
 }
-_CHOICES = ("preset", "corpus", "seconds", "steps", "seed", "settings")  # as a run's config.json names them
+_CHOICES = (
+    "preset",
+    "corpus",
+    "tokenizer",
+    "seconds",
+    "steps",
+    "seed",
+    "settings",
+)  # as a run's config.json names them
 _ROUND = 8  # a feed-forward width that memory and vector units like
 _NEAR = 0.005  # of the parameters: how far a round width may be off before the exact one is taken
 
@@ -262,7 +270,9 @@ def _arguments(match: Match, arm: Arm, rate: float, seed: int, corpus: str) -> t
     train = match.train.replace(learning_rate=rate, window_length=match.window)
     length = ("--seconds", f"{train.seconds:g}") if arm.steps is None else ("--steps", str(arm.steps))
     settings = [*_written(arm.model, PRESETS["nano"].model), *_written(train, PRESETS["nano"].train)]
-    return ("--preset", "nano", "--corpus", corpus, *length, "--seed", str(seed), "--set", *settings)
+    # Whatever the text, the tokens are those of the stories: a vocabulary that shrank would undo what was made equal.
+    text = ("--corpus", corpus, "--tokenizer", "story")
+    return ("--preset", "nano", *text, *length, "--seed", str(seed), "--set", *settings)
 
 
 def _written(config: ModelConfig | TrainConfig, base: ModelConfig | TrainConfig) -> list[str]:
