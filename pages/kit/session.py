@@ -257,8 +257,8 @@ def model_name() -> str:
 
 
 def has_model(run: "Run") -> bool:
-    """Whether a run has come as far as its first checkpoint."""
-    return (run.folder / "latest" / "model.safetensors").exists()
+    """Whether a run has come as far as its first checkpoint, and has no part of a plugin: pages run none."""
+    return not run.config().get("plugin") and (run.folder / "latest" / "model.safetensors").exists()
 
 
 def models() -> dict[str, str]:
