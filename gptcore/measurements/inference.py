@@ -466,7 +466,7 @@ CLAIMS = (
         slogan="Speculative decoding makes any model faster",
         source="Read into Leviathan et al. 2022 and Chen et al. 2023, whose models fill a large device.",
         how=f"The shipped model writes 80 tokens one by one and with {AHEAD - 1} guessed ahead, by its own first layer "
-        "and by a table of counts of 300 stories; one thread, the median seconds of a step, five seeds. It holds for a draft with "
+        "and by a table of counts of 300 stories; one thread, median seconds, five seeds. It holds for a draft with "
         "which the middle seed is faster, with a tenth to spare.",
         unit="times as fast",
         headline="a table of counts",
