@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, NamedTuple, Self
@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from gptcore.files import read_json, write_json
 from gptcore.limits import available_cores
+from gptcore.machine import processor
 
 VERDICTS = ("holds", "holds not", "depends")
 LOCK = Path(tempfile.gettempdir()) / "glassbox-measuring.lock"
@@ -201,6 +202,15 @@ def check(claim: Claim) -> None:
             raise CannotBeMeasured(f"{claim.name} needs an accelerator, and there is none that torch can use")
 
 
+def can_be_measured(claim: Claim) -> bool:
+    """Return whether this machine has what measuring a claim needs."""
+    try:
+        check(claim)
+    except CannotBeMeasured:
+        return False
+    return True
+
+
 def measure(claim: Claim, report: Callable[[float], None] = lambda share: None) -> Result:
     """Measure a claim now; raises ClaimError where nothing came of it. Does not wait for the machine: see `turn`.
 
@@ -236,26 +246,17 @@ def measure(claim: Claim, report: Callable[[float], None] = lambda share: None) 
         seconds=time.perf_counter() - started,
         load=load,
         cores=available_cores(),
-        machine=processor(),
+        machine=processor()[0],
         versions=versions(),
         when=when.isoformat(timespec="seconds"),
     )
 
 
-def processor() -> str:
-    """Return the processor's name as the system tells it."""
-    from gptcore.machine import describe
-
-    return describe().name
-
-
 def versions() -> dict[str, str]:
     """Return the versions that a result may hang on."""
-    import torch
-
     from gptcore import __version__
 
-    return {"glassbox": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    return {"glassbox": __version__, "python": platform.python_version(), "torch": metadata.version("torch")}
 
 
 @contextmanager

@@ -96,12 +96,13 @@ def stop_button(names: Sequence[str], label: str, *, key: str) -> None:
 
 
 def _ask(names: tuple[str, ...]) -> None:
-    """Ask for measurements. For callbacks."""
-    from gptcore import measuring
+    """Ask for measurements; of several, for those that can be taken here. For callbacks."""
+    from gptcore import claims, measuring
 
     st.session_state.pop(_PROBLEM, None)
     try:
-        measuring.ask(names, owner=visitor.me())
+        can = [name for name in names if claims.can_be_measured(claims.named(name))]
+        measuring.ask(can or names, owner=visitor.me())
         session.tend()
     except (ValueError, OSError) as error:
         st.session_state[_PROBLEM] = (names, str(error))

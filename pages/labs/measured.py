@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import book, claim, controls, session, visitor, words
+from pages.kit import book, claim, controls, visitor, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,19 +18,21 @@ EVERY_SECONDS = 2.0
 
 def machine() -> None:
     """What this machine is, and how busy: a time means nothing without it."""
-    found = session.machine()
-    memory = f"{found.memory_bytes / 1e9:.0f} GB" if found.memory_bytes else "–"
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "–"
+    from gptcore import claims
+    from gptcore.limits import available_cores
+    from gptcore.machine import processor
+
+    (name, n_bytes), versions = processor(), claims.versions()
     st.caption(
         words.load("measured").read(
             "ledger_machine",
-            name=found.name,
-            threads=found.threads,
-            memory=memory,
-            device=found.device,
-            load=load,
-            python=found.python,
-            torch=found.torch,
+            name=name,
+            cores=available_cores(),
+            memory=f"{n_bytes / 1e9:.0f} GB" if n_bytes else "–",
+            load=f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "–",
+            python=versions["python"],
+            torch=versions["torch"],
+            glassbox=versions["glassbox"],
         )
     )
 
@@ -94,14 +96,12 @@ def _start_and_stop(found: "Mapping[str, Claim]", text: words.Words) -> None:
     """All that take seconds, or all; and the end of what this visitor has asked for."""
     from gptcore import measuring
 
-    here = session.machine().device
-    can = [name for name, one in found.items() if one.needs == "cpu" or here != "cpu"]
-    quick = [name for name in can if found[name].kind == "quick"]
+    quick = [name for name, one in found.items() if one.kind == "quick"]
     if measuring.asked(owner=visitor.me()):
         claim.stop_button(list(found), text.read("ledger_stop"), key="measured_stop")
     else:
         claim.measure_button(quick, text.read("ledger_quick"), key="measured_quick")
-        claim.measure_button(can, text.read("ledger_all"), key="measured_all")
+        claim.measure_button(list(found), text.read("ledger_all"), key="measured_all")
 
 
 def _save(done: "list[Result]", text: words.Words) -> None:
@@ -134,11 +134,4 @@ def cards() -> None:
     chapters = sorted({one.chapter for one in found.values()})
     names = {f"{chapter} · {book.CHAPTERS[chapter]}": chapter for chapter in chapters}
     chosen = names[controls.listed(text.read("ledger_chapter"), "m_chapter", list(names))]
-    here = session.machine().device
-    claim.show(
-        *(
-            name
-            for name, one in found.items()
-            if one.chapter == chosen and (one.needs == "cpu" or here != "cpu")
-        )
-    )
+    claim.show(*(name for name, one in found.items() if one.chapter == chosen))
