@@ -30,7 +30,7 @@ EXPECTED_ERRORS = ("/_stcore/health", "/_stcore/host-config")
 # Chromium lets the keyboard reach by itself.
 NOT_OURS = {
     "list": "stSidebarNavItems",
-    "listitem": "",
+    "listitem": "st-emotion-cache",
     "scrollable-region-focusable": "katex-display",
 }
 
