@@ -185,7 +185,7 @@ def test_a_search_is_drawn_with_every_token_its_fate_and_both_paths():
     ]
     picture = trees.search(leaves, best=[1, 3], greedy=[2, 4], root="… so")
     boxes = {box.text: box for box in picture.figure.layout.annotations}
-    assert list(boxes) == ["… so", "␣the", "␣&lt;a &amp; lo…", ".", "␣end"]
+    assert list(boxes) == ["… so", "␣the", "␣&lt;a &amp; lon…", ".", "␣end"]
     assert boxes["."].bgcolor == trees.BOXES["ended"][0]
     assert boxes["."].hovertext == "p 50%"
     assert [boxes["␣the"].y, boxes["␣end"].y] == [1, 2]
