@@ -59,7 +59,7 @@ def tree() -> None:
         st.plotly_chart(picture.figure, key="c9_beam_tree", config=figures.CONFIG, alt=picture.alt)
         st.caption(text.read("lab_beam_caption", cut=cut))
         listed(text, found, model)
-        ask(text, found, model, typed, most, width)
+        ask(text, found)
 
 
 def written(one: "Hypothesis", found: "Beams", model: InUse) -> str:
@@ -143,10 +143,15 @@ def listed(text: words.Words, found: "Beams", model: InUse) -> None:
     )
 
 
-def ask(text: words.Words, found: "Beams", model: InUse, typed: str, most: int, width: int) -> None:
+def ask(text: words.Words, found: "Beams") -> None:
     """Without a penalty: can the winner become longer? It cannot, by arithmetic."""
-    path, changed = model.path, session.changed(model.path)
-    short, long = (session.beams(path, changed, typed, most, width, penalty).best for penalty in (0.0, 2.0))
+    from gptcore.beam import normalised
+
+    # The penalty takes no part in the search, so the same finished texts are compared at another.
+    short, long = (
+        max(found.hypotheses, key=lambda one: normalised(one.total, one.n_counted, penalty))
+        for penalty in (0.0, 2.0)
+    )
     lab.predict(
         "c9_beam",
         text.read("lab_beam_predict"),

@@ -45,3 +45,17 @@ def test_a_lab_answers_to_its_link_and_a_prediction_is_judged(server, page):
     box = page.locator(".st-key-c9_bytes_predict")
     box.get_by_text("A tenth", exact=True).click()
     expect(box.get_by_text("layers times key/value heads")).to_be_visible(timeout=TURN)
+
+
+def test_a_beam_is_drawn_and_guesses_are_told_apart(server, page):
+    page.goto(
+        f"{server.url}/inference?c9_new=8&c9_beam_width=1&c9_ahead_k=6&hide=example,code,diagram,measured,check"
+    )
+    beam = page.locator(".st-key-c9_beam_bench")
+    expect(beam.get_by_text("Greedy and the beam agree here")).to_be_visible(timeout=TURN)
+    expect(beam.locator(".annotation-text").first).to_be_visible(timeout=TURN)
+    strip = page.locator(".st-key-c9_ahead_strip")
+    expect(strip.locator(".chip.kept").first).to_be_visible(timeout=TURN)
+    cycles = strip.locator(".chip.new").count()
+    expect(strip.locator(".chip.count")).to_have_count(cycles)
+    expect(page.get_by_text(re.compile(f"48 tokens in {cycles} passes"))).to_be_visible(timeout=TURN)
