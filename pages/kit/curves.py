@@ -289,7 +289,7 @@ def bands(arms: Mapping[str, Sequence[History]], *, against: str = "steps", heig
     revision = f"{','.join(one.name for arm in arms.values() for one in arm)}-{against}"
     figure = frame(x=AGAINST[against], y="validation loss (nats per token)", height=height, revision=revision)
     last = []
-    for (label, histories), colour, dash in zip(arms.items(), RUN_COLOURS, ("solid", "dash")):
+    for (label, histories), colour, dash in zip(arms.items(), (BLUE, ORANGE), ("solid", "dash")):
         looks = list(zip(*(_looks(one, against) for one in histories)))  # one look of every run
         x = [sum(where for where, _ in look) / len(look) for look in looks]
         y = [[loss for _, loss in look] for look in looks]

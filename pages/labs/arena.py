@@ -466,10 +466,8 @@ def rates(text: words.Words, match: arena.Match, results: list[arena.Result], na
                 " ".join(f"{loss:.3f}" for loss in losses) or "–"
             )
         rows.append(row)
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        st.dataframe(rows, key="arena_table", hide_index=True)
-        text.show("table_note")
+    st.dataframe(rows, key="arena_table", hide_index=True)
+    text.show("table_note")
     bands = {}
     for arm, one in zip(arena.ARMS, names):
         finite = [[loss for loss in found[arm, rate] if math.isfinite(loss)] for rate in match.rates]
@@ -482,7 +480,7 @@ def rates(text: words.Words, match: arena.Match, results: list[arena.Result], na
         match.rates, bands, x_title=text.read("table_rate"), y_title=text.read("loss_axis"), log_x=True,
         height=300, revision="arena_rates", what=text.read("rates_what"),
     )  # fmt: skip
-    right.plotly_chart(picture.figure, key="arena_rates", config=figures.CONFIG, alt=picture.alt)
+    st.plotly_chart(picture.figure, key="arena_rates", config=figures.CONFIG, alt=picture.alt)
 
 
 def _mean(values: list[float]) -> float:

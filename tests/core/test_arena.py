@@ -37,7 +37,7 @@ def drawn(draw: random.Random) -> ModelConfig:
 
 def test_arms_are_equal_to_one_per_cent():
     draw, found = random.Random(3), 0
-    for _ in range(200):
+    for _ in range(120):
         a, b = drawn(draw), drawn(draw)
         b = b.replace(vocab_size=a.vocab_size)
         match = Match(a=a, b=b, train=arena.recipe_for(steps=400))
@@ -56,7 +56,7 @@ def test_arms_are_equal_to_one_per_cent():
         even = equalise(Match(a=a, b=b, train=arena.recipe_for(steps=400), equal_in="flops"))
         assert abs(even.b.flops / even.a.flops - 1) <= 0.01
         assert (even.a.model, even.b.model) == (a, b)
-    assert found > 100
+    assert found > 60
 
 
 def test_the_account_of_an_arm_is_that_of_the_module_that_is_built():
