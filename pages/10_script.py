@@ -30,6 +30,7 @@ if book.part("lab", text):
     script_models.same_seed()
     script_models.assistant()
     st.subheader("More experiments", anchor=False)
+    lab.more("c10_more_take", text.read("lab_take_title"), script.take_along)
     lab.more("c10_more_scale", text.read("lab_scale_title"), script.scale_up)
 
 if book.part("measured", text):

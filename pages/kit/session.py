@@ -459,6 +459,19 @@ def zipped(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
+def as_llama(folder: Path) -> bytes:
+    """A model as a zip of a Hugging Face folder; raises ValueError for one that has no place there."""
+    from gptcore.hf_folder import export
+
+    with tempfile.TemporaryDirectory() as place:
+        out = export(*load(folder, _changed(folder)), Path(place) / "model")
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(out.iterdir()):
+                archive.write(file, f"model/{file.name}")
+    return buffer.getvalue()
+
+
 @st.cache_resource(max_entries=1, show_spinner=False)
 def story_tokenizer() -> "Tokenizer":
     """The tokenizer of the story world."""

@@ -127,7 +127,8 @@ def product(one: Summand) -> str:
     }
     letters = r" \cdot ".join(str(value) if letter == "n" else letter for letter, value in factors.items())
     numbers = r" \cdot ".join(big(value) for value in factors.values())
-    return rf"\text{{{one.name}}}\quad {letters} &= {numbers} = {big(one.count)}"
+    value = f"{numbers} = {big(one.count)}" if len(factors) > 1 else numbers
+    return rf"\text{{{one.name}}}\quad {letters} &= {value}"
 
 
 def flow() -> None:
@@ -178,13 +179,13 @@ def who() -> None:
                 text.read("lab_who_norm"): [f"{one.norm}, {one.norm_place}" for one in found.values()],
                 text.read("lab_who_ffn"): [one.feedforward for one in found.values()],
                 text.read("lab_who_positions"): [one.positions for one in found.values()],
+                text.read("lab_who_tied"): ["yes" if one.tied else "no" for one in found.values()],
                 text.read("lab_who_attention"): [one.attention for one in found.values()],
                 text.read("lab_who_bias"): [one.bias for one in found.values()],
-                text.read("lab_who_tied"): ["yes" if one.tied else "no" for one in found.values()],
                 text.read("lab_who_source"): [one.source for one in found.values()],
             },
             hide_index=True,
-            height=38 * (len(found) + 1),
+            height=35 * (len(found) + 1) + 3,
             key="c11_who_table",
             alt=text.read("lab_who_alt"),
         )

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -155,12 +156,12 @@ def faq() -> None:
         some = found(asked or "")
         if not some:
             text.show("lab_faq_none")
-        for one in some:
-            title, _, _ = text.sections[one.section].partition("\n")
-            lab.more(
-                f"c11_faq_{one.section}", title.lstrip("# "), lambda one=one: answer(text, one),
-                icon=":material/help:",
-            )  # fmt: skip
+        for column, mine in zip(st.columns(2, gap="small"), (some[::2], some[1::2])):
+            with column:
+                for one in mine:
+                    title, _, _ = text.sections[one.section].partition("\n")
+                    show = partial(answer, text, one)
+                    lab.more(f"c11_faq_{one.section}", title.lstrip("# "), show, icon=":material/help:")
 
 
 def answer(text: words.Words, question: Question) -> None:

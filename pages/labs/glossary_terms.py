@@ -205,8 +205,8 @@ def terms() -> None:
             return
         with right:
             term = BY_NAME[pick(text.read("lab_terms_term"), [one.name for one in some], bool(asked))]
-        index(some, term)
         entry(text, term)
+        index(some, term)
 
 
 def pick(label: str, names: list[str], searching: bool) -> str:

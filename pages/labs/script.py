@@ -6,7 +6,7 @@ from itertools import pairwise
 import streamlit as st
 
 from gptcore.account import forward_flops, n_parameters, training_bytes
-from gptcore.config import PRESETS
+from gptcore.config import PRESETS, ConfigError
 from pages.kit import controls, diagram, dims, figures, plots, session, words, worked
 from pages.labs.attention_cost import size
 
@@ -163,3 +163,70 @@ def scale_up() -> None:
         wrap_lines=True,
     )
     text.show("lab_scale_note")
+
+
+def take_along() -> None:
+    """What was trained here, and the model in use as a script, a notebook or a folder for others."""
+    from gptcore import recipe
+
+    text = words.load("10_script")
+    text.show("lab_take")
+    runs = [run for run in session.runs() if session.has_model(run)]
+    if runs:
+        histories = [session.history(run) for run in runs]
+        st.dataframe(
+            {
+                text.read("lab_take_run"): [session.label(run) for run in runs],
+                text.read("lab_take_steps"): [one.last_step for one in histories],
+                text.read("lab_take_loss"): [one.val_loss[-1] if one.val_loss else None for one in histories],
+            },
+            hide_index=True,
+            key="c10_take_runs",
+            alt=text.read("lab_take_alt"),
+        )
+    else:
+        text.show("lab_take_none")
+    use = session.model_in_use()
+    text.show("lab_take_model", name=use.label)
+    try:
+        made = recipe.of_run(use.path)
+    except ValueError as error:  # a model of another make has no settings of ours
+        st.error(str(error), icon=":material/block:")
+        return
+    with st.container(horizontal=True):
+        for kind, data, ending in (
+            ("script", lambda: recipe.script(made), "py"),
+            ("notebook", lambda: json.dumps(recipe.notebook(made), ensure_ascii=False, indent=1), "ipynb"),
+        ):
+            st.download_button(
+                text.read("lab_take_script") if kind == "script" else text.read("lab_take_notebook"),
+                data,
+                file_name=f"glassbox_{kind}.{ending}",
+                key=f"c10_take_{kind}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+        hugging_face(text, use)
+    text.show("lab_take_says")
+
+
+def hugging_face(text: words.Words, use) -> None:
+    """The model in use as a folder that transformers loads, or why it has no place there."""
+    from gptcore.hf import check_exportable
+
+    problem = ""
+    try:
+        check_exportable(use.model.config)
+    except ConfigError as error:
+        problem = str(error)
+    st.download_button(
+        text.read("lab_take_folder"),
+        b"" if problem else lambda: session.as_llama(use.path),
+        file_name="glassbox_hf.zip",
+        mime="application/zip",
+        key="c10_take_folder",
+        icon=":material/folder_zip:",
+        on_click="ignore",
+        disabled=bool(problem),
+        help=problem or None,
+    )

@@ -95,6 +95,23 @@ def test_the_default_seed_shows_where_two_texts_part(page):
     assert re.search(r"They part at token \*\*\d+\*\*", said(page))
 
 
+def test_the_model_in_use_goes_along_in_three_ways(tmp_path):
+    import io
+    import zipfile
+
+    from gptcore import load
+    from pages.kit import session
+
+    app = open_page(c10_more_take="true", hide="analogy,example,code,diagram,measured,check,deeper")
+    names = {one.proto.label for one in app.get("download_button")}
+    assert {"As a script", "As a notebook", "As a Hugging Face folder"} <= names
+    assert "Nothing has been trained here yet" in said(app)
+    with zipfile.ZipFile(io.BytesIO(session.as_llama(session.shipped_path()))) as archive:
+        archive.extractall(tmp_path)
+    ours, theirs = (load(path)[0] for path in (session.shipped_path(), tmp_path / "model"))
+    assert all((a == b).all() for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+
 def test_parts_stand_in_the_order_of_every_chapter(page):
     from pages.kit.book import PARTS
 

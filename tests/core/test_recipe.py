@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -25,12 +27,47 @@ def recipe(tmp_path):
     return Recipe(model=TINY, train=TRAIN, steps=3, corpus=str(text), prompt="The king")
 
 
+# Runs it.py and writes down what it has imported, so that the test sees what must be installed for it.
+RUNNER = """
+import json, runpy, sys
+runpy.run_path("it.py", run_name="__main__")
+json.dump(sorted({name.partition(".")[0] for name in sys.modules}), open("imported.json", "w"))
+"""
+
+
 def run(code: str, folder) -> str:
     folder.mkdir()
     (folder / "it.py").write_text(code, encoding="utf-8")
-    done = subprocess.run([sys.executable, "it.py"], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def installed_by_requirements() -> set[str]:
+    """Every distribution that requirements.txt brings, with all that these need."""
+    root = Path(__file__).resolve().parents[2]
+    lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    waiting = [re.match(r"[\w.-]+", line)[0] for line in lines if line and line[0] not in "#-"]
+    found: set[str] = {"glassbox"}
+    while waiting:
+        name = waiting.pop().lower().replace("_", "-")
+        if name in found:
+            continue
+        found.add(name)
+        with contextlib.suppress(metadata.PackageNotFoundError):  # for another system or Python
+            needed = metadata.requires(name) or []
+            waiting += [re.match(r"[\w.-]+", line)[0] for line in needed if "extra ==" not in line]
+    return found
+
+
+def others(folder) -> set[str]:
+    """The distributions a run has imported which requirements.txt does not bring."""
+    known, allowed = metadata.packages_distributions(), installed_by_requirements()
+    imported = json.loads((folder / "imported.json").read_text())
+    sources = [{one.lower().replace("_", "-") for one in known.get(name, ())} for name in imported]
+    return {min(names) for names in sources if names and not names & allowed}
 
 
 def test_the_script_trains_as_the_library_does_writes_and_keeps(recipe, tmp_path):
@@ -48,6 +85,7 @@ def test_the_script_trains_as_the_library_does_writes_and_keeps(recipe, tmp_path
     assert losses == pytest.approx([event.loss for event in events if event.event == "step"], abs=2e-3)
     assert load(tmp_path / "empty" / "my-model")[0].config == TINY
     assert "The king" in said.splitlines()[-1]
+    assert others(tmp_path / "empty") == set()
 
 
 def test_the_notebook_is_valid_and_its_cells_run(recipe, tmp_path):
@@ -56,6 +94,12 @@ def test_the_notebook_is_valid_and_its_cells_run(recipe, tmp_path):
     cells = ["".join(cell["source"]) for cell in made["cells"] if cell["cell_type"] == "code"]
     assert len(cells) == 7
     assert "The king" in run("\n".join(cells), tmp_path / "empty")
+    assert others(tmp_path / "empty") == set()
+
+
+def test_what_the_requirements_do_not_bring_is_noticed(tmp_path):
+    run("import nbformat", tmp_path / "empty")
+    assert "nbformat" in others(tmp_path / "empty")
 
 
 def test_the_script_is_about_a_hundred_lines_in_style():
