@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from gptcore.claims import Claim, Repetition, Spread, wherever
+from gptcore.faults import NO_CLIPPING
 
 STEPS = 150
 SEEDS = (0, 1, 2)
 VOCABULARIES = (300, 512, 1024, 2048)
 N_STORIES = 800
-NO_LIMIT = 1e9  # a length no gradient has
 
 
 @lru_cache(maxsize=16)
@@ -45,7 +45,7 @@ def _without_warm_up() -> Iterator[Repetition]:
 
 
 def _without_clipping() -> Iterator[Repetition]:
-    yield from _lost_without(grad_clip=NO_LIMIT)
+    yield from _lost_without(grad_clip=NO_CLIPPING)
 
 
 def table_losses(size: int, seed: int = 0) -> tuple[float, float]:
