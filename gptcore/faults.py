@@ -18,7 +18,7 @@ from gptcore.config import PRESETS, TrainConfig
 from gptcore.corpus import Corpus, Windows, fixed_batches
 from gptcore.optim import make_optimizers
 
-TINY_CHARACTERS = 6_000  # about a dozen stories
+TINY_CHARACTERS = 6_000  # about ten stories
 NO_CLIPPING = 1e9  # a length no gradient has
 HEAP = 5.0  # times the length that gradients of these models have: what only a heap of them reaches
 
