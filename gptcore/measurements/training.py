@@ -5,11 +5,11 @@ import math
 from collections.abc import Iterator, Mapping
 
 from gptcore.claims import Claim, Progress, Repetition, Spread, wherever
+from gptcore.faults import NO_CLIPPING
 from gptcore.trials import SEEDS, SHAPE, SHAPE_IN_WORDS, STEPS, short_steps, trials
 
 VOCABULARIES = (300, 512, 1024, 2048)
 N_STORIES = 800
-NO_LIMIT = 1e9  # a length no gradient has
 
 
 def _lost_without(**change: object) -> Iterator[Repetition | Progress]:
@@ -29,7 +29,7 @@ def _without_warm_up() -> Iterator[Repetition | Progress]:
 
 
 def _without_clipping() -> Iterator[Repetition | Progress]:
-    return _lost_without(grad_clip=NO_LIMIT)
+    return _lost_without(grad_clip=NO_CLIPPING)
 
 
 def table_losses(size: int, seed: int = 0) -> tuple[float, float]:

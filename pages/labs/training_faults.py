@@ -30,7 +30,8 @@ def broken() -> None:
     """Faults that show at this size, run for real, and what the curves say of them."""
     text = words.load("08_training")
     with lab.bench("c8_fault", text.read("lab_fault_title")):
-        text.show("lab_fault", parameters=_n_parameters())
+        n_parameters, heap = _numbers()
+        text.show("lab_fault", parameters=n_parameters, heap=heap)
         fault = controls.listed(text.read("lab_fault_which"), "c8_fault_which", list(NAMES))
         explain(fault, text)
         watch(fault, SEED, "c8_fault", text)
@@ -81,11 +82,12 @@ def game() -> None:
         text.show("lab_case_score", right=_n_right(), told=_n_told())
 
 
-def _n_parameters() -> int:
+def _numbers() -> tuple[int, float]:
+    """The weights of the model that is broken, and the norm that only leaking gradients reach."""
     from gptcore.account import n_parameters
-    from gptcore.faults import SHAPE
+    from gptcore.faults import HEAP, SHAPE
 
-    return n_parameters(PRESETS["nano"].model.replace(**SHAPE))
+    return n_parameters(PRESETS["nano"].model.replace(**SHAPE)), HEAP
 
 
 def hidden(case: int) -> str:
