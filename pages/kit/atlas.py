@@ -116,6 +116,11 @@ def layout(atlas: Atlas, wide: int = ON_PAGE) -> Layout:
     )
 
 
+def legible(token: str) -> str:
+    """A token's text with its spaces visible and what cannot be printed, or stand in SVG, by its number."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in visible(token))
+
+
 def png(pixels: Sequence[Sequence[tuple[int, int, int, int]]]) -> str:
     """A picture of these pixels (red, green, blue, opacity) as an address that stands in a document."""
     lines = b"".join(b"\0" + bytes(part for pixel in row for part in pixel) for row in pixels)
@@ -234,7 +239,7 @@ def _edges(
     for i, token in enumerate(atlas.tokens):
         out.append(
             f'<text class="token" transform="translate({middle[i] - 1:.1f} {HEAD - 9}) rotate(-48)">'
-            f"{escape(_short(visible(token), 11))}</text>"
+            f"{escape(_short(legible(token), 11))}</text>"
         )
     out.append("</g>")
     return out
@@ -251,7 +256,7 @@ def _said(atlas: Atlas, stage: Drawn, at: Layout, top: float) -> list[str]:
         x, y = at.x + at.column * (first + i + 0.57), top + WORD - 3
         out.append(
             f'<text class="said{settled}" x="{x:.1f}" y="{y:.1f}" '
-            f'opacity="{0.45 + 0.55 * share:.2f}">{escape(_short(visible(word).lstrip("␣") or "␣", most))}</text>'
+            f'opacity="{0.45 + 0.55 * share:.2f}">{escape(_short(legible(word).lstrip("␣") or "␣", most))}</text>'
         )
     return out
 
@@ -282,7 +287,7 @@ def _answers(atlas: Atlas, at: Layout, middle: Sequence[float], foot: float) -> 
         out.append(
             f'<rect class="sure" x="{x - half:.1f}" y="{foot + 5}" width="{2 * half * share:.1f}" height="4" rx="2"/>'
             f'<text class="answer{other}" transform="translate({x - 2:.1f} {foot + 20}) rotate(48)">'
-            f"{escape(_short(visible(word), 11))}</text>"
+            f"{escape(_short(legible(word), 11))}</text>"
         )
     return out
 
@@ -332,7 +337,7 @@ def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, An
             goes.setdefault(name, []).append(stage.name)
     return {
         "svg": drawn,
-        "tokens": [visible(token) for token in atlas.tokens],
+        "tokens": [legible(token) for token in atlas.tokens],
         "fresh": atlas.fresh,
         "before": atlas.before,
         "x": place.x,
@@ -354,7 +359,7 @@ def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, An
                 "to": goes.get(stage.name, []),
                 "form": stage.form,
                 "numbers": [[_figure(value) for value in row] for row in stage.numbers],
-                "said": [[[visible(w), _figure(z), _figure(p)] for w, z, p in row] for row in stage.said],
+                "said": [[[legible(w), _figure(z), _figure(p)] for w, z, p in row] for row in stage.said],
                 "y": top,
                 "h": height,
             }
