@@ -3,6 +3,7 @@ const known = new WeakMap()
 const SVG = "http://www.w3.org/2000/svg"
 const REST = 450 // milliseconds at one place before the page is told
 const PACE = 1100
+const MORE = [42, 134, 196], LESS = [213, 94, 0]
 
 export default function atlas({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".atlas")
@@ -43,7 +44,6 @@ function halves(text) {
 
 function build(root, data, before, setStateValue) {
   const { stages, tokens, say } = data
-  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches
   const places = new Map(stages.map((stage, i) => [stage.name, i]))
   const numbers = stages.map(() => null)
   const values = i => numbers[i] ??= halves(stages[i].values)
@@ -261,24 +261,24 @@ function build(root, data, before, setStateValue) {
     }
   }
 
-  const paint = (canvas, stage, from, width, begin = 0, end = width) => {
-    const all = values(state.stageDrawn), rows = stage.rows, n = end - begin
-    canvas.width = n
+  function paint(canvas, index, from, width) {
+    const stage = stages[index], all = values(index), rows = stage.rows
+    canvas.width = width
     canvas.height = rows
-    const context = canvas.getContext("2d"), image = context.createImageData(n, rows)
-    for (let i = 0; i < rows; i += 1)
-      for (let j = 0; j < n; j += 1) {
-        const value = all[i * stage.columns + from + begin + j], at = 4 * (i * n + j)
-        const size = Number.isFinite(value) ? Math.min(1, Math.abs(value) / stage.scale) : 0
-        const colour = value >= 0 ? [42, 134, 196] : [213, 94, 0]
-        image.data.set([...colour, Math.round(255 * size)], at)
+    const context = canvas.getContext("2d"), image = context.createImageData(width, rows)
+    const pixels = image.data
+    for (let i = 0, at = 0; i < rows; i += 1)
+      for (let j = 0; j < width; j += 1, at += 4) {
+        const value = all[i * stage.columns + from + j]
+        const [red, green, blue] = value >= 0 ? MORE : LESS
+        pixels[at] = red; pixels[at + 1] = green; pixels[at + 2] = blue
+        pixels[at + 3] = Number.isFinite(value) ? 255 * Math.min(1, Math.abs(value) / stage.scale) : 0
       }
     context.putImageData(image, 0, 0)
   }
 
   function picture(stage) {
-    state.stageDrawn = state.stage
-    if (perHead(stage)) return heads(panel, stage, state.stage)
+    if (perHead(stage)) return heads(stage)
     grid(stage, 0, stage.columns, stage.groups, tokens.length - stage.rows)
   }
 
@@ -292,7 +292,7 @@ function build(root, data, before, setStateValue) {
       label.style.height = height + "px"
     }
     const canvas = make("canvas", "", cells)
-    paint(canvas, stage, from, width)
+    paint(canvas, state.stage, from, width)
     for (let g = 1; g < groups; g += 1) {
       const line = make("div", "", cells)
       line.style.cssText = `position:absolute;top:0;bottom:0;width:1px;background:var(--st-text-color);opacity:.4;left:${100 * g / groups}%`
@@ -313,7 +313,7 @@ function build(root, data, before, setStateValue) {
       point.style.cssText = `top:${r * height}px;height:${height}px;left:${100 * c / width}%;width:max(4px,${100 / width}%)`
       const number = keys ? keys[c] : stage.bin > 1 ? `${c * stage.bin + 1}–${Math.min((c + 1) * stage.bin, stage.shape.at(-1)[1])}` : column_name(stage, c)
       readout.textContent = fill(keys ? say.looks : stage.bin > 1 ? say.cell_bin : say.cell,
-        { token: tokens[r + offset], number, value: keys ? shown(value) : shown(value) })
+        { token: tokens[r + offset], number, value: shown(value) })
       state.point = [r, c]
     }
     cells.onmousemove = event => {
@@ -341,10 +341,9 @@ function build(root, data, before, setStateValue) {
   const column_name = (stage, c) => stage.groups > 1
     ? fill(say.of_head, { number: c % (stage.columns / stage.groups) + 1, head: Math.floor(c / (stage.columns / stage.groups)) + 1 }) : c + 1
 
-  function heads(parent, stage, index) {
+  function heads(stage) {
     const width = stage.columns / stage.groups
-    state.stageDrawn = index
-    if (state.head !== null && parent === panel) {
+    if (state.head !== null) {
       const h = Math.min(state.head, stage.groups - 1)
       const line = make("div", "chips", panel)
       make("b", "", line, fill(say.head, { head: h + 1 }))
@@ -352,18 +351,23 @@ function build(root, data, before, setStateValue) {
       all.dataset.focus = "all"
       return grid(stage, h * width, width, 1, tokens.length - stage.rows, tokens)
     }
-    const tiles = make("div", "tiles", parent)
+    const tiles = make("div", "tiles", panel)
     tiles.style.gridTemplateColumns = `repeat(${Math.min(stage.groups, stage.groups > 4 ? 4 : 2)}, minmax(0, 1fr))`
-    for (let h = 0; h < stage.groups; h += 1) tile(tiles, stage, index, h, fill(say.head, { head: h + 1 }))
-    if (parent === panel) make("div", "readout", panel, say.enlarge)
+    for (let h = 0; h < stage.groups; h += 1) tile(tiles, state.stage, h, fill(say.head, { head: h + 1 }))
+    make("div", "readout", panel, say.enlarge)
   }
-  function tile(parent, stage, index, h, label) {
-    const width = stage.columns / stage.groups
-    const one = button("", () => { pause(); state.head = h; go(index); if (parent.classList.contains("tiles")) panel.querySelector(".cells")?.focus(); else box.scrollIntoView({ block: "nearest" }) }, parent, "tile")
+  function tile(parent, index, h, label) {
+    const stage = stages[index], width = stage.columns / stage.groups
+    const one = button("", () => {
+      pause()
+      state.head = h
+      go(index)
+      panel.querySelector(".cells")?.focus({ preventScroll: true })
+      box.scrollIntoView({ block: "nearest" })
+    }, parent, "tile")
     one.setAttribute("aria-label", fill(say.open_head, { stage: path(stage), head: h + 1 }))
     const canvas = make("canvas", "", one)
-    state.stageDrawn = index
-    paint(canvas, stage, h * width, width)
+    paint(canvas, index, h * width, width)
     if (stage.rows !== width) canvas.style.aspectRatio = `${width} / ${stage.rows}`
     make("span", "", one, label)
   }
@@ -441,12 +445,11 @@ function build(root, data, before, setStateValue) {
     grid.style.setProperty("--heads", n <= 4 ? 2 * n : n)
     grid.style.setProperty("--few", Math.min(n, 4))
     for (const [stage, i] of layers)
-      for (let h = 0; h < stage.groups; h += 1) tile(grid, stage, i, h, `${stage.layer + 1}.${h + 1}`)
+      for (let h = 0; h < stage.groups; h += 1) tile(grid, i, h, `${stage.layer + 1}.${h + 1}`)
   }
 
   drawWall()
   const at = before ? before.look() : data.at
   go(places.has(at.stage) ? at.stage : data.at.stage, Math.min(at.token ?? 0, tokens.length - 1), at.other !== null && at.other < tokens.length ? at.other : null, true)
-  if (still) root.classList.add("still")
   return { id: data.id, asked: data.asked, go, look, stop: () => { clearInterval(playing); clearTimeout(resting); playing = 0; play.textContent = say.play } }
 }

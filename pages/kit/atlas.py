@@ -27,7 +27,7 @@ MAP_CSS = (HERE / "atlas_map.css").read_text(encoding="utf-8")
 HTML = '<div class="atlas"></div>'
 
 MORE, LESS = (42, 134, 196), (213, 94, 0)  # what is above zero and what is below, in light and in dark
-GUTTER, MARGIN, HEAD, FOOT = 104, 44, 66, 74
+GUTTER, MARGIN, HEAD, FOOT = 110, 44, 66, 74
 ON_PAGE, ON_PAPER = 604, 1000  # widths: beside the panel, and as a picture of its own
 NARROWEST, WIDEST = 22.0, 56.0  # of a column
 THIN, STREAM, WORD, BAND, GAP = 9, 22, 12, 34, 12
