@@ -311,7 +311,7 @@ function build(root, data, before, setStateValue) {
       const value = values(state.stage)[r * stage.columns + from + c]
       point.hidden = false
       point.style.cssText = `top:${r * height}px;height:${height}px;left:${100 * c / width}%;width:max(4px,${100 / width}%)`
-      const number = keys ? keys[c] : stage.bin > 1 ? `${c * stage.bin + 1}–${Math.min((c + 1) * stage.bin, stage.shape.at(-1)[1])}` : column_name(stage, c)
+      const number = keys ? keys[c] : stage.bin > 1 ? `${c * stage.bin + 1}–${Math.min((c + 1) * stage.bin, stage.groups * stage.shape.at(-1)[1])}` : column_name(stage, c)
       readout.textContent = fill(keys ? say.looks : stage.bin > 1 ? say.cell_bin : say.cell,
         { token: tokens[r + offset], number, value: shown(value) })
       state.point = [r, c]
@@ -330,10 +330,12 @@ function build(root, data, before, setStateValue) {
     cells.dataset.focus = "cells"
     cells.setAttribute("role", "application")
     cells.setAttribute("aria-label", fill(say.cells, { stage: path(stage) }))
+    const here = () => state.point ?? [Math.max(0, Math.min(stage.rows - 1, state.token - offset)), 0]
+    cells.onfocus = () => tell(...here())
     cells.onkeydown = event => {
       const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key]
       if (!move) return
-      const [r, c] = state.point ?? [Math.max(0, state.token - offset), -Math.min(0, move[1])]
+      const [r, c] = here()
       tell(Math.max(0, Math.min(stage.rows - 1, r + move[0])), Math.max(0, Math.min(width - 1, c + move[1])))
       event.preventDefault()
     }

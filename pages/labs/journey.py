@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import annotated, atlas, controls, figures, links, odds, plots, prompt, session, words
+from pages.kit import annotated, atlas, controls, figures, lab, links, odds, plots, prompt, session, words
 from pages.labs.attention import Rememberer, Tale, beginning, rememberer, storyteller, tale
 from pages.labs.attention_heads import bare
 
@@ -175,6 +175,8 @@ def walk() -> None:
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
     text.show("reading")
+    st.caption(text.read("keys"))
+    guess(model, typed, text)
     export(typed, given, drawn, (stage, token, other), text)
     who_said_it(model, passed, token, text)
 
@@ -295,6 +297,39 @@ def looked() -> None:
     st.session_state["j_stage"] = str(look["stage"])
     st.session_state["j_token"] = str(int(look["token"]) + 1)
     st.session_state["j_with"] = str(0 if look["other"] is None else int(look["other"]) + 1)
+
+
+def guess(model: session.InUse, typed: str, text: words.Words) -> None:
+    """Predict what is said once the head that remembers the name is silent."""
+    from gptcore.what_if import WhatIf
+
+    story = tale()
+    if storyteller().name != model.name or typed != story.text:
+        return
+    best = rememberer(model, story)
+    silent = WhatIf(part="head", layer=best.layer, head=best.head)
+    found = session.journey(model.path, session.changed(model.path), typed, silent, None, "moved")
+    (after, p_after), (before, p_before) = found.says, found.said
+    own, other = story.pronouns
+    lab.predict(
+        "j_silence",
+        text.read("predict", layer=best.layer + 1, head=best.head + 1, name=story.name, share=best.share),
+        (
+            text.read("predict_same", word=bare(own)),
+            text.read("predict_other", word=bare(other)),
+            text.read("predict_third"),
+        ),
+        right={own: 0, other: 1}.get(after, 2),
+        because=text.read(
+            "predict_because", after=bare(after), p_after=p_after, before=bare(before), p_before=p_before
+        ),
+        then={
+            "j_view": "pass",
+            "j_what": "head",
+            "j_layer": str(best.layer + 1),
+            "j_head": str(best.head + 1),
+        },
+    )
 
 
 def export(
