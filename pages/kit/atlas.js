@@ -101,13 +101,22 @@ function build(root, data, before, setStateValue) {
   cell.setAttribute("role", "gridcell")
   box.setAttribute("aria-activedescendant", "cell")
   const top = stages[0].y - 4, bottom = stages.at(-1).y + stages.at(-1).h + 2
-  box.onclick = event => {
+  const under = event => {
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse())
     const token = Math.max(0, Math.min(tokens.length - 1, Math.floor((at.x - data.x) / data.column)))
-    let best = 0
-    stages.forEach((stage, i) => { if (at.y >= stage.y - 1) best = i })
+    const onName = at.x < data.x + box.scrollLeft * svg.viewBox.baseVal.width / svg.getBoundingClientRect().width
+    let stage = 0
+    stages.forEach((one, i) => { if (at.y >= one.y - 1) stage = i })
+    return { stage, token: onName ? state.token : token } // a click on a name keeps the token
+  }
+  box.onclick = event => {
+    const { stage, token } = under(event)
     pause()
-    if (event.shiftKey) go(best, state.token, token); else go(best, at.x < data.x ? state.token : token)
+    if (event.shiftKey) go(stage, state.token, token); else go(stage, token)
+  }
+  box.onmousemove = event => {
+    const { stage, token } = under(event)
+    box.title = `${path(stages[stage])}: ${tokens[token]}`
   }
   box.onkeydown = event => {
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }

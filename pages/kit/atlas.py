@@ -325,7 +325,12 @@ def still(
     """The map as a picture of its own, with the stage and token on view marked and that token's looks drawn."""
     drawn = svg(atlas, titles, words, ON_PAPER)
     lit = drawn.replace(f'<g class="curves" data-t="{token}">', '<g class="curves on">')
-    return lit.replace("<!--marks-->", marks(atlas, stage, token, other, ON_PAPER))
+    at = layout(atlas, ON_PAPER)
+    signed = (
+        f'<text class="signature" x="{at.width - 12:.0f}" y="{at.height - 10:.0f}">'
+        f"{escape(words['signature'].format(of=len(atlas.stages)))}</text>"
+    )
+    return lit.replace("<!--marks-->", marks(atlas, stage, token, other, ON_PAPER) + signed)
 
 
 def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:
@@ -380,15 +385,17 @@ def show(given: Mapping[str, Any], *, key: str, on_look) -> None:
     _ATLAS(key=key, data=dict(given), on_look_change=on_look)
 
 
-def page(given: Mapping[str, Any], title: str) -> str:
+def page(given: Mapping[str, Any], title: str, *notes: str) -> str:
     """The atlas as one HTML file that needs nothing else: the same picture, to be walked through anywhere."""
     # A closing tag inside a token must not close the script.
     body = json.dumps(dict(given)).replace("</", "<\\/")
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{ALONE}{CSS}</style></head>"
-        f'<body><h1>{escape(title)}</h1><div id="root">{HTML}</div><script type="module">{JS}\n'
+        f'<body><h1>{escape(title)}</h1><div id="root">{HTML}</div>'
+        f'{below}<script type="module">{JS}\n'
         f'atlas({{ data: {body}, parentElement: document.querySelector("#root"), setStateValue() {{}} }})\n'
         "</script></body></html>"
     )
@@ -405,4 +412,5 @@ ALONE = """
 body { margin: 1rem auto; max-width: 90rem; padding: 0 1rem; font-family: var(--st-font);
   color: var(--st-text-color); background: var(--st-background-color); }
 h1 { font-size: 1.3rem; font-weight: 600; }
+p { max-width: 46rem; line-height: 1.5; }
 """

@@ -355,7 +355,9 @@ def export(
         )
         st.download_button(
             text.read("export_html"),
-            lambda: atlas.page({**given, "at": begin, "asked": 0}, title),
+            lambda: atlas.page(
+                {**given, "at": begin, "asked": 0}, title, text.read("reading"), text.read("keys")
+            ),
             "journey.html",
             "text/html",
             key="j_html",
