@@ -379,7 +379,7 @@ function build(root, data, before, setStateValue) {
     one.setAttribute("aria-label", fill(say.open_head, { stage: path(stage), head: h + 1 }))
     const canvas = make("canvas", "", one)
     paint(canvas, index, h * width, width)
-    if (stage.rows !== width) canvas.style.aspectRatio = `${width} / ${stage.rows}`
+    if (stage.rows !== width) canvas.style.aspectRatio = `${width} / ${Math.max(stage.rows, width / 6)}`
     make("span", "", one, label)
   }
 

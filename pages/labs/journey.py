@@ -223,11 +223,11 @@ def ask_token(
     """Which token becomes which; None while the word is not one token."""
     n = len(traced.ids)
     names = [i for i, token in enumerate(traced.tokens) if token.strip() == story.name]
-    places = [f"{i + 1}" for i in range(n)]
+    places = [f"{i + 1} {atlas.legible(token)}" for i, token in enumerate(traced.tokens)]
     place = controls.listed(
         text.read("swap"), "j_place", places, default=places[names[0] if names else max(0, n - 2)]
     )
-    at = int(place) - 1
+    at = places.index(place)
     default = story.other if names else "queen"
     links.check("j_swap", links.Text(40), default)
     word = st.text_input(text.read("swap_with"), default, key="j_swap", bind="query-params", max_chars=40)
