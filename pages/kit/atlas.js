@@ -3,6 +3,7 @@ const known = new WeakMap()
 const SVG = "http://www.w3.org/2000/svg"
 const REST = 450 // milliseconds at one place before the page is told
 const PACE = 1100
+const MORE = [42, 134, 196], LESS = [213, 94, 0]
 
 export default function atlas({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".atlas")
@@ -43,7 +44,6 @@ function halves(text) {
 
 function build(root, data, before, setStateValue) {
   const { stages, tokens, say } = data
-  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches
   const places = new Map(stages.map((stage, i) => [stage.name, i]))
   const numbers = stages.map(() => null)
   const values = i => numbers[i] ??= halves(stages[i].values)
@@ -101,13 +101,22 @@ function build(root, data, before, setStateValue) {
   cell.setAttribute("role", "gridcell")
   box.setAttribute("aria-activedescendant", "cell")
   const top = stages[0].y - 4, bottom = stages.at(-1).y + stages.at(-1).h + 2
-  box.onclick = event => {
+  const under = event => {
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse())
     const token = Math.max(0, Math.min(tokens.length - 1, Math.floor((at.x - data.x) / data.column)))
-    let best = 0
-    stages.forEach((stage, i) => { if (at.y >= stage.y - 1) best = i })
+    const onName = at.x < data.x + box.scrollLeft * svg.viewBox.baseVal.width / svg.getBoundingClientRect().width
+    let stage = 0
+    stages.forEach((one, i) => { if (at.y >= one.y - 1) stage = i })
+    return { stage, token: onName ? state.token : token } // a click on a name keeps the token
+  }
+  box.onclick = event => {
+    const { stage, token } = under(event)
     pause()
-    if (event.shiftKey) go(best, state.token, token); else go(best, at.x < data.x ? state.token : token)
+    if (event.shiftKey) go(stage, state.token, token); else go(stage, token)
+  }
+  box.onmousemove = event => {
+    const { stage, token } = under(event)
+    box.title = `${path(stages[stage])}: ${tokens[token]}`
   }
   box.onkeydown = event => {
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
@@ -261,24 +270,24 @@ function build(root, data, before, setStateValue) {
     }
   }
 
-  const paint = (canvas, stage, from, width, begin = 0, end = width) => {
-    const all = values(state.stageDrawn), rows = stage.rows, n = end - begin
-    canvas.width = n
+  function paint(canvas, index, from, width) {
+    const stage = stages[index], all = values(index), rows = stage.rows
+    canvas.width = width
     canvas.height = rows
-    const context = canvas.getContext("2d"), image = context.createImageData(n, rows)
-    for (let i = 0; i < rows; i += 1)
-      for (let j = 0; j < n; j += 1) {
-        const value = all[i * stage.columns + from + begin + j], at = 4 * (i * n + j)
-        const size = Number.isFinite(value) ? Math.min(1, Math.abs(value) / stage.scale) : 0
-        const colour = value >= 0 ? [42, 134, 196] : [213, 94, 0]
-        image.data.set([...colour, Math.round(255 * size)], at)
+    const context = canvas.getContext("2d"), image = context.createImageData(width, rows)
+    const pixels = image.data
+    for (let i = 0, at = 0; i < rows; i += 1)
+      for (let j = 0; j < width; j += 1, at += 4) {
+        const value = all[i * stage.columns + from + j]
+        const [red, green, blue] = value >= 0 ? MORE : LESS
+        pixels[at] = red; pixels[at + 1] = green; pixels[at + 2] = blue
+        pixels[at + 3] = Number.isFinite(value) ? 255 * Math.min(1, Math.abs(value) / stage.scale) : 0
       }
     context.putImageData(image, 0, 0)
   }
 
   function picture(stage) {
-    state.stageDrawn = state.stage
-    if (perHead(stage)) return heads(panel, stage, state.stage)
+    if (perHead(stage)) return heads(stage)
     grid(stage, 0, stage.columns, stage.groups, tokens.length - stage.rows)
   }
 
@@ -292,7 +301,7 @@ function build(root, data, before, setStateValue) {
       label.style.height = height + "px"
     }
     const canvas = make("canvas", "", cells)
-    paint(canvas, stage, from, width)
+    paint(canvas, state.stage, from, width)
     for (let g = 1; g < groups; g += 1) {
       const line = make("div", "", cells)
       line.style.cssText = `position:absolute;top:0;bottom:0;width:1px;background:var(--st-text-color);opacity:.4;left:${100 * g / groups}%`
@@ -311,9 +320,9 @@ function build(root, data, before, setStateValue) {
       const value = values(state.stage)[r * stage.columns + from + c]
       point.hidden = false
       point.style.cssText = `top:${r * height}px;height:${height}px;left:${100 * c / width}%;width:max(4px,${100 / width}%)`
-      const number = keys ? keys[c] : stage.bin > 1 ? `${c * stage.bin + 1}–${Math.min((c + 1) * stage.bin, stage.shape.at(-1)[1])}` : column_name(stage, c)
+      const number = keys ? keys[c] : stage.bin > 1 ? `${c * stage.bin + 1}–${Math.min((c + 1) * stage.bin, stage.groups * stage.shape.at(-1)[1])}` : column_name(stage, c)
       readout.textContent = fill(keys ? say.looks : stage.bin > 1 ? say.cell_bin : say.cell,
-        { token: tokens[r + offset], number, value: keys ? shown(value) : shown(value) })
+        { token: tokens[r + offset], number, value: shown(value) })
       state.point = [r, c]
     }
     cells.onmousemove = event => {
@@ -330,10 +339,12 @@ function build(root, data, before, setStateValue) {
     cells.dataset.focus = "cells"
     cells.setAttribute("role", "application")
     cells.setAttribute("aria-label", fill(say.cells, { stage: path(stage) }))
+    const here = () => state.point ?? [Math.max(0, Math.min(stage.rows - 1, state.token - offset)), 0]
+    cells.onfocus = () => tell(...here())
     cells.onkeydown = event => {
       const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key]
       if (!move) return
-      const [r, c] = state.point ?? [Math.max(0, state.token - offset), -Math.min(0, move[1])]
+      const [r, c] = here()
       tell(Math.max(0, Math.min(stage.rows - 1, r + move[0])), Math.max(0, Math.min(width - 1, c + move[1])))
       event.preventDefault()
     }
@@ -341,10 +352,9 @@ function build(root, data, before, setStateValue) {
   const column_name = (stage, c) => stage.groups > 1
     ? fill(say.of_head, { number: c % (stage.columns / stage.groups) + 1, head: Math.floor(c / (stage.columns / stage.groups)) + 1 }) : c + 1
 
-  function heads(parent, stage, index) {
+  function heads(stage) {
     const width = stage.columns / stage.groups
-    state.stageDrawn = index
-    if (state.head !== null && parent === panel) {
+    if (state.head !== null) {
       const h = Math.min(state.head, stage.groups - 1)
       const line = make("div", "chips", panel)
       make("b", "", line, fill(say.head, { head: h + 1 }))
@@ -352,19 +362,24 @@ function build(root, data, before, setStateValue) {
       all.dataset.focus = "all"
       return grid(stage, h * width, width, 1, tokens.length - stage.rows, tokens)
     }
-    const tiles = make("div", "tiles", parent)
+    const tiles = make("div", "tiles", panel)
     tiles.style.gridTemplateColumns = `repeat(${Math.min(stage.groups, stage.groups > 4 ? 4 : 2)}, minmax(0, 1fr))`
-    for (let h = 0; h < stage.groups; h += 1) tile(tiles, stage, index, h, fill(say.head, { head: h + 1 }))
-    if (parent === panel) make("div", "readout", panel, say.enlarge)
+    for (let h = 0; h < stage.groups; h += 1) tile(tiles, state.stage, h, fill(say.head, { head: h + 1 }))
+    make("div", "readout", panel, say.enlarge)
   }
-  function tile(parent, stage, index, h, label) {
-    const width = stage.columns / stage.groups
-    const one = button("", () => { pause(); state.head = h; go(index); if (parent.classList.contains("tiles")) panel.querySelector(".cells")?.focus(); else box.scrollIntoView({ block: "nearest" }) }, parent, "tile")
+  function tile(parent, index, h, label) {
+    const stage = stages[index], width = stage.columns / stage.groups
+    const one = button("", () => {
+      pause()
+      state.head = h
+      go(index)
+      panel.querySelector(".cells")?.focus({ preventScroll: true })
+      box.scrollIntoView({ block: "nearest" })
+    }, parent, "tile")
     one.setAttribute("aria-label", fill(say.open_head, { stage: path(stage), head: h + 1 }))
     const canvas = make("canvas", "", one)
-    state.stageDrawn = index
-    paint(canvas, stage, h * width, width)
-    if (stage.rows !== width) canvas.style.aspectRatio = `${width} / ${stage.rows}`
+    paint(canvas, index, h * width, width)
+    if (stage.rows !== width) canvas.style.aspectRatio = `${width} / ${Math.max(stage.rows, width / 6)}`
     make("span", "", one, label)
   }
 
@@ -441,12 +456,11 @@ function build(root, data, before, setStateValue) {
     grid.style.setProperty("--heads", n <= 4 ? 2 * n : n)
     grid.style.setProperty("--few", Math.min(n, 4))
     for (const [stage, i] of layers)
-      for (let h = 0; h < stage.groups; h += 1) tile(grid, stage, i, h, `${stage.layer + 1}.${h + 1}`)
+      for (let h = 0; h < stage.groups; h += 1) tile(grid, i, h, `${stage.layer + 1}.${h + 1}`)
   }
 
   drawWall()
   const at = before ? before.look() : data.at
   go(places.has(at.stage) ? at.stage : data.at.stage, Math.min(at.token ?? 0, tokens.length - 1), at.other !== null && at.other < tokens.length ? at.other : null, true)
-  if (still) root.classList.add("still")
   return { id: data.id, asked: data.asked, go, look, stop: () => { clearInterval(playing); clearTimeout(resting); playing = 0; play.textContent = say.play } }
 }

@@ -27,7 +27,7 @@ MAP_CSS = (HERE / "atlas_map.css").read_text(encoding="utf-8")
 HTML = '<div class="atlas"></div>'
 
 MORE, LESS = (42, 134, 196), (213, 94, 0)  # what is above zero and what is below, in light and in dark
-GUTTER, MARGIN, HEAD, FOOT = 104, 44, 66, 74
+GUTTER, MARGIN, HEAD, FOOT = 110, 44, 66, 74
 ON_PAGE, ON_PAPER = 604, 1000  # widths: beside the panel, and as a picture of its own
 NARROWEST, WIDEST = 22.0, 56.0  # of a column
 THIN, STREAM, WORD, BAND, GAP = 9, 22, 12, 34, 12
@@ -114,6 +114,11 @@ def layout(atlas: Atlas, wide: int = ON_PAGE) -> Layout:
         tuple(heights),
         tuple(bands),
     )
+
+
+def legible(token: str) -> str:
+    """A token's text with its spaces visible and what cannot be printed, or stand in SVG, by its number."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in visible(token))
 
 
 def png(pixels: Sequence[Sequence[tuple[int, int, int, int]]]) -> str:
@@ -234,7 +239,7 @@ def _edges(
     for i, token in enumerate(atlas.tokens):
         out.append(
             f'<text class="token" transform="translate({middle[i] - 1:.1f} {HEAD - 9}) rotate(-48)">'
-            f"{escape(_short(visible(token), 11))}</text>"
+            f"{escape(_short(legible(token), 11))}</text>"
         )
     out.append("</g>")
     return out
@@ -251,7 +256,7 @@ def _said(atlas: Atlas, stage: Drawn, at: Layout, top: float) -> list[str]:
         x, y = at.x + at.column * (first + i + 0.57), top + WORD - 3
         out.append(
             f'<text class="said{settled}" x="{x:.1f}" y="{y:.1f}" '
-            f'opacity="{0.45 + 0.55 * share:.2f}">{escape(_short(visible(word).lstrip("␣") or "␣", most))}</text>'
+            f'opacity="{0.45 + 0.55 * share:.2f}">{escape(_short(legible(word).lstrip("␣") or "␣", most))}</text>'
         )
     return out
 
@@ -282,7 +287,7 @@ def _answers(atlas: Atlas, at: Layout, middle: Sequence[float], foot: float) -> 
         out.append(
             f'<rect class="sure" x="{x - half:.1f}" y="{foot + 5}" width="{2 * half * share:.1f}" height="4" rx="2"/>'
             f'<text class="answer{other}" transform="translate({x - 2:.1f} {foot + 20}) rotate(48)">'
-            f"{escape(_short(visible(word), 11))}</text>"
+            f"{escape(_short(legible(word), 11))}</text>"
         )
     return out
 
@@ -320,7 +325,12 @@ def still(
     """The map as a picture of its own, with the stage and token on view marked and that token's looks drawn."""
     drawn = svg(atlas, titles, words, ON_PAPER)
     lit = drawn.replace(f'<g class="curves" data-t="{token}">', '<g class="curves on">')
-    return lit.replace("<!--marks-->", marks(atlas, stage, token, other, ON_PAPER))
+    at = layout(atlas, ON_PAPER)
+    signed = (
+        f'<text class="signature" x="{at.width - 12:.0f}" y="{at.height - 10:.0f}">'
+        f"{escape(words['signature'].format(of=len(atlas.stages)))}</text>"
+    )
+    return lit.replace("<!--marks-->", marks(atlas, stage, token, other, ON_PAPER) + signed)
 
 
 def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:
@@ -332,7 +342,7 @@ def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, An
             goes.setdefault(name, []).append(stage.name)
     return {
         "svg": drawn,
-        "tokens": [visible(token) for token in atlas.tokens],
+        "tokens": [legible(token) for token in atlas.tokens],
         "fresh": atlas.fresh,
         "before": atlas.before,
         "x": place.x,
@@ -354,7 +364,7 @@ def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, An
                 "to": goes.get(stage.name, []),
                 "form": stage.form,
                 "numbers": [[_figure(value) for value in row] for row in stage.numbers],
-                "said": [[[visible(w), _figure(z), _figure(p)] for w, z, p in row] for row in stage.said],
+                "said": [[[legible(w), _figure(z), _figure(p)] for w, z, p in row] for row in stage.said],
                 "y": top,
                 "h": height,
             }
@@ -375,15 +385,17 @@ def show(given: Mapping[str, Any], *, key: str, on_look) -> None:
     _ATLAS(key=key, data=dict(given), on_look_change=on_look)
 
 
-def page(given: Mapping[str, Any], title: str) -> str:
+def page(given: Mapping[str, Any], title: str, *notes: str) -> str:
     """The atlas as one HTML file that needs nothing else: the same picture, to be walked through anywhere."""
     # A closing tag inside a token must not close the script.
     body = json.dumps(dict(given)).replace("</", "<\\/")
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{ALONE}{CSS}</style></head>"
-        f'<body><h1>{escape(title)}</h1><div id="root">{HTML}</div><script type="module">{JS}\n'
+        f'<body><h1>{escape(title)}</h1><div id="root">{HTML}</div>'
+        f'{below}<script type="module">{JS}\n'
         f'atlas({{ data: {body}, parentElement: document.querySelector("#root"), setStateValue() {{}} }})\n'
         "</script></body></html>"
     )
@@ -400,4 +412,5 @@ ALONE = """
 body { margin: 1rem auto; max-width: 90rem; padding: 0 1rem; font-family: var(--st-font);
   color: var(--st-text-color); background: var(--st-background-color); }
 h1 { font-size: 1.3rem; font-weight: 600; }
+p { max-width: 46rem; line-height: 1.5; }
 """

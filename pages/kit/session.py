@@ -565,7 +565,7 @@ class Journey:
     differ: float  # between the logits of the cached step and those of the whole pass
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def journey(
     path: Path, changed: int, text: str, what: "WhatIf | None", swap: tuple[int, int] | None, view: str
 ) -> Journey:
@@ -668,7 +668,7 @@ def _last(seen: "Mapping[str, Tensor]", tokenizer: "Tokenizer") -> tuple[str, fl
     return tokenizer.token_text(int(best)), float(share)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def journey_drawn(
     path: Path,
     changed: int,

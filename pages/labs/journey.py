@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import annotated, atlas, controls, figures, links, odds, plots, prompt, session, words
+from pages.kit import annotated, atlas, controls, figures, lab, links, odds, plots, prompt, session, words
 from pages.labs.attention import Rememberer, Tale, beginning, rememberer, storyteller, tale
 from pages.labs.attention_heads import bare
 
@@ -175,6 +175,8 @@ def walk() -> None:
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
     text.show("reading")
+    st.caption(text.read("keys"))
+    guess(model, typed, text)
     export(typed, given, drawn, (stage, token, other), text)
     who_said_it(model, passed, token, text)
 
@@ -221,11 +223,11 @@ def ask_token(
     """Which token becomes which; None while the word is not one token."""
     n = len(traced.ids)
     names = [i for i, token in enumerate(traced.tokens) if token.strip() == story.name]
-    places = [f"{i + 1}" for i in range(n)]
+    places = [f"{i + 1} {atlas.legible(token)}" for i, token in enumerate(traced.tokens)]
     place = controls.listed(
         text.read("swap"), "j_place", places, default=places[names[0] if names else max(0, n - 2)]
     )
-    at = int(place) - 1
+    at = places.index(place)
     default = story.other if names else "queen"
     links.check("j_swap", links.Text(40), default)
     word = st.text_input(text.read("swap_with"), default, key="j_swap", bind="query-params", max_chars=40)
@@ -297,6 +299,39 @@ def looked() -> None:
     st.session_state["j_with"] = str(0 if look["other"] is None else int(look["other"]) + 1)
 
 
+def guess(model: session.InUse, typed: str, text: words.Words) -> None:
+    """Predict what is said once the head that remembers the name is silent."""
+    from gptcore.what_if import WhatIf
+
+    story = tale()
+    if storyteller().name != model.name or typed != story.text:
+        return
+    best = rememberer(model, story)
+    silent = WhatIf(part="head", layer=best.layer, head=best.head)
+    found = session.journey(model.path, session.changed(model.path), typed, silent, None, "moved")
+    (after, p_after), (before, p_before) = found.says, found.said
+    own, other = story.pronouns
+    lab.predict(
+        "j_silence",
+        text.read("predict", layer=best.layer + 1, head=best.head + 1, name=story.name, share=best.share),
+        (
+            text.read("predict_same", word=bare(own)),
+            text.read("predict_other", word=bare(other)),
+            text.read("predict_third"),
+        ),
+        right={own: 0, other: 1}.get(after, 2),
+        because=text.read(
+            "predict_because", after=bare(after), p_after=p_after, before=bare(before), p_before=p_before
+        ),
+        then={
+            "j_view": "pass",
+            "j_what": "head",
+            "j_layer": str(best.layer + 1),
+            "j_head": str(best.head + 1),
+        },
+    )
+
+
 def export(
     typed: str,
     given: Mapping,
@@ -320,7 +355,9 @@ def export(
         )
         st.download_button(
             text.read("export_html"),
-            lambda: atlas.page({**given, "at": begin, "asked": 0}, title),
+            lambda: atlas.page(
+                {**given, "at": begin, "asked": 0}, title, text.read("reading"), text.read("keys")
+            ),
             "journey.html",
             "text/html",
             key="j_html",

@@ -102,7 +102,9 @@ def test_a_swapped_token_moves_nothing_before_it():
     plain = passed()
     one = passed(swap=(3, plain.ids[0]), view="moved")
     for stage in one.atlas.stages:
-        assert not any(any(row) for row in stage.strip[:3]), stage.name
+        # A score is computed for every pair, later keys among them; the mask comes after it.
+        if stage.kind != "scores":
+            assert not any(any(row) for row in stage.strip[:3]), stage.name
     assert any(one.atlas.stages[0].strip[3])
 
 

@@ -33,7 +33,7 @@ def test_a_journey_by_keyboard(server, page):
     page.keyboard.press("Enter")  # into the numbers of the stage
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    expect(panel.get_by_text(re.compile(r"^␣went, number 2: −?[\d.]+"))).to_be_visible()
+    expect(panel.get_by_text(re.compile(r"^␣Mira, number 3: −?[\d.]+"))).to_be_visible()
     page.keyboard.press("Escape")
     expect(grid).to_be_focused()
     page.keyboard.press("End")
