@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def runs() -> dict[tuple[str, int], list[dict]]:
     """What each block said, by topic and number: at its defaults first, then at each end of each range."""
     command = [sys.executable, "-m", "explainers", "check", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     found: dict[tuple[str, int], list[dict]] = {}
     for line in done.stdout.splitlines():
         run = json.loads(line)

@@ -136,6 +136,15 @@ def test_a_child_answers_and_one_that_hangs_is_stopped():
     assert "took more than" in execution.ask(topic, 1, {}, seconds=0.01).error
 
 
+def test_several_blocks_share_a_child_and_each_begins_anew():
+    topic = library.explainers()[0].topic
+    once, again = execution.ask_many([(topic, 1, {}), (topic, 1, {"n_merges": 1})], 60)
+    assert once.output == execution.ask(topic, 1, {}).output
+    assert again.error is None and again.output != once.output
+    late = execution.ask_many([(topic, 1, {})] * 2, 0.01)
+    assert all("took more than" in answer.error for answer in late)
+
+
 def test_a_child_refuses_what_the_page_would_refuse():
     explainer = next(found for found in library.explainers() if found.blocks[0].constants)
     constant = explainer.blocks[0].constants[0]
