@@ -79,8 +79,8 @@ def _ledger(was_busy: bool) -> None:
 def _row(one: "Claim", result: "Result | None") -> dict[str, object]:
     return {
         "Chapter": one.chapter,
-        "What is said": one.slogan,
         "Verdict": result.verdict if result else "not measured",
+        "What is said": one.slogan,
         "Measured": result.measured if result else None,
         "From": result.spread[0] if result else None,
         "To": result.spread[1] if result else None,

@@ -3,12 +3,19 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from gptcore import claims
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = "gqa_cache"
+
+
+@pytest.fixture(autouse=True)
+def own_machine(tmp_path, monkeypatch):
+    """A lock of its own: what others measure on this machine is not waited for."""
+    monkeypatch.setattr(claims, "LOCK", tmp_path / "measuring.lock")
 
 
 def opened() -> AppTest:
