@@ -33,11 +33,13 @@ def parser() -> argparse.ArgumentParser:
     length.add_argument("--steps", type=int, metavar="N")
     command.add_argument("--seed", type=int, metavar="N")
     command.add_argument("--out", required=True, metavar="DIR", help="a new or empty directory")
+    _plugin_option(command)
     command.add_argument("--json", action="store_true", help="print each event as a line of JSON")
 
     command = commands.add_parser("resume", help="go on with a run that was stopped or interrupted")
     command.set_defaults(run=resume)
     command.add_argument("dir", metavar="DIR")
+    _plugin_option(command)
     command.add_argument("--json", action="store_true")
 
     command = commands.add_parser("sample", help="continue a text with a trained model")
@@ -55,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0, metavar="N")
     command.add_argument("--no-cache", action="store_true", help="compute every token again at each step")
     command.add_argument("--past-context", choices=("stop", "slide"), default="stop")
+    _plugin_option(command)
     command.add_argument("--json", action="store_true")
 
     command = commands.add_parser("export", help="write a model in a form that others read")
@@ -118,12 +121,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", required=True, metavar="DIR", help="a directory of runs; finished ones are kept"
     )
+    _plugin_option(command)
     command.add_argument("--json", action="store_true")
 
     command = commands.add_parser("nursery", help="what the app starts, to fork its jobs from")
     command.set_defaults(run=nursery)
     command.add_argument("--once", action="store_true", help="do one job and end")
     return top
+
+
+def _plugin_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--plugin", metavar="FILE", help="Python of yours that adds parts; it is run first")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -151,6 +159,7 @@ def train(options: argparse.Namespace) -> None:
             "train": plan.train.to_dict(),
             "corpus_name": plan.corpus.name,
             "notes": list(plan.notes),
+            "plugin": options.plugin,
         }
         copied = (*plan.corpus.train, *plan.corpus.validation) if Path(options.corpus).is_file() else None
         recorder.describe(request, plan.tokenizer, "".join(copied) if copied else None)
@@ -228,9 +237,12 @@ def arena(options: argparse.Namespace) -> int:
         seeds=options.seeds,
     )
     show = _print_match_json if options.json else _print_match
-    show("even", module.equalise(match))
+    even = module.equalise(match)
+    if options.plugin:
+        module.check_account(even)
+    show("even", even)
     results = []
-    for planned in module.plan(match, options.corpus):
+    for planned in module.plan(match, options.corpus, options.plugin):
         run = Run(Path(options.out) / planned.name)
         if module.is_of_another(planned, run.config()):
             raise RunError(f"{run.folder} was trained by other choices; give another --out")
@@ -257,7 +269,8 @@ def _carry_out(run, arguments: Sequence[str]) -> None:
     if run.can_resume():
         words = ["resume", str(run.folder), "--json"]
     else:
-        delete(run)
+        if run.folder.is_dir():  # killed before its first checkpoint
+            delete(run)
         words = ["train", *arguments, "--out", str(run.folder), "--json"]
     options = parser().parse_args(words)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -478,18 +491,24 @@ def nursery(options: argparse.Namespace) -> None:
 def claims(options: argparse.Namespace) -> None:
     from gptcore import claims
 
-    wanted = [claims.named(name) for name in options.only] or list(claims.registry().values())
-    for claim in wanted:
+    for claim in [claims.named(name) for name in options.only] or claims.registry().values():
         if options.quick and claim.kind != "quick":
             continue
-        result = claims.measure_in_turn(claim.name)
+        try:
+            result = claims.measure_in_turn(claim.name)
+        except claims.CannotBeMeasured as error:
+            if options.only:
+                raise
+            print(f"left out: {error}", file=sys.stderr, flush=True)
+            continue
         if options.json:
             print(json.dumps(result.to_dict(), ensure_ascii=False), flush=True)
         else:
             low, high = result.spread
+            noise = f"; within the noise: {', '.join(result.within_noise)}" if result.within_noise else ""
             print(
                 f"{result.verdict}: {result.claim}\n    {result.measured:.3g} {result.unit} "
-                f"({low:.3g} to {high:.3g}), {claim.headline}, in {result.seconds:.1f} s",
+                f"({low:.3g} to {high:.3g}), {claim.headline}, in {result.seconds:.1f} s{noise}",
                 flush=True,
             )
 
@@ -528,6 +547,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 2 for bad input, 1 for an answer that is not right."""
     options = parser().parse_args(arguments)
     try:
+        if getattr(options, "plugin", None):
+            from gptcore import plugins
+
+            plugins.load(options.plugin)
         return options.run(options) or 0
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -29,7 +29,15 @@ STYLES: Mapping[str, Mapping[str, Any]] = {
     "LLaMA-style": {"norm": "rmsnorm", "ffn": "swiglu", "position": "rope", "bias": "none"},
     "GPT-2-style": {"norm": "layernorm", "ffn": "gelu", "position": "learned", "bias": "all"},
 }
-_CHOICES = ("preset", "corpus", "seconds", "steps", "seed", "settings")  # as a run's config.json names them
+_CHOICES = (
+    "preset",
+    "corpus",
+    "tokenizer",
+    "seconds",
+    "steps",
+    "seed",
+    "settings",
+)  # as a run's config.json names them
 _ROUND = 8  # a feed-forward width that memory and vector units like
 _NEAR = 0.005  # of the parameters: how far a round width may be off before the exact one is taken
 
@@ -205,6 +213,19 @@ def _even(match: Match, b: ModelConfig, steps: int | None, changed: tuple) -> Ev
     return Even(a=next(arms), b=next(arms), field=field, before=before, after=after)
 
 
+def check_account(even: Even) -> None:
+    """Raise ConfigError where a part brings other weights than it told the account; a plugin's may."""
+    from gptcore.model import GPT
+
+    for arm in ARMS:
+        built = sum(weight.numel() for weight in GPT(even[arm].model).parameters())
+        if built != even[arm].n_parameters:
+            raise ConfigError(
+                f"arm {arm} has {built:,} parameters and its parts tell of {even[arm].n_parameters:,}; mend the "
+                "plugin's n_weights or n_matrices"
+            )
+
+
 def flops_per_step(config: ModelConfig, match: Match) -> int:
     """Return the matrix products' operations of one training step: forward, and twice that backward."""
     one = forward_flops(config, match.window, match.train.batch_size)
@@ -245,15 +266,18 @@ class Planned:
         return f"{self.arm}-{self.rate:g}-{self.seed}"
 
 
-def plan(match: Match, corpus: str = "stories") -> tuple[Planned, ...]:
+def plan(match: Match, corpus: str = "stories", plugin: str | None = None) -> tuple[Planned, ...]:
     """Return every run, seed by seed, the arms in turn: a match cut short has tried every rate in some seeds.
 
     Which windows a run reads depends on text, window, batch size and seed alone, so both arms read the same ones
     in the same order; where one trains longer it reads on.
     """
     even = equalise(match)
+    own = ("--plugin", plugin) if plugin else ()
     return tuple(
-        Planned(arm=arm, rate=rate, seed=seed, arguments=_arguments(match, even[arm], rate, seed, corpus))
+        Planned(
+            arm=arm, rate=rate, seed=seed, arguments=(*own, *_arguments(match, even[arm], rate, seed, corpus))
+        )
         for seed, rate, arm in itertools.product(match.seeds, match.rates, ARMS)
     )
 
@@ -262,7 +286,9 @@ def _arguments(match: Match, arm: Arm, rate: float, seed: int, corpus: str) -> t
     train = match.train.replace(learning_rate=rate, window_length=match.window)
     length = ("--seconds", f"{train.seconds:g}") if arm.steps is None else ("--steps", str(arm.steps))
     settings = [*_written(arm.model, PRESETS["nano"].model), *_written(train, PRESETS["nano"].train)]
-    return ("--preset", "nano", "--corpus", corpus, *length, "--seed", str(seed), "--set", *settings)
+    # Whatever the text, the tokens are those of the stories: a vocabulary that shrank would undo what was made equal.
+    text = ("--corpus", corpus, "--tokenizer", "story")
+    return ("--preset", "nano", *text, *length, "--seed", str(seed), "--set", *settings)
 
 
 def _written(config: ModelConfig | TrainConfig, base: ModelConfig | TrainConfig) -> list[str]:

@@ -7,7 +7,7 @@ compares whole texts at the end by their log-probability over a power of their l
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -174,6 +174,8 @@ class _Search:
             among_best = self.step()
         reason = self.reason if len(self.finished) < self.n_beams else "stop"
         self.finished += [self.hypothesis(place, ended=False) for place in among_best]
+        for place in set(self.live) - set(among_best):  # moved up to go on, and there is no further
+            self.nodes[place] = replace(self.nodes[place], fate="cut")
         return reason
 
     def step(self) -> list[int]:

@@ -5,7 +5,6 @@ yields repetitions; each is one number a setting. Only one measurement runs on a
 taken while thirty others are taken is thirty lies: whoever measures holds a lock, the others wait for it.
 """
 
-import json
 import os
 import platform
 import statistics
@@ -15,22 +14,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib import import_module
+from functools import cache
+from importlib import import_module, metadata
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, NamedTuple, Self
 
 from filelock import FileLock, Timeout
 
+from gptcore.files import read_json, write_json
+from gptcore.limits import available_cores
+from gptcore.machine import processor
+
 VERDICTS = ("holds", "holds not", "depends")
 LOCK = Path(tempfile.gettempdir()) / "glassbox-measuring.lock"
-FORMAT = "glassbox-claim-1"
+FORMAT = "glassbox-claim-2"
+FOLDER = "claims"
+REPORT_SECONDS = 0.5  # between two words about how far a measurement is
 
 Repetition = Mapping[str, float]  # one number a setting, such as {"T = 128": 1.1, "T = 1024": 2.3}
 
 
 class ClaimError(ValueError):
     """A claim that does not exist or cannot be measured, said in one sentence."""
+
+
+class CannotBeMeasured(ClaimError):
+    """A claim that needs what this machine has not."""
 
 
 class Spread(NamedTuple):
@@ -41,6 +51,12 @@ class Spread(NamedTuple):
     high: float
 
 
+class Progress(NamedTuple):
+    """How far a measurement is: the share of its work that is done."""
+
+    share: float
+
+
 Judge = Callable[[Mapping[str, Spread]], str]
 
 
@@ -49,7 +65,9 @@ class Claim:
     """One sentence that is repeated, where it comes from, and how to find out whether it holds here.
 
     `headline` is the setting whose median is quoted; `transfers` says in one sentence what of the answer holds
-    elsewhere. `kind` is `quick` (seconds) or `train` (it trains models, minutes).
+    elsewhere. `kind` is `quick` (seconds) or `train` (it trains models, minutes). `nothing` is the number that would
+    mean no effect at all, where there is one: a setting whose repetitions lie on both sides of it is within the
+    noise. `needs` is `cpu` or `accelerator`.
     """
 
     name: str
@@ -59,10 +77,12 @@ class Claim:
     how: str
     unit: str
     headline: str
-    measure: Callable[[], Iterator[Repetition]]
+    measure: Callable[[], Iterator[Repetition | Progress]]
     judge: Judge
     transfers: str
     kind: str = "quick"
+    nothing: float | None = None
+    needs: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,11 +97,13 @@ class Result:
     unit: str
     verdict: str
     settings: dict[str, tuple[float, float, float]]
+    within_noise: tuple[str, ...]  # settings whose repetitions lie on both sides of no effect
     repetitions: int
     seconds: float
     load: float | None  # processes that wanted a core, a minute's mean when it began
     cores: int
     machine: str
+    versions: dict[str, str]
     when: str  # UTC, ISO 8601
     format: str = field(default=FORMAT)
 
@@ -96,7 +118,8 @@ class Result:
             if values["format"] != FORMAT:
                 raise ClaimError(f"a result of format {values['format']} cannot be read; measure again")
             settings = {name: tuple(found) for name, found in values["settings"].items()}
-            return cls(**{**values, "spread": tuple(values["spread"]), "settings": settings})
+            tuples = {name: tuple(values[name]) for name in ("spread", "within_noise")}
+            return cls(**{**values, **tuples, "settings": settings})
         except (KeyError, TypeError, AttributeError) as error:
             raise ClaimError(f"this is no result of a measurement: {error}; measure again") from error
 
@@ -111,12 +134,31 @@ def wherever(test: Callable[[float], bool]) -> Judge:
     return judge
 
 
-def registry() -> dict[str, Claim]:
-    """Return every claim by name, in the order of the chapters."""
+def by_middle(test: Callable[[float], bool], *, within: float = 0.0) -> Judge:
+    """Return a judge of times, which a busy machine stretches now and then: it asks the middle of each setting.
+
+    A setting passes where its middle does and would still do so a share of `within` nearer to the other side; so a
+    second measurement does not fall to the other side of a line that the first one nearly touched.
+    """
+
+    def judge(measured: Mapping[str, Spread]) -> str:
+        passes = [test(one.middle * (1 + by)) for one in measured.values() for by in (-within, within)]
+        return "holds" if all(passes) else "depends" if any(passes) else "holds not"
+
+    return judge
+
+
+@cache
+def _all() -> tuple[Claim, ...]:
     package = import_module("gptcore.measurements")
     modules = [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(package.__path__)]
     claims = [claim for module in modules for claim in module.CLAIMS]
-    return {claim.name: claim for claim in sorted(claims, key=lambda claim: claim.chapter)}
+    return tuple(sorted(claims, key=lambda claim: claim.chapter))
+
+
+def registry() -> dict[str, Claim]:
+    """Return every claim by name, in the order of the chapters."""
+    return {claim.name: claim for claim in _all()}
 
 
 def named(name: str) -> Claim:
@@ -140,11 +182,49 @@ def spreads(repetitions: Sequence[Repetition]) -> dict[str, Spread]:
     }
 
 
-def measure(claim: Claim) -> Result:
-    """Measure a claim now; raises ClaimError where nothing came of it. Does not wait for the machine: see `turn`."""
+def within_noise(found: Mapping[str, Spread], nothing: float | None) -> tuple[str, ...]:
+    """Return the settings whose repetitions lie on both sides of no effect, or on it.
+
+    >>> within_noise({"a": Spread(0.01, -0.02, 0.03), "b": Spread(0.3, 0.2, 0.4)}, 0.0)
+    ('a',)
+    """
+    if nothing is None:
+        return ()
+    return tuple(name for name, one in found.items() if one.low <= nothing <= one.high)
+
+
+def check(claim: Claim) -> None:
+    """Raise CannotBeMeasured where this machine has not what measuring a claim needs."""
+    if claim.needs == "accelerator":
+        from gptcore.devices import pick_device
+
+        if pick_device().type == "cpu":
+            raise CannotBeMeasured(f"{claim.name} needs an accelerator, and there is none that torch can use")
+
+
+def can_be_measured(claim: Claim) -> bool:
+    """Return whether this machine has what measuring a claim needs."""
+    try:
+        check(claim)
+    except CannotBeMeasured:
+        return False
+    return True
+
+
+def measure(claim: Claim, report: Callable[[float], None] = lambda share: None) -> Result:
+    """Measure a claim now; raises ClaimError where nothing came of it. Does not wait for the machine: see `turn`.
+
+    `report` is told the share that is done, where the measurement says so.
+    """
+    check(claim)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     when, started = datetime.now(UTC), time.perf_counter()
-    repetitions = list(claim.measure())
+    repetitions: list[Repetition] = []
+    for one in claim.measure():
+        if isinstance(one, Progress):
+            report(one.share)
+        else:
+            repetitions.append(one)
     found = spreads(repetitions)
     if claim.headline not in found:
         raise ClaimError(f"measuring {claim.name} gave nothing for {claim.headline}")
@@ -161,13 +241,22 @@ def measure(claim: Claim) -> Result:
         unit=claim.unit,
         verdict=verdict,
         settings={name: tuple(spread) for name, spread in found.items()},
+        within_noise=within_noise(found, claim.nothing),
         repetitions=len(repetitions),
         seconds=time.perf_counter() - started,
         load=load,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        machine=platform.machine(),
+        cores=available_cores(),
+        machine=processor()[0],
+        versions=versions(),
         when=when.isoformat(timespec="seconds"),
     )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result may hang on."""
+    from gptcore import __version__
+
+    return {"glassbox": __version__, "python": platform.python_version(), "torch": metadata.version("torch")}
 
 
 @contextmanager
@@ -197,26 +286,46 @@ def folder() -> Path:
     """Return where results are kept: `claims` in the runs folder."""
     from gptcore.runs import runs_folder
 
-    return runs_folder() / "claims"
+    return runs_folder() / FOLDER
+
+
+def progress_file(name: str) -> Path:
+    """Return the file in which a measurement says how far it is."""
+    return folder() / f"{name}.progress"
 
 
 def measure_in_turn(name: str) -> Result:
     """Wait for the machine, measure, keep the result where pages find it, and return it."""
     claim, kept = named(name), folder()
+    check(claim)
     kept.mkdir(parents=True, exist_ok=True)
     with FileLock(kept / f"{name}.lock"), turn():
-        result = measure(claim)
-    fresh = kept / f"{name}.fresh"
-    fresh.write_text(json.dumps(result.to_dict()), encoding="utf-8")
-    fresh.replace(kept / f"{name}.json")
+        try:
+            result = measure(claim, _reporter(progress_file(name)))
+        finally:
+            progress_file(name).unlink(missing_ok=True)
+    write_json(kept / f"{name}.json", result.to_dict())
     return result
+
+
+def _reporter(path: Path) -> Callable[[float], None]:
+    """Return what writes a share into a file, now and then."""
+    said = -REPORT_SECONDS
+
+    def report(share: float) -> None:
+        nonlocal said
+        if time.monotonic() - said >= REPORT_SECONDS:
+            said = time.monotonic()
+            write_json(path, {"share": share})
+
+    return report
 
 
 def last_result(name: str) -> Result | None:
     """Return what the last measurement on this machine gave, or None."""
     try:
-        return Result.from_dict(json.loads((folder() / f"{name}.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return Result.from_dict(read_json(folder() / f"{name}.json"))
+    except ClaimError:
         return None
 
 

@@ -5,10 +5,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from gptcore.devices import available_threads, pick_device, precisions
-
 # How processors name their units for products in bf16, where the system tells.
 BF16_UNITS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
 
@@ -29,8 +25,12 @@ class Machine:
 
 def describe() -> Machine:
     """Return this machine as training sees it."""
+    import torch
+
+    from gptcore.devices import available_threads, pick_device, precisions
+
     device = pick_device()
-    name, memory = _of_cpu()
+    name, memory = processor()
     units = _bf16_units()
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
@@ -47,7 +47,8 @@ def describe() -> Machine:
     )
 
 
-def _of_cpu() -> tuple[str, int | None]:
+def processor() -> tuple[str, int | None]:
+    """Return the processor's name and the bytes of memory beside it, as far as the system tells; without torch."""
     name = next((value for key, value in _lines("/proc/cpuinfo") if key == "model name"), "")
     memory = next((value for key, value in _lines("/proc/meminfo") if key == "MemTotal"), None)
     return name or platform.processor() or platform.machine(), int(

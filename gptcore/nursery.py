@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptcore import measuring
 from gptcore.admission import Caretaker, is_busy, tend
 from gptcore.limits import PREFIX, Limits, available_cores
 
@@ -403,13 +404,16 @@ class Keeper:
             self.looks.pop(folder)
             return
         limits = Limits.from_environment(environment)
+        launch = launch_fork if self.forks else launch_command
         with _settings_of(environment):
-            tend(folder, launch_fork if self.forks else launch_command, limits)
+            tend(folder, launch, limits)
+            measuring.tend(folder, launch)
         now = time.monotonic()
         if now - self.swept.get(folder, 0.0) > SWEEP_SECONDS:
             self.swept[folder] = now
             self.caretaker.sweep(folder, limits)
-        self.looks[folder] = now + (BUSY_SECONDS if is_busy(folder) else SWEEP_SECONDS)
+        busy = is_busy(folder) or measuring.is_busy(folder)
+        self.looks[folder] = now + (BUSY_SECONDS if busy else SWEEP_SECONDS)
 
     def _begin(self, number: int, job: dict[str, Any], environment: dict[str, str]) -> None:
         try:

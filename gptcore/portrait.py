@@ -58,15 +58,18 @@ def portraits(
 def _portrait(model: GPT, seen, plain, stage: Stage, most_tokens: int, most_columns: int) -> Portrait:
     tensor = seen[stage.name]
     if plain is not None:
-        # What a mask forbids is minus infinity in both, and has not moved.
+        # What a mask forbids is minus infinity in both, and has not moved; nor has what differs by rounding only.
+        rounding = 1e-5 * size_of(plain[stage.name])
         tensor = (tensor - plain[stage.name]).nan_to_num(0.0)
+        tensor = tensor.where(tensor.abs() > rounding, 0.0)
     per_head = stage.kind in ("scores", "masked_scores", "weights")
     if per_head:
         tensor = tensor[..., -most_tokens:]
     values = rows(tensor)[-most_tokens:]
     drawn = values if per_head else binned(values, most_columns)
     scale = size_of(values)
-    strip = binned(values.nan_to_num(neginf=0.0), STRIP) / scale
+    strip = binned(values.nan_to_num(neginf=0.0), STRIP)
+    strip = strip / size_of(strip)
     made = working(model, seen, stage)
     return Portrait(
         stage=stage,

@@ -288,7 +288,7 @@ class Run:
             return True
 
 
-NOT_RUNS = ("texts", "arena")
+NOT_RUNS = ("texts", "arena", "claims")
 UNPACKING = (".import-", ".incoming-")  # how folders begin that a brought model or zip is unpacked in
 
 

@@ -51,6 +51,7 @@ if book.part("measured", text):
         "post_norm_birth",
         "post_norm_trained",
         "swiglu_gelu",
+        "balance_is_zero",
     )
 
 if book.part("check", text):

@@ -46,7 +46,7 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("perplexity_vocabulary")
+    claim.show("unigram_level", "decay_is_l2", "adamw_trains_better", "perplexity_vocabulary")
 
 if book.part("check", text):
     text.show("check", n=len(training_quiz.questions(1)))

@@ -38,7 +38,16 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("cache_speedup", "cache_alone", "cache_linear", "cache_approximates", "speculative_3x")
+    claim.show(
+        "cache_speedup",
+        "cache_alone",
+        "cache_linear",
+        "cache_approximates",
+        "speculative_3x",
+        "speculative_here",
+        "penalty_multiplies",
+        "speculative_approximates",
+    )
 
 if book.part("check", text):
     text.show("check", n=len(inference_quiz.questions(1)))

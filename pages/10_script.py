@@ -34,7 +34,7 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("weights_alone", "same_seed", "base_follows")
+    claim.show("weights_alone", "same_seed", "base_follows", "beta_pushes", "double_quantisation")
 
 if book.part("check", text):
     text.show("check", n=len(script_quiz.questions(1)))

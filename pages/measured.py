@@ -6,6 +6,7 @@ from pages.labs import measured
 book.header(__file__)
 text = words.load("measured")
 text.show("ledger")
+measured.machine()
 measured.every_claim()
 measured.cards()
 book.footer(__file__)

@@ -1,11 +1,12 @@
 """Claims about the block: what a norm costs, what a residual promises, where the norm may stand."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from gptcore.claims import Claim, Repetition, Spread, wherever
+from gptcore.claims import Claim, Progress, Repetition, Spread, by_middle, wherever
+from gptcore.stopwatch import of_processor, one_thread
+from gptcore.trials import SHAPE_IN_WORDS, STEPS, trials
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from gptcore.tokenizer import Tokenizer
 
 ROWS, WIDTHS = 512, (128, 768)
+ROUNDS = 5
 DEPTHS = (12, 48, 128)
 PLACES = ("pre", "branch", "post")
 
@@ -66,24 +68,16 @@ def activation_calls(n_rows: int, width: int) -> dict[str, Callable[[], "Tensor"
     }
 
 
-def seconds(call: Callable[[], object], least: float = 0.03) -> float:
-    """Return the seconds of one call: the mean over as many as take `least` together, the first not counted."""
-    call()
-    started, calls = time.perf_counter(), 0
-    while time.perf_counter() - started < least or calls < 2:
-        call()
-        calls += 1
-    return (time.perf_counter() - started) / calls
-
-
 def _norm_ratios() -> Iterator[Repetition]:
     import torch
 
     shapes = {(16, WIDTHS[0]): "small", (ROWS, WIDTHS[1]): "large"}
     calls = {name: norm_calls(*shape) for shape, name in shapes.items()}
-    with torch.inference_mode():
-        for _ in range(5):
-            times = {name: {key: seconds(call) for key, call in one.items()} for name, one in calls.items()}
+    with torch.inference_mode(), one_thread():
+        for _ in range(ROUNDS):
+            times = {
+                name: {key: of_processor(call) for key, call in one.items()} for name, one in calls.items()
+            }
             yield {
                 f"{name}, {how}": took[f"LayerNorm, {how}"] / took[f"RMSNorm, {how}"]
                 for name, took in times.items()
@@ -95,9 +89,9 @@ def _activation_ratios() -> Iterator[Repetition]:
     import torch
 
     calls = activation_calls(ROWS, WIDTHS[0] * 3)
-    with torch.inference_mode():
-        for _ in range(5):
-            took = {name: seconds(call) for name, call in calls.items()}
+    with torch.inference_mode(), one_thread():
+        for _ in range(ROUNDS):
+            took = {name: of_processor(call) for name, call in calls.items()}
             yield {name: took[f"{name}, written out"] / took[f"{name}, torch's"] for name in ("SiLU", "GELU")}
 
 
@@ -109,8 +103,9 @@ def _norm_share() -> Iterator[Repetition]:
 
     config = PRESETS["nano"].model
     model = GPT(config)
-    ids = torch.randint(config.vocab_size, (2, 129), generator=torch.Generator().manual_seed(0))
-    x = torch.randn(2, 128, config.d_model, requires_grad=True)
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(config.vocab_size, (2, 129), generator=generator)
+    x = torch.randn(2, 128, config.d_model, generator=generator).requires_grad_()
     norm = model.final_norm
 
     def step() -> None:
@@ -120,8 +115,9 @@ def _norm_share() -> Iterator[Repetition]:
         for _ in range(2 * config.n_layers + 1):
             norm(x).sum().backward()
 
-    for _ in range(5):
-        yield {"nano, 2 × 128 tokens": 100 * seconds(norms, 0.1) / seconds(step, 0.2)}
+    with one_thread():
+        for _ in range(ROUNDS):
+            yield {"nano, 2 × 128 tokens": 100 * of_processor(norms) / of_processor(step, least=0.1)}
 
 
 def _cut_residuals() -> Iterator[Repetition]:
@@ -220,20 +216,6 @@ def _not_linear() -> Iterator[Repetition]:
             }
 
 
-def _trained(seed: int, steps: int, **changes: object) -> "tuple[GPT, Tokenizer, float]":
-    """Return a model after so many steps on the stories, its tokenizer and its validation loss."""
-    from gptcore.plan import make_plan
-    from gptcore.training import train
-
-    settings = {"threads": 1, "n_samples": 0, "n_evals": 1, "grow_windows": False, **changes}
-    plan = make_plan("nano", steps=steps, seed=seed, settings=settings)
-    loss, event = math.nan, None
-    for event in train(plan.model, plan.train, plan.corpus, plan.tokenizer):
-        if event.event == "eval":
-            loss = event.val_loss
-    return event.model, plan.tokenizer, loss
-
-
 def unevenness(model: "GPT", tokenizer: "Tokenizer") -> float:
     """Return how unevenly the loss pulls along the blocks, on a story: largest over smallest, in powers of ten."""
     import torch
@@ -246,24 +228,23 @@ def unevenness(model: "GPT", tokenizer: "Tokenizer") -> float:
     return math.log10(max(pulls) / min(pulls)) if min(pulls) > 0 else math.inf
 
 
-def _places_trained() -> Iterator[Repetition]:
-    narrow = {"d_model": 64, "n_heads": 4, "d_ff": 192, "context_length": 64, "batch_size": 4, "n_layers": 24}
+def _places_trained() -> Iterator[Repetition | Progress]:
+    narrow = {"d_ff": 192, "context_length": 64, "batch_size": 4, "n_layers": 24, "grow_windows": False}
     ways = {
         "post, AdamW": {"norm_position": "post", "optimizer": "adamw", "learning_rate": 3e-3},
         "post, Muon": {"norm_position": "post"},
         "pre, AdamW": {"norm_position": "pre", "optimizer": "adamw", "learning_rate": 3e-3},
     }
-    for seed in (1, 2, 3):
-        yield {name: unevenness(*_trained(seed, 40, **narrow, **way)[:2]) for name, way in ways.items()}
+    return trials(
+        {name: narrow | way for name, way in ways.items()},
+        lambda found: {name: unevenness(one.model, one.tokenizer) for name, one in found.items()},
+        steps=40,
+    )
 
 
-def _gated() -> Iterator[Repetition]:
-    for seed in (1, 2, 3):
-        gated, plain = (
-            _trained(seed, 150, ffn=ffn, d_ff=d_ff, context_length=128)[2]
-            for ffn, d_ff in (("swiglu", 384), ("gelu", 576))
-        )
-        yield {"GELU over SwiGLU": plain - gated}
+def _gated() -> Iterator[Repetition | Progress]:
+    ways = {"SwiGLU": {"ffn": "swiglu", "d_ff": 192}, "GELU": {"ffn": "gelu", "d_ff": 288}}
+    return trials(ways, lambda found: {"GELU over SwiGLU": found["GELU"].loss - found["SwiGLU"].loss})
 
 
 def _judge_trained(found: Mapping[str, Spread]) -> str:
@@ -280,11 +261,12 @@ CLAIMS = (
         slogan="RMSNorm is 15% faster than LayerNorm",
         source="Zhang and Sennrich 2019 report 7% to 64% on whole models, against a LayerNorm written the same way.",
         how=f"Both norms on 16 × {WIDTHS[0]} and on {ROWS} × {WIDTHS[1]} numbers, written out in single operations and "
-        "as torch has them, in turn, five rounds. It holds where LayerNorm takes at least 1.15 times as long.",
+        "as torch has them, in turn on one thread, processor time, five rounds. It holds where LayerNorm takes 1.15 "
+        "times as long in the middle round.",
         unit="times as long for LayerNorm",
         headline="large, torch's",
         measure=_norm_ratios,
-        judge=wherever(lambda ratio: ratio >= 1.15),
+        judge=by_middle(lambda ratio: ratio >= 1.15),
         transfers="Fewer operations are fewer only until somebody fuses them: then both norms read and write the same "
         "numbers once. On a CPU torch fuses LayerNorm and not RMSNorm; compilers and GPU kernels fuse both.",
     ),
@@ -294,11 +276,11 @@ CLAIMS = (
         slogan="A faster norm makes a faster model",
         source="What one concludes from the 15%.",
         how="All nine norms of the nano model, forward and backward, against a whole step of it without the optimizer, "
-        "2 × 128 tokens, five rounds. It would hold where norms take a third of a step or more.",
+        "2 × 128 tokens, processor time, five rounds. It would hold where norms take a third of a step or more.",
         unit="% of a step",
         headline="nano, 2 × 128 tokens",
         measure=_norm_share,
-        judge=wherever(lambda percent: percent >= 33),
+        judge=by_middle(lambda percent: percent >= 33, within=0.1),
         transfers="The share falls with the width: a norm's work grows with C, a matrix product's with C squared.",
     ),
     Claim(
@@ -306,12 +288,12 @@ CLAIMS = (
         chapter=6,
         slogan="A gated activation costs what its formula costs",
         source="Read off the operations of SiLU and GELU.",
-        how=f"SiLU and GELU on {ROWS} × {3 * WIDTHS[0]} numbers, written out and as torch has them, in turn, five "
-        "rounds. It would hold where writing it out takes no more than 1.2 times as long.",
+        how=f"SiLU and GELU on {ROWS} × {3 * WIDTHS[0]} numbers, written out and as torch has them, in turn on one "
+        "thread, processor time, five rounds. It would hold where writing it out takes no more than 1.2 times as long.",
         unit="times as long, written out",
         headline="SiLU",
         measure=_activation_ratios,
-        judge=wherever(lambda ratio: ratio <= 1.2),
+        judge=by_middle(lambda ratio: ratio <= 1.2, within=0.1),
         transfers="Yes: what costs is not the arithmetic but each trip of all numbers through memory, and a fused "
         "kernel makes one.",
     ),
@@ -422,7 +404,7 @@ CLAIMS = (
         chapter=6,
         slogan="SwiGLU beats GELU at the same number of weights",
         source="Shazeer 2020, who offers no explanation.",
-        how="Nano models with SwiGLU of 384 and GELU of 576, 150 steps on the stories, three seeds; validation loss of "
+        how=f"{SHAPE_IN_WORDS}, SwiGLU of 192 and GELU of 288, {STEPS} steps on the stories, three seeds; loss of "
         "GELU minus that of SwiGLU. It holds where each seed gains more than 0.01 nats.",
         unit="nats a token gained",
         headline="GELU over SwiGLU",
@@ -430,5 +412,6 @@ CLAIMS = (
         judge=wherever(lambda gain: gain > 0.01),
         transfers="LLaMA, Mistral, Qwen and Gemma are all gated. The gain is small at any size, and it is there.",
         kind="train",
+        nothing=0.0,
     ),
 )

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from gptcore.claims import Claim, Repetition
+from gptcore.claims import Claim, Progress, Repetition
+from gptcore.trials import SEEDS
 
 if TYPE_CHECKING:
     from gptcore.model import GPT
@@ -17,7 +18,8 @@ MISREADINGS: dict[str, dict[str, object]] = {
     "no positions": {"position": "none"},
     "no mask": {"causal": False},
 }
-SEEDS = 12
+DRAWS = 12  # texts that are written twice
+TUNED = 60  # steps
 N_TOKENS = 60
 
 
@@ -87,9 +89,9 @@ def _same_texts() -> Iterator[Repetition]:
 
     def share(again: Callable[[int], list[int]]) -> float:
         same = [
-            written(model, tokenizer, "Once upon a time", seed=seed) == again(seed) for seed in range(SEEDS)
+            written(model, tokenizer, "Once upon a time", seed=seed) == again(seed) for seed in range(DRAWS)
         ]
-        return 100 * sum(same) / SEEDS
+        return 100 * sum(same) / DRAWS
 
     yield {
         "the same machine again": share(
@@ -101,12 +103,18 @@ def _same_texts() -> Iterator[Repetition]:
     }
 
 
-def _instructions_followed() -> Iterator[Repetition]:
-    from gptcore.tuning import before_and_after
+def _instructions_followed() -> Iterator[Repetition | Progress]:
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.tuning import HELD_OUT, answers, followed, single_names, tune
 
-    for seed in range(2):
-        found = before_and_after(60, seed=seed)
-        yield {"base model": 100 * found["followed_before"], "after 60 steps": 100 * found["followed_after"]}
+    model, tokenizer = load(SHIPPED)
+    asked = single_names(tokenizer)[:HELD_OUT] * 4
+    for turn, seed in enumerate(SEEDS):
+        tuned = model
+        for step, (_, tuned) in enumerate(tune(model, tokenizer, TUNED, seed=seed), 1):  # noqa: B007
+            yield Progress((turn + step / TUNED) / len(SEEDS))
+        base, taught = (followed(answers(one, tokenizer, asked, seed=seed), asked) for one in (model, tuned))
+        yield {"base model": 100 * base, f"after {TUNED} steps": 100 * taught}
 
 
 CLAIMS = (
@@ -129,7 +137,7 @@ CLAIMS = (
         chapter=10,
         slogan="The same seed writes the same text anywhere",
         source="A seed is often called reproducibility.",
-        how=f"{SEEDS} seeds, {N_TOKENS} tokens each, by the shipped model twice on this machine and once with its "
+        how=f"{DRAWS} seeds, {N_TOKENS} tokens each, by the shipped model twice on this machine and once with its "
         "weights rounded to bf16; the share of texts that are the same to the last token. It holds at 100% of both.",
         unit="% the same text",
         headline="weights rounded to bf16",
@@ -143,8 +151,9 @@ CLAIMS = (
         chapter=10,
         slogan="A base model does not follow instructions, a little tuning makes it",
         source="Wei et al. 2021, Ouyang et al. 2022.",
-        how="“Story about NAME:” with eight names never tuned on, four answers each, before and after 60 steps of "
-        "tuning on such answers. It holds where at most half follow before and more than three quarters after.",
+        how="“Story about NAME:” with eight names never tuned on, four answers each, three seeds, before and after 60 "
+        "steps of tuning on such answers. It holds where at most half follow before and more than three quarters "
+        "after.",
         unit="% of answers about the name",
         headline="after 60 steps",
         measure=_instructions_followed,

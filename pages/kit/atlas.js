@@ -88,7 +88,12 @@ function build(root, data, before, setStateValue) {
     .forEach(([name, value]) => box.setAttribute(name, value))
   svg.setAttribute("role", "row")
   svg.removeAttribute("aria-label")
-  const mark = name => { const one = document.createElementNS(SVG, "rect"); one.setAttribute("class", name); svg.append(one); return one }
+  const mark = name => {
+    const one = document.createElementNS(SVG, "rect")
+    one.setAttribute("class", name)
+    svg.insertBefore(one, svg.querySelector(".gutter"))
+    return one
+  }
   const place = (one, x, y, width, height) =>
     Object.entries({ x, y, width, height }).forEach(([name, value]) => one.setAttribute(name, value))
   const column = mark("mark-column"), second = mark("mark-column other"), row = mark("mark-row"), cell = mark("mark-cell")
@@ -117,6 +122,13 @@ function build(root, data, before, setStateValue) {
     else return
     if (event.key !== " ") pause()
     event.preventDefault()
+  }
+  // Names and tokens stay in sight while the map moves under them.
+  const gutter = svg.querySelector(".gutter"), header = svg.querySelector(".header")
+  box.onscroll = () => {
+    const size = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width || 1
+    gutter.setAttribute("transform", `translate(${box.scrollLeft / size} 0)`)
+    header.setAttribute("transform", `translate(0 ${box.scrollTop / size})`)
   }
   const leap = by => {
     const streams = stages.map((stage, i) => stage.stream ? i : -1).filter(i => i >= 0)
@@ -193,43 +205,46 @@ function build(root, data, before, setStateValue) {
   function reveal() {
     const size = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width || 1, stage = stages[state.stage]
     const y = stage.y * size, x = (data.x + data.column * state.token) * size
-    const far = (at, from, length, margin) => at < from + margin || at > from + length - margin
+    const far = (at, from, length, before, after) => at < from + before || at > from + length - after
     const to = {}
-    if (far(y, box.scrollTop, box.clientHeight, 50)) to.top = y - box.clientHeight / 2
-    if (far(x, box.scrollLeft, box.clientWidth, 60)) to.left = x - box.clientWidth / 2
+    if (far(y, box.scrollTop, box.clientHeight, 90 * size, 60)) to.top = y - box.clientHeight / 2
+    if (far(x, box.scrollLeft, box.clientWidth, data.x * size, 30)) to.left = x - (box.clientWidth + data.x * size) / 2
     if ("top" in to || "left" in to) box.scrollTo({ ...to, behavior: "auto" })
   }
 
   function open(stage) {
     const kept = panel.contains(parentRoot().activeElement) ? parentRoot().activeElement?.dataset?.focus : null
     panel.replaceChildren()
-    const head = make("div", "", panel)
-    make("div", "where", head, stage.layer === null ? say.outside : `${say.layer} ${stage.layer + 1}`)
-    make("h3", "", head, title(stage))
-    const shape = make("div", "shape", panel)
+    const head = make("div", "head", panel), name = make("div", "", head)
+    make("div", "where", name, stage.layer === null ? say.outside : `${say.layer} ${stage.layer + 1}`)
+    make("h3", "", name, title(stage))
+    const shape = make("div", "shape", head)
     stage.shape.forEach(([letter, size, colour], i) => {
       if (i) shape.append("×")
       const chip = make("b", "", shape, `${letter} ${size.toLocaleString("en")}`)
       chip.style.background = colour
     })
     make("p", "about", panel, data.abouts[stage.kind])
+    chips(stage)
     if (stage.said.length) words(stage)
     if (!["logits", "probabilities"].includes(stage.kind)) picture(stage)
+    if (data.moved) make("div", "readout", panel, say.moved)
     sum(stage)
     code(stage)
     if (state.other !== null) against(stage)
-    chips(say.from, stage.from)
-    chips(say.to, stage.to)
-    if (kept) panel.querySelector(`[data-focus="${kept}"]`)?.focus()
+    if (kept) [...panel.querySelectorAll("[data-focus]")].find(one => one.dataset.focus === kept)?.focus()
   }
   const parentRoot = () => root.getRootNode()
 
-  function chips(label, names) {
+  function chips(stage) {
     const line = make("div", "chips", panel)
-    make("span", "", line, names.length ? label : "")
-    for (const name of names) {
-      const stage = stages[places.get(name)]
-      button(stage.layer === stages[state.stage].layer ? title(stage) : path(stage), () => { pause(); go(name) }, line)
+    for (const [label, names] of [[say.from, stage.from], [say.to, stage.to]]) {
+      if (names.length) make("span", "", line, label)
+      names.forEach((name, i) => {
+        const other = stages[places.get(name)]
+        const one = button(other.layer === stage.layer ? title(other) : path(other), () => { pause(); go(name) }, line)
+        one.dataset.focus = label + i
+      })
     }
   }
 
@@ -254,7 +269,7 @@ function build(root, data, before, setStateValue) {
     for (let i = 0; i < rows; i += 1)
       for (let j = 0; j < n; j += 1) {
         const value = all[i * stage.columns + from + begin + j], at = 4 * (i * n + j)
-        const size = Number.isFinite(value) ? Math.min(1, Math.abs(value) / stage.scale) ** 0.75 : 0
+        const size = Number.isFinite(value) ? Math.min(1, Math.abs(value) / stage.scale) : 0
         const colour = value >= 0 ? [42, 134, 196] : [213, 94, 0]
         image.data.set([...colour, Math.round(255 * size)], at)
       }
@@ -358,7 +373,7 @@ function build(root, data, before, setStateValue) {
     const box = make("div", "sum", panel)
     make("span", "form", box, data.formulas[stage.kind])
     const n = stage.numbers[state.token - (tokens.length - stage.numbers.length)]
-    if (!n) { box.append(say.kept); return }
+    if (!n) { box.append(state.token >= first(stage) ? say.kept : say.spared); return }
     const parts = worked(stage, n)
     parts.forEach((part, i) => i % 2 ? make("b", "", box, part) : box.append(part))
   }
@@ -422,7 +437,9 @@ function build(root, data, before, setStateValue) {
     if (!layers.length) return
     make("div", "small", wall, say.wall)
     const grid = make("div", "grid", wall)
-    grid.style.setProperty("--heads", layers[0][0].groups)
+    const n = layers[0][0].groups
+    grid.style.setProperty("--heads", n <= 4 ? 2 * n : n)
+    grid.style.setProperty("--few", Math.min(n, 4))
     for (const [stage, i] of layers)
       for (let h = 0; h < stage.groups; h += 1) tile(grid, stage, i, h, `${stage.layer + 1}.${h + 1}`)
   }

@@ -27,8 +27,10 @@ MAP_CSS = (HERE / "atlas_map.css").read_text(encoding="utf-8")
 HTML = '<div class="atlas"></div>'
 
 MORE, LESS = (42, 134, 196), (213, 94, 0)  # what is above zero and what is below, in light and in dark
-GUTTER, WIDE, HEAD, FOOT = 112, 780, 66, 74
-THIN, STREAM, BAND, GAP = 9, 19, 34, 12
+GUTTER, MARGIN, HEAD, FOOT = 104, 44, 66, 74
+ON_PAGE, ON_PAPER = 604, 1000  # widths: beside the panel, and as a picture of its own
+NARROWEST, WIDEST = 22.0, 56.0  # of a column
+THIN, STREAM, WORD, BAND, GAP = 9, 22, 12, 34, 12
 
 _ATLAS = st.components.v2.component("glassbox_atlas", html=HTML, css=CSS, js=JS)
 
@@ -87,9 +89,9 @@ class Layout:
     bands: tuple[float, ...]  # where the curves of each layer begin
 
 
-def layout(atlas: Atlas) -> Layout:
+def layout(atlas: Atlas, wide: int = ON_PAGE) -> Layout:
     """Give every stage its row: the stream's are taller, and between the weights and what they mix curves have room."""
-    column = max(27.0, min(56.0, (WIDE - GUTTER) / len(atlas.tokens)))
+    column = max(NARROWEST, min(WIDEST, (wide - GUTTER - MARGIN) / len(atlas.tokens)))
     y, tops, heights, bands = float(HEAD), [], [], []
     before = atlas.stages[0].layer
     for stage in atlas.stages:
@@ -106,7 +108,7 @@ def layout(atlas: Atlas) -> Layout:
     return Layout(
         GUTTER,
         column,
-        GUTTER + column * len(atlas.tokens) + 40,
+        GUTTER + column * len(atlas.tokens) + MARGIN,
         y + FOOT,
         tuple(tops),
         tuple(heights),
@@ -133,7 +135,7 @@ def png(pixels: Sequence[Sequence[tuple[int, int, int, int]]]) -> str:
 
 def shade(value: float) -> tuple[int, int, int, int]:
     """The colour of a number from -1 to 1: its sign is the hue, its size the opacity."""
-    size = min(1.0, abs(value)) ** 0.75
+    size = min(1.0, abs(value)) ** 1.2
     return (*(MORE if value >= 0 else LESS), round(255 * size))
 
 
@@ -148,12 +150,12 @@ def _strip(stage: Drawn, n_tokens: int) -> str:
     return png([row])
 
 
-def svg(atlas: Atlas, titles: Mapping[str, str], words: Mapping[str, str]) -> str:
+def svg(atlas: Atlas, titles: Mapping[str, str], words: Mapping[str, str], wide: int = ON_PAGE) -> str:
     """The whole map as SVG: rows of strips, the stream in every column, curves for who looks at whom.
 
     `titles` names each kind of stage, `words` holds the few that stand on the map.
     """
-    at, n = layout(atlas), len(atlas.tokens)
+    at, n = layout(atlas, wide), len(atlas.tokens)
     middle = [at.x + at.column * (i + 0.5) for i in range(n)]
     lane = [at.x + at.column * i + at.column * 0.09 for i in range(n)]
     old = n - atlas.fresh
@@ -163,12 +165,11 @@ def svg(atlas: Atlas, titles: Mapping[str, str], words: Mapping[str, str]) -> st
         f"<style>{MAP_CSS}</style>",
         f'<rect class="paper" width="{at.width:.0f}" height="{at.height:.0f}"/>',
     ]
-    for i, token in enumerate(atlas.tokens):
-        out.append(
-            f'<text class="token t{i}" transform="translate({middle[i] - 3:.1f} {HEAD - 8}) rotate(-48)">'
-            f"{escape(_short(visible(token), 11))}</text>"
-        )
-    out += _layers(atlas, at, words)
+    out += [
+        f'<rect class="plate" x="{at.x - 3}" y="{top}" width="{at.width - at.x - 4:.1f}" '
+        f'height="{bottom - top:.1f}" rx="6"/>'
+        for _, top, bottom in _plates(atlas, at)
+    ]
     foot = at.tops[-1] + at.heights[-1]
     for i in range(n):
         kind = "lane" if i >= old else "lane old"
@@ -180,45 +181,66 @@ def svg(atlas: Atlas, titles: Mapping[str, str], words: Mapping[str, str]) -> st
             f'<rect class="old" x="{at.x}" y="{at.tops[0] - 2}" width="{at.column * old:.1f}" '
             f'height="{foot - at.tops[0] + 4:.1f}"/>'
         )
-    for stage, top, height in zip(atlas.stages, at.tops, at.heights):
-        strong = " strong" if stage.is_stream else ""
-        out.append(
-            f'<text class="name{strong}" x="{at.x - 8}" y="{top + height / 2 + 3:.1f}">'
-            f"{escape(titles[stage.kind])}</text>"
-        )
+    for stage, top in zip(atlas.stages, at.tops):
+        y = top + WORD if stage.is_stream else top
         if any(any(row) for row in stage.strip):
             kept = ' class="kept"' if stage.rows > atlas.fresh else ""
             out.append(
-                f'<image{kept} x="{at.x}" y="{top}" width="{at.column * n:.1f}" height="{height}" '
+                f'<image{kept} x="{at.x}" y="{y}" width="{at.column * n:.1f}" height="{THIN}" '
                 f'preserveAspectRatio="none" href="{_strip(stage, n)}"/>'
             )
         if stage.is_stream:
-            out += _said(atlas, stage, at, top, height)
+            out += _said(atlas, stage, at, top)
     out += _curves(atlas, at, middle)
     out += _answers(atlas, at, middle, foot)
-    out.append("<!--marks--></svg>")
-    return "".join(out)
+    out.append("<!--marks-->")
+    out += _edges(atlas, at, middle, titles, words)
+    return "".join([*out, "</svg>"])
 
 
 def _short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _layers(atlas: Atlas, at: Layout, words: Mapping[str, str]) -> list[str]:
-    """A pale plate behind each layer, with its number."""
-    out = []
+def _plates(atlas: Atlas, at: Layout) -> list[tuple[int, float, float]]:
+    """Each layer with the top and the bottom of its part of the map."""
+    found = []
     for layer in sorted({stage.layer for stage in atlas.stages if stage.layer is not None}):
         inside = [i for i, stage in enumerate(atlas.stages) if stage.layer == layer]
-        top, bottom = at.tops[inside[0]] - 4, at.tops[inside[-1]] + at.heights[inside[-1]] + 3
+        found.append((layer, at.tops[inside[0]] - 4, at.tops[inside[-1]] + at.heights[inside[-1]] + 3))
+    return found
+
+
+def _edges(
+    atlas: Atlas, at: Layout, middle: Sequence[float], titles: Mapping[str, str], words: Mapping[str, str]
+) -> list[str]:
+    """The names of the stages on the left and the tokens above: two groups that stay in sight when the map moves."""
+    out = [
+        f'<g class="gutter"><rect class="paper" width="{at.x - 3}" height="{at.height:.0f}"/>',
+    ]
+    for layer, top, bottom in _plates(atlas, at):
         out.append(
-            f'<rect class="plate" x="4" y="{top}" width="{at.width - 8:.1f}" height="{bottom - top:.1f}" rx="6"/>'
+            f'<rect class="plate" x="4" y="{top}" width="{at.x - 7:.1f}" height="{bottom - top:.1f}" rx="6"/>'
             f'<text class="layer" transform="translate(15 {(top + bottom) / 2:.1f}) rotate(-90)">'
             f"{escape(words['map_layer'])} {layer + 1}</text>"
         )
+    for stage, top, height in zip(atlas.stages, at.tops, at.heights):
+        strong = " strong" if stage.is_stream else ""
+        out.append(
+            f'<text class="name{strong}" x="{at.x - 8}" y="{top + height / 2 + 3:.1f}">'
+            f"{escape(titles[stage.kind])}</text>"
+        )
+    out.append(f'</g><g class="header"><rect class="paper" width="{at.width:.0f}" height="{HEAD - 4}"/>')
+    for i, token in enumerate(atlas.tokens):
+        out.append(
+            f'<text class="token" transform="translate({middle[i] - 1:.1f} {HEAD - 9}) rotate(-48)">'
+            f"{escape(_short(visible(token), 11))}</text>"
+        )
+    out.append("</g>")
     return out
 
 
-def _said(atlas: Atlas, stage: Drawn, at: Layout, top: float, height: float) -> list[str]:
+def _said(atlas: Atlas, stage: Drawn, at: Layout, top: float) -> list[str]:
     """On the stream: the word it would say if it stopped here."""
     out, most = [], int(at.column / 4.9)
     final = [row[0][0] for row in atlas.stages[-1].said]
@@ -226,7 +248,7 @@ def _said(atlas: Atlas, stage: Drawn, at: Layout, top: float, height: float) -> 
     for i, row in enumerate(stage.said):
         word, _, share = row[0]
         settled = " final" if word == final[i] else ""
-        x, y = at.x + at.column * (first + i + 0.57), top + height / 2 + 3
+        x, y = at.x + at.column * (first + i + 0.57), top + WORD - 3
         out.append(
             f'<text class="said{settled}" x="{x:.1f}" y="{y:.1f}" '
             f'opacity="{0.45 + 0.55 * share:.2f}">{escape(_short(visible(word).lstrip("␣") or "␣", most))}</text>'
@@ -265,9 +287,9 @@ def _answers(atlas: Atlas, at: Layout, middle: Sequence[float], foot: float) -> 
     return out
 
 
-def marks(atlas: Atlas, stage: int, token: int, other: int | None) -> str:
+def marks(atlas: Atlas, stage: int, token: int, other: int | None, wide: int = ON_PAGE) -> str:
     """The frame around the stage and tokens on view, for a map that stands still."""
-    at = layout(atlas)
+    at = layout(atlas, wide)
     top, bottom = at.tops[0] - 4, at.tops[-1] + at.heights[-1] + 2
     columns = [("mark-column", token)] + ([("mark-column other", other)] if other is not None else [])
     out = [
@@ -287,10 +309,18 @@ def marks(atlas: Atlas, stage: int, token: int, other: int | None) -> str:
     return "".join(out)
 
 
-def still(drawn: str, atlas: Atlas, stage: int, token: int, other: int | None) -> str:
+def still(
+    atlas: Atlas,
+    titles: Mapping[str, str],
+    words: Mapping[str, str],
+    stage: int,
+    token: int,
+    other: int | None,
+) -> str:
     """The map as a picture of its own, with the stage and token on view marked and that token's looks drawn."""
+    drawn = svg(atlas, titles, words, ON_PAPER)
     lit = drawn.replace(f'<g class="curves" data-t="{token}">', '<g class="curves on">')
-    return lit.replace("<!--marks-->", marks(atlas, stage, token, other))
+    return lit.replace("<!--marks-->", marks(atlas, stage, token, other, ON_PAPER))
 
 
 def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:

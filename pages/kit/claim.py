@@ -1,63 +1,47 @@
 """A claim of the field on the page: what is said, what was measured here, how, and the verdict.
 
-Measuring runs in a process of its own, one at a time on the machine. A claim nobody has measured here yet says
-so and offers it; one that has been measured shows its result with the time it was taken and the machine's load.
+Measuring runs in a process of its own, one at a time on the machine, for all visitors who ask (`gptcore.measuring`).
+A claim nobody has measured here yet says so and offers it; one that has been measured shows its result with the time
+it was taken and the machine's load.
 """
 
-import os
-import subprocess
-import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import figures, links, plots, words
+from pages.kit import figures, links, plots, session, visitor, words
 
 if TYPE_CHECKING:
     from gptcore.claims import Claim, Result
 
 EVERY_SECONDS = 1.0
-ALL_QUICK = "all"  # in place of a claim's name: every claim that takes seconds, one after the other
 ICONS = {
     "holds": (":material/check_circle:", "green"),
     "holds not": (":material/cancel:", "red"),
     "depends": (":material/balance:", "orange"),
 }
+_PROBLEM = "claims_problem"
 
 
 def show(*names: str) -> None:
     """The claims of a chapter, one card each."""
-    from gptcore import claims
+    from gptcore import claims, measuring
 
     registry = claims.registry()
     for place in range(0, len(names), 2):
         for column, name in zip(st.columns(2, gap="small"), names[place : place + 2]):
+            busy = measuring.state(name) is not None
             with column:
-                st.fragment(_card, run_every=EVERY_SECONDS if is_busy(name) else None)(
-                    registry[name], is_busy(name)
-                )
-
-
-def is_busy(name: str) -> bool:
-    """Whether a claim is being measured, waits for its turn, or is about to."""
-    from gptcore import claims
-
-    return claims.is_under_way(name) or _starting(name)
-
-
-def _starting(name: str) -> bool:
-    """Whether this visitor's click has started a process that has not taken its lock yet."""
-    child: subprocess.Popen | None = st.session_state.get(f"claim_{name}")
-    return child is not None and child.poll() is None
+                st.fragment(_card, run_every=EVERY_SECONDS if busy else None)(registry[name], busy)
 
 
 def _card(claim: "Claim", was_busy: bool) -> None:
-    from gptcore import claims
+    from gptcore import claims, measuring
 
     text = words.load("measured")
-    result, busy = claims.last_result(claim.name), is_busy(claim.name)
+    result, state = claims.last_result(claim.name), measuring.state(claim.name)
     with st.container(border=True, key=f"claim_{claim.name}_card"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"##### “{claim.slogan}”", anchors=False)
@@ -66,7 +50,7 @@ def _card(claim: "Claim", was_busy: bool) -> None:
                 st.badge(text.read("verdict", verdict=result.verdict), icon=icon, color=color)
         if result is not None:
             _found(claim, result, text)
-        elif not busy:
+        elif state is None:
             st.caption(text.read("never"))
         folded = st.expander(
             text.read("how_title"),
@@ -80,33 +64,90 @@ def _card(claim: "Claim", was_busy: bool) -> None:
                 if result is not None:
                     _settings(claim, result)
         with st.container(horizontal=True, vertical_alignment="center"):
-            measure_button(claim.name, text.read("again") if result else text.read("measure"))
-            _state(claim, busy, text)
-    if was_busy and not busy:
-        st.rerun()
+            if state is None:
+                label = text.read("again") if result else text.read("measure")
+                measure_button([claim.name], label, key=f"claim_{claim.name}_measure")
+            else:
+                stop_button([claim.name], text.read("stop"), key=f"claim_{claim.name}_stop")
+            _state(claim, state, text)
+    if was_busy != (state is not None):
+        st.rerun()  # the timer starts with it, or ends
 
 
-def measure_button(name: str, label: str) -> None:
-    """The button that starts measuring a claim, or all the quick ones."""
+def measure_button(names: Sequence[str], label: str, *, key: str) -> None:
+    """The button that asks for claims to be measured, one after the other."""
     st.button(
         label,
-        key=f"claim_{name}_measure",
+        key=key,
         icon=":material/timer:",
-        disabled=is_busy(name) or links.locked(f"claim_{name}"),
-        on_click=_measure,
-        args=(name,),
+        disabled=not names or links.locked(key.removesuffix("_measure")),
+        on_click=_ask,
+        args=(tuple(names),),
     )
 
 
-def _state(claim: "Claim", busy: bool, text: words.Words) -> None:
+def stop_button(names: Sequence[str], label: str, *, key: str) -> None:
+    """The button that takes back what this visitor has asked for; nothing where it was others who asked."""
+    from gptcore import measuring
+
+    mine = [name for name in measuring.asked(owner=visitor.me()) if name in names]
+    if mine:
+        st.button(label, key=key, icon=":material/stop_circle:", on_click=_leave, args=(tuple(mine),))
+
+
+def _ask(names: tuple[str, ...]) -> None:
+    """Ask for measurements; of several, for those that can be taken here. For callbacks."""
+    from gptcore import claims, measuring
+
+    st.session_state.pop(_PROBLEM, None)
+    try:
+        can = [name for name in names if claims.can_be_measured(claims.named(name))]
+        measuring.ask(can or names, owner=visitor.me())
+        session.tend()
+    except (ValueError, OSError) as error:
+        st.session_state[_PROBLEM] = (names, str(error))
+
+
+def _leave(names: tuple[str, ...]) -> None:
+    """Take wishes back. For callbacks."""
+    from gptcore import measuring
+
+    measuring.leave(names, owner=visitor.me())
+
+
+def bar(name: str, words_below: str) -> None:
+    """How far the measurement of a claim is; a line of words where it does not say."""
+    from gptcore import measuring
+
+    share = measuring.share_done(name)
+    if share is None:
+        st.caption(f":shimmer[{words_below}]")
+    else:
+        st.progress(min(1.0, share), text=words_below)
+
+
+def problem(names: Sequence[str]) -> str | None:
+    """What hindered the last measurement of these claims, in one sentence, or None."""
+    from gptcore import measuring
+
+    asked, said = st.session_state.get(_PROBLEM, ((), None))
+    if said is not None and set(asked) & set(names):
+        return said
+    return next(filter(None, map(measuring.problem, names)), None)
+
+
+def _state(claim: "Claim", state: str | None, text: words.Words) -> None:
     from gptcore import claims
 
-    if busy:
-        st.caption(f":shimmer[{text.read('running') if claim.kind == 'quick' else text.read('training')}]")
+    if state == "measuring":
+        quick = claim.kind == "quick"
+        bar(claim.name, text.read("running") if quick else text.read("training"))
+    elif state == "waiting":
+        st.caption(text.read("waiting"))
+    elif said := problem([claim.name]):
+        st.error(said, icon=":material/error:")
     elif claims.machine_is_busy():
         st.caption(text.read("machine_busy"))
-    elif problem := st.session_state.get(f"claim_{claim.name}_problem"):
-        st.error(problem, icon=":material/error:")
 
 
 def _found(claim: "Claim", result: "Result", text: words.Words) -> None:
@@ -121,6 +162,8 @@ def _found(claim: "Claim", result: "Result", text: words.Words) -> None:
             repetitions=result.repetitions,
         )
     )
+    if result.within_noise:
+        st.caption(text.read("noise", settings=", ".join(result.within_noise), nothing=f"{claim.nothing:g}"))
     load = "–" if result.load is None else f"{result.load:.1f}"
     st.caption(
         text.read(
@@ -130,6 +173,7 @@ def _found(claim: "Claim", result: "Result", text: words.Words) -> None:
             load=load,
             cores=result.cores,
             machine=result.machine,
+            torch=result.versions.get("torch", "–"),
         )
     )
 
@@ -151,28 +195,3 @@ def ago(when: str, now: datetime | None = None) -> str:
             count = round(seconds / size)
             return f"{count} {name}{'s' if count > 1 else ''} ago"
     return "just now"
-
-
-def _measure(name: str) -> None:
-    """Start measuring in a process of its own, which gives way to the pages. For callbacks."""
-    from gptcore import claims
-
-    root = str(Path(claims.__file__).resolve().parents[1])
-    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    which = ["--quick"] if name == ALL_QUICK else ["--only", name]
-    command = [sys.executable, "-m", "gptcore", "claims", *which, "--json"]
-    try:
-        claims.folder().mkdir(parents=True, exist_ok=True)
-        with (claims.folder() / f"{name}.log").open("w", encoding="utf-8") as log:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                env=os.environ | {"PYTHONPATH": paths},
-            )
-    except OSError as error:
-        st.session_state[f"claim_{name}_problem"] = f"It cannot be measured: {error.strerror}."
-        return
-    st.session_state[f"claim_{name}"] = child
-    st.session_state.pop(f"claim_{name}_problem", None)

@@ -257,8 +257,8 @@ def model_name() -> str:
 
 
 def has_model(run: "Run") -> bool:
-    """Whether a run has come as far as its first checkpoint."""
-    return (run.folder / "latest" / "model.safetensors").exists()
+    """Whether a run has come as far as its first checkpoint, and has no part of a plugin: pages run none."""
+    return not run.config().get("plugin") and (run.folder / "latest" / "model.safetensors").exists()
 
 
 def models() -> dict[str, str]:
@@ -671,7 +671,7 @@ def journey_drawn(
     picture = journey(path, changed, text, what, swap, view).atlas
     drawn = atlas.svg(picture, _known["titles"], _known["say"])
     name = hashlib.sha256(repr((path, changed, text, what, swap, view)).encode()).hexdigest()[:12]
-    return {"id": name, **atlas.data(picture, drawn, _known, {})}
+    return {"id": name, "moved": view == "moved", **atlas.data(picture, drawn, _known, {})}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -10,6 +10,7 @@ from pages.kit.odds import visible
 
 LONGEST = 10  # characters of a token in its box
 STEP = 44  # pixels from one row to the next
+GAP = 0.2  # of a row: lines begin below a box and end above the next, so that they cross no letters
 # What became of a token: the colour of its box, its writing and its frame.
 BOXES = {
     "kept": (BLUE, "white", BLUE),
@@ -64,7 +65,7 @@ def search(
         for place in places:
             above = leaves[place].parent
             xs += [x[above], x[place], None]
-            ys += [leaves[above].row, leaves[place].row, None]
+            ys += [leaves[above].row + GAP, leaves[place].row - GAP, None]
         figure.add_trace(
             go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip",
                        line={"color": colour, "width": width, "dash": dash})

@@ -41,6 +41,7 @@ APART = 2.5  # times: how far the lower and the higher rate lie from the middle 
 AGAINST = tuple(curves.AGAINST)
 EVERY_SECONDS = 2.0
 STARTING_SECONDS = 4.0  # of a run: its process, the text, the last look
+OPTIMIZERS = {"adamw": "AdamW", "muon": "Muon"}
 PROBLEM, GOING = "arena_problem", "arena_going"
 DEFAULT_STYLE = dict(zip(arena.ARMS, arena.STYLES))
 
@@ -187,6 +188,9 @@ def equal(text: words.Words, match: arena.Match, even: arena.Even, names: tuple[
     else:
         text.show("adjusted_nothing", size=left["parameters"], work=left["FLOPs a step"])
     st.dataframe(facts(match, even, names), key="arena_facts", hide_index=True)
+    train = match.train
+    text.show("training", batch=train.batch_size, window=match.window, optimizer=OPTIMIZERS[train.optimizer],
+              precision=train.precision, share=train.min_learning_rate / train.learning_rate)  # fmt: skip
     counted = [parameters(even[arm].model) for arm in arena.ARMS]
     parts = [part for part in counted[0] if any(count[part] for count in counted)]
     picture = plots.columns(

@@ -58,7 +58,7 @@ def _first_loss(draw: random.Random) -> dict:
 
 
 def _speculative(draw: random.Random) -> dict:
-    from gptcore.measurements.inference import expected_speedup
+    from gptcore.speculative import expected_speedup
 
     accepted = draw.choice((0.5, 0.6, 0.7))
     return {"accepted": accepted, "right": expected_speedup(accepted, 5, 0.1), "wrong": 3.0}

@@ -224,7 +224,7 @@ def pairs() -> Picture:
 
 
 def guessed_ahead(n: int) -> Picture:
-    from gptcore.measurements.inference import expected_tokens
+    from gptcore.speculative import expected_tokens
 
     chances = SHARES[::5]
     return curve(

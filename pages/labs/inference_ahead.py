@@ -63,7 +63,7 @@ def strip(text: words.Words, found: "Guessed", model: InUse) -> None:
         tokens += [guess(one, cycle, model) for one in cycle.drafted]
         tokens.append(
             chips.Chip(
-                odds.visible(model.tokenizer.token_text(cycle.next_id)),
+                name(cycle.next_id, model),
                 "new",
                 text.read("lab_ahead_bonus") if cycle.is_bonus else text.read("lab_ahead_resampled"),
             )
@@ -81,12 +81,19 @@ def strip(text: words.Words, found: "Guessed", model: InUse) -> None:
     )
 
 
+def name(token_id: int, model: InUse) -> str:
+    """A token as it stands on a chip."""
+    return (
+        "(end)" if token_id == model.tokenizer.eot_id else odds.visible(model.tokenizer.token_text(token_id))
+    )
+
+
 def guess(one: "Drafted", cycle: "Cycle", model: InUse) -> chips.Chip:
     """One guess as a chip; its note tells both chances."""
     kind = {True: "kept", False: "refused", None: "unjudged"}[one.kept]
     note = f"p {one.p:.1%}, q {one.q:.1%}, kept with the chance {min(1.0, one.p / one.q):.0%}"
     return chips.Chip(
-        odds.visible(model.tokenizer.token_text(one.token_id)),
+        name(one.token_id, model),
         kind,
         note if one.kept is not None else "",
     )
@@ -116,6 +123,7 @@ def cost(text: words.Words, found: "Guessed", n_ahead: int) -> float:
     """What the calls are worth at a chosen price of a guess, and what the clock said here; returns the price."""
     from gptcore.speculative import expected_speedup, expected_tokens
 
+    text.show("lab_ahead_price")
     price = controls.decimal(
         text.read("lab_ahead_c"), "c9_ahead_c", 0.0, 1.0, 0.1, 0.05, text.read("lab_ahead_c_help")
     )
@@ -129,15 +137,15 @@ def cost(text: words.Words, found: "Guessed", n_ahead: int) -> float:
         cost=1 + n_ahead * price,
         speed=speed,
     )
+    reading, guessed = found.one_pass / found.one_by_one, found.one_guess / found.one_by_one
     text.show(
         "lab_ahead_clock",
         speedup=found.speedup,
-        plain=1 / found.one_by_one,
-        rate=found.n_tokens / found.seconds,
-        c=found.draft_cost,
-        reading=found.reading_cost,
+        plain=1000 * found.one_by_one,
+        c=guessed,
+        reading=reading,
         ahead=n_ahead + 1,
-        cost=found.reading_cost + n_ahead * found.draft_cost,
+        cost=reading + n_ahead * guessed,
     )
     picture = plots.curves(
         CHANCES,

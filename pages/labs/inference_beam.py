@@ -13,8 +13,13 @@ from pages.kit.session import InUse
 if TYPE_CHECKING:
     from gptcore.beam import Beams, Hypothesis
 
-BEGINNING = "The old woman was glad to see"
-CUT_SHOWN = 3  # of what is cut at a step: the likeliest, so that a narrow screen can show the row
+# Beginnings after which greedy and a beam of three part, a little and much.
+BEGINNINGS = (
+    "Long ago, a brave princess named Clara lived in a golden castle.",
+    "A long time ago Nora lived all alone near the forest. One morning",
+    "There once was a wizard whose name was Emil.",
+)
+MOST_IN_A_ROW = 6  # boxes that a narrow screen has room for
 LISTED = 6
 
 
@@ -24,7 +29,7 @@ def tree() -> None:
     text = words.load("09_inference")
     with lab.bench("c9_beam", text.read("lab_beam_title")):
         text.show("lab_beam")
-        typed = prompt.ask(text.read("lab_beam_prompt"), "c9_beam_prompt", BEGINNING)
+        typed = prompt.ask(text.read("lab_beam_prompt"), "c9_beam_prompt", BEGINNINGS[0], BEGINNINGS)
         left, middle, right = st.columns(3, gap="large")
         with left:
             dial = Dial("", 1, 6, 1, text.read("lab_beam_width_help"))
@@ -49,9 +54,10 @@ def tree() -> None:
             st.error(f"{error}.", icon=":material/error:")
             return
         describe(text, found, model, typed)
-        picture = draw(found, model, typed)
+        cut = max(1, MOST_IN_A_ROW - width)
+        picture = draw(found, model, typed, cut)
         st.plotly_chart(picture.figure, key="c9_beam_tree", config=figures.CONFIG, alt=picture.alt)
-        st.caption(text.read("lab_beam_caption", cut=CUT_SHOWN))
+        st.caption(text.read("lab_beam_caption", cut=cut))
         listed(text, found, model)
         ask(text, found, model, typed, most, width)
 
@@ -81,15 +87,15 @@ def describe(text: words.Words, found: "Beams", model: InUse, typed: str) -> Non
     )
 
 
-def draw(found: "Beams", model: InUse, typed: str) -> figures.Picture:
-    """The tree with the likeliest of what was cut; the rest of it would fill the page."""
+def draw(found: "Beams", model: InUse, typed: str, cut: int) -> figures.Picture:
+    """The tree with the likeliest `cut` of what was cut in a row; the rest of it would fill the page."""
     marked = {*found.best.path, *found.greedy.path}
     n_cut: dict[int, int] = {}
     places = [0]
     for place, node in enumerate(found.nodes[1:], start=1):
         if node.fate == "cut" and place not in marked:
             n_cut[node.depth] = n_cut.get(node.depth, 0) + 1
-            if n_cut[node.depth] > CUT_SHOWN:
+            if n_cut[node.depth] > cut:
                 continue
         places.append(place)
     at = {place: row for row, place in enumerate(places)}

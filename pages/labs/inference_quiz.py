@@ -26,10 +26,10 @@ def questions(seed: int) -> Sequence[Question]:
     draw = random.Random(seed)
     return [
         by_hand(draw),
-        nucleus(draw),
         pushed(draw),
         Choice(name="what_is_linear", right="quadratic"),
         Choice(name="approximates", right="exact"),
+        normalised(draw),
         ahead(draw),
         Bug(name="find_bug", lines=BUGGY, right=5),
         Order(name="order_lines", lines=LINES, accepts=lambda order: list(order) == sorted(order)),
@@ -60,34 +60,6 @@ def by_hand(draw: random.Random) -> Numeric:
     )
 
 
-def nucleus(draw: random.Random) -> Numeric:
-    """How many tokens top-p keeps."""
-    import torch
-
-    from gptcore import by_hand as computed
-    from gptcore.generation import Sampling
-
-    shares = draw.choice(
-        (
-            (0.4, 0.25, 0.15, 0.1, 0.06, 0.04),
-            (0.5, 0.2, 0.12, 0.1, 0.05, 0.03),
-            (0.3, 0.25, 0.2, 0.12, 0.08, 0.05),
-        )
-    )
-    p = draw.choice((0.6, 0.75, 0.85))
-    kept = int(computed.cut(torch.tensor(shares, dtype=torch.float64), Sampling(top_p=p)).kept.sum())
-    return Numeric(
-        name="nucleus",
-        right=kept,
-        tolerance=1e-9,
-        unit="tokens",
-        numbers={"shares": ", ".join(f"{share:g}" for share in shares), "p": p, "n": kept},
-        mistakes={"one_too_few": kept - 1, "by_share": sum(share >= 1 - p for share in shares)}
-        if sum(share >= 1 - p for share in shares) not in (kept, kept - 1)
-        else {"one_too_few": kept - 1, "by_share": len(shares)},
-    )
-
-
 def pushed(draw: random.Random) -> Numeric:
     """Tokens pushed through the model without a cache, over those with one."""
     prompt, new = draw.choice((10, 20, 50)), draw.choice((100, 200, 400))
@@ -99,6 +71,30 @@ def pushed(draw: random.Random) -> Numeric:
         unit="times",
         numbers={"prompt": prompt, "new": new, "without": without, "cached": cached},
         mistakes={"all_equal": float(new), "by_tokens": without / new},
+    )
+
+
+def normalised(draw: random.Random) -> Choice:
+    """Which of two finished texts a beam prefers at a length penalty."""
+    from gptcore.beam import normalised as score
+
+    short, long = draw.choice(((3, 6), (4, 8), (4, 10)))
+    per_token = draw.choice((0.5, 0.6, 0.7))
+    totals = (-round(short * per_token * 1.2, 2), -round(long * per_token, 2))
+    penalty = draw.choice((0.0, 1.0))
+    scores = [score(total, n, penalty) for total, n in zip(totals, (short, long))]
+    return Choice(
+        name="normalised",
+        right="short" if scores[0] > scores[1] else "long",
+        numbers={
+            "short": short,
+            "long": long,
+            "short_total": totals[0],
+            "long_total": totals[1],
+            "penalty": penalty,
+            "short_score": scores[0],
+            "long_score": scores[1],
+        },
     )
 
 

@@ -175,7 +175,7 @@ def walk() -> None:
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
     text.show("reading")
-    export(model, given, drawn, (stage, token, other), text)
+    export(typed, given, drawn, (stage, token, other), text)
     who_said_it(model, passed, token, text)
 
 
@@ -279,11 +279,12 @@ def where(drawn: atlas.Atlas) -> tuple[int, int, int | None]:
 
 def kept(key: str, rule: links.Rule, default: str) -> str:
     """A place on the map, as the visitor left it or as the link asks; what is not there is the default."""
+    links.check(key, rule, default)
     if key not in st.session_state:
-        links.check(key, rule, default)
-        st.session_state[f"{key}_at"] = st.session_state.get(f"{key}_at", st.query_params.get(key, default))
-    value = str(st.session_state[f"{key}_at"])
-    value = value if rule.refuses(value) is None else default
+        st.session_state[key] = st.query_params.get(key, default)
+    value = str(st.session_state[key])
+    if rule.refuses(value) is not None:  # a place of another text or model
+        value = st.session_state[key] = default
     links.write(key, value, default)
     return value
 
@@ -291,13 +292,13 @@ def kept(key: str, rule: links.Rule, default: str) -> str:
 def looked() -> None:
     """The visitor has come to rest at a place: remember it, so that the link says it."""
     look = st.session_state["j_map"].look
-    st.session_state["j_stage_at"] = str(look["stage"])
-    st.session_state["j_token_at"] = str(int(look["token"]) + 1)
-    st.session_state["j_with_at"] = str(0 if look["other"] is None else int(look["other"]) + 1)
+    st.session_state["j_stage"] = str(look["stage"])
+    st.session_state["j_token"] = str(int(look["token"]) + 1)
+    st.session_state["j_with"] = str(0 if look["other"] is None else int(look["other"]) + 1)
 
 
 def export(
-    model: session.InUse,
+    typed: str,
     given: Mapping,
     drawn: atlas.Atlas,
     at: tuple[int, int, int | None],
@@ -306,11 +307,11 @@ def export(
     """The map as a picture, and the whole journey as a page, made here without any network."""
     stage, token, other = at
     begin = {"stage": drawn.stages[stage].name, "token": token, "other": other}
-    title = text.read("export_title", model=model.label)
+    title = text.read("export_title", sentence=typed if len(typed) <= 80 else typed[:80] + "…")
     with st.container(horizontal=True):
         st.download_button(
             text.read("export_svg"),
-            lambda: atlas.still(given["svg"], drawn, stage, token, other),
+            lambda: atlas.still(drawn, given["titles"], given["say"], stage, token, other),
             "journey.svg",
             "image/svg+xml",
             key="j_svg",

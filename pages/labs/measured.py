@@ -1,42 +1,58 @@
 """All claims at once: what each came to here, all of them in one table, and the cards of a chapter."""
 
 import json
+import os
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import book, claim, controls, words
+from pages.kit import book, claim, controls, visitor, words
 
-EVERY_SECONDS = 3.0
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gptcore.claims import Claim, Result
+
+EVERY_SECONDS = 2.0
+
+
+def machine() -> None:
+    """What this machine is, and how busy: a time means nothing without it."""
+    from gptcore import claims
+    from gptcore.limits import available_cores
+    from gptcore.machine import processor
+
+    (name, n_bytes), versions = processor(), claims.versions()
+    st.caption(
+        words.load("measured").read(
+            "ledger_machine",
+            name=name,
+            cores=available_cores(),
+            memory=f"{n_bytes / 1e9:.0f} GB" if n_bytes else "–",
+            load=f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "–",
+            python=versions["python"],
+            torch=versions["torch"],
+            glassbox=versions["glassbox"],
+        )
+    )
 
 
 def every_claim() -> None:
     """A row for each claim with its verdict on this machine; it renews itself while something is measured."""
-    busy = claim.is_busy(claim.ALL_QUICK)
+    from gptcore import measuring
+
+    busy = bool(measuring.asked())
     st.fragment(_ledger, run_every=EVERY_SECONDS if busy else None)(busy)
 
 
 def _ledger(was_busy: bool) -> None:
-    from gptcore import claims
+    from gptcore import claims, measuring
 
     text, found = words.load("measured"), claims.registry()
     results = {name: claims.last_result(name) for name in found}
     done = [result for result in results.values() if result is not None]
-    rows = [
-        {
-            "Chapter": one.chapter,
-            "What is said": one.slogan,
-            "Verdict": result.verdict if result else "not measured",
-            "Measured": result.measured if result else None,
-            "From": result.spread[0] if result else None,
-            "To": result.spread[1] if result else None,
-            "Unit": one.unit,
-            "Taken": claim.ago(result.when) if result else "",
-            "Takes": "seconds" if one.kind == "quick" else "minutes",
-        }
-        for one, result in ((found[name], results[name]) for name in found)
-    ]
     st.dataframe(
-        rows,
+        [_row(one, results[name]) for name, one in found.items()],
         key="measured_table",
         hide_index=True,
         column_config={
@@ -46,21 +62,67 @@ def _ledger(was_busy: bool) -> None:
         alt=text.read("ledger_alt", n=len(found), done=len(done)),
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        claim.measure_button(claim.ALL_QUICK, text.read("ledger_all"))
+        _start_and_stop(found, text)
+        _save(done, text)
+    asked = measuring.asked()
+    with st.container():
+        if asked:
+            claim.bar(
+                asked[0], text.read("ledger_running", slogan=found[asked[0]].slogan, waiting=len(asked) - 1)
+            )
+        elif said := claim.problem(list(found)):
+            st.error(said, icon=":material/error:")
+    if was_busy != bool(asked):
+        st.rerun()
+
+
+def _row(one: "Claim", result: "Result | None") -> dict[str, object]:
+    return {
+        "Chapter": one.chapter,
+        "What is said": one.slogan,
+        "Verdict": result.verdict if result else "not measured",
+        "Measured": result.measured if result else None,
+        "From": result.spread[0] if result else None,
+        "To": result.spread[1] if result else None,
+        "Unit": one.unit,
+        "Within the noise": ", ".join(result.within_noise) if result else "",
+        "Taken": claim.ago(result.when) if result else "",
+        "Takes": "seconds" if one.kind == "quick" else "a minute or two",
+        "Who says it": one.source,
+    }
+
+
+def _start_and_stop(found: "Mapping[str, Claim]", text: words.Words) -> None:
+    """All that take seconds, or all; and the end of what this visitor has asked for."""
+    from gptcore import measuring
+
+    quick = [name for name, one in found.items() if one.kind == "quick"]
+    if measuring.asked(owner=visitor.me()):
+        claim.stop_button(list(found), text.read("ledger_stop"), key="measured_stop")
+    else:
+        claim.measure_button(quick, text.read("ledger_quick"), key="measured_quick")
+        claim.measure_button(list(found), text.read("ledger_all"), key="measured_all")
+
+
+def _save(done: "list[Result]", text: words.Words) -> None:
+    from gptcore import ledger
+
+    forms = {
+        "JSON": (json.dumps([result.to_dict() for result in done], indent=1, ensure_ascii=False), "json"),
+        "CSV": (ledger.to_csv(done), "csv"),
+        "Markdown": (ledger.to_markdown(done), "markdown"),
+    }
+    for name, (data, kind) in forms.items():
         st.download_button(
-            text.read("ledger_save"),
-            json.dumps([result.to_dict() for result in done], indent=1),
-            "measured.json",
-            "application/json",
-            key="measured_save",
+            text.read("ledger_save", form=name),
+            data,
+            f"measured.{'md' if kind == 'markdown' else kind}",
+            f"text/{kind}" if kind != "json" else "application/json",
+            key=f"measured_save_{kind}",
             icon=":material/download:",
             disabled=not done,
             on_click="ignore",
         )
-        if claim.is_busy(claim.ALL_QUICK):
-            st.caption(f":shimmer[{text.read('ledger_running', done=len(done), n=len(found))}]")
-    if was_busy and not claim.is_busy(claim.ALL_QUICK):
-        st.rerun()
 
 
 @st.fragment

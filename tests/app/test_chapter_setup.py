@@ -132,8 +132,8 @@ def test_a_measured_rate_turns_into_times(own_runs):
     }
     result = claims.Result(
         name="flops_over_peak", claim="c", source="s", measured=20.0, spread=(20.0, 20.0), unit="GFLOP/s",
-        verdict="holds not", settings=made_up, repetitions=1, seconds=1.0, load=0.0, cores=2, machine="m",
-        when="2026-01-01T00:00:00+00:00",
+        verdict="holds not", settings=made_up, within_noise=(), repetitions=1, seconds=1.0, load=0.0, cores=2,
+        machine="m", versions={}, when="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     claims.folder().mkdir(parents=True)
     (claims.folder() / "flops_over_peak.json").write_text(json.dumps(result.to_dict()))

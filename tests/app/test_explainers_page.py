@@ -85,7 +85,8 @@ def test_a_slider_moves_the_blocks_that_go_on_from_it(asked):
     topic = "backpropagation-by-hand"
     app = page(topic=topic)
     app.slider(key=f"{topic}_1_seed").set_value(5).run()
-    assert {number: values for _, number, values in asked} == {n: {"seed": 5} for n in (1, 2, 3, 4)}
+    moved = {number: values for _, number, values in asked if values}
+    assert moved == {n: {"seed": 5} for n in (1, 2, 3, 4)}
 
 
 def test_a_block_that_fails_is_told_on_the_page(monkeypatch):

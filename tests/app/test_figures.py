@@ -187,3 +187,28 @@ def test_names_on_a_map_do_not_lie_upon_each_other_and_can_all_be_pointed_at():
     dots = plots.scatter({"a": near}, x_title="x", y_title="y").figure.data[0]
     assert list(dots.text) == ["here", "", "far"]
     assert list(dots.hovertext) == ["here", "beside", "far"]
+
+
+def test_a_search_is_drawn_with_every_token_its_fate_and_both_paths():
+    from pages.kit import trees
+
+    fates = ("kept", "kept", "cut", "ended", "greedy")
+    leaves = [
+        trees.Leaf(token="", row=0, parent=0, fate="kept"),
+        trees.Leaf(token=" the", row=1, parent=0, fate="kept"),
+        trees.Leaf(token=" <a & long one>", row=1, parent=0, fate="cut"),
+        trees.Leaf(token=".", row=2, parent=1, fate="ended", note="p 50%"),
+        trees.Leaf(token=" end", row=2, parent=2, fate="greedy"),
+    ]
+    picture = trees.search(leaves, best=[1, 3], greedy=[2, 4], root="… so")
+    boxes = {box.text: box for box in picture.figure.layout.annotations}
+    assert list(boxes) == ["… so", "␣the", "␣&lt;a &amp; lon…", ".", "␣end"]
+    assert boxes["."].bgcolor == trees.BOXES["ended"][0]
+    assert boxes["."].hovertext == "p 50%"
+    assert [boxes["␣the"].y, boxes["␣end"].y] == [1, 2]
+    looked_at, greedy, best = picture.figure.data
+    assert [len(line.x) for line in (looked_at, greedy, best)] == [12, 6, 6]
+    assert best.x[:2] == (boxes["… so"].x, boxes["␣the"].x)
+    assert all(one in trees.BOXES for one in fates)
+    assert "Best: the." in picture.alt
+    assert "1 cut" in picture.alt

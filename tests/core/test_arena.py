@@ -16,7 +16,7 @@ from gptcore.corpus import Windows
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.model import GPT
 from gptcore.norms import NORMS
-from gptcore.plan import make_plan, parse_settings
+from gptcore.plan import make_plan, parse_settings, sort_settings
 from gptcore.positions import POSITIONS
 from gptcore.runs import Run
 
@@ -90,7 +90,8 @@ def test_the_listed_commands_train_the_arms_that_were_asked_for(equal_in):
     assert len({one.name for one in planned}) == len(planned) == 2 * len(match.rates) * len(match.seeds)
     for one in planned:
         options = parser().parse_args(["train", *one.arguments, "--out", "x"])
-        asked = {name: getattr(options, name) for name in ("preset", "corpus", "seconds", "steps", "seed")}
+        names = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
+        asked = {name: getattr(options, name) for name in names}
         found = make_plan(**asked, settings=parse_settings(options.settings))
         assert found.model == even[one.arm].model
         assert (found.train.learning_rate, found.train.seed) == (one.rate, one.seed)
@@ -98,22 +99,27 @@ def test_the_listed_commands_train_the_arms_that_were_asked_for(equal_in):
         assert found.train.batch_size == 4 and found.train.window_length == match.window
 
 
-def test_both_arms_read_the_same_batches(monkeypatch):
-    """What training takes from its windows is written down, for the GPT-2-style arm that trains longer too."""
-    match = arena.asked(settings=(PICO + SHORT, (), ()), equal_in="flops", steps=4, rates=[0.01])
-    read: dict[tuple[str, int], list[torch.Tensor]] = {}
+def test_both_arms_read_the_same_batches(monkeypatch, corpus, tokenizer):
+    """What training takes from its windows is written down; the GPT-2-style arm trains longer here."""
+    wide = [*PICO[:3], "d_ff=512", "context_length=32"]
+    match = arena.asked(
+        settings=(wide + SHORT, (), ()), equal_in="flops", steps=12, rates=[0.01], seeds=[0, 1]
+    )
+    read: dict[tuple[str, int], list] = {}
     deal = Windows.next
     for one in plan(match):
         options = parser().parse_args(["train", *one.arguments, "--out", "x"])
-        found = make_plan(steps=options.steps, seed=options.seed, settings=parse_settings(options.settings))
+        for_model, for_training = sort_settings(parse_settings(options.settings))
+        model = PRESETS["nano"].model.replace(**for_model, vocab_size=tokenizer.vocab_size)
+        length = {"seconds": None, "steps": options.steps, "seed": options.seed}
         taken = read.setdefault((one.arm, one.seed), [])
-        monkeypatch.setattr(
-            Windows, "next", lambda windows, taken=taken: taken.append(deal(windows)) or taken[-1]
+        monkeypatch.setattr(Windows, "next", lambda self, taken=taken: taken.append(deal(self)) or taken[-1])
+        list(
+            training.train(model, PRESETS["nano"].train.replace(**for_training, **length), corpus, tokenizer)
         )
-        list(training.train(found.model, found.train, found.corpus, found.tokenizer))
     for seed in match.seeds:
         a, b = read["a", seed], read["b", seed]
-        assert len(a) == 4 < len(b)
+        assert len(a) == 12 < len(b)
         for ours, theirs in zip(a, b):
             assert all(torch.equal(x, y) for x, y in zip(ours, theirs))
     assert not torch.equal(read["a", 0][0][0], read["a", 1][0][0])
@@ -217,9 +223,10 @@ def test_what_cannot_be_is_said_in_a_sentence(changes, says):
         equalise(arena.asked(**changes))
 
 
-def test_a_match_runs_to_its_verdict_and_is_not_trained_twice(tmp_path, capsys):
+def test_a_match_runs_to_its_verdict_and_is_not_trained_twice(tmp_path, capsys, text):
+    (tmp_path / "animals.txt").write_text(text)
     words = ["arena", "--set", *PICO, *SHORT, "--rates", "0.01", "--seeds", "0", "1", "--json", "--steps"]
-    out = ["--out", str(tmp_path / "match")]
+    out = ["--corpus", str(tmp_path / "animals.txt"), "--out", str(tmp_path / "match")]
     assert main([*words, "3", *out]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == ["even", *["result"] * 4, "verdict"]

@@ -48,9 +48,11 @@ def test_a_share_is_the_parts_own_vector_read_by_the_output_layer(lively, random
     seen = trace(model, random_ids(1, 6))
     token, stream = 11, seen["layers.1.after_feedforward"][0, 3]
     scale = stream.square().mean().add(model.config.norm_eps).rsqrt()
-    mlp = seen["layers.0.feedforward_output"][0, 3] * scale * model.final_norm.weight
+    mlp = seen["layers.0.feedforward_output"][0, 3] * scale * model.final_norm.weight.detach()
     found = {(one.part, one.layer): one.value for one in shares(model, seen, 3, token) if one.head is None}
-    assert found["feedforward", 0] == pytest.approx(float(mlp @ model.output.weight[token]), abs=1e-4)
+    assert found["feedforward", 0] == pytest.approx(
+        float(mlp @ model.output.weight[token].detach()), abs=1e-4
+    )
 
 
 def test_writings_sum_to_the_stream(lively, random_ids):

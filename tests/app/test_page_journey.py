@@ -1,0 +1,147 @@
+"""The journey: what the map shows are the numbers of the pass, and whatever a sentence holds, it can be drawn."""
+
+import base64
+import html
+import io
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from gptcore.journey import _FORMS
+from gptcore.what_if import WhatIf
+from pages.kit import atlas, session
+from pages.labs import journey
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = "Tom and Mira went to the river."
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def passed(text: str = SHORT, what=None, swap=None, view: str = "pass") -> session.Journey:
+    path = session.shipped_path()
+    return session.journey(path, session.changed(path), text, what, swap, view)
+
+
+def given(text: str = SHORT, view: str = "pass"):
+    path = session.shipped_path()
+    words = journey.known("swiglu")
+    return session.journey_drawn(path, session.changed(path), text, None, None, view, _known=words)
+
+
+def test_the_numbers_of_the_map_are_those_of_the_trace():
+    one = passed()
+    for stage in one.atlas.stages:
+        values = np.frombuffer(stage.values, np.float16).reshape(stage.rows, stage.columns)
+        tensor = one.seen[stage.name][0]
+        rows = tensor if tensor.dim() == 2 else tensor.transpose(0, 1).flatten(1)
+        if stage.bin == 1:
+            np.testing.assert_allclose(values, rows.numpy(), rtol=1e-3, atol=1e-6)
+    said = one.atlas.stages[-1].said
+    assert [row[0][2] for row in said] == pytest.approx(one.seen["probabilities"][0].amax(-1).tolist())
+
+
+def test_a_strip_is_a_picture_of_its_numbers():
+    pixels = [[atlas.shade(value) for value in (-1.0, 0.0, 0.25, 1.0)]]
+    image = Image.open(io.BytesIO(base64.b64decode(atlas.png(pixels).split(",")[1])))
+    assert [image.getpixel((x, 0)) for x in range(4)] == pixels[0]
+    assert pixels[0][0][:3] != pixels[0][3][:3]
+    assert pixels[0][1][3] == 0 < pixels[0][2][3] < pixels[0][3][3] == 255
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>&\"' </script>", "né\u0301 \U0001f98a\n\t", "", "wolf " * 90], ids=ascii
+)
+def test_any_sentence_makes_a_map_that_can_be_read_back(text):
+    found = given(text)
+    root = ElementTree.fromstring(found["svg"])
+    names = [one.text for one in root.iter(f"{SVG}text") if "name" in one.get("class")]
+    assert names == [found["titles"][stage["kind"]] for stage in found["stages"]]
+    alone = atlas.page({**found, "at": {"stage": "logits", "token": 0, "other": None}}, text)
+    assert alone.count("</script>") == 1
+    body = re.search(r"atlas\(\{ data: (.*), parentElement", alone)[1]
+    assert json.loads(body)["tokens"] == found["tokens"]
+    assert f"<title>{html.escape(text)}</title>" in alone
+    bare = re.sub(r"data:image/png;base64,[\w+/=]+|\"values\": \"[^\"]*\"", "", alone)
+    links = set(re.findall(r"https?://[\w.]+", bare))
+    assert links <= {"http://www.w3.org"}  # the name of SVG, which nothing fetches
+
+
+def test_a_picture_of_the_map_marks_what_is_on_view():
+    one, words = passed().atlas, journey.known("swiglu")
+    root = ElementTree.fromstring(atlas.still(one, words["titles"], words["say"], 5, 2, 4))
+    classes = [element.get("class") for element in root.iter()]
+    assert classes.count("curves on") == 1
+    assert {"mark-column", "mark-column other", "mark-row", "mark-cell"} <= set(classes)
+
+
+def test_with_a_cache_one_column_is_computed_and_two_rows_a_layer_are_kept():
+    one = passed(view="cache")
+    tokens, layers = len(one.atlas.tokens), 4
+    assert one.atlas.fresh == 1
+    assert one.n_kept == 2 * layers * (tokens - 1)
+    assert one.differ < 1e-3
+    long = {stage.kind for stage in one.atlas.stages if stage.rows == tokens}
+    assert long == {"k_rotated", "v"}
+
+
+def test_what_a_silent_head_moves_lies_after_it():
+    one = passed(what=WhatIf(part="head", layer=2, head=1), view="moved")
+    names = [stage.name for stage in one.atlas.stages]
+    first = names.index("layers.2.attention.mixed")
+    assert not any(any(row) for stage in one.atlas.stages[:first] for row in stage.strip)
+    assert all(any(map(any, stage.strip)) for stage in one.atlas.stages[first:])
+
+
+def test_a_swapped_token_moves_nothing_before_it():
+    plain = passed()
+    one = passed(swap=(3, plain.ids[0]), view="moved")
+    for stage in one.atlas.stages:
+        assert not any(any(row) for row in stage.strip[:3]), stage.name
+    assert any(one.atlas.stages[0].strip[3])
+
+
+def test_every_kind_of_stage_has_its_words_and_its_line_of_code():
+    assert set(journey.KINDS) == set(_FORMS)
+    for ffn in ("swiglu", "gelu"):
+        known = journey.known(ffn)
+        for kind in _FORMS:
+            assert known["titles"][kind] and known["formulas"][kind] and known["abouts"][kind]
+            code = known["codes"][kind]
+            source = (ROOT / code["file"]).read_text(encoding="utf-8").splitlines()
+            assert source[code["line"] - 1].strip() == code["lines"][code["hot"]].strip()
+
+
+def opened(**parameters: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / "journey.py"), default_timeout=120)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def test_the_page_tells_what_a_change_does_and_what_the_cache_spares():
+    app = opened(j_text=SHORT)
+    assert not app.exception
+    app.segmented_control(key="j_what").set_value("layer").run()
+    assert any("cells of the map move" in one.value for one in app.markdown)
+    app.segmented_control(key="j_view").set_value("cache").run()
+    assert any("Only its own column was computed" in one.value for one in app.markdown)
+    assert not app.exception
+
+
+def test_a_link_to_a_stage_that_does_not_exist_is_told():
+    app = opened(j_text=SHORT, j_stage="layers.9.attention.weights")
+    assert not app.exception
+    assert any("j_stage" in one.value for one in app.warning)
+
+
+def test_a_sentence_longer_than_the_context_is_refused_in_a_sentence():
+    app = opened()
+    app.text_input(key="j_text").set_value("river " * 290).run()
+    assert not app.exception
+    assert any("context_length" in one.value for one in app.error)
