@@ -208,7 +208,7 @@ def equal(text: words.Words, match: arena.Match, even: arena.Even, names: tuple[
         return
     code, known = st.columns([2, 3], gap="large")
     with code:
-        st.code(contrast.diff(even.a.model, even.b.model, names), language="diff")
+        st.code(contrast.diff(even.a.model, even.b.model, names), language="diff", wrap_lines=True)
     with known:
         text.show("transfer", n=len(differ))
         for field in differ:
