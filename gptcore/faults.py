@@ -169,18 +169,19 @@ def diagnose(curves: Curves) -> str:
     Is the validation loss below the floor, the chance in the text itself? Then the answer leaks in. Where it was far
     below a uniform guess before the first step, targets are not shifted: a tied model is born with a liking for the
     token it reads, and only who asks for that very token is pleased. Else the model looks ahead.
-    Is it, at the end, hardly below what word counts alone reach, or no number? Then the rate is too high. Is it well
-    above its own best, or the training loss far below it? Then the text is tiny. Does the gradient's norm, at the
-    end, never fall below `HEAP`? Then gradients leak. Otherwise nothing is wrong that curves can tell.
+    Is the training loss far below the validation loss? Then the text is tiny, and learned by heart. Is the validation
+    loss, at the end, hardly below what word counts alone reach, or no number? Then the rate is too high. Does the
+    gradient's norm, at the end, never fall below `HEAP`? Then gradients leak. Otherwise nothing is wrong that curves
+    can tell.
     """
     last = curves.val_losses[-1] if curves.val_losses else math.nan
     if curves.floor is not None and last < curves.floor:
         born = curves.val_losses[0]
         return "targets not shifted" if born < curves.uniform - 0.5 else "looks ahead"
+    if curves.last_loss < last - 0.5:
+        return "tiny text"
     if not last < curves.unigram - 0.1:
         return "rate × 300"
-    if last > min(curves.val_losses) + 0.2 or curves.last_loss < last - 0.5:
-        return "tiny text"
     if curves.last_norm > HEAP:
         return "gradients leak"
     return HEALTHY

@@ -46,7 +46,7 @@ def curves(losses=FALLING, val=(7.6, 3.0, 1.3), floor=0.4, norm=0.5) -> Curves:
         (curves(val=(6.4, 0.3, 0.1)), "targets not shifted"),
         (curves(losses=[7.6, 6.0, 5.4] * 20, val=(7.6, 6.0, 5.4)), "rate × 300"),
         (curves(losses=[7.6, math.nan], val=(7.6, math.nan)), "rate × 300"),
-        (curves(val=(7.6, 3.0, 3.5), floor=None), "tiny text"),
+        (curves(val=(7.6, 3.0, 7.9), floor=None), "tiny text"),
         (curves(losses=[*FALLING, *[0.3] * 100], val=(7.6, 3.1, 3.0), floor=None), "tiny text"),
         (curves(norm=1.6), HEALTHY),
         (curves(norm=20.0), "gradients leak"),
