@@ -27,7 +27,7 @@ function make(tag, name, parent, text) {
   return element
 }
 
-const shown = value => value === null || Number.isNaN(value) ? "−∞" : (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3)
+const shown = value => value === null || !Number.isFinite(value) ? "−∞" : (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3)
   ? value.toExponential(2) : Number(value.toPrecision(3)).toString()).replace("-", "−")
 const percent = p => p >= 0.9995 ? "100%" : p < 0.001 ? "<0.1%" : (100 * p).toFixed(p < 0.0995 ? 1 : 0) + "%"
 const fill = (text, given) => text.replace(/\{(\w+)\}/g, (_, name) => given[name])

@@ -147,3 +147,11 @@ def test_a_sentence_longer_than_the_context_is_refused_in_a_sentence():
     app.text_input(key="j_text").set_value("river " * 290).run()
     assert not app.exception
     assert any("context_length" in one.value for one in app.error)
+
+
+def test_the_map_says_every_word_it_has_and_has_every_word_it_says():
+    python = Path(atlas.__file__).read_text(encoding="utf-8")
+    said = set(re.findall(r"\bsay\.(\w+)", atlas.JS)) | set(
+        re.findall(r'words\["(\w+)"\]', python.replace("'", '"'))
+    )
+    assert said == set(journey.sayings())

@@ -36,6 +36,11 @@ def test_a_journey_by_keyboard(server, page):
     expect(panel.get_by_text(re.compile(r"^␣Mira, number 3: −?[\d.]+"))).to_be_visible()
     page.keyboard.press("Escape")
     expect(grid).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(panel.get_by_role("heading")).not_to_have_text("embedding")  # it walks by itself
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
     page.keyboard.press("End")
     expect(panel.get_by_role("heading")).to_have_text("probabilities")
     expect(page).to_have_url(re.compile("j_stage=probabilities"), timeout=TURN)
