@@ -38,6 +38,8 @@ def test_the_table_holds_what_was_measured_here_and_nothing_else():
 
     shutil.rmtree(claims.folder())
     assert opened().dataframe[0].value["Measured"].isna().all()
+    claims.measure_in_turn(QUICK)
+    assert opened().dataframe[0].value["Measured"].notna().sum() == 1
 
 
 def test_results_can_be_saved_in_three_forms_once_there_are_any():

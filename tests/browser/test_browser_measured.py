@@ -11,7 +11,7 @@ CARD = ".st-key-claim_beta_pushes_card"
 def test_a_claim_is_measured_by_keyboard_saved_and_all_others_are_stopped(page, server):
     page.goto(f"{server.url}/measured?m_chapter=10+·+The+whole+script")
     card = page.locator(CARD)
-    expect(card).to_contain_text("Not measured on this machine yet")
+    expect(card).to_contain_text("Not measured on this machine yet", timeout=MINUTE)
     button = page.locator(".st-key-claim_beta_pushes_measure button")
     button.focus()
     page.keyboard.press("Enter")
@@ -19,7 +19,7 @@ def test_a_claim_is_measured_by_keyboard_saved_and_all_others_are_stopped(page, 
     expect(card).to_contain_text("times the pull")
 
     page.reload()  # what was measured is there for whoever comes
-    expect(page.locator(CARD)).to_contain_text("depends")
+    expect(page.locator(CARD)).to_contain_text("depends", timeout=MINUTE)
     save = page.locator(".st-key-measured_save_json button")
     with page.expect_download() as download:
         save.focus()
@@ -31,8 +31,8 @@ def test_a_claim_is_measured_by_keyboard_saved_and_all_others_are_stopped(page, 
     page.locator(".st-key-measured_all button").focus()
     page.keyboard.press("Enter")
     stop = page.locator(".st-key-measured_stop button")
-    expect(stop).to_be_visible()
+    expect(stop).to_be_visible(timeout=MINUTE)
     stop.focus()
     page.keyboard.press("Enter")
-    expect(page.locator(".st-key-measured_all button")).to_be_enabled()
+    expect(page.locator(".st-key-measured_all button")).to_be_enabled(timeout=MINUTE)
     expect(page.get_by_text("more wait")).to_have_count(0)
