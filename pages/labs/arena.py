@@ -8,7 +8,7 @@ import streamlit as st
 
 from gptcore import arena, contrast
 from gptcore.account import parameters
-from gptcore.config import BIASES, NORM_POSITIONS, PRESETS, ConfigError, ModelConfig
+from gptcore.config import BIASES, NORM_POSITIONS, PRESETS, ConfigError
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
@@ -113,10 +113,11 @@ def terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]]:
         )
     )  # fmt: skip
     names = tuple(name(which, *one) for which, one in zip(arena.ARMS, chosen))
+    # As many key/value heads as query heads, so that they follow where an arm changes the latter.
     shape = dict(controls.SIZES[size]) | {"n_kv_heads": controls.SIZES[size]["n_heads"]}
     try:
         base = PRESETS["nano"].model.replace(context_length=arena.CONTEXT, **shape)
-        models = [model(style, base, changes) for style, changes in chosen]
+        models = [arena.style(style, base, **changes) for style, changes in chosen]
         unit = "seconds" if equal_in == "seconds" else "steps"
         match = arena.Match(
             a=models[0],
@@ -159,12 +160,6 @@ def name(which: str, style: str, changes: dict[str, Any]) -> str:
     """An arm in a few words: B, GPT-2-style, norm=rmsnorm."""
     changed = [f"{field}={str(value).lower()}" for field, value in changes.items()]
     return ", ".join([f"{which.upper()}: {style}", *changed])
-
-
-def model(style: str, base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
-    """The model of an arm; heads that share keys only where that was asked for."""
-    own = {"n_kv_heads": changes["n_heads"]} if "n_heads" in changes else {}
-    return arena.style(style, base, **{**own, **changes})
 
 
 def take_back() -> None:
