@@ -47,3 +47,11 @@ def test_every_module_in_the_readme_exists_and_every_module_is_in_it():
     named = set(re.findall(r"^ {2}(\w+\.py)\b", readme, flags=re.MULTILINE))
     modules = {path.name for path in (ROOT / "gptcore").glob("*.py")}
     assert named == modules
+
+
+def test_every_picture_in_the_readme_is_there_in_light_and_in_dark_and_all_are_small():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r'(?:src|srcset)="([^"]+)"', readme))
+    assert shown and all((ROOT / name).is_file() for name in shown)
+    assert {name.replace("-dark.", "-light.") for name in shown} == {n for n in shown if "-light." in n}
+    assert sum((ROOT / name).stat().st_size for name in shown) < 1_500_000
