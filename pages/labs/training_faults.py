@@ -221,7 +221,7 @@ def diagnosis(history: History, fault: str, text: words.Words) -> None:
 
 
 def arguments(fault: str, seed: int) -> list[str]:
-    """What the command is told for a run with this fault: the one on which the rule was verified."""
+    """What the command is told for a run with this fault: the one of which a long test asks the rule."""
     from gptcore import faults
 
     pairs = faults.settings(fault).items()
