@@ -281,14 +281,16 @@ def where(drawn: atlas.Atlas) -> tuple[int, int, int | None]:
 
 def kept(key: str, rule: links.Rule, default: str) -> str:
     """A place on the map, as the visitor left it or as the link asks; what is not there is the default."""
+    if key in st.session_state and rule.refuses(st.session_state[key]) is not None:
+        # A place of the text or model before: nobody asked for it here.
+        st.session_state[key] = default
+        st.query_params.pop(key, None)
     links.check(key, rule, default)
     if key not in st.session_state:
-        st.session_state[key] = st.query_params.get(key, default)
-    value = str(st.session_state[key])
-    if rule.refuses(value) is not None:  # a place of another text or model
-        value = st.session_state[key] = default
-    links.write(key, value, default)
-    return value
+        asked = st.query_params.get(key, default)
+        st.session_state[key] = asked if rule.refuses(asked) is None else default
+    links.write(key, st.session_state[key], default)
+    return st.session_state[key]
 
 
 def looked() -> None:

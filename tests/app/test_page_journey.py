@@ -142,6 +142,14 @@ def test_a_link_to_a_stage_that_does_not_exist_is_told():
     assert any("j_stage" in one.value for one in app.warning)
 
 
+def test_a_place_of_a_longer_sentence_is_let_go_without_a_word():
+    app = opened(j_text=SHORT, j_token="8", j_stage="layers.3.attention.masked_scores")
+    assert app.query_params["j_token"] == "8" and not app.warning
+    app.text_input(key="j_text").set_value("Tom and").run()
+    app.segmented_control(key="j_view").set_value("cache").run()  # one token needs no mask
+    assert not app.exception and not app.warning
+
+
 def test_a_sentence_longer_than_the_context_is_refused_in_a_sentence():
     app = opened()
     app.text_input(key="j_text").set_value("river " * 290).run()
