@@ -138,7 +138,7 @@ def is_busy(folder: Path) -> bool:
 
 def _requests(place: Path) -> dict[str, dict[str, Any]]:
     found = {path.name.removesuffix(REQUEST): read_json(path) for path in sorted(place.glob(f"*{REQUEST}"))}
-    known = claims.registry()
+    known = claims.registry() if found else {}
     return {name: one for name, one in found.items() if name in known and isinstance(one.get("owners"), list)}
 
 

@@ -9,7 +9,7 @@ CARD = ".st-key-claim_beta_pushes_card"
 
 
 def test_a_claim_is_measured_by_keyboard_saved_and_all_others_are_stopped(page, server):
-    page.goto(f"{server.url}/measured?m_chapter=10+·+The+whole+script")
+    page.goto(f"{server.url}/measured?m_chapter=10 · The whole script")
     card = page.locator(CARD)
     expect(card).to_contain_text("Not measured on this machine yet", timeout=MINUTE)
     button = page.locator(".st-key-claim_beta_pushes_measure button")
