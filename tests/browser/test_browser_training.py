@@ -2,11 +2,9 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from pages.kit.book import TABLE
-from tests.browser.conftest import serious_findings
 
 MINUTE = 60_000
 CHAPTER = "/training?c8_size=pico&c8_seconds={seconds}"
@@ -49,19 +47,6 @@ def wait_for_more_points(page, before: int) -> None:
         "([loss, before]) => [...document.querySelectorAll(loss)].at(-1)?.data?.[0]?.x.length > before",
         arg=[LOSS, before],
     )
-
-
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.url)
-def test_a_bookmark_opens_on_a_server_nobody_has_asked_yet(row, cold_server, page):
-    page.goto(f"{cold_server.url}/{'' if row is TABLE[0] else row.url}?note=abc")
-    expect(page.get_by_role("heading", name=row.title, level=1)).to_be_visible(timeout=2 * MINUTE)
-    sidebar = page.get_by_test_id("stSidebarNav")
-    for section in {row.section for row in TABLE}:
-        expect(sidebar).to_contain_text(section)
-    expect(sidebar.get_by_role("link")).to_have_count(len(TABLE))
-    expect(page.get_by_role("combobox", name="Model in use")).to_be_visible()
-    assert "note=abc" in page.url
-    assert not serious_findings(page)  # here, since this test opens every page anyway
 
 
 def test_curves_move_and_text_appears_while_it_trains(server, page):

@@ -136,7 +136,7 @@ def test_two_ranks_train_as_one_process_would(single, file, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the ranks in /proc")
-@pytest.mark.parametrize("rank", [1, 0])
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.long)])
 def test_a_killed_rank_ends_the_run_with_its_reason_and_it_resumes(file, tmp_path, rank):
     folder, steps = tmp_path / "run", 300
     launcher = torchrun(*training(file, folder, steps, "accumulation=1"))

@@ -1,6 +1,6 @@
 """A run that is killed at any moment goes on to the same losses and the same weights, bit for bit.
 
-Four times by default; `GLASSBOX_KILLS=50 pytest tests/core/test_survival.py -s` for as many as you like. Half of the
+Twice by default; `GLASSBOX_KILLS=50 pytest tests/core/test_survival.py -s` for as many as you like. Half of the
 kills come at a random moment, half while a checkpoint is being written.
 """
 
@@ -15,7 +15,7 @@ import pytest
 from gptcore import admission, nursery
 from gptcore.runs import Run, delete, process_lives, runs_folder
 
-KILLS = int(os.environ.get("GLASSBOX_KILLS", "4"))
+KILLS = int(os.environ.get("GLASSBOX_KILLS", "2"))
 SECONDS = 120  # for one run, kills and all
 SIZES = ["d_model=32", "n_heads=2", "n_layers=2", "vocab_size=300", "context_length=32", "threads=1"]
 FIXED = ["batch_size=8", "precision=fp32", "attention_path=fused", "n_samples=12", "n_evals=6"]
