@@ -181,7 +181,8 @@ def found(asked: str) -> list[Term]:
     scored = []
     for term in TERMS:
         name, body = term.name.lower(), search.plain(text.sections[term.section]).lower()
-        if all(piece in name or piece in body for piece in pieces):
+        known = _WORD.findall(f"{name} {body}")
+        if all(any(word.startswith(piece) for word in known) for piece in pieces):
             scored.append((-sum(2 * name.startswith(piece) + (piece in name) for piece in pieces), term))
     return [term for _, term in sorted(scored, key=lambda pair: pair[0])]
 
