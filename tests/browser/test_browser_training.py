@@ -60,7 +60,7 @@ def test_curves_move_and_text_appears_while_it_trains(server, page):
 
 def test_a_reload_and_a_second_tab_leave_a_run_alone(server, page):
     before = set(server.runs.glob("*/events.jsonl"))
-    run = start(page, server, 20)
+    run = start(page, server, 60)
     page.reload()
     expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
     assert f"run={run}" in page.url
