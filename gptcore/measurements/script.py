@@ -1,9 +1,9 @@
 """Claims about models as files: what belongs to one besides its weights, and what a seed promises."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from gptcore.claims import Claim, Progress, Repetition
+from gptcore.claims import Claim, Progress, Repetition, Spread
 from gptcore.trials import SEEDS
 
 if TYPE_CHECKING:
@@ -117,6 +117,13 @@ def _instructions_followed() -> Iterator[Repetition | Progress]:
         yield {"base model": 100 * base, f"after {TUNED} steps": 100 * taught}
 
 
+def _judge_followed(found: Mapping[str, Spread]) -> str:
+    base, tuned = found["base model"], found[f"after {TUNED} steps"]
+    if base.low > 50 or tuned.high <= 75:
+        return "holds not"
+    return "holds" if base.high <= 50 and tuned.low > 75 else "depends"
+
+
 CLAIMS = (
     Claim(
         name="weights_alone",
@@ -157,11 +164,9 @@ CLAIMS = (
         unit="% of answers about the name",
         headline="after 60 steps",
         measure=_instructions_followed,
-        judge=lambda found: (
-            "holds" if found["base model"].high <= 50 and found["after 60 steps"].low > 75 else "holds not"
-        ),
-        transfers="The form of an answer is learned from few examples, at any size. What the model can answer was "
-        "there before, or is not there afterwards.",
+        judge=_judge_followed,
+        transfers="The form of an answer is learned from few examples, at any size. Whether a name never tuned on is "
+        "taken up hangs, at this size, on the examples drawn; a model of 7 billion copies it from the start.",
         kind="train",
     ),
 )
