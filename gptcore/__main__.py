@@ -572,4 +572,9 @@ def _sentence(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # one of several under torchrun
+        from gptcore.distributed import leave
+
+        leave(status)
+    sys.exit(status)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from gptcore.runs import list_runs, process_lives
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the pages are scripts beside app.py and not an installed package
@@ -98,6 +101,15 @@ def start_server(folder: Path) -> Server:
 def stop_server(server: Server) -> None:
     server.process.terminate()
     server.process.wait(20)
+    end_runs(server)
+
+
+def end_runs(server: Server) -> None:
+    """Kill what a server's visitors left training: runs outlive their server, and would slow every test after."""
+    for run in list_runs(folder=server.runs):
+        launched = run.request().get("launched") or {}
+        if process_lives(launched):
+            os.kill(launched["pid"], signal.SIGKILL)
 
 
 def complaints(server: Server) -> list[str]:

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from gptcore.runs import Run
 from tests.app.test_page_runs import write_run
-from tests.browser.conftest import complaints, start_server, stop_server
+from tests.browser.conftest import complaints, end_runs, start_server, stop_server
 
 MINUTE = 60_000
 CHAPTER = "/training?c8_size=pico&c8_seconds={seconds}&c8_seed={seed}"
@@ -32,10 +32,10 @@ def start(page, server, seconds: int, seed: int) -> str:
     return re.search("run=([a-z0-9]+)", page.url)[1]
 
 
-def points(page, prefix: str = "c8") -> int:
-    """The last step drawn, once the newest loss figure has something drawn in it."""
-    last = "loss => [...document.querySelectorAll(loss)].at(-1)?.data?.[0]?.x?.at(-1)"
-    return page.wait_for_function(last, arg=LOSS.format(prefix=prefix)).json_value()
+def points(page, prefix: str = "c8", place: int = -1) -> int:
+    """The last step drawn, or the first, once the newest loss figure has something drawn in it."""
+    read = "([loss, place]) => [...document.querySelectorAll(loss)].at(-1)?.data?.[0]?.x?.at(place)"
+    return page.wait_for_function(read, arg=[LOSS.format(prefix=prefix), place]).json_value()
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def hosted(chromium, tmp_path, monkeypatch):
     server = start_server(tmp_path)
     yield server
     server.process.kill()
+    end_runs(server)
     assert not complaints(server)
 
 
@@ -92,8 +93,7 @@ def test_a_run_has_an_owner_and_outlives_the_server(hosted, browsers, tmp_path):
         expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
         expect(page.locator(LOSS.format(prefix="c8")).last).to_be_visible(timeout=MINUTE)
         assert points(page) >= max(before, paused_at)
-        first = page.locator(LOSS.format(prefix="c8")).last.evaluate("plot => plot.data[0].x[0]")
-        assert first <= 10
+        assert points(page, place=0) <= 10
         button(page, "Stop").click()
         expect(bar(page)).to_contain_text("Stopped by you", timeout=MINUTE)
         steps = [event["step"] for event in run.events()[0] if event["event"] == "step"]
@@ -129,7 +129,7 @@ def test_curves_held_still_keep_their_zoom_while_the_run_goes_on(server, page):
     before = points(page)
     page.get_by_text("Hold the curves still").click()
     page.wait_for_function(
-        "([loss, before]) => [...document.querySelectorAll(loss)].at(-1).data[0].x.at(-1) > before",
+        "([loss, before]) => [...document.querySelectorAll(loss)].at(-1)?.data?.[0]?.x?.at(-1) > before",
         arg=[LOSS.format(prefix="c8"), before],
     )
     button(page, "Stop").click()
