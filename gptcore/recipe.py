@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gptcore.config import PRESETS, ModelConfig, TrainConfig
+from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
 from gptcore.files import read_json
 
 STEPS = 400
@@ -37,7 +37,7 @@ class Recipe:
 def of_run(folder: str | Path) -> Recipe:
     """Return the recipe of a run, or of a saved model with the nano preset's training.
 
-    Raises CheckpointError for a folder that holds no model.
+    Raises CheckpointError for a folder that holds no model, ConfigError for a run that was broken on purpose.
     """
     from gptcore.checkpoint import model_folder, read_folder
     from gptcore.tokenizer import story_tokenizer
@@ -49,6 +49,10 @@ def of_run(folder: str | Path) -> Recipe:
     known = {field.name for field in fields(TrainConfig)}
     settings = {name: value for name, value in described.get("train", {}).items() if name in known}
     train = TrainConfig.from_dict(settings) if settings else PRESETS["nano"].train
+    if train.fault != "none":
+        raise ConfigError(
+            f"this run was broken on purpose (fault={train.fault}); a script trains only sound models"
+        )
     return Recipe(
         model=model.config,
         train=train,

@@ -78,6 +78,12 @@ def find_explainers(query: str, most: int = MOST_EXPLAINERS) -> list[Found]:
     ]
 
 
+def has_all(query: str, text: str) -> bool:
+    """Whether a text has for every word of a query one that begins so."""
+    known = _words(text)
+    return all(_begins(word.lower(), known) for word in _WORD.findall(query))
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(sorted(set(_WORD.findall(text.lower()))))
 

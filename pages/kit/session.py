@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -452,11 +452,7 @@ def zipped(folder: Path) -> bytes:
     from gptcore.checkpoint import model_folder
 
     source = model_folder(folder)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ("config.json", "model.safetensors", "tokenizer.json"):
-            archive.write(source / name, f"model/{name}")
-    return buffer.getvalue()
+    return _zip(source / name for name in ("config.json", "model.safetensors", "tokenizer.json"))
 
 
 def as_llama(folder: Path) -> bytes:
@@ -464,11 +460,14 @@ def as_llama(folder: Path) -> bytes:
     from gptcore.hf_folder import export
 
     with tempfile.TemporaryDirectory() as place:
-        out = export(*load(folder, _changed(folder)), Path(place) / "model")
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in sorted(out.iterdir()):
-                archive.write(file, f"model/{file.name}")
+        return _zip(sorted(export(*load(folder, _changed(folder)), Path(place) / "model").iterdir()))
+
+
+def _zip(files: Iterable[Path]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.write(file, f"model/{file.name}")
     return buffer.getvalue()
 
 

@@ -1,7 +1,6 @@
 """Chapter 11: questions that beginners bring, with short answers, numbers computed when one is opened."""
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,6 @@ from gptcore.published import PUBLISHED
 from pages.kit import book, lab, links, search, session, words
 from pages.labs.attention_cost import size
 
-_WORD = re.compile(r"[^\W_]+")
 LLAMA = PUBLISHED["LLaMA 3 8B"]
 LLAMA_TOKENS = 15e12  # Grattafiori et al. 2024, section 1: about 15 trillion
 OURS = "nano"
@@ -134,12 +132,7 @@ QUESTIONS = (
 def found(asked: str) -> list[Question]:
     """The questions in whose words every word asked for occurs."""
     text = words.load("glossary_faq")
-    pieces = [piece.lower() for piece in _WORD.findall(asked)]
-    return [
-        one
-        for one in QUESTIONS
-        if all(piece in search.plain(text.sections[one.section]).lower() for piece in pieces)
-    ]
+    return [one for one in QUESTIONS if search.has_all(asked, search.plain(text.sections[one.section]))]
 
 
 @st.fragment

@@ -180,9 +180,8 @@ def found(asked: str) -> list[Term]:
     pieces = [piece.lower() for piece in _WORD.findall(asked)]
     scored = []
     for term in TERMS:
-        name, body = term.name.lower(), search.plain(text.sections[term.section]).lower()
-        known = _WORD.findall(f"{name} {body}")
-        if all(any(word.startswith(piece) for word in known) for piece in pieces):
+        name, body = term.name.lower(), search.plain(text.sections[term.section])
+        if search.has_all(asked, f"{name} {body}"):
             scored.append((-sum(2 * name.startswith(piece) + (piece in name) for piece in pieces), term))
     return [term for _, term in sorted(scored, key=lambda pair: pair[0])]
 

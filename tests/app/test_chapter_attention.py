@@ -2,46 +2,20 @@
 
 import math
 import re
-from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+from tests.app.reading import ROOT, formulas, opened_once, opener, said
+
 Q = ((0.8, 0.1), (-0.2, 0.7), (0.5, -0.4))
 K = ((0.6, -0.3), (0.1, 0.5), (-0.4, 0.8))
 V = ((0.4, 0.9), (-0.3, 0.2), (0.7, -0.1))
 
 
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page(
-        "pages/05_attention.py"
-    )
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
+open_page = opener("05_attention.py")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    import os
-
-    before = os.getcwd()
-    os.chdir(ROOT)
-    os.environ["GLASSBOX_RUNS"] = str(tmp_path_factory.mktemp("runs"))
-    yield open_page()
-    os.chdir(before)
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.markdown)
-
-
-def formulas(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.latex)
+page = opened_once(open_page)
 
 
 def softmax(scores):

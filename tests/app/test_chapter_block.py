@@ -3,41 +3,15 @@
 import itertools
 import math
 import re
-from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+from tests.app.reading import formulas, opened_once, opener, said
 
-
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page("pages/06_block.py")
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
+open_page = opener("06_block.py")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    import os
-
-    before = os.getcwd()
-    os.chdir(ROOT)
-    os.environ["GLASSBOX_RUNS"] = str(tmp_path_factory.mktemp("runs"))
-    yield open_page(c6_more_norms="true", c6_more_mix="true")
-    os.chdir(before)
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.markdown)
-
-
-def formulas(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.latex)
+page = opened_once(open_page, c6_more_norms="true", c6_more_mix="true")
 
 
 def short(value: float) -> str:

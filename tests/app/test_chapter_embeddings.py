@@ -1,43 +1,20 @@
 """Chapter 3: what the page prints is what plain arithmetic gives."""
 
 import math
-import os
 import re
-from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+from tests.app.reading import formulas, opened_once, opener
+from tests.app.reading import said_in_a_line as said
+
 TABLE = ((0.9, 0.4, -0.2), (0.8, 0.5, 0.3), (-0.6, 0.7, 0.1), (0.1, -0.2, 0.1))
 
 
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS)
-    app = app.switch_page("pages/03_embeddings.py")
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
+open_page = opener("03_embeddings.py")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    before = os.getcwd()
-    os.chdir(ROOT)
-    os.environ["GLASSBOX_RUNS"] = str(tmp_path_factory.mktemp("runs"))
-    yield open_page()
-    os.chdir(before)
-
-
-def said(app: AppTest) -> str:
-    return " ".join("\n".join(piece.value for piece in app.markdown).split())
-
-
-def formulas(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.latex)
+page = opened_once(open_page)
 
 
 def cosine(a, b) -> float:

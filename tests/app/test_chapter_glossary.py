@@ -3,43 +3,21 @@
 import doctest
 import math
 import random
-from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from pages.kit import book, search, words
 from pages.kit.figures import Picture
 from pages.labs import glossary, glossary_faq, glossary_game, glossary_terms
+from tests.app.reading import formulas, opened_once, opener, said
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
 LABS_ONLY = "analogy,example,code,diagram,measured,check,deeper"
 
 
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page("pages/11_glossary.py")
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
+open_page = opener("11_glossary.py")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        patch.setenv("GLASSBOX_RUNS", str(tmp_path_factory.mktemp("runs")))
-        yield open_page(c11_more_formulas="true", c11_more_origins="true")
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.markdown)
-
-
-def formulas(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.latex)
+page = opened_once(open_page, c11_more_formulas="true", c11_more_origins="true")
 
 
 def big(value: int) -> str:

@@ -1,26 +1,18 @@
 """Chapter 9: what the page computes, with the real model."""
 
 import math
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.labs.race import LANES, Entry, Lap, Race, first_difference, smooth
+from tests.app.reading import formulas, opener, said
 
 LABS_ONLY = "example,code,diagram,measured,check"
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
 LONG = "Once upon a time there was a young queen. " * 60
 
 
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page(
-        "pages/09_inference.py"
-    )
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    return app.run()
+open_page = opener("09_inference.py")
 
 
 def until(app: AppTest, done, most: int = 80) -> AppTest:
@@ -38,10 +30,6 @@ def button(app: AppTest, key: str):
 
 def field(app: AppTest, key: str):
     return next(one for one in app.text_input if one.key == key)
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.markdown)
 
 
 def captions(app: AppTest) -> str:
@@ -164,10 +152,6 @@ def test_writing_from_too_long_a_prompt_gets_one_sentence():
     button(app, "c9_generate").click().run()
     assert any("shorten the prompt" in error for error in errors(app))
     assert not app.exception
-
-
-def formulas(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.latex)
 
 
 def test_parts_stand_in_the_order_of_every_chapter():

@@ -1,41 +1,16 @@
 """Chapter 7: what the page counts is what the real modules hold, and what it says follows from it."""
 
 import re
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+from tests.app.reading import SECONDS, formulas, opened_once, opener, said
+
+open_page = opener("07_model.py")
 
 
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page("pages/07_model.py")
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    import os
-
-    before = os.getcwd()
-    os.chdir(ROOT)
-    os.environ["GLASSBOX_RUNS"] = str(tmp_path_factory.mktemp("runs"))
-    yield open_page()
-    os.chdir(before)
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.markdown)
-
-
-def formulas(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.latex)
+page = opened_once(open_page)
 
 
 def big(value: int) -> str:

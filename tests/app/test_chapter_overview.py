@@ -2,24 +2,13 @@
 
 import math
 import re
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+from tests.app.reading import ROOT, opener, said
 
-
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page("pages/00_overview.py")
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    return app.run()
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.markdown)
+open_page = opener("00_overview.py")
 
 
 def prompt(app: AppTest):

@@ -2,37 +2,15 @@
 
 import re
 import shlex
-from pathlib import Path
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+from tests.app.reading import opened_once, opener, said
+
+open_page = opener("10_script.py")
 
 
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page("pages/10_script.py")
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    import os
-
-    before = os.getcwd()
-    os.chdir(ROOT)
-    os.environ["GLASSBOX_RUNS"] = str(tmp_path_factory.mktemp("runs"))
-    yield open_page(c10_more_scale="true")
-    os.chdir(before)
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.markdown)
+page = opened_once(open_page, c10_more_scale="true")
 
 
 def shown_code(app: AppTest, beginning: str) -> str:

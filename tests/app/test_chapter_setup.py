@@ -1,31 +1,15 @@
 """Chapter 1: what the page prints is what an independent computation gives."""
 
 import re
-from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+from tests.app.reading import formulas, opener, said
+
 X, Y = (0.0, 1.0, 2.0, 3.0), (1.1, 1.4, 2.1, 2.4)
 
 
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page("pages/01_setup.py")
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.markdown)
-
-
-def formulas(app: AppTest) -> str:
-    return "\n".join(piece.value for piece in app.latex)
+open_page = opener("01_setup.py")
 
 
 def slopes(w: float, b: float, xs=X, ys=Y) -> tuple[float, float, float]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.util
-import os
 import re
 import shutil
 import time
@@ -10,32 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+from tests.app.reading import opened_once, opener
+from tests.app.reading import said_in_a_line as said
 
-
-def open_page(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page("pages/02_tokens.py")
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
+open_page = opener("02_tokens.py")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    before = os.getcwd()
-    os.chdir(ROOT)
-    os.environ["GLASSBOX_RUNS"] = str(tmp_path_factory.mktemp("runs"))
-    yield open_page()
-    os.chdir(before)
-
-
-def said(app: AppTest) -> str:
-    return " ".join("\n".join(piece.value for piece in app.markdown).split())
+page = opened_once(open_page)
 
 
 def merges_by_hand(words: list[str], n: int) -> list[tuple[str, int, int]]:

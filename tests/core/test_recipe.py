@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -12,7 +13,7 @@ import nbformat
 import pytest
 
 from gptcore.checkpoint import SHIPPED
-from gptcore.config import PRESETS, ModelConfig, RopeScaling, TrainConfig
+from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
 from gptcore.recipe import Recipe, changed_fields, notebook, of_run, script, write
 
 TINY = ModelConfig(vocab_size=2048, context_length=32, d_model=16, n_layers=1, n_heads=2, norm="layernorm")
@@ -129,6 +130,15 @@ def test_fields_written_down_give_the_config_again_and_none_can_be_spared(config
         rest = {other: value for other, value in kept.items() if other != name}
         with contextlib.suppress(TypeError, ValueError):  # what cannot be built cannot be spared either
             assert type(config)(**rest) != config
+
+
+def test_a_run_that_was_broken_on_purpose_becomes_no_script(tmp_path):
+    shutil.copytree(SHIPPED, tmp_path / "run")
+    described = json.loads((SHIPPED / "config.json").read_text())
+    described["train"]["fault"] = "leaking_gradients"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(described))
+    with pytest.raises(ConfigError, match="leaking_gradients"):
+        of_run(tmp_path / "run")
 
 
 def test_a_run_gives_its_own_settings():
