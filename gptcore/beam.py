@@ -15,6 +15,7 @@ from torch import Tensor
 from gptcore.cache import KVCache
 from gptcore.generation import check_prompt
 from gptcore.model import GPT
+from gptcore.packed import packed
 
 ROOT = 0
 
@@ -87,7 +88,7 @@ class _Rows:
     """The texts still growing, a row of one batch each."""
 
     def __init__(self, model: GPT, ids: Sequence[int], use_cache: bool, capacity: int):
-        self.model = model
+        self.model = packed(model)
         self.ids = torch.tensor([list(ids)], device=model.device)  # (B, T), one row until the first choice
         self.cache = (
             KVCache(model.config, dtype=model.dtype, device=model.device, capacity=capacity)

@@ -15,6 +15,7 @@ from gptcore.cache import KVCache
 from gptcore.config import MAX_SEED
 from gptcore.decoding import one_more
 from gptcore.model import GPT
+from gptcore.packed import packed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,7 +214,7 @@ def generate(
         raise ValueError(f"seed={seed} is not from 0 to 2**63 - 1")
     device = model.device
     generator = torch.Generator(device).manual_seed(seed)
-    window = _Window(model, list(ids), use_cache, min(context, len(ids) + max_new_tokens))
+    window = _Window(packed(model), list(ids), use_cache, min(context, len(ids) + max_new_tokens))
     if len(ids) > context:
         window.slide()
     seen = list(ids)
@@ -265,6 +266,7 @@ def generate_batch(
     """
     for row in ids.tolist():
         check_prompt(row, model.config.vocab_size, model.config.context_length)
+    model = packed(model)
     room = min(max_new_tokens, model.config.context_length - ids.shape[1] + 1)
     ids = ids.to(model.device)
     cache = KVCache(model.config, ids.shape[0], dtype=model.dtype, device=model.device)

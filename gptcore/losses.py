@@ -11,11 +11,13 @@ from torch import Tensor
 
 SMALLEST = 1e-30  # a probability that float32 still holds to seven digits
 WIDE_AT_ONCE = 2**19  # float32 numbers: 2 MB, which stay in a core's cache
+ROWS_AT_ONCE = 8192  # of a table's gradient: 50,257 in one product take 1.6 times as long in bf16 on a CPU
 
 
 def _surprise(p: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
     """Return -ln p (N, 1); from the logits (N, V) where some p is too small for a float to be told from 0."""
-    if p.min() > SMALLEST:
+    # torch.compile cannot look at a value; it joins the second way with the passes it makes anyhow.
+    if not torch.compiler.is_compiling() and p.min() > SMALLEST:
         return -p.log()
     return logits.float().logsumexp(dim=-1, keepdim=True) - logits.gather(1, targets)
 
@@ -37,7 +39,9 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx, outer: Tensor) -> tuple[Tensor, Tensor, None]:
         x, table, gradient = ctx.saved_tensors
         share = (outer / len(x)).to(x.dtype)
-        return gradient @ table * share, gradient.T @ (x * share), None
+        shared = x * share
+        by_table = torch.cat([rows @ shared for rows in gradient.T.split(ROWS_AT_ONCE)])
+        return gradient @ table * share, by_table, None
 
 
 def cross_entropy(x: Tensor, table: Tensor, targets: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from gptcore.config import MAX_SEED
 from gptcore.decoding import one_more
 from gptcore.generation import Sampling, check_prompt, distribution, draw
 from gptcore.model import GPT
+from gptcore.packed import packed
 
 
 def acceptance(p: Tensor, q: Tensor, drafted: Tensor) -> Tensor:
@@ -97,10 +98,11 @@ class Reader:
     """A model with a cache of its own, reading a text that grows and is cut back."""
 
     def __init__(self, model: GPT, capacity: int | None = None):
-        self.model = model
+        self.model = packed(model)
         self.vocab_size, self.context_length = model.config.vocab_size, model.config.context_length
         self.cache = KVCache(model.config, dtype=model.dtype, device=model.device, capacity=capacity)
 
+    @torch.inference_mode()
     def scores(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
         """Return the scores of what follows each of the last `n_last` tokens: (n_last, V).
 

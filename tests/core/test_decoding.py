@@ -10,6 +10,7 @@ import torch
 from gptcore.cache import KVCache
 from gptcore.decoding import WORTH_RECORDING, _recordings, one_more
 from gptcore.generation import draw, generate
+from gptcore.packed import packed
 from gptcore.positions import POSITIONS
 
 
@@ -57,7 +58,7 @@ def test_a_model_in_another_precision_is_recorded_anew(lively):
     model.bfloat16()
     narrow = [step.token_id for step in generate(model, [1], 40)]
     assert narrow == [step.token_id for step in generate(model, [1], 40, use_cache=True)]
-    assert _recordings[model][0] == torch.bfloat16
+    assert _recordings[packed(model)][0] == torch.bfloat16
 
 
 def test_threads_that_record_and_play_at_once_get_the_texts_of_one_after_the_other(lively):
