@@ -100,6 +100,13 @@ def distribution(logits: Tensor, sampling: Sampling, seen: Tensor | None = None)
     return torch.softmax(logits, dim=-1)
 
 
+def seeded(seed: int, device: torch.device) -> torch.Generator:
+    """Return a generator that draws what the seed says. Raises ValueError for a seed that torch does not take."""
+    if not 0 <= seed < MAX_SEED:
+        raise ValueError(f"seed={seed} is not from 0 to 2**63 - 1")
+    return torch.Generator(device).manual_seed(seed)
+
+
 def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one token from each row: probabilities (..., V) -> ids (..., 1).
 
@@ -210,10 +217,8 @@ def generate(
     if past_context not in ("stop", "slide"):
         raise ValueError(f"past_context={past_context!r} is neither 'stop' nor 'slide'")
     check_prompt(ids, model.config.vocab_size, context if past_context == "stop" else None)
-    if not 0 <= seed < MAX_SEED:
-        raise ValueError(f"seed={seed} is not from 0 to 2**63 - 1")
     device = model.device
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = seeded(seed, device)
     window = _Window(packed(model), list(ids), use_cache, min(context, len(ids) + max_new_tokens))
     if len(ids) > context:
         window.slide()
@@ -270,7 +275,7 @@ def generate_batch(
     room = min(max_new_tokens, model.config.context_length - ids.shape[1] + 1)
     ids = ids.to(model.device)
     cache = KVCache(model.config, ids.shape[0], dtype=model.dtype, device=model.device)
-    generator = torch.Generator(model.device).manual_seed(seed)
+    generator = seeded(seed, model.device)
     new, fresh = [], ids
     running = torch.ones(ids.shape[0], dtype=torch.bool, device=model.device)
     for _ in range(room):

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from gptcore.cache import KVCache
-from gptcore.config import MAX_SEED
 from gptcore.decoding import one_more
-from gptcore.generation import Sampling, check_prompt, distribution, draw
+from gptcore.generation import Sampling, check_prompt, distribution, draw, seeded
 from gptcore.model import GPT
 from gptcore.packed import packed
 
@@ -239,9 +238,7 @@ def speculate(
     check_prompt(text, target.config.vocab_size, context)
     if n_ahead < 1:
         raise ValueError(f"n_ahead={n_ahead} drafts nothing; ask for 1 token or more")
-    if not 0 <= seed < MAX_SEED:
-        raise ValueError(f"seed={seed} is not from 0 to 2**63 - 1")
-    generator = torch.Generator(target.device).manual_seed(seed)
+    generator = seeded(seed, target.device)
     end, why = min((len(text) + max_new_tokens, "length"), (context + 1, "context"))
     reader = Reader(target)
     while len(text) < end:

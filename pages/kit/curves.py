@@ -20,8 +20,8 @@ from pages.kit.figures import (
     Line,
     Picture,
     add_lines,
-    faint,
     frame,
+    ribbon,
     thin,
 )
 
@@ -293,18 +293,7 @@ def bands(arms: Mapping[str, Sequence[History]], *, against: str = "steps", heig
         looks = list(zip(*(_looks(one, against) for one in histories)))  # one look of every run
         x = [sum(where for where, _ in look) / len(look) for look in looks]
         y = [[loss for _, loss in look] for look in looks]
-        figure.add_trace(
-            go.Scatter(
-                x=[*x, *reversed(x)],
-                y=[*map(max, y), *reversed([min(losses) for losses in y])],
-                mode="lines",
-                fill="toself",
-                fillcolor=faint(colour),
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
+        figure.add_trace(ribbon(x, [*map(min, y)], [*map(max, y)], colour))
         figure.add_trace(
             go.Scatter(
                 x=x,

@@ -94,6 +94,20 @@ def faint(colour: str) -> str:
     return f"rgba({red},{green},{blue},0.18)"
 
 
+def ribbon(x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> go.Scatter:
+    """The area between two curves over one x, behind a curve of that colour."""
+    return go.Scatter(
+        x=[*x, *reversed(x)],
+        y=[*high, *reversed(low)],
+        mode="lines",
+        fill="toself",
+        fillcolor=faint(colour),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
 def thin(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
     """Average neighbours until at most `most` points are left; x is the last of each group."""
     n = len(x)

@@ -17,8 +17,8 @@ from pages.kit.figures import (
     Line,
     Picture,
     add_lines,
-    faint,
     frame,
+    ribbon,
 )
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, GREY)
@@ -56,18 +56,7 @@ def curves(
     for (name, band), colour, dash, mark in zip(bands.items(), COLOURS, DASHES, MARKS):
         band = band if isinstance(band, Band) else Band(band)
         if band.low is not None and band.high is not None:
-            figure.add_trace(
-                go.Scatter(
-                    x=[*x, *reversed(x)],
-                    y=[*band.high, *reversed(band.low)],
-                    mode="lines",
-                    fill="toself",
-                    fillcolor=faint(colour),
-                    line={"width": 0},
-                    hoverinfo="skip",
-                    showlegend=False,
-                )
-            )
+            figure.add_trace(ribbon(x, band.low, band.high, colour))
         figure.add_trace(
             go.Scatter(
                 x=list(x),

@@ -978,7 +978,7 @@ def next_token_times(path: Path, changed: int) -> "NextToken":
     model = load(path, changed)[0]
     context = model.config.context_length
     lengths = sorted({max(2, context * part // 16) for part in (1, 4, 8, 16)})
-    return next_token(model, lengths, repeats=3)
+    return next_token(model, lengths, repeats=6)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
