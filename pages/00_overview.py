@@ -2,11 +2,15 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import overview, overview_more, overview_quiz
+from pages.kit import book, words
 
 row = book.header(__file__, titled=False)
 text = words.load("00_overview")
+text.show("hook")
+
+# After the first words, which a visitor reads while a fresh server reads in torch.
+from pages.kit import annotated, claim, deeper, lab, quiz  # noqa: E402
+from pages.labs import overview, overview_more, overview_quiz  # noqa: E402
 
 # The finding of this chapter stands above everything: swap the name, and the word in the gap follows.
 overview.first_ten_seconds()

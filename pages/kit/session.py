@@ -50,6 +50,7 @@ SHIPPED = "shipped"
 MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no mention
 UNDER_WAY = ("waiting", "starting", "running")
 MOST_STEPS = 3000  # of a run's log that are read to be drawn; every other event is read
+LARGE = 30_000_000  # weights; a larger model gains more by all cores than it loses by waiting for them
 MODEL_KEY = "model_chosen"  # session state: the same id, or SHIPPED
 
 
@@ -338,9 +339,15 @@ def _changed(path: Path) -> int:
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
 def load(path: Path, changed: int) -> "tuple[GPT, Tokenizer]":
     """Model and tokenizer of a folder; `changed` makes a newer checkpoint a new entry."""
+    import torch
+
     from gptcore import checkpoint
+    from gptcore.account import n_parameters
+    from gptcore.devices import available_threads
 
     model, tokenizer = checkpoint.load(path)
+    if n_parameters(model.config) > LARGE:
+        torch.set_num_threads(available_threads())  # for the whole process, as torch has it
     return model.eval(), tokenizer
 
 

@@ -111,7 +111,6 @@ def first_ten_seconds() -> None:
     model = storyteller()
     choices = {moment.option: moment for moment in moments(model)}
     tale = told()
-    text.show("hook")
     # The controls stand below the story and are made before it, so that it follows a link from the start.
     above = st.container()
     left, right = st.columns(2, gap="large")
