@@ -10,6 +10,8 @@ from pages.kit.odds import visible
 
 LONGEST = 10  # characters of a token in its box
 STEP = 44  # pixels from one row to the next
+CROWDED = 6  # boxes that stand beside each other on a narrow screen; of more, every other one stands lower
+LOWER = 0.4  # of a row
 GAP = 0.2  # of a row: lines begin below a box and end above the next, so that they cross no letters
 # What became of a token: the colour of its box, its writing and its frame.
 BOXES = {
@@ -53,8 +55,11 @@ def search(
     widest = max(map(len, rows.values()))
     x = {place: column for here in rows.values() for column, place in enumerate(here)}
     x[0] = (min(widest, 3) - 1) / 2
+    lower = LOWER if widest > CROWDED else 0.0
+    y = {place: leaf.row + lower * (place > 0 and x[place] % 2) for place, leaf in enumerate(leaves)}
     depth = max(rows)
-    figure = frame(x="", y="", height=60 + STEP * (depth + 1), revision=revision)
+    height = 60 + round(STEP * (1 + lower) * (depth + 1))
+    figure = frame(x="", y="", height=height, revision=revision)
     paths = (
         ("looked at", [place for place in range(1, len(leaves))], GREY, "solid", 1),
         ("greedy", greedy, VERMILION, "dot", 3),
@@ -65,7 +70,7 @@ def search(
         for place in places:
             above = leaves[place].parent
             xs += [x[above], x[place], None]
-            ys += [leaves[above].row + GAP, leaves[place].row - GAP, None]
+            ys += [y[above] + GAP, y[place] - GAP, None]
         figure.add_trace(
             go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip",
                        line={"color": colour, "width": width, "dash": dash})
@@ -74,7 +79,7 @@ def search(
         fill, ink, edge = BOXES[leaf.fate] if place else BOXES["kept"]
         figure.add_annotation(
             x=x[place],
-            y=leaf.row,
+            y=y[place],
             text=_boxed(root if place == 0 else leaf.token),
             hovertext=leaf.note or None,
             showarrow=False,
@@ -86,7 +91,7 @@ def search(
         )
     figure.update_xaxes(visible=False, range=[-0.6, widest - 0.4])
     figure.update_yaxes(
-        range=[depth + 0.5, -0.5],
+        range=[depth + 0.5 + lower, -0.5],
         tickmode="array",
         tickvals=list(range(1, depth + 1)),
         title={"text": "token"},

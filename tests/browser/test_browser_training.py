@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from pages.kit.book import TABLE
+from pages.labs.training_faults import hidden
 
 MINUTE = 60_000
 CHAPTER = "/training?c8_size=pico&c8_seconds={seconds}"
@@ -117,3 +118,19 @@ def test_a_prediction_about_the_time_machine_is_judged(server, page):
     expect(box.get_by_text("Half-way to where they end they come in this order")).to_be_visible(
         timeout=MINUTE
     )
+
+
+def test_a_hidden_fault_is_watched_told_and_agrees_with_the_rule(server, page):
+    truth = hidden(1)
+    page.goto(f"{server.url}/training")
+    game = page.locator(".st-key-c8_case_bench")
+    tell = game.get_by_role("button", name="That is my answer")
+    expect(tell).to_be_disabled(timeout=2 * MINUTE)
+    game.get_by_role("button", name="Train it").click()
+    expect(game.locator(".st-key-c8_case_norm .js-plotly-plot")).to_be_visible(timeout=2 * MINUTE)
+    game.get_by_role("radiogroup").get_by_text(truth).click()
+    expect(tell).to_be_enabled(timeout=2 * MINUTE)
+    expect(game.get_by_text("By the rule")).to_have_count(0)  # what the curves say is for the reader to find
+    tell.click()
+    expect(game.get_by_test_id("stAlert")).to_contain_text(f"As you said: {truth}")
+    expect(game.get_by_text("By the rule")).to_contain_text(truth)
