@@ -58,6 +58,11 @@ def _longer() -> dict:
     return {"short": size(one), "long": size(16 * one), "scores": 16**2}
 
 
+def _shapes() -> dict:
+    shapes = [one.config.d_model / one.config.n_layers for one in PUBLISHED.values()]
+    return {"count": len(shapes), "narrow": min(shapes), "wide": max(shapes)}
+
+
 def _kinds() -> dict:
     first = PUBLISHED["LLaMA 2 7B"].config
     found = {
@@ -115,7 +120,7 @@ QUESTIONS = (
     Question("memory", 7, _memory),
     Question("longer_context", 9, _longer),
     Question("bigger", 7),
-    Question("layers_or_width", 7),
+    Question("layers_or_width", 7, _shapes),
     Question("heads_number", 5),
     Question("llama_style", 11, _kinds),
     Question("gpt2_llama", 6),
