@@ -1,16 +1,19 @@
 """The kit: labs that reset, vary and link; predictions; progress; search; lesson links; figures of numbers."""
 
 import doctest
+import importlib
 import json
 import math
 import random
 from pathlib import Path
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
+import pages.labs
 from explainers import library
-from pages.kit import dims, grids, lab, links, plots, progress, prompt, quiz, search, worked
+from pages.kit import dims, grids, lab, links, plots, progress, prompt, quiz, search, session, worked
 from pages.kit.claim import ago
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -337,3 +340,16 @@ def test_how_long_ago_is_said_as_people_say_it():
         (90_000, "1 day ago"),
     ):
         assert ago((now - timedelta(seconds=seconds)).isoformat(), now) == words
+
+
+def test_a_page_computes_with_one_thread_and_a_large_model_with_all(monkeypatch):
+    importlib.reload(pages.labs)
+    session.load(session.shipped_path(), -1)
+    assert torch.get_num_threads() == 1
+    monkeypatch.setattr(session, "LARGE", 1000)
+    monkeypatch.setattr("gptcore.devices.available_threads", lambda: 3)
+    try:
+        session.load(session.shipped_path(), -2)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
