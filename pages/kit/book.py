@@ -5,6 +5,7 @@ without `app.py`, as long as a folder named ``pages/`` stands beside it; so `hea
 `navigation` leaves, and where there is none it calls `navigation` itself, in the same run.
 """
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pages.kit import bring, lab, links, progress, search, session, shelf, visit
 PAGES = Path(__file__).resolve().parents[1]
 KIT = PAGES / "kit"
 _MARK = "navigation_drawn"
+_read_in: set[str] = set()  # the pages this process has run to their end
 
 # All chapters of the book by number; one that is not written yet has no row below.
 CHAPTERS = (
@@ -408,6 +410,19 @@ def footer(file: str) -> None:
             st.page_link(
                 page_of(after), label=after.label, icon=":material/arrow_forward:", icon_position="right"
             )
+    _settle(file)
+
+
+def _settle(file: str) -> None:
+    """Take what a page's first run has read in out of the garbage collector's sight.
+
+    Streamlit collects after every run. A look at all that torch and the page consist of takes about a quarter of a
+    second, at every move of a slider; none of it is ever garbage.
+    """
+    if file not in _read_in:
+        _read_in.add(file)
+        gc.collect()
+        gc.freeze()
 
 
 def _lesson() -> None:

@@ -1,6 +1,7 @@
 """The kit: labs that reset, vary and link; predictions; progress; search; lesson links; figures of numbers."""
 
 import doctest
+import gc
 import importlib
 import json
 import math
@@ -13,8 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 import pages.labs
 from explainers import library
-from pages.kit import dims, grids, lab, links, plots, progress, prompt, quiz, search, session, worked
+from pages.kit import book, dims, grids, lab, links, plots, progress, prompt, quiz, search, session, worked
 from pages.kit.claim import ago
+from tests.app.reading import opener
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -353,3 +355,13 @@ def test_a_page_computes_with_one_thread_and_a_large_model_with_all(monkeypatch)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(1)
+
+
+def test_what_a_page_has_read_in_is_not_looked_through_at_every_move(own_runs):
+    book._read_in.clear()
+    gc.unfreeze()
+    app = opener("04_positions.py")()
+    frozen = gc.get_freeze_count()
+    assert frozen > 100_000  # torch alone is more
+    app.run()
+    assert gc.get_freeze_count() <= frozen  # once: what a visit leaves behind is collected
