@@ -75,19 +75,22 @@ def search(
             go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip",
                        line={"color": colour, "width": width, "dash": dash})
         )  # fmt: skip
+    boxes = []
     for place, leaf in enumerate(leaves):
         fill, ink, edge = BOXES[leaf.fate] if place else BOXES["kept"]
-        figure.add_annotation(
-            x=x[place],
-            y=y[place],
-            text=_boxed(root if place == 0 else leaf.token),
-            hovertext=leaf.note or None,
-            showarrow=False,
-            bgcolor=fill,
-            bordercolor=edge,
-            borderwidth=1,
-            borderpad=2,
-            font={"size": 11, "color": ink},
+        boxes.append(
+            {
+                "x": x[place],
+                "y": y[place],
+                "text": _boxed(root if place == 0 else leaf.token),
+                "hovertext": leaf.note or None,
+                "showarrow": False,
+                "bgcolor": fill,
+                "bordercolor": edge,
+                "borderwidth": 1,
+                "borderpad": 2,
+                "font": {"size": 11, "color": ink},
+            }
         )
     figure.update_xaxes(visible=False, range=[-0.6, widest - 0.4])
     figure.update_yaxes(
@@ -98,7 +101,8 @@ def search(
         showgrid=False,
         zeroline=False,
     )
-    figure.update_layout(hovermode="closest")
+    # All boxes at once: Plotly looks at every earlier one when another is added.
+    figure.update_layout(hovermode="closest", annotations=boxes)
     return Picture(figure, _said(leaves, best, greedy))
 
 
