@@ -43,6 +43,7 @@ if book.part("measured", text):
         "cache_alone",
         "cache_linear",
         "cache_approximates",
+        "half_bytes",
         "speculative_3x",
         "speculative_here",
         "penalty_multiplies",

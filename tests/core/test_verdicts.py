@@ -71,6 +71,7 @@ MADE_UP = {
     "cache_alone": ({"V = 2,048": 1.01, "V = 50,257": 1.02}, {"V = 2,048": 2.0, "V = 50,257": 2.9}),
     "cache_linear": ({"with a cache": 1.0, "without": 2.0}, {"with a cache": 2.0, "without": 3.0}),
     "cache_approximates": ({"fp32": 0.1, "bf16": 0.2}, {"fp32": 1e-6, "bf16": 1e-5}),
+    "half_bytes": ({"768 wide": 2.6, "128 wide": 2.5}, {"768 wide": 1.2, "128 wide": 0.7}),
     "speculative_3x": ({"α = 0.5": 3.1}, {"α = 0.5": 1.3}),
     "token_is_a_word": ({"stories": 0.99}, {"stories": 0.5}),
     "four_characters": ({"stories": 4.0}, {"stories": 2.0}),
