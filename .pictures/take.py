@@ -51,9 +51,9 @@ SHOTS = (
         f"attention?{ONLY_LABS}",
         ".st-key-c5_heads_bench .js-plotly-plot",
         ".st-key-c5_heads_bench",
+        height=1130,
     ),
     Shot("training", "training", ".st-key-c8_finding .js-plotly-plot", height=1000),
-    Shot("glossary", f"glossary?{ONLY_LABS}", ".st-key-c11_entry .js-plotly-plot", ".st-key-c11_entry"),
 )
 
 
