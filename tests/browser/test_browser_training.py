@@ -39,8 +39,9 @@ LOSS = ".st-key-c8_loss .js-plotly-plot"  # the class Streamlit gives an element
 
 
 def points(page) -> int:
-    """How many points the training curve holds."""
-    return page.locator(LOSS).last.evaluate("plot => plot.data[0].x.length")
+    """How many points the training curve holds, once it is drawn: Plotly fills in its data after its box."""
+    drawn = "loss => [...document.querySelectorAll(loss)].at(-1)?.data?.[0]?.x.length"
+    return page.wait_for_function(drawn, arg=LOSS).json_value()
 
 
 def wait_for_more_points(page, before: int) -> None:
