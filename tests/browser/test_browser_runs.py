@@ -143,7 +143,8 @@ def test_two_runs_are_compared_and_the_choice_is_in_the_link(server, page):
     page.goto(f"{server.url}/runs?runs_compared={','.join(ids)}")
     plot = page.locator(".st-key-runs_comparison .js-plotly-plot").last
     expect(plot).to_be_visible(timeout=MINUTE)
-    assert plot.evaluate("plot => plot.data.length") == 4
+    compared = "document.querySelector('.st-key-runs_comparison .js-plotly-plot')?.data?.length === 4"
+    page.wait_for_function(compared)
     page.locator(".st-key-runs_against").get_by_text("seconds", exact=True).click()
     expect(plot).to_contain_text("seconds of training", timeout=MINUTE)
     assert "runs_against=seconds" in page.url and ids[0] in page.url
