@@ -44,6 +44,12 @@ def packed(model: GPT) -> GPT:
         return _made[model][1]
 
 
+def forget(model: GPT) -> None:
+    """Give the copies of a model's weights back, for one that is about to train on."""
+    with _one_at_a_time:
+        _made.pop(model, None)
+
+
 class _Packed(nn.Module):
     """What a `Linear` does, from packed weights: (..., in) -> (..., out)."""
 

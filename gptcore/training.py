@@ -24,6 +24,7 @@ from gptcore.generation import Sampling, generate_batch
 from gptcore.ladder import check
 from gptcore.model import GPT
 from gptcore.optim import clip_gradients, learning_rate, window_cuts
+from gptcore.packed import forget
 from gptcore.tokenizer import Tokenizer
 
 CHECKPOINT_SECONDS = 10.0  # a killed run loses at most this much
@@ -311,6 +312,7 @@ class Judge:
         ids = torch.tensor([prompt[-model.config.context_length // 2 :]] * rows)
         room = min(SAMPLE_TOKENS, model.config.context_length - 1)
         texts = generate_batch(model, ids, room, SAMPLING, seed=0, stop_id=tokenizer.eot_id)
+        forget(model)  # its weights change with the next step
         written = [self.prompt + tokenizer.decode(text) for text in texts]
         ladder = check("\n\n".join(written)).to_dict() if self.tells_stories else None
         state.seconds += time.perf_counter() - started

@@ -15,6 +15,7 @@ from gptcore.corpus import Windows, bytes_per_token, fixed_batches, prepare, tex
 from gptcore.devices import Trial
 from gptcore.generation import generate
 from gptcore.optim import make_optimizers
+from gptcore.packed import SMALLEST, _can_pack, _made, _twin
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import Trainer, bigram_loss, milestones, train, train_step, unigram_entropy
 
@@ -58,6 +59,16 @@ def frozen(event: events.Event) -> events.Event:
 def whole(model_config, corpus, tokenizer):
     """All events of one run from start to end."""
     return [frozen(event) for event in train(model_config, CONFIG, corpus, tokenizer)]
+
+
+@pytest.mark.skipif(not _can_pack(torch.float32), reason="this processor gains nothing by packing")
+def test_samples_leave_no_copy_of_the_weights_behind(model_config, corpus, tokenizer, monkeypatch):
+    monkeypatch.setitem(SMALLEST, torch.float32, 0)
+    made = []
+    monkeypatch.setattr("gptcore.packed._twin", lambda model: made.append(model) or _twin(model))
+    seen = list(train(model_config, CONFIG.replace(steps=2), corpus, tokenizer))
+    assert len(made) == sum(event.event == "sample" for event in seen)
+    assert all(model not in _made for model in made)
 
 
 def test_events_come_in_order_and_typed(whole):
