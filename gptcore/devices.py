@@ -104,9 +104,8 @@ def choose(
     trials += [timed(fastest(trials).precision, fastest(trials).attention_path, count) for count in fewer]
     limit = CLOSE * fastest(trials).seconds_per_step
     close = [one for one in trials if one.seconds_per_step <= limit]
-    if (
-        len(close) > 1
-    ):  # few steps of a large model fit into a share, and one disturbed step shall decide nothing
+    if len(close) > 1:
+        # Few steps of a large model fit into a share, and one that was disturbed shall decide nothing.
         again = {one: timed(one.precision, one.attention_path, one.threads) for one in close}
         trials = [fastest([one, again.get(one, one)]) for one in trials]
     best = fastest(trials)
