@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from explainers import constants
 from explainers.library import explainer
-from gptcore import nursery
+from gptcore.runs import workers
 
 SECONDS = 20.0  # a block takes a fraction of this; the rest is for a machine that is busy
 MOST_CHARACTERS = 20_000
@@ -78,8 +78,8 @@ def ask(topic: str, number: int, values: Mapping[str, object], seconds: float = 
     _with_values(explainer(topic).chain(number), values)
     request = {"topic": topic, "number": number, "values": dict(values)}
     try:
-        return Answer(**nursery.run("explainers.execution:answer_request", request, seconds=seconds))
-    except nursery.JobError as error:
+        return Answer(**workers.run("explainers.execution:answer_request", request, seconds=seconds))
+    except workers.JobError as error:
         return Answer(error=str(error))
 
 
@@ -90,8 +90,8 @@ def ask_many(requests: Sequence[tuple[str, int, Mapping[str, object]]], seconds:
     """
     wanted = [{"topic": topic, "number": n, "values": dict(values)} for topic, n, values in requests]
     try:
-        found = nursery.run("explainers.execution:answer_requests", wanted, seconds=seconds)
-    except nursery.JobError as error:
+        found = workers.run("explainers.execution:answer_requests", wanted, seconds=seconds)
+    except workers.JobError as error:
         return [Answer(error=str(error)) for _ in wanted]
     return [Answer(**answer) for answer in found]
 

@@ -136,9 +136,9 @@ def _plugin_option(command: argparse.ArgumentParser) -> None:
 
 def train(options: argparse.Namespace) -> None:
     from gptcore.config import ConfigError
-    from gptcore.distributed import Follower, join
-    from gptcore.plan import make_plan, parse_settings
-    from gptcore.recorder import Recorder
+    from gptcore.runs.plan import make_plan, parse_settings
+    from gptcore.runs.recorder import Recorder
+    from gptcore.training.distributed import Follower, join
 
     for name in ("seconds", "steps"):
         value = getattr(options, name)
@@ -171,11 +171,11 @@ def train(options: argparse.Namespace) -> None:
 
 def resume(options: argparse.Namespace) -> None:
     from gptcore.config import ModelConfig, TrainConfig
-    from gptcore.corpus import load_corpus
-    from gptcore.distributed import Follower, join
-    from gptcore.recorder import Recorder, read_state
-    from gptcore.runs import Run, RunError
+    from gptcore.corpora.sources import load_corpus
+    from gptcore.runs.recorder import Recorder, read_state
+    from gptcore.runs.run import Run, RunError
     from gptcore.tokenizer import Tokenizer
+    from gptcore.training.distributed import Follower, join
 
     run = Run(options.dir)
     if not (run.folder / "config.json").is_file():
@@ -201,8 +201,8 @@ def _follow(
     recorder, model, config, corpus, tokenizer, as_json: bool, team, notes: Iterable[str] = (), state=None
 ) -> None:
     """Train, keep the run, and print what happens; Ctrl-C and SIGTERM end it with everything saved."""
-    from gptcore import training
-    from gptcore.devices import steady_heap
+    from gptcore.training import loop
+    from gptcore.training.devices import steady_heap
 
     def end(signum, frame):
         recorder.stop.set()
@@ -212,7 +212,7 @@ def _follow(
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, end)
     steady_heap()
-    events = training.train(
+    events = loop.train(
         model, config, corpus, tokenizer, stop=recorder.stop, resume=state, notes=notes, team=team
     )
     show = _print_json if as_json else _Progress()
@@ -224,8 +224,8 @@ def _follow(
 
 
 def arena(options: argparse.Namespace) -> int:
-    from gptcore import arena as module
-    from gptcore.runs import Run, RunError
+    from gptcore.experiments import arena as module
+    from gptcore.runs.run import Run, RunError
 
     match = module.asked(
         styles=(options.style_a, options.style_b),
@@ -262,7 +262,7 @@ def _carry_out(run, arguments: Sequence[str]) -> None:
     import contextlib
     import io
 
-    from gptcore.runs import delete
+    from gptcore.runs.run import delete
 
     if run.is_finished() or run.last_event().get("event") == "failed":
         return
@@ -346,7 +346,7 @@ class _Progress:
 def sample(options: argparse.Namespace) -> None:
     from gptcore.cache import KVCache
     from gptcore.checkpoint import SHIPPED, load
-    from gptcore.generation import generate
+    from gptcore.generation.sampling import generate
 
     if options.max_new_tokens < 1:
         raise ValueError(f"--max-new-tokens {options.max_new_tokens} is below 1")
@@ -414,21 +414,21 @@ def export(options: argparse.Namespace) -> None:
 
 def _export_hf(folder: str, out: str) -> None:
     from gptcore.checkpoint import load
-    from gptcore.hf_folder import export
+    from gptcore.formats.hf_folder import export
 
     print(export(*load(folder), out))
 
 
 def _export_script(folder: str, out: str) -> None:
-    from gptcore import recipe
+    from gptcore.formats import script
 
-    print(recipe.write(recipe.of_run(folder), "script", out))
+    print(script.write(script.of_run(folder), "script", out))
 
 
 def _export_notebook(folder: str, out: str) -> None:
-    from gptcore import recipe
+    from gptcore.formats import script
 
-    print(recipe.write(recipe.of_run(folder), "notebook", out))
+    print(script.write(script.of_run(folder), "notebook", out))
 
 
 EXPORTS = {
@@ -440,12 +440,12 @@ EXPORTS = {
 
 def stories(options: argparse.Namespace) -> None:
     if options.check is not None:
-        from gptcore.ladder import check
+        from gptcore.stories.scores import check
 
         ladder = check(_read_text(options.check)).to_dict()
         print(json.dumps(ladder) if options.json else "\n".join(f"{k}: {v}" for k, v in ladder.items()))
         return
-    from gptcore.stories import write_stories
+    from gptcore.stories.writer import write_stories
 
     if options.n < 1:
         raise ValueError(f"--n {options.n} is below 1")
@@ -483,13 +483,13 @@ def tokenize(options: argparse.Namespace) -> None:
 
 
 def nursery(options: argparse.Namespace) -> None:
-    from gptcore.nursery import once, serve
+    from gptcore.runs.workers import once, serve
 
     once() if options.once else serve()
 
 
 def claims(options: argparse.Namespace) -> None:
-    from gptcore import claims
+    from gptcore.experiments import claims
 
     for claim in [claims.named(name) for name in options.only] or claims.registry().values():
         if options.quick and claim.kind != "quick":
@@ -516,7 +516,7 @@ def claims(options: argparse.Namespace) -> None:
 def bench(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from gptcore import bench as module
+    from gptcore.experiments import bench as module
 
     for row in module.bench(options.only):
         if options.json:
@@ -529,8 +529,8 @@ def bench(options: argparse.Namespace) -> None:
 
 
 def exercise(options: argparse.Namespace) -> int:
-    from gptcore.exercises import named, stub
-    from gptcore.exercises.apart import check_file
+    from gptcore.lessons.exercises import named, stub
+    from gptcore.lessons.exercises.apart import check_file
 
     if options.file is None:
         print(stub(named(options.name)), end="")
@@ -548,7 +548,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         if getattr(options, "plugin", None):
-            from gptcore import plugins
+            from gptcore.training import plugins
 
             plugins.load(options.plugin)
         return options.run(options) or 0
@@ -574,7 +574,7 @@ def _sentence(error: Exception) -> str:
 if __name__ == "__main__":
     status = main()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # one of several under torchrun
-        from gptcore.distributed import leave
+        from gptcore.training.distributed import leave
 
         leave(status)
     sys.exit(status)

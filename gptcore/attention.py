@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from gptcore.cache import KVCache
 from gptcore.config import ModelConfig
+from gptcore.initialization import Linear
 from gptcore.norms import RMSNorm
 from gptcore.positions import apply_rope
 from gptcore.tracing import Scope, record
-from gptcore.weights import Linear
 
 
 def allowed_pairs(

@@ -78,7 +78,7 @@ def load(folder: str | Path) -> tuple[GPT, Tokenizer]:
     Raises ValueError in one sentence for a folder that holds none, or whose files do not belong together.
     """
     if describes_hf(folder):
-        from gptcore import hf_folder  # which imports this module
+        from gptcore.formats import hf_folder  # which imports this module
 
         return hf_folder.load(folder)
     first, *others = model_folders(folder)

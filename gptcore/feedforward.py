@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gptcore.initialization import Linear
 from gptcore.tracing import Scope, record
-from gptcore.weights import Linear
 
 
 class SwiGLU(nn.Module):

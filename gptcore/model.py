@@ -8,11 +8,11 @@ from gptcore.attention import Attention, allowed_pairs
 from gptcore.cache import KVCache
 from gptcore.config import ModelConfig
 from gptcore.feedforward import FEEDFORWARDS
+from gptcore.initialization import Embedding, Linear, initialise
 from gptcore.losses import cross_entropy
 from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
 from gptcore.tracing import Scope, record, scope
-from gptcore.weights import Embedding, Linear, initialise
 
 
 class Block(nn.Module):

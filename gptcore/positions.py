@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gptcore.weights import Embedding
+from gptcore.initialization import Embedding
 
 
 def inverse_frequencies(head_dim: int, theta: float, scaling=None) -> Tensor:

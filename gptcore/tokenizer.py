@@ -432,7 +432,7 @@ class Tokenizer:
         except (ValueError, RecursionError) as error:
             raise TokenizerError(f"{path} is not a tokenizer file: it does not hold JSON.") from error
         if isinstance(content, dict) and isinstance(content.get("model"), dict):
-            from gptcore import hf_tokenizer  # which imports this module
+            from gptcore.formats import hf_tokenizer  # which imports this module
 
             return hf_tokenizer.from_json(content, str(path))
         if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:

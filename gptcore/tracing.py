@@ -80,7 +80,7 @@ def trace(
     equal `model(ids, path="explicit")` bit for bit. Ids are one sequence or a batch (B, T); with a cache they
     continue what it has seen, and only their own steps are computed and recorded.
 
-    `changes` replaces steps by name for this pass alone (`gptcore.what_if` has some to choose from); the trace
+    `changes` replaces steps by name for this pass alone (`interpret.ablation` has some to choose from); the trace
     then holds what came of them. Raises ChangeError where the model has no step of such a name.
     """
     ids = torch.as_tensor(ids, device=model.device)

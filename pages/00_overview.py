@@ -10,11 +10,11 @@ text.show("hook")
 
 # After the first words, which a visitor reads while a fresh server reads in torch.
 from pages.kit import annotated, claim, deeper, lab, quiz  # noqa: E402
-from pages.labs import overview, overview_more, overview_quiz  # noqa: E402
+from pages.labs import overview  # noqa: E402
 
 # The finding of this chapter stands above everything: swap the name, and the word in the gap follows.
-overview.first_ten_seconds()
-overview.train_here()
+overview.finding.first_ten_seconds()
+overview.finding.train_here()
 st.divider()
 
 book.title(row)
@@ -25,7 +25,7 @@ if book.part("analogy", text):
 
 if book.part("example", text):
     text.show("example")
-    overview.one_prediction()
+    overview.finding.one_prediction()
 
 if book.part("code", text):
     text.show("code")
@@ -33,23 +33,23 @@ if book.part("code", text):
     annotated.show("model.GPT.forward", key="c0_code_forward")
 
 if book.part("diagram", text):
-    overview_more.flow()
+    overview.more.flow()
 
 if book.part("lab", text):
-    overview.continuations()
-    overview_more.outside()
-    overview_more.when_it_knows()
+    overview.finding.continuations()
+    overview.more.outside()
+    overview.more.when_it_knows()
     st.subheader("More experiments", anchor=False)
-    lab.more("c0_more_chat", text.read("lab_chat_title"), overview_more.chat)
-    lab.more("c0_more_guess", text.read("lab_guess_title"), overview_more.be_the_model)
+    lab.more("c0_more_chat", text.read("lab_chat_title"), overview.more.chat)
+    lab.more("c0_more_guess", text.read("lab_guess_title"), overview.more.be_the_model)
 
 if book.part("measured", text):
     text.show("measured")
     claim.show("looks_up", "learns_while_chatting", "sure_is_right", "only_counts", "untrained_even")
 
 if book.part("check", text):
-    text.show("check", n=len(overview_quiz.questions(1)))
-    quiz.show(0, "00_overview", overview_quiz.questions)
+    text.show("check", n=len(overview.quiz.questions(1)))
+    quiz.show(0, "00_overview", overview.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("mean_surprise", key="c0_exercise")
 

@@ -3,48 +3,48 @@
 import streamlit as st
 
 from pages.kit import annotated, book, deeper, lab, quiz, words
-from pages.labs import setup, setup_quiz, setup_shapes, setup_time
+from pages.labs import setup
 
 book.header(__file__)
 text = words.load("01_setup")
 book.objectives(text.read("can_do"))
-setup.finding()
+setup.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    setup.worked_example()
-    setup.machine()
+    setup.finding.worked_example()
+    setup.finding.machine()
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("line.Line", key="c1_code_line")
-    annotated.show("line.descend", key="c1_code_descend")
+    annotated.show("lessons.line_fit.Line", key="c1_code_line")
+    annotated.show("lessons.line_fit.descend", key="c1_code_descend")
     text.show("code_layer")
-    annotated.show("line.Lines", key="c1_code_lines")
+    annotated.show("lessons.line_fit.Lines", key="c1_code_lines")
     text.show("code_device")
-    annotated.show("devices.pick_device", key="c1_code_device")
-    annotated.show("devices.precisions", key="c1_code_precisions")
-    annotated.show("devices.autocast", key="c1_code_autocast")
+    annotated.show("training.devices.pick_device", key="c1_code_device")
+    annotated.show("training.devices.precisions", key="c1_code_precisions")
+    annotated.show("training.devices.autocast", key="c1_code_autocast")
 
 if book.part("diagram", text):
-    setup.flow()
+    setup.finding.flow()
 
 if book.part("lab", text):
-    setup.one_knob()
-    setup_shapes.playground()
-    setup_time.how_long()
+    setup.finding.one_knob()
+    setup.shapes.playground()
+    setup.timing.how_long()
     st.subheader("More experiments", anchor=False)
-    lab.more("c1_more_few", text.read("lab_few_title"), setup.too_few_points)
-    lab.more("c1_more_bits", text.read("lab_bits_title"), setup_shapes.bits)
+    lab.more("c1_more_few", text.read("lab_few_title"), setup.finding.too_few_points)
+    lab.more("c1_more_bits", text.read("lab_bits_title"), setup.shapes.bits)
 
 if book.part("measured", text):
-    setup_time.measured()
+    setup.timing.measured()
 
 if book.part("check", text):
-    text.show("check", n=len(setup_quiz.questions(1)))
-    quiz.show(1, "01_setup", setup_quiz.questions)
+    text.show("check", n=len(setup.quiz.questions(1)))
+    quiz.show(1, "01_setup", setup.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("numeric_gradient", key="c1_exercise")
 

@@ -3,18 +3,18 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import tokens, tokens_compare, tokens_quiz, tokens_train
+from pages.labs import tokens
 
 book.header(__file__)
 text = words.load("02_tokens")
 book.objectives(text.read("can_do"))
-tokens.finding()
+tokens.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    tokens.worked_example()
+    tokens.finding.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -22,20 +22,20 @@ if book.part("code", text):
     text.show("code_encode")
     annotated.show("tokenizer.merge_piece", key="c2_code_merge")
     annotated.show("tokenizer.Tokenizer.encode", key="c2_code_encode")
-    lab.more("c2_more_learn", text.read("code_learn_title"), tokens.learn, icon=":material/code:")
+    lab.more("c2_more_learn", text.read("code_learn_title"), tokens.finding.learn, icon=":material/code:")
 
 if book.part("diagram", text):
-    tokens.flow()
+    tokens.finding.flow()
 
 if book.part("lab", text):
-    tokens_train.scrubber()
-    tokens_compare.same_text()
-    tokens_compare.sizes()
-    tokens_compare.languages()
+    tokens.train.scrubber()
+    tokens.compare.same_text()
+    tokens.compare.sizes()
+    tokens.compare.languages()
     st.subheader("More experiments", anchor=False)
-    lab.more("c2_more_space", text.read("lab_space_title"), tokens_compare.last_space)
-    lab.more("c2_more_longest", text.read("lab_longest_title"), tokens_train.longest)
-    lab.more("c2_more_stream", text.read("lab_stream_title"), tokens_compare.half_an_emoji)
+    lab.more("c2_more_space", text.read("lab_space_title"), tokens.compare.last_space)
+    lab.more("c2_more_longest", text.read("lab_longest_title"), tokens.train.longest)
+    lab.more("c2_more_stream", text.read("lab_stream_title"), tokens.compare.half_an_emoji)
 
 if book.part("measured", text):
     text.show("measured")
@@ -49,8 +49,8 @@ if book.part("measured", text):
     )
 
 if book.part("check", text):
-    text.show("check", n=len(tokens_quiz.questions(1)))
-    quiz.show(2, "02_tokens", tokens_quiz.questions)
+    text.show("check", n=len(tokens.quiz.questions(1)))
+    quiz.show(2, "02_tokens", tokens.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("stream_decoding", key="c2_exercise")
 

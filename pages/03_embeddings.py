@@ -3,39 +3,39 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import embeddings, embeddings_map, embeddings_quiz, embeddings_rows
+from pages.labs import embeddings
 
 book.header(__file__)
 text = words.load("03_embeddings")
 book.objectives(text.read("can_do"))
-embeddings.finding()
+embeddings.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    embeddings.worked_example()
-    embeddings.one_step()
+    embeddings.finding.worked_example()
+    embeddings.finding.one_step()
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("weights.Embedding", key="c3_code_table")
+    annotated.show("initialization.Embedding", key="c3_code_table")
     text.show("code_tying")
     annotated.show("model.GPT.__init__", key="c3_code_tying")
     text.show("code_analogy")
-    annotated.show("rows.analogy", key="c3_code_analogy")
+    annotated.show("interpret.embedding_table.analogy", key="c3_code_analogy")
 
 if book.part("diagram", text):
-    embeddings.flow()
+    embeddings.finding.flow()
 
 if book.part("lab", text):
-    embeddings_map.before_and_after()
-    embeddings_map.neighbours()
-    embeddings_map.analogies()
-    embeddings_rows.never_used()
+    embeddings.map.before_and_after()
+    embeddings.map.neighbours()
+    embeddings.map.analogies()
+    embeddings.rows.never_used()
     st.subheader("More experiments", anchor=False)
-    lab.more("c3_more_turn", text.read("lab_turn_title"), embeddings_rows.turn_the_table)
-    lab.more("c3_more_scale", text.read("lab_length_title"), embeddings_rows.lengths)
+    lab.more("c3_more_turn", text.read("lab_turn_title"), embeddings.rows.turn_the_table)
+    lab.more("c3_more_scale", text.read("lab_length_title"), embeddings.rows.lengths)
 
 if book.part("measured", text):
     text.show("measured")
@@ -49,8 +49,8 @@ if book.part("measured", text):
     )
 
 if book.part("check", text):
-    text.show("check", n=len(embeddings_quiz.questions(1)))
-    quiz.show(3, "03_embeddings", embeddings_quiz.questions)
+    text.show("check", n=len(embeddings.quiz.questions(1)))
+    quiz.show(3, "03_embeddings", embeddings.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("embedding_backward", key="c3_exercise")
 

@@ -3,26 +3,19 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import (
-    positions,
-    positions_drag,
-    positions_far,
-    positions_order,
-    positions_pairs,
-    positions_quiz,
-)
+from pages.labs import positions
 
 book.header(__file__)
 text = words.load("04_positions")
 book.objectives(text.read("can_do"))
-positions.ask_and_answer()
-positions.finding()
+positions.finding.ask_and_answer()
+positions.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    positions.worked_example()
+    positions.finding.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -32,16 +25,16 @@ if book.part("code", text):
     annotated.show("positions.apply_rope", key="c4_code_apply")
 
 if book.part("diagram", text):
-    positions.flow()
+    positions.finding.flow()
 
 if book.part("lab", text):
-    positions_drag.drag()
-    positions_drag.clocks()
-    positions_far.beyond()
-    positions_order.order()
+    positions.drag.drag()
+    positions.drag.clocks()
+    positions.extrapolation.beyond()
+    positions.order.order()
     st.subheader("More experiments", anchor=False)
-    lab.more("c4_more_lean", text.read("lab_lean_title"), positions_drag.leaning)
-    lab.more("c4_more_pairs", text.read("lab_pairs_title"), positions_pairs.pairings)
+    lab.more("c4_more_lean", text.read("lab_lean_title"), positions.drag.leaning)
+    lab.more("c4_more_pairs", text.read("lab_pairs_title"), positions.pairs.pairings)
 
 if book.part("measured", text):
     text.show("measured")
@@ -56,8 +49,8 @@ if book.part("measured", text):
     )
 
 if book.part("check", text):
-    text.show("check", n=len(positions_quiz.questions(1)))
-    quiz.show(4, "04_positions", positions_quiz.questions)
+    text.show("check", n=len(positions.quiz.questions(1)))
+    quiz.show(4, "04_positions", positions.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("neighbour_pairs", key="c4_exercise")
 

@@ -3,26 +3,19 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import (
-    attention,
-    attention_cost,
-    attention_heads,
-    attention_mask,
-    attention_quiz,
-    attention_scale,
-)
+from pages.labs import attention
 
 book.header(__file__)
 text = words.load("05_attention")
 book.objectives(text.read("can_do"))
-attention.finding()
+attention.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    attention.worked_example()
-    attention.real_steps()
+    attention.finding.worked_example()
+    attention.finding.real_steps()
 
 if book.part("code", text):
     text.show("code")
@@ -32,17 +25,17 @@ if book.part("code", text):
     annotated.show("attention.Attention.forward", key="c5_code_forward")
 
 if book.part("diagram", text):
-    attention.flow()
+    attention.finding.flow()
 
 if book.part("lab", text):
-    attention_heads.where_heads_look()
-    attention_scale.why_root_d()
-    attention_mask.mask_removed()
-    attention_cost.key_heads()
+    attention.heads.where_heads_look()
+    attention.scale.why_root_d()
+    attention.mask.mask_removed()
+    attention.cost.key_heads()
     st.subheader("More experiments", anchor=False)
-    lab.more("c5_more_flag", text.read("lab_flag_title"), attention_mask.causal_flag)
-    lab.more("c5_more_habits", text.read("lab_scores_title"), attention_heads.habits)
-    lab.more("c5_more_fused", text.read("lab_fused_title"), attention_cost.fused)
+    lab.more("c5_more_flag", text.read("lab_flag_title"), attention.mask.causal_flag)
+    lab.more("c5_more_habits", text.read("lab_scores_title"), attention.heads.habits)
+    lab.more("c5_more_fused", text.read("lab_fused_title"), attention.cost.fused)
 
 if book.part("measured", text):
     text.show("measured")
@@ -59,8 +52,8 @@ if book.part("measured", text):
     )
 
 if book.part("check", text):
-    text.show("check", n=len(attention_quiz.questions(1)))
-    quiz.show(5, "05_attention", attention_quiz.questions)
+    text.show("check", n=len(attention.quiz.questions(1)))
+    quiz.show(5, "05_attention", attention.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("sliding_window", key="c5_exercise")
 

@@ -3,18 +3,18 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import block, block_depth, block_parts, block_quiz, block_stream
+from pages.labs import block
 
 book.header(__file__)
 text = words.load("06_block")
 book.objectives(text.read("can_do"))
-block.finding()
+block.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    block.worked_example()
+    block.finding.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -26,16 +26,16 @@ if book.part("code", text):
     annotated.show("model.Block._sub_layer", key="c6_code_sub")
 
 if book.part("diagram", text):
-    block.flow()
+    block.finding.flow()
 
 if book.part("lab", text):
-    block_depth.cut_the_residual()
-    block_depth.after_training()
-    block_stream.who_writes()
-    block_parts.gates()
+    block.depth.cut_the_residual()
+    block.depth.after_training()
+    block.residual_stream.who_writes()
+    block.parts.gates()
     st.subheader("More experiments", anchor=False)
-    lab.more("c6_more_norms", text.read("lab_norms_title"), block_parts.both_norms)
-    lab.more("c6_more_mix", text.read("lab_mix_title"), block_stream.who_mixes)
+    lab.more("c6_more_norms", text.read("lab_norms_title"), block.parts.both_norms)
+    lab.more("c6_more_mix", text.read("lab_mix_title"), block.residual_stream.who_mixes)
 
 if book.part("measured", text):
     text.show("measured")
@@ -55,8 +55,8 @@ if book.part("measured", text):
     )
 
 if book.part("check", text):
-    text.show("check", n=len(block_quiz.questions(1)))
-    quiz.show(6, "06_block", block_quiz.questions)
+    text.show("check", n=len(block.quiz.questions(1)))
+    quiz.show(6, "06_block", block.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("normed_twice", key="c6_exercise")
 

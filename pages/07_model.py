@@ -3,45 +3,45 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import model, model_lens, model_quiz, model_scale, model_shape
+from pages.labs import model
 
 book.header(__file__)
 text = words.load("07_model")
 book.objectives(text.read("can_do"))
-model.finding()
+model.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    model.worked_example()
+    model.finding.worked_example()
 
 if book.part("code", text):
     text.show("code")
     annotated.show("model.GPT.__init__", key="c7_code_model")
     text.show("code_initialise")
-    annotated.show("weights.initialise", key="c7_code_initialise")
+    annotated.show("initialization.initialise", key="c7_code_initialise")
     text.show("code_account")
     annotated.show("account.forward_flops", key="c7_code_flops")
 
 if book.part("diagram", text):
-    model.flow()
+    model.finding.flow()
 
 if book.part("lab", text):
-    model_shape.published()
-    model_shape.costs()
-    model_lens.lens()
-    model_scale.scaling()
+    model.shape.published()
+    model.shape.costs()
+    model.logit_lens.lens()
+    model.scaling.scaling()
     st.subheader("More experiments", anchor=False)
-    lab.more("c7_more_birth", text.read("lab_birth_title"), model_scale.birth)
+    lab.more("c7_more_birth", text.read("lab_birth_title"), model.scaling.birth)
 
 if book.part("measured", text):
     text.show("measured")
     claim.show("tying_saves", "heads_cost", "six_operations", "first_loss", "logits_largest", "fourth_size")
 
 if book.part("check", text):
-    text.show("check", n=len(model_quiz.questions(1)))
-    quiz.show(7, "07_model", model_quiz.questions)
+    text.show("check", n=len(model.quiz.questions(1)))
+    quiz.show(7, "07_model", model.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("within_budget", key="c7_exercise")
 

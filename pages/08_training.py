@@ -3,54 +3,47 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import (
-    training,
-    training_example,
-    training_faults,
-    training_labs,
-    training_more,
-    training_quiz,
-)
+from pages.labs import training
 
 book.header(__file__)
 text = words.load("08_training")
 book.objectives(text.read("can_do"))
-training_example.finding()
+training.example.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    training_example.worked_example()
+    training.example.worked_example()
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("optim.learning_rate", key="c8_code_rate")
+    annotated.show("training.optim.learning_rate", key="c8_code_rate")
     text.show("code_step")
-    annotated.show("training.train_step", key="c8_code_step")
+    annotated.show("training.loop.train_step", key="c8_code_step")
 
 if book.part("diagram", text):
-    training_example.flow()
+    training.example.flow()
 
 if book.part("lab", text):
-    training.train_here()
-    training.on_view()
-    training_labs.time_machine()
-    training_faults.broken()
-    training_faults.game()
+    training.train.train_here()
+    training.train.on_view()
+    training.history.time_machine()
+    training.faults.broken()
+    training.faults.game()
     st.subheader("More experiments", anchor=False)
-    lab.more("c8_more_sweep", text.read("lab_sweep_title"), training_more.rate_finder)
-    lab.more("c8_more_batch", text.read("lab_batch_title"), training_more.batches)
-    lab.more("c8_more_precision", text.read("lab_precision_title"), training_more.precision)
-    lab.more("c8_more_compare", text.read("lab_compare_title"), training_more.compare)
+    lab.more("c8_more_sweep", text.read("lab_sweep_title"), training.settings.rate_finder)
+    lab.more("c8_more_batch", text.read("lab_batch_title"), training.settings.batches)
+    lab.more("c8_more_precision", text.read("lab_precision_title"), training.settings.precision)
+    lab.more("c8_more_compare", text.read("lab_compare_title"), training.settings.compare)
 
 if book.part("measured", text):
     text.show("measured")
     claim.show("unigram_level", "decay_is_l2", "adamw_trains_better", "perplexity_vocabulary")
 
 if book.part("check", text):
-    text.show("check", n=len(training_quiz.questions(1)))
-    quiz.show(8, "08_training", training_quiz.questions)
+    text.show("check", n=len(training.quiz.questions(1)))
+    quiz.show(8, "08_training", training.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("unequal_parts", key="c8_exercise")
 

@@ -3,18 +3,18 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import script, script_models, script_quiz
+from pages.labs import script
 
 book.header(__file__)
 text = words.load("10_script")
 book.objectives(text.read("can_do"))
-script.finding()
+script.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    script.worked_example()
+    script.finding.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -23,23 +23,23 @@ if book.part("code", text):
     annotated.show("checkpoint.read_folder", key="c10_code_read")
 
 if book.part("diagram", text):
-    script.flow()
+    script.finding.flow()
 
 if book.part("lab", text):
-    script_models.misread()
-    script_models.same_seed()
-    script_models.assistant()
+    script.models.misread()
+    script.models.same_seed()
+    script.models.assistant()
     st.subheader("More experiments", anchor=False)
-    lab.more("c10_more_take", text.read("lab_take_title"), script.take_along)
-    lab.more("c10_more_scale", text.read("lab_scale_title"), script.scale_up)
+    lab.more("c10_more_take", text.read("lab_take_title"), script.finding.take_along)
+    lab.more("c10_more_scale", text.read("lab_scale_title"), script.finding.scale_up)
 
 if book.part("measured", text):
     text.show("measured")
     claim.show("weights_alone", "same_seed", "base_follows", "beta_pushes", "double_quantisation")
 
 if book.part("check", text):
-    text.show("check", n=len(script_quiz.questions(1)))
-    quiz.show(10, "10_script", script_quiz.questions)
+    text.show("check", n=len(script.quiz.questions(1)))
+    quiz.show(10, "10_script", script.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("gpt", key="c10_exercise")
 

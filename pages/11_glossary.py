@@ -3,42 +3,42 @@
 import streamlit as st
 
 from pages.kit import annotated, book, claim, deeper, lab, quiz, words
-from pages.labs import glossary, glossary_faq, glossary_game, glossary_quiz, glossary_terms
+from pages.labs import glossary
 
 book.header(__file__)
 text = words.load("11_glossary")
 book.objectives(text.read("can_do"))
-glossary.finding()
+glossary.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    glossary.worked_example()
+    glossary.finding.worked_example()
 
 if book.part("code", text):
     text.show("code")
     annotated.show("account.summands", key="c11_code_summands")
 
 if book.part("diagram", text):
-    glossary.flow()
+    glossary.finding.flow()
 
 if book.part("lab", text):
-    glossary_game.game()
-    glossary_terms.terms()
-    glossary.who()
-    glossary_faq.faq()
+    glossary.game.game()
+    glossary.terms.terms()
+    glossary.finding.who()
+    glossary.faq.faq()
     st.subheader("More experiments", anchor=False)
-    lab.more("c11_more_formulas", text.read("lab_formulas_title"), glossary.formulas)
-    lab.more("c11_more_origins", text.read("lab_origins_title"), glossary.origins)
+    lab.more("c11_more_formulas", text.read("lab_formulas_title"), glossary.finding.formulas)
+    lab.more("c11_more_origins", text.read("lab_origins_title"), glossary.finding.origins)
 
 if book.part("measured", text):
     text.show("measured")
     claim.show("llama_style_is_one", "two_thirds_feedforward", "base_follows")
 
 if book.part("check", text):
-    text.show("check", n=len(glossary_quiz.questions(1)))
-    quiz.show(11, "11_glossary", glossary_quiz.questions)
+    text.show("check", n=len(glossary.quiz.questions(1)))
+    quiz.show(11, "11_glossary", glossary.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("five_estimates", key="c11_exercise")
 

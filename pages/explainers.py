@@ -5,7 +5,7 @@ import streamlit as st
 from explainers import library
 from explainers.reading import ExplainerError
 from pages.kit import book, shelf, words
-from pages.labs import explainers as lab
+from pages.labs import explainers
 
 row = book.header(__file__, titled=False)
 text = words.load("explainers")
@@ -19,16 +19,16 @@ if topic is not None:
 
 shelf.begin_at_the_top(topic or st.query_params.get("print", "list"))
 if wanted is not None:
-    lab.one(wanted)
+    explainers.topics.one(wanted)
 elif st.query_params.get("print") == "true":
     book.title(row)
     text.show("printed")
-    lab.all_to_print(library.explainers())
+    explainers.topics.all_to_print(library.explainers())
 else:
     book.title(row)
     every = library.explainers()
     text.show("about", n=len(every), minutes=sum(one.minutes for one in every))
-    lab.the_list()
+    explainers.topics.the_list()
     st.divider()
     shelf.button(text.read("print_link"), "open_print", icon=":material/print:", print="true")
     book.footer(__file__)

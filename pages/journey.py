@@ -5,5 +5,5 @@ from pages.labs import journey
 
 book.header(__file__)
 text = words.load("journey")
-journey.walk()
+journey.walk.walk()
 book.footer(__file__)

@@ -42,11 +42,13 @@ def test_the_top_of_the_house_holds_what_it_should():
     assert {name for name in top if not name.startswith(".")} <= allowed
 
 
-def test_every_module_in_the_readme_exists_and_every_module_is_in_it():
+def test_the_map_in_the_readme_names_every_core_module_and_every_package():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"^ {2}(\w+\.py)\b", readme, flags=re.MULTILINE))
-    modules = {path.name for path in (ROOT / "gptcore").glob("*.py")}
-    assert named == modules
+    house = readme[readme.index("\ngptcore/") : readme.index("\ntests/")]
+    named = set(re.findall(r"^ {2}(\w+/?) ", house, flags=re.MULTILINE))
+    modules = {path.stem for path in (ROOT / "gptcore").glob("*.py")} - {"__init__", "__main__"}
+    packages = {f"{path.parent.name}/" for path in (ROOT / "gptcore").glob("*/__init__.py")}
+    assert named == modules | packages | {"data/"}
 
 
 def test_every_picture_in_the_readme_is_there_in_light_and_in_dark_and_all_are_small():

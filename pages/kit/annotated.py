@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import streamlit as st
@@ -65,14 +66,28 @@ class Source:
 @lru_cache(maxsize=64)
 def source(name: str) -> Source:
     """The source of `attention.Attention.forward`: a module of gptcore and what stands in it."""
-    module, _, path = name.partition(".")
-    found = import_module(f"gptcore.{module}")
-    where = Path(found.__file__).name
-    for part in path.split("."):
+    module, path = _module(name)
+    found = import_module(module)
+    where = module.replace(".", "/") + ".py"
+    for part in path:
         found = getattr(found, part)
     lines, start = inspect.getsourcelines(inspect.unwrap(found))
     whole = textwrap.dedent("".join(lines)).rstrip().splitlines()
-    return Source(name, f"gptcore/{where}", start, tuple(whole))
+    return Source(name, where, start, tuple(whole))
+
+
+def _module(name: str) -> tuple[str, list[str]]:
+    """The module that a dotted name begins with, and the names inside it that follow."""
+    parts = name.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        module = ".".join(["gptcore", *parts[:count]])
+        try:
+            found = find_spec(module)
+        except ModuleNotFoundError:
+            continue
+        if found is not None:
+            return module, parts[count:]
+    raise NotesError(f"gptcore has no module that {name} begins with")
 
 
 def statements(lines: Sequence[str]) -> list[Statement]:

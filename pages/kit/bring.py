@@ -14,7 +14,7 @@ def model() -> None:
 
     Paths on the server are offered only where it serves nobody but whoever sits at it.
     """
-    from gptcore.limits import Limits
+    from gptcore.runs.limits import Limits
 
     limits = Limits.from_environment()
     place = st.session_state.setdefault(_FRESH, 0)
@@ -45,15 +45,15 @@ def model() -> None:
 
 def _bring(files: list, path: str) -> None:
     # In a callback: the model must be there before the sidebar lists the models.
-    from gptcore import imports
+    from gptcore.runs import model_uploads
 
     try:
         owner = visitor.me()
         if files:
             name = files[0].name.removesuffix(".zip") if len(files) == 1 else ""
-            run = imports.bring([(file.name, file) for file in files], name=name, owner=owner)
+            run = model_uploads.bring([(file.name, file) for file in files], name=name, owner=owner)
         else:
-            run = imports.bring_folder(path, owner=owner)
+            run = model_uploads.bring_folder(path, owner=owner)
     except ValueError as error:
         st.session_state[_PROBLEM] = str(error)
         return

@@ -1,6 +1,6 @@
 """A claim of the field on the page: what is said, what was measured here, how, and the verdict.
 
-Measuring runs in a process of its own, one at a time on the machine, for all visitors who ask (`gptcore.measuring`).
+Measuring runs in a process of its own, one at a time on the machine, for all visitors who ask (`claim_queue`).
 A claim nobody has measured here yet says so and offers it; one that has been measured shows its result with the time
 it was taken and the machine's load.
 """
@@ -14,7 +14,7 @@ import streamlit as st
 from pages.kit import figures, links, plots, session, visitor, words
 
 if TYPE_CHECKING:
-    from gptcore.claims import Claim, Result
+    from gptcore.experiments.claims import Claim, Result
 
 EVERY_SECONDS = 1.0
 ICONS = {
@@ -27,21 +27,21 @@ _PROBLEM = "claims_problem"
 
 def show(*names: str) -> None:
     """The claims of a chapter, one card each."""
-    from gptcore import claims, measuring
+    from gptcore.experiments import claim_queue, claims
 
     registry = claims.registry()
     for place in range(0, len(names), 2):
         for column, name in zip(st.columns(2, gap="small"), names[place : place + 2]):
-            busy = measuring.state(name) is not None
+            busy = claim_queue.state(name) is not None
             with column:
                 st.fragment(_card, run_every=EVERY_SECONDS if busy else None)(registry[name], busy)
 
 
 def _card(claim: "Claim", was_busy: bool) -> None:
-    from gptcore import claims, measuring
+    from gptcore.experiments import claim_queue, claims
 
     text = words.load("measured")
-    result, state = claims.last_result(claim.name), measuring.state(claim.name)
+    result, state = claims.last_result(claim.name), claim_queue.state(claim.name)
     with st.container(border=True, key=f"claim_{claim.name}_card"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"##### “{claim.slogan}”", anchors=False)
@@ -88,21 +88,21 @@ def measure_button(names: Sequence[str], label: str, *, key: str) -> None:
 
 def stop_button(names: Sequence[str], label: str, *, key: str) -> None:
     """The button that takes back what this visitor has asked for; nothing where it was others who asked."""
-    from gptcore import measuring
+    from gptcore.experiments import claim_queue
 
-    mine = [name for name in measuring.asked(owner=visitor.me()) if name in names]
+    mine = [name for name in claim_queue.asked(owner=visitor.me()) if name in names]
     if mine:
         st.button(label, key=key, icon=":material/stop_circle:", on_click=_leave, args=(tuple(mine),))
 
 
 def _ask(names: tuple[str, ...]) -> None:
     """Ask for measurements; of several, for those that can be taken here. For callbacks."""
-    from gptcore import claims, measuring
+    from gptcore.experiments import claim_queue, claims
 
     st.session_state.pop(_PROBLEM, None)
     try:
         can = [name for name in names if claims.can_be_measured(claims.named(name))]
-        measuring.ask(can or names, owner=visitor.me())
+        claim_queue.ask(can or names, owner=visitor.me())
         session.tend()
     except (ValueError, OSError) as error:
         st.session_state[_PROBLEM] = (names, str(error))
@@ -110,16 +110,16 @@ def _ask(names: tuple[str, ...]) -> None:
 
 def _leave(names: tuple[str, ...]) -> None:
     """Take wishes back. For callbacks."""
-    from gptcore import measuring
+    from gptcore.experiments import claim_queue
 
-    measuring.leave(names, owner=visitor.me())
+    claim_queue.leave(names, owner=visitor.me())
 
 
 def bar(name: str, words_below: str) -> None:
     """How far the measurement of a claim is; a line of words where it does not say."""
-    from gptcore import measuring
+    from gptcore.experiments import claim_queue
 
-    share = measuring.share_done(name)
+    share = claim_queue.share_done(name)
     if share is None:
         st.caption(f":shimmer[{words_below}]")
     else:
@@ -128,16 +128,16 @@ def bar(name: str, words_below: str) -> None:
 
 def problem(names: Sequence[str]) -> str | None:
     """What hindered the last measurement of these claims, in one sentence, or None."""
-    from gptcore import measuring
+    from gptcore.experiments import claim_queue
 
     asked, said = st.session_state.get(_PROBLEM, ((), None))
     if said is not None and set(asked) & set(names):
         return said
-    return next(filter(None, map(measuring.problem, names)), None)
+    return next(filter(None, map(claim_queue.problem, names)), None)
 
 
 def _state(claim: "Claim", state: str | None, text: words.Words) -> None:
-    from gptcore import claims
+    from gptcore.experiments import claims
 
     if state == "measuring":
         quick = claim.kind == "quick"

@@ -14,7 +14,7 @@ from pages.kit import curves, figures, links, session, visitor, words
 from pages.kit.curves import History
 
 if TYPE_CHECKING:
-    from gptcore.runs import Run
+    from gptcore.runs.run import Run
 
 EVERY_SECONDS = 0.8
 PANEL_HEIGHT = 400

@@ -120,7 +120,7 @@ def _keep(state: dict) -> None:
 
 
 def _file():
-    from gptcore.runs import runs_folder
+    from gptcore.runs.run import runs_folder
 
     return runs_folder() / "progress.json"
 

@@ -273,7 +273,7 @@ def number(text: str) -> float | None:
 
 def exercise(name: str, *, key: str) -> None:
     """An exercise in its code form: the task, the stub to download, and the command that checks it."""
-    from gptcore.exercises import named, stub
+    from gptcore.lessons.exercises import named, stub
 
     found = named(name)
     start = stub(found)

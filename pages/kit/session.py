@@ -27,23 +27,23 @@ from pages.kit.curves import History
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gptcore.batches import Agreement
-    from gptcore.beam import Beams
     from gptcore.config import ModelConfig
-    from gptcore.depth import Profile as DepthProfile
-    from gptcore.ladder import WordTable
-    from gptcore.lens import Reading
-    from gptcore.limits import Limits
-    from gptcore.machine import Machine
-    from gptcore.measurements.attention import CausalFlag, Softness
-    from gptcore.measurements.inference import Guessed, NextToken
-    from gptcore.measurements.model import Birth
+    from gptcore.experiments.machine import Machine
+    from gptcore.experiments.measurements.attention import CausalFlag, Softness
+    from gptcore.experiments.measurements.inference import Guessed, NextToken
+    from gptcore.experiments.measurements.model import Birth
+    from gptcore.generation.beam import Beams
+    from gptcore.generation.speculative import TokenCounts
+    from gptcore.interpret.ablation import WhatIf
+    from gptcore.interpret.gradient_depth import Profile as DepthProfile
+    from gptcore.interpret.logit_lens import Reading
+    from gptcore.interpret.stage_values import Portrait
     from gptcore.model import GPT
-    from gptcore.portrait import Portrait
-    from gptcore.runs import Run
-    from gptcore.speculative import TokenCounts
+    from gptcore.runs.limits import Limits
+    from gptcore.runs.run import Run
+    from gptcore.stories.scores import WordTable
     from gptcore.tokenizer import Tokenizer
-    from gptcore.what_if import WhatIf
+    from gptcore.training.gradient_noise import Agreement
     from pages.kit.atlas import Atlas, Drawn
 
 SHIPPED = "shipped"
@@ -67,14 +67,14 @@ class InUse:
 
 def runs() -> "list[Run]":
     """The visitor's training runs, the newest first; at home, all there are."""
-    from gptcore.runs import list_runs
+    from gptcore.runs.run import list_runs
 
     return list_runs(None if visitor.at_home() else visitor.me())
 
 
 def run_named(name: str | None) -> "Run | None":
     """The run of this id, or None; an id from a URL never leads outside the runs folder."""
-    from gptcore.runs import Run, RunError
+    from gptcore.runs.run import Run, RunError
 
     try:
         return Run.by_id(name) if name else None
@@ -106,9 +106,9 @@ def start_run(arguments: Sequence[str], *, lab: bool = False, view: bool = True)
     It begins at once or waits for its turn; what has been asked for before is the same run. A lab's run is
     removed after an hour. Raises LimitError, ConfigError or RunError.
     """
-    from gptcore import admission
+    from gptcore.runs import queue
 
-    run = admission.ask(arguments, owner=visitor.me(), lab=lab)
+    run = queue.ask(arguments, owner=visitor.me(), lab=lab)
     tend()
     if view:
         view_run(run.id)
@@ -117,38 +117,38 @@ def start_run(arguments: Sequence[str], *, lab: bool = False, view: bool = True)
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _keys(requests: tuple[tuple[str, ...], ...]) -> list[str]:
-    from gptcore import admission
+    from gptcore.runs import queue
 
-    return [admission.wanted(arguments).key for arguments in requests]
+    return [queue.wanted(arguments).key for arguments in requests]
 
 
 def runs_asked(requests: tuple[tuple[str, ...], ...]) -> "list[Run | None]":
     """The run that each of these requests has led to, whoever asked; None where nobody has."""
-    from gptcore import admission
+    from gptcore.runs import queue
 
-    return admission.found(_keys(requests))
+    return queue.found(_keys(requests))
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def training_rate() -> float:
     """Operations a second that training the smallest preset reaches here, taken once a server."""
-    from gptcore.budget import training_rate as measure
     from gptcore.config import PRESETS
+    from gptcore.experiments.budget import training_rate as measure
 
     return measure(PRESETS["nano"].model, 128)
 
 
 def resume_run(run: "Run") -> None:
     """Ask for a run to go on from its last checkpoint; raises RunError or LimitError."""
-    from gptcore import admission
+    from gptcore.runs import queue
 
-    admission.ask_to_resume(run, owner=visitor.me())
+    queue.ask_to_resume(run, owner=visitor.me())
     tend()
 
 
 def stop_run(run: "Run") -> None:
     """Stop a run; where others asked for it too it goes on for them, and leaves this visitor's list."""
-    from gptcore.runs import leave
+    from gptcore.runs.run import leave
 
     if not leave(run, visitor.me()):
         run.stop()
@@ -156,7 +156,7 @@ def stop_run(run: "Run") -> None:
 
 def delete_run(run: "Run") -> None:
     """Remove a run; where others asked for it too, it only leaves this visitor's list."""
-    from gptcore.runs import delete, leave
+    from gptcore.runs.run import delete, leave
 
     if not leave(run, visitor.me()):
         delete(run)
@@ -166,45 +166,45 @@ def delete_run(run: "Run") -> None:
 
 def limits() -> "Limits":
     """How much may be asked for on this machine."""
-    from gptcore.limits import Limits
+    from gptcore.runs.limits import Limits
 
     return Limits.from_environment()
 
 
 def withdraw_run(run: "Run") -> None:
     """Take a run out of the queue, for this visitor."""
-    from gptcore import admission
+    from gptcore.runs import queue
 
-    admission.withdraw(run, visitor.me())
+    queue.withdraw(run, visitor.me())
 
 
 def place_in_queue(run: "Run") -> int | None:
     """How many runs begin before this one, and itself; None where it does not wait."""
-    from gptcore import admission
+    from gptcore.runs import queue
 
-    return admission.place(run)
+    return queue.place(run)
 
 
 def tend() -> None:
     """Have the process that runs are forked from look at the queue now, and see that it is there."""
-    from gptcore import nursery
-    from gptcore.runs import runs_folder
+    from gptcore.runs import workers
+    from gptcore.runs.run import runs_folder
 
-    nursery.shared().tend(runs_folder())
+    workers.shared().tend(runs_folder())
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def warm() -> None:
     """Start the process that runs are forked from, once a server: the first click should find it ready."""
-    from gptcore import nursery
+    from gptcore.runs import workers
 
     tend()
-    nursery.shared().warm()
+    workers.shared().warm()
 
 
 def keep_text(text: bytes) -> Path:
     """Write a visitor's text where a training process can read it; the same text is one file."""
-    from gptcore.runs import RunError, runs_folder
+    from gptcore.runs.run import RunError, runs_folder
 
     path = runs_folder() / "texts" / f"{hashlib.sha256(text).hexdigest()[:16]}.txt"
     try:
@@ -231,7 +231,7 @@ def history(run: "Run") -> History:
 @st.cache_data(max_entries=64, show_spinner=False)
 def history_at(path: Path, log: tuple[int, int]) -> History:
     """The events of a run whose log stands at `log` (its identity and size): shared, and not to be added to."""
-    from gptcore.runs import Run
+    from gptcore.runs.run import Run
 
     return History.of(Run(path).events(most_steps=MOST_STEPS)[0], name=path.name)
 
@@ -239,7 +239,7 @@ def history_at(path: Path, log: tuple[int, int]) -> History:
 @st.cache_data(max_entries=1, show_spinner=False)
 def shipped_history() -> History:
     """The events of the run that made the shipped model; empty where they are not kept."""
-    from gptcore.runs import Run
+    from gptcore.runs.run import Run
 
     shipped = History(name=SHIPPED)
     shipped.add(Run(shipped_path()).events()[0])
@@ -343,7 +343,7 @@ def load(path: Path, changed: int) -> "tuple[GPT, Tokenizer]":
 
     from gptcore import checkpoint
     from gptcore.account import n_parameters
-    from gptcore.devices import available_threads
+    from gptcore.training.devices import available_threads
 
     model, tokenizer = checkpoint.load(path)
     if n_parameters(model.config) > LARGE:
@@ -368,7 +368,7 @@ def changed(path: Path) -> int:
 @st.cache_data(max_entries=8, show_spinner=False)
 def snapshots(path: Path, changed: int) -> list[Snapshot]:
     """The models a run has kept on its way, the first one first; empty for a model without a history."""
-    from gptcore.runs import Run
+    from gptcore.runs.run import Run
 
     events, _ = Run(path).events()
     seconds = {event["step"]: event["seconds"] for event in events}
@@ -383,7 +383,7 @@ def snapshots(path: Path, changed: int) -> list[Snapshot]:
 @st.cache_data(max_entries=8, show_spinner=False)
 def history_of(path: Path, changed: int) -> History:
     """The events of the run that made a model; empty where they are not kept."""
-    from gptcore.runs import Run
+    from gptcore.runs.run import Run
 
     return History.of(Run(path).events(most_steps=MOST_STEPS)[0], name=path.name)
 
@@ -416,7 +416,7 @@ def continuation(
     n_alternatives: int = 5,
 ) -> list[tuple[str, list[tuple[str, float]]]]:
     """What a model writes after a prompt: each token's text, and the likeliest ones with their probabilities."""
-    from gptcore.generation import generate
+    from gptcore.generation.sampling import generate
 
     model, tokenizer = load_snapshot(path) if path.parent.name == "history" else load(path, changed)
     ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
@@ -438,7 +438,7 @@ def continuation(
 @st.cache_data(max_entries=64, show_spinner=False)
 def chances(path: Path, changed: int, prompt: str, words: tuple[str, ...]) -> list[float]:
     """The probability a model gives each of these tokens to come next; 0 for what is no token."""
-    from gptcore.generation import generate
+    from gptcore.generation.sampling import generate
 
     model, tokenizer = load_snapshot(path) if path.parent.name == "history" else load(path, changed)
     ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
@@ -449,7 +449,7 @@ def chances(path: Path, changed: int, prompt: str, words: tuple[str, ...]) -> li
 
 def read_stories(path: Path) -> bool:
     """Whether the model in this folder has learned from the built-in stories."""
-    from gptcore.runs import Run
+    from gptcore.runs.run import Run
 
     return Run(path).config().get("corpus", "stories") == "stories"
 
@@ -464,7 +464,7 @@ def zipped(folder: Path) -> bytes:
 
 def as_llama(folder: Path) -> bytes:
     """A model as a zip of a Hugging Face folder; raises ValueError for one that has no place there."""
-    from gptcore.hf_folder import export
+    from gptcore.formats.hf_folder import export
 
     with tempfile.TemporaryDirectory() as place:
         return _zip(sorted(export(*load(folder, _changed(folder)), Path(place) / "model").iterdir()))
@@ -497,7 +497,7 @@ def table_scores() -> dict[int, Mapping[str, Any]] | None:
 
 _MEASURE_TABLES = """
 import dataclasses, json, os
-from gptcore.ladder import table_scores
+from gptcore.stories.scores import table_scores
 os.nice(5)
 print(json.dumps({order: dataclasses.asdict(scores) for order, scores in table_scores().items()}))
 """
@@ -580,8 +580,8 @@ def journey(
     `view` is `pass`, `moved` (pictures show how far each number has moved) or `cache` (the likeliest next token with
     keys and values kept). Raises ValueError for more tokens than the context holds.
     """
-    from gptcore.portrait import links as looks
-    from gptcore.portrait import portraits
+    from gptcore.interpret.stage_values import links as looks
+    from gptcore.interpret.stage_values import portraits
     from gptcore.tracing import trace
     from pages.kit import atlas
 
@@ -712,7 +712,7 @@ def _born(path: Path, changed: int) -> "GPT":
 @st.cache_resource(max_entries=6, show_spinner=False)
 def without_head(path: Path, changed: int, layer: int, head: int) -> "GPT":
     """A copy of the model with one head switched off; layers and heads count from 0."""
-    from gptcore import heads
+    from gptcore.interpret import heads
 
     return heads.without_head(load(path, changed)[0], layer, head)
 
@@ -720,7 +720,7 @@ def without_head(path: Path, changed: int, layer: int, head: int) -> "GPT":
 @st.cache_resource(max_entries=2, show_spinner=False)
 def without_mask(path: Path, changed: int) -> "GPT":
     """A model with the same weights in which every token sees every other."""
-    from gptcore import heads
+    from gptcore.interpret import heads
 
     return heads.without_mask(load(path, changed)[0])
 
@@ -728,7 +728,7 @@ def without_mask(path: Path, changed: int) -> "GPT":
 @st.cache_data(max_entries=4, show_spinner=False)
 def induction_scores(path: Path, changed: int) -> list[list[float]]:
     """How much each head looks at what followed the last time, layer by layer."""
-    from gptcore import heads
+    from gptcore.interpret import heads
 
     return heads.induction(load(path, changed)[0]).tolist()
 
@@ -736,8 +736,8 @@ def induction_scores(path: Path, changed: int) -> list[list[float]]:
 @st.cache_data(max_entries=2, show_spinner="Drawing queries and keys")
 def softness(widths: tuple[int, ...], n_seeds: int = 3) -> "dict[str, list[list[Softness]]]":
     """For each scale and each width, what a softmax over random scores looks like, seed by seed."""
-    from gptcore.measurements.attention import SCALES
-    from gptcore.measurements.attention import softness as measured
+    from gptcore.experiments.measurements.attention import SCALES
+    from gptcore.experiments.measurements.attention import softness as measured
 
     return {
         scale: [[measured(width, scale, seed=seed) for seed in range(n_seeds)] for width in widths]
@@ -748,7 +748,7 @@ def softness(widths: tuple[int, ...], n_seeds: int = 3) -> "dict[str, list[list[
 @st.cache_data(max_entries=4, show_spinner="Reading a few stories")
 def losses_with_and_without_mask(path: Path, changed: int) -> tuple[float, float]:
     """The loss of a model on stories it has not seen, as it is and with its mask taken away."""
-    from gptcore.measurements.attention import loss_on_fresh_stories
+    from gptcore.experiments.measurements.attention import loss_on_fresh_stories
 
     model, tokenizer = load(path, changed)
     return (
@@ -760,7 +760,7 @@ def losses_with_and_without_mask(path: Path, changed: int) -> tuple[float, float
 @st.cache_data(max_entries=128, show_spinner=False)
 def causal_flag(n_new: int, n_cached: int) -> "CausalFlag":
     """What the kernel's causal flag allows with a cache, beside what is right."""
-    from gptcore.measurements.attention import causal_flag as compared
+    from gptcore.experiments.measurements.attention import causal_flag as compared
 
     return compared(n_new, n_cached)
 
@@ -768,7 +768,7 @@ def causal_flag(n_new: int, n_cached: int) -> "CausalFlag":
 @st.cache_data(max_entries=8, show_spinner=False)
 def paths_differ(path: Path, n_tokens: int) -> tuple[int, float]:
     """How far the explicit and the fused path of a model lie apart, on so many random tokens."""
-    from gptcore.measurements.attention import paths_differ as compared
+    from gptcore.experiments.measurements.attention import paths_differ as compared
 
     return compared(load(path, _changed(path))[0], n_tokens)
 
@@ -776,7 +776,7 @@ def paths_differ(path: Path, n_tokens: int) -> tuple[int, float]:
 @st.cache_data(max_entries=256, show_spinner="Building the stack")
 def stack_profile(n_layers: int, norm_position: str, residual: bool, norm_eps: float) -> "DepthProfile":
     """Gradient and size of the stream along a stack of blocks with the weights it is born with."""
-    from gptcore.depth import at_birth, stack
+    from gptcore.interpret.gradient_depth import at_birth, stack
 
     return at_birth(stack(n_layers, norm_position=norm_position, residual=residual, norm_eps=norm_eps))
 
@@ -784,7 +784,7 @@ def stack_profile(n_layers: int, norm_position: str, residual: bool, norm_eps: f
 @st.cache_data(max_entries=8, show_spinner="Reading a few stories")
 def depth_profiles(path: Path, changed: int) -> "tuple[DepthProfile, DepthProfile]":
     """Gradient and size of the stream along a model, with the weights it was born with and as it is now."""
-    from gptcore.depth import profile
+    from gptcore.interpret.gradient_depth import profile
 
     model, tokenizer = load(path, changed)
     batch = _stories(tokenizer, min(64, model.config.context_length))
@@ -796,7 +796,7 @@ def losses_without_each_block(path: Path, changed: int) -> tuple[float, list[flo
     """The loss of a model on stories it has not seen, and that with each block in turn saying nothing."""
     import torch
 
-    from gptcore.depth import without_block
+    from gptcore.interpret.gradient_depth import without_block
 
     model, tokenizer = load(path, changed)
     batch = _stories(tokenizer, min(128, model.config.context_length))
@@ -807,8 +807,8 @@ def losses_without_each_block(path: Path, changed: int) -> tuple[float, list[flo
 
 def _stories(tokenizer: "Tokenizer", length: int, n: int = 2, n_stories: int = 12) -> "tuple[Tensor, Tensor]":
     """`n` windows of stories that no training run has read: inputs and targets."""
-    from gptcore.corpus import encode_documents, fixed_batches
-    from gptcore.stories import write_stories
+    from gptcore.corpora.sources import encode_documents, fixed_batches
+    from gptcore.stories.writer import write_stories
 
     texts = [story.text for story in write_stories(n_stories, seed=900_000)]
     return fixed_batches(encode_documents(texts, tokenizer), length, n, 1)[0]
@@ -856,8 +856,8 @@ def tokens_after(text: str, n_merges: int, stops: tuple[int, ...]) -> list[int]:
 @st.cache_data(max_entries=4, show_spinner=False)
 def fresh_stories(n: int) -> tuple[str, ...]:
     """Stories that no model has read: drawn after those of the corpus."""
-    from gptcore.corpus import N_STORIES
-    from gptcore.stories import write_stories
+    from gptcore.corpora.sources import N_STORIES
+    from gptcore.stories.writer import write_stories
 
     return tuple(story.text for story in write_stories(n, seed=N_STORIES))
 
@@ -874,15 +874,15 @@ def story_costs(sizes: tuple[int, ...], n_stories: int = 40) -> tuple[int, list[
 @st.cache_data(max_entries=4, show_spinner="Comparing rows")
 def on_one_spot(path: Path, changed: int) -> list[int]:
     """The tokens whose rows in a model's table have fallen onto one spot."""
-    from gptcore import rows
+    from gptcore.interpret import embedding_table
 
-    return rows.on_one_spot(load(path, changed)[0].embedding.weight.detach())
+    return embedding_table.on_one_spot(load(path, changed)[0].embedding.weight.detach())
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading stories")
 def seen_in_stories(path: Path, changed: int, n_stories: int = 500) -> frozenset[int]:
     """The tokens that occur in some stories of the built-in world, under this model's tokenizer."""
-    from gptcore.stories import write_stories
+    from gptcore.stories.writer import write_stories
 
     tokenizer = load(path, changed)[1]
     return frozenset(i for story in write_stories(n_stories) for i in tokenizer.encode(story.text))
@@ -892,7 +892,7 @@ def seen_in_stories(path: Path, changed: int, n_stories: int = 500) -> frozenset
 def newborn(path: Path, changed: int) -> "GPT | None":
     """A model as it was before its first step: kept by its run, or drawn again from its seed; None if unknown."""
     from gptcore.model import GPT
-    from gptcore.runs import Run
+    from gptcore.runs.run import Run
 
     kept = snapshots(path, changed)
     if kept and kept[0].step == 0:
@@ -904,20 +904,20 @@ def newborn(path: Path, changed: int) -> "GPT | None":
 @st.cache_resource(max_entries=2, show_spinner="Turning every matrix")
 def turned(path: Path, changed: int, seed: int) -> "GPT":
     """The model with its stream turned by a random rotation; raises ValueError where that cannot be."""
-    from gptcore import rows
+    from gptcore.interpret import embedding_table
 
-    return rows.turned(load(path, changed)[0], seed)
+    return embedding_table.turned(load(path, changed)[0], seed)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def analogy_scores(path: Path, changed: int, pairs: tuple[tuple[int, int], ...]) -> tuple[int, int, int, int]:
     """Of all analogies between two pairs of tokens: how many come first, with the inputs left out, with them
     allowed, and without any arithmetic; and how many there are."""
-    from gptcore import rows
+    from gptcore.interpret import embedding_table
 
     table = load(path, changed)[0].embedding.weight.detach()
     found = [
-        rows.analogy(table, a, b, c, wanted, most=1)
+        embedding_table.analogy(table, a, b, c, wanted, most=1)
         for a, wanted in pairs
         for b, c in pairs
         if (a, wanted) != (b, c)
@@ -930,7 +930,7 @@ def analogy_scores(path: Path, changed: int, pairs: tuple[tuple[int, int], ...])
 @st.cache_data(max_entries=64, show_spinner="Reading past the context")
 def loss_by_position(path: Path, changed: int, cure: str, factor: float) -> list[float]:
     """The loss of a model by position, past its trained context, with its clocks treated or left alone."""
-    from gptcore.measurements import positions
+    from gptcore.experiments.measurements import positions
 
     model, tokenizer = load(path, changed)
     scaling = positions.scalings(factor, model.config.context_length)[cure]
@@ -940,7 +940,7 @@ def loss_by_position(path: Path, changed: int, cure: str, factor: float) -> list
 @st.cache_data(max_entries=32, show_spinner=False)
 def order_known(schemes: tuple[str, ...], n_layers: int, causal: bool) -> list[float]:
     """How far the last output of an untrained model moves when what came before is shuffled, scheme by scheme."""
-    from gptcore.measurements import positions
+    from gptcore.experiments.measurements import positions
 
     return [positions.order_known(scheme, n_layers, causal=causal) for scheme in schemes]
 
@@ -948,7 +948,7 @@ def order_known(schemes: tuple[str, ...], n_layers: int, causal: bool) -> list[f
 @st.cache_data(max_entries=1, show_spinner=False)
 def machine() -> "Machine":
     """What this machine is, as training sees it."""
-    from gptcore.machine import describe
+    from gptcore.experiments.machine import describe
 
     return describe()
 
@@ -956,15 +956,15 @@ def machine() -> "Machine":
 @st.cache_data(max_entries=64, show_spinner=False)
 def score_left(width: int, base: float, distances: tuple[int, ...]) -> list[float]:
     """What a base leaves of the score of two equal vectors at some distances."""
-    from gptcore.measurements import positions
+    from gptcore.experiments.measurements import positions
 
     return positions.score_left(width, base, distances)
 
 
 @st.cache_resource(max_entries=1, show_spinner="Counting the words of some stories")
 def _counted_words() -> "WordTable":
-    from gptcore.ladder import WordTable
-    from gptcore.stories import write_stories
+    from gptcore.stories.scores import WordTable
+    from gptcore.stories.writer import write_stories
 
     return WordTable([story.text for story in write_stories(1000)])
 
@@ -972,7 +972,7 @@ def _counted_words() -> "WordTable":
 @st.cache_data(max_entries=256, show_spinner=False)
 def after_a_word(word: str) -> dict[str, float]:
     """Which words follow this one in a thousand stories, with their shares."""
-    from gptcore.measurements.overview import after
+    from gptcore.experiments.measurements.overview import after
 
     return after(_counted_words(), (word,))
 
@@ -980,7 +980,7 @@ def after_a_word(word: str) -> dict[str, float]:
 @st.cache_data(max_entries=8, show_spinner=False)
 def next_token_times(path: Path, changed: int) -> "NextToken":
     """Milliseconds for one more token after texts of four lengths, with a cache and without."""
-    from gptcore.measurements.inference import next_token
+    from gptcore.experiments.measurements.inference import next_token
 
     model = load(path, changed)[0]
     context = model.config.context_length
@@ -991,7 +991,7 @@ def next_token_times(path: Path, changed: int) -> "NextToken":
 @st.cache_data(max_entries=64, show_spinner=False)
 def greedy_from(path: Path, changed: int, prompt: str, n_new: int, shift: int) -> list[int]:
     """The likeliest tokens one by one with a cache, each new one told a place `shift` beside its own."""
-    from gptcore.measurements import inference
+    from gptcore.experiments.measurements import inference
 
     model, tokenizer = load(path, changed)
     ids = (tokenizer.encode(prompt) or [tokenizer.eot_id])[: model.config.context_length]
@@ -1013,7 +1013,7 @@ def sentence_ends(path: Path, changed: int) -> frozenset[int]:
 @st.cache_data(max_entries=64, show_spinner=False)
 def beams(path: Path, changed: int, prompt: str, n_new: int, n_beams: int, length_penalty: float) -> "Beams":
     """A beam search for the rest of a sentence. Raises ValueError for a prompt that cannot be continued."""
-    from gptcore.beam import beam_search
+    from gptcore.generation.beam import beam_search
 
     model, tokenizer = load(path, changed)
     return beam_search(
@@ -1037,9 +1037,9 @@ def drafts(path: Path, changed: int) -> list[str]:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _draft(path: Path, changed: int, name: str) -> "GPT | TokenCounts":
-    from gptcore.corpus import encode_documents
-    from gptcore.speculative import TokenCounts, first_layers
-    from gptcore.stories import write_stories
+    from gptcore.corpora.sources import encode_documents
+    from gptcore.generation.speculative import TokenCounts, first_layers
+    from gptcore.stories.writer import write_stories
 
     model, tokenizer = load(path, changed)
     if name == DRAFTS[1]:
@@ -1055,7 +1055,7 @@ def guessed_ahead(
     path: Path, changed: int, prompt: str, draft: str, n_ahead: int, temperature: float, seed: int, n_new: int
 ) -> "Guessed":
     """A text written by guessing ahead with this draft, and one written one by one, both timed once."""
-    from gptcore.measurements.inference import guessing
+    from gptcore.experiments.measurements.inference import guessing
 
     model, tokenizer = load(path, changed)
     ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
@@ -1066,15 +1066,15 @@ def guessed_ahead(
 @st.cache_data(max_entries=16, show_spinner=False)
 def layer_readings(path: Path, changed: int, text: str) -> "list[Reading]":
     """What each layer of a model would say at every token of a text."""
-    from gptcore import lens
+    from gptcore.interpret import logit_lens
 
-    return lens.readings(load(path, changed)[0], dict(traced(path, changed, text).seen))
+    return logit_lens.readings(load(path, changed)[0], dict(traced(path, changed, text).seen))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def births(spreads: tuple[float, ...], tied: bool, seed: int) -> "list[Birth]":
     """Where untrained models start whose tables are drawn with these spreads."""
-    from gptcore.measurements.model import birth
+    from gptcore.experiments.measurements.model import birth
 
     return [birth(spread, tied=tied, seed=seed) for spread in spreads]
 
@@ -1086,7 +1086,7 @@ def own_class_differences() -> tuple[int, list[tuple[str, float]]]:
 
     import torch
 
-    from gptcore.exercises import _own_gpt, gpt
+    from gptcore.lessons.exercises import _own_gpt, gpt
 
     model, tokenizer = load(shipped_path(), _changed(shipped_path()))
     ids = torch.tensor([tokenizer.encode(gpt.TEXTS[0])])
@@ -1098,7 +1098,7 @@ def loss_misread(name: str) -> float:
     """The loss of the shipped weights under a config they fit into and were not trained for."""
     import torch
 
-    from gptcore.measurements.script import MISREADINGS, misread
+    from gptcore.experiments.measurements.script import MISREADINGS, misread
 
     model, tokenizer = load(shipped_path(), _changed(shipped_path()))
     ids, targets = _stories(tokenizer, 128)
@@ -1109,7 +1109,7 @@ def loss_misread(name: str) -> float:
 @st.cache_data(max_entries=64, show_spinner=False)
 def written_twice(prompt: str, seed: int, n_tokens: int) -> tuple[list[str], list[str], int | None]:
     """What the shipped model writes with its weights as they are and rounded to bf16, and where the two part."""
-    from gptcore.measurements.script import parts_at, written
+    from gptcore.experiments.measurements.script import parts_at, written
 
     model, tokenizer = load(shipped_path(), _changed(shipped_path()))
     ids = [written(one, tokenizer, prompt, seed=seed, n_tokens=n_tokens) for one in (model, _rounded())]
@@ -1119,7 +1119,7 @@ def written_twice(prompt: str, seed: int, n_tokens: int) -> tuple[list[str], lis
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _rounded() -> "GPT":
-    from gptcore.measurements.script import rounded
+    from gptcore.experiments.measurements.script import rounded
 
     return rounded(load(shipped_path(), _changed(shipped_path()))[0])
 
@@ -1127,7 +1127,7 @@ def _rounded() -> "GPT":
 _TUNE = """
 import json, os
 import torch
-from gptcore.tuning import before_and_after
+from gptcore.training.finetune import before_and_after
 os.nice(5)
 torch.set_num_threads(1)
 print(json.dumps(before_and_after({steps})))
@@ -1159,7 +1159,7 @@ def tuned(steps: int) -> Mapping[str, Any] | None:
 _SWEEP = """
 import dataclasses, json, os
 import torch
-from gptcore.rate_finder import on_stories
+from gptcore.training.rate_finder import on_stories
 os.nice(5)
 torch.set_num_threads(1)
 for tried in on_stories({optimizer!r}):
@@ -1211,7 +1211,7 @@ BATCH_LENGTH = 32  # tokens of a window: what is said of batches holds for long 
 @st.cache_data(max_entries=2, show_spinner="Taking gradients of a few batches")
 def batch_agreements(path: Path, changed: int) -> "list[Agreement]":
     """How well the gradient of a few windows points where that of 64 others does, for batches of each size."""
-    from gptcore.batches import agreements
+    from gptcore.training.gradient_noise import agreements
 
     model, tokenizer = load(path, changed)
     windows = _stories(tokenizer, BATCH_LENGTH, BATCH_DRAWS * sum(BATCH_SIZES) + 64, 60)
@@ -1221,7 +1221,7 @@ def batch_agreements(path: Path, changed: int) -> "list[Agreement]":
 @st.cache_data(max_entries=16, show_spinner=False)
 def batch_in_parts(path: Path, changed: int, parts: int) -> tuple[float, float]:
     """What reading a batch of 16 windows in parts does to its gradient, and what forgetting to divide does."""
-    from gptcore.batches import in_parts
+    from gptcore.training.gradient_noise import in_parts
 
     model, tokenizer = load(path, changed)
     return in_parts(model, *_stories(tokenizer, BATCH_LENGTH, 16), parts)

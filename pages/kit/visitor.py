@@ -14,7 +14,7 @@ import streamlit as st
 from pages.kit import progress
 
 if TYPE_CHECKING:
-    from gptcore.runs import Run
+    from gptcore.runs.run import Run
 
 COOKIE = "glassbox_visitor"
 HOME = "home"  # the owner of what is asked for on the machine itself
@@ -36,7 +36,7 @@ _COOKIE_WRITER = st.components.v2.component("glassbox_visitor", html="<span></sp
 
 def is_hosted() -> bool:
     """Whether the app says it is there for strangers."""
-    from gptcore.limits import Limits
+    from gptcore.runs.limits import Limits
 
     return Limits.from_environment().hosted
 

@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from gptcore import GPT, ModelConfig, save
-from gptcore.hf_folder import export
-from gptcore.runs import list_runs
+from gptcore.formats.hf_folder import export
+from gptcore.runs.run import list_runs
 from gptcore.tokenizer import story_tokenizer
 from pages.kit.book import TABLE
 

@@ -8,7 +8,7 @@ import pytest
 
 from pages.kit import book, search, words
 from pages.kit.figures import Picture
-from pages.labs import glossary, glossary_faq, glossary_game, glossary_terms
+from pages.labs import glossary
 from tests.app.reading import formulas, opened_once, opener, said
 
 LABS_ONLY = "analogy,example,code,diagram,measured,check,deeper"
@@ -53,24 +53,24 @@ def test_an_illegal_shape_says_which_rule_it_breaks():
     assert any("n_heads=4 is not a multiple of n_kv_heads=8" in error.value for error in app.error)
 
 
-@pytest.mark.parametrize("term", glossary_terms.TERMS, ids=lambda term: term.section)
+@pytest.mark.parametrize("term", glossary.terms.TERMS, ids=lambda term: term.section)
 def test_every_word_has_an_entry_and_a_picture_at_both_ends_of_its_dial(term):
-    assert glossary_terms.words.load("glossary_terms").sections[term.section].startswith(f"### {term.name}\n")
+    assert glossary.terms.words.load("glossary_terms").sections[term.section].startswith(f"### {term.name}\n")
     assert any(row.number == term.chapter for row in book.TABLE)
     if term.topic:
-        assert glossary_terms.explainer(term.topic).title
+        assert glossary.terms.explainer(term.topic).title
     for value in (None,) if term.dial is None else (term.dial.low, term.start, term.dial.high):
         made = term.draw() if value is None else term.draw(value)
         assert (made.alt and made.figure.data) if isinstance(made, Picture) else made
 
 
 def test_names_of_words_are_all_different_and_found_by_themselves():
-    names = [term.name for term in glossary_terms.TERMS]
+    names = [term.name for term in glossary.terms.TERMS]
     assert len(set(names)) == len(names) >= 50
     for name in names:
-        assert name in [term.name for term in glossary_terms.found(name)]
-    assert glossary_terms.found("cache")[0].name == "KV cache"
-    assert not glossary_terms.found("xylophone")
+        assert name in [term.name for term in glossary.terms.found(name)]
+    assert glossary.terms.found("cache")[0].name == "KV cache"
+    assert not glossary.terms.found("xylophone")
 
 
 def test_a_link_opens_a_word_and_a_search_narrows_the_choice():
@@ -89,16 +89,16 @@ def test_the_field_of_the_book_finds_the_words_too():
     assert found[0].heading == "softmax"
 
 
-@pytest.mark.parametrize("fact", glossary_game.FACTS, ids=lambda fact: fact.section)
+@pytest.mark.parametrize("fact", glossary.game.FACTS, ids=lambda fact: fact.section)
 def test_a_true_and_a_false_sentence_differ_and_both_are_explained(fact):
     for seed in range(5):
-        true, false = (glossary_game.sentence(fact, one, random.Random(seed)) for one in (True, False))
+        true, false = (glossary.game.sentence(fact, one, random.Random(seed)) for one in (True, False))
         assert true.says != false.says
         assert true.because == false.because and true.says.endswith(".") and true.because
 
 
 def numbers(section: str, seed: int) -> dict:
-    fact = next(one for one in glossary_game.FACTS if one.section == section)
+    fact = next(one for one in glossary.game.FACTS if one.section == section)
     return dict(fact.numbers(random.Random(seed)))
 
 
@@ -126,7 +126,7 @@ def test_true_numbers_of_the_game_are_those_of_plain_arithmetic(seed):
 def test_facts_without_numbers_are_so():
     import torch
 
-    from gptcore.published import PUBLISHED
+    from gptcore.lessons.published_models import PUBLISHED
 
     bases = [PUBLISHED[name].config.rope_theta for name in ("LLaMA 2 7B", "LLaMA 3 8B")]
     assert bases == [10_000.0, 500_000.0]
@@ -144,17 +144,17 @@ def test_facts_without_numbers_are_so():
 def test_every_round_has_one_false_sentence_and_repeats():
     seen = set()
     for round_ in range(1, 120):
-        sentences = glossary_game.deal(7, round_)
+        sentences = glossary.game.deal(7, round_)
         assert [one.true for one in sentences].count(False) == 1
-        assert sentences == glossary_game.deal(7, round_)
+        assert sentences == glossary.game.deal(7, round_)
         seen |= {one.section for one in sentences if not one.true}
     assert len(seen) > 25
-    assert glossary_game.deal(7, 1) != glossary_game.deal(8, 1)
+    assert glossary.game.deal(7, 1) != glossary.game.deal(8, 1)
 
 
 def test_the_false_sentence_is_found_and_a_true_one_explained():
     app = open_page(seed="7", c11_game_round="3", hide=LABS_ONLY)
-    sentences = glossary_game.deal(7, 3)
+    sentences = glossary.game.deal(7, 3)
     false = next(place for place, one in enumerate(sentences) if not one.true)
     app.radio(key="c11_game_7_3").set_value((false + 1) % 4).run()
     assert any(sentences[(false + 1) % 4].because in one.value for one in app.warning)
@@ -166,7 +166,7 @@ def test_the_false_sentence_is_found_and_a_true_one_explained():
     assert app.number_input(key="c11_game_round").value == 4
 
 
-@pytest.mark.parametrize("question", glossary_faq.QUESTIONS, ids=lambda one: one.section)
+@pytest.mark.parametrize("question", glossary.faq.QUESTIONS, ids=lambda one: one.section)
 def test_every_question_has_an_answer_with_its_numbers(question):
     title, _, body = words.load("glossary_faq").sections[question.section].partition("\n")
     assert title.startswith("### ") and title.endswith("?")
@@ -184,7 +184,7 @@ def test_formulas_carry_the_numbers_of_the_chosen_model(page):
     shown = formulas(page)
     assert r"\ln 50{,}257 = 10.8249" in shown
     assert r"e^{3.0} = 20.09" in shown
-    assert rf"6 \cdot N \cdot T \approx {glossary.power(6 * 151_862_784 * 1024)}" in shown
+    assert rf"6 \cdot N \cdot T \approx {glossary.finding.power(6 * 151_862_784 * 1024)}" in shown
 
 
 def test_the_table_of_models_says_what_their_configs_say(page):
@@ -197,7 +197,7 @@ def test_the_table_of_models_says_what_their_configs_say(page):
 
 
 def test_examples_in_docstrings_are_true():
-    assert doctest.testmod(glossary).failed == 0
+    assert doctest.testmod(glossary.finding).failed == 0
 
 
 def test_parts_stand_in_the_order_of_every_chapter(page):

@@ -5,7 +5,7 @@ import math
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.labs.race import LANES, Entry, Lap, Race, first_difference, smooth
+from pages.labs.inference.race import LANES, Entry, Lap, Race, first_difference, smooth
 from tests.app.reading import formulas, opener, said
 
 LABS_ONLY = "example,code,diagram,measured,check"
@@ -54,9 +54,9 @@ def test_the_race_ends_with_a_verdict_bytes_and_both_rates():
 
 
 def test_a_measurement_in_pieces_writes_what_generate_writes():
-    from gptcore.generation import generate
+    from gptcore.generation.sampling import generate
     from pages.kit import session
-    from pages.labs.race import TEMPERATURE
+    from pages.labs.inference.race import TEMPERATURE
 
     path = session.shipped_path()
     model, tokenizer = session.load(path, session.changed(path))
@@ -116,7 +116,7 @@ def test_top_p_keeps_the_one_that_crosses():
 
 
 def test_text_is_what_generate_writes_with_the_same_choices():
-    from gptcore.generation import generate
+    from gptcore.generation.sampling import generate
     from pages.kit import session
 
     app = open_page(c9_new="8", c9_text="Once upon a time", c9_length="30", c9_seed="5", c9_top_k="20")
@@ -217,7 +217,7 @@ def shipped():
 
 
 def test_the_beam_on_the_page_is_the_librarys():
-    from gptcore.beam import beam_search
+    from gptcore.generation.beam import beam_search
     from pages.kit import session
 
     app = open_page(c9_new="8", hide=LABS_ONLY, c9_beam_width="4", c9_beam_penalty="0.5", c9_beam_most="10")
@@ -241,9 +241,9 @@ def test_one_beam_is_greedy_on_the_page_and_a_long_prompt_gets_one_sentence():
 
 @pytest.mark.parametrize("draft", ["a table of counts", "itself when younger"])
 def test_guessing_ahead_tells_its_calls_its_cost_and_the_clock(draft):
-    from gptcore.speculative import expected_speedup
+    from gptcore.generation.speculative import expected_speedup
     from pages.kit import session
-    from pages.labs.inference_ahead import BEGINNING, N_NEW
+    from pages.labs.inference.speculative import BEGINNING, N_NEW
 
     app = open_page(c9_new="8", hide=LABS_ONLY, c9_ahead_draft=draft, c9_ahead_k="5", c9_ahead_c="0.2")
     assert not app.exception
@@ -255,7 +255,7 @@ def test_guessing_ahead_tells_its_calls_its_cost_and_the_clock(draft):
 
 
 def test_guessing_ahead_greedily_writes_what_the_model_writes_alone():
-    from gptcore.generation import generate
+    from gptcore.generation.sampling import generate
     from pages.kit import session
 
     path, changed, model, tokenizer = shipped()

@@ -102,7 +102,7 @@ def test_the_lens_ends_in_what_the_model_says_and_begins_with_an_echo(page):
     import torch
 
     from gptcore.checkpoint import SHIPPED, load
-    from gptcore.ladder import reference_probe
+    from gptcore.stories.scores import reference_probe
 
     model, tokenizer = load(SHIPPED)
     ids = tokenizer.encode(reference_probe()[0].female)
@@ -117,12 +117,12 @@ def test_the_lens_ends_in_what_the_model_says_and_begins_with_an_echo(page):
 def test_a_law_through_three_sizes_is_told_from_one_that_does_not_hold():
     def script(losses):
         from pages.kit import words
-        from pages.labs import model_scale
+        from pages.labs import model
 
-        model_scale.outcome(words.load("07_model"), losses, 0.5, 1.5)
+        model.scaling.outcome(words.load("07_model"), losses, 0.5, 1.5)
 
-    from gptcore.measurements.model import SIZES
-    from pages.labs.model_scale import weights
+    from gptcore.experiments.measurements.model import SIZES
+    from pages.labs.model.scaling import weights
 
     on_law = {name: 0.5 + 40 * weights(name) ** -0.3 for name in SIZES}
     app = AppTest.from_function(script, kwargs={"losses": on_law}, default_timeout=SECONDS).run()
@@ -142,9 +142,9 @@ def test_an_untrained_tied_model_starts_above_ln_v_and_repeats():
 
 
 def test_runs_of_the_lab_differ_in_size_alone():
-    from gptcore.admission import wanted
-    from gptcore.measurements.model import SIZES
-    from pages.labs.model_scale import arguments, weights
+    from gptcore.experiments.measurements.model import SIZES
+    from gptcore.runs.queue import wanted
+    from pages.labs.model.scaling import arguments, weights
 
     for name in SIZES:
         assert wanted(arguments(name)).n_parameters == weights(name)

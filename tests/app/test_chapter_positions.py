@@ -89,9 +89,9 @@ def test_the_picture_of_queries_and_keys_names_the_best_answer(page):
 
 
 def test_the_finding_stands_still_and_is_the_models_own_score(page):
-    from gptcore import heads
     from gptcore.checkpoint import SHIPPED, load
-    from gptcore.ladder import reference_probe
+    from gptcore.interpret import heads
+    from gptcore.stories.scores import reference_probe
     from gptcore.tracing import trace
 
     before = re.search(r"\*\*Score: (-?[\d.]+)\.\*\*", said(page))[1]
@@ -176,8 +176,8 @@ def test_a_lab_answers_a_prediction(page):
 
 
 def test_the_runs_of_the_lab_differ_in_positions_alone():
-    from gptcore.admission import wanted
-    from pages.labs.positions_order import SCHEMES, STEPS, arguments
+    from gptcore.runs.queue import wanted
+    from pages.labs.positions.order import SCHEMES, STEPS, arguments
 
     asked = {scheme: arguments(scheme) for scheme in SCHEMES}
     same = {tuple(word for word in words if not word.startswith("position=")) for words in asked.values()}
@@ -189,9 +189,9 @@ def test_the_runs_of_the_lab_differ_in_positions_alone():
 def test_what_the_runs_came_to_is_told_by_their_losses():
     def script(losses):
         from pages.kit import words
-        from pages.labs import positions_order
+        from pages.labs import positions
 
-        positions_order.verdict(words.load("04_positions"), losses)
+        positions.order.verdict(words.load("04_positions"), losses)
 
     near = {"rope": 1.9, "learned": 2.40, "sinusoidal": 2.5, "none": 2.35}
     app = AppTest.from_function(script, kwargs={"losses": near}, default_timeout=SECONDS).run()

@@ -35,7 +35,7 @@ def test_command_and_script_follow_the_controls_and_agree():
     app = open_page(c10_steps="100", c10_rate="0.003", c10_size="micro", c10_d_model="64", c10_n_heads="4")
     from gptcore.__main__ import parser
     from gptcore.config import PRESETS
-    from gptcore.plan import parse_settings
+    from gptcore.runs.plan import parse_settings
 
     words = shlex.split(shown_code(app, "python -m gptcore train"))[3:]
     options = parser().parse_args(words)

@@ -107,7 +107,7 @@ def test_the_presets_state_is_sixteen_bytes_a_weight():
 def test_a_measured_rate_turns_into_times(own_runs):
     import json
 
-    from gptcore import claims
+    from gptcore.experiments import claims
 
     made_up = {
         "matrix product, bf16": (90.0,) * 3,

@@ -61,7 +61,7 @@ def test_every_merge_has_the_count_and_the_ties_of_plain_counting(text):
 
 
 def test_the_finding_counts_bytes_for_a_language_it_never_met(page):
-    from gptcore.languages import SENTENCES
+    from gptcore.lessons.languages import SENTENCES
 
     hindi = len(SENTENCES["Hindi"].encode())
     assert f"**{hindi}**" in said(page)

@@ -9,12 +9,12 @@ from streamlit.testing.v1 import AppTest
 
 from gptcore.__main__ import parser
 from gptcore.account import n_parameters
-from gptcore.admission import wanted
 from gptcore.config import ConfigError, ModelConfig
-from gptcore.plan import make_plan, parse_settings
-from gptcore.runs import FORMAT, Run, list_runs
+from gptcore.runs.plan import make_plan, parse_settings
+from gptcore.runs.queue import wanted
+from gptcore.runs.run import FORMAT, Run, list_runs
 from pages.kit import controls, words
-from pages.labs import training, training_faults
+from pages.labs import training
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = "The fox sat by the river. It looked at the water, and the water looked cold.\n" * 100
@@ -46,8 +46,8 @@ def errors(app: AppTest) -> list[str]:
     ids=str,
 )
 def test_the_command_trains_the_shape_on_the_sliders(changes):
-    config = training.NANO.replace(**changes, head_dim=None, score_scale=None)
-    words = training.arguments(config, controls.CorpusChoice("stories"), 20, 3)
+    config = training.train.NANO.replace(**changes, head_dim=None, score_scale=None)
+    words = training.train.arguments(config, controls.CorpusChoice("stories"), 20, 3)
     options = parser().parse_args(["train", *words, "--out", "DIR"])
     plan = make_plan(
         options.preset,
@@ -61,7 +61,7 @@ def test_the_command_trains_the_shape_on_the_sliders(changes):
 
 
 def test_the_count_shown_is_the_models_own(app):
-    nano = n_parameters(training.NANO)
+    nano = n_parameters(training.train.NANO)
     assert any(f"{nano:,} parameters" in words.value for words in app.markdown)
 
 
@@ -222,21 +222,21 @@ def test_the_button_asks_for_a_lab_run_with_the_fault(app, asked):
 
 
 def test_every_fault_of_the_library_is_offered_and_asks_for_another_run():
-    from gptcore.faults import FAULTS
+    from gptcore.training.faults import FAULTS
 
-    assert set(training_faults.NAMES) == set(FAULTS)
-    asked = {wanted(training_faults.arguments(name, 1)).key for name in FAULTS}
+    assert set(training.faults.NAMES) == set(FAULTS)
+    asked = {wanted(training.faults.arguments(name, 1)).key for name in FAULTS}
     assert len(asked) == len(FAULTS)
     assert (
-        wanted(training_faults.arguments("healthy", 1)).key
-        != wanted(training_faults.arguments("healthy", 2)).key
+        wanted(training.faults.arguments("healthy", 1)).key
+        != wanted(training.faults.arguments("healthy", 2)).key
     )
 
 
 def test_cases_hide_every_fault_and_the_healthy_run_too():
-    drawn = [training_faults.hidden(case) for case in range(1, training_faults.CASES + 1)]
-    assert set(drawn) == set(training_faults.NAMES)
-    assert drawn == [training_faults.hidden(case) for case in range(1, training_faults.CASES + 1)]
+    drawn = [training.faults.hidden(case) for case in range(1, training.faults.CASES + 1)]
+    assert set(drawn) == set(training.faults.NAMES)
+    assert drawn == [training.faults.hidden(case) for case in range(1, training.faults.CASES + 1)]
 
 
 RUN = [
@@ -270,7 +270,7 @@ def words_of(app: AppTest) -> str:
 
 @pytest.mark.parametrize("is_right", [True, False])
 def test_a_case_says_what_it_was_only_once_it_is_answered_and_keeps_the_score(app, finished, is_right):
-    case = next(n for n in range(2, 99) if training_faults.hidden(n) == "gradients leak")
+    case = next(n for n in range(2, 99) if training.faults.hidden(n) == "gradients leak")
     set_case(app, case)
     assert app.button(key="c8_case_tell").disabled
     app.button(key="c8_case_start").click().run()

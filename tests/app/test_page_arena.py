@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gptcore import admission, arena, matches, runs
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS
+from gptcore.experiments import arena, arena_records
 from gptcore.files import write_json
+from gptcore.runs import queue
+from gptcore.runs import run as runs
 from pages.kit import controls, curves, session, visitor
 from tests.app.test_page_runs import write_run
 
@@ -50,7 +52,7 @@ def said(app: AppTest) -> str:
 def finish(match: arena.Match, loss) -> None:
     """Write every run of a match as if it had been trained: `loss(arm, rate, seed)` is its last."""
     for one in arena.plan(match):
-        run = admission.ask(one.arguments, owner=visitor.HOME, lab=True)
+        run = queue.ask(one.arguments, owner=visitor.HOME, lab=True)
         write_json(runs.request_of(run.folder), run.request() | {"waiting": False})
         write_run(run.folder, steps=100)
         log = run.folder / "events.jsonl"
@@ -134,7 +136,7 @@ def test_a_match_is_kept_when_its_runs_are_gone():
     app = opened(**PICO)
     assert "**Within the noise.**" in said(app) and "Its runs have been removed since" in said(app)
     held = next(one.value for one in app.dataframe if "Verdict" in one.value.columns)
-    assert len(held) == len(matches.every()) == 1
+    assert len(held) == len(arena_records.every()) == 1
 
 
 def test_bands_are_the_range_of_the_seeds():

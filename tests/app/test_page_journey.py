@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from gptcore.journey import _FORMS
-from gptcore.what_if import WhatIf
+from gptcore.interpret.ablation import WhatIf
+from gptcore.interpret.stages import _FORMS
 from pages.kit import atlas, session
 from pages.labs import journey
 
@@ -30,7 +30,7 @@ def passed(text: str = SHORT, what=None, swap=None, view: str = "pass") -> sessi
 
 def given(text: str = SHORT, view: str = "pass"):
     path = session.shipped_path()
-    words = journey.known("swiglu")
+    words = journey.walk.known("swiglu")
     return session.journey_drawn(path, session.changed(path), text, None, None, view, _known=words)
 
 
@@ -73,7 +73,7 @@ def test_any_sentence_makes_a_map_that_can_be_read_back(text):
 
 
 def test_a_picture_of_the_map_marks_what_is_on_view():
-    one, words = passed().atlas, journey.known("swiglu")
+    one, words = passed().atlas, journey.walk.known("swiglu")
     root = ElementTree.fromstring(atlas.still(one, words["titles"], words["say"], 5, 2, 4))
     classes = [element.get("class") for element in root.iter()]
     assert classes.count("curves on") == 1
@@ -109,9 +109,9 @@ def test_a_swapped_token_moves_nothing_before_it():
 
 
 def test_every_kind_of_stage_has_its_words_and_its_line_of_code():
-    assert set(journey.KINDS) == set(_FORMS)
+    assert set(journey.walk.KINDS) == set(_FORMS)
     for ffn in ("swiglu", "gelu"):
-        known = journey.known(ffn)
+        known = journey.walk.known(ffn)
         for kind in _FORMS:
             assert known["titles"][kind] and known["formulas"][kind] and known["abouts"][kind]
             code = known["codes"][kind]
@@ -162,4 +162,4 @@ def test_the_map_says_every_word_it_has_and_has_every_word_it_says():
     said = set(re.findall(r"\bsay\.(\w+)", atlas.JS)) | set(
         re.findall(r'words\["(\w+)"\]', python.replace("'", '"'))
     )
-    assert said == set(journey.sayings())
+    assert said == set(journey.walk.sayings())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gptcore import claims
+from gptcore.experiments import claims
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = "gqa_cache"
@@ -54,24 +54,24 @@ def test_every_claim_stands_on_a_page_of_its_chapter():
     missing = []
     for name, one in claims.registry().items():
         (chapter,) = ROOT.glob(f"pages/{one.chapter:02d}_*.py")
-        texts = [chapter, *ROOT.glob(f"pages/labs/{chapter.stem[3:]}*.py")]
+        texts = [chapter, *ROOT.glob(f"pages/labs/{chapter.stem[3:]}/*.py")]
         if not any(f'"{name}"' in path.read_text(encoding="utf-8") for path in texts):
             missing.append(name)
     assert not missing, f"claim.show of their chapter's page has not {missing}"
 
 
 def test_what_is_asked_for_waits_and_can_be_taken_back(monkeypatch):
-    from gptcore import measuring
+    from gptcore.experiments import claim_queue
     from pages.kit import session
 
     monkeypatch.setattr(session, "tend", lambda: None)  # nothing is to be measured here
     page = opened()
     page = page.button(key="measured_quick").click().run()
     quick = [one.name for one in claims.registry().values() if one.kind == "quick" and one.needs == "cpu"]
-    assert measuring.asked() == quick
+    assert claim_queue.asked() == quick
     assert "more wait" in " ".join(caption.value for caption in page.caption)
     page = page.button(key="measured_stop").click().run()
-    assert measuring.asked() == []
+    assert claim_queue.asked() == []
     assert page.button(key="measured_all")
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gptcore import archive, runs
 from gptcore.config import ModelConfig
-from gptcore.runs import Run
+from gptcore.runs import archive
+from gptcore.runs import run as runs
+from gptcore.runs.run import Run
 from pages.kit import session, visitor
 
 ROOT = Path(__file__).resolve().parents[2]

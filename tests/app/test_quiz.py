@@ -3,7 +3,6 @@
 import math
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 import pytest
 
@@ -11,20 +10,19 @@ import pages.labs
 from pages.kit import quiz, words
 from pages.kit.quiz import Bug, Choice, Numeric, Order, asked, judge_number, number
 
-BANKS = [found.name for found in iter_modules(pages.labs.__path__) if found.name.endswith("_quiz")]
+BANKS = sorted(path.parent.name for path in Path(pages.labs.__file__).parent.glob("*/quiz.py"))
 SEEDS = range(1, 13)
 banks = pytest.mark.parametrize("bank", BANKS)
 
 
 def file_of(bank: str) -> str:
-    """The words of a bank: attention_quiz belongs to 05_attention."""
-    chapter = bank.removesuffix("_quiz")
-    (path,) = (words.TEXT / "en" / "questions").glob(f"*_{chapter}.md")
+    """The words of a bank: `attention` belongs to 05_attention."""
+    (path,) = (words.TEXT / "en" / "questions").glob(f"*_{bank}.md")
     return path.stem
 
 
 def questions(bank: str, seed: int):
-    return import_module(f"pages.labs.{bank}").questions(seed)
+    return import_module(f"pages.labs.{bank}.quiz").questions(seed)
 
 
 @banks
@@ -83,7 +81,7 @@ def test_a_right_order_is_accepted_and_a_wrong_one_is_not(bank):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_attention_by_hand_is_what_plain_python_computes(seed):
-    question = next(q for q in questions("attention_quiz", seed) if q.name == "by_hand")
+    question = next(q for q in questions("attention", seed) if q.name == "by_hand")
     n = question.numbers
     scores = [(n["q1"] * n[f"{k}1"] + n["q2"] * n[f"{k}2"]) / math.sqrt(2) for k in "ab"]
     first, second = map(math.exp, scores)
@@ -92,7 +90,7 @@ def test_attention_by_hand_is_what_plain_python_computes(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_cache_and_weights_are_what_plain_python_computes(seed):
-    by_name = {q.name: q for q in questions("attention_quiz", seed)}
+    by_name = {q.name: q for q in questions("attention", seed)}
     n = by_name["cache_bytes"].numbers
     held = 2 * n["layers"] * n["kv"] * n["width"] * n["tokens"] * 2 / 1e6
     assert by_name["cache_bytes"].right == pytest.approx(held)
@@ -103,7 +101,7 @@ def test_cache_and_weights_are_what_plain_python_computes(seed):
 def test_the_bug_is_the_line_that_breaks_the_sum_of_a_row():
     import torch
 
-    question = next(q for q in questions("attention_quiz", 1) if isinstance(q, Bug))
+    question = next(q for q in questions("attention", 1) if isinstance(q, Bug))
     torch.manual_seed(0)
     place = {"torch": torch, "q": torch.randn(3, 4), "k": torch.randn(3, 4), "v": torch.randn(3, 4)}
     place |= {"scale": 0.5, "allowed": torch.ones(3, 3).tril().bool()}
@@ -146,16 +144,16 @@ def test_words_that_say_nothing_to_an_answer_are_refused(tmp_path, monkeypatch):
 
 def script():
     from pages.kit import quiz
-    from pages.labs import attention_quiz
+    from pages.labs import attention
 
-    quiz.show(5, "05_attention", attention_quiz.questions)
+    quiz.show(5, "05_attention", attention.quiz.questions)
 
 
 def test_a_wrong_answer_is_explained_and_a_right_one_ticked():
     from streamlit.testing.v1 import AppTest
 
     app = AppTest.from_function(script, default_timeout=60).run()
-    question = questions("attention_quiz", quiz.SEED)[3]
+    question = questions("attention", quiz.SEED)[3]
     key = f"c5_q_{question.name}_{quiz.SEED}"
     app.text_input(key=key).set_value(str(question.mistakes["query_heads"])).run()
     assert any("counts the query heads" in said.value for said in app.warning)
@@ -173,11 +171,11 @@ def test_a_chapter_whose_questions_are_all_answered_is_ticked_in_the_list():
         import streamlit as st
 
         from pages.kit import book, progress, quiz
-        from pages.labs import attention_quiz
+        from pages.labs import attention
 
-        names = [f"c5.{question.name}" for question in attention_quiz.questions(1)]
+        names = [f"c5.{question.name}" for question in attention.quiz.questions(1)]
         progress.tick(*(names if st.query_params.get("all") else names[1:]))
-        quiz.show(5, "05_attention", attention_quiz.questions)
+        quiz.show(5, "05_attention", attention.quiz.questions)
         st.text(book.page_of(book.row_of("05_attention.py")).icon)
 
     app = AppTest.from_function(script, default_timeout=60).run()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gptcore.runs import list_runs, process_lives
+from gptcore.runs.run import list_runs, process_lives
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the pages are scripts beside app.py and not an installed package

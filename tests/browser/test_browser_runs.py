@@ -7,7 +7,7 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
-from gptcore.runs import Run
+from gptcore.runs.run import Run
 from tests.app.test_page_runs import write_run
 from tests.browser.conftest import complaints, end_runs, start_server, stop_server
 

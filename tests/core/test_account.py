@@ -12,8 +12,8 @@ from gptcore.config import BIASES, NORM_POSITIONS, PRESETS, ModelConfig
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.model import GPT
 from gptcore.norms import NORMS
-from gptcore.optim import parameter_groups
 from gptcore.positions import POSITIONS
+from gptcore.training.optim import parameter_groups
 
 VARIANTS = [
     {},

@@ -17,8 +17,8 @@ import gptcore
 from gptcore.__main__ import main
 from gptcore.checkpoint import load
 from gptcore.config import PRESETS
-from gptcore.plan import make_plan, parse_settings
-from gptcore.runs import Run
+from gptcore.runs.plan import make_plan, parse_settings
+from gptcore.runs.run import Run
 
 ROOT = Path(gptcore.__file__).resolve().parent.parent
 SETTINGS = [

@@ -16,7 +16,7 @@ from tokenizers import Regex, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as RustTokenizer
 
 from gptcore import tokenizer as module
-from gptcore.stories import write_stories
+from gptcore.stories.writer import write_stories
 from gptcore.tokenizer import (
     BYTE_ORDER,
     EOT,

@@ -1,0 +1,452 @@
+"""Two architectures on the same batches: made equal, each at its best of several rates, over several seeds.
+
+The rate moves a small run's loss more than most parts do, so an arm is judged by its best; and one seed is an
+anecdote, so means are compared against their spread. A match is a list of ordinary runs: whoever carries it out
+trains what `plan` lists and hands the last losses to `judge`.
+"""
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from gptcore.account import forward_flops, n_parameters
+from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
+from gptcore.runs.plan import parse_settings, sort_settings
+
+EQUAL_IN = ("parameters", "flops", "seconds")
+ARMS = ("a", "b")
+RATES = (0.002, 0.005, 0.0125)
+SEEDS = (0, 1, 2)
+STEPS = 300
+SECONDS = 30.0
+CONTEXT = 128  # the window too: a position that is never trained would be a wasted row of a learned table
+CHANCE = 0.05  # of a difference as large between two arms that are alike
+VERDICTS = ("clear", "within the noise", "open")
+STYLES: Mapping[str, Mapping[str, Any]] = {
+    "LLaMA-style": {"norm": "rmsnorm", "ffn": "swiglu", "position": "rope", "bias": "none"},
+    "GPT-2-style": {"norm": "layernorm", "ffn": "gelu", "position": "learned", "bias": "all"},
+}
+_CHOICES = (
+    "preset",
+    "corpus",
+    "tokenizer",
+    "seconds",
+    "steps",
+    "seed",
+    "settings",
+)  # as a run's config.json names them
+_ROUND = 8  # a feed-forward width that memory and vector units like
+_NEAR = 0.005  # of the parameters: how far a round width may be off before the exact one is taken
+
+
+def style(name: str, shape: ModelConfig, **changes: Any) -> ModelConfig:
+    """Return a shape with the parts of one family, and further fields changed; raises ConfigError."""
+    if name not in STYLES:
+        raise ConfigError(f"style={name!r} is none of {', '.join(STYLES)}")
+    return shape.replace(**{**STYLES[name], **changes})
+
+
+def recipe_for(**changes: Any) -> TrainConfig:
+    """Return how both arms are trained: what a run would measure for itself is fixed, so that both do the same."""
+    fixed = {
+        "seconds": None,
+        "steps": STEPS,
+        "batch_size": 8,
+        "window_length": None,
+        "grow_windows": False,
+        "optimizer": "adamw",
+        "beta2": 0.95,
+        "precision": "fp32",
+        "attention_path": "fused",
+        "threads": 1,
+        "n_evals": 8,
+        "eval_batches": 8,
+        "n_samples": 3,
+    }
+    return PRESETS["nano"].train.replace(**{**fixed, **changes})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Match:
+    """What meets what, on which terms. `train` gives the length, in steps or in seconds, of arm a's runs.
+
+    Both arms read windows of the same length in batches of the same size; the window is the shorter of the two
+    contexts. The rate and the seed of `train` are replaced by each of `rates` and `seeds` in turn.
+    """
+
+    a: ModelConfig
+    b: ModelConfig
+    train: TrainConfig
+    equal_in: str = "parameters"
+    rates: tuple[float, ...] = RATES
+    seeds: tuple[int, ...] = SEEDS
+
+    def __post_init__(self):
+        if self.equal_in not in EQUAL_IN:
+            raise ConfigError(f"equal_in={self.equal_in!r} is none of {', '.join(EQUAL_IN)}")
+        if self.a.vocab_size != self.b.vocab_size:
+            raise ConfigError(
+                f"vocab_size={self.a.vocab_size} and {self.b.vocab_size} differ; a loss per token compares only "
+                "models that read the same tokens"
+            )
+        for name in ("rates", "seeds"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ConfigError(f"{name}={','.join(map(str, values))} must be one or more, each once")
+        if any(rate <= 0 for rate in self.rates):
+            raise ConfigError(f"rates={','.join(map(str, self.rates))} are not all above 0")
+        if self.train.grow_windows:
+            raise ConfigError("grow_windows=true changes what a step costs on the way; leave it false here")
+        if (self.train.seconds is not None) != (self.equal_in == "seconds"):
+            unit = "seconds" if self.equal_in == "seconds" else "steps"
+            raise ConfigError(f"arms equal in {self.equal_in} need a length in {unit}")
+
+    @property
+    def window(self) -> int:
+        """The tokens of a window, the same for both arms."""
+        return self.train.window_length or min(self.a.context_length, self.b.context_length)
+
+
+def asked(
+    *,
+    styles: tuple[str, str] = tuple(STYLES),
+    settings: tuple[Sequence[str], Sequence[str], Sequence[str]] = ((), (), ()),
+    equal_in: str = "parameters",
+    steps: int | None = None,
+    seconds: float | None = None,
+    rates: Sequence[float] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Match:
+    """Return the match that FIELD=VALUE words describe: for both arms or the training, for arm a, for arm b.
+
+    The shape is the nano preset's with a context of `CONTEXT` tokens. Raises ConfigError.
+    """
+    shared, training = sort_settings(parse_settings(settings[0]))
+    models = []
+    for name, words in zip(styles, settings[1:], strict=True):
+        own, not_of_a_model = sort_settings(parse_settings(words))
+        if not_of_a_model:
+            raise ConfigError(f"{', '.join(not_of_a_model)} is for both arms; give it with --set")
+        models.append(style(name, PRESETS["nano"].model.replace(context_length=CONTEXT), **{**shared, **own}))
+    if seconds is not None:
+        training |= {"steps": None, "seconds": seconds}
+    elif steps is not None:
+        training |= {"steps": steps}
+    elif equal_in == "seconds":
+        training |= {"steps": None, "seconds": SECONDS}
+    return Match(
+        a=models[0],
+        b=models[1],
+        train=recipe_for(**training),
+        equal_in=equal_in,
+        rates=tuple(rates or RATES),
+        seeds=tuple(seeds or SEEDS),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """One side of a match as it will be trained; `steps` is None where seconds decide."""
+
+    model: ModelConfig
+    steps: int | None
+    n_parameters: int
+    flops_per_step: int
+
+    @property
+    def flops(self) -> int | None:
+        """The multiplications and additions of one run."""
+        return None if self.steps is None else self.steps * self.flops_per_step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Even:
+    """Both arms after one of them was adjusted, and what was: `field` of arm b from `before` to `after`."""
+
+    a: Arm
+    b: Arm
+    field: str | None = None
+    before: int | None = None
+    after: int | None = None
+
+    def __getitem__(self, arm: str) -> Arm:
+        return {"a": self.a, "b": self.b}[arm]
+
+    def left(self) -> dict[str, float]:
+        """Return by what share arm b still exceeds arm a, in parameters, FLOPs a step and FLOPs a run."""
+        pairs = {
+            "parameters": (self.a.n_parameters, self.b.n_parameters),
+            "FLOPs a step": (self.a.flops_per_step, self.b.flops_per_step),
+            "FLOPs a run": (self.a.flops, self.b.flops),
+        }
+        return {name: b / a - 1 for name, (a, b) in pairs.items() if a and b}
+
+
+def equalise(match: Match) -> Even:
+    """Adjust arm b to arm a and nothing else: its d_ff to equal parameters, or its steps to equal FLOPs.
+
+    Equal in seconds nothing is adjusted: each run gets the same seconds and finds out how many steps they hold.
+    Raises ConfigError where no width makes the arms equal to 1%.
+    """
+    a, b = match.a, match.b
+    steps = match.train.steps
+    if match.equal_in == "parameters":
+        fitted = b.replace(d_ff=_fitting_width(b, n_parameters(a)))
+        changed = ("d_ff", b.d_ff, fitted.d_ff)
+        return _even(match, fitted, steps, changed if fitted != b else (None,) * 3)
+    if match.equal_in == "flops":
+        ratio = flops_per_step(a, match) / flops_per_step(b, match)
+        wanted = max(1, round(steps * ratio))
+        return _even(match, b, wanted, ("steps", steps, wanted) if wanted != steps else (None,) * 3)
+    return _even(match, b, None, (None,) * 3)
+
+
+def _even(match: Match, b: ModelConfig, steps: int | None, changed: tuple) -> Even:
+    arms = (
+        Arm(model=one, steps=n, n_parameters=n_parameters(one), flops_per_step=flops_per_step(one, match))
+        for one, n in ((match.a, match.train.steps), (b, steps))
+    )
+    field, before, after = changed
+    return Even(a=next(arms), b=next(arms), field=field, before=before, after=after)
+
+
+def check_account(even: Even) -> None:
+    """Raise ConfigError where a part brings other weights than it told the account; a plugin's may."""
+    from gptcore.model import GPT
+
+    for arm in ARMS:
+        built = sum(weight.numel() for weight in GPT(even[arm].model).parameters())
+        if built != even[arm].n_parameters:
+            raise ConfigError(
+                f"arm {arm} has {built:,} parameters and its parts tell of {even[arm].n_parameters:,}; mend the "
+                "plugin's n_weights or n_matrices"
+            )
+
+
+def flops_per_step(config: ModelConfig, match: Match) -> int:
+    """Return the matrix products' operations of one training step: forward, and twice that backward."""
+    one = forward_flops(config, match.window, match.train.batch_size)
+    return 3 * sum(one.values()) * match.train.accumulation
+
+
+def _fitting_width(config: ModelConfig, wanted: int) -> int:
+    """Return the d_ff that brings a config nearest to a number of parameters, a round one where that is near too."""
+    at_one, at_two = (n_parameters(config.replace(d_ff=width)) for width in (1, 2))
+    exact = max(1, 1 + round((wanted - at_one) / (at_two - at_one)))
+    near = max(_ROUND, _ROUND * round(exact / _ROUND))
+    width = near if _off(config, near, wanted) <= _NEAR else exact
+    if _off(config, width, wanted) > 0.01:
+        least = n_parameters(config.replace(d_ff=1))
+        raise ConfigError(
+            f"no d_ff gives arm b the {wanted:,} parameters of arm a: with d_ff=1 it has {least:,}; "
+            "change its width or depth, or make the arms equal in flops"
+        )
+    return width
+
+
+def _off(config: ModelConfig, width: int, wanted: int) -> float:
+    return abs(n_parameters(config.replace(d_ff=width)) / wanted - 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One run of a match: which arm, rate and seed, and the words after `python -m gptcore train`."""
+
+    arm: str
+    rate: float
+    seed: int
+    arguments: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """A directory name, such as a-0.005-0."""
+        return f"{self.arm}-{self.rate:g}-{self.seed}"
+
+
+def plan(match: Match, corpus: str = "stories", plugin: str | None = None) -> tuple[Planned, ...]:
+    """Return every run, seed by seed, the arms in turn: a match cut short has tried every rate in some seeds.
+
+    Which windows a run reads depends on text, window, batch size and seed alone, so both arms read the same ones
+    in the same order; where one trains longer it reads on.
+    """
+    even = equalise(match)
+    own = ("--plugin", plugin) if plugin else ()
+    return tuple(
+        Planned(
+            arm=arm, rate=rate, seed=seed, arguments=(*own, *_arguments(match, even[arm], rate, seed, corpus))
+        )
+        for seed, rate, arm in itertools.product(match.seeds, match.rates, ARMS)
+    )
+
+
+def _arguments(match: Match, arm: Arm, rate: float, seed: int, corpus: str) -> tuple[str, ...]:
+    train = match.train.replace(learning_rate=rate, window_length=match.window)
+    length = ("--seconds", f"{train.seconds:g}") if arm.steps is None else ("--steps", str(arm.steps))
+    settings = [*_written(arm.model, PRESETS["nano"].model), *_written(train, PRESETS["nano"].train)]
+    # Whatever the text, the tokens are those of the stories: a vocabulary that shrank would undo what was made equal.
+    text = ("--corpus", corpus, "--tokenizer", "story")
+    return ("--preset", "nano", *text, *length, "--seed", str(seed), "--set", *settings)
+
+
+def _written(config: ModelConfig | TrainConfig, base: ModelConfig | TrainConfig) -> list[str]:
+    """Return the FIELD=VALUE words that turn `base` into `config`; raises ConfigError where none do."""
+    elsewhere = ("steps", "seconds", "seed")  # options of their own
+    config, base = (
+        one.replace(steps=1, seconds=None, seed=0) if isinstance(one, TrainConfig) else one
+        for one in (config, base)
+    )
+    differ = {f.name: getattr(config, f.name) for f in fields(config)}
+    differ = {name: value for name, value in differ.items() if value != getattr(base, name)}
+    # What follows from a changed field is written down too where it is wanted otherwise.
+    for name, value in config.to_dict().items():
+        if name not in elsewhere and getattr(base.replace(**differ), name) != getattr(config, name):
+            differ[name] = value
+    pairs = [f"{name}={_word(value)}" for name, value in differ.items()]
+    if base.replace(**parse_settings(pairs)) != config:
+        raise ConfigError(f"{', '.join(pairs)} cannot be said on a command line; choose plainer values")
+    return pairs
+
+
+def is_of_another(planned: Planned, config: Mapping[str, Any]) -> bool:
+    """Return whether a run's `config.json` tells of other choices than these; an empty one tells nothing."""
+    from gptcore.__main__ import parser
+
+    if not config:
+        return False
+    options = vars(parser().parse_args(["train", *planned.arguments, "--out", "OUT"]))
+    return any(config.get(name) != options[name] for name in _CHOICES)
+
+
+def _word(value: Any) -> str:
+    if hasattr(value, "kind"):
+        return f"{value.kind}:{value.factor:g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Result(NamedTuple):
+    """What one run came to: its last validation loss in nats a token, infinite where the run was lost."""
+
+    arm: str
+    rate: float
+    seed: int
+    loss: float
+
+
+def last_loss(events: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return a finished run's last validation loss from its events, infinity for a lost one, None on the way."""
+    loss, over = math.inf, False
+    for event in events:
+        if event["event"] == "eval":
+            loss = event["val_loss"] if event["val_loss"] is not None else math.inf
+        elif event["event"] == "failed":
+            return math.inf
+        elif event["event"] == "done":
+            over = event["reason"] in ("steps", "seconds")
+    return loss if over else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """An arm at one rate: the last losses of its seeds, in nats a token. `edge` says where among the rates it is."""
+
+    rate: float
+    losses: tuple[float, ...]
+    edge: str | None = None  # lowest, highest: a better rate may lie beyond
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.losses)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What a match says: `word` is one of VERDICTS, `winner` the arm with the lower mean.
+
+    `difference` is how much lower, in nats a token; `standard_error` that of the difference, pooled over both
+    arms; `chance` how often two equal arms would be at least as far apart (Student's t, both sides).
+    """
+
+    word: str
+    winner: str | None = None
+    best: Mapping[str, Standing]
+    difference: float = math.nan
+    standard_error: float = math.nan
+    chance: float = math.nan
+    apart: bool = False  # every seed of one arm below every seed of the other
+
+
+def standings(results: Iterable[Result], match: Match) -> dict[str, list[Standing]]:
+    """Return each arm's rates at which every seed has come to its end."""
+    found = {(one.arm, one.rate, one.seed): one.loss for one in results}
+    ends = {min(match.rates): "lowest", max(match.rates): "highest"} if len(match.rates) > 1 else {}
+    table: dict[str, list[Standing]] = {arm: [] for arm in ARMS}
+    for arm, rate in itertools.product(ARMS, match.rates):
+        losses = tuple(found[key] for seed in match.seeds if (key := (arm, rate, seed)) in found)
+        if len(losses) == len(match.seeds):
+            table[arm].append(Standing(rate=rate, losses=losses, edge=ends.get(rate)))
+    return table
+
+
+def judge(results: Iterable[Result], match: Match) -> Verdict:
+    """Compare both arms, each at the rate with its lowest mean of last losses.
+
+    `clear` where every seed of one arm ends below every seed of the other *and* two equal arms would be as far
+    apart in less than one case of twenty; otherwise `within the noise`. `open` while runs are missing, with a
+    single seed, or where an arm was lost at every rate. Three seeds against three fall apart by chance alone in
+    two of twenty orders, which is why the first condition is not enough.
+    """
+    table = standings(results, match)
+    best = {arm: min(rows, key=lambda one: one.mean) for arm, rows in table.items() if rows}
+    complete = all(len(table[arm]) == len(match.rates) for arm in ARMS)
+    if not complete or len(match.seeds) < 2 or any(math.isinf(one.mean) for one in best.values()):
+        return Verdict(word="open", best=best)
+    a, b = best["a"], best["b"]
+    difference = abs(a.mean - b.mean)
+    error = math.sqrt(sum(statistics.variance(one.losses) for one in (a, b)) / len(match.seeds))
+    chance = chance_of(difference / error if error else math.inf * difference, 2 * len(match.seeds) - 2)
+    apart = max(a.losses) < min(b.losses) or max(b.losses) < min(a.losses)
+    return Verdict(
+        word="clear" if apart and chance < CHANCE else "within the noise",
+        winner="a" if a.mean < b.mean else "b",
+        best=best,
+        difference=difference,
+        standard_error=error,
+        chance=chance,
+        apart=apart,
+    )
+
+
+def chance_of(t: float, freedom: int) -> float:
+    """Return how often a t of Student's distribution lies this far from 0, for an even number of degrees of freedom.
+
+    The series for even degrees (Abramowitz and Stegun 26.7.4), which needs no integral.
+
+    >>> round(chance_of(2.776, 4), 3)
+    0.05
+    """
+    if math.isnan(t):  # no difference and no spread
+        return 1.0
+    if freedom < 2 or freedom % 2:
+        raise ValueError(f"freedom={freedom} is not an even number above 0")
+    angle = math.atan(t / math.sqrt(freedom))
+    term, total = 1.0, 1.0
+    for k in range(1, freedom // 2):
+        term *= math.cos(angle) ** 2 * (2 * k - 1) / (2 * k)
+        total += term
+    return max(0.0, 1.0 - math.sin(angle) * total)
+
+
+def needed(n_seeds: int, chance: float = CHANCE) -> float:
+    """Return how many standard errors a difference must have, with so many seeds an arm, to be this rare by chance.
+
+    >>> round(needed(3), 2)
+    2.78
+    """
+    low, high = 0.0, 1e3
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if chance_of(middle, 2 * n_seeds - 2) > chance else (low, middle)
+    return high

@@ -1,0 +1,96 @@
+"""Finished matches of the arena, kept as small files in the runs folder after their runs are gone."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gptcore.experiments.arena import Match, Result, Verdict, plan
+from gptcore.files import read_json, write_json
+from gptcore.runs.run import runs_folder
+
+FOLDER = "arena"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One finished match: its arms by name, its terms, what each run came to, and its verdict."""
+
+    key: str
+    names: tuple[str, str]
+    terms: str
+    results: tuple[Result, ...]
+    verdict: str
+    winner: str | None
+    difference: float
+    when: float  # seconds since 1970
+
+
+def folder() -> Path:
+    """Return where finished matches are kept."""
+    return runs_folder() / FOLDER
+
+
+def key_of(match: Match) -> str:
+    """Return what tells a match from any other: the same for the same runs."""
+    listed = [one.arguments for one in plan(match)]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:20]
+
+
+def keep(
+    match: Match, names: tuple[str, str], terms: str, results: Iterable[Result], verdict: Verdict
+) -> None:
+    """Write a finished match down; one that is kept already stays as it is."""
+    path = folder() / f"{key_of(match)}.json"
+    if path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [[*one[:3], one.loss if math.isfinite(one.loss) else None] for one in results]
+    write_json(
+        path,
+        {
+            "names": names,
+            "terms": terms,
+            "results": rows,
+            "verdict": verdict.word,
+            "winner": verdict.winner,
+            "difference": verdict.difference,
+            "when": round(time.time()),
+        },
+    )
+
+
+def kept(match: Match) -> Record | None:
+    """Return what is kept of this match, or None."""
+    return _read(folder() / f"{key_of(match)}.json")
+
+
+def every() -> list[Record]:
+    """Return all matches that are kept, the newest first."""
+    paths = folder().glob("*.json") if folder().is_dir() else ()
+    found = [record for path in paths if (record := _read(path)) is not None]
+    return sorted(found, key=lambda record: record.when, reverse=True)
+
+
+def _read(path: Path) -> Record | None:
+    values = read_json(path)
+    try:
+        rows = (
+            (arm, rate, seed, math.inf if loss is None else loss)
+            for arm, rate, seed, loss in values["results"]
+        )
+        return Record(
+            key=path.stem,
+            names=tuple(values["names"]),
+            terms=values["terms"],
+            results=tuple(Result(*row) for row in rows),
+            verdict=values["verdict"],
+            winner=values["winner"],
+            difference=values["difference"],
+            when=values["when"],
+        )
+    except (KeyError, TypeError, ValueError):  # not of our writing
+        return None

@@ -1,0 +1,342 @@
+"""How fast this library is beside what one would use instead, on this machine, now.
+
+Every row does the same work twice, ours and a peer's, in one process, turn by turn, and takes the median of each:
+a machine that slows down slows both. A ratio above 1 means that ours is better. Peers are test dependencies;
+where one is missing its rows say so and are left out.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from gptcore.account import forward_flops, n_parameters
+from gptcore.config import PRESETS, ModelConfig, TrainConfig
+from gptcore.formats.hf_weights import config_dict, state_dict
+from gptcore.generation.sampling import generate
+from gptcore.model import GPT
+from gptcore.training.devices import DTYPES, autocast, available_threads, choose, steady_heap
+from gptcore.training.optim import clip_gradients, make_optimizers
+
+ROUNDS = 7
+CPU = torch.device("cpu")
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One comparison: ours and the peer's median in `unit`, how many times better ours is, and how it was done."""
+
+    name: str
+    ours: float | None = None
+    peer: float | None = None
+    ratio: float | None = None
+    unit: str = ""
+    how: str = ""
+    skipped: str | None = None
+
+
+class Skipped(Exception):
+    """A row that cannot be measured here, with the reason."""
+
+
+def by_turns(*works: Work, rounds: int = ROUNDS) -> list[float]:
+    """Return the median seconds of each work: all in turn, again and again, after one turn not counted."""
+    times: list[list[float]] = [[] for _ in works]
+    for turn in range(rounds + 1):
+        for work, taken in zip(works, times, strict=True):
+            started = time.perf_counter()
+            work()
+            if turn:
+                taken.append(time.perf_counter() - started)
+    return [statistics.median(taken) for taken in times]
+
+
+def need(package: str) -> None:
+    if find_spec(package) is None:
+        raise Skipped(f"{package} is not installed; requirements-dev.txt has it")
+
+
+def peer_model(config: ModelConfig, model: GPT | None = None):
+    """Return transformers' Llama of the same shape, with the same weights if a model is given."""
+    need("transformers")
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    described = config_dict(config)
+    for name in ("architectures", "model_type", "torch_dtype"):
+        del described[name]
+    peer = transformers.LlamaForCausalLM(transformers.LlamaConfig(**described))
+    if model is not None:
+        peer.load_state_dict(state_dict(model), strict=False)  # a tied output layer is not stored twice
+    return peer
+
+
+def our_step(config: ModelConfig, train: TrainConfig, ids, targets) -> tuple[Work, str]:
+    """Return one training step in the way that measuring chooses, and that way in words."""
+    model = GPT(config)
+    way, _ = choose(model, train, ids, targets)
+    torch.set_num_threads(available_threads())
+    optimizers = make_optimizers(model, train, way.precision)
+
+    def step() -> None:
+        with autocast(CPU, way.precision):
+            loss = model.loss(ids, targets, path=way.attention_path)
+        loss.backward()
+        clip_gradients(model, train.grad_clip)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return step, f"{way.precision}, {way.attention_path} attention"
+
+
+def peer_step(config: ModelConfig, ids, targets, precision: str) -> Work:
+    """Return the peer's training step: the loop its users write, with torch's fused AdamW."""
+    peer = peer_model(config)
+    optimizer = torch.optim.AdamW(peer.parameters(), lr=1e-3, fused=True)
+
+    def step() -> None:
+        with autocast(CPU, precision):
+            logits = peer(input_ids=ids).logits
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(peer.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def windows(config: ModelConfig, batch_size: int, n_tokens: int):
+    """Return random ids and targets (B, T)."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, config.vocab_size, (batch_size, n_tokens + 1), generator=generator)
+    return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+
+
+def training(preset: str, batch_size: int, n_tokens: int) -> Iterator[Row]:
+    """Tokens a second of a full training step, against transformers' Llama in fp32 and in its own bf16 autocast."""
+    config = PRESETS[preset].model
+    train = PRESETS[preset].train.replace(optimizer="adamw", batch_size=batch_size)
+    ids, targets = windows(config, batch_size, n_tokens)
+    theirs = {kind: peer_step(config, ids, targets, kind) for kind in ("fp32", "bf16")}
+    ours, way = our_step(config, train, ids, targets)
+    taken = by_turns(ours, *theirs.values())
+    for kind, seconds in zip(theirs, taken[1:], strict=True):
+        yield Row(
+            name=f"training-{preset}-{kind}",
+            ours=ids.numel() / taken[0],
+            peer=ids.numel() / seconds,
+            ratio=seconds / taken[0],
+            unit="tokens/s",
+            how=f"{batch_size} × {n_tokens} tokens, AdamW; ours {way}; transformers {kind}",
+        )
+
+
+def training_memory() -> Iterator[Row]:
+    """The most memory a training process takes at the tiny shape, each alone in a fresh process."""
+    need("transformers")
+    if not Path("/proc/self/clear_refs").exists():
+        raise Skipped("only Linux tells the highest memory of a part of a process")
+    peaks = {}
+    for who in ("ours", "peer"):
+        command = [sys.executable, "-m", "gptcore.experiments.bench", who]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks[who] = float(done.stdout)
+    yield Row(
+        name="training-tiny-memory",
+        **peaks,
+        ratio=peaks["peer"] / peaks["ours"],
+        unit="MB",
+        how="highest resident memory beyond imports, bf16 both, 4 × 128 tokens, five steps",
+    )
+
+
+def _peak(who: str) -> float:
+    """Return the megabytes five training steps at the tiny shape add to this process at their highest."""
+    config, train = PRESETS["tiny"].model, PRESETS["tiny"].train.replace(precision="bf16", steps=5)
+    train = train.replace(attention_path="explicit", threads=available_threads())
+    if who == "peer":
+        peer_model(ModelConfig(vocab_size=8, context_length=8, d_model=8, n_layers=1, n_heads=1))
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
+    before = _highest_resident()
+    steady_heap()
+    ids, targets = windows(config, 4, 128)
+    if who == "peer":
+        step = peer_step(config, ids, targets, "bf16")
+    else:
+        step, _ = our_step(config, train, ids, targets)
+    for _ in range(5):
+        step()
+    return _highest_resident() - before
+
+
+def _highest_resident() -> float:
+    """Return the most megabytes this process has held; Linux alone keeps it in a file."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def decode(model: GPT, prompt: list[int], n_tokens: int, use_cache: bool = True) -> list[int]:
+    steps = generate(model, prompt, n_tokens, temperature=0, n_alternatives=0, use_cache=use_cache)
+    return [step.token_id for step in steps]
+
+
+def peer_decode(peer, prompt: list[int], n_tokens: int) -> Work:
+    ids = torch.tensor([prompt])
+    options = {"do_sample": False, "use_cache": True, "eos_token_id": None, "pad_token_id": 0}
+
+    @torch.inference_mode()
+    def work():
+        return peer.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=n_tokens, **options)
+
+    return work
+
+
+def decoding(preset: str, n_tokens: int, ours_in: str, rounds: int) -> Iterator[Row]:
+    """Tokens a second of greedy decoding with the cache, one sequence, against transformers' `generate`."""
+    config = PRESETS[preset].model
+    prompt = list(range(1, 9))
+    model = GPT(config).eval()
+    kinds = dict.fromkeys(("fp32", ours_in))
+    peers = {kind: peer_model(config, model).eval().to(DTYPES[kind]) for kind in kinds}
+    model.to(DTYPES[ours_in])
+    theirs = [peer_decode(peer, prompt, n_tokens) for peer in peers.values()]
+    taken = by_turns(lambda: decode(model, prompt, n_tokens), *theirs, rounds=rounds)
+    for kind, seconds in zip(kinds, taken[1:], strict=True):
+        yield Row(
+            name=f"decoding-{preset}-{kind}",
+            ours=n_tokens / taken[0],
+            peer=n_tokens / seconds,
+            ratio=seconds / taken[0],
+            unit="tokens/s",
+            how=f"{n_tokens} tokens after {len(prompt)}, greedy; ours {ours_in}; transformers.generate {kind}",
+        )
+
+
+def cache_by_quarter() -> Iterator[Row]:
+    """Tokens a second with the cache against without, in each quarter of the nano context; both ours."""
+    config = PRESETS["nano"].model
+    model, prompt = GPT(config).eval(), list(range(1, 9))
+    n_tokens = config.context_length - len(prompt)
+    seconds: dict[bool, list[list[float]]] = {True: [], False: []}
+    for _ in range(3):
+        for use_cache, runs in seconds.items():
+            steps = generate(model, prompt, n_tokens, temperature=0, use_cache=use_cache, n_alternatives=0)
+            runs.append([step.seconds for step in steps])
+    for quarter in range(4):
+        here = slice(quarter * n_tokens // 4, (quarter + 1) * n_tokens // 4)
+        with_cache, without = (
+            statistics.median(statistics.median(run[here]) for run in seconds[kind]) for kind in (True, False)
+        )
+        yield Row(
+            name=f"cache-quarter-{quarter + 1}",
+            ours=1 / with_cache,
+            peer=1 / without,
+            ratio=without / with_cache,
+            unit="tokens/s",
+            how=f"nano, fp32, positions {len(prompt) + here.start} to {len(prompt) + here.stop}; peer: no cache",
+        )
+
+
+def tokenizer_training() -> Iterator[Row]:
+    """Seconds to learn 4,096 tokens from one megabyte of stories, against `tokenizers` (Rust)."""
+    need("tokenizers")
+    from tokenizers import Regex, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer as RustTokenizer
+
+    from gptcore.stories.writer import write_stories
+    from gptcore.tokenizer import GPT2_PATTERN, Tokenizer
+
+    text = "\n\n".join(story.text for story in write_stories(3000))[:1_000_000]
+
+    def theirs() -> None:
+        tokenizer = RustTokenizer(models.BPE())
+        words = pre_tokenizers.Split(Regex(GPT2_PATTERN), "isolated")
+        to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, to_bytes])
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(vocab_size=4096, initial_alphabet=alphabet, show_progress=False)
+        tokenizer.train_from_iterator([text], trainer)
+
+    ours, peer = by_turns(lambda: Tokenizer.train(text, 4096, shrink=True), theirs, rounds=5)
+    yield Row(
+        name="bpe-training",
+        ours=ours,
+        peer=peer,
+        ratio=peer / ours,
+        unit="s",
+        how=f"up to 4,096 tokens from {len(text) / 1e6:.1f} MB; tokenizers {available_threads()} threads",
+    )
+
+
+def hardware() -> Iterator[Row]:
+    """Which share of the machine's own speed is reached: of its matrix products, and of its memory."""
+    preset = PRESETS["nano"]
+    ids, targets = windows(preset.model, preset.train.batch_size, preset.model.context_length)
+    step, way = our_step(preset.model, preset.train.replace(optimizer="adamw"), ids, targets)
+    matrix = torch.randn(2048, 2048, dtype=DTYPES[way.split(",")[0]])
+    taken, product = by_turns(step, lambda: matrix @ matrix)
+    flops = 3 * sum(forward_flops(preset.model, ids.shape[1], ids.shape[0]).values())
+    achieved, possible = flops / taken / 1e9, 2 * 2048**3 / product / 1e9
+    yield Row(
+        name="training-of-the-matrix-rate",
+        ours=achieved,
+        peer=possible,
+        ratio=achieved / possible,
+        unit="GFLOP/s",
+        how=f"nano step, {way}; peer: a product of two 2,048 × 2,048 matrices in the same precision",
+    )
+    model = GPT(PRESETS["small"].model).eval().bfloat16()
+    block = torch.ones(64 * 2**20)  # 256 MB, more than any cache
+    n_tokens = 16
+    taken, reading = by_turns(lambda: decode(model, [1, 2, 3], n_tokens), block.sum, rounds=3)
+    achieved = 2 * n_parameters(model.config) * n_tokens / taken / 1e9
+    possible = block.nbytes / reading / 1e9
+    yield Row(
+        name="decoding-of-the-memory-rate",
+        ours=achieved,
+        peer=possible,
+        ratio=achieved / possible,
+        unit="GB/s",
+        how="small (151 M), bf16: weights read for each token; peer: the sum of a 256 MB tensor",
+    )
+
+
+TABLE: dict[str, Callable[[], Iterator[Row]]] = {
+    "training-nano": lambda: training("nano", 8, 256),
+    "training-tiny": lambda: training("tiny", 4, 128),
+    "training-memory": training_memory,
+    "decoding-nano": lambda: decoding("nano", 240, "fp32", ROUNDS),
+    "decoding-small": lambda: decoding("small", 24, "bf16", 5),
+    "cache": cache_by_quarter,
+    "bpe": tokenizer_training,
+    "hardware": hardware,
+}
+
+
+def bench(names: list[str]) -> Iterator[Row]:
+    """Measure the groups of rows named, all if none is; raises ValueError for a name that is not in TABLE."""
+    unknown = next((name for name in names if name not in TABLE), None)
+    if unknown is not None:
+        raise ValueError(f"there is no benchmark {unknown!r}; choose from {', '.join(TABLE)}")
+    steady_heap()  # for both sides: the peer shares this process
+    torch.set_num_threads(available_threads())
+    for name in names or TABLE:
+        try:
+            yield from TABLE[name]()
+        except Skipped as reason:
+            yield Row(name=name, skipped=str(reason))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", str(available_threads()))
+    print(_peak(sys.argv[1]))

@@ -1,0 +1,95 @@
+"""In what two models differ: as fields, as code, and what is known of each difference in large models."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from gptcore.config import ModelConfig
+from gptcore.formats.script import changed_fields
+
+
+def differing(a: ModelConfig, b: ModelConfig) -> list[str]:
+    """Return the fields in which two models differ by themselves; what follows from another field is left out."""
+    differ = [f.name for f in fields(a) if getattr(a, f.name) != getattr(b, f.name)]
+    written = set(changed_fields(a)) | set(changed_fields(b))
+    return [name for name in differ if name in written]
+
+
+def diff(a: ModelConfig, b: ModelConfig, names: Sequence[str] = ("a", "b")) -> str:
+    """Return both configs as Python code, in one unified diff; equal fields stand between those that differ."""
+    written = set(changed_fields(a)) | set(changed_fields(b))
+    texts = []
+    for config in (a, b):
+        values = config.to_dict()
+        lines = [f"    {name}={values[name]!r}," for name in values if name in written]
+        texts.append("\n".join(["ModelConfig(", *lines, ")"]).replace("'", '"').splitlines())
+    changes = difflib.unified_diff(*texts, *names, n=len(texts[0]) + len(texts[1]), lineterm="")
+    return "\n".join(line for line in changes if not line.startswith("@@")) or "\n".join(texts[0])
+
+
+# What is known of each field in large models, with the source where the knowledge is not ours.
+TRANSFERS: Mapping[str, str] = {
+    "context_length": (
+        "Not from here: what a longer context buys depends on texts that have something to say that far back."
+    ),
+    "d_model": (
+        "Size transfers as a trend: loss falls as a power of the parameters, and the split between width "
+        "and depth matters little over a wide range (Kaplan et al. 2020)."
+    ),
+    "n_layers": (
+        "Size transfers as a trend: loss falls as a power of the parameters, and the split between width "
+        "and depth matters little over a wide range (Kaplan et al. 2020)."
+    ),
+    "n_heads": (
+        "Only roughly: large models keep a head 64 to 128 wide and let the number of heads follow, which "
+        "a model this narrow cannot."
+    ),
+    "n_kv_heads": (
+        "The saving does, the loss hardly: grouped queries end close to full heads at 8 B and above "
+        "(Ainslie et al. 2023) and are chosen for the cache, which this match does not weigh."
+    ),
+    "head_dim": "Only roughly: large models use 64 to 128, and heads this narrow are short of room first.",
+    "d_ff": (
+        "Size transfers as a trend; the proportion of d_ff to d_model matters little over a wide range "
+        "(Kaplan et al. 2020)."
+    ),
+    "norm": (
+        "The tie does: RMSNorm ends where LayerNorm does and was taken for its cost (Zhang and Sennrich "
+        "2019)."
+    ),
+    "norm_eps": "Not from here: it matters where activations are tiny or the arithmetic has few bits.",
+    "norm_position": (
+        "The direction does: deep stacks train more easily with the norm before each branch (Xiong et al."
+        " 2020); a stack this shallow shows little of it."
+    ),
+    "ffn": (
+        "As far as is known: gated layers were better at equal parameters in T5 (Shazeer 2020), and large"
+        " models have kept them; the gain is small at any size."
+    ),
+    "position": (
+        "As far as is known: rotary positions were taken up because models learned sooner with them (Su "
+        "et al. 2021), and LLaMA, Mistral and Qwen have them. How far ahead they are in a short run says "
+        "little about a long one."
+    ),
+    "rope_theta": "Not from here: a larger base is chosen for contexts thousands of tokens long.",
+    "rope_scaling": "Not from here: it serves contexts that this match does not read.",
+    "bias": (
+        "As far as is known: PaLM left biases out without a loss in quality (Chowdhery et al. 2022); Qwen"
+        " 2.5 keeps them on queries, keys and values."
+    ),
+    "qk_norm": (
+        "Not from here: it holds scores in bounds in large models at high rates (Dehghani et al. 2023), "
+        "where a small one has no trouble."
+    ),
+    "window": "Only with long texts: where no text is longer than the window there is nothing to lose.",
+    "tie_embeddings": (
+        "Not in size: at 1 M parameters the table is a quarter of the model, at 8 B a few per cent, so "
+        "most models that large leave it untied."
+    ),
+    "dropout": (
+        "Not from here: it helps where a text is read many times; a large model reads most of its text once."
+    ),
+    "causal": "Not at all: without the mask the loss measures copying.",
+    "residual": "The direction does, more so with depth: without the residual a gradient dies or explodes.",
+    "score_scale": "Only with the head width: the wider the head, the more the scale is needed.",
+}

@@ -1,0 +1,72 @@
+"""What this machine is, as far as it can tell by itself: for a learner who sets up."""
+
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+# How processors name their units for products in bf16, where the system tells.
+BF16_UNITS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """The device training would use, and what it has; None where the system does not tell."""
+
+    device: str
+    name: str
+    threads: int
+    memory_bytes: int | None
+    precisions: tuple[str, ...]
+    bf16_units: bool | None
+    python: str
+    torch: str
+
+
+def describe() -> Machine:
+    """Return this machine as training sees it."""
+    import torch
+
+    from gptcore.training.devices import available_threads, pick_device, precisions
+
+    device = pick_device()
+    name, memory = processor()
+    units = _bf16_units()
+    if device.type == "cuda":
+        found = torch.cuda.get_device_properties(device)
+        name, memory, units = found.name, found.total_memory, torch.cuda.is_bf16_supported()
+    return Machine(
+        device=device.type,
+        name=name,
+        threads=available_threads(),
+        memory_bytes=memory,
+        precisions=precisions(device),
+        bf16_units=units,
+        python=platform.python_version(),
+        torch=torch.__version__,
+    )
+
+
+def processor() -> tuple[str, int | None]:
+    """Return the processor's name and the bytes of memory beside it, as far as the system tells; without torch."""
+    name = next((value for key, value in _lines("/proc/cpuinfo") if key == "model name"), "")
+    memory = next((value for key, value in _lines("/proc/meminfo") if key == "MemTotal"), None)
+    return name or platform.processor() or platform.machine(), int(
+        memory.split()[0]
+    ) * 1024 if memory else None
+
+
+def _bf16_units() -> bool | None:
+    flags = next((v for key, v in _lines("/proc/cpuinfo") if key.lower() in ("flags", "features")), None)
+    return None if flags is None else bool(set(flags.split()) & set(BF16_UNITS))
+
+
+def _lines(file: str) -> list[tuple[str, str]]:
+    """The lines `key : value` of one of Linux's files; none on another system."""
+    if sys.platform != "linux":
+        return []
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]

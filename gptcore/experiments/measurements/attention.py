@@ -1,0 +1,376 @@
+"""Claims about attention: why scores are scaled, what the fused kernel saves, what fewer key heads save, what a
+mask is for."""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from gptcore.experiments.claims import Claim, Progress, Repetition, by_middle, wherever
+from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, trials
+from gptcore.experiments.timing import of_processor, one_thread
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gptcore.config import ModelConfig
+    from gptcore.model import GPT
+    from gptcore.tokenizer import Tokenizer
+
+WIDTHS = (4, 16, 64, 256, 1024)
+N_KEYS = 16
+LENGTHS = (64, 256, 1024)
+HEADS, HEAD_DIM = 4, 32
+ROUNDS = 5
+LARGEST_FP16 = 65_504.0
+SCALES: dict[str, Callable[[int], float]] = {
+    "no scale": lambda width: 1.0,
+    "1/√d": lambda width: width**-0.5,
+    "1/d": lambda width: 1 / width,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Softness:
+    """What a softmax over scores of one width and one scale looks like, means over many queries."""
+
+    spread: float  # standard deviation of the scaled scores
+    entropy: float  # of the weights, as a share of its most, ln(n_keys)
+    largest: float  # the largest weight of a row
+    gradient: float  # mean of w(1 - w): how much a weight answers its own score
+    highest: float  # the largest score before the scale, in absolute value
+    example: tuple[float, ...]  # the weights of one query, sorted
+
+
+def softness(
+    width: int, scale: str, *, seed: int = 0, n_queries: int = 256, n_keys: int = N_KEYS
+) -> Softness:
+    """Return what softmax makes of the scores of random queries and keys, each number drawn with variance 1."""
+    import torch
+
+    from gptcore.attention import attention_weights
+
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.randn(n_queries, width, generator=generator)
+    k = torch.randn(n_queries, n_keys, width, generator=generator)  # each query has keys of its own
+    factor = SCALES[scale](width)
+    seen: dict[str, Tensor] = {}
+    w = attention_weights(q.unsqueeze(1), k, factor, trace=seen).squeeze(1)  # (queries, keys)
+    scores = seen["scores"]
+    entropy = torch.special.entr(w).sum(-1).mean() / math.log(n_keys)
+    return Softness(
+        spread=float(scores.std()),
+        entropy=float(entropy),
+        largest=float(w.amax(-1).mean()),
+        gradient=float((w * (1 - w)).mean()),
+        highest=float(scores.abs().amax() / factor),
+        example=tuple(sorted(w[0].tolist(), reverse=True)),
+    )
+
+
+def _entropies() -> Iterator[Repetition]:
+    for seed in range(5):
+        yield {f"d = {width}": softness(width, "no scale", seed=seed).entropy for width in WIDTHS}
+
+
+def _entropies_by_d() -> Iterator[Repetition]:
+    for seed in range(5):
+        yield {f"d = {width}": softness(width, "1/d", seed=seed).entropy for width in WIDTHS}
+
+
+def _room_left() -> Iterator[Repetition]:
+    for seed in range(5):
+        yield {
+            f"d = {width}": LARGEST_FP16 / softness(width, "no scale", seed=seed).highest for width in WIDTHS
+        }
+
+
+def drawn(length: int, seed: int = 0) -> "tuple[Tensor, Tensor, Tensor]":
+    """Return random queries, keys and values of one text of this length: (1, H, T, D) each."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    q, k, v = (torch.randn(1, HEADS, length, HEAD_DIM, generator=generator) for _ in range(3))
+    return q, k, v
+
+
+def both_paths(length: int) -> "dict[str, Callable[[], Tensor]]":
+    """Return the explicit and the fused computation of one causal attention, ready to be called."""
+    from gptcore.attention import allowed_pairs, explicit_attention, fused_attention
+
+    q, k, v = drawn(length)
+    allowed, scale = allowed_pairs(length, length, causal=True, window=None), HEAD_DIM**-0.5
+    return {
+        "explicit": lambda: explicit_attention(q, k, v, scale, allowed),
+        "fused": lambda: fused_attention(q, k, v, scale, allowed, triangle=True),
+    }
+
+
+def _times_as_fast() -> Iterator[Repetition]:
+    calls = {length: both_paths(length) for length in LENGTHS}
+    with one_thread():
+        for _ in range(ROUNDS):
+            yield {
+                f"T = {length}": of_processor(paths["explicit"]) / of_processor(paths["fused"])
+                for length, paths in calls.items()
+            }
+
+
+def peak_bytes(call: Callable[[], object]) -> int:
+    """Return the most bytes torch held at once during a call, beyond what was there before it."""
+    from torch.profiler import ProfilerActivity, profile
+
+    call()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        call()
+    held = most = 0
+    for event in seen.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most
+
+
+def _growth() -> Iterator[Repetition]:
+    paths = {length: both_paths(length) for length in LENGTHS}
+    peaks = {name: {n: peak_bytes(paths[n][name]) for n in LENGTHS} for name in ("explicit", "fused")}
+    for shorter, longer in pairwise(LENGTHS):
+        # The exponent: how many times as much memory for twice the length, as a power of two.
+        yield {
+            name: math.log(at[longer] / at[shorter]) / math.log(longer / shorter)
+            for name, at in peaks.items()
+        }
+
+
+def _shape(n_kv_heads: int) -> "ModelConfig":
+    from gptcore.config import PRESETS
+
+    return PRESETS["nano"].model.replace(n_heads=8, head_dim=16, n_kv_heads=n_kv_heads)
+
+
+def _cache_ratios() -> Iterator[Repetition]:
+    from gptcore.cache import KVCache
+
+    whole = KVCache(_shape(8)).n_bytes
+    yield {
+        f"{8 // k} queries to a key head": whole / KVCache(_shape(k)).n_bytes / (8 // k) for k in (4, 2, 1)
+    }
+
+
+def _weights_saved() -> Iterator[Repetition]:
+    from gptcore.model import GPT
+
+    def count(n_kv_heads: int) -> int:
+        return sum(weight.numel() for weight in GPT(_shape(n_kv_heads)).parameters())
+
+    whole = count(8)
+    yield {f"{8 // k} queries to a key head": 100 * (1 - count(k) / whole) for k in (4, 2, 1)}
+
+
+def loss_on_fresh_stories(model: "GPT", tokenizer: "Tokenizer", *, seed: int = 0, n: int = 20) -> float:
+    """Return a model's mean loss, in nats a token, on stories that no training run has read."""
+    import torch
+
+    from gptcore.corpora.sources import encode_documents, fixed_batches
+    from gptcore.stories.writer import write_stories
+
+    texts = [story.text for story in write_stories(n, seed=900_000 + 1000 * seed)]
+    length = min(256, model.config.context_length)
+    batches = fixed_batches(encode_documents(texts, tokenizer), length, 2, 2)
+    with torch.inference_mode():
+        return statistics.fmean(float(model.loss(*batch)) for batch in batches)
+
+
+def _unmasked_losses() -> Iterator[Repetition]:
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.interpret.heads import without_mask
+
+    model, tokenizer = load(SHIPPED)
+    free = without_mask(model)
+    for seed in range(3):
+        with_mask, without = (loss_on_fresh_stories(one, tokenizer, seed=seed) for one in (model, free))
+        yield {"without the mask": without - with_mask}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CausalFlag:
+    """Which key each new token may see, 1 or 0, rightly and by torch's flag; and how far the outputs part."""
+
+    right: list[list[float]]
+    torchs: list[list[float]]
+    wrong: int  # new tokens with another output
+    difference: float
+
+
+def causal_flag(n_new: int, n_cached: int, *, seed: int = 0) -> CausalFlag:
+    """Return what `scaled_dot_product_attention(is_causal=True)` does with a cache, found by running it.
+
+    What it allows is read from its output: with the identity as values the output is the weights.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    from gptcore.attention import allowed_pairs, attention_weights
+
+    n_keys = n_new + n_cached
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.randn(1, 1, n_new, HEAD_DIM, generator=generator)
+    k = torch.randn(1, 1, n_keys, HEAD_DIM, generator=generator)
+    theirs = F.scaled_dot_product_attention(q, k, torch.eye(n_keys)[None, None], is_causal=True)
+    allowed = allowed_pairs(n_new, n_keys, causal=True, window=None)
+    right = attention_weights(q, k, HEAD_DIM**-0.5, allowed)
+    apart = (theirs - right).abs().amax(-1).flatten()
+    return CausalFlag(
+        right=(right[0, 0] > 0).float().tolist(),
+        torchs=(theirs[0, 0] > 0).float().tolist(),
+        wrong=int((apart > 1e-5).sum()),
+        difference=float(apart.max()),
+    )
+
+
+def paths_differ(model: "GPT", n_tokens: int, *, seed: int = 0) -> tuple[int, float]:
+    """Return how many random tokens were read, and how far the logits of both attention paths lie apart."""
+    import torch
+
+    n_tokens = min(n_tokens, model.config.context_length)
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(model.config.vocab_size, (1, n_tokens), generator=generator)
+    with torch.inference_mode():
+        return n_tokens, float((model(ids, path="explicit") - model(ids, path="fused")).abs().max())
+
+
+def _quality_lost() -> Iterator[Repetition | Progress]:
+    ways = {f"{kv} of 4 key heads": {"n_kv_heads": kv} for kv in (4, 2, 1)}
+    whole, *fewer = ways
+    return trials(ways, lambda found: {name: found[name].loss - found[whole].loss for name in fewer})
+
+
+CLAIMS = (
+    Claim(
+        name="softmax_scale",
+        chapter=5,
+        slogan="Without 1/√d attention looks at one token only",
+        source="Vaswani et al. 2017, section 3.2.1: dot products grow large and push the softmax into regions of "
+        "extremely small gradients.",
+        how=f"Random queries and {N_KEYS} keys each, every number drawn with variance 1; scores not scaled; the "
+        "entropy of the weights as a share of ln 16. It holds where less than a quarter is left.",
+        unit="of the possible entropy",
+        headline="d = 64",
+        measure=_entropies,
+        judge=wherever(lambda entropy: entropy < 0.25),
+        transfers="The law does, exactly: the spread of a dot product of d independent numbers is √d. A trained "
+        "model can learn smaller queries, so at small d it does without.",
+    ),
+    Claim(
+        name="divide_by_d",
+        chapter=5,
+        slogan="Dividing by d works as well as by √d",
+        source="A question that every class asks.",
+        how=f"The same random queries and {N_KEYS} keys, scores divided by d. It holds where the weights keep less "
+        "than 95% of the entropy of equal shares, so that something is still chosen.",
+        unit="of the possible entropy",
+        headline="d = 64",
+        measure=_entropies_by_d,
+        judge=wherever(lambda entropy: entropy < 0.95),
+        transfers="Yes: with 1/d the spread of the scores is 1/√d, which goes to nothing as d grows.",
+    ),
+    Claim(
+        name="scale_overflow",
+        chapter=5,
+        slogan="1/√d is there so that the scores do not overflow",
+        source="Said in many tutorials; the paper speaks of gradients.",
+        how="The largest unscaled score of 256 random queries against the largest number that half precision "
+        "holds, 65,504. It would hold where less than a factor of two is left.",
+        unit="times room in fp16",
+        headline="d = 64",
+        measure=_room_left,
+        judge=wherever(lambda room: room < 2),
+        transfers="Scores of trained models are larger than random ones, yet far from 65,504; bf16 and fp32 reach "
+        "10 to the 38.",
+    ),
+    Claim(
+        name="fused_faster",
+        chapter=5,
+        slogan="Flash attention is 4 times as fast",
+        source="Dao et al. 2022 report 2 to 4 times on GPUs, for long texts.",
+        how=f"Causal attention forward, {HEADS} heads of {HEAD_DIM}, fp32, explicit against torch's fused kernel, "
+        "in turn on one thread, processor time, five rounds. It holds at a length where the middle round is 4 times as "
+        "fast, with a tenth to spare.",
+        unit="times as fast",
+        headline="T = 1024",
+        measure=_times_as_fast,
+        judge=by_middle(lambda ratio: ratio >= 4, within=0.1),
+        transfers="That it grows with the length does. The factor depends on head width, mask, precision and above "
+        "all on the device.",
+    ),
+    Claim(
+        name="fused_memory",
+        chapter=5,
+        slogan="Flash attention makes memory linear in the length",
+        source="Dao et al. 2022.",
+        how="The most bytes torch held during one call, at lengths 64 to 1,024; the exponent p of T to the p between "
+        "neighbouring lengths. It holds for a path whose exponent stays below 1.5.",
+        unit="exponent of T",
+        headline="fused",
+        measure=_growth,
+        judge=lambda found: "holds" if found["fused"].high < 1.5 <= found["explicit"].low else "holds not",
+        transfers="Yes: the kernel never writes the T × T weights, on any device.",
+    ),
+    Claim(
+        name="gqa_cache",
+        chapter=5,
+        slogan="Grouped queries shrink the cache by the size of the group",
+        source="Ainslie et al. 2023.",
+        how="Caches of one shape with 8 query heads and 8, 4, 2, 1 key/value heads are made and their bytes "
+        "counted; the saving divided by the size of the group. It holds where that is 1.",
+        unit="of the promised factor",
+        headline="8 queries to a key head",
+        measure=_cache_ratios,
+        judge=wherever(lambda ratio: abs(ratio - 1) < 1e-9),
+        transfers="Exactly, for every model: the cache has a place for key heads and none for query heads.",
+    ),
+    Claim(
+        name="gqa_weights",
+        chapter=5,
+        slogan="Grouped queries make the model much smaller",
+        source="Often concluded from the cache.",
+        how="The nano shape with 8 query heads is built with 4, 2 and 1 key/value heads and its weights counted. It "
+        "would hold where at least a quarter is gone.",
+        unit="% fewer weights",
+        headline="8 queries to a key head",
+        measure=_weights_saved,
+        judge=wherever(lambda percent: percent >= 25),
+        transfers="The share is at most what k_proj and v_proj are of the model: less than a tenth in most large "
+        "ones.",
+    ),
+    Claim(
+        name="mask_for_training",
+        chapter=5,
+        slogan="The causal mask is for training only",
+        source="Said because generation asks for one token at a time.",
+        how="The shipped model reads stories it has not seen, in one piece, with its mask and without; the loss it "
+        "gains. It would hold where nothing is gained (less than 0.01 nats a token).",
+        unit="nats a token more",
+        headline="without the mask",
+        measure=_unmasked_losses,
+        judge=wherever(lambda more: abs(more) < 0.01),
+        transfers="Yes: a prompt goes through the model in one piece, and its tokens must not see what follows.",
+    ),
+    Claim(
+        name="kv_heads_quality",
+        chapter=5,
+        slogan="Sharing key heads costs quality",
+        source="Ainslie et al. 2023, table 1: multi-query a little below multi-head, grouped-query near it.",
+        how=f"{SHAPE_IN_WORDS}, 4 query heads and 4, 2, 1 key/value heads, {STEPS} steps on the stories, three seeds; "
+        "validation loss against 4 key heads of the same seed. It holds where each seed loses more than 0.02 nats.",
+        unit="nats a token more",
+        headline="1 of 4 key heads",
+        measure=_quality_lost,
+        judge=wherever(lambda more: more > 0.02),
+        transfers="Not from here: after so few steps a difference this small tells little about a model of 7 billion.",
+        kind="train",
+        nothing=0.0,
+    ),
+)

@@ -1,0 +1,64 @@
+"""Claims about the words of the field: that a name stands for one design, and that a share is a constant."""
+
+from collections.abc import Iterator
+
+from gptcore.experiments.claims import Claim, Repetition, wherever
+
+# Two thirds, with room for a rule of thumb.
+TWO_THIRDS = (0.60, 0.73)
+FIRST = "LLaMA 2 7B"
+
+
+def _shares_of_feedforward() -> Iterator[Repetition]:
+    from gptcore.config import PRESETS
+    from gptcore.lessons.provenance import share_of_feedforward
+    from gptcore.lessons.published_models import PUBLISHED
+
+    shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
+    shapes |= {name: one.config for name, one in PUBLISHED.items()}
+    yield {name: 100 * share_of_feedforward(config) for name, config in shapes.items()}
+
+
+def _choices_that_differ() -> Iterator[Repetition]:
+    from gptcore.lessons.provenance import choices_that_differ
+    from gptcore.lessons.published_models import PUBLISHED
+
+    first = PUBLISHED[FIRST].config
+    llamas = {name: one.config for name, one in PUBLISHED.items() if one.config.ffn == "swiglu"}
+    yield {
+        name: float(len(choices_that_differ(config, first)))
+        for name, config in llamas.items()
+        if name != FIRST
+    }
+
+
+CLAIMS = (
+    Claim(
+        name="llama_style_is_one",
+        chapter=11,
+        slogan="LLaMA-style is one design",
+        source="The word, as model cards and tutorials use it.",
+        how=f"The published configs of models with RMSNorm, SwiGLU and RoPE beside {FIRST}: in how many choices that "
+        "are no size they differ (norm and its place, activation, positions and their base, biases, norms on queries "
+        "and keys, window, tying, shared key heads). It holds where it is none for every one.",
+        unit="choices that differ",
+        headline="Qwen 2.5 7B",
+        measure=_choices_that_differ,
+        judge=lambda found: "holds" if max(one.high for one in found.values()) == 0 else "holds not",
+        transfers="Read the config, not the name: a loader that takes one for the other gives weights another meaning.",
+    ),
+    Claim(
+        name="two_thirds_feedforward",
+        chapter=11,
+        slogan="Two thirds of a Transformer's weights are feed-forward",
+        source="A rule of thumb from blocks with F = 4C and two matrices: attention 4C², feed-forward 8C².",
+        how="The share of the feed-forward layers in all weights of our presets and of published models, by the "
+        f"account. It holds where every one lies between {TWO_THIRDS[0]:.0%} and {TWO_THIRDS[1]:.0%}.",
+        unit="% of the weights",
+        headline="LLaMA 3 8B",
+        measure=_shares_of_feedforward,
+        judge=wherever(lambda share: TWO_THIRDS[0] <= share / 100 <= TWO_THIRDS[1]),
+        transfers="A share depends on the word list, on F over C and on shared key heads. Quote it with the model it "
+        "was counted in.",
+    ),
+)

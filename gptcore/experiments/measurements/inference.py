@@ -1,0 +1,583 @@
+"""Claims about generation: what a cache of keys and values saves, what it leaves as it was, and what guessing ahead
+gains."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING
+
+from gptcore.experiments.claims import Claim, Repetition, Spread, by_middle, wherever
+from gptcore.experiments.timing import of_processor, one_thread
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gptcore.generation.speculative import Cycle, Draft
+    from gptcore.model import GPT
+
+NEW_TOKENS = (32, 128, 248)
+VOCABULARIES = (2048, 50_257)
+WITHOUT = 48  # tokens written without a cache
+COUNTED = (16, 32, 64, 128)
+GUESSES = (0.5, 0.7, 0.8, 0.9)  # chances that a drafted token is accepted
+AHEAD, DRAFT_COST = 5, 0.1  # tokens drafted a cycle, and what one costs in passes of the target
+PROMPT = 8
+ROUNDS = 5
+WIDE = {
+    "vocab_size": 16_384,
+    "d_model": 768,
+    "n_layers": 2,
+    "n_heads": 12,
+    "d_ff": 2048,
+}  # beyond a core's cache
+
+
+def _nano(vocab_size: int = 2048) -> "GPT":
+    from gptcore.config import PRESETS
+    from gptcore.model import GPT
+
+    return GPT(PRESETS["nano"].model.replace(vocab_size=vocab_size)).eval()
+
+
+LANES = ("all positions scored", "last position scored", "cache")
+
+
+def _seconds(model: "GPT", stops: Sequence[int], lane: str) -> list[float]:
+    """Return the processor's seconds after so many new tokens, the likeliest each time, in one of three lanes."""
+    import torch
+
+    from gptcore.cache import KVCache
+
+    ids = list(range(1, PROMPT + 1))
+    cache = KVCache(model.config) if lane == "cache" else None
+    started, taken = time.process_time(), []
+    with torch.inference_mode(), one_thread():
+        for n_new in range(1, max(stops) + 1):
+            fresh = torch.tensor([ids if cache is None else ids[cache.length :]])
+            if lane == "all positions scored":
+                logits = model(fresh)[0, -1]
+            else:
+                logits = model.output(model.hidden(fresh, cache)[:, -1])[0]
+            ids.append(int(logits.argmax()))
+            if n_new in stops:
+                taken.append(time.process_time() - started)
+    return taken
+
+
+def _times_as_fast() -> Iterator[Repetition]:
+    model = _nano()
+    for lane in LANES:
+        _seconds(model, (4,), lane)
+    for _ in range(2):
+        slow, fast = (_seconds(model, NEW_TOKENS, lane) for lane in (LANES[0], LANES[2]))
+        yield {f"{n} tokens": a / b for n, a, b in zip(NEW_TOKENS, slow, fast)}
+
+
+def _without_the_cache() -> Iterator[Repetition]:
+    models = {size: _nano(size) for size in VOCABULARIES}
+    for model in models.values():
+        _seconds(model, (2,), LANES[0])
+    for _ in range(3):
+        yield {
+            f"V = {size:,}": _seconds(model, (WITHOUT,), LANES[0])[0]
+            / _seconds(model, (WITHOUT,), LANES[1])[0]
+            for size, model in models.items()
+        }
+
+
+def _half_the_bytes() -> Iterator[Repetition]:
+    import torch
+
+    from gptcore.config import PRESETS
+    from gptcore.generation.packed_weights import packed
+    from gptcore.model import GPT
+
+    with one_thread():
+        narrow, wide = (GPT(PRESETS["nano"].model.replace(**changes)).eval() for changes in ({}, WIDE))
+        lanes = {
+            "128 wide": (narrow, packed),
+            "768 wide": (wide, packed),
+            "768 wide, not packed": (wide, _as_it_is),
+        }
+        calls = {
+            name: [
+                _next_token(way(copy.deepcopy(model).to(kind))) for kind in (torch.float32, torch.bfloat16)
+            ]
+            for name, (model, way) in lanes.items()
+        }
+        with torch.inference_mode():
+            for _ in range(ROUNDS):
+                yield {name: of_processor(full) / of_processor(half) for name, (full, half) in calls.items()}
+
+
+def _as_it_is(model: "GPT") -> "GPT":
+    return model
+
+
+def _next_token(model: "GPT") -> Callable[[], object]:
+    """Return the call that puts one more token behind a short text through a model, again and again."""
+    import torch
+
+    from gptcore.cache import KVCache
+
+    cache = KVCache(model.config, dtype=model.dtype, capacity=PROMPT + 1)
+    with torch.inference_mode():
+        model.hidden(torch.ones(1, PROMPT, dtype=torch.int64), cache)
+    one = torch.ones(1, 1, dtype=torch.int64)
+
+    def newest() -> object:
+        cache.keep(PROMPT)
+        return model.output(model.hidden(one, cache))
+
+    return newest
+
+
+def pairs_compared(n_tokens: int, *, cached: bool) -> int:
+    """Return how many query-key pairs of one head are compared while a text grows to `n_tokens`, counted in a trace."""
+    import torch
+
+    from gptcore.cache import KVCache
+    from gptcore.config import ModelConfig
+    from gptcore.model import GPT
+
+    shape = {"vocab_size": 16, "d_model": 4, "n_layers": 1, "n_heads": 1, "d_ff": 4}
+    model = GPT(ModelConfig(context_length=n_tokens, **shape)).eval()
+    cache = KVCache(model.config) if cached else None
+    count = 0
+    with torch.inference_mode():
+        for length in range(1, n_tokens + 1):
+            seen: dict = {}
+            model(torch.ones(1, 1 if cached else length, dtype=torch.int64), cache, seen, path="explicit")
+            weights = next(value for name, value in _leaves(seen) if name.endswith("attention.weights"))
+            count += int((weights > 0).sum())
+    return count
+
+
+def _leaves(seen: dict, above: str = "") -> "Iterator[tuple[str, Tensor]]":
+    for name, value in seen.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _exponents() -> Iterator[Repetition]:
+    counts = {
+        lane: [pairs_compared(length, cached=lane == "with a cache") for length in COUNTED]
+        for lane in ("with a cache", "without")
+    }
+    for place, (short, long) in enumerate(pairwise(COUNTED)):
+        yield {
+            lane: math.log(found[place + 1] / found[place]) / math.log(long / short)
+            for lane, found in counts.items()
+        }
+
+
+def _cached_scores_off_by() -> Iterator[Repetition]:
+    import torch
+
+    from gptcore.cache import KVCache
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.stories.writer import write_stories
+
+    model, tokenizer = load(SHIPPED)
+    models = {"fp32": model.eval()}
+    models["bf16"] = load(SHIPPED)[0].eval().to(torch.bfloat16)
+    with torch.inference_mode():
+        for story in write_stories(3, seed=10**6):
+            ids = torch.tensor([tokenizer.encode(story.text)[:64]])
+            found = {}
+            for name, one in models.items():
+                whole = one(ids)[0].float()
+                cache = KVCache(one.config, dtype=one.dtype)
+                single = torch.stack(
+                    [one(ids[:, place : place + 1], cache)[0, -1].float() for place in range(ids.shape[1])]
+                )
+                found[name] = float((single - whole).abs().amax() / whole.std())
+            yield found
+
+
+def made_likelier(way: str, *, penalty: float = 1.3, n_stories: int = 5) -> float:
+    """Return the share of tokens already said that a repetition penalty makes likelier, on the shipped model's scores.
+
+    `way` is `multiplying`, `dividing`, or `by sign`, which divides what is positive and multiplies what is negative.
+    """
+    import torch
+
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.generation.sampling import penalise_repetition
+    from gptcore.stories.writer import write_stories
+
+    model, tokenizer = load(SHIPPED)
+    ways = {
+        "multiplying": lambda scores, seen: scores.scatter(-1, seen, scores[seen] * penalty),
+        "dividing": lambda scores, seen: scores.scatter(-1, seen, scores[seen] / penalty),
+        "by sign": lambda scores, seen: penalise_repetition(scores, seen, penalty),
+    }
+    risen = said = 0
+    for story in write_stories(n_stories, seed=10**6):
+        ids = torch.tensor([tokenizer.encode(story.text)[:64]])
+        with torch.inference_mode():
+            scores, seen = model(ids)[0, -1], ids[0].unique()
+        risen += int((ways[way](scores, seen)[seen] > scores[seen]).sum())
+        said += len(seen)
+    return risen / said
+
+
+def _penalised() -> Iterator[Repetition]:
+    yield {way: made_likelier(way) for way in ("multiplying", "dividing", "by sign")}
+
+
+def _drawn_speedups(n_cycles: int = 20_000) -> Iterator[Repetition]:
+    import torch
+
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        draws = torch.rand(n_cycles, AHEAD, generator=generator)
+        yield {
+            f"α = {chance:g}": float((draws < chance).long().cumprod(-1).sum(-1).float().mean() + 1)
+            / (1 + AHEAD * DRAFT_COST)
+            for chance in GUESSES
+        }
+
+
+def _law_off_by() -> Iterator[Repetition]:
+    """How far what comes out of guessing is from the target's own chances, over all drafts, and that of a mistake."""
+    import torch
+
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.generation.speculative import agreement, first_layers, left_over
+    from gptcore.stories.writer import write_stories
+
+    model, tokenizer = load(SHIPPED)
+    draft = first_layers(model, model.config.n_layers // 2)
+    for story in write_stories(3, seed=10**6):
+        ids = torch.tensor([tokenizer.encode(story.text)[:64]])
+        with torch.inference_mode():
+            p, q = (torch.softmax(one(ids)[0].double(), -1) for one in (model, draft))
+        kept, refused = torch.minimum(p, q), 1 - agreement(p, q).unsqueeze(-1)
+        yield {
+            "as published": float((kept + refused * left_over(p, q) - p).abs().sum(-1).amax() / 2),
+            "refused ones drawn from p": float((kept + refused * p - p).abs().sum(-1).amax() / 2),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NextToken:
+    """Milliseconds until the next token, after texts of several lengths, with a cache and without."""
+
+    lengths: tuple[int, ...]
+    without: tuple[float, ...]
+    cached: tuple[float, ...]
+
+
+def next_token(model: "GPT", lengths: Sequence[int], repeats: int = 5) -> NextToken:
+    """Time one more token after texts of these lengths, the quickest of several turns: what the rest disturbs least."""
+    import torch
+
+    from gptcore.cache import KVCache
+
+    calls: list[Callable[[], object]] = []
+    for length in lengths:
+        ids = torch.ones(1, length, dtype=torch.int64)
+        cache = KVCache(model.config, dtype=model.dtype, device=model.device)
+
+        def whole(ids=ids) -> None:
+            model.output(model.hidden(ids)[:, -1])
+
+        def newest(ids=ids, cache=cache) -> None:
+            cache.length = ids.shape[1] - 1
+            model.output(model.hidden(ids[:, -1:], cache)[:, -1])
+
+        with torch.inference_mode():
+            model.hidden(ids[:, :-1], cache)
+        calls += [whole, newest]
+    with torch.inference_mode():
+        quickest = _quickest(calls, repeats)
+    return NextToken(tuple(lengths), tuple(quickest[::2]), tuple(quickest[1::2]))
+
+
+def _quickest(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Return the milliseconds of each call, all in turn: what disturbs for a while disturbs few turns of each."""
+    best = [math.inf] * len(calls)
+    for turn in range(repeats + 1):
+        for place, call in enumerate(calls):
+            started = time.perf_counter()
+            call()
+            if turn:  # the first is not counted
+                best[place] = min(best[place], 1000 * (time.perf_counter() - started))
+    return best
+
+
+def greedy_from(model: "GPT", ids: Sequence[int], n_new: int, *, shift: int) -> list[int]:
+    """Return the likeliest tokens one by one with a cache, each new one told a place `shift` beside its own.
+
+    With `shift=0` it is what `generate` gives at temperature 0; any other is a mistake made on purpose.
+    """
+    import torch
+
+    from gptcore.cache import KVCache
+
+    cache, new = KVCache(model.config, dtype=model.dtype, device=model.device), []
+    with torch.inference_mode():
+        logits = model.output(model.hidden(torch.tensor([list(ids)]), cache)[:, -1])[0]
+        for _ in range(n_new):
+            new.append(int(logits.argmax()))
+            if cache.length == cache.capacity:
+                break
+            place = max(0, cache.length - shift)
+            fresh = torch.tensor([new[-1:]])
+            logits = model.output(model.carry(fresh, place, cache)[:, -1])[0]
+            cache.advance(1)
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class Guessed:
+    """One text written by guessing ahead, and as many tokens one by one, in turns so that both meet the same machine.
+
+    `one_by_one`, `one_guess` and `one_pass` are seconds of the quickest of each, which other work disturbs least: a
+    token without guessing, a guess, and the target's pass over all guesses of a cycle.
+    """
+
+    cycles: tuple["Cycle", ...]
+    one_by_one: float
+    one_guess: float
+    one_pass: float
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(len(cycle.token_ids) for cycle in self.cycles)
+
+    @property
+    def n_drafted(self) -> int:
+        return sum(len(cycle.drafted) for cycle in self.cycles)
+
+    @property
+    def n_judged(self) -> int:
+        """Guesses that were looked at: all up to the first refused one of each cycle."""
+        return sum(one.kept is not None for cycle in self.cycles for one in cycle.drafted)
+
+    @property
+    def n_kept(self) -> int:
+        return sum(one.kept is True for cycle in self.cycles for one in cycle.drafted)
+
+    @property
+    def acceptance(self) -> float:
+        """The share α of guesses looked at that were kept; 0 where none was made."""
+        return self.n_kept / max(1, self.n_judged)
+
+    @property
+    def speedup(self) -> float:
+        """How many times as fast guessing was by the clock; below 1 it was slower."""
+        seconds = self.n_drafted * self.one_guess + len(self.cycles) * self.one_pass
+        return self.n_tokens * self.one_by_one / seconds
+
+
+def guessing(
+    model: "GPT",
+    draft: "GPT | Draft",
+    ids: Sequence[int],
+    n_new: int,
+    *,
+    n_ahead: int,
+    seed: int,
+    **filters,
+) -> Guessed:
+    """Write by guessing ahead and one by one, in turns, and time both; each is run for a few tokens first."""
+    from gptcore.generation.decode_step import WORTH_RECORDING
+    from gptcore.generation.sampling import generate
+    from gptcore.generation.speculative import speculate
+
+    choices = {"seed": seed, **filters}
+    short = list(ids)[:4]
+    for _ in generate(model, short, WORTH_RECORDING + 8, n_alternatives=0, **choices):
+        pass  # so that the step is recorded before the clock runs
+    for _ in speculate(model, draft, short, 2 * n_ahead, n_ahead=n_ahead, **choices):
+        pass
+    cycles, plain = [], []
+    alone = generate(model, ids, n_new, n_alternatives=0, **choices)
+    for cycle in speculate(model, draft, ids, n_new, n_ahead=n_ahead, **choices):
+        cycles.append(cycle)
+        plain += [step.seconds for step in islice(alone, len(cycle.token_ids))]
+    # The first cycle reads the prompt too, and the last may draft less.
+    rest = [cycle for cycle in cycles[1:] if len(cycle.drafted) == n_ahead] or cycles
+    return Guessed(
+        cycles=tuple(cycles),
+        one_by_one=min(plain[1:] or plain),
+        one_guess=min([cycle.draft_seconds / max(1, cycle.draft_calls) for cycle in rest]),
+        one_pass=min([cycle.target_seconds for cycle in rest]),
+    )
+
+
+def _exact(found: "Mapping[str, Spread]") -> str:
+    off = found["as published"]
+    return "holds" if off.low > 1e-6 else "holds not" if off.high < 1e-6 else "depends"
+
+
+def _guessed_ahead() -> Iterator[Repetition]:
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.corpora.sources import encode_documents
+    from gptcore.generation.speculative import TokenCounts, first_layers
+    from gptcore.stories.writer import write_stories
+
+    model, tokenizer = load(SHIPPED)
+    known = encode_documents([story.text for story in write_stories(300)], tokenizer)
+    drafts = {
+        "its first layer": first_layers(model, 1),
+        "a table of counts": TokenCounts(known, tokenizer.vocab_size),
+    }
+    ids = tokenizer.encode("Once upon a time")
+    with one_thread():
+        for seed in range(ROUNDS):
+            yield {
+                name: guessing(model, draft, ids, 64, n_ahead=AHEAD - 1, seed=seed).speedup
+                for name, draft in drafts.items()
+            }
+
+
+def _growth(found: Mapping[str, Spread]) -> str:
+    cached = found["with a cache"]
+    return "holds" if cached.high < 1.2 else "holds not" if cached.low > 1.5 else "depends"
+
+
+CLAIMS = (
+    Claim(
+        name="cache_speedup",
+        chapter=9,
+        slogan="The KV cache makes generation 100 times as fast",
+        source="Tutorials, which count the tokens pushed through the model.",
+        how="The nano shape writes 32, 128 and 248 tokens, the likeliest each time: whole text anew with every "
+        "position scored, against a cache; one thread, processor time, two rounds. It holds at a length where it "
+        "is 100 times as fast, with a tenth to spare.",
+        unit="times as fast",
+        headline="248 tokens",
+        measure=_times_as_fast,
+        judge=by_middle(lambda ratio: ratio >= 100, within=0.1),
+        transfers="That it grows with the length does. The factor depends on the shape, the device and how many "
+        "tokens a processor takes at once for nearly the price of one.",
+    ),
+    Claim(
+        name="cache_alone",
+        chapter=9,
+        slogan="All of that speed-up is the cache's",
+        source="Comparisons whose slow lane scores every position and whose fast lane scores the last.",
+        how=f"{WITHOUT} tokens without any cache, every position scored against the last one only, with 2,048 and "
+        "with 50,257 tokens of vocabulary; one thread, processor time, three rounds. It holds where leaving the other "
+        "positions out gains less than a quarter in the middle round.",
+        unit="times as fast without a cache",
+        headline="V = 50,257",
+        measure=_without_the_cache,
+        judge=by_middle(lambda ratio: ratio < 1.25),
+        transfers="The wider the vocabulary against the model, the larger this part; in a model of billions it is "
+        "small.",
+    ),
+    Claim(
+        name="cache_linear",
+        chapter=9,
+        slogan="With a cache the cost of a text becomes linear in its length",
+        source="Said because one token goes through the model at a time.",
+        how="Query-key pairs are counted in the trace while texts grow to 16, 32, 64 and 128 tokens; the exponent p "
+        "of n to the p between neighbouring lengths. It holds where the exponent with a cache stays below 1.2.",
+        unit="exponent of the length",
+        headline="with a cache",
+        measure=_exponents,
+        judge=_growth,
+        transfers="Exactly: attention over a whole text is quadratic with a cache and cubic without. What is linear is "
+        "the rest of the model, which is most of the work until texts are long.",
+    ),
+    Claim(
+        name="cache_approximates",
+        chapter=9,
+        slogan="The cache is an approximation",
+        source="Concluded from texts that part after a while in low precision.",
+        how="The shipped model reads three stories in one piece and token by token with a cache; the largest "
+        "difference of a score, in spreads of the scores. It holds in a precision where that is more than 0.001.",
+        unit="spreads of a score",
+        headline="fp32",
+        measure=_cached_scores_off_by,
+        judge=wherever(lambda off: off > 1e-3),
+        transfers="The cache keeps the very numbers. What differs is the order of sums, and that shows as far as the "
+        "precision rounds: in bf16 on every device.",
+    ),
+    Claim(
+        name="half_bytes",
+        chapter=9,
+        slogan="Half the bytes a weight, twice the tokens a second",
+        source="Reasoned: to write a token every weight is fetched once, and bf16 has half the bytes of fp32.",
+        how="One more token with a cache, fp32 over bf16: the nano shape (128 wide), and 27 million weights (768 wide) "
+        "laid out by the library and plain; one thread, processor time, five rounds. It holds where the middle round "
+        "gains twice, within a tenth.",
+        unit="times as fast in bf16",
+        headline="768 wide",
+        measure=_half_the_bytes,
+        judge=by_middle(lambda ratio: ratio >= 2, within=0.1),
+        nothing=1.0,
+        transfers="Where fetching the weights is what takes the time: large models, one text at a time. A model that "
+        "fits into a processor's cache waits for other things, and a plain layout can cost more than the bytes.",
+    ),
+    Claim(
+        name="speculative_3x",
+        chapter=9,
+        slogan="Speculative decoding gives 3 times the speed",
+        source="Leviathan et al. 2022 and Chen et al. 2023 report 2 to 3 times for large models.",
+        how=f"20,000 cycles are drawn for chances of acceptance from 0.5 to 0.9, {AHEAD} tokens drafted a cycle at "
+        f"{DRAFT_COST:g} of a pass each; tokens over cost, five seeds. It holds at a chance where each reaches 3.",
+        unit="times as fast",
+        headline="α = 0.8",
+        measure=_drawn_speedups,
+        judge=wherever(lambda ratio: ratio >= 3),
+        transfers="The arithmetic does. The chance of acceptance depends on how alike both models are, the cost on "
+        "both sizes, and a device that is busy already has no pass to give away.",
+    ),
+    Claim(
+        name="speculative_here",
+        chapter=9,
+        slogan="Speculative decoding makes any model faster",
+        source="Read into Leviathan et al. 2022 and Chen et al. 2023, whose models fill a large device.",
+        how=f"The shipped model writes 64 tokens one by one and with {AHEAD - 1} guessed ahead, by its own first layer "
+        "and by a table of counts of 300 stories; one thread, median seconds, five seeds. It holds for a draft with "
+        "which the middle seed is faster, with a tenth to spare.",
+        unit="times as fast",
+        headline="a table of counts",
+        measure=_guessed_ahead,
+        judge=by_middle(lambda ratio: ratio > 1, within=0.1),
+        transfers="Not from here. It pays where a pass over a few tokens costs hardly more than one over a single "
+        "token, as on a GPU with billions of weights to fetch, and where the draft is cheap against that.",
+        nothing=1.0,
+    ),
+    Claim(
+        name="penalty_multiplies",
+        chapter=9,
+        slogan="A repetition penalty multiplies the scores of what was said",
+        source="Short for Keskar et al. 2019, whose formula divides; code that does the one or the other is about.",
+        how="The shipped model's scores after five stories; those of the tokens already said are multiplied by 1/1.3 "
+        "or by 1.3, or by whichever their sign asks for; the share that rises. It holds where none does.",
+        unit="of what was said gets likelier",
+        headline="multiplying",
+        measure=_penalised,
+        judge=lambda found: wherever(lambda share: share == 0)(
+            {way: found[way] for way in ("multiplying", "dividing")}
+        ),
+        transfers="Yes: scores have no zero of their own, so a factor alone cannot lower them all. Dividing the "
+        "positive and multiplying the negative ones can.",
+    ),
+    Claim(
+        name="speculative_approximates",
+        chapter=9,
+        slogan="Speculative decoding gives up some quality for speed",
+        source="Concluded from the draft, a weaker model that writes most of the tokens.",
+        how="At 64 places of three stories the chances of all tokens to come out, over every guess the draft could "
+        "make, against the target's own, by enumeration; half of the shipped model's layers draft. Beside it a common "
+        "mistake: a refused token replaced from p. It holds where more than one draw in a million would differ.",
+        unit="share of draws that differ",
+        headline="as published",
+        measure=_law_off_by,
+        judge=_exact,
+        transfers="Exactly, for any two models with one vocabulary. Some programs keep guesses by looser rules to gain "
+        "more; those do change the text.",
+    ),
+)

@@ -1,0 +1,259 @@
+"""Claims about whole models: what tying saves, what heads and context cost, where an untrained one starts, and
+what scale buys."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
+from gptcore.experiments.paired_training import STEPS, trials
+
+if TYPE_CHECKING:
+    from gptcore.config import ModelConfig
+
+SIZES: Mapping[str, Mapping[str, int]] = {
+    "32 × 2": {"d_model": 32, "n_layers": 2, "n_heads": 2, "d_ff": 96},
+    "48 × 3": {"d_model": 48, "n_layers": 3, "n_heads": 4, "d_ff": 144},
+    "64 × 3": {"d_model": 64, "n_layers": 3, "n_heads": 4, "d_ff": 192},
+    "96 × 4": {"d_model": 96, "n_layers": 4, "n_heads": 4, "d_ff": 288},
+}
+SPREADS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def tying_saves(config: "ModelConfig") -> float:
+    """Return what share of the untied model goes when the output layer shares the embedding's table."""
+    from gptcore.account import n_parameters
+
+    untied = n_parameters(config.replace(tie_embeddings=False))
+    return 1 - n_parameters(config.replace(tie_embeddings=True)) / untied
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Law:
+    """Loss = floor + scale · weights^(-exponent): what three sizes say about a fourth."""
+
+    floor: float
+    scale: float
+    exponent: float
+
+    def loss(self, n_weights: float) -> float:
+        """The loss the law expects of so many weights."""
+        return self.floor + self.scale * n_weights**-self.exponent
+
+
+def fit(weights: Sequence[float], losses: Sequence[float], floor: float) -> Law:
+    """Return the law through these points, a straight line in logarithms; raises ValueError at or below the floor.
+
+    `floor` is the loss no model goes below: of the stories it is known, as the grammar counts its own choices.
+    """
+    if len(weights) < 2 or len(weights) != len(losses):
+        raise ValueError(
+            f"{len(weights)} sizes and {len(losses)} losses give no line: give as many of both, 2 at least"
+        )
+    if min(losses) <= floor:
+        raise ValueError(
+            f"a loss of {min(losses):.3f} is not above the floor {floor:.3f}, so there is no law to fit"
+        )
+    x = [math.log(n) for n in weights]
+    y = [math.log(loss - floor) for loss in losses]
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y)) / sum((a - mean_x) ** 2 for a in x)
+    return Law(floor=floor, scale=math.exp(mean_y - slope * mean_x), exponent=-slope)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Birth:
+    """An untrained model: its loss in nats a token, and how often its favourite is the token it has just read."""
+
+    loss: float
+    repeats: float
+
+
+def birth(spread: float, *, tied: bool = True, vocab_size: int = 2048, seed: int = 0) -> Birth:
+    """Return where a model starts whose table is drawn with this spread, on random tokens; its blocks stay as born."""
+    import torch
+
+    from gptcore.config import ModelConfig
+    from gptcore.initialization import INITIAL_STD
+    from gptcore.model import GPT
+
+    config = ModelConfig(
+        vocab_size=vocab_size,
+        context_length=64,
+        d_model=128,
+        n_layers=2,
+        n_heads=4,
+        d_ff=384,
+        tie_embeddings=tied,
+    )
+    model = GPT(config, seed=seed).eval()
+    with torch.inference_mode():
+        for table in {model.embedding.weight, model.output.weight}:
+            table.mul_(spread / INITIAL_STD)
+        ids = torch.randint(vocab_size, (2, 65), generator=torch.Generator().manual_seed(seed))
+        logits = model(ids[:, :-1])
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        repeats = (logits.argmax(-1) == ids[:, :-1]).float().mean()
+    return Birth(loss=float(loss), repeats=float(repeats))
+
+
+def _tying() -> Iterator[Repetition]:
+    from gptcore.config import PRESETS
+    from gptcore.lessons.published_models import PUBLISHED
+
+    shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
+    shapes |= {name: one.config for name, one in PUBLISHED.items()}
+    yield {name: 100 * tying_saves(config) for name, config in shapes.items()}
+
+
+def _heads_and_context() -> Iterator[Repetition]:
+    from gptcore.account import n_parameters
+    from gptcore.config import PRESETS
+
+    base = PRESETS["small"].model
+    count = n_parameters(base)
+    yield {
+        "4 × the heads": 100
+        * (n_parameters(base.replace(n_heads=48, n_kv_heads=48, head_dim=16)) / count - 1),
+        "64 × the context": 100 * (n_parameters(base.replace(context_length=65_536)) / count - 1),
+        "twice the width": 100 * (n_parameters(base.replace(d_model=1536)) / count - 1),
+    }
+
+
+def _six() -> Iterator[Repetition]:
+    from gptcore.account import forward_flops, n_parameters
+    from gptcore.config import PRESETS
+    from gptcore.lessons.published_models import PUBLISHED
+
+    shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
+    shapes |= {name: one.config for name, one in PUBLISHED.items()}
+    yield {
+        name: 3 * sum(forward_flops(config, config.context_length).values())
+        / config.context_length / n_parameters(config)
+        for name, config in shapes.items()
+    }  # fmt: skip
+
+
+def _first_loss() -> Iterator[Repetition]:
+    for seed in range(3):
+        yield {
+            f"spread {spread:g}": birth(spread, seed=seed).loss - math.log(2048)
+            for spread in (0.02, 0.2, 1.0)
+        }
+
+
+def _logits() -> Iterator[Repetition]:
+    from gptcore.config import PRESETS
+
+    for name in ("nano", "tiny", "small"):
+        config, tokens = PRESETS[name].model, 1024
+        logits = 4 * tokens * config.vocab_size
+        stream = 4 * tokens * config.d_model
+        yield {
+            "times the stream": logits / stream,
+            "times a layer's feed-forward": logits / (4 * tokens * config.d_ff),
+        }
+
+
+def _fourth() -> Iterator[Repetition | Progress]:
+    from gptcore.account import n_parameters
+    from gptcore.experiments.paired_training import Outcome
+
+    *known, last = SIZES
+
+    def missed_by(found: Mapping[str, Outcome]) -> Repetition:
+        weights = {name: n_parameters(one.model.config) for name, one in found.items()}
+        law = fit([weights[name] for name in known], [found[name].loss for name in known], 0.0)
+        return {last: abs(law.loss(weights[last]) - found[last].loss)}
+
+    return trials(SIZES, missed_by)
+
+
+CLAIMS = (
+    Claim(
+        name="tying_saves",
+        chapter=7,
+        slogan="Weight tying saves 30% of the weights",
+        source="A round figure of many tutorials.",
+        how="The weights of three presets and seven published shapes are counted with a table of their own for the "
+        "output and with one shared. It holds where between 25 and 35% go.",
+        unit="% fewer weights",
+        headline="GPT-2 small",
+        measure=_tying,
+        judge=wherever(lambda percent: 25 <= percent <= 35),
+        transfers="The arithmetic is exact: V·C of all weights. The share shrinks as models grow deeper and wider.",
+    ),
+    Claim(
+        name="heads_cost",
+        chapter=7,
+        slogan="More heads and a longer context make a model larger",
+        source="A guess that most beginners make.",
+        how="The 151 M preset with 4 times the heads, with 64 times the context, and, to compare, with twice the "
+        "width. It holds where heads and context each add at least 1% of weights.",
+        unit="% more weights",
+        headline="4 × the heads",
+        measure=_heads_and_context,
+        judge=lambda found: wherever(lambda more: more >= 1)(
+            {name: spread for name, spread in found.items() if name != "twice the width"}
+        ),
+        transfers="Heads cut the same width into more pieces, always. Context costs weights only with learned "
+        "positions; what it costs is operations and cache.",
+    ),
+    Claim(
+        name="six_operations",
+        chapter=7,
+        slogan="Training takes six operations for each weight and token",
+        source="Kaplan et al. 2020, the rule C = 6ND.",
+        how="Operations of a training step by our account, at each model's full context, over weights and tokens. It "
+        "holds where that is within 10% of 6.",
+        unit="operations",
+        headline="LLaMA 3 8B",
+        measure=_six,
+        judge=wherever(lambda ratio: 5.4 <= ratio <= 6.6),
+        transfers="It is good for large models and short contexts. Scores come on top, and an untied table is looked "
+        "up without any operation.",
+    ),
+    Claim(
+        name="first_loss",
+        chapter=7,
+        slogan="An untrained model starts at ln V",
+        source="A check that every training guide asks for.",
+        how="Untrained models of 2,048 tokens, tied, whose table is drawn with a spread of 0.02 as ours, of 0.2 and "
+        "of 1; loss on random tokens against ln 2,048. It holds where the two differ by less than 0.1 nats.",
+        unit="nats above ln V",
+        headline="spread 0.02",
+        measure=_first_loss,
+        judge=wherever(lambda above: abs(above) < 0.1),
+        transfers="With small weights, everywhere: a little above. With large ones a model starts confident and wrong.",
+    ),
+    Claim(
+        name="logits_largest",
+        chapter=7,
+        slogan="The logits are often the largest tensor of a forward pass",
+        source="Said by those whose training ran out of memory.",
+        how="Bytes of the logits of 1,024 tokens in three presets, as a multiple of the stream and of what a layer's "
+        "feed-forward holds. It holds where they are larger than both.",
+        unit="times as large",
+        headline="times a layer's feed-forward",
+        measure=_logits,
+        judge=wherever(lambda times: times > 1),
+        transfers="For one layer against the output, nearly always, since V is larger than F. All layers together hold "
+        "more.",
+    ),
+    Claim(
+        name="fourth_size",
+        chapter=7,
+        slogan="Small models tell the loss of a larger one",
+        source="Kaplan et al. 2020; Hoffmann et al. 2022.",
+        how=f"Four sizes, {STEPS} steps on the stories each, three seeds. A power law through the first three, and how "
+        "far from it the fourth lands. It holds where that is less than 0.1 nats in each seed.",
+        unit="nats off",
+        headline=list(SIZES)[-1],
+        measure=_fourth,
+        judge=wherever(lambda off: off < 0.1),
+        transfers="The method does: it is how large runs are planned. The numbers do not; here every size gets the "
+        "same few steps.",
+        kind="train",
+    ),
+)  # fmt: skip

@@ -1,0 +1,355 @@
+"""Claims about positions: what a score depends on, what lies beyond the trained context, what order is without
+positions."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
+from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, trials
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gptcore.config import RopeScaling
+    from gptcore.model import GPT
+    from gptcore.tokenizer import Tokenizer
+
+SHIFTS = (1, 10, 100, 1000)
+BEYOND = 3  # times the trained context that are read
+BIN = 32  # positions whose losses are averaged
+FACTOR = 4.0
+BASES = (10_000.0, 500_000.0)
+FAR = (1024, 4096, 16_384)
+SCHEMES = ("rope", "learned", "sinusoidal", "none")
+
+
+def scores_by_place(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -> "Tensor":
+    """Return the scores of one query and one key (D,) at every two places: (n, n), rows are the query's place."""
+    from gptcore.positions import apply_rope, rope_table
+
+    cos, sin = rope_table(len(q), n, theta)
+    queries, keys = (apply_rope(x.expand(n, -1), cos, sin) for x in (q, k))
+    return queries @ keys.T / math.sqrt(len(q))
+
+
+def scores_by_distance(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -> "Tensor":
+    """Return the score of a query and a key (D,) with the query 0, 1, … n - 1 tokens behind the key: (n,)."""
+    from gptcore.positions import apply_rope, rope_table
+
+    cos, sin = rope_table(len(q), n, theta)
+    return apply_rope(q.expand(n, -1), cos, sin) @ k / math.sqrt(len(q))
+
+
+def score_left(width: int, theta: float, distances: Sequence[int]) -> list[float]:
+    """Return what is left of the score of two equal vectors at some distances, as a share of that at 0.
+
+    Each is the mean over the eighth of the distances before it: a single one may sit on a ripple.
+    """
+    import torch
+
+    same = torch.ones(width)
+    found = scores_by_distance(same, same, max(distances) + 1, theta).double()
+    sums = torch.cat((torch.zeros(1), found.cumsum(0)))
+    return [float((sums[far + 1] - sums[far - far // 8]) / (far // 8 + 1) / found[0]) for far in distances]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lean:
+    """How far back a head leans by angles alone: the mean query against the mean key, at each distance."""
+
+    layer: int
+    head: int
+    scores: tuple[float, ...]  # from distance 0 on
+
+    @property
+    def peak(self) -> int:
+        """The distance it scores highest at."""
+        return max(range(len(self.scores)), key=self.scores.__getitem__)
+
+
+def leans(seen: "dict[str, Tensor]", config, n: int) -> list[Lean]:
+    """Return for each head what its scores make of distance, from the trace of one text.
+
+    Queries and keys are taken before their turn and averaged over the text, so that words play no part.
+    """
+    found = []
+    for layer in range(config.n_layers):
+        q, k = (seen[f"layers.{layer}.attention.{name}"][0].mean(1) for name in "qk")  # (H, D), (K, D)
+        for head in range(config.n_heads):
+            key = k[head * config.n_kv_heads // config.n_heads]
+            scores = scores_by_distance(q[head], key, n, config.rope_theta)
+            found.append(Lean(layer=layer, head=head, scores=tuple(scores.tolist())))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairingScores:
+    """One query against one key, both turned: by the paper's pairs, by ours, by ours after reordering."""
+
+    paper: float
+    wrong: float
+    reordered: float
+
+
+def pairing_scores(width: int, *, seed: int = 0, distance: int = 3) -> PairingScores:
+    """Return what a random query and key (D,) of neighbouring pairs score when each convention turns them."""
+    import torch
+
+    from gptcore.lessons.by_hand import order_for_halves, turned_score
+
+    generator = torch.Generator().manual_seed(seed)
+    q, k = torch.randn(width, generator=generator), torch.randn(width, generator=generator)
+    order = order_for_halves(width, "neighbours")
+    return PairingScores(
+        paper=turned_score(q, k, distance, 0, pairing="neighbours"),
+        wrong=turned_score(q, k, distance, 0),
+        reordered=turned_score(q[order], k[order], distance, 0),
+    )
+
+
+def order_known(
+    scheme: str, n_layers: int, *, causal: bool = True, seed: int = 0, n_tokens: int = 12
+) -> float:
+    """Return how far the last output moves when the tokens before it are shuffled, as a share of its length.
+
+    The model is untrained, with other weights for each seed: what its build can tell, not what it learned.
+    """
+    import torch
+
+    from gptcore.config import ModelConfig
+    from gptcore.model import GPT
+
+    config = ModelConfig(
+        vocab_size=64,
+        context_length=n_tokens,
+        d_model=64,
+        n_layers=n_layers,
+        n_heads=4,
+        d_ff=192,
+        position=scheme,
+        causal=causal,
+    )
+    model = GPT(config, seed=seed).eval()
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randperm(64, generator=generator)[:n_tokens]
+    shuffled = ids.clone()
+    shuffled[:-1] = ids[:-1].roll(1)  # everyone but the last stands somewhere else
+    with torch.inference_mode():
+        here, there = (model.hidden(one.unsqueeze(0))[0, -1] for one in (ids, shuffled))
+    return float((here - there).norm() / here.norm())
+
+
+def stretched(model: "GPT", scaling: "RopeScaling | None", n_tokens: int) -> "GPT":
+    """Return a model with the same weights that takes `n_tokens` tokens, its clocks scaled or left alone."""
+    from gptcore.model import GPT
+
+    config = model.config.replace(context_length=n_tokens, rope_scaling=scaling)
+    other = GPT(config).eval()
+    other.load_state_dict(model.state_dict())
+    return other.requires_grad_(False)
+
+
+def scalings(factor: float, trained: int) -> "dict[str, RopeScaling | None]":
+    """Return the ways to treat a longer text, by name; the first leaves the clocks as they were trained."""
+    from gptcore.config import RopeScaling
+
+    return {
+        "as trained": None,
+        "linear": RopeScaling(kind="linear", factor=factor),
+        "ntk": RopeScaling(kind="ntk", factor=factor),
+        "by frequency": RopeScaling(kind="llama3", factor=factor, original_context_length=trained),
+    }
+
+
+def loss_by_position(
+    model: "GPT", tokenizer: "Tokenizer", scaling: "RopeScaling | None", *, seed: int = 0, n_texts: int = 4
+) -> "list[float]":
+    """Return the loss in nats a token over stories no run has read, averaged over each `BIN` positions.
+
+    Reads BEYOND times the trained context in one piece, whatever the model was trained for.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    from gptcore.corpora.sources import encode_documents, fixed_batches
+    from gptcore.stories.writer import write_stories
+
+    length = BEYOND * model.config.context_length // BIN * BIN
+    texts = [story.text for story in write_stories(12 * n_texts * BEYOND, seed=900_000 + 1000 * seed)]
+    ids = encode_documents(texts, tokenizer)
+    ((inputs, targets),) = fixed_batches(ids, length, n_texts, 1)
+    other = stretched(model, scaling, inputs.shape[1])
+    with torch.inference_mode():
+        losses = F.cross_entropy(other(inputs).flatten(0, 1), targets.flatten(), reduction="none")
+    by_place = losses.view(inputs.shape).mean(0)
+    return by_place[: len(by_place) // BIN * BIN].view(-1, BIN).mean(1).tolist()
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _shipped() -> "tuple[GPT, Tokenizer]":
+    from gptcore.checkpoint import SHIPPED, load
+
+    return load(SHIPPED)
+
+
+def _score_drift() -> Iterator[Repetition]:
+    import torch
+
+    from gptcore.positions import apply_rope, rope_table
+
+    cos, sin = rope_table(64, 2048)
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        q, k = torch.randn(64, generator=generator), torch.randn(64, generator=generator)
+
+        def score(query: int, key: int, q=q, k=k) -> float:
+            return float(apply_rope(q, cos[query], sin[query]) @ apply_rope(k, cos[key], sin[key])) / 8
+
+        first = score(20, 0)
+        yield {f"both {shift} on": abs(score(20 + shift, shift) - first) for shift in SHIFTS}
+
+
+def _order_in_the_mask() -> Iterator[Repetition]:
+    for seed in range(5):
+        yield {
+            f"{n} layer{'s' if n > 1 else ''}, {'mask' if causal else 'no mask'}": order_known(
+                "none", n, causal=causal, seed=seed
+            )
+            for causal in (True, False)
+            for n in (1, 2, 4)
+        }
+
+
+def _beyond(kind: str) -> Iterator[Repetition]:
+    """Losses against the trained clocks inside the trained context, within it and beyond."""
+    model, tokenizer = _shipped()
+    inside = model.config.context_length // BIN
+    for seed in range(3):
+        found = {
+            name: loss_by_position(model, tokenizer, scaling, seed=seed)
+            for name, scaling in scalings(FACTOR, model.config.context_length).items()
+            if name in ("as trained", kind)
+        }
+        known = _mean(found["as trained"][:inside])
+        yield {
+            "inside the context": _mean(found[kind][:inside]) - known,
+            "beyond it": _mean(found[kind][inside:]) - known,
+        }
+
+
+def _far_scores() -> Iterator[Repetition]:
+    left = {base: score_left(128, base, FAR) for base in BASES}
+    for place in range(len(FAR)):
+        yield {f"base {base:,.0f}": shares[place] for base, shares in left.items()}
+
+
+def _trained_schemes() -> Iterator[Repetition | Progress]:
+    ways = {scheme: {"position": scheme} for scheme in ("none", "learned", "rope")}
+    none, *told = ways
+    return trials(ways, lambda found: {scheme: found[none].loss - found[scheme].loss for scheme in told})
+
+
+CLAIMS = (
+    Claim(
+        name="distance_alone",
+        chapter=4,
+        slogan="With RoPE a score depends on the distance alone",
+        source="Su et al. 2021, section 3.2.",
+        how="Five random queries and keys of 64 numbers, 20 places apart; both are moved on by up to 1,000 places and "
+        "the scaled score compared. It holds where it moves by less than 0.001.",
+        unit="change of a score",
+        headline="both 1000 on",
+        measure=_score_drift,
+        judge=wherever(lambda drift: drift < 1e-3),
+        transfers="Exactly, up to rounding, for every query, key and base.",
+    ),
+    Claim(
+        name="any_length",
+        chapter=4,
+        slogan="RoPE works at any length",
+        source="Often concluded from the formula, which has no end.",
+        how=f"The shipped model reads new stories {BEYOND} times as long as its context; loss beyond the context "
+        "against loss inside. It would hold where less than 0.1 nats a token is lost.",
+        unit="nats a token more",
+        headline="beyond it",
+        measure=lambda: _beyond("as trained"),
+        judge=lambda found: "holds" if found["beyond it"].high < 0.1 else
+        "holds not" if found["beyond it"].low >= 0.1 else "depends",
+        transfers="Yes: angles that training never showed are why methods to stretch a context exist.",
+    ),
+    Claim(
+        name="linear_extends",
+        chapter=4,
+        slogan="Linear scaling extends the context",
+        source="Chen et al. 2023, who fine-tune afterwards; often repeated without that.",
+        how=f"The same, every angle divided by {FACTOR:g}, no fine-tuning; loss inside and beyond the trained context "
+        "against that of the trained clocks inside. It holds where neither loses 0.2 nats a token.",
+        unit="nats a token more",
+        headline="inside the context",
+        measure=lambda: _beyond("linear"),
+        judge=wherever(lambda more: more < 0.2),
+        transfers="That it harms without fine-tuning does. With some fine-tuning it works, as the paper shows.",
+    ),
+    Claim(
+        name="ntk_extends",
+        chapter=4,
+        slogan="NTK scaling extends the context without training",
+        source="A forum post by bloc97 in 2023, then Peng et al. 2023.",
+        how=f"The same with the base raised so that the slowest clock is slowed by {FACTOR:g}. It holds where neither "
+        "inside nor beyond 0.2 nats a token are lost.",
+        unit="nats a token more",
+        headline="inside the context",
+        measure=lambda: _beyond("ntk"),
+        judge=wherever(lambda more: more < 0.2),
+        transfers="Inside it does little harm anywhere. How far it reaches beyond depends on the model: less than "
+        "the factor promises.",
+    ),
+    Claim(
+        name="higher_base",
+        chapter=4,
+        slogan="A higher base is worse for long contexts",
+        source="A guess from the name; LLaMA 3 raised the base to 500,000 for its long context.",
+        how="Two equal vectors of 128 numbers, up to 16,384 places apart; what is left of their score, as a share "
+        "of that at distance 0. It would hold where the higher base leaves less.",
+        unit="of the score left",
+        headline=f"base {BASES[1]:,.0f}",
+        measure=_far_scores,
+        judge=lambda found: "holds" if found["base 500,000"].high < found["base 10,000"].low else
+        "holds not" if found["base 500,000"].low >= found["base 10,000"].high else "depends",
+        transfers="The geometry does. Whether a model uses far tokens well is a matter of its training.",
+    ),
+    Claim(
+        name="no_order",
+        chapter=4,
+        slogan="Without positions a decoder has no order",
+        source="True of a Transformer without a mask; repeated of GPTs.",
+        how="Untrained models without positions, five draws of weights; the tokens before the last are shuffled, "
+        "and the share by which the last output moves is taken. It holds where that is below 0.0001.",
+        unit="of the output moves",
+        headline="2 layers, mask",
+        measure=_order_in_the_mask,
+        judge=wherever(lambda moved: moved < 1e-4),
+        transfers="Yes, it follows from the build: the causal mask gives each token another past to average over.",
+    ),
+    Claim(
+        name="positions_trained",
+        chapter=4,
+        slogan="A GPT must be told positions to learn",
+        source="Haviv et al. 2022 found that it need not be.",
+        how=f"{SHAPE_IN_WORDS}, positions learned, by RoPE and none, {STEPS} steps on the stories, three seeds; what "
+        "each gains over none in validation loss. It holds where each gains more than 0.02 nats in each seed.",
+        unit="nats a token less than without",
+        headline="learned",
+        measure=_trained_schemes,
+        judge=wherever(lambda gain: gain > 0.02),
+        transfers="That none works does. That a learned table is no better than none is so for short training only: "
+        "it has to see every place often enough.",
+        kind="train",
+        nothing=0.0,
+    ),
+)  # fmt: skip

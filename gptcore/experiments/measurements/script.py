@@ -1,0 +1,172 @@
+"""Claims about models as files: what belongs to one besides its weights, and what a seed promises."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from gptcore.experiments.claims import Claim, Progress, Repetition, Spread
+from gptcore.experiments.paired_training import SEEDS
+
+if TYPE_CHECKING:
+    from gptcore.model import GPT
+
+# Configs under which the shipped weights load without complaint, since no shape changes.
+MISREADINGS: dict[str, dict[str, object]] = {
+    "as it was trained": {},
+    "rope_theta 500,000": {"rope_theta": 500_000.0},
+    "8 heads of 16": {"n_heads": 8, "n_kv_heads": 8, "head_dim": 16},
+    "norm_eps 0.1": {"norm_eps": 0.1},
+    "no positions": {"position": "none"},
+    "no mask": {"causal": False},
+}
+DRAWS = 12  # texts that are written twice
+TUNED = 60  # steps
+N_TOKENS = 60
+
+
+def misread(model: "GPT", changes: dict[str, object]) -> "GPT":
+    """Return a model with the same weights under another config."""
+    from gptcore.model import GPT
+
+    other = GPT(model.config.replace(**changes)).eval()
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+def losses_misread(*, seed: int = 0) -> dict[str, float]:
+    """Return the loss of the shipped weights on unread stories, under each config they fit into."""
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.experiments.measurements.attention import loss_on_fresh_stories
+
+    model, tokenizer = load(SHIPPED)
+    return {
+        name: loss_on_fresh_stories(misread(model, changes), tokenizer, seed=seed, n=8)
+        for name, changes in MISREADINGS.items()
+    }
+
+
+def _lost_by_config() -> Iterator[Repetition]:
+    for seed in range(2):
+        found = losses_misread(seed=seed)
+        right = found["as it was trained"]
+        yield {name: loss - right for name, loss in found.items() if MISREADINGS[name]}
+
+
+def rounded(model: "GPT") -> "GPT":
+    """Return a copy whose weights have been through bf16, as files often keep them; it computes in fp32."""
+    import copy
+
+    import torch
+
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.copy_(weight.to(torch.bfloat16))
+    return other
+
+
+def written(model: "GPT", tokenizer, prompt: str, *, seed: int, n_tokens: int = N_TOKENS) -> list[int]:
+    """Return the ids a model writes after a prompt at temperature 0.8."""
+    from gptcore.generation.sampling import generate
+
+    steps = generate(
+        model, tokenizer.encode(prompt), n_tokens, temperature=0.8, seed=seed, stop_ids=(tokenizer.eot_id,)
+    )
+    return [step.token_id for step in steps]
+
+
+def parts_at(first: list[int], second: list[int]) -> int | None:
+    """Return the place of the first token in which two texts differ, or None."""
+    differing = (place for place, (a, b) in enumerate(zip(first, second)) if a != b)
+    place = next(differing, None)
+    return place if place is not None or len(first) == len(second) else min(len(first), len(second))
+
+
+def _same_texts() -> Iterator[Repetition]:
+    from gptcore.checkpoint import SHIPPED, load
+
+    model, tokenizer = load(SHIPPED)
+    other = rounded(model)
+
+    def share(again: Callable[[int], list[int]]) -> float:
+        same = [
+            written(model, tokenizer, "Once upon a time", seed=seed) == again(seed) for seed in range(DRAWS)
+        ]
+        return 100 * sum(same) / DRAWS
+
+    yield {
+        "the same machine again": share(
+            lambda seed: written(model, tokenizer, "Once upon a time", seed=seed)
+        ),
+        "weights rounded to bf16": share(
+            lambda seed: written(other, tokenizer, "Once upon a time", seed=seed)
+        ),
+    }
+
+
+def _instructions_followed() -> Iterator[Repetition | Progress]:
+    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.training.finetune import HELD_OUT, answers, followed, single_names, tune
+
+    model, tokenizer = load(SHIPPED)
+    asked = single_names(tokenizer)[:HELD_OUT] * 4
+    for turn, seed in enumerate(SEEDS):
+        tuned = model
+        for step, (_, tuned) in enumerate(tune(model, tokenizer, TUNED, seed=seed), 1):  # noqa: B007
+            yield Progress((turn + step / TUNED) / len(SEEDS))
+        base, taught = (followed(answers(one, tokenizer, asked, seed=seed), asked) for one in (model, tuned))
+        yield {"base model": 100 * base, f"after {TUNED} steps": 100 * taught}
+
+
+def _judge_followed(found: Mapping[str, Spread]) -> str:
+    base, tuned = found["base model"], found[f"after {TUNED} steps"]
+    if base.low > 50 or tuned.high <= 75:
+        return "holds not"
+    return "holds" if base.high <= 50 and tuned.low > 75 else "depends"
+
+
+CLAIMS = (
+    Claim(
+        name="weights_alone",
+        chapter=10,
+        slogan="Weights alone are a model",
+        source="What “download the weights” suggests.",
+        how="The shipped weights are loaded under configs that leave every shape as it is; the loss on stories they "
+        "have not read, above that of the right config. It would hold where none gains more than 0.05 nats.",
+        unit="nats a token more",
+        headline="8 heads of 16",
+        measure=_lost_by_config,
+        judge=lambda found: "holds" if max(abs(one.high) for one in found.values()) <= 0.05 else "holds not",
+        transfers="Yes, for any model: heads, positions, norms and the tokenizer stand in no weight, and a loader that "
+        "checks shapes alone notices nothing.",
+    ),
+    Claim(
+        name="same_seed",
+        chapter=10,
+        slogan="The same seed writes the same text anywhere",
+        source="A seed is often called reproducibility.",
+        how=f"{DRAWS} seeds, {N_TOKENS} tokens each, by the shipped model twice on this machine and once with its "
+        "weights rounded to bf16; the share of texts that are the same to the last token. It holds at 100% of both.",
+        unit="% the same text",
+        headline="weights rounded to bf16",
+        measure=_same_texts,
+        judge=lambda found: "holds" if min(one.low for one in found.values()) >= 100 else "holds not",
+        transfers="Other processors, libraries and thread counts add in another order and round otherwise. Sooner or "
+        "later a draw falls on the other side, and from there on it is another text.",
+    ),
+    Claim(
+        name="base_follows",
+        chapter=10,
+        slogan="A base model does not follow instructions, a little tuning makes it",
+        source="Wei et al. 2021, Ouyang et al. 2022.",
+        how="“Story about NAME:” with eight names never tuned on, four answers each, three seeds, before and after 60 "
+        "steps of tuning on such answers. It holds where at most half follow before and more than three quarters "
+        "after.",
+        unit="% of answers about the name",
+        headline="after 60 steps",
+        measure=_instructions_followed,
+        judge=_judge_followed,
+        transfers="The form of an answer is learned from few examples, at any size. Whether a name never tuned on is "
+        "taken up hangs, at this size, on the examples drawn; a model of 7 billion copies it from the start.",
+        kind="train",
+    ),
+)

@@ -1,0 +1,341 @@
+"""Claims about the machine: what a processor's rate says about training, what fewer bits and more threads save,
+what a view copies."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from gptcore.experiments.claims import Claim, Repetition, Spread, by_middle, wherever
+from gptcore.experiments.timing import one_thread, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, device
+
+SIDES = (16, 64, 256, 1024)
+LARGE = 1024
+NANO, TINY = "training nano", "training tiny"
+PRODUCT = "matrix product, {}"
+ROUNDS = 5
+
+
+def square(side: int, precision: str = "fp32", on: "device | str" = "cpu") -> "Tensor":
+    """Return a square matrix of random numbers: (side, side)."""
+    import torch
+
+    from gptcore.training.devices import DTYPES
+
+    generator = torch.Generator().manual_seed(side)
+    return torch.randn(side, side, generator=generator).to(on, DTYPES[precision])
+
+
+def product_rate(side: int, precision: str = "fp32", clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the operations a second, in 10^9, of the product of two square matrices on the CPU."""
+    matrix = square(side, precision)
+    return 2 * side**3 / seconds(lambda: matrix @ matrix, clock=clock) / 1e9
+
+
+def training_rate(preset: str, batch_size: int, precision: str, seconds: float = 2.0) -> float:
+    """Return the operations a second, in 10^9, that real training reaches: matrix products of whole steps."""
+    from gptcore.account import forward_flops
+    from gptcore.config import PRESETS
+    from gptcore.experiments.bench import windows
+    from gptcore.model import GPT
+    from gptcore.training.devices import choose
+
+    chosen = PRESETS[preset]
+    train = chosen.train.replace(
+        batch_size=batch_size, precision=precision, attention_path="fused", seconds=None, steps=None
+    )
+    ids, targets = windows(chosen.model, batch_size, chosen.model.context_length)
+    way, _ = choose(GPT(chosen.model), train, ids, targets, seconds)
+    flops = 3 * sum(forward_flops(chosen.model, ids.shape[1], batch_size).values())
+    return flops / way.seconds_per_step / 1e9
+
+
+def _rates() -> Iterator[Repetition]:
+    import torch
+
+    from gptcore.training.devices import available_threads, precisions
+
+    for _ in range(2):
+        torch.set_num_threads(available_threads())
+        products = {kind: product_rate(LARGE, kind) for kind in precisions(torch.device("cpu"))}
+        best = max(products, key=products.__getitem__)
+        yield {PRODUCT.format(kind): rate for kind, rate in products.items()} | {
+            NANO: training_rate("nano", 8, best, 1.0),
+            TINY: training_rate("tiny", 2, best, 1.0),
+        }
+
+
+def peak_of(found: "Mapping[str, Spread]") -> float:
+    """Return the fastest matrix product among what `flops_over_peak` measured."""
+    return max(spread.middle for name, spread in found.items() if name not in (NANO, TINY))
+
+
+def _judge_peak(found: "Mapping[str, Spread]") -> str:
+    shares = [found[name].middle / peak_of(found) for name in (NANO, TINY)]
+    return "holds" if min(shares) >= 0.9 else "holds not" if max(shares) < 0.9 else "depends"
+
+
+def _speeds() -> Iterator[Repetition]:
+    with one_thread():  # what several of them cost is another claim
+        for _ in range(ROUNDS):
+            rates = {side: product_rate(side, clock=time.process_time) for side in SIDES}
+            yield {f"n = {side}": rate / max(rates.values()) for side, rate in rates.items()}
+
+
+def _bf16_ratios() -> Iterator[Repetition]:
+    with one_thread():
+        for _ in range(ROUNDS):
+            yield {
+                f"n = {side}": product_rate(side, "bf16", time.process_time)
+                / product_rate(side, clock=time.process_time)
+                for side in SIDES[1:]
+            }
+
+
+def _thread_ratios() -> Iterator[Repetition]:
+    import torch
+
+    from gptcore.training.devices import available_threads
+
+    most = max(2, available_threads())
+    for _ in range(ROUNDS):
+        found = {}
+        for side in SIDES:
+            torch.set_num_threads(1)
+            alone = product_rate(side)
+            torch.set_num_threads(most)
+            found[f"n = {side}"] = product_rate(side) / alone
+        yield found
+
+
+def kept_for_backward(precision: str) -> int:
+    """Return the bytes a nano model's forward pass keeps for the backward one, its weights not counted."""
+    import torch
+
+    from gptcore.config import PRESETS
+    from gptcore.experiments.bench import windows
+    from gptcore.model import GPT
+    from gptcore.training.devices import autocast
+
+    config = PRESETS["nano"].model
+    model, kept = GPT(config), {}
+    ids, targets = windows(config, 1, config.context_length)
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+
+    def note(tensor: "Tensor") -> "Tensor":
+        place = tensor.untyped_storage().data_ptr()
+        if place not in weights:
+            kept[place] = (tensor.untyped_storage().nbytes(), tensor)  # held, so that its place is not reused
+        return tensor
+
+    keeping = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with keeping, autocast(torch.device("cpu"), precision):
+        model.loss(ids, targets)
+    return sum(n_bytes for n_bytes, _ in kept.values())
+
+
+def training_state(precision: str) -> int:
+    """Return the bytes of a small model's weights, gradients and moments after one real step."""
+    import torch
+
+    from gptcore.config import PRESETS
+    from gptcore.experiments.bench import windows
+    from gptcore.model import GPT
+    from gptcore.training.devices import autocast
+
+    config = PRESETS["nano"].model.replace(n_layers=1)
+    model = GPT(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    ids, targets = windows(config, 1, 32)
+    with autocast(torch.device("cpu"), precision):
+        loss = model.loss(ids, targets)
+    loss.backward()
+    optimizer.step()
+    weights = list(model.parameters())
+    moments = [v for state in optimizer.state.values() for v in state.values() if v.dim() > 0]
+    return sum(t.nbytes for t in (*weights, *(weight.grad for weight in weights), *moments))
+
+
+def _memory_ratios() -> Iterator[Repetition]:
+    yield {
+        "weights, gradients, moments": training_state("bf16") / training_state("fp32"),
+        "kept for the backward pass": kept_for_backward("bf16") / kept_for_backward("fp32"),
+    }
+
+
+def _autocast_exponents() -> Iterator[Repetition]:
+    import torch
+
+    def bits(dtype: "torch.dtype") -> int:
+        return round(math.log2(math.log2(torch.finfo(dtype).max))) + 1
+
+    yield {kind: bits(torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda", "mps")}
+
+
+def copied(operation: str) -> float:
+    """Return 1 where an operation puts its result into memory of its own, 0 where it only reads A another "
+    "way."""
+    import torch
+
+    a = torch.arange(12.0).reshape(3, 4)
+    result = {
+        "view": lambda: a.view(4, 3),
+        "transpose": lambda: a.T,
+        "slice": lambda: a[:, 1:3],
+        "expand": lambda: a[:1].expand(3, 4),
+        "reshape": lambda: a.reshape(2, 6),
+        "reshape after transpose": lambda: a.T.reshape(2, 6),
+        "contiguous after transpose": lambda: a.T.contiguous(),
+    }[operation]()
+    return float(result.untyped_storage().data_ptr() != a.untyped_storage().data_ptr())
+
+
+READINGS = ("view", "transpose", "slice", "expand", "reshape")
+COPIES = ("reshape after transpose", "contiguous after transpose")
+
+
+def _copies() -> Iterator[Repetition]:
+    yield {name: copied(name) for name in (*READINGS, *COPIES)}
+
+
+def _gpu_ratios() -> Iterator[Repetition]:
+    import torch
+
+    from gptcore.training.devices import pick_device
+
+    found = pick_device()
+    wait = torch.cuda.synchronize if found.type == "cuda" else torch.mps.synchronize
+    for _ in range(ROUNDS):
+        ratios = {}
+        for side in SIDES:
+            here, there = square(side), square(side, on=found)
+            ratios[f"n = {side}"] = seconds(lambda a=here: a @ a) / seconds(lambda a=there: a @ a, wait=wait)
+        yield ratios
+
+
+CLAIMS = (
+    Claim(
+        name="flops_over_peak",
+        chapter=1,
+        slogan="Training time is operations over the processor's rate",
+        source="The usual estimate: count the operations of a run, divide by the rate of the processor.",
+        how=f"The rate of the product of two {LARGE} × {LARGE} matrices, in each precision on the processor, against "
+        "the rate that whole training steps reach on the same operations, in the faster precision (two seconds "
+        "each in all). It holds where training reaches at least 90% of the fastest product.",
+        unit="GFLOP/s",
+        headline=NANO,
+        measure=_rates,
+        judge=_judge_peak,
+        transfers="That training stays far below does, everywhere: norms, softmax, the optimizer and small "
+        "products take time and count as nothing. For PaLM 46% of the processors' rate is reported "
+        "(Chowdhery et al. "
+        "2022).",
+    ),
+    Claim(
+        name="one_speed",
+        chapter=1,
+        slogan="A processor has a speed",
+        source="Data sheets give one number.",
+        how="Products of two n × n matrices in fp32 on one thread, processor time, as a share of the fastest of them. "
+        "It holds where the slowest reaches at least half.",
+        unit="of the fastest rate",
+        headline="n = 16",
+        measure=_speeds,
+        judge=by_middle(lambda share: share >= 0.5, within=0.1),
+        transfers="Yes, and far more on a GPU: starting an operation takes the same time however little it "
+        "does.",
+    ),
+    Claim(
+        name="more_threads",
+        chapter=1,
+        slogan="More threads are faster",
+        source="Expected by everyone who looks at a list of cores.",
+        how="Products of two n × n matrices in fp32, with all threads against one. It holds at a size where "
+        "all "
+        "are at least 1.5 times as fast.",
+        unit="times as fast",
+        headline="n = 1024",
+        measure=_thread_ratios,
+        judge=wherever(lambda ratio: ratio >= 1.5),
+        transfers="That small work gains nothing does. When other programs use the cores, more threads can "
+        "be slower.",
+    ),
+    Claim(
+        name="bf16_doubles",
+        chapter=1,
+        slogan="Half the bits, twice the speed",
+        source="Said of mixed precision in most tutorials.",
+        how="Products of two n × n matrices in bf16 against fp32, on one thread, processor time. It holds at a size "
+        "where bf16 is at least 1.8 times as fast.",
+        unit="times as fast",
+        headline="n = 1024",
+        measure=_bf16_ratios,
+        judge=by_middle(lambda ratio: ratio >= 1.8, within=0.1),
+        transfers="Not from here: it hangs on units for bf16 in the processor. Without them bf16 can be "
+        "slower than "
+        "fp32, with them many times as fast.",
+    ),
+    Claim(
+        name="autocast_halves_memory",
+        chapter=1,
+        slogan="Mixed precision halves the memory of training",
+        source="Said of mixed precision in most tutorials.",
+        how="Bytes under autocast in bf16 against fp32: weights, gradients and AdamW's moments after one "
+        "step; and "
+        "what the forward pass keeps for the backward one. It holds where both fall to 0.55 or less.",
+        unit="of the bytes in fp32",
+        headline="weights, gradients, moments",
+        measure=_memory_ratios,
+        judge=wherever(lambda share: share <= 0.55),
+        transfers="Yes: autocast changes the precision of products, not of what is stored between steps.",
+    ),
+    Claim(
+        name="autocast_default",
+        chapter=1,
+        slogan="Autocast runs in bf16 unless told otherwise",
+        source="Often assumed.",
+        how="Torch is asked which format autocast takes by default on each kind of device; bf16 has 8 bits of "
+        "exponent, fp16 has 5. It holds on a device with 8.",
+        unit="bits of exponent",
+        headline="cuda",
+        measure=_autocast_exponents,
+        judge=wherever(lambda bits: bits == 8),
+        transfers="Yes, it is torch's setting and not the machine's. With fp16 small gradients become 0 "
+        "unless the "
+        "loss is scaled up first.",
+    ),
+    Claim(
+        name="view_copies",
+        chapter=1,
+        slogan="Giving a tensor another shape copies it",
+        source="Expected from lists in Python.",
+        how="Whether the result lies in memory of its own (1) or in that of the tensor it came from (0). It "
+        "holds "
+        "for an operation that copies.",
+        unit="copied",
+        headline="view",
+        measure=_copies,
+        judge=wherever(lambda share: share == 1),
+        transfers="Exactly. What cannot be read off the old memory in even strides is copied, all else is not.",
+    ),
+    Claim(
+        name="gpu_faster",
+        chapter=1,
+        slogan="A GPU is always faster",
+        source="Expected by everyone who buys one.",
+        how="Products of two n × n matrices in fp32, this machine's processor against its accelerator. It "
+        "holds at a "
+        "size where the accelerator is faster.",
+        unit="times as fast",
+        headline="n = 1024",
+        measure=_gpu_ratios,
+        judge=by_middle(lambda ratio: ratio > 1, within=0.1),
+        needs="accelerator",
+        transfers="That small work is not worth the trip does; where the line lies depends on both processors.",
+    ),
+)

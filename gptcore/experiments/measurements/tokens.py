@@ -1,0 +1,238 @@
+"""Claims about tokens: what a token is, what a vocabulary buys, and what a larger one does to perplexity."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
+from gptcore.experiments.paired_training import SEEDS, short_steps
+
+if TYPE_CHECKING:
+    from gptcore.tokenizer import Tokenizer
+
+WORDS = r"[A-Za-z]+"
+SIZES = (512, 1024, 2048)
+N_STORIES = 60
+PROSE = (
+    "The committee published its annual report on Tuesday. According to the authors, emissions from shipping rose "
+    "for the third year, although fuel prices had doubled since January. Several governments objected to the method "
+    "by which the figures were obtained. A spokeswoman said that the estimates would be revised in autumn."
+)
+
+
+def stories(n: int, seed: int) -> str:
+    """Return stories beyond those of the corpus, as one text."""
+    from gptcore.corpora.sources import N_STORIES as FIRST_FREE
+    from gptcore.stories.writer import write_stories
+
+    return "\n".join(story.text for story in write_stories(n, seed=FIRST_FREE + seed * n))
+
+
+def code() -> str:
+    """Return some Python: the library's own tokenizer."""
+    import inspect
+
+    from gptcore import tokenizer
+
+    return inspect.getsource(tokenizer)
+
+
+def texts(seed: int = 0) -> dict[str, str]:
+    """Return texts of several kinds, each to be cut by the story tokenizer."""
+    from gptcore.lessons.languages import SENTENCES
+
+    return {
+        "stories": stories(N_STORIES, seed),
+        "newspaper English": PROSE,
+        "Python": code(),
+        "Hindi": SENTENCES["Hindi"],
+    }
+
+
+def whole_words(text: str, tokenizer: "Tokenizer") -> float:
+    """Return the share of words that are one token where they stand, with the space before them."""
+    import regex
+
+    pieces = [piece for piece in tokenizer.pieces(text) if regex.search(r"\p{L}", piece)]
+    counts = Counter(pieces)
+    one = sum(times for piece, times in counts.items() if len(tokenizer.encode(piece)) == 1)
+    return one / len(pieces)
+
+
+def _one_token_words() -> Iterator[Repetition]:
+    from gptcore.tokenizer import story_tokenizer
+
+    for seed in range(3):
+        yield {name: whole_words(text, story_tokenizer()) for name, text in texts(seed).items()}
+
+
+def _characters_a_token() -> Iterator[Repetition]:
+    from gptcore.tokenizer import story_tokenizer
+
+    for seed in range(3):
+        yield {name: len(text) / len(story_tokenizer().encode(text)) for name, text in texts(seed).items()}
+
+
+@lru_cache(maxsize=1)
+def _story_words() -> tuple[str, ...]:
+    import regex
+
+    return tuple(dict.fromkeys(regex.findall(WORDS, stories(N_STORIES, 0))))
+
+
+def _same_ids() -> Iterator[Repetition]:
+    from gptcore.tokenizer import story_tokenizer
+
+    tokenizer, words = story_tokenizer(), _story_words()
+    same = sum(tokenizer.encode(f" {word}") == tokenizer.encode(word) for word in words)
+    yield {"words of the stories": same / len(words)}
+
+
+def _cut_otherwise() -> Iterator[Repetition]:
+    from gptcore.lessons.bpe_steps import longest_match
+    from gptcore.tokenizer import story_tokenizer
+
+    tokenizer = story_tokenizer()
+    found = {}
+    for name, text in texts().items():
+        pieces = list(dict.fromkeys(tokenizer.pieces(text)))
+        found[name] = sum(tokenizer.encode(one) != longest_match(one, tokenizer) for one in pieces) / len(
+            pieces
+        )
+    yield found
+
+
+def _shorter() -> Iterator[Repetition]:
+    from gptcore.tokenizer import story_tokenizer
+
+    full = story_tokenizer()
+    for seed in range(3):
+        text = stories(N_STORIES, seed)
+        counts = {size: len(full.first(size - 257).encode(text)) for size in SIZES}
+        yield {f"{size // 2} to {size}": counts[size] / counts[size // 2] for size in SIZES[1:]}
+
+
+def per_token_and_byte(size: int, seed: int, steps: int = 80) -> "Iterator[float | tuple[float, float]]":
+    """Train a small model with a vocabulary of this size: yield the share done after each step, then its loss on
+    unread stories in nats a token and in bits a byte."""
+    import torch
+
+    from gptcore.config import ModelConfig
+    from gptcore.model import GPT
+    from gptcore.tokenizer import story_tokenizer
+
+    tokenizer = story_tokenizer().first(size - 257)
+    config = ModelConfig(vocab_size=size, context_length=128, d_model=64, n_layers=2, n_heads=2)
+    model = GPT(config, seed=seed)
+    ids = torch.tensor(tokenizer.encode(stories(200, seed)))
+    held_out = stories(40, 100 + seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    yield from short_steps(model, optimizer, ids, steps=steps, length=128, seed=seed)
+    fresh = torch.tensor(tokenizer.encode(held_out))
+    rows = fresh[: len(fresh) // 129 * 129].view(-1, 129)
+    with torch.inference_mode():
+        loss = model.loss(rows[:, :-1], rows[:, 1:]).item()
+    n_bytes = len(held_out.encode())
+    yield loss, loss * len(fresh) / n_bytes / math.log(2)
+
+
+def _perplexities() -> Iterator[Repetition | Progress]:
+    sizes, n_done = (400, 2048), 0
+    for seed in SEEDS:
+        found = []
+        for size in sizes:
+            for said in per_token_and_byte(size, seed):
+                if isinstance(said, tuple):
+                    found.append(said)
+                else:
+                    yield Progress((n_done + said) / len(SEEDS) / len(sizes))
+            n_done += 1
+        small, large = found
+        yield {"per token": math.exp(large[0] - small[0]), "bits per byte": large[1] / small[1]}
+
+
+CLAIMS = (
+    Claim(
+        name="token_is_a_word",
+        chapter=2,
+        slogan="A token is a word",
+        source="Said in most introductions.",
+        how="The share of words that the story tokenizer keeps as one token where they stand, on stories it has not "
+        "seen and on text from outside. It holds where at least 95% are.",
+        unit="of the words are one token",
+        headline="stories",
+        measure=_one_token_words,
+        judge=wherever(lambda share: share >= 0.95),
+        transfers="That it hangs on how near a text is to what the merges were counted in. Larger vocabularies keep "
+        "more words whole.",
+    ),
+    Claim(
+        name="four_characters",
+        chapter=2,
+        slogan="A token is about four characters",
+        source="A rule of thumb of OpenAI's documentation, for English.",
+        how="Characters a token under the story tokenizer, four kinds of text. It holds between 3.5 and 4.5.",
+        unit="characters a token",
+        headline="stories",
+        measure=_characters_a_token,
+        judge=wherever(lambda ratio: 3.5 <= ratio <= 4.5),
+        transfers="That other text than the tokenizer was made for costs more. The numbers belong to this one.",
+    ),
+    Claim(
+        name="space_is_nothing",
+        chapter=2,
+        slogan="‘ cat’ and ‘cat’ are the same to a model",
+        source="Believed by whoever sees words and not ids.",
+        how="Of the different words of sixty stories, the share that get the same ids with and without a space "
+        "before them. It would hold where all do.",
+        unit="of the words keep their ids",
+        headline="words of the stories",
+        measure=_same_ids,
+        judge=wherever(lambda share: share >= 0.99),
+        transfers="Yes, for every byte-level tokenizer: the space is a byte of the token.",
+    ),
+    Claim(
+        name="longest_match",
+        chapter=2,
+        slogan="The longest token that fits is taken",
+        source="WordPiece works so (Schuster and Nakajima 2012); BPE does not (Sennrich et al. 2016).",
+        how="The share of different pieces that taking the longest token from the left would cut otherwise than the "
+        "merges do. It would hold where none is.",
+        unit="of the pieces are cut otherwise",
+        headline="newspaper English",
+        measure=_cut_otherwise,
+        judge=wherever(lambda share: share == 0),
+        transfers="That both agree on common words and part on rare ones does.",
+    ),
+    Claim(
+        name="half_as_long",
+        chapter=2,
+        slogan="A vocabulary twice as large makes texts half as long",
+        source="A hope that everybody has once.",
+        how="The tokens of unread stories under the story tokenizer with half its size and with all of it; three "
+        "sets of stories. It would hold at a ratio of 0.6 or less.",
+        unit="times as long",
+        headline="1024 to 2048",
+        measure=_shorter,
+        judge=wherever(lambda ratio: ratio <= 0.6),
+        transfers="That each doubling buys less than the one before does: the commonest pairs are taken first.",
+    ),
+    Claim(
+        name="vocabulary_perplexity",
+        chapter=2,
+        slogan="Perplexity falls with a larger vocabulary",
+        source="Read off papers that compare models with different tokenizers.",
+        how="Small models with 400 and with 2,048 tokens are trained on the same stories for 80 steps, three seeds; "
+        "their perplexity a token, and their bits a byte, large against small. It holds where perplexity is lower.",
+        unit="times the perplexity a token",
+        headline="per token",
+        measure=_perplexities,
+        judge=lambda found: wherever(lambda ratio: ratio < 1)({"per token": found["per token"]}),
+        transfers="That perplexities a token of two vocabularies cannot be compared does: a token that carries more "
+        "text is harder to guess. Compare per byte.",
+        kind="train",
+        nothing=1.0,
+    ),
+)

@@ -1,0 +1,104 @@
+"""Small models trained for a claim: several ways side by side, seed by seed, saying how far it is.
+
+A claim about training is about the difference between two ways. The same seed gives each way the same first weights
+and the same windows of text, so that what differs is the way; several seeds tell the difference from chance.
+Nothing is left to be measured at the start of a run (precision, path, threads), so that the same seed on the same
+machine gives the same number.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcore.experiments.claims import Progress, Repetition
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from gptcore.model import GPT
+    from gptcore.tokenizer import Tokenizer
+
+SEEDS = (1, 2, 3)
+STEPS = 120
+SHAPE = {"d_model": 64, "n_layers": 3, "n_heads": 4, "d_ff": 192, "context_length": 128}
+SHAPE_IN_WORDS = "Models of width 64 with 3 blocks and a context of 128"
+FIXED = {"threads": 1, "precision": "fp32", "attention_path": "fused", "n_samples": 0, "n_evals": 1}
+
+Way = Mapping[
+    str, object
+]  # what differs from the nano preset and `SHAPE`: fields of the model or of the training
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A model at the end of its training, and its validation loss in nats a token; NaN where it broke off."""
+
+    model: "GPT | None"
+    tokenizer: "Tokenizer"
+    loss: float
+
+
+def trial(way: Way, *, steps: int = STEPS, seed: int = 1) -> Iterator[float | Outcome]:
+    """Train a small model on the stories this way; yield the share done after each step, the outcome at last."""
+    from gptcore.runs.plan import make_plan
+    from gptcore.training.loop import train
+
+    plan = make_plan("nano", steps=steps, seed=seed, settings=FIXED | SHAPE | way)
+    loss, model = math.nan, None
+    for event in train(plan.model, plan.train, plan.corpus, plan.tokenizer):
+        match event.event:
+            case "step":
+                yield event.step / steps
+            case "eval":
+                loss = event.val_loss
+            case "failed":
+                loss = math.nan
+            case "done":
+                model = event.model
+    yield Outcome(model=model, tokenizer=plan.tokenizer, loss=loss)
+
+
+def trials(
+    ways: Mapping[str, Way],
+    conclude: Callable[[Mapping[str, Outcome]], Repetition],
+    *,
+    steps: int = STEPS,
+    seeds: Sequence[int] = SEEDS,
+) -> Iterator[Repetition | Progress]:
+    """Train every way with every seed; yield how far it is, and what `conclude` makes of the outcomes of each seed."""
+    n_done, n_all = 0, len(ways) * len(seeds)
+    for seed in seeds:
+        found: dict[str, Outcome] = {}
+        for name, way in ways.items():
+            for said in trial(way, steps=steps, seed=seed):
+                if isinstance(said, Outcome):
+                    found[name] = said
+                else:
+                    yield Progress((n_done + said) / n_all)
+            n_done += 1
+        yield conclude(found)
+
+
+def short_steps(
+    model: "GPT",
+    optimizer: "Optimizer",
+    ids: "Tensor",
+    *,
+    steps: int,
+    length: int,
+    batch_size: int = 8,
+    seed: int = 0,
+) -> Iterator[float]:
+    """Move a model on random windows of some ids, at a rate that stays; yield the share done after each step."""
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+    for step in range(1, steps + 1):
+        starts = torch.randint(len(ids) - length, (batch_size,), generator=draw).tolist()
+        rows = torch.stack([ids[start : start + length + 1] for start in starts])
+        optimizer.zero_grad()
+        model.loss(rows[:, :-1], rows[:, 1:]).backward()
+        optimizer.step()
+        yield step / steps

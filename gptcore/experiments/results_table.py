@@ -1,0 +1,64 @@
+"""Results of measurements as a table that others read: rows, CSV and Markdown."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gptcore.experiments.claims import Result, named
+
+
+def row(result: Result) -> dict[str, Any]:
+    """Return what a result says, one plain value a column, in the order in which it is read."""
+    claim = named(result.name)
+    return {
+        "chapter": claim.chapter,
+        "claim": result.claim,
+        "verdict": result.verdict,
+        "measured": result.measured,
+        "low": result.spread[0],
+        "high": result.spread[1],
+        "unit": result.unit,
+        "setting": claim.headline,
+        "within_noise": "; ".join(result.within_noise),
+        "repetitions": result.repetitions,
+        "seconds": round(result.seconds, 2),
+        "source": result.source,
+        "when": result.when,
+        "machine": result.machine,
+        "cores": result.cores,
+        "load": result.load,
+        **result.versions,
+        "name": result.name,
+    }
+
+
+def to_csv(results: Iterable[Result]) -> str:
+    """Return results as comma-separated values with a heading; empty where there are none."""
+    rows = [row(result) for result in results]
+    if not rows:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+HEADINGS = ("Claim", "Verdict", "Measured", "From", "To", "Unit", "Setting", "Source")
+
+
+def to_markdown(results: Sequence[Result]) -> str:
+    """Return results as a Markdown table, and below it where and with what they were taken."""
+    lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
+    for result in results:
+        found = row(result)
+        numbers = (f"{found[name]:.3g}" for name in ("measured", "low", "high"))
+        cells = (found["claim"], found["verdict"], *numbers, found["unit"], found["setting"], found["source"])
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    places = dict.fromkeys(
+        f"{one.machine}, {one.cores} cores; "
+        + ", ".join(f"{name} {version}" for name, version in one.versions.items())
+        for one in results
+    )
+    return "\n".join([*lines, "", *(f"Taken on {place}." for place in places)]) + "\n"

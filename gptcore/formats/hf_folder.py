@@ -1,0 +1,204 @@
+"""A model as a Hugging Face folder: written so that other engines serve it, and read from Llama's family.
+
+config.json               the shape, under Hugging Face's names
+model.safetensors         the weights; large models in several files, with model.safetensors.index.json
+tokenizer.json            the vocabulary, for `tokenizers`
+tokenizer_config.json     which token starts and ends a text
+generation_config.json    where generation stops
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from gptcore.checkpoint import write_tensors
+from gptcore.config import ModelConfig
+from gptcore.files import replacing, write_json
+from gptcore.formats import hf_tokenizer, hf_weights
+from gptcore.model import GPT
+from gptcore.tokenizer import Tokenizer
+
+INDEX = "model.safetensors.index.json"
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+class FolderError(ValueError):
+    """A Hugging Face folder that cannot be used, said in one sentence."""
+
+
+def export(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
+    """Write a model as a new folder; return it.
+
+    Raises ConfigError naming a part that Llama does not have, FolderError for a folder that is not empty.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FolderError(f"{folder} is not empty; an export needs a new or empty directory")
+    hf_weights.check_exportable(model.config)
+    with replacing(folder) as fresh:
+        write(model, tokenizer, fresh)
+    return folder
+
+
+def write(model: GPT, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the five files into an existing folder; raises ConfigError naming a part that Llama does not have."""
+    config = hf_weights.config_dict(model.config, eot_id=tokenizer.eot_id)
+    weights = {
+        name: weight.detach().cpu().contiguous() for name, weight in hf_weights.state_dict(model).items()
+    }
+    end = tokenizer.token_text(tokenizer.eot_id)
+    write_json(folder / "config.json", config)
+    write_tensors(weights, folder / "model.safetensors", {"format": "pt"})  # transformers asks for this word
+    write_json(folder / "tokenizer.json", hf_tokenizer.to_json(tokenizer))
+    write_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": model.config.context_length,
+            "clean_up_tokenization_spaces": False,  # it would take away spaces before punctuation
+            "bos_token": end,
+            "eos_token": end,
+        },
+    )
+    write_json(
+        folder / "generation_config.json",
+        {name: tokenizer.eot_id for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
+    )
+
+
+def load(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
+    """Return the model in fp32 and the tokenizer of a Llama-family folder, None where it brings no tokenizer.
+
+    Raises ValueError, naming it, for an architecture, an option or a file that is not supported.
+    """
+    folder = Path(folder)
+    theirs = _json(folder / "config.json")
+    config = read_config(folder)
+    files = weight_files(folder)
+    check_weights(files, config)
+    tokenizer = load_tokenizer(folder)
+    if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
+        raise FolderError(
+            f"the tokenizer in {folder} has {tokenizer.vocab_size} tokens and its model only "
+            f"vocab_size={config.vocab_size}"
+        )
+    return hf_weights.load_llama(_Weights(files), theirs), tokenizer
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Return our config of a Hugging Face folder; raises ValueError naming what is not supported."""
+    theirs = _json(folder / "config.json")
+    if theirs.get("quantization_config"):
+        raise FolderError(f"{folder} holds quantised weights; choose the model's own bf16, fp16 or fp32 ones")
+    try:
+        return hf_weights.model_config(theirs)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FolderError(f"{folder}/config.json is damaged: {type(error).__name__} {error}") from error
+
+
+def weight_files(folder: Path) -> dict[str, Path]:
+    """Return for each weight's name the safetensors file that holds it; raises FolderError if there is none."""
+    single = folder / "model.safetensors"
+    if (folder / INDEX).is_file():
+        places = _json(folder / INDEX).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+            raise FolderError(f"{folder}/{INDEX} is damaged: it does not say which file holds which weight")
+        for name in sorted(set(places.values())):
+            if Path(name).name != name or not (folder / name).is_file():
+                raise FolderError(f"{folder}/{INDEX} names {name!r}, which is not there")
+        files = {weight: folder / name for weight, name in places.items()}
+        for path in set(files.values()):
+            missing = {weight for weight, place in files.items() if place == path} - set(shapes(path))
+            if missing:
+                raise FolderError(f"{path} lacks {min(missing)}, which {INDEX} places there")
+        return files
+    if single.is_file():
+        return dict.fromkeys(shapes(single), single)
+    if any(path for pattern in PICKLES for path in folder.glob(pattern)):
+        raise FolderError(
+            f"{folder} keeps its weights as pickle files, which run code when they are opened; "
+            "save the model as safetensors and load that"
+        )
+    raise FolderError(f"{folder} holds no model.safetensors")
+
+
+def check_weights(files: dict[str, Path], config: ModelConfig) -> None:
+    """Compare the names and shapes in the files' heads with what the config needs, before anything is built.
+
+    Raises ValueError naming the first weight that is missing, left over, of another shape or quantised.
+    """
+    found = {}
+    for path in sorted(set(files.values())):
+        found |= {name: shape for name, shape in shapes(path).items() if files.get(name) == path}
+    with torch.device("meta"):  # shapes alone: a config that lies about its size costs nothing
+        model = GPT(config)
+    expected = hf_weights.weights_by_their_name(model)
+    hf_weights.check_names(set(expected), set(found), config.tie_embeddings)
+    for theirs, place in expected.items():
+        kind, shape = found[theirs]
+        if kind not in DTYPES:
+            raise FolderError(f"{theirs} is stored as {kind}; choose weights in bf16, fp16 or fp32")
+        if shape != list(place.shape):
+            raise FolderError(
+                f"{theirs} has the shape {shape} and its config.json asks for {list(place.shape)}"
+            )
+
+
+def load_tokenizer(folder: Path) -> Tokenizer | None:
+    """Return a folder's tokenizer, None where it brings none; raises TokenizerError for one we cannot read."""
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        return hf_tokenizer.read(path, end_of_text=_end_of_text(folder))
+    if (folder / "tokenizer.model").is_file():
+        raise hf_tokenizer.sentencepiece(folder / "tokenizer.model")
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        raise FolderError(
+            f"{folder} brings its tokenizer as vocab.json and merges.txt; "
+            "save it with transformers' AutoTokenizer first, which writes tokenizer.json"
+        )
+    return None
+
+
+def _end_of_text(folder: Path) -> int | str | None:
+    """Return the token, or its id, that ends a text: what the tokenizer's own config says, or the model's."""
+    if (folder / "tokenizer_config.json").is_file():
+        token = _json(folder / "tokenizer_config.json").get("eos_token")
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str):
+            return token
+    token = _json(folder / "config.json").get("eos_token_id")
+    token = token[0] if isinstance(token, list) and token else token
+    return token if type(token) is int else None
+
+
+class _Weights(dict):
+    """Weights by name, each read from its file when it is asked for."""
+
+    def __getitem__(self, name: str) -> Tensor:
+        with safe_open(super().__getitem__(name), framework="pt") as file:
+            return file.get_tensor(name)
+
+
+def shapes(path: Path) -> dict[str, tuple[str, list[int]]]:
+    """Return the kind and shape of each tensor in a safetensors file, from its head."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+            return {name: (part.get_dtype(), list(part.get_shape())) for name, part in slices.items()}
+    except (SafetensorError, OSError) as error:
+        raise FolderError(f"{path} is not a whole safetensors file") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FolderError(f"{path} holds no readable JSON") from error
+    if not isinstance(content, dict):
+        raise FolderError(f"{path} holds no JSON object")
+    return content

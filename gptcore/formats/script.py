@@ -1,0 +1,244 @@
+"""The book as one file: from a model's settings to a script, or a notebook, that trains it, samples it and keeps it.
+
+The script is text made from the settings; it imports `gptcore` and nothing of Glassbox's pages. Its loop is
+written out, so that all of training can be read in one place.
+"""
+
+import json
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
+from gptcore.files import read_json
+
+STEPS = 400
+# What a run decides for itself, or what only watches it: the script has no use for it.
+_NOT_IN_SCRIPT = (
+    "steps", "seconds", "precision", "attention_path", "threads", "n_evals", "n_samples", "window_length",
+    "compile", "fault",
+)  # fmt: skip
+_PART = re.compile(r"^# (\d+ · .+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """What a script is made from. `tokenizer` is `story`, `gpt2` or a file; `corpus` as for `load_corpus`."""
+
+    model: ModelConfig
+    train: TrainConfig
+    steps: int = STEPS
+    corpus: str = "stories"
+    tokenizer: str = "story"
+    prompt: str = "Once upon a time"
+
+
+def of_run(folder: str | Path) -> Recipe:
+    """Return the recipe of a run, or of a saved model with the nano preset's training.
+
+    Raises CheckpointError for a folder that holds no model, ConfigError for a run that was broken on purpose.
+    """
+    from gptcore.checkpoint import model_folder, read_folder
+    from gptcore.tokenizer import story_tokenizer
+
+    place = model_folder(folder)
+    model, tokenizer = read_folder(place)
+    described = read_json(Path(folder) / "config.json") or {}
+    ours = tokenizer.ranks == story_tokenizer().ranks
+    known = {field.name for field in fields(TrainConfig)}
+    settings = {name: value for name, value in described.get("train", {}).items() if name in known}
+    train = TrainConfig.from_dict(settings) if settings else PRESETS["nano"].train
+    if train.fault != "none":
+        raise ConfigError(
+            f"this run was broken on purpose (fault={train.fault}); a script trains only sound models"
+        )
+    return Recipe(
+        model=model.config,
+        train=train,
+        steps=described.get("found", {}).get("total_steps") or train.steps or STEPS,
+        corpus=described.get("corpus") or "stories",
+        tokenizer="story" if ours else str((place / "tokenizer.json").resolve()),
+        prompt="Once upon a time" if ours else "",
+    )
+
+
+def changed_fields(config: ModelConfig | TrainConfig, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the fields that must be written down to get this config: what follows from others is left out."""
+    kind = type(config)
+    if leave_out:
+        config = config.replace(**{name: kind.__dataclass_fields__[name].default for name in leave_out})
+    kept = {field.name: getattr(config, field.name) for field in fields(kind) if field.name not in leave_out}
+    for name in list(kept):
+        rest = {other: value for other, value in kept.items() if other != name}
+        try:
+            if kind(**rest) == config:
+                kept = rest
+        except (TypeError, ValueError):
+            continue  # it cannot be left out
+    return kept
+
+
+def _call(config: ModelConfig | TrainConfig, leave_out: tuple[str, ...] = ()) -> str:
+    values = config.to_dict()  # which holds plain values only
+    lines = [f"    {name}={_literal(values[name])}," for name in changed_fields(config, leave_out)]
+    return "\n".join([f"{type(config).__name__}(", *lines, ")"])
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def script(recipe: Recipe) -> str:
+    """Return the text of the script, about 100 lines."""
+    known = {field.name for field in fields(TrainConfig)}
+    leave_out = tuple(name for name in _NOT_IN_SCRIPT if name in known)
+    tokenizers = {
+        "story": ("from gptcore.tokenizer import story_tokenizer", "story_tokenizer()"),
+        "gpt2": ("from gptcore.tokenizer import load_tiktoken", 'load_tiktoken("gpt2")'),
+    }
+    imports, made = tokenizers.get(
+        recipe.tokenizer,
+        ("from gptcore.tokenizer import Tokenizer", f"Tokenizer.load({_literal(recipe.tokenizer)})"),
+    )
+    return _SCRIPT.format(
+        tokenizer_import=imports,
+        tokenizer=made,
+        model=_call(recipe.model),
+        train=_call(recipe.train, leave_out),
+        steps=recipe.steps,
+        corpus=_literal(recipe.corpus),
+        prompt=_literal(recipe.prompt),
+    )
+
+
+def notebook(recipe: Recipe) -> dict[str, Any]:
+    """Return the script as a notebook (nbformat 4.5): one part a cell, its heading in Markdown above it."""
+    head, *parts = _PART.split(script(recipe))
+    docstring, _, imports = head.partition('"""\n\n')
+    cells = [
+        _cell("markdown", "# A language model from scratch\n\n" + docstring.strip('"\n')),
+        _cell("code", imports),
+    ]
+    for title, code in zip(parts[::2], parts[1::2], strict=True):
+        cells += [_cell("markdown", f"## {title}"), _cell("code", code)]
+    for place, cell in enumerate(cells):
+        cell["id"] = f"part-{place}"
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return {
+        "cells": cells,
+        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def _cell(kind: str, text: str) -> dict[str, Any]:
+    cell = {"cell_type": kind, "metadata": {}, "source": text.strip("\n").splitlines(keepends=True)}
+    return cell | ({"outputs": [], "execution_count": None} if kind == "code" else {})
+
+
+def write(recipe: Recipe, kind: str, out: str | Path) -> Path:
+    """Write the `script` or the `notebook` into a new file; raises ValueError where one stands already."""
+    out = Path(out)
+    if out.exists():
+        raise ValueError(f"{out} is there already; give the name of a new file")
+    text = (
+        script(recipe)
+        if kind == "script"
+        else json.dumps(notebook(recipe), ensure_ascii=False, indent=1) + "\n"
+    )
+    out.write_text(text, encoding="utf-8")
+    return out
+
+
+_SCRIPT = '''"""From a text to a language model that writes: all of it, in one file.
+
+Run it with `python FILE` where Glassbox's requirements are installed. The numbers in part 1 are the settings this
+file was made from; change them there. The chapters named below explain each part.
+"""
+
+import math
+import time
+
+import torch
+
+from gptcore import GPT, ModelConfig, TrainConfig, generate, load, save
+from gptcore.corpora.sources import Windows, cut, fixed_batches, load_corpus, prepare
+from gptcore.training.optim import clip_gradients, learning_rate, make_optimizers, window_cuts
+{tokenizer_import}
+
+# 1 · What to build, and how to train it (chapters 7 and 8)
+MODEL = {model}
+TRAIN = {train}
+STEPS = {steps}
+PROMPT = {prompt}
+OUT = "my-model"
+
+# 2 · Text becomes numbers (chapter 2)
+tokenizer = {tokenizer}
+corpus = load_corpus({corpus})
+train_ids, held_out_ids, notes = prepare(corpus, tokenizer, MODEL.context_length)
+length = min(MODEL.context_length, len(train_ids) - 1)
+windows = Windows(train_ids, length, TRAIN.batch_size, TRAIN.seed)
+held_out = fixed_batches(held_out_ids, length, TRAIN.batch_size, TRAIN.eval_batches)
+print(f"{{len(train_ids):,}} tokens to learn from, {{len(held_out_ids):,}} held out")
+
+# 3 · The model, with the weights it is born with (chapters 3 to 7)
+device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+torch.manual_seed(TRAIN.seed)  # dropout is the one draw without a generator of its own
+model = GPT(MODEL, seed=TRAIN.seed).to(device)
+optimizers = make_optimizers(model, TRAIN, "fp32")
+print(f"{{sum(weight.numel() for weight in model.parameters()):,}} weights on {{device}}")
+
+
+# 4 · Two ways to look at it: its surprise at text it has not read, and what it writes (chapters 8 and 9)
+@torch.inference_mode()
+def surprise() -> float:
+    """Return the mean of -ln p over held-out tokens, in nats."""
+    total = count = 0
+    for ids, targets in held_out:
+        total += model.loss(ids.to(device), targets.to(device)).item() * targets.numel()
+        count += targets.numel()
+    return total / count
+
+
+def write(prompt: str, n_tokens: int = 120, temperature: float = 0.8) -> str:
+    """Return the prompt and what the model writes after it."""
+    ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
+    room = MODEL.context_length - len(ids)
+    stop = (tokenizer.eot_id,)
+    steps = generate(model, ids, min(n_tokens, room), temperature=temperature, seed=1, stop_ids=stop)
+    return tokenizer.decode([*ids, *(step.token_id for step in steps)])
+
+
+# 5 · Training: guess, measure, move every weight a little (chapter 8)
+started = time.perf_counter()
+print(f"before: {{surprise():.3f}} nats a token; guessing blindly costs {{math.log(MODEL.vocab_size):.3f}}")
+for step in range(STEPS):
+    rate = learning_rate(step, TRAIN, STEPS)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+    model.train()
+    pieces = window_cuts(step, TRAIN, STEPS)  # short windows first, where the settings say so
+    mean = 0.0
+    for _ in range(TRAIN.accumulation):
+        ids, targets = (cut(part, pieces).to(device) for part in windows.next())  # (B, T)
+        loss = model.loss(ids, targets) / TRAIN.accumulation
+        loss.backward()
+        mean += loss.item()
+    clip_gradients(model, TRAIN.grad_clip)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    model.eval()
+    if step < 3 or (step + 1) % 50 == 0 or step + 1 == STEPS:
+        print(f"step {{step + 1:5}}  loss {{mean:.4f}}  rate {{rate:.2e}}  {{time.perf_counter() - started:6.1f}} s")
+print(f"after: {{surprise():.3f}} nats a token")
+
+# 6 · Keep it, load it again, let it write (chapters 9 and 10)
+save(model, tokenizer, OUT)
+model, tokenizer = load(OUT)
+print(write(PROMPT))
+'''

@@ -1,0 +1,273 @@
+"""Beam search: keep the few likeliest texts at every step instead of one.
+
+Greedy takes the likeliest token each time, and the likeliest first token may lead to an unlikely text. A beam
+of width n goes on with the n likeliest beginnings (Lowerre 1976; for translation Sutskever et al. 2014), and
+compares whole texts at the end by their log-probability over a power of their length (Wu et al. 2016).
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gptcore.cache import KVCache
+from gptcore.generation.packed_weights import packed
+from gptcore.generation.sampling import check_prompt
+from gptcore.model import GPT
+
+ROOT = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One token that was looked at, as a node of the tree. Node 0 is the prompt and its own parent.
+
+    `log_probability` (nats) is the token's own, given the path to it; `total` is the whole path's. `fate` is
+    `kept`, `ended` (an end token that was set aside as a finished text), `cut`, or `greedy` for what greedy
+    wrote after the beam had left its path.
+    """
+
+    parent: int
+    token_id: int
+    log_probability: float
+    total: float
+    depth: int
+    fate: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hypothesis:
+    """One text the search came to.
+
+    `token_ids` leave the end token out, as `generate` does; `total` (nats) and `n_counted` include it, since the
+    model had to choose to end. `score` is `total` over `n_counted` to the power of the length penalty.
+    `path` are the places of its nodes, from the first new token on.
+    """
+
+    token_ids: tuple[int, ...]
+    total: float
+    n_counted: int
+    score: float
+    ended: bool
+    path: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beams:
+    """What a search came to: its texts, the best first, greedy's own, and every node that was looked at.
+
+    `reason` is `stop` when as many texts ended as there are beams, else `length` or `context`. `n_calls` counts
+    the passes of the model; each carries one row for every live text.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    greedy: Hypothesis
+    nodes: tuple[Node, ...]
+    reason: str
+    n_calls: int
+
+    @property
+    def best(self) -> Hypothesis:
+        return self.hypotheses[0]
+
+
+def normalised(total: float, n_tokens: int, length_penalty: float) -> float:
+    """Return total / n_tokens ** length_penalty: 0 leaves the sum, 1 makes the mean of it.
+
+    A sum of log-probabilities falls with every token, so without a penalty short texts win.
+
+    >>> normalised(-6.0, 4, 0.0), normalised(-6.0, 4, 1.0), normalised(-6.0, 4, 0.5)
+    (-6.0, -1.5, -3.0)
+    """
+    return total / n_tokens**length_penalty
+
+
+class _Rows:
+    """The texts still growing, a row of one batch each."""
+
+    def __init__(self, model: GPT, ids: Sequence[int], use_cache: bool, capacity: int):
+        self.model = packed(model)
+        self.ids = torch.tensor([list(ids)], device=model.device)  # (B, T), one row until the first choice
+        self.cache = (
+            KVCache(model.config, dtype=model.dtype, device=model.device, capacity=capacity)
+            if use_cache
+            else None
+        )
+
+    def log_probabilities(self) -> Tensor:
+        """Return what every token of the vocabulary would add to each row, in nats: (B, V)."""
+        fresh = self.ids if self.cache is None else self.ids[:, self.cache.length :]
+        logits = self.model.output(self.model.hidden(fresh, self.cache)[:, -1])
+        # Over the whole vocabulary: made to sum to 1 over a shortlist, unlikely texts would look likely.
+        return torch.log_softmax(logits.double(), dim=-1)
+
+    def go_on(self, rows: Tensor, token_ids: Tensor) -> None:
+        """Make each of `rows` (B',), in this order, longer by its token (B',)."""
+        self.ids = torch.cat((self.ids[rows], token_ids.unsqueeze(1)), dim=1)
+        if self.cache is not None:
+            self.cache.take(rows)
+
+
+@torch.inference_mode()
+def beam_search(
+    model: GPT,
+    ids: Sequence[int] | Tensor,
+    max_new_tokens: int,
+    *,
+    n_beams: int = 4,
+    length_penalty: float = 1.0,
+    stop_ids: Collection[int] = (),
+    use_cache: bool = True,
+    keep_greedy: bool = True,
+) -> Beams:
+    """Return the likeliest continuations of one sequence of ids that `n_beams` live texts come to.
+
+    At each step every live text is continued by every token, and the n likeliest go on. One that takes a token
+    of `stop_ids`, and stands among the n likeliest with it, is set aside as finished. The search ends when n
+    texts have finished, after `max_new_tokens`, or with the context; what is alive then counts as it stands.
+    Only new tokens count in a score, the prompt does not.
+
+    A beam may drop greedy's path and come to a less likely text. With `keep_greedy` greedy's own text is among
+    the hypotheses, so the best is never below it. Raises ValueError as `generate` does, and for fewer than one
+    beam or a length penalty below 0.
+    """
+    ids = torch.as_tensor(ids, dtype=torch.int64).flatten().tolist()
+    if n_beams < 1:
+        raise ValueError(f"n_beams={n_beams} is below 1; one beam is greedy decoding")
+    if not 0 <= length_penalty < math.inf:
+        raise ValueError(f"length_penalty={length_penalty} is not a number from 0 up")
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens={max_new_tokens} leaves nothing to search; ask for 1 or more")
+    check_prompt(ids, model.config.vocab_size, model.config.context_length)
+    search = _Search(model, ids, max_new_tokens, n_beams, length_penalty, stop_ids, use_cache)
+    reason = search.run()
+    if n_beams == 1:
+        greedy = search.best_first()[0]
+        return search.result(greedy, reason)
+    alone = _Search(model, ids, max_new_tokens, 1, length_penalty, stop_ids, use_cache)
+    alone.run()
+    return search.result(search.adopt(alone, among_finished=keep_greedy), reason)
+
+
+class _Search:
+    """A search under way: the live rows, the tree, and what has finished."""
+
+    def __init__(self, model, ids, max_new_tokens, n_beams, length_penalty, stop_ids, use_cache):
+        room = model.config.context_length - len(ids) + 1  # the last token is drawn from a full context
+        self.n_steps, self.reason = min((max_new_tokens, "length"), (room, "context"))
+        self.n_beams, self.length_penalty = n_beams, length_penalty
+        self.rows = _Rows(model, ids, use_cache, min(len(ids) + max_new_tokens, model.config.context_length))
+        self.stops = torch.zeros(model.config.vocab_size, dtype=torch.bool, device=model.device)
+        for token_id in stop_ids:
+            if 0 <= token_id < model.config.vocab_size:
+                self.stops[token_id] = True
+        self.nodes = [Node(parent=ROOT, token_id=-1, log_probability=0.0, total=0.0, depth=0, fate="kept")]
+        self.live, self.finished, self.n_calls = [ROOT], [], 0
+
+    def run(self) -> str:
+        """Search to the end and return why it ended."""
+        among_best = []
+        for _ in range(self.n_steps):
+            if len(self.finished) >= self.n_beams or not self.live:
+                return "stop"
+            among_best = self.step()
+        reason = self.reason if len(self.finished) < self.n_beams else "stop"
+        self.finished += [self.hypothesis(place, ended=False) for place in among_best]
+        for place in set(self.live) - set(among_best):  # moved up to go on, and there is no further
+            self.nodes[place] = replace(self.nodes[place], fate="cut")
+        return reason
+
+    def step(self) -> list[int]:
+        """Continue every live text by every token; keep the likeliest, set aside those that ended.
+
+        Returns the live ones among the n likeliest of all: where some end, others move up to go on in their place.
+        """
+        own = self.rows.log_probabilities()  # (B, V)
+        self.n_calls += 1
+        so_far = torch.tensor([self.nodes[place].total for place in self.live]).to(own)
+        totals = (so_far.unsqueeze(1) + own).flatten()  # (B·V,)
+        # At most n times the end tokens can end, so among so many there are n that go on.
+        n_candidates = self.n_beams * (1 + max(1, int(self.stops.sum())))
+        best = totals.topk(min(len(totals), n_candidates))
+        rows, token_ids = best.indices // own.shape[1], best.indices % own.shape[1]
+        parents, self.live, going = self.live, [], []
+        for rank, (row, token_id) in enumerate(zip(rows.tolist(), token_ids.tolist())):
+            fate = self.fate(rank, token_id, n_going=len(going))
+            if fate == "cut" and rank >= 2 * self.n_beams:
+                continue  # the tree shows the first that were cut, not all
+            place = self.add(parents[row], token_id, float(own[row, token_id]), fate)
+            if fate == "ended":
+                self.finished.append(self.hypothesis(place, ended=True))
+            elif fate == "kept":
+                self.live.append(place)
+                going.append(rank)
+        if going:
+            chosen = torch.tensor(going, device=rows.device)
+            self.rows.go_on(rows[chosen], token_ids[chosen])
+        return [place for place, rank in zip(self.live, going) if rank < self.n_beams]
+
+    def fate(self, rank: int, token_id: int, n_going: int) -> str:
+        """Return what becomes of the candidate of this rank, with so many going on already."""
+        if self.stops[token_id]:
+            return "ended" if rank < self.n_beams else "cut"
+        return "kept" if n_going < self.n_beams else "cut"
+
+    def add(self, parent: int, token_id: int, log_probability: float, fate: str) -> int:
+        """Add a node to the tree and return its place."""
+        above = self.nodes[parent]
+        self.nodes.append(
+            Node(
+                parent=parent,
+                token_id=token_id,
+                log_probability=log_probability,
+                total=above.total + log_probability,
+                depth=above.depth + 1,
+                fate=fate,
+            )
+        )
+        return len(self.nodes) - 1
+
+    def hypothesis(self, place: int, *, ended: bool) -> Hypothesis:
+        """Return the text that ends at this node."""
+        node, path = self.nodes[place], []
+        while place != ROOT:
+            path.append(place)
+            place = self.nodes[place].parent
+        path.reverse()
+        token_ids = tuple(self.nodes[step].token_id for step in path)
+        return Hypothesis(
+            token_ids=token_ids[:-1] if ended else token_ids,
+            total=node.total,
+            n_counted=node.depth,
+            score=normalised(node.total, node.depth, self.length_penalty),
+            ended=ended,
+            path=tuple(path),
+        )
+
+    def adopt(self, other: "_Search", *, among_finished: bool) -> Hypothesis:
+        """Draw another search's best text into this tree and return it, as one more finished text if asked."""
+        found = other.best_first()[0]
+        children = {(node.parent, node.token_id): place for place, node in enumerate(self.nodes)}
+        place = ROOT
+        for step in found.path:
+            node = other.nodes[step]
+            here = children.get((place, node.token_id))
+            place = self.add(place, node.token_id, node.log_probability, "greedy") if here is None else here
+        adopted = self.hypothesis(place, ended=found.ended)
+        if among_finished and all(adopted.path != one.path for one in self.finished):
+            self.finished.append(adopted)
+        return adopted
+
+    def best_first(self) -> list[Hypothesis]:
+        return sorted(self.finished, key=lambda one: -one.score)
+
+    def result(self, greedy: Hypothesis, reason: str) -> Beams:
+        return Beams(
+            hypotheses=tuple(self.best_first()),
+            greedy=greedy,
+            nodes=tuple(self.nodes),
+            reason=reason,
+            n_calls=self.n_calls,
+        )

@@ -1,0 +1,289 @@
+"""From scores to text: how the next token is chosen, and how a text grows token by token.
+
+The filters act in the order the field has settled on (Hugging Face's too): repetition penalty, temperature,
+top-k, top-p, min-p. Each works on the last dimension, so a batch is filtered row by row.
+"""
+
+import time
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gptcore.cache import KVCache
+from gptcore.config import MAX_SEED
+from gptcore.generation.decode_step import one_more
+from gptcore.generation.packed_weights import packed
+from gptcore.model import GPT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How a token is drawn from the model's scores. Raises ValueError for what has no meaning.
+
+    Temperature 0 is greedy: the highest score wins. `top_k` keeps the k highest; `top_p` the fewest whose
+    probabilities reach p, the one that crosses it included (Holtzman et al. 2020); `min_p` those at least that
+    fraction of the best one's probability (Nguyen et al. 2024); a `repetition_penalty` above 1 makes tokens
+    that already occur less likely (Keskar et al. 2019).
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self):
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature={self.temperature} is not a number from 0 up")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k={self.top_k} is below 1; at least one token must stay")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p} is not above 0 and at most 1")
+        if self.min_p is not None and not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p={self.min_p} is not from 0 to 1")
+        if not self.repetition_penalty > 0:
+            raise ValueError(f"repetition_penalty={self.repetition_penalty} is not above 0")
+
+
+def penalise_repetition(logits: Tensor, seen: Tensor | None, penalty: float) -> Tensor:
+    """Make the tokens in `seen` (..., S), if any, less likely: logits (..., V) -> (..., V).
+
+    A positive score is divided and a negative one multiplied, so that either falls.
+    """
+    if seen is None or penalty == 1.0:
+        return logits
+    scores = logits.gather(-1, seen)
+    return logits.scatter(-1, seen, torch.where(scores > 0, scores / penalty, scores * penalty))
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Forbid all but the k highest scores: (..., V) -> (..., V). Scores equal to the k-th stay too."""
+    kth = logits.topk(min(k, logits.shape[-1]), dim=-1).values[..., -1:]
+    return logits.masked_fill(logits < kth, -torch.inf)
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """Forbid what lies beyond the fewest tokens whose probabilities reach p: (..., V) -> (..., V)."""
+    ordered, order = logits.sort(dim=-1, descending=True)
+    probabilities = torch.softmax(ordered, dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities  # what the likelier ones hold together
+    beyond = before >= p
+    beyond[..., 0] = False  # the best token always stays
+    return logits.masked_fill(torch.zeros_like(beyond).scatter(-1, order, beyond), -torch.inf)
+
+
+def keep_min_p(logits: Tensor, min_p: float) -> Tensor:
+    """Forbid tokens less likely than `min_p` times the likeliest: (..., V) -> (..., V)."""
+    probabilities = torch.softmax(logits, dim=-1)
+    return logits.masked_fill(probabilities < min_p * probabilities.amax(dim=-1, keepdim=True), -torch.inf)
+
+
+def distribution(logits: Tensor, sampling: Sampling, seen: Tensor | None = None) -> Tensor:
+    """Return the probabilities a token is drawn with: logits (..., V) -> (..., V).
+
+    `seen` (..., S) are the ids so far, for the repetition penalty. Greedy gives all to the first of the best.
+    """
+    logits = penalise_repetition(logits.float(), seen, sampling.repetition_penalty)
+    if sampling.temperature == 0:
+        best = logits.argmax(dim=-1, keepdim=True)
+        return torch.zeros_like(logits).scatter(-1, best, 1.0)
+    # The best score is moved to 0 first, so that a tiny temperature sends the others to -inf and not it to inf.
+    logits = (logits - logits.amax(dim=-1, keepdim=True)) / sampling.temperature
+    if sampling.top_k is not None:
+        logits = keep_top_k(logits, sampling.top_k)
+    if sampling.top_p is not None and sampling.top_p < 1:
+        logits = keep_top_p(logits, sampling.top_p)
+    if sampling.min_p is not None:
+        logits = keep_min_p(logits, sampling.min_p)
+    return torch.softmax(logits, dim=-1)
+
+
+def seeded(seed: int, device: torch.device) -> torch.Generator:
+    """Return a generator that draws what the seed says. Raises ValueError for a seed that torch does not take."""
+    if not 0 <= seed < MAX_SEED:
+        raise ValueError(f"seed={seed} is not from 0 to 2**63 - 1")
+    return torch.Generator(device).manual_seed(seed)
+
+
+def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one token from each row: probabilities (..., V) -> ids (..., 1).
+
+    Probabilities are laid end to end on a line, and the token is the one in whose stretch a uniform number falls.
+    In float64, so that no token without a stretch can be hit by rounding. A third of the time of `multinomial`.
+    """
+    ends = probabilities.double().cumsum(dim=-1)
+    where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype, device=ends.device)
+    return torch.searchsorted(ends, where * ends[..., -1:], right=True)
+
+
+def choose(
+    logits: Tensor, sampling: Sampling, generator: torch.Generator, seen: Tensor | None = None
+) -> Tensor:
+    """Choose the next token of each row, the best one at temperature 0, else by chance: (..., V) -> ids (..., 1)."""
+    if sampling.temperature == 0:  # nothing to filter, nothing to draw
+        return penalise_repetition(logits.float(), seen, sampling.repetition_penalty).argmax(
+            dim=-1, keepdim=True
+        )
+    return draw(distribution(logits, sampling, seen), generator)
+
+
+def likeliest(probabilities: Tensor, count: int) -> list[tuple[int, float]]:
+    """Return the `count` likeliest tokens of probabilities (V,), best first, as pairs of id and probability."""
+    if count == 0:
+        return []
+    best = probabilities.topk(min(count, len(probabilities)))
+    return list(zip(best.indices.tolist(), best.values.tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One new token.
+
+    `probability` is what the model itself gave the token, and `alternatives` its likeliest (id, probability),
+    before any filter. `seconds` is the time the token took; the first one's includes reading the prompt.
+    """
+
+    token_id: int
+    probability: float
+    alternatives: list[tuple[int, float]]
+    seconds: float
+
+
+class _Window:
+    """The tokens the model may look at, and the one way to get the next scores from them."""
+
+    def __init__(self, model: GPT, ids: list[int], use_cache: bool, capacity: int):
+        self.model, self.ids, self.use_cache = model, ids, use_cache
+        self.capacity = capacity
+        self.cache: KVCache | None = None
+
+    def next_logits(self) -> Tensor:
+        """Return the scores (V,) for the token after the last.
+
+        With a cache only the tokens it has not seen go through the model; without one, all of them do, every
+        time. The output layer is applied to the last position alone either way.
+        """
+        if self.use_cache and self.cache is None:
+            config, dtype, device = self.model.config, self.model.dtype, self.model.device
+            self.cache = KVCache(config, dtype=dtype, device=device, capacity=self.capacity)
+        fresh = self.ids[self.cache.length :] if self.cache is not None else self.ids
+        if self.cache is not None and len(fresh) == 1:
+            return one_more(self.model, fresh[0], self.cache)
+        hidden = self.model.hidden(torch.tensor([fresh], device=self.model.device), self.cache)
+        return self.model.output(hidden[:, -1])[0]
+
+    def slide(self) -> None:
+        """Go on over the last half of the context, computed anew: every kept token has a new position."""
+        self.ids = self.ids[-max(1, self.model.config.context_length // 2) :]
+        self.capacity = self.model.config.context_length
+        self.cache = None
+
+
+@torch.inference_mode()
+def generate(
+    model: GPT,
+    ids: Sequence[int] | Tensor,
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    use_cache: bool = True,
+    seed: int = 0,
+    stop_ids: Collection[int] = (),
+    n_alternatives: int = 10,
+    past_context: str = "stop",
+) -> Generator[Step, None, str]:
+    """Continue one sequence of ids, a `Step` for each new token.
+
+    Returns why it ended (the value of `yield from`): `length` after `max_new_tokens`, `stop` before a token
+    of `stop_ids`, `context` when the context is full. With `past_context="slide"` it goes on instead, over
+    the last half of the context, which both with and without a cache is computed anew. Raises ValueError for
+    an empty prompt, an id outside the vocabulary, or a prompt longer than the context (unless it may slide).
+    """
+    sampling = Sampling(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+    )
+    ids = torch.as_tensor(ids, dtype=torch.int64).flatten().tolist()
+    context = model.config.context_length
+    if past_context not in ("stop", "slide"):
+        raise ValueError(f"past_context={past_context!r} is neither 'stop' nor 'slide'")
+    check_prompt(ids, model.config.vocab_size, context if past_context == "stop" else None)
+    device = model.device
+    generator = seeded(seed, device)
+    window = _Window(packed(model), list(ids), use_cache, min(context, len(ids) + max_new_tokens))
+    if len(ids) > context:
+        window.slide()
+    seen = list(ids)
+    for _ in range(max_new_tokens):
+        started = time.perf_counter()
+        if len(window.ids) > context:
+            window.slide()
+        logits = window.next_logits()
+        penalised = torch.tensor(seen, device=device) if repetition_penalty != 1.0 else None
+        token_id = int(choose(logits, sampling, generator, penalised))
+        if token_id in stop_ids:
+            return "stop"
+        own = torch.softmax(logits.float(), dim=-1)
+        alternatives = likeliest(own, n_alternatives)
+        window.ids.append(token_id)
+        seen.append(token_id)
+        yield Step(token_id, float(own[token_id]), alternatives, time.perf_counter() - started)
+        if len(window.ids) > context and past_context == "stop":
+            return "context"
+    return "length"
+
+
+def check_prompt(ids: Sequence[int], vocab_size: int, context: int | None) -> None:
+    """Raise ValueError for an empty prompt, an id outside the vocabulary, or more ids than the context holds."""
+    if not ids:
+        raise ValueError("the prompt is empty; start a new document from the end-of-text token instead")
+    outside = next((i for i in ids if not 0 <= i < vocab_size), None)
+    if outside is not None:
+        raise ValueError(f"token id {outside} is outside the model's vocabulary of {vocab_size}")
+    if context is not None and len(ids) > context:
+        raise ValueError(
+            f"the prompt has {len(ids)} tokens and the model's context {context}; shorten the prompt"
+        )
+
+
+@torch.inference_mode()
+def generate_batch(
+    model: GPT,
+    ids: Tensor,
+    max_new_tokens: int,
+    sampling: Sampling,
+    *,
+    seed: int = 0,
+    stop_id: int | None = None,
+) -> list[list[int]]:
+    """Continue each row of ids (B, T) at once; return each row's new tokens, up to its stop token or the context.
+
+    Rows share the model's passes, so B texts cost little more than one. For one text as it grows: `generate`.
+    """
+    for row in ids.tolist():
+        check_prompt(row, model.config.vocab_size, model.config.context_length)
+    model = packed(model)
+    room = min(max_new_tokens, model.config.context_length - ids.shape[1] + 1)
+    ids = ids.to(model.device)
+    cache = KVCache(model.config, ids.shape[0], dtype=model.dtype, device=model.device)
+    generator = seeded(seed, model.device)
+    new, fresh = [], ids
+    running = torch.ones(ids.shape[0], dtype=torch.bool, device=model.device)
+    for _ in range(room):
+        logits = model.output(model.hidden(fresh, cache)[:, -1])  # (B, V)
+        fresh = choose(logits, sampling, generator, torch.cat([ids, *new], dim=1))  # (B, 1)
+        new.append(fresh)
+        running &= fresh[:, 0] != stop_id
+        if stop_id is not None and not running.any():
+            break
+    rows = torch.cat(new, dim=1).tolist() if new else [[] for _ in ids]
+    return [row[: row.index(stop_id)] if stop_id in row else row for row in rows]

@@ -1,0 +1,310 @@
+"""Guessing ahead: a cheap draft writes a few tokens, the model reads them in one pass and keeps what it would
+have written itself.
+
+What comes out is drawn exactly as the model alone would draw it (Leviathan et al. 2023; Chen et al. 2023). The
+draft decides how many tokens a pass gives, and not which.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from gptcore.cache import KVCache
+from gptcore.generation.decode_step import one_more
+from gptcore.generation.packed_weights import packed
+from gptcore.generation.sampling import Sampling, check_prompt, distribution, draw, seeded
+from gptcore.model import GPT
+
+
+def acceptance(p: Tensor, q: Tensor, drafted: Tensor) -> Tensor:
+    """Return the chance min(1, p/q) to keep each drafted token: p, q (..., K, V), drafted (..., K) -> (..., K)."""
+    place = drafted.unsqueeze(-1)
+    return (p.gather(-1, place) / q.gather(-1, place)).clamp(max=1.0).squeeze(-1)
+
+
+def left_over(p: Tensor, q: Tensor) -> Tensor:
+    """Return max(0, p - q) made to sum to 1: (..., V), (..., V) -> (..., V). Where nothing is left: p.
+
+    It is what the draft proposes too seldom; drawing a refused token's successor from it makes up for that.
+    """
+    left = (p - q).clamp(min=0.0)
+    total = left.sum(dim=-1, keepdim=True)
+    return torch.where(total > 0, left / total, p)
+
+
+def agreement(p: Tensor, q: Tensor) -> Tensor:
+    """Return the chance α that a token drawn from q is kept, the sum of min(p, q): (..., V), (..., V) -> (...)."""
+    return torch.minimum(p, q).sum(dim=-1)
+
+
+def judge(p: Tensor, q: Tensor, drafted: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return how many drafted tokens are kept (...), and the one token (...) that follows them.
+
+    `p` (..., K+1, V) are the target's probabilities, its row behind the last draft included; `q` (..., K, V) those
+    `drafted` (..., K) were drawn with. Each is kept by chance until one is refused. What follows is drawn from
+    what is left there; where all are kept nothing was proposed, so all of p is left: the bonus token.
+    """
+    chances = acceptance(p[..., :-1, :], q, drafted)  # (..., K)
+    where = torch.rand(chances.shape, generator=generator, dtype=chances.dtype, device=chances.device)
+    n_kept = (where < chances).long().cumprod(dim=-1).sum(dim=-1)  # (...)
+    proposed = torch.cat((q, torch.zeros_like(p[..., -1:, :])), dim=-2)  # (..., K+1, V)
+    left = left_over(p, proposed)
+    place = n_kept[..., None, None].expand(*n_kept.shape, 1, p.shape[-1])
+    return n_kept, draw(left.gather(-2, place).squeeze(-2), generator).squeeze(-1)
+
+
+def expected_tokens(acceptance: float, n_ahead: int) -> float:
+    """Return the tokens a cycle gives on average: those kept, and one that the target draws itself.
+
+    This is 1 + α + … + α^K = (1 - α^(K+1)) / (1 - α), if every draft is kept with the same chance α.
+
+    >>> expected_tokens(1.0, 5), expected_tokens(0.0, 5)
+    (6.0, 1.0)
+    """
+    return float(sum(acceptance**k for k in range(n_ahead + 1)))
+
+
+def expected_speedup(acceptance: float, n_ahead: int, draft_cost: float) -> float:
+    """Return how many times as fast guessing ahead is: tokens a cycle over its cost (Leviathan et al. 2023).
+
+    A cycle drafts `n_ahead` tokens at `draft_cost` passes of the target each, then checks them in one pass.
+
+    >>> round(expected_speedup(0.8, 5, 0.1), 2), round(expected_speedup(0.5, 5, 0.1), 2)
+    (2.46, 1.31)
+    """
+    return expected_tokens(acceptance, n_ahead) / (1 + n_ahead * draft_cost)
+
+
+class Draft(Protocol):
+    """Whoever can guess: scores for the next token, and the readiness to be set back."""
+
+    vocab_size: int
+    context_length: int | None  # None: any length
+
+    def scores(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
+        """Return the scores of what follows each of the last `n_last` tokens: (n_last, V)."""
+
+    def keep(self, length: int) -> None:
+        """Forget what was read behind the first `length` tokens."""
+
+
+class Reader:
+    """A model with a cache of its own, reading a text that grows and is cut back."""
+
+    def __init__(self, model: GPT, capacity: int | None = None):
+        self.model = packed(model)
+        self.vocab_size, self.context_length = model.config.vocab_size, model.config.context_length
+        self.cache = KVCache(model.config, dtype=model.dtype, device=model.device, capacity=capacity)
+
+    @torch.inference_mode()
+    def scores(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
+        """Return the scores of what follows each of the last `n_last` tokens: (n_last, V).
+
+        Only what the cache has not seen goes through the model, at least those `n_last`.
+        """
+        fresh = list(ids[self.cache.length :])
+        if len(fresh) == 1:
+            return one_more(self.model, fresh[0], self.cache).unsqueeze(0)
+        hidden = self.model.hidden(torch.tensor([fresh], device=self.model.device), self.cache)
+        return self.model.output(hidden[0, -n_last:])
+
+    def keep(self, length: int) -> None:
+        """Forget what was read behind the first `length` tokens."""
+        self.cache.keep(min(length, self.cache.length))
+
+
+class TokenCounts:
+    """A draft that costs next to nothing: what followed the last tokens in some text, counted.
+
+    The longest context of up to `order - 1` tokens that the text holds decides; a token it never saw there gets
+    nothing, which costs acceptance and no exactness.
+    """
+
+    context_length = None
+
+    def __init__(self, ids: Sequence[int] | Tensor, vocab_size: int, order: int = 4):
+        ids = torch.as_tensor(ids).tolist()
+        if not ids or order < 1:
+            raise ValueError("a table of counts needs at least one token and an order from 1 up")
+        self.vocab_size, self.order = vocab_size, order
+        self.followers: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+        for length in range(order):
+            for place in range(length, len(ids)):
+                self.followers[tuple(ids[place - length : place])][ids[place]] += 1
+
+    def scores(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
+        """Return the logarithms of the counts after each of the last `n_last` tokens, -inf for none: (n_last, V)."""
+        rows = torch.full((n_last, self.vocab_size), -torch.inf)
+        for row, end in enumerate(range(len(ids) - n_last + 1, len(ids) + 1)):
+            found = self._after(ids[max(0, end - self.order + 1) : end])
+            rows[row, list(found)] = torch.tensor(list(found.values()), dtype=rows.dtype).log()
+        return rows
+
+    def _after(self, context: Sequence[int]) -> Counter[int]:
+        known = (tuple(context[start:]) for start in range(len(context) + 1))
+        return next(self.followers[one] for one in known if one in self.followers)
+
+    def keep(self, length: int) -> None:
+        """Do nothing: a table remembers no text."""
+
+
+def first_layers(model: GPT, n_layers: int) -> GPT:
+    """Return a model of the first layers alone, with the same weights and no copy of them: a draft for itself.
+
+    Norm and output layer are those behind the last layer (Zhang et al. 2023 and Elhoushi et al. 2024 draft so).
+    Raises ValueError for more layers than there are.
+    """
+    if not 0 < n_layers <= model.config.n_layers:
+        raise ValueError(f"n_layers={n_layers} is not from 1 to the model's {model.config.n_layers} layers")
+    shallow = GPT(model.config.replace(n_layers=n_layers))
+    shallow.embedding, shallow.positions = model.embedding, model.positions
+    shallow.layers = torch.nn.ModuleList(model.layers[:n_layers])
+    shallow.final_norm, shallow.output = model.final_norm, model.output
+    shallow.training = model.training
+    return shallow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drafted:
+    """One guess: the chance q the draft drew it with, p the target gives it, and what became of it.
+
+    `kept` is None where a guess before it was refused: it stands on a text that was not written, and was not judged.
+    """
+
+    token_id: int
+    q: float
+    p: float
+    kept: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cycle:
+    """One round of drafting and judging.
+
+    `next_id` is the target's own token: drawn anew in place of the refused guess, or the bonus behind the last
+    (`is_bonus`). `token_ids` is what the text grew by, cut before a stop token. Calls are passes; the table of
+    counts has some too. `draft_seconds` and `target_seconds` are what they took.
+    """
+
+    drafted: tuple[Drafted, ...]
+    next_id: int
+    is_bonus: bool
+    token_ids: tuple[int, ...]
+    draft_calls: int
+    target_calls: int
+    draft_seconds: float
+    target_seconds: float
+
+
+@torch.inference_mode()
+def speculate(
+    target: GPT,
+    draft: GPT | Draft,
+    ids: Sequence[int] | Tensor,
+    max_new_tokens: int,
+    *,
+    n_ahead: int = 4,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    seed: int = 0,
+    stop_ids: Collection[int] = (),
+) -> Generator[Cycle, None, str]:
+    """Continue one sequence of ids as `generate` does, several tokens a pass of the target: a `Cycle` for each.
+
+    The filters act on both models, so p and q are what either would draw with. The texts follow the same
+    distribution as those of `generate`, and at temperature 0 they are the same; at others a seed gives another text,
+    since more numbers are drawn. Returns why it ended: `length`, `stop` or `context`. Raises ValueError as
+    `generate` does, for models with different vocabularies, and for fewer than one token ahead.
+    """
+    sampling = Sampling(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+    )
+    text = torch.as_tensor(ids, dtype=torch.int64).flatten().tolist()
+    helper = Reader(draft) if isinstance(draft, GPT) else draft
+    check_pair(target, helper)
+    context = min(target.config.context_length, helper.context_length or target.config.context_length)
+    check_prompt(text, target.config.vocab_size, context)
+    if n_ahead < 1:
+        raise ValueError(f"n_ahead={n_ahead} drafts nothing; ask for 1 token or more")
+    generator = seeded(seed, target.device)
+    end, why = min((len(text) + max_new_tokens, "length"), (context + 1, "context"))
+    reader = Reader(target)
+    while len(text) < end:
+        started = time.perf_counter()
+        guesses, q = _guess(helper, text, min(n_ahead, end - len(text) - 1), sampling, generator)
+        drafted_at = time.perf_counter()
+        p = _chances(reader.scores(text + guesses, len(guesses) + 1), text, guesses, sampling)
+        n_kept, next_id = map(
+            int, judge(p, q, torch.tensor(guesses, dtype=torch.int64, device=p.device), generator)
+        )
+        # The keys and values of what was refused are forgotten; those of what was kept need no second pass.
+        reader.keep(len(text) + n_kept)
+        helper.keep(len(text) + n_kept)
+        new = [*guesses[:n_kept], next_id]
+        stopped = next((place for place, token_id in enumerate(new) if token_id in stop_ids), None)
+        text += new[:stopped]
+        yield Cycle(
+            drafted=tuple(
+                Drafted(token_id=token_id, q=float(q[place, token_id]), p=float(p[place, token_id]),
+                        kept=None if place > n_kept else place < n_kept)
+                for place, token_id in enumerate(guesses)
+            ),
+            next_id=next_id,
+            is_bonus=n_kept == len(guesses),
+            token_ids=tuple(new[:stopped]),
+            draft_calls=len(guesses),
+            target_calls=1,
+            draft_seconds=drafted_at - started,
+            target_seconds=time.perf_counter() - drafted_at,
+        )  # fmt: skip
+        if stopped is not None:
+            return "stop"
+    return why
+
+
+def check_pair(target: GPT, draft: Draft) -> None:
+    """Raise ValueError for a draft whose tokens are not the target's."""
+    if target.config.vocab_size != draft.vocab_size:
+        raise ValueError(
+            f"the draft has {draft.vocab_size} tokens and the target {target.config.vocab_size}; "
+            "choose a draft with the target's tokenizer"
+        )
+
+
+def _guess(
+    draft: Draft, text: list[int], n: int, sampling: Sampling, generator: torch.Generator
+) -> tuple[list[int], Tensor]:
+    """Return `n` tokens the draft writes behind the text, and the chances (n, V) they were drawn with."""
+    guesses, chances = [], torch.zeros(0, draft.vocab_size, dtype=torch.float64, device=generator.device)
+    for _ in range(n):
+        scores = draft.scores(text + guesses).to(generator.device)
+        q = _chances(scores, text + guesses, [], sampling)
+        guesses.append(int(draw(q, generator)))
+        chances = torch.cat((chances, q))
+    return guesses, chances
+
+
+def _chances(logits: Tensor, text: list[int], guesses: list[int], sampling: Sampling) -> Tensor:
+    """Return what each of the last tokens is followed by: logits (K+1, V) -> probabilities (K+1, V), float64.
+
+    Row k has seen the text and the first k guesses; the repetition penalty looks at those and no further.
+    """
+    seen = None
+    if sampling.repetition_penalty != 1.0:
+        rows = [text + guesses[:k] + text[:1] * (len(guesses) - k) for k in range(len(guesses) + 1)]
+        seen = torch.tensor(rows, device=logits.device)
+    # In float64: rounding must not leave a refused token with nothing to draw in its place.
+    chances = distribution(logits, sampling, seen).double()
+    return chances / chances.sum(dim=-1, keepdim=True)

@@ -1,0 +1,128 @@
+"""A traced pass as numbers small enough to draw: each stage's values, a strip of each token, what would be said.
+
+Long texts and wide tensors are thinned for drawing; the formulas keep the exact numbers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gptcore.interpret.stages import Stage, Working, binned, rows, size_of, stages, working
+from gptcore.model import GPT
+
+STRIP = 14  # cells of a token's strip
+MOST_VALUES = 700_000  # of all pictures together; beyond that columns are thinned
+MOST_COLUMNS = 512
+SAID = 5  # words that the stream would say, the likeliest ones
+LIKELY = 10  # words of the last stages
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Portrait:
+    """One stage, ready to be drawn. `n` rows belong to the last `n` tokens; a column stands for `bin` numbers.
+
+    `said` holds for each token the likeliest words as (id, logit, probability), where the stage can be read so.
+    """
+
+    stage: Stage
+    shape: tuple[tuple[str, int], ...]
+    values: Tensor  # (n, columns), half precision
+    groups: int  # heads that stand side by side
+    bin: int
+    scale: float
+    strip: Tensor  # (n, at most STRIP), from -1 to 1
+    working: Working
+    said: list[list[tuple[int, float, float]]]
+
+    @property
+    def n_rows(self) -> int:
+        return self.values.shape[0]
+
+
+@torch.inference_mode()
+def portraits(
+    model: GPT, seen: dict[str, Tensor], plain: dict[str, Tensor] | None = None, *, most_tokens: int = 48
+) -> list[Portrait]:
+    """Return every stage of a trace of one sequence; with `plain`, pictures show how far each number has moved.
+
+    Only the last `most_tokens` tokens are drawn.
+    """
+    found = stages(model.config, seen)
+    room = MOST_VALUES // (len(found) * min(most_tokens, seen["logits"].shape[1]))
+    return [
+        _portrait(model, seen, plain, stage, most_tokens, max(32, min(room, MOST_COLUMNS))) for stage in found
+    ]
+
+
+def _portrait(model: GPT, seen, plain, stage: Stage, most_tokens: int, most_columns: int) -> Portrait:
+    tensor = seen[stage.name]
+    if plain is not None:
+        # What a mask forbids is minus infinity in both, and has not moved; nor has what differs by rounding only.
+        rounding = 1e-5 * size_of(plain[stage.name])
+        tensor = (tensor - plain[stage.name]).nan_to_num(0.0)
+        tensor = tensor.where(tensor.abs() > rounding, 0.0)
+    per_head = stage.kind in ("scores", "masked_scores", "weights")
+    if per_head:
+        tensor = tensor[..., -most_tokens:]
+    values = rows(tensor)[-most_tokens:]
+    drawn = values if per_head else binned(values, most_columns)
+    scale = size_of(values)
+    strip = binned(values.nan_to_num(neginf=0.0), STRIP)
+    strip = strip / size_of(strip)
+    made = working(model, seen, stage)
+    return Portrait(
+        stage=stage,
+        shape=_shape(stage.kind, seen[stage.name]),
+        values=drawn.half(),
+        groups=tensor.shape[1] if tensor.dim() == 4 else 1,
+        bin=-(-values.shape[1] // drawn.shape[1]),
+        scale=scale,
+        strip=strip.clamp(-1, 1),
+        working=Working(form=made.form, numbers=made.numbers[-most_tokens:]),
+        said=_said(model, seen, stage, most_tokens),
+    )
+
+
+def _shape(kind: str, tensor: Tensor) -> tuple[tuple[str, int], ...]:
+    """Return the letters of a stage's dimensions with their sizes, without the batch of one."""
+    if tensor.dim() == 3:
+        letter = "V" if kind in ("logits", "probabilities") else "C"
+        if kind in ("gate_logits", "gate", "up", "hidden"):
+            letter = "F"
+        return tuple(zip(("T", letter), tensor.shape[1:]))
+    heads = "K" if kind[0] in "kv" else "H"
+    wide = "S" if kind in ("scores", "masked_scores", "weights") else "D"
+    return tuple(zip((heads, "T", wide), tensor.shape[1:]))
+
+
+def _said(model: GPT, seen, stage: Stage, most_tokens: int) -> list[list[tuple[int, float, float]]]:
+    """Return the likeliest words at every token, read from the stream or from the last stages."""
+    if stage.kind in ("logits", "probabilities"):
+        logits, share, n = seen["logits"][0], seen["probabilities"][0], LIKELY
+    elif stage.is_stream:
+        # With the norm on the sum, what an addition leaves is read after that norm.
+        stream = seen.get(f"{stage.name}_normed", seen[stage.name])[0]
+        logits, n = model.output(model.final_norm(stream)).float(), SAID
+        share = torch.softmax(logits, -1)
+    else:
+        return []
+    best = share[-most_tokens:].topk(min(n, share.shape[-1]), -1)
+    scores = logits[-most_tokens:].gather(1, best.indices)
+    return [list(zip(*row)) for row in zip(best.indices.tolist(), scores.tolist(), best.values.tolist())]
+
+
+def links(
+    seen: dict[str, Tensor], most_tokens: int, least: float = 0.06
+) -> list[list[tuple[int, int, float]]]:
+    """Return who looks at whom in each layer, the mean over heads, as (query, key, weight) above `least`.
+
+    Queries are the last rows; places count from the first token that is drawn.
+    """
+    found = []
+    for name in (name for name in seen if name.endswith("attention.weights")):
+        mean = seen[name][0].mean(0)[-most_tokens:, -most_tokens:]  # (T, S)
+        before = mean.shape[1] - mean.shape[0]
+        where = (mean >= least).nonzero().tolist()
+        found.append([(query + before, key, float(mean[query, key])) for query, key in where])
+    return found

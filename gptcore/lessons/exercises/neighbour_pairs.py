@@ -1,0 +1,119 @@
+"""Chapter 4: the paper's pairs, and the order of dimensions that makes them ours."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from gptcore.lessons.exercises import Case, Exercise, Mistake
+
+
+def turn_neighbours(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
+    """Turn queries x (T, D) whose first stands at position `start`, pairing neighbours: (0, 1), (2, 3), …
+
+    Pair i turns by theta^(-2i/D) radians a position. Return the turned queries (T, D), and the order of dimensions
+    in which the same pairs stand as halves: with it, turned[:, order] is what `gptcore.positions.apply_rope`
+    makes of x[:, order].
+    """
+    width = x.shape[-1]
+    speeds = theta ** (-torch.arange(0, width, 2) / width)
+    angles = torch.outer(torch.arange(start, start + len(x)), speeds)
+    first, second = x[:, 0::2], x[:, 1::2]
+    a = first * angles.cos() - second * angles.sin()
+    b = first * angles.sin() + second * angles.cos()
+    turned = torch.stack((a, b), dim=-1).flatten(-2)
+    return turned, [*range(0, width, 2), *range(1, width, 2)]
+
+
+def _halves(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
+    width = x.shape[-1]
+    order = [*range(0, width, 2), *range(1, width, 2)]
+    back = torch.tensor(order).argsort()
+    turned, _ = turn_neighbours(x[:, back], start, theta)
+    return turned[:, order], order
+
+
+def _from_zero(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
+    return turn_neighbours(x, 0, theta)
+
+
+def _other_way(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
+    flipped = x * torch.tensor([1.0, -1.0]).repeat(x.shape[-1] // 2)
+    turned, order = turn_neighbours(flipped, start, theta)
+    return turned * torch.tensor([1.0, -1.0]).repeat(x.shape[-1] // 2), order
+
+
+def _too_slow(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
+    return turn_neighbours(x, start, theta**0.5)
+
+
+def _left_apart(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
+    turned, order = turn_neighbours(x, start, theta)
+    return turned[:, order], order
+
+
+def _inverse_order(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
+    turned, order = turn_neighbours(x, start, theta)
+    return turned, torch.tensor(order).argsort().tolist()
+
+
+def _cases() -> Iterator[Case]:
+    generator = torch.Generator().manual_seed(4)
+    for label, n_tokens, width, start, theta in (
+        ("one token at position 1, width 4", 1, 4, 1, 10_000.0),
+        ("three tokens from position 0, width 4", 3, 4, 0, 10_000.0),
+        ("four tokens from position 0, width 8", 4, 8, 0, 10_000.0),
+        ("two tokens after five cached, width 8", 2, 8, 5, 10_000.0),
+        ("another base, width 6", 3, 6, 2, 100.0),
+    ):
+        x = torch.randn(n_tokens, width, generator=generator)
+        yield Case(label=label, arguments={"x": x, "start": start, "theta": theta})
+
+
+EXERCISE = Exercise(
+    name="neighbour_pairs",
+    chapter=4,
+    title="The paper's pairs, and the way to ours",
+    task="The paper pairs neighbouring dimensions, the library pairs halves. Turn by the paper's pairs, and find "
+    "the order of dimensions that makes both the same.",
+    solution=turn_neighbours,
+    cases=_cases,
+    tolerance=1e-5,
+    mistakes=(
+        Mistake(
+            name="halves",
+            says="You paired dimension i with i + D/2, as the library does. Here neighbours are wanted: "
+            "x[:, 0::2] and x[:, 1::2].",
+            wrong=_halves,
+        ),
+        Mistake(
+            name="no offset",
+            says="The first row is turned as if it stood at position 0. With a cache the new tokens begin at `start`.",
+            wrong=_from_zero,
+        ),
+        Mistake(
+            name="turned the other way",
+            says="Each pair is turned by minus its angle. The first number becomes a cos − b sin, the second "
+            "a sin + b cos. If keys were turned so too, scores would still know the distance, yet no trained "
+            "weights would fit.",
+            wrong=_other_way,
+        ),
+        Mistake(
+            name="exponent i/D",
+            says="The clocks slow down half as much as they should: pair i turns by theta^(-2i/D), with the 2.",
+            wrong=_too_slow,
+        ),
+        Mistake(
+            name="pairs left apart",
+            says="The angles are right, but all first numbers stand before all second ones. Bring each pair back to "
+            "where it was: stack along a new last dimension, then flatten.",
+            wrong=_left_apart,
+        ),
+        Mistake(
+            name="inverse order",
+            says="The order you return is the way back, from halves to neighbours. At width 4 both are the same, from "
+            "width 6 on they are not.",
+            wrong=_inverse_order,
+        ),
+    ),
+)

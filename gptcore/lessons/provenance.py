@@ -1,0 +1,180 @@
+"""Who uses what, and who thought of it: the parts of published models and the papers behind the parts.
+
+What stands here was read in the papers and configs named as the source. Models whose shapes stand in
+`gptcore.lessons.published_models` are described from their configs; the others by hand.
+"""
+
+from dataclasses import dataclass
+from itertools import starmap
+
+from gptcore.config import ModelConfig
+from gptcore.lessons.published_models import PUBLISHED
+
+NORM_NAMES = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm", "none": "none"}
+PLACE_NAMES = {
+    "pre": "before",
+    "post": "on the sum",
+    "branch": "on the branch",
+    "pre+branch": "before and on the branch",
+}
+FFN_NAMES = {"swiglu": "SwiGLU", "gelu": "GELU", "relu": "ReLU"}
+BIAS_NAMES = {"none": "none", "qkv": "on queries, keys, values", "all": "everywhere"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What one model is made of, in the field's words; `year` is that of its paper or release."""
+
+    year: int
+    norm: str
+    norm_place: str
+    feedforward: str
+    positions: str
+    attention: str
+    bias: str
+    tied: bool
+    source: str
+
+
+def parts_of(config: ModelConfig, year: int, source: str) -> Parts:
+    """Return the parts a config of ours describes."""
+    if config.n_kv_heads == config.n_heads:
+        heads = f"{config.n_heads} heads"
+    else:
+        heads = f"{config.n_heads} heads, {config.n_kv_heads} with keys"
+    window = f", window {config.window:,}" if config.window else ""
+    base = f", base {config.rope_theta:,.0f}" if config.position == "rope" else ""
+    return Parts(
+        year=year,
+        norm=NORM_NAMES[config.norm],
+        norm_place=PLACE_NAMES[config.norm_position],
+        feedforward=FFN_NAMES[config.ffn],
+        positions=("RoPE" if config.position == "rope" else config.position) + base,
+        attention=heads + window,
+        bias=BIAS_NAMES[config.bias],
+        tied=config.tie_embeddings,
+        source=source,
+    )
+
+
+_YEARS = {
+    "GPT-2 small": 2019,
+    "LLaMA 2 7B": 2023,
+    "Mistral 7B": 2023,
+    "LLaMA 3 8B": 2024,
+    "Qwen 2.5 7B": 2024,
+    "Llama 3.2 1B": 2024,
+}
+_BY_HAND = {
+    "Transformer (base)": Parts(
+        year=2017, norm="LayerNorm", norm_place="on the sum", feedforward="ReLU", positions="sinusoidal",
+        attention="8 heads; encoder and decoder", bias="in the feed-forward layers", tied=True,
+        source="Vaswani et al. 2017, sections 3.1 to 3.5",
+    ),
+    "BERT large": Parts(
+        year=2018, norm="LayerNorm", norm_place="on the sum", feedforward="GELU", positions="learned",
+        attention="16 heads, no causal mask", bias="everywhere", tied=True,
+        source="Devlin et al. 2018, section 3; modeling_bert.py of transformers",
+    ),
+    "PaLM 540B": Parts(
+        year=2022, norm="LayerNorm", norm_place="before", feedforward="SwiGLU", positions="RoPE",
+        attention="48 heads, 1 with keys", bias="none", tied=True,
+        source="Chowdhery et al. 2022, section 2",
+    ),
+    "Gemma 2 9B": Parts(
+        year=2024, norm="RMSNorm", norm_place="before and on the branch", feedforward="GeGLU",
+        positions="RoPE, base 10,000", attention="16 heads, 8 with keys, every other layer window 4,096",
+        bias="none", tied=True, source="Gemma team 2024, table 1; Gemma2Config of transformers",
+    ),
+    "OLMo 2 7B": Parts(
+        year=2024, norm="RMSNorm", norm_place="on the branch", feedforward="SwiGLU",
+        positions="RoPE, base 500,000", attention="32 heads, norm on queries and keys", bias="none", tied=False,
+        source="OLMo team 2024, section 2; modeling_olmo2.py of transformers",
+    ),
+    "Qwen 3 8B": Parts(
+        year=2025, norm="RMSNorm", norm_place="before", feedforward="SwiGLU", positions="RoPE, base 1,000,000",
+        attention="32 heads, 8 with keys, norm on queries and keys", bias="none", tied=False,
+        source="Qwen team 2025, table 1; config.json of Qwen/Qwen3-8B",
+    ),
+}  # fmt: skip
+
+
+def users() -> dict[str, Parts]:
+    """Return the parts of each model known here, the oldest first."""
+    ours = {
+        name: parts_of(PUBLISHED[name].config, year, PUBLISHED[name].source) for name, year in _YEARS.items()
+    }
+    return dict(sorted((ours | _BY_HAND).items(), key=lambda pair: pair[1].year))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an idea comes from: who wrote it down, when, and the title in short. `chapter` is where the book has it."""
+
+    idea: str
+    who: str
+    year: int
+    title: str
+    chapter: int
+
+
+ORIGINS: tuple[Origin, ...] = tuple(starmap(Origin, (
+    ("entropy", "Shannon", 1948, "A Mathematical Theory of Communication", 8),
+    ("backpropagation", "Rumelhart, Hinton, Williams", 1986, "Learning representations by back-propagating errors", 8),
+    ("byte-pair encoding, as compression", "Gage", 1994, "A New Algorithm for Data Compression", 2),
+    ("gradient clipping", "Pascanu, Mikolov, Bengio", 2012, "On the difficulty of training RNNs", 8),
+    ("attention", "Bahdanau, Cho, Bengio", 2014, "Neural Machine Translation by Jointly Learning to Align", 5),
+    ("Adam", "Kingma, Ba", 2014, "Adam: A Method for Stochastic Optimization", 8),
+    ("residual connections", "He, Zhang, Ren, Sun", 2015, "Deep Residual Learning for Image Recognition", 6),
+    ("BPE for language models", "Sennrich, Haddow, Birch", 2016, "Neural Machine Translation of Rare Words", 2),
+    ("LayerNorm", "Ba, Kiros, Hinton", 2016, "Layer Normalization", 6),
+    ("GELU", "Hendrycks, Gimpel", 2016, "Gaussian Error Linear Units", 6),
+    ("weight tying", "Press, Wolf; Inan, Khosravi, Socher", 2016, "Using the Output Embedding; Tying Word Vectors", 7),
+    ("cosine schedule", "Loshchilov, Hutter", 2016, "SGDR: Stochastic Gradient Descent with Warm Restarts", 8),
+    ("the Transformer", "Vaswani et al.", 2017, "Attention Is All You Need", 7),
+    ("AdamW", "Loshchilov, Hutter", 2017, "Decoupled Weight Decay Regularization", 8),
+    ("mixture of experts, sparse", "Shazeer et al.", 2017, "Outrageously Large Neural Networks", 7),
+    ("top-k sampling", "Fan, Lewis, Dauphin", 2018, "Hierarchical Neural Story Generation", 9),
+    ("byte-level BPE", "Radford et al.", 2019, "Language Models are Unsupervised Multitask Learners (GPT-2)", 2),
+    ("RMSNorm", "Zhang, Sennrich", 2019, "Root Mean Square Layer Normalization", 6),
+    ("multi-query attention", "Shazeer", 2019, "Fast Transformer Decoding: One Write-Head is All You Need", 5),
+    ("top-p (nucleus) sampling", "Holtzman et al.", 2019, "The Curious Case of Neural Text Degeneration", 9),
+    ("repetition penalty", "Keskar et al.", 2019, "CTRL: A Conditional Transformer Language Model", 9),
+    ("SwiGLU", "Shazeer", 2020, "GLU Variants Improve Transformer", 6),
+    ("pre-norm, analysed", "Xiong et al.", 2020, "On Layer Normalization in the Transformer Architecture", 6),
+    ("scaling laws", "Kaplan et al.; Hoffmann et al.", 2020, "Scaling Laws; Compute-Optimal Models (2022)", 7),
+    ("logit lens", "nostalgebraist", 2020, "interpreting GPT: the logit lens", 7),
+    ("RoPE", "Su et al.", 2021, "RoFormer", 4),
+    ("LoRA", "Hu et al.", 2021, "LoRA: Low-Rank Adaptation of Large Language Models", 10),
+    ("instruction tuning", "Wei et al.; Ouyang et al.", 2021, "FLAN; InstructGPT (2022)", 10),
+    ("FlashAttention", "Dao et al.", 2022, "FlashAttention: Fast and Memory-Efficient Exact Attention", 5),
+    ("induction heads", "Olsson et al.", 2022, "In-context Learning and Induction Heads", 5),
+    ("speculative decoding", "Leviathan et al.; Chen et al.", 2022, "Fast Inference from Transformers (and 2023)", 9),
+    ("grouped-query attention", "Ainslie et al.", 2023, "GQA: Generalized Multi-Query Models", 5),
+    ("linear position scaling", "Chen et al.", 2023, "Extending Context by Positional Interpolation", 4),
+    ("NTK-aware scaling", "bloc97; Peng et al.", 2023, "a note of June 2023; YaRN", 4),
+    ("DPO", "Rafailov et al.", 2023, "Direct Preference Optimization", 10),
+    ("min-p sampling", "Nguyen et al.", 2024, "Turning Up the Heat: Min-p Sampling", 9),
+    ("Muon", "Jordan et al.", 2024, "Muon: An optimizer for hidden layers in neural networks", 8),
+)))  # fmt: skip
+
+
+def share_of_feedforward(config: ModelConfig) -> float:
+    """Return the share of a model's weights that its feed-forward layers hold."""
+    from gptcore.account import parameters
+
+    found = parameters(config)
+    return found["feedforward"] / sum(found.values())
+
+
+# Fields that say of what kind a model is, not how large.
+KIND = (
+    "norm", "norm_position", "ffn", "position", "rope_theta", "bias", "qk_norm", "window", "tie_embeddings",
+)  # fmt: skip
+
+
+def choices_that_differ(config: ModelConfig, other: ModelConfig) -> list[str]:
+    """Return the choices of kind in which two models differ; key heads count as one where only one shares them."""
+    found = [name for name in KIND if getattr(config, name) != getattr(other, name)]
+    shares = [one.n_kv_heads < one.n_heads for one in (config, other)]
+    return found + ["n_kv_heads"] * (shares[0] != shares[1])

@@ -1,0 +1,233 @@
+"""A model that a visitor brings: unpacked, checked and kept beside the runs, where every page finds it.
+
+What comes from a stranger is only ever read as JSON and safetensors. Names lead nowhere but into a fresh folder,
+sizes are counted while they are written, and a config is held against the limits before anything is built.
+"""
+
+import contextlib
+import json
+import secrets
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import torch
+
+from gptcore import account
+from gptcore.checkpoint import FORMAT, describes_hf, load, model_folder, write_model
+from gptcore.config import ModelConfig
+from gptcore.files import disk_bytes, read_json, replacing, write_bytes, write_json
+from gptcore.formats import hf_folder
+from gptcore.runs.limits import MEGABYTE, LimitError, Limits
+from gptcore.runs.run import FORMAT as RUN_FORMAT
+from gptcore.runs.run import LONGEST_NAME, UNPACKING, Run, RunError, runs_folder
+
+MOST_JSON = {  # megabytes; the largest in use have half of that
+    "config.json": 1,
+    "generation_config.json": 1,
+    "tokenizer_config.json": 16,
+    "tokenizer.json": 64,
+    hf_folder.INDEX: 16,
+}
+TOLD_APART = (
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".model",
+)  # kept as empty files, so that the refusal can name them
+MOST_LAYERS = 256
+MOST_CONTEXT = 4096  # positions; a page shows no more, and a table of 131,072 costs every visitor's memory
+BLOCK = 1 << 20
+
+
+class ImportFailed(ValueError):
+    """Files that cannot be used as a model, said in one sentence."""
+
+
+def bring(
+    files: Iterable[tuple[str, BinaryIO]], *, name: str = "", owner: str = "", limits: Limits | None = None
+) -> Run:
+    """Keep a model from uploaded files, each a name and what is in it; return it as a run that is over.
+
+    One zip of a folder, or the files of one. Raises ValueError in one sentence, naming what is not supported.
+    """
+    limits = limits or Limits.from_environment()
+    limits.check_disk(disk_bytes(runs_folder()))
+    with _scratch() as folder:
+        unpack(files, folder, limits)
+        return adopt(folder, name=name, owner=owner, limits=limits)
+
+
+def bring_folder(path: str | Path, *, name: str = "", owner: str = "", limits: Limits | None = None) -> Run:
+    """Keep a model from a folder of this machine; for whoever sits at it, never for a visitor of a server."""
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        raise ImportFailed(f"there is no folder {path}")
+    limits = limits or Limits.from_environment()
+    limits.check_disk(disk_bytes(runs_folder()))
+    if not describes_hf(path):
+        path = model_folder(path)
+    with _scratch() as folder, contextlib.ExitStack() as opened:
+        files = [
+            (file.name, opened.enter_context(file.open("rb"))) for file in path.iterdir() if file.is_file()
+        ]
+        unpack(files, folder, limits)
+        return adopt(folder, name=name or path.name, owner=owner, limits=limits)
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """Lend a folder in the runs folder, so that what it takes is counted where the model will stand."""
+    parent = runs_folder()
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=UNPACKING[0], dir=parent) as folder:
+            try:
+                yield Path(folder)
+            except ValueError as error:  # where it lies on the server is nobody's business
+                said = str(error).replace(f"{folder}/", "").replace(folder, "what was brought")
+                if said == str(error):
+                    raise
+                raise ImportFailed(said) from error
+    except OSError as error:
+        raise RunError(f"{parent} cannot be written: {error.strerror or error}") from error
+
+
+def unpack(files: Iterable[tuple[str, BinaryIO]], folder: Path, limits: Limits) -> None:
+    """Write what belongs to a model into a folder, side by side; raises ImportFailed or LimitError.
+
+    A zip is taken apart; of its folders the one with the config.json nearest to the top counts.
+    """
+    room = int(limits.upload_mb * MEGABYTE)
+    for name, file in files:
+        if not name.lower().endswith(".zip"):
+            room = _keep(name, file, folder, room, limits)
+            continue
+        try:
+            with zipfile.ZipFile(file) as archive:
+                for member in _members(archive):
+                    with archive.open(member) as content:
+                        room = _keep(PurePosixPath(member.filename).name, content, folder, room, limits)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise ImportFailed(f"{name[:80]} is not a zip that can be opened: {error}") from error
+
+
+def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the files of the folder that holds the config.json nearest to the top."""
+    files = [member for member in archive.infolist() if not member.is_dir()]
+    configs = [PurePosixPath(file.filename) for file in files if file.filename.endswith("config.json")]
+    places = [path.parent for path in configs if path.name == "config.json"]
+    # Of a run that was saved whole the model stands one folder deeper, beside the run's own config.json.
+    with_weights = {
+        PurePosixPath(file.filename).parent
+        for file in files
+        if file.filename.endswith((".safetensors", *TOLD_APART))
+    }
+    places = sorted((place for place in places if place in with_weights), key=lambda place: len(place.parts))
+    if not places:
+        raise ImportFailed("the zip holds no folder with a config.json and a model.safetensors")
+    return [file for file in files if PurePosixPath(file.filename).parent == places[0]]
+
+
+def _keep(name: str, content: BinaryIO, folder: Path, room: int, limits: Limits) -> int:
+    """Write one file, if it is one that a model needs; return how many bytes are left for the others."""
+    if name != PurePosixPath(name.replace("\\", "/")).name or name.startswith("."):
+        return room
+    path = folder / name
+    if name.endswith(TOLD_APART):
+        path.touch()
+        return room
+    if name not in MOST_JSON and not name.endswith(".safetensors"):
+        return room
+    if path.exists():
+        raise ImportFailed(f"there are two files named {name[:80]}; give one model at a time")
+    most = min(room, MOST_JSON.get(name, room) * MEGABYTE)
+    written = 0
+    with path.open("wb") as file:
+        while block := content.read(BLOCK):
+            written += len(block)
+            if written > most and most < room:
+                raise LimitError(f"{name} has more than the {MOST_JSON[name]} MB such a file may have")
+            if written > most:
+                raise LimitError(f"these files have more than the {limits.upload_mb:,.0f} MB allowed here")
+            file.write(block)
+    return room - written
+
+
+def adopt(folder: Path, *, name: str = "", owner: str = "", limits: Limits | None = None) -> Run:
+    """Check the model in a folder that may be changed, and keep it in the runs folder; return it as a run."""
+    limits = limits or Limits.from_environment()
+    if not (folder / "config.json").is_file():
+        raise ImportFailed(
+            "there is no config.json among the files; a model needs it, and its tokenizer.json"
+        )
+    if not any(path.suffix in (".safetensors", *TOLD_APART) for path in folder.iterdir()):
+        raise ImportFailed("there is no model.safetensors among the files; a model needs its weights")
+    _shorten_context(folder)
+    config = _config(folder)
+    if config.n_layers > MOST_LAYERS:
+        raise LimitError(f"{config.n_layers:,} layers are more than the {MOST_LAYERS} a model may have here")
+    limits.check_parameters(account.n_parameters(config))
+    model, tokenizer = load(folder)
+    if tokenizer is None:
+        raise ImportFailed(
+            "there is no tokenizer.json among the files; the pages need it to read and write text"
+        )
+    dtype = _stored_dtype(folder)
+    run_id = secrets.token_hex(10)
+    place = runs_folder() / run_id
+    try:
+        place.mkdir(parents=True)
+        with replacing(place / "latest") as fresh:
+            write_model(model, tokenizer, fresh, dtype)
+        tokenizer.save(place / "tokenizer.json")
+        over = {"event": "done", "step": 0, "tokens": 0, "seconds": 0.0, "reason": "imported"}
+        write_bytes(place / "events.jsonl", (json.dumps(over) + "\n").encode())
+        described = {
+            "format": RUN_FORMAT,
+            "imported": True,
+            "corpus": "",
+            "corpus_name": " ".join(name.split())[:LONGEST_NAME] or "a model from elsewhere",
+            "model": model.config.to_dict(),
+        }
+        write_json(place / "config.json", described | ({"owner": owner} if owner else {}))
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    return Run(place)
+
+
+def _shorten_context(folder: Path) -> None:
+    """Bring a longer context down to what pages show: with rotary positions shorter texts are not changed by it."""
+    described = read_json(folder / "config.json")
+    ours = described.get("format") == FORMAT and isinstance(described.get("model"), dict)
+    part, key = (described["model"], "context_length") if ours else (described, "max_position_embeddings")
+    length = part.get(key)
+    if type(length) is int and length > MOST_CONTEXT:
+        if ours and part.get("position", "rope") != "rope":
+            raise LimitError(f"context_length={length:,} is more than the {MOST_CONTEXT:,} allowed here")
+        part[key] = MOST_CONTEXT
+        write_json(folder / "config.json", described)
+
+
+def _config(folder: Path) -> ModelConfig:
+    """Return the shape a folder's config.json describes, before anything of that shape is built."""
+    if describes_hf(folder):
+        return hf_folder.read_config(folder)
+    described = read_json(folder / "config.json")
+    if described.get("format") != FORMAT or not isinstance(described.get("model"), dict):
+        raise ImportFailed("config.json is neither a Hugging Face model's nor one that Glassbox has written")
+    try:
+        return ModelConfig.from_dict(described["model"])
+    except TypeError as error:
+        raise ImportFailed(f"config.json is damaged: {error}") from error
+
+
+def _stored_dtype(folder: Path) -> torch.dtype | None:
+    """Return the type to store weights in: the smaller one they came in."""
+    kinds = {kind for path in folder.glob("*.safetensors") for kind, _ in hf_folder.shapes(path).values()}
+    return {frozenset({"BF16"}): torch.bfloat16, frozenset({"F16"}): torch.float16}.get(frozenset(kinds))

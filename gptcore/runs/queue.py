@@ -1,0 +1,356 @@
+"""Who may train, and when: requests for runs, the fair queue they wait in, and their launch.
+
+A request is a file beside the run's directory, so the queue is in the runs folder itself: it outlives a server, and
+two servers on one folder share it under a lock. Runs are deterministic, so the same request by thirty visitors is
+one run that all of them watch.
+
+The queue is fair between visitors, whatever each of them asks for: a request takes its `turn` when it comes, one
+after the visitor's own last one and never before what is being served now, and lower turns go first (start-time
+fair queueing; Goyal, Vin, Cheng 1996). No clock is asked.
+"""
+
+import contextlib
+import hashlib
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gptcore.files import disk_bytes, read_json, write_json
+from gptcore.runs.limits import LAB_SECONDS, Limits
+from gptcore.runs.run import (
+    NOT_RUNS,
+    UNPACKING,
+    Run,
+    RunError,
+    changing,
+    delete,
+    list_runs,
+    log_of,
+    process_identity,
+    request_of,
+    runs_folder,
+)
+
+# Blank lines that a run's process writes its last sentence over: room for it on a disk that has filled.
+RESERVED = b"\n" * 4096
+
+# Takes the words after `python -m gptcore` and the file for standard error; returns the process's number.
+Launch = Callable[[Sequence[str], Path], int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What a request comes to, before any text is read: its key, its size and its length."""
+
+    key: str  # the same for requests that would give the same run
+    n_parameters: int
+    seconds: float | None
+
+
+def wanted(arguments: Sequence[str]) -> Wanted:
+    """Work out what `python -m gptcore train` with these arguments would train; raises ValueError as it would."""
+    from gptcore import __version__
+    from gptcore.__main__ import parser
+    from gptcore.account import n_parameters
+    from gptcore.config import PRESETS, ConfigError
+    from gptcore.runs.plan import parse_settings, sort_settings
+
+    options = parser().parse_args(["train", *arguments, "--out", "OUT"])
+    if options.preset not in PRESETS:
+        raise ConfigError(f"preset={options.preset!r} is none of {', '.join(PRESETS)}")
+    preset = PRESETS[options.preset]
+    settings = parse_settings(options.settings)
+    for_model, for_training = sort_settings(settings)
+    model = preset.model.replace(**for_model)
+    length = {"seconds": options.seconds, "steps": options.steps}
+    if any(value is not None for value in length.values()):
+        for_training = length | for_training
+    if options.seed is not None:
+        for_training["seed"] = options.seed
+    train = preset.train.replace(**for_training)
+    asked = {
+        "version": __version__,
+        "preset": options.preset,
+        "model": model.to_dict(),
+        "train": train.to_dict(),
+        # Sizes given by name are kept, those of the preset shrink to a short text.
+        "named": sorted(for_model),
+        "corpus": _content(options.corpus),
+        "tokenizer": _content(options.tokenizer or ""),
+    }
+    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return Wanted(key=key, n_parameters=n_parameters(model), seconds=train.seconds)
+
+
+def _content(source: str) -> str:
+    """Return a name as it stands, and the hash of what is in a file."""
+    path = Path(source)
+    if source and path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    return source
+
+
+def ask(
+    arguments: Sequence[str],
+    *,
+    owner: str = "",
+    lab: bool = False,
+    name: str = "",
+    limits: Limits | None = None,
+) -> Run:
+    """Ask for a run of `python -m gptcore train` with these arguments; return it at once, waiting for its turn.
+
+    A run that the same request has led to, and that is under way or finished, is returned instead. `owner` is
+    the hash of who asks. A lab's run keeps its last state alone and is removed after an hour. Raises
+    LimitError, ConfigError or RunError.
+    """
+    limits = limits or Limits.from_environment()
+    want = wanted(arguments)
+    limits.check_parameters(want.n_parameters)
+    limits.check_seconds(want.seconds)
+    folder = runs_folder()
+    with changing(folder):
+        known = requests(folder)
+        for request in known:
+            if request.get("key") == want.key and _is_of_use(run := Run(folder / request["id"])):
+                owners = request.get("owners") or []
+                if owner not in owners:
+                    write_json(request_of(run.folder), request | {"owners": [*owners, owner]})
+                return run
+        limits.check_disk(disk_bytes(folder))
+        run_id = secrets.token_hex(10)
+        request = {
+            "id": run_id,
+            "arguments": list(arguments),
+            "key": want.key,
+            "owners": [owner],
+            "lab": lab,
+            "name": name,
+            "asked": round(time.time(), 1),
+            **_turn(folder, known, owner, limits),
+        }
+        write_json(request_of(folder / run_id), request)
+    return Run(folder / run_id)
+
+
+def found(keys: Sequence[str]) -> list[Run | None]:
+    """Return for each key (see `wanted`) the run its request has led to: one of use, else the newest, else None."""
+    folder = runs_folder()
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    for request in requests(folder):
+        by_key.setdefault(request.get("key", ""), []).append(request)
+    best: list[Run | None] = []
+    for key in keys:
+        newest_first = sorted(by_key.get(key, ()), key=lambda one: one.get("asked", 0), reverse=True)
+        runs = [Run(folder / request["id"]) for request in newest_first]
+        best.append(next((run for run in runs if _is_of_use(run)), runs[0] if runs else None))
+    return best
+
+
+def ask_to_resume(run: Run, *, owner: str = "", limits: Limits | None = None) -> None:
+    """Ask for a run to go on from its last checkpoint, when its turn comes; raises RunError or LimitError."""
+    limits = limits or Limits.from_environment()
+    with changing(run.folder.parent):
+        if run.state() in ("waiting", "starting", "running"):
+            return
+        if not run.can_resume():
+            raise RunError(
+                run.problem()
+                or (
+                    f"{run.id} is finished; there is nothing to resume"
+                    if run.is_finished()
+                    else f"{run.id} cannot go on: {run.failure() or 'it never made a checkpoint'}"
+                )
+            )
+        known = requests(run.folder.parent)
+        request = {"id": run.id, "owners": run.owners() or [owner], "asked": run.born()} | run.request()
+        write_json(
+            request_of(run.folder),
+            request | {"resume": True} | _turn(run.folder.parent, known, owner, limits),
+        )
+
+
+def withdraw(run: Run, owner: str = "") -> None:
+    """Take a waiting request back, for this owner; what others wait for stays, and so does a paused run."""
+    with changing(run.folder.parent):
+        request = run.request()
+        if not request.get("waiting"):
+            return
+        left = [one for one in request.get("owners") or [] if one != owner]
+        if request.get("resume"):
+            write_json(request_of(run.folder), request | {"waiting": False})
+        elif left:
+            write_json(request_of(run.folder), request | {"owners": left})
+        else:
+            request_of(run.folder).unlink(missing_ok=True)
+
+
+def tend(folder: Path, launch: Launch, limits: Limits | None = None) -> list[Run]:
+    """Launch the waiting runs whose turn it is, as many as may run at once; return those launched."""
+    limits = limits or Limits.from_environment()
+    with changing(folder):
+        known = requests(folder)
+        queue = _queue(known)
+        launched = []
+        if not queue:
+            return launched
+        free = limits.runs_at_once - n_alive(folder, known)
+        for request in queue[: max(0, free)]:
+            run = Run(folder / request["id"])
+            launched.append(run)
+            _launch(run, request, launch)
+    return launched
+
+
+def _launch(run: Run, request: dict[str, Any], launch: Launch) -> None:
+    if request.get("resume"):
+        words = ["resume", str(run.folder), "--json"]
+    else:
+        words = ["train", *request["arguments"], "--out", str(run.folder), "--json"]
+    log = log_of(run.folder)
+    events = run.folder / "events.jsonl"
+    log_size = events.stat().st_size if events.is_file() else 0
+    try:
+        (run.folder / "control.json").unlink(missing_ok=True)  # a wish from before it was paused
+        log.write_bytes(RESERVED)
+        identity = process_identity(launch(words, log))
+    except OSError as error:
+        identity = {"pid": 0, "born": 0}
+        with contextlib.suppress(OSError):
+            log.write_text(f"error: the process could not be started: {error.strerror}\n", encoding="utf-8")
+    write_json(
+        request_of(run.folder), request | {"waiting": False, "launched": {**identity, "log_size": log_size}}
+    )
+
+
+def place(run: Run) -> int | None:
+    """Return how many runs will begin before this one, and itself: 1 is next. None if it does not wait."""
+    queue = [request["id"] for request in _queue(requests(run.folder.parent))]
+    return queue.index(run.id) + 1 if run.id in queue else None
+
+
+def requests(folder: Path) -> list[dict[str, Any]]:
+    """Return every request of a runs folder that can be read."""
+    found = (read_json(path) | {"id": path.name.removesuffix(".request.json")} for path in _files(folder))
+    return [request for request in found if isinstance(request.get("owners"), list)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.request.json")) if folder.is_dir() else []
+
+
+def n_alive(folder: Path, known: Sequence[dict[str, Any]]) -> int:
+    """Return how many processes train in a folder, those a command line started among them."""
+    asked = {request["id"] for request in known}
+    loose = [path.parent for path in folder.glob("*/lock") if path.parent.name not in asked]
+    mine = [Run(folder / request["id"]) for request in known if request.get("launched")]
+    return sum(run.is_alive() for run in mine) + sum(Run(path).is_locked() for path in loose)
+
+
+def is_busy(folder: Path) -> bool:
+    """Return whether anything waits in a folder, or trains."""
+    known = requests(folder)
+    return bool(_queue(known)) or n_alive(folder, known) > 0
+
+
+def _queue(known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the requests that wait, in the order in which they will begin."""
+    return sorted(
+        (one for one in known if one.get("waiting")), key=lambda one: (one["turn"], one["sequence"])
+    )
+
+
+def _turn(folder: Path, known: Sequence[dict[str, Any]], owner: str, limits: Limits) -> dict[str, Any]:
+    """Return the place in the queue of one more request; raises LimitError where there is none."""
+    waiting = _queue(known)
+    alive = [one for one in known if one.get("launched") and Run(folder / one["id"]).is_alive()]
+    if len(alive) + len(waiting) >= limits.runs_at_once:
+        own = [one for one in waiting if one["owners"][:1] == [owner]]
+        limits.check_queue(len(waiting), len(own))
+    served = min((one.get("turn", 0) for one in alive), default=0)
+    last = max((one.get("turn", 0) for one in [*alive, *waiting] if one["owners"][:1] == [owner]), default=-1)
+    return {
+        "waiting": True,
+        "turn": max(served, last + 1),
+        "sequence": 1 + max((one.get("sequence", 0) for one in known), default=0),
+        "launched": None,
+    }
+
+
+def _is_of_use(run: Run) -> bool:
+    """Return whether a run will give, or has given, all that was asked for."""
+    return run.state() in ("waiting", "starting", "running") or run.is_finished()
+
+
+class Caretaker:
+    """Removes what nobody wants any more: lab runs after an hour, texts no run will read, long idle runs, and what a
+    killed server left half unpacked.
+
+    How long a run has been over is counted by this process's own clock, from what the file's time says when it
+    is first seen: a clock that is set forward removes nothing.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self.clock = clock
+        self._over_since: dict[Path, float] = {}
+        self._unread: set[Path] = set()
+
+    def sweep(self, folder: Path, limits: Limits) -> list[str]:
+        """Look once; return the names of what was removed."""
+        removed = []
+        for run in list_runs(folder=folder):
+            is_lab = bool(run.request().get("lab"))
+            keep = LAB_SECONDS if is_lab else limits.keep_hours * 3600
+            if keep == float("inf") or run.state() in ("waiting", "starting", "running"):
+                self._over_since.pop(run.folder, None)
+                continue
+            now = self.clock()
+            since = self._over_since.setdefault(run.folder, now - _age(run))
+            if now - since > keep:
+                delete(run)
+                self._over_since.pop(run.folder, None)
+                removed.append(run.id)
+        return removed + self._sweep_texts(folder) + self._sweep_leftovers(folder)
+
+    def _sweep_texts(self, folder: Path) -> list[str]:
+        """Remove texts that no run is going to read; one that has just been written has a round to be asked for."""
+        texts = set((folder / NOT_RUNS[0]).glob("*.txt"))
+        with changing(folder):
+            needed = {
+                word
+                for request in requests(folder)
+                if request.get("waiting") or Run(folder / request["id"]).state() == "starting"
+                for word in request.get("arguments") or []
+            }
+            unread = {path for path in texts if str(path) not in needed}
+            gone = unread & self._unread
+            for path in gone:
+                path.unlink(missing_ok=True)
+        self._unread = unread - gone
+        return [path.name for path in gone]
+
+    def _sweep_leftovers(self, folder: Path) -> list[str]:
+        """Remove folders that something was being unpacked in an hour ago: whoever did it is gone."""
+        now = self.clock()
+        found = [path for mark in UNPACKING for path in folder.glob(f"{mark}*")]
+        gone = [path for path in found if now - self._over_since.setdefault(path, now) > LAB_SECONDS]
+        for path in gone:
+            shutil.rmtree(path, ignore_errors=True)
+            self._over_since.pop(path)
+        return [path.name for path in gone]
+
+
+def _age(run: Run) -> float:
+    """Return the seconds since a run's log last changed, as far as the files tell."""
+    for path in (run.folder / "events.jsonl", request_of(run.folder)):
+        try:
+            return max(0.0, time.time() - path.stat().st_mtime)
+        except OSError:
+            continue
+    return 0.0

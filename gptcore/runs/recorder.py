@@ -1,0 +1,257 @@
+"""The writing half of a run: its directory while a process trains in it.
+
+Whoever watches reads the same files through `runs.py`. At any moment the process may be killed and the disk may
+fill, so what is there is always whole: the newest state in `latest`, the one before it in `previous`.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from gptcore.checkpoint import CheckpointError, model_folders, read_folder, write_model, write_tensors
+from gptcore.files import read_json, replacing, write_bytes, write_json
+from gptcore.runs.limits import Limits
+from gptcore.runs.run import FORMAT, RunError, parse_event, request_of
+from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start
+
+MAX_HISTORY = 24
+LISTEN_SECONDS = 0.2
+
+
+class Recorder:
+    """Writes a run's directory while it trains, and hears what watchers ask of it."""
+
+    def __init__(self, folder: str | Path, *, resume: bool = False):
+        """Take a new or empty directory, or with `resume` one that nobody trains in; raises RunError."""
+        self.folder = Path(folder)
+        self.stop = threading.Event()
+        self.resumed = resume
+        self._heard = 0.0
+        self._wish = "stopped"  # the reason to write down if the run ends before its last step
+        if not resume and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise RunError(f"{folder} is not empty; a run needs a new or empty directory")
+        if resume and not (self.folder / "config.json").is_file():
+            raise RunError(f"{folder} is not a run")
+        control = self.folder / "control.json"
+        stale = _inode(control)  # a wish from before; one that comes from here on is meant for this process
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.folder / "lock")
+            self._lock.acquire(timeout=1)  # a watcher that looks holds it for an instant
+        except Timeout as error:
+            raise RunError(f"{folder} is being trained in by another process") from error
+        except OSError as error:
+            raise RunError(f"{folder} cannot be written: {error.strerror}") from error
+        if stale is not None and _inode(control) == stale:
+            control.unlink(missing_ok=True)
+        asked = read_json(request_of(self.folder))
+        self.is_lab = bool(asked.get("lab"))
+        self.owner = next(iter(asked.get("owners") or []), None)
+        # A run that was asked for through the app ends with the app's patience, whoever watches or does not.
+        self.most_seconds = Limits.from_environment().seconds if asked else None
+        self.tokenizer, self.request = None, {}
+
+    def discard(self) -> None:
+        """Remove a directory in which nothing came to be."""
+        self._lock.release()
+        (self.folder / "lock").unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def describe(self, request: dict[str, Any], tokenizer, text: str | None) -> None:
+        """Write what was asked for; `text` is the corpus where it cannot be made again."""
+        self.tokenizer, self.request = tokenizer, request
+        tokenizer.save(self.folder / "tokenizer.json")
+        if text is not None:
+            write_bytes(self.folder / "corpus.txt", text.encode())
+        self._write_config({})
+
+    def _write_config(self, found: dict[str, Any]) -> None:
+        import torch
+
+        versions = {"python": platform.python_version(), "torch": torch.__version__}
+        described = {"format": FORMAT, **self.request, **found, "versions": versions}
+        if self.owner is not None:
+            described["owner"] = self.owner
+        if self.is_lab:
+            described["lab"] = True
+        write_json(self.folder / "config.json", described)
+
+    def reopen(self, tokenizer, request: dict[str, Any], step: int) -> None:
+        """Go on with a run from `step`: what was written after that step will happen again and is cut away."""
+        self.tokenizer, self.request = tokenizer, request
+        self._sweep(step)
+        path = self.folder / "events.jsonl"
+        kept = []
+        for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else []:
+            event = parse_event(line)
+            if event is None or event["step"] > step:
+                break
+            if event["event"] not in ("done", "failed"):
+                kept.append(line)
+        if not kept and isinstance(
+            request.get("start"), dict
+        ):  # the log is lost, and what it began with is not
+            kept = [(json.dumps(request["start"], ensure_ascii=False) + "\n").encode()]
+        write_bytes(path, b"".join(kept))
+
+    def _sweep(self, step: int) -> None:
+        """Remove what a killed process left half written, and snapshots of steps that will be taken again."""
+        for place in (self.folder, self.folder / "history"):
+            for path in place.glob(".*") if place.is_dir() else ():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif not path.name.startswith(".control.json"):  # a watcher may be writing a wish just now
+                    path.unlink(missing_ok=True)
+        for path in (self.folder / "history").glob("*"):
+            if path.name.isdigit() and int(path.name) > step:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def record(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Write each event down, then hand it on; checkpoints become folders.
+
+        Where the disk refuses, the reason is written down if there is room for it, and the OSError goes on.
+        """
+        # The state at the start is worth keeping, and then each that has a sample to go with it.
+        worth_keeping = not self.resumed
+        with (self.folder / "events.jsonl").open("ab", buffering=0) as log:
+            for event in events:
+                worth_keeping |= isinstance(event, Sampled)
+                try:
+                    event = self._note(event, log, worth_keeping)
+                    if isinstance(event, Checkpointed):
+                        worth_keeping = False
+                    _append(log, event)
+                except OSError as error:
+                    self._give_up(log, event, error)
+                    raise
+                self._listen(event)
+                yield event
+
+    def _note(self, event: Event, log: BinaryIO, worth_keeping: bool) -> Event:
+        """Do what an event asks of the directory; return the event as it is to be logged."""
+        if isinstance(event, Start):
+            found = ("total_steps", "device", "precision", "attention_path", "threads")
+            self._write_config(
+                {"found": {name: getattr(event, name) for name in found}, "start": event.to_dict()}
+            )
+        if isinstance(event, Checkpointed):
+            os.fsync(log.fileno())  # the curves up to a state are on the disk before the state is
+            self._keep(event, worth_keeping)
+            return replace(event, path=str(self.folder / "latest"))
+        if isinstance(event, Done) and event.reason == "stopped":
+            return replace(event, reason=self._wish)
+        return event
+
+    def _keep(self, event: Checkpointed, in_history: bool) -> None:
+        """Write the state to `latest`, and if asked the weights alone to `history`, while there is room."""
+        if not (self.folder / "config.json").exists():
+            raise RunError(f"{self.folder} was removed while it was trained in")
+        before = None if self.is_lab else self.folder / "previous"
+        with replacing(self.folder / "latest", keep=before) as fresh:
+            write_model(event.state["model"], self.tokenizer, fresh)
+            write_state(event.state, fresh)
+        history = self.folder / "history"
+        kept = sum(path.name.isdigit() for path in history.glob("*")) if history.is_dir() else 0
+        if in_history and kept < MAX_HISTORY and not self.is_lab:
+            import torch
+
+            with replacing(history / f"{event.step:06d}") as fresh:
+                write_model(event.state["model"], self.tokenizer, fresh, torch.bfloat16)
+
+    def _give_up(self, log: BinaryIO, event: Event, error: OSError) -> None:
+        """Write down why the run ends here; what was being written has been removed, which makes room."""
+        reason = f"{error.strerror or error}; free some space, then resume"
+        place = {name: getattr(event, name) for name in ("step", "tokens", "seconds")}
+        with contextlib.suppress(OSError):
+            _append(log, Failed(**place, reason=reason, resumes=True))
+
+    def _listen(self, event: Event) -> None:
+        """Look at control.json a few times a second, and at the time the run has taken."""
+        if self.most_seconds is not None and event.seconds > self.most_seconds and not self.stop.is_set():
+            self._wish = "seconds"
+            self.stop.set()
+        if time.monotonic() - self._heard < LISTEN_SECONDS:
+            return
+        self._heard = time.monotonic()
+        wish = read_json(self.folder / "control.json")
+        if wish.get("stop") or wish.get("pause"):
+            self._wish = "stopped" if wish.get("stop") else "paused"
+            self.stop.set()
+
+
+def _inode(path: Path) -> int | None:
+    """Return what tells a file from another of the same name, None where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def _append(log: BinaryIO, event: Event) -> None:
+    """Write an event at the end of a log as one whole line, or not at all."""
+    line = (event.to_json() + "\n").encode()
+    end = os.fstat(log.fileno()).st_size
+    try:
+        while line:
+            line = line[log.write(line) :]
+    except OSError:
+        log.truncate(end)
+        raise
+
+
+def write_state(state: dict[str, Any], folder: Path) -> None:
+    """Write what a checkpoint holds besides the model: tensors as safetensors, numbers as JSON."""
+    tensors = {f"optimizer.{name}": tensor.contiguous() for name, tensor in state["optimizer"].items()}
+    tensors["noise"] = state["noise"]
+    numbers = {k: v for k, v in state.items() if k not in ("model", "optimizer", "noise", "windows")}
+    for name, value in state["windows"].items():
+        if hasattr(value, "contiguous"):
+            tensors[f"windows.{name}"] = value.contiguous()
+        else:
+            numbers.setdefault("windows", {})[name] = value
+    write_tensors(tensors, folder / "state.safetensors")
+    write_json(folder / "state.json", numbers)
+
+
+def read_state(run: str | Path) -> dict[str, Any]:
+    """Return the state of a run's last whole checkpoint, as `train(resume=…)` takes it.
+
+    Where the newest is damaged, the one before it is read. Raises CheckpointError where neither can be.
+    """
+    first, *others = model_folders(run)
+    try:
+        return _read_state(first)
+    except ValueError:
+        for place in others:
+            with contextlib.suppress(ValueError):
+                return _read_state(place)
+        raise
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    model, _ = read_folder(folder)
+    try:
+        numbers = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "state.safetensors")
+        parts: dict[str, dict] = {"optimizer": {}, "windows": numbers.pop("windows", {})}
+        noise = tensors.pop("noise")
+        for name, tensor in tensors.items():
+            part, key = name.split(".", 1)
+            parts[part][key] = tensor
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} holds a model but no training state: {error}") from error
+    return {"model": model, "noise": noise, **parts, **numbers}

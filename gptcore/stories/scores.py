@@ -1,0 +1,322 @@
+"""The ladder: four scores of a text that is meant to be stories, and what tables of word counts score.
+
+1. *grammar*: the share of sentences the parser accepts.
+2. *new*: the share of all sentences that are accepted and stand in no default training story. A table copies
+   its way up the first rung; this one tells copying from learning.
+3. *pronouns*: the share of he, him, his, himself, she, her, herself that fit who is on stage: someone of that
+   gender has been mentioned earlier in the same sentence or in the sentence before it, by name, by a noun
+   such as *queen*, or by a pronoun that was itself right. A noun such as *baker* has the gender of the name it
+   was first introduced with ("a baker named Nora").
+4. *names*: the share of name mentions that belong to someone introduced in this story. Any name in a story's
+   first sentence introduces, later only "named X" and "name was X" or "name is X" do; introductions are not
+   counted. A capitalised word the world does not know, inside a sentence, counts as a wrong name.
+
+In stories of the generator rungs 1, 3 and 4 are exactly 1.
+"""
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+
+import numpy as np
+
+from gptcore.stories.lexicon import FOLK_COMMON, GENDER, NOUN_GENDER
+from gptcore.stories.parser import accepts, read_tokens
+from gptcore.stories.writer import Story, join_tokens, write_stories
+
+N_DEFAULT_STORIES = 20_000
+VALIDATION_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """The four scores: counts of sentences, then shares from 0 to 1; None where there was nothing to judge."""
+
+    sentences: int
+    accepted: int
+    rate: float
+    new: float
+    pronouns: float | None
+    names: float | None
+
+    def to_dict(self) -> dict[str, int | float | None]:
+        """The scores by name, as JSON takes them."""
+        return asdict(self)
+
+
+def passages(text: str) -> list[str]:
+    """The stories of a text: blank lines part them."""
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+_END = re.compile(r'"|[.?!]"?')
+
+
+def split_sentences(passage: str) -> list[str]:
+    """The finished sentences of a passage; a last one without its full stop is left out.
+
+    A quote that ends in a mark goes on when a lower-case word follows ("Why?" asked Mira.) and ends
+    the sentence otherwise.
+    """
+    sentences, start, inside = [], 0, False
+    for match in _END.finditer(passage):
+        mark, end = match.group(), match.end()
+        if mark == '"':
+            inside = not inside
+            continue
+        follower = passage[end : end + 2].strip()
+        if inside and mark.endswith('"') and follower[:1].islower():
+            inside = False
+            continue
+        inside = mark.endswith('"') and not inside
+        if end == len(passage) or passage[end] == " ":
+            sentences.append(passage[start:end].strip())
+            start, inside = end, False
+    return sentences
+
+
+PRONOUN_GENDER = dict.fromkeys(("he", "him", "his", "himself"), "m") | dict.fromkeys(
+    ("she", "her", "herself"), "f"
+)
+
+
+def _is_name(token: str) -> bool:
+    return token in GENDER or (token[:1].isupper() and token != "I")
+
+
+def _introduced(sentences: Sequence[list[str]]) -> list[set[int]]:
+    """For each sentence of a passage the set of places where its tokens introduce a name."""
+    places = []
+    for i, tokens in enumerate(sentences):
+        by_form = {
+            j
+            for j in range(1, len(tokens))
+            if _is_name(tokens[j])
+            and (tokens[j - 1] == "named" or (tokens[j - 1] in ("was", "is") and tokens[j - 2] == "name"))
+        }
+        places.append({j for j, token in enumerate(tokens) if _is_name(token)} if i == 0 else by_form)
+    return places
+
+
+def judge_pronouns(sentences: Sequence[list[str]]) -> tuple[int, int]:
+    """(right, all) pronouns of a passage, given as lists of tokens."""
+    right = total = 0
+    last, tied = {}, {}
+    for i, (tokens, introduced) in enumerate(zip(sentences, _introduced(sentences), strict=True)):
+        for place in introduced:
+            nouns = [token for token in tokens[:place] if token in _COMMON or token in NOUN_GENDER]
+            if nouns and nouns[-1] in _COMMON:
+                tied.setdefault(nouns[-1], GENDER.get(tokens[place]))
+        for token in tokens:
+            gender = PRONOUN_GENDER.get(token)
+            if gender is None:
+                mentioned = GENDER.get(token) or NOUN_GENDER.get(token) or tied.get(token)
+                if mentioned:
+                    last[mentioned] = i
+                continue
+            total += 1
+            if last.get(gender, -2) >= i - 1:
+                right += 1
+                last[gender] = i
+    return right, total
+
+
+_COMMON = frozenset(FOLK_COMMON)
+
+
+def judge_names(sentences: Sequence[list[str]]) -> tuple[int, int]:
+    """(right, all) mentions of names in a passage, introductions not counted."""
+    right = total = 0
+    known = set()
+    for tokens, introduced in zip(sentences, _introduced(sentences), strict=True):
+        known |= {tokens[place] for place in introduced}
+        for j, token in enumerate(tokens):
+            if _is_name(token) and j not in introduced:
+                total += 1
+                right += token in known
+    return right, total
+
+
+@cache
+def training_sentences() -> frozenset[int]:
+    """Hashes of all sentences of the default training stories; made once, in a few seconds."""
+    stories = write_stories(N_DEFAULT_STORIES - int(N_DEFAULT_STORIES * VALIDATION_SHARE))
+    return frozenset(hash(sentence) for story in stories for sentence in story.sentences)
+
+
+def check(text: str) -> Ladder:
+    """The ladder of a text, its stories parted by blank lines; all zero where no sentence is finished."""
+    stories = [split_sentences(passage) for passage in passages(text)]
+    sentences = [sentence for story in stories for sentence in story]
+    known = training_sentences()
+    accepted = [sentence for sentence in sentences if accepts(sentence)]
+    tokens = [[read_tokens(sentence) for sentence in story] for story in stories]
+    return Ladder(
+        sentences=len(sentences),
+        accepted=len(accepted),
+        rate=len(accepted) / max(1, len(sentences)),
+        new=sum(hash(sentence) not in known for sentence in accepted) / max(1, len(sentences)),
+        pronouns=_share(judge_pronouns(story) for story in tokens),
+        names=_share(judge_names(story) for story in tokens),
+    )
+
+
+def _share(counts: Iterable[tuple[int, int]]) -> float | None:
+    counts = list(counts)
+    right, total = (sum(count[i] for count in counts) for i in (0, 1))
+    return right / total if total else None
+
+
+class WordTable:
+    """Texts as the numbers of their words and marks, so that n-gram tables of any order can be drawn from.
+
+    The table itself is never written out: to draw the word after a context is to draw one of the places
+    where the context stands and to read on, which has the same probabilities.
+    """
+
+    STORY_END = "\n\n"
+
+    def __init__(self, documents: Iterable[str]):
+        numbers = {self.STORY_END: 0}
+        ids = []
+        for document in documents:
+            inside = False
+            for token in _WORD.findall(document):
+                if token == '"':
+                    token, inside = ("”", False) if inside else ("“", True)
+                ids.append(numbers.setdefault(token, len(numbers)))
+            ids.append(0)
+        if not ids:
+            raise ValueError("A table needs at least one document: give a text.")
+        self.words = list(numbers)
+        self.ids = np.array(ids, dtype=np.uint64)
+
+    def _contexts(self, length: int) -> np.ndarray:
+        """For each place a hash of the `length` words before it; before a story stands its end mark, repeated."""
+        since_start = np.arange(len(self.ids)) - np.maximum.accumulate(
+            np.where(np.roll(self.ids, 1) == 0, np.arange(len(self.ids)), 0)
+        )
+        hashes = np.zeros(len(self.ids), dtype=np.uint64)
+        for back in range(length, 0, -1):
+            word = np.where(since_start >= back, np.roll(self.ids, back), 0).astype(np.uint64)
+            hashes = hashes * _FACTOR + word + np.uint64(1)
+        return hashes
+
+    def sample(self, order: int, n_sentences: int, seed: int = 0) -> str:
+        """Stories drawn from the table of this order (2: each word given the one before), parted by blank lines.
+
+        They go on until at least `n_sentences` sentences are there and a story ends. No back-off is needed:
+        the words of a context were read off the text together.
+        """
+        if order < 2:
+            raise ValueError(f"order={order} has no context: choose 2 or more.")
+        hashes = self._contexts(order - 1)
+        places = np.argsort(hashes, kind="stable")
+        table, ids = hashes[places], self.ids
+        rng = random.Random(seed).random
+        stories, tokens, n = [], [], 0
+        while n < n_sentences or tokens:
+            context = [0] * max(0, order - 1 - len(tokens)) + tokens[
+                len(tokens) - order + 1 if len(tokens) >= order else 0 :
+            ]
+            key = 0
+            for word in context:
+                key = (key * int(_FACTOR) + word + 1) & _MASK
+            key = np.uint64(key)
+            low, high = table.searchsorted(key), table.searchsorted(key, side="right")
+            word = int(ids[places[low + int(rng() * (high - low))]])
+            if word:
+                tokens.append(word)
+                n += self.words[word] in ".?"
+            else:
+                stories.append(join_tokens([self.words[token] for token in tokens]))
+                tokens = []
+        return "\n\n".join(stories)
+
+
+_WORD = re.compile(r"'s\b|[A-Za-z]+|[^\sA-Za-z]")
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_MASK = 2**64 - 1
+
+
+def sample_table(documents: Iterable[str], order: int, n_sentences: int, seed: int = 0) -> str:
+    """Text drawn from the word n-gram table of the documents (order 2: bigrams), stories parted by blank lines."""
+    return WordTable(documents).sample(order, n_sentences, seed)
+
+
+@cache
+def table_scores(
+    orders: tuple[int, ...] = (3, 5, 7), n_sentences: int = 2_000, seed: int = 0
+) -> dict[int, Ladder]:
+    """The ladder that tables of the default training stories reach, by order: the lines a model has to beat."""
+    stories = write_stories(N_DEFAULT_STORIES - int(N_DEFAULT_STORIES * VALIDATION_SHARE))
+    table = WordTable([story.text for story in stories])
+    return {order: check(table.sample(order, n_sentences, seed)) for order in orders}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A beginning whose next word depends on one name alone, told with a name of either gender."""
+
+    male: str
+    female: str
+    male_word: str
+    female_word: str
+    words_back: int
+
+
+_PROBES = (
+    (
+        "Once upon a time {name} lived in a small cottage with a red roof near the sea, and every morning",
+        "Tom",
+        "Mira",
+    ),
+    (
+        "A long time ago {name} lived all alone near the forest. "
+        "When the nights were long and cold and the wind howled over the hills,",
+        "Leo",
+        "Anna",
+    ),
+    (
+        "In an old hut by the river lived a child named {name}. "
+        "When there was no fire in the room and it was dark in the house,",
+        "Ben",
+        "Nora",
+    ),
+    (
+        "Once upon a time {name} lived in a quiet house with a green roof near the mountains, and every evening",
+        "Finn",
+        "Lena",
+    ),
+)
+
+
+def reference_probe() -> tuple[Probe, ...]:
+    """Beginnings in which only a name, fourteen words back or more, says whether " he" or " she" is next.
+
+    In each the pronoun is the likeliest next word of the stories, and the name is the only word with a gender.
+    """
+    return tuple(
+        Probe(
+            male=text.format(name=male),
+            female=text.format(name=female),
+            male_word=" he",
+            female_word=" she",
+            words_back=len(re.findall(r"[A-Za-z]+", text.split("{name}")[1])) + 1,
+        )
+        for text, male, female in _PROBES
+    )
+
+
+def shuffled_stories(stories: Sequence[Story], seed: int = 0) -> str:
+    """The same number of stories of the same lengths, their sentences drawn from all of them: chance on rungs 3 and 4.
+
+    Every sentence is as right as before and every reference is broken, so what `check` gives for pronouns and
+    names of this text is what a writer gets who knows sentences and forgets who the story is about.
+    """
+    sentences = [sentence for story in stories for sentence in story.sentences]
+    random.Random(seed).shuffle(sentences)
+    left = iter(sentences)
+    return "\n\n".join(" ".join(next(left) for _ in story.sentences) for story in stories)

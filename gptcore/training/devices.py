@@ -1,0 +1,174 @@
+"""What this machine can do: its device, its precisions, and which of the equal ways to train is fastest here.
+
+What is found by measuring is fixed once, at the start of a run, and written down with it.
+"""
+
+import copy
+import ctypes
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from gptcore.config import ConfigError, TrainConfig
+from gptcore.corpora.sources import cut
+from gptcore.model import GPT
+from gptcore.training.optim import LONGEST_STAGE, clip_gradients, make_optimizers, window_cuts
+
+CLOSE = 1.15  # times as long as the fastest way
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device() -> torch.device:
+    """Return the accelerator if there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def precisions(device: torch.device) -> tuple[str, ...]:
+    """Return the precisions worth measuring on a device; all keep the weights themselves in fp32."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        return ("fp32", "fp16")
+    return ("fp32", "bf16")
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Return the context in which matrix products run in `precision` while weights stay in fp32."""
+    return torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32")
+
+
+def steady_heap() -> None:
+    """Ask glibc to keep freed memory for the next step instead of returning it to the system.
+
+    A step frees and takes the same few large tensors; by default each goes back to the kernel and comes again
+    as zeroed pages. Does nothing where the C library is another. It is for a process of its own that trains.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # names from malloc.h
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One way to train and the seconds a step took with it."""
+
+    precision: str
+    attention_path: str
+    threads: int
+    seconds_per_step: float
+
+
+def choose(
+    model: GPT, config: TrainConfig, ids: torch.Tensor, targets: torch.Tensor, seconds: float = 2.0
+) -> tuple[Trial, list[Trial]]:
+    """Time every way to train that the config leaves open; return the fastest and all that were tried.
+
+    Trials run on a copy, on real windows ids and targets (B, T), and share about `seconds` between them; those that
+    come close to the fastest are timed once more. A run whose length is given in seconds spends half as much again
+    on the winner, to know its speed well.
+    """
+    device = model.device
+    paths = ("explicit", "fused") if config.attention_path == "auto" else (config.attention_path,)
+    kinds = precisions(device) if config.precision == "auto" else (config.precision,)
+    if config.precision == "fp16" and device.type == "cpu":
+        raise ConfigError("precision=fp16 trains on a GPU only; on a CPU choose fp32, bf16 or auto")
+    most = available_threads()
+    threads = most if config.threads == "auto" else config.threads
+    pairs = [(kind, path) for kind in kinds for path in paths]
+    fewer = [1] if config.threads == "auto" and most > 1 and device.type == "cpu" else []
+    if len(pairs) + len(fewer) == 1 and config.steps is not None:
+        seconds = 0.0  # nothing to choose, and no length to work out
+    share = seconds / (len(pairs) + len(fewer))
+
+    def timed(*way) -> Trial:
+        return Trial(*way, _time_step(model, config, ids, targets, *way, share))
+
+    def fastest(trials: list[Trial]) -> Trial:
+        return min(trials, key=lambda trial: trial.seconds_per_step)
+
+    trials = [timed(*pair, threads) for pair in pairs]
+    trials += [timed(fastest(trials).precision, fastest(trials).attention_path, count) for count in fewer]
+    limit = CLOSE * fastest(trials).seconds_per_step
+    close = [one for one in trials if one.seconds_per_step <= limit]
+    if len(close) > 1:
+        # Few steps of a large model fit into a share, and one that was disturbed shall decide nothing.
+        again = {one: timed(one.precision, one.attention_path, one.threads) for one in close}
+        trials = [fastest([one, again.get(one, one)]) for one in trials]
+    best = fastest(trials)
+    if config.seconds is not None:
+        # The length of the run hangs on this one number, and the first steps of a process are slow ones.
+        way = best.precision, best.attention_path, best.threads
+        cuts = [window_cuts(third, config, 3) for third in range(3)] if config.grow_windows else [1]
+        times = [
+            _time_step(model, config, cut(ids, n), cut(targets, n), *way, seconds / 2 / len(cuts))
+            for n in cuts
+        ]
+        times[-1] = min(times[-1], best.seconds_per_step)
+        n_steps = config.seconds * len(times) / sum(times)
+        if n_steps > 3 * LONGEST_STAGE and config.grow_windows:
+            n_short = 2 * LONGEST_STAGE
+            n_steps = n_short + (config.seconds - LONGEST_STAGE * sum(times[:-1])) / times[-1]
+        best = Trial(*way, config.seconds / n_steps)
+    return best, trials
+
+
+class Compiled:
+    """A loss by way of torch.compile; where compiling fails, the loss itself, with a warning of one sentence."""
+
+    def __init__(self, loss: Callable[..., torch.Tensor]):
+        self._plain, self._fast = loss, torch.compile(loss)
+
+    def __call__(self, *args, **options) -> torch.Tensor:
+        if self._fast is not None:
+            try:
+                return self._fast(*args, **options)
+            except (RuntimeError, OSError) as error:  # no compiler, or one that cannot build this
+                self._fast = None
+                reason = str(error).strip().splitlines()[0]
+                warnings.warn(f"training goes on without torch.compile: {reason}", stacklevel=2)
+        return self._plain(*args, **options)
+
+
+def available_threads() -> int:
+    """Return the cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _time_step(model, config, ids, targets, precision, path, threads, seconds) -> float:
+    """Return the seconds of a full training step: the fast quarter's, after one that is not counted.
+
+    What disturbs a step only ever makes it slower, and the first few are slow by themselves.
+    """
+    torch.set_num_threads(threads)
+    scratch = copy.deepcopy(model)
+    optimizers = make_optimizers(scratch, config, precision)
+    times, until = [], time.perf_counter() + seconds
+    while len(times) < 2 or time.perf_counter() < until:
+        started = time.perf_counter()
+        with autocast(model.device, precision):
+            loss = scratch.loss(ids, targets, path=path)
+        loss.backward()
+        clip_gradients(scratch, config.grad_clip)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        loss.item()  # waits for the device
+        times.append(time.perf_counter() - started)
+    counted = sorted(times[1:])
+    return counted[len(counted) // 4]

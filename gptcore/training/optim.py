@@ -1,0 +1,164 @@
+"""How weights move: which of them decay, how fast they learn at each step, and the optimizer that moves them."""
+
+import math
+
+import torch
+from torch import nn
+
+from gptcore.config import TrainConfig
+from gptcore.initialization import Linear
+
+LONGEST_STAGE = 300  # steps on short windows; what they teach is learned by then
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Part the weights in two: matrices, which decay, and gains and biases, which do not.
+
+    Decay pulls a weight towards zero. For a matrix that is a preference for simple maps; a norm's gain has
+    its rest at 1, and pulling it to zero would only shrink the signal.
+    """
+    weights = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in weights if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in weights if p.dim() < 2], "weight_decay": 0.0},
+    ]
+
+
+def make_optimizers(
+    model: nn.Module, config: TrainConfig, precision: str = "bf16"
+) -> list[torch.optim.Optimizer]:
+    """Return what moves the model's weights: AdamW for all of them, or Muon for the blocks' matrices.
+
+    AdamW (Loshchilov and Hutter 2017) is torch's fused one. Muon turns each matrix's update into one that
+    stretches all directions alike; embeddings, gains and biases stay with AdamW. Its steps have AdamW's size, so
+    one learning rate serves both. In a run whose `precision` is fp32 it turns matrices in fp32 too.
+    """
+    if config.optimizer == "adamw":
+        return [_adamw(parameter_groups(model, config.weight_decay), config)]
+    layers = [module for module in model.layers.modules() if isinstance(module, Linear)]
+    inner = {id(layer.weight) for layer in layers}
+    groups = parameter_groups(model, config.weight_decay)
+    for group in groups:
+        group["params"] = [weight for weight in group["params"] if id(weight) not in inner]
+    muon = Muon(
+        [(layer.weight, layer.parts) for layer in layers],
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
+    )
+    return [muon, _adamw(groups, config)]
+
+
+def _adamw(groups: list[dict], config: TrainConfig) -> torch.optim.AdamW:
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+
+
+def clip_gradients(model: nn.Module, longest: float) -> torch.Tensor:
+    """Shorten all gradients by one factor where together they are longer than `longest`; return their length.
+
+    Pascanu et al. 2013. torch's `clip_grad_norm_` multiplies by a factor of 1 where nothing is too long, which
+    reads and writes every gradient for nothing.
+    """
+    weights = [weight for weight in model.parameters() if weight.grad is not None]
+    norm = torch.nn.utils.get_total_norm([weight.grad for weight in weights])
+    if norm > longest:
+        torch.nn.utils.clip_grads_with_norm_(weights, longest, norm)
+    return norm
+
+
+def warmup_length(config: TrainConfig, n_steps: int) -> int:
+    """Return the steps of warm-up: as configured, but at most a tenth of the run."""
+    return min(config.warmup_steps, n_steps // 10)
+
+
+def learning_rate(step: int, config: TrainConfig, n_steps: int) -> float:
+    """Return the rate of step 0, 1, …, n_steps - 1: a linear warm-up, then half a cosine down.
+
+    The first step already has a rate above zero, the last warm-up step the full one, and the cosine ends at
+    `min_learning_rate` (Loshchilov and Hutter 2016). It depends on the step alone, so a resumed run follows it.
+    """
+    warmup = warmup_length(config, n_steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, n_steps - warmup))
+    height = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.min_learning_rate + height * (config.learning_rate - config.min_learning_rate)
+
+
+def window_cuts(step: int, config: TrainConfig, n_steps: int) -> int:
+    """Return into how many pieces windows are cut at a step of a run whose windows grow: 4, then 2, then 1.
+
+    Each of the first two stages lasts a third of the run, but at most `LONGEST_STAGE` steps.
+    What is near is learned sooner where nothing far distracts, and short windows cost less attention (Press et
+    al. 2021, "Shortformer"; Li et al. 2021).
+    """
+    if not config.grow_windows:
+        return 1
+    stage = min(n_steps // 3, LONGEST_STAGE)
+    return 4 if step < stage else 2 if step < 2 * stage else 1
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose every step stretches all directions of a matrix alike (Jordan et al. 2024).
+
+    torch's own takes a weight as one matrix. Ours is told which matrices stand in it one below the other, so that
+    queries and keys, whose first gradients are tiny, are not drowned by values; and it turns all matrices of one
+    shape at once. Steps are scaled to AdamW's usual size (Liu et al. 2025).
+    """
+
+    def __init__(
+        self,
+        weights: list[tuple[nn.Parameter, tuple[int, ...]]],
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.bfloat16,
+    ):
+        """Take each weight with the rows of its matrices."""
+        defaults = {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
+        super().__init__([weight for weight, _ in weights], defaults)
+        self.parts = {weight: parts for weight, parts in weights}
+        self.dtype = dtype
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            gradients = [weight.grad for weight in weights]
+            momenta = [self._momentum(weight) for weight in weights]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov's look ahead
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            by_shape: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+            for weight, update in zip(weights, ahead):
+                parts = self.parts[weight]
+                for matrix, piece in zip(weight.split(parts), update.split(parts)):
+                    by_shape.setdefault(matrix.shape, []).append((matrix, piece))
+            for shape, pairs in by_shape.items():
+                matrices, pieces = zip(*pairs)
+                directions = orthogonalise(torch.stack(pieces).to(self.dtype)).to(matrices[0].dtype)
+                size = 0.2 * math.sqrt(max(shape))
+                torch._foreach_add_(matrices, directions.unbind(), alpha=-group["lr"] * size)
+
+    def _momentum(self, weight: nn.Parameter) -> torch.Tensor:
+        state = self.state[weight]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        return state["momentum_buffer"]
+
+
+def orthogonalise(matrices: torch.Tensor, n_rounds: int = 5) -> torch.Tensor:
+    """Bring all singular values of each matrix near 1, keeping its directions: (N, R, C) -> (N, R, C).
+
+    Newton and Schulz's iteration, with the polynomial Jordan et al. chose to climb fast from small values: they
+    end anywhere between .7 and 1.2, which serves as well as 1 does. bf16 is enough for it.
+    """
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonalise(matrices.mT, n_rounds).mT
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(n_rounds):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x

@@ -1,0 +1,5 @@
+"""The labs of the page `arena`."""
+
+from pages.labs.arena import match
+
+__all__ = ["match"]

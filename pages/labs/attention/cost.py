@@ -1,0 +1,142 @@
+"""Chapter 5: what fewer key heads save, and what the fused kernel never writes."""
+
+import streamlit as st
+
+from gptcore.account import cache_bytes, n_parameters, parameters
+from gptcore.config import ModelConfig
+from gptcore.lessons.published_models import PUBLISHED
+from pages.kit import controls, figures, grids, lab, plots, session, words
+
+MODEL = "the model in use"
+CONTEXTS = (256, 1024, 4096, 16_384, 65_536, 131_072)
+# With as many key heads as query heads: the slider takes them away.
+SHAPES: dict[str, ModelConfig] = {
+    name: PUBLISHED[name].config.replace(n_kv_heads=PUBLISHED[name].config.n_heads)
+    for name in ("GPT-2 small", "LLaMA 3 8B", "LLaMA 2 70B")
+}
+
+
+@st.fragment
+def key_heads() -> None:
+    """From multi-head to multi-query on one slider: weights, cache, and who answers whom."""
+    text = words.load("05_attention")
+    with lab.bench("c5_kv", text.read("lab_kv_title")):
+        text.show("lab_kv")
+        in_use = session.model_in_use().model.config
+        shapes = {MODEL: in_use.replace(n_kv_heads=in_use.n_heads), **SHAPES}
+        name = controls.choice(text.read("lab_kv_shape"), "c5_kv_shape", list(shapes), default="LLaMA 2 70B")
+        full = shapes[name]
+        options = [k for k in range(1, full.n_heads + 1) if full.n_heads % k == 0]
+        if st.session_state.get("c5_kv_heads", options[-1]) not in options:
+            del st.session_state["c5_kv_heads"]  # chosen for a shape with other heads
+        left, right = st.columns(2, gap="large")
+        with left:
+            default = 8 if 8 in options else options[0]
+            kv = controls.stops(text.read("lab_kv_heads"), "c5_kv_heads", options, default)
+        with right:
+            tokens = controls.stops(text.read("lab_kv_context"), "c5_kv_tokens", CONTEXTS, 4096)
+        config = full.replace(n_kv_heads=kv)
+        describe(text, full, config, tokens)
+        draw(text, full, options, kv, tokens)
+        ask(text, config)
+
+
+def kind(config: ModelConfig) -> str:
+    """What this number of key heads is called."""
+    if config.n_kv_heads == config.n_heads:
+        return "Multi-head attention"
+    return "Multi-query attention" if config.n_kv_heads == 1 else "Grouped-query attention"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes as people write them, in steps of a thousand."""
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= step:
+            return f"{n_bytes / step:.3g} {unit}"
+    return f"{n_bytes:.0f} bytes"
+
+
+def describe(text: words.Words, full: ModelConfig, config: ModelConfig, tokens: int) -> None:
+    """What a number of key heads costs and saves, with the sum of the cache put in."""
+    attention, whole = parameters(config)["attention"], n_parameters(config)
+    held = cache_bytes(config, tokens, bytes_per_value=2)
+    text.show(
+        "lab_kv_says",
+        kind=kind(config),
+        group=config.n_heads // config.n_kv_heads,
+        attention=attention,
+        saved=1 - attention / parameters(full)["attention"],
+        model_saved=1 - whole / n_parameters(full),
+        tokens=tokens,
+        cache=size(held),
+        factor=config.n_heads // config.n_kv_heads,
+    )
+    numbers = {"L": config.n_layers, "K": config.n_kv_heads, "D": config.head_dim, r"\text{tokens}": tokens}
+    product = r" \cdot ".join(rf"\underbrace{{{value:,}}}_{{{name}}}" for name, value in numbers.items())
+    product = product.replace(",", "{,}")
+    total = f"{held:,}".replace(",", "{,}")
+    st.latex(rf"2 \cdot {product} \cdot \underbrace{{2}}_{{\text{{bytes}}}} = {total}")
+
+
+def draw(text: words.Words, full: ModelConfig, options: list[int], kv: int, tokens: int) -> None:
+    """Weights of attention and cache against K, and which key head answers which query head."""
+    shares = {
+        "weights of attention": [
+            parameters(full.replace(n_kv_heads=k))["attention"] / parameters(full)["attention"]
+            for k in options
+        ],
+        "all weights": [n_parameters(full.replace(n_kv_heads=k)) / n_parameters(full) for k in options],
+        "cache": [k / full.n_heads for k in options],
+    }
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.markdown(f"**{text.read('lab_kv_chart')}**")
+        picture = plots.curves(
+            options, shares, x_title="key/value heads K", y_title="share of K = H", log_x=True, mark_x=kv,
+            y_range=(0, 1.05), height=280, revision=f"kv {full.n_heads}",
+        )  # fmt: skip
+        picture.figure.update_yaxes(tickformat=".0%")
+        st.plotly_chart(picture.figure, key="c5_kv_curves", config=figures.CONFIG, alt=picture.alt)
+    with right:
+        st.markdown(f"**{text.read('lab_kv_groups')}**")
+        group = full.n_heads // kv
+        picture = grids.heatmap(
+            [[1.0 if query // group == key else 0.0 for query in range(full.n_heads)] for key in range(kv)],
+            rows=[f"{key + 1}" for key in range(kv)],
+            columns=[f"{query + 1}" for query in range(full.n_heads)],
+            row_title="key head",
+            column_title="query head",
+            what="answers",
+            height=280,
+            revision=f"groups {full.n_heads}",
+        )
+        st.plotly_chart(picture.figure, key="c5_kv_groups", config=figures.CONFIG, alt=picture.alt)
+
+
+def ask(text: words.Words, config: ModelConfig) -> None:
+    """A prediction made from the shape on the slider: the shape of its keys."""
+    h, kv, d, t = config.n_heads, config.n_kv_heads, config.head_dim, 12
+    right = f"{kv} × {t} × {d}"
+    options = list(dict.fromkeys([f"{h} × {t} × {d}", right, f"{kv} × {t} × {t}", f"{kv} × {d} × {d}"]))
+    lab.predict(
+        "c5_kv",
+        text.read("lab_kv_predict", h=h, kv=kv, t=t, d=d),
+        options,
+        right=options.index(right),
+        because=text.read("lab_kv_predict_because", group=h // kv),
+        then={"c5_kv_heads": 1},
+        then_label="Now down to one",
+    )
+
+
+@st.fragment
+def fused() -> None:
+    """What the fused kernel never writes, and that both paths give the same numbers."""
+    text = words.load("05_attention")
+    config = session.model_in_use().model.config
+    text.show("lab_fused")
+    length = controls.stops(text.read("lab_fused_length"), "c5_fused_t", CONTEXTS, 4096)
+    ran, difference = session.paths_differ(session.model_in_use().path, 192)
+    text.show(
+        "lab_fused_says", t=length, size=size(4 * config.n_heads * length**2), ran=ran, difference=difference
+    )

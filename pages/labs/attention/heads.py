@@ -1,0 +1,252 @@
+"""Chapter 5: where heads look, and what is lost without one."""
+
+import streamlit as st
+
+from pages.kit import chips, controls, figures, grids, lab, odds, prompt, session, words
+from pages.labs.attention.finding import (
+    Rememberer,
+    Tale,
+    beginning,
+    expected,
+    pick_head,
+    rememberer,
+    shaded,
+    storyteller,
+    tale,
+)
+
+WHAT = ("weight", "handed over")
+MORE_TEXTS = (
+    "The queen had a ring. The king had a crown. The queen lost her",
+    "Tom and Mira went to the river. Mira fell into the water, and Tom",
+)
+
+
+@st.fragment
+def where_heads_look() -> None:
+    """Click a token, see where every head looks from there, and switch heads off."""
+    text = words.load("05_attention")
+    with lab.bench("c5_heads", text.read("lab_heads_title")):
+        text.show("lab_heads")
+        model, story = session.model_in_use(), tale()
+        teller = storyteller()
+        typed = prompt.ask(
+            text.read("lab_heads_text"),
+            "c5_heads_text",
+            beginning(model),
+            (story.text, story.other_text, *MORE_TEXTS),
+        )
+        try:
+            traced = session.traced(model.path, session.changed(model.path), typed)
+        except ValueError as error:
+            st.error(f"{error}.", icon=":material/error:")
+            return
+        best = rememberer(teller, story) if teller.name == model.name else Rememberer(0, 0, 0.0, 0)
+        one, two = st.columns([2, 3], vertical_alignment="bottom")
+        with one:
+            layer, head = pick_head("c5_heads_head", text.read("lab_heads_head"), model.model.config, best)
+        with two:
+            what = controls.choice(
+                text.read("lab_heads_what"), "c5_heads_what", WHAT, help=text.read("lab_heads_what_help")
+            )
+        looked = shares(traced, what)  # (L, H, T, T), each row the share of its sum
+        n = len(traced.ids)
+        st.caption(text.read("lab_heads_tokens"))
+        place = chips.choose(
+            n,
+            lambda at: shaded(traced.tokens, looked[layer, head, at].tolist(), at),
+            key="c5_heads_at",
+            label=text.read("lab_heads_tokens"),
+            default=n - 1,
+        )
+        say(traced, layer, head, place, text)
+        every_head(traced, looked, layer, head, place, text)
+        next_words(model, typed, traced, layer, head, place, text)
+        guess(teller, story, best, text)
+
+
+def shares(traced: session.Traced, what: str):
+    """The weights of all heads, or what they hand over, as shares of each row."""
+    from gptcore.interpret import heads
+
+    if what == "weight":
+        return heads.weights(traced.seen)
+    lengths = heads.handed_over(traced.seen)
+    return lengths / lengths.sum(-1, keepdim=True)
+
+
+def say(traced: session.Traced, layer: int, head: int, place: int, text: words.Words) -> None:
+    """What the chosen head does from the chosen token, in one sentence of numbers."""
+    from gptcore.interpret import heads
+
+    found = heads.weights(traced.seen)
+    row = found[layer, head, place]
+    seen = int(row.argmax())
+    long = len(traced.ids) > 1
+    text.show(
+        "lab_heads_says",
+        layer=layer + 1,
+        head=head + 1,
+        token=bare(traced.tokens[place]),
+        seen=bare(traced.tokens[seen]),
+        share=float(row[seen]),
+        before=float(heads.previous_token(found)[layer, head]) if long else 0.0,
+        self=float(heads.itself(found)[layer, head]) if long else 1.0,
+        first=float(heads.first_token(found)[layer, head]) if long else 1.0,
+    )
+
+
+def bare(token: str) -> str:
+    """A token as it reads in a sentence: without the space before it."""
+    return odds.visible(token).strip("␣") or "␣"
+
+
+def every_head(traced: session.Traced, looked, layer: int, head: int, place: int, text: words.Words) -> None:
+    """All heads as rows: where each looks from the chosen token; and the whole square of the chosen one."""
+    n_layers, n_heads = looked.shape[:2]
+    tokens = [odds.visible(token) for token in traced.tokens[: place + 1]]
+    rows = [f"{i // n_heads + 1}.{i % n_heads + 1}" for i in range(n_layers * n_heads)]
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown(f"**{text.read('lab_heads_map', n=len(rows), token=bare(traced.tokens[place]))}**")
+        picture = grids.heatmap(
+            looked[:, :, place, : place + 1].flatten(0, 1).tolist(),
+            rows=rows,
+            columns=tokens,
+            row_title="layer.head",
+            column_title="key: who is looked at",
+            what="share",
+            mark_row=layer * n_heads + head,
+            height=110 + 21 * len(rows),
+            revision="heads",
+            alt=f"Where each head looks from {tokens[-1]}; layer {layer + 1}, head {head + 1} is framed.",
+        )
+        st.plotly_chart(picture.figure, key="c5_heads_map", config=figures.CONFIG, alt=picture.alt)
+    with right:
+        st.markdown(f"**{text.read('lab_heads_square')}**")
+        every = [odds.visible(token) for token in traced.tokens]
+        picture = grids.heatmap(
+            looked[layer, head].tolist(),
+            rows=every,
+            columns=every,
+            what="share",
+            mark_row=place if len(every) <= grids.MOST_CELLS else None,
+            height=110 + 21 * len(rows),
+            revision=f"square {len(every)}",
+        )
+        st.plotly_chart(picture.figure, key="c5_heads_square", config=figures.CONFIG, alt=picture.alt)
+
+
+def next_words(
+    model, typed: str, traced: session.Traced, layer: int, head: int, place: int, text: words.Words
+) -> None:
+    """What comes after the chosen token, and, when the head is switched off, what comes without it."""
+    before = model.tokenizer.decode(list(traced.ids[: place + 1]))
+    off = controls.switch(text.read("lab_heads_off"), "c5_heads_off")
+    token = bare(traced.tokens[place])
+    whole = expected(model, before, None)
+    names = tuple(name for name, _ in whole)
+    if not off:
+        st.markdown(f"**{text.read('lab_heads_next', token=token)}**")
+        picture = odds.bars(names, [p for _, p in whole], height=190, revision="next")
+    else:
+        st.markdown(f"**{text.read('lab_heads_next_off', layer=layer + 1, head=head + 1)}**")
+        picture = both(model, before, whole, (layer, head))
+    st.plotly_chart(picture.figure, key="c5_heads_next", config=figures.CONFIG, alt=picture.alt)
+    st.caption(text.read("lab_heads_caution"))
+
+
+def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int]):
+    """The likeliest tokens of either model, each with its chance with the head and without."""
+    from pages.kit import plots
+
+    less = dict(expected(model, before, off, most=model.model.config.vocab_size))
+    more = dict(expected(model, before, None, most=model.model.config.vocab_size))
+    names = list(dict.fromkeys([name for name, _ in whole[:4]] + list(less)[:4]))
+    picture = plots.columns(
+        [odds.visible(name) for name in names],
+        {"with the head": [more[name] for name in names], "without it": [less[name] for name in names]},
+        y_title="chance of the next token",
+        form=".0%",
+        height=260,
+        revision="next off",
+    )
+    picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
+    return picture
+
+
+def guess(teller, story: Tale, best: Rememberer, text: words.Words) -> None:
+    """Predict where the remembering head looks once the name is another."""
+    best = rememberer(teller, story)
+    changed = session.traced(teller.path, session.changed(teller.path), story.other_text)
+    row = changed.seen[f"layers.{best.layer}.attention.weights"][0, best.head, -1]
+    seen = int(row.argmax())
+    at_name = odds.visible(changed.tokens[seen]).strip("␣") == story.other
+    just_before = seen >= len(changed.ids) - 2
+    lab.predict(
+        "c5_heads",
+        text.read(
+            "lab_heads_predict", name=story.name, other=story.other, layer=best.layer + 1, head=best.head + 1
+        ),
+        (
+            text.read("lab_heads_predict_name", other=story.other, name=story.name),
+            text.read("lab_heads_predict_place"),
+            text.read("lab_heads_predict_none"),
+        ),
+        right=0 if at_name else 1 if just_before else 2,
+        because=text.read(
+            "lab_heads_predict_because",
+            other=story.other,
+            share=float(row[seen]),
+            seen=odds.visible(changed.tokens[seen]).strip("␣"),
+        ),
+        then={"c5_heads_text": story.other_text},
+    )
+
+
+@st.fragment
+def habits() -> None:
+    """Two habits that heads of larger models are known for, scored for every head of this one."""
+    from gptcore.interpret import heads
+
+    text = words.load("05_attention")
+    model = session.model_in_use()
+    text.show("lab_scores")
+    typed = st.session_state.get("c5_heads_text_kept") or beginning(model)
+    try:
+        traced = session.traced(model.path, session.changed(model.path), typed)
+    except ValueError as error:
+        st.error(f"{error}.", icon=":material/error:")
+        return
+    if len(traced.ids) < 2:
+        return
+    previous = heads.previous_token(heads.weights(traced.seen))
+    induction = session.induction_scores(model.path, session.changed(model.path))
+    n_heads = model.model.config.n_heads
+    columns = [f"head {i + 1}" for i in range(n_heads)]
+    rows = [f"layer {i + 1}" for i in range(model.model.config.n_layers)]
+    for column, title, scores in zip(
+        st.columns(2, gap="large"), ("Previous token", "Induction"), (previous.tolist(), induction)
+    ):
+        with column:
+            st.markdown(f"**{title}**")
+            picture = grids.heatmap(
+                scores, rows=rows, columns=columns, row_title="", column_title="", numbers=".2f",
+                what=title.lower(), revision=title,
+            )  # fmt: skip
+            st.plotly_chart(
+                picture.figure, key=f"c5_habit_{title[:4].lower()}", config=figures.CONFIG, alt=picture.alt
+            )
+    best = int(previous.argmax())
+    flat = [score for row in induction for score in row]
+    strongest = flat.index(max(flat))
+    text.show(
+        "lab_scores_says",
+        layer=best // n_heads + 1,
+        head=best % n_heads + 1,
+        share=float(previous.flatten()[best]),
+        ilayer=strongest // n_heads + 1,
+        ihead=strongest % n_heads + 1,
+        ishare=flat[strongest],
+        chance=heads.induction_by_chance(model.model.config.context_length),
+    )

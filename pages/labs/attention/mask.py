@@ -1,0 +1,163 @@
+"""Chapter 5: what the mask forbids, what a model does without it, and a flag that gets it wrong."""
+
+import os
+
+import streamlit as st
+
+from pages.kit import controls, figures, grids, lab, live, odds, plots, prompt, session, words
+from pages.kit.controls import Dial
+from pages.labs.attention.finding import beginning
+
+SECONDS = 25
+RUN = "c5_mask_run"
+
+
+@st.fragment
+def mask_removed() -> None:
+    """Change a token and see which outputs move; then train a model that may look ahead."""
+    from gptcore.interpret import heads
+
+    text = words.load("05_attention")
+    with lab.bench("c5_mask", text.read("lab_mask_title")):
+        text.show("lab_mask")
+        model = session.model_in_use()
+        typed = prompt.ask(text.read("lab_mask_text"), "c5_mask_text", beginning(model))
+        ids = model.tokenizer.encode(typed)
+        if not 2 <= len(ids) <= model.model.config.context_length:
+            st.info(
+                f"Give a text of 2 to {model.model.config.context_length} tokens.", icon=":material/info:"
+            )
+            return
+        left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
+        with left:
+            middle = (len(ids) + 1) // 2 + 1
+            if int(st.session_state.get("c5_mask_at", middle)) > len(ids):
+                del st.session_state["c5_mask_at"]  # chosen while the text was longer
+            dial = Dial("", 1, len(ids), 1, "Counted from 1.")
+            place = controls.whole(text.read("lab_mask_place"), "c5_mask_at", dial, middle) - 1
+        with right:
+            masked = controls.switch(text.read("lab_mask_on"), "c5_mask_on", True)
+        used = model.model if masked else session.without_mask(model.path, session.changed(model.path))
+        other = _another(ids[place], model)
+        far = heads.moved(used, ids, place, other).tolist()
+        tokens = [odds.visible(model.tokenizer.token_text(i)) for i in ids]
+        text.show(
+            "lab_mask_says",
+            old=tokens[place].strip("␣"),
+            new=model.tokenizer.token_text(other).strip(),
+            place=place + 1,
+            before=place,
+            leaking=sum(one > 0 for one in far[:place]),
+            after=len(ids) - place,
+            moving=sum(one > 0 for one in far[place:]),
+        )
+        numbered = [f"{at + 1} {token}" for at, token in enumerate(tokens)]
+        picture = plots.columns(
+            numbered, {"moved": far}, y_title=text.read("lab_mask_chart"), form=".1f", height=260,
+            revision="leak",
+        )  # fmt: skip
+        if len(far) > grids.MOST_CELL_TEXT:
+            picture.figure.update_traces(text=None)
+        colours = [figures.VERMILION if at < place else figures.BLUE for at in range(len(far))]
+        picture.figure.update_traces(marker={"color": colours})
+        picture.figure.add_vline(x=place - 0.5, line={"color": figures.GREY, "dash": "dot"})
+        st.plotly_chart(picture.figure, key="c5_mask_moved", config=figures.CONFIG, alt=picture.alt)
+        with_mask, without = session.losses_with_and_without_mask(model.path, session.changed(model.path))
+        text.show("lab_mask_loss", with_mask=with_mask, without=without)
+        lab.predict(
+            "c5_mask",
+            text.read("lab_mask_predict"),
+            (
+                text.read("lab_mask_predict_above"),
+                text.read("lab_mask_predict_below"),
+                text.read("lab_mask_predict_same"),
+            ),
+            right=1,
+            because=text.read("lab_mask_predict_because"),
+        )
+        _train(text)
+
+
+def _another(token_id: int, model: session.InUse) -> int:
+    """A token to put in the place of one: a word that is not the same."""
+    first, second = (model.tokenizer.encode(word)[0] for word in (" dragon", " king"))
+    return first if first != token_id else second
+
+
+def _train(text: words.Words) -> None:
+    """The button that trains a model without a mask, and what came of it."""
+    run = session.run_named(st.session_state.get(RUN))
+    alive = run is not None and session.is_alive(run)
+    st.button(
+        text.read("lab_mask_train", seconds=SECONDS),
+        key="c5_mask_train",
+        icon=":material/play_arrow:",
+        disabled=alive,
+        on_click=_start,
+        help=text.read("lab_mask_train_help", seconds=SECONDS),
+    )
+    if problem := st.session_state.get("c5_mask_problem"):
+        st.error(problem, icon=":material/error:")
+    if run is None:
+        return
+    live.brief(run, "c5_mask")
+    history = session.history(run)
+    if alive or not history.val_loss:
+        return
+    floor = history.start.get("floor")
+    if floor is None:
+        return
+    text.show("lab_mask_ran", steps=history.last_step, loss=history.val_loss[-1], floor=floor)
+    if history.val_loss[-1] < floor:
+        text.show("lab_mask_cheats")
+        if history.samples:
+            with st.container(border=True):
+                st.text(history.samples[-1]["text"].strip()[:400])
+    else:
+        text.show("lab_mask_not_yet")
+    from pages.kit import curves
+
+    picture = curves.loss(history)
+    st.plotly_chart(picture.figure, key="c5_mask_loss", config=figures.CONFIG, alt=picture.alt)
+
+
+def _start() -> None:
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    arguments = ["--preset", "nano", "--corpus", "stories", "--seconds", str(SECONDS), "--seed", "1"]
+    arguments += ["--set", "causal=false", f"threads={threads}", "n_samples=2", "n_evals=12"]
+    try:
+        st.session_state[RUN] = session.start_run(arguments, lab=True).id
+        st.session_state["c5_mask_problem"] = None
+    except (ValueError, OSError) as error:
+        st.session_state["c5_mask_problem"] = str(error)
+
+
+@st.fragment
+def causal_flag() -> None:
+    """The kernel's own causal flag against the right mask, with tokens in a cache."""
+    text = words.load("05_attention")
+    text.show("lab_flag")
+    left, right = st.columns(2, gap="large")
+    with left:
+        new = controls.whole(text.read("lab_flag_new"), "c5_flag_new", Dial("", 1, 8, 1, "Queries."), 3)
+    with right:
+        cached = controls.whole(
+            text.read("lab_flag_cached"), "c5_flag_cached", Dial("", 0, 12, 1, "Keys seen before."), 5
+        )
+    found = session.causal_flag(new, cached)
+    rows = [f"token {cached + i + 1}" for i in range(new)]
+    columns = [str(i + 1) for i in range(new + cached)]
+    for column, title, mask, key in (
+        (left, text.read("lab_flag_right"), found.right, "c5_flag_right"),
+        (right, text.read("lab_flag_torch"), found.torchs, "c5_flag_torch"),
+    ):
+        with column:
+            st.markdown(f"**{title}**")
+            picture = grids.heatmap(
+                mask, rows=rows, columns=columns, what="allowed", height=120 + 24 * new, revision=key
+            )
+            st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+    if found.wrong:
+        text.show("lab_flag_says", wrong=found.wrong, new=new, difference=found.difference)
+    else:
+        text.show("lab_flag_same", difference=found.difference)

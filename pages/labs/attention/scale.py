@@ -1,0 +1,99 @@
+"""Chapter 5: why scores are divided by the square root of the width."""
+
+import streamlit as st
+
+from gptcore.experiments.measurements.attention import LARGEST_FP16, N_KEYS, SCALES
+from pages.kit import controls, figures, lab, plots, session, words
+from pages.kit.plots import Band
+
+WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
+METRICS = {
+    "entropy": "entropy, as a share of the most there can be",
+    "largest": "largest weight",
+    "spread": "spread of the scaled scores",
+    "gradient": "how much a weight answers its score, w(1 − w)",
+}
+N_QUERIES = 256
+
+
+@st.fragment
+def why_root_d() -> None:
+    """Spread, entropy, largest weight and gradient of a softmax against the width, for three scales."""
+    text = words.load("05_attention")
+    with lab.bench("c5_scale", text.read("lab_scale_title")):
+        text.show("lab_scale", n_keys=N_KEYS)
+        left, right = st.columns(2, gap="large")
+        with left:
+            width = controls.stops(text.read("lab_scale_width"), "c5_scale_d", WIDTHS, 64)
+        with right:
+            metric = controls.choice(text.read("lab_scale_metric"), "c5_scale_metric", list(METRICS))
+        found = session.softness(WIDTHS)
+        at = WIDTHS.index(width)
+        picture = plots.curves(
+            WIDTHS,
+            {
+                scale: Band(*zip(*(_range(repetitions, metric) for repetitions in found[scale])))
+                for scale in SCALES
+            },
+            x_title="width d of a head",
+            y_title=METRICS[metric],
+            log_x=True,
+            log_y=metric == "spread",
+            mark_x=width,
+            revision=f"scale {metric}",
+        )
+        st.plotly_chart(picture.figure, key="c5_scale_curves", config=figures.CONFIG, alt=picture.alt)
+        now = {scale: found[scale][at][0] for scale in SCALES}
+        text.show(
+            "lab_scale_says",
+            d=width,
+            none=now["no scale"].largest,
+            root=now["1/√d"].largest,
+            whole=now["1/d"].largest,
+            equal=1 / N_KEYS,
+        )
+        st.markdown(f"**{text.read('lab_scale_weights', d=width)}**")
+        picture = plots.columns(
+            [str(place + 1) for place in range(N_KEYS)],
+            {scale: list(one.example) for scale, one in now.items()},
+            y_title="weight",
+            form=".2f",
+            height=220,
+            revision="scale weights",
+        )
+        picture.figure.update_traces(text=None)
+        picture.figure.update_yaxes(range=[0, 1])
+        st.plotly_chart(picture.figure, key="c5_scale_weights", config=figures.CONFIG, alt=picture.alt)
+        text.show(
+            "lab_scale_overflow",
+            n=N_QUERIES * N_KEYS,
+            d=WIDTHS[-1],
+            highest=found["no scale"][-1][0].highest,
+            limit=LARGEST_FP16,
+        )
+        following = WIDTHS[min(at + 2, len(WIDTHS) - 1)]
+        next_ = {scale: found[scale][WIDTHS.index(following)][0] for scale in SCALES}
+        lab.predict(
+            "c5_scale",
+            text.read("lab_scale_predict", next=following),
+            (
+                text.read("lab_scale_predict_same"),
+                text.read("lab_scale_predict_one"),
+                text.read("lab_scale_predict_equal"),
+            ),
+            right=2,
+            because=text.read(
+                "lab_scale_predict_because",
+                next=following,
+                spread=next_["1/d"].spread,
+                entropy=next_["1/d"].entropy,
+                root=next_["1/√d"].entropy,
+            ),
+            then={"c5_scale_d": following},
+        )
+
+
+def _range(repetitions, metric: str) -> tuple[float, float, float]:
+    """The middle and both ends of one number over the seeds."""
+    values = sorted(getattr(one, metric) for one in repetitions)
+    return values[len(values) // 2], values[0], values[-1]

@@ -1,0 +1,224 @@
+"""Chapter 6: gradients along a stack of blocks, at birth and after training."""
+
+import os
+
+import streamlit as st
+
+from pages.kit import controls, curves, figures, lab, live, plots, session, words
+from pages.labs.block.finding import NO_EPS, PLACES, USUAL_EPS, drawable, powers
+
+DEPTHS = (2, 4, 8, 12, 24, 48, 96, 128)
+EPSILONS = {"1e-20": NO_EPS, "1e-5": USUAL_EPS}
+RUN = "c6_trained_run"
+SECONDS = 12
+STACKS = (4, 8, 12, 24)
+CLEAR = 0.2  # nats below the frequencies of words that count as having learned more
+
+
+@st.fragment
+def cut_the_residual() -> None:
+    """Gradient or size along a stack at birth, with the residual and without."""
+    text = words.load("06_block")
+    with lab.bench("c6_depth", text.read("lab_depth_title")):
+        text.show("lab_depth")
+        left, right = st.columns(2, gap="large")
+        with left:
+            n = controls.stops(text.read("lab_depth_n"), "c6_depth_n", DEPTHS, 48)
+            eps = controls.choice(
+                text.read("lab_depth_eps"),
+                "c6_depth_eps",
+                list(EPSILONS),
+                help=text.read("lab_depth_eps_help"),
+            )
+        metrics = {
+            text.read("lab_depth_gradient"): "gradients",
+            text.read("lab_depth_pull"): "pulls",
+            text.read("lab_depth_size"): "sizes",
+        }
+        with right:
+            place = controls.choice(text.read("lab_depth_place"), "c6_depth_place", PLACES)
+            metric = controls.choice(text.read("lab_depth_metric"), "c6_depth_metric", list(metrics))
+        cut, whole = (session.stack_profile(n, place, on, EPSILONS[eps]) for on in (False, True))
+        values = {
+            "without the residual": getattr(cut, metrics[metric]),
+            "with it": getattr(whole, metrics[metric]),
+        }
+        picture = plots.curves(
+            list(range(n + 1)),
+            {name: drawable(found) for name, found in values.items() if any(found)},
+            x_title="after block (0 is before the first)",
+            y_title=metric,
+            log_y=True,
+            revision=f"depth {n} {metric}",
+        )
+        st.plotly_chart(picture.figure, key="c6_depth_curves", config=figures.CONFIG, alt=picture.alt)
+        if cut.gradients[0] > 0:
+            text.show(
+                "lab_depth_explodes",
+                n=n,
+                powers=powers(cut.gradients[0], whole.gradients[0]),
+                flat=max(whole.gradients[0] / whole.gradients[-1], whole.gradients[-1] / whole.gradients[0]),
+            )
+        else:
+            zeros = sum(value == 0 for value in cut.gradients)
+            text.show("lab_depth_dies", first=0, zeros=zeros, points=n + 1)
+        text.show("lab_depth_note")
+        _ask_depth(text, n, place)
+
+
+def _ask_depth(text: words.Words, n: int, place: str) -> None:
+    """A prediction about a stack deeper than the one on the slider, or one half as deep as the deepest."""
+    following = DEPTHS[DEPTHS.index(n) + 1] if n < DEPTHS[-1] else DEPTHS[-3]
+    because = ""
+    if st.session_state.get("c6_depth_guess") is not None:  # a deep stack is built only once it is asked for
+        now, then = (
+            powers(*(session.stack_profile(depth, place, on, NO_EPS).gradients[0] for on in (False, True)))
+            for depth in (n, following)
+        )
+        because = text.read("lab_depth_predict_because", n=n, next=following, now=now, then=then)
+    lab.predict(
+        "c6_depth",
+        text.read("lab_depth_predict", next=following, n=n),
+        (
+            text.read("lab_depth_predict_stay"),
+            text.read("lab_depth_predict_line", times=following / n),
+            text.read("lab_depth_predict_power"),
+        ),
+        right=2,
+        because=because,
+        then={"c6_depth_n": following, "c6_depth_eps": "1e-20"},
+    )
+
+
+@st.fragment
+def after_training() -> None:
+    """Gradients along the model in use, born and trained; then along a stack of the visitor's own."""
+    text = words.load("06_block")
+    with lab.bench("c6_trained", text.read("lab_trained_title")):
+        text.show("lab_trained")
+        model = session.model_in_use()
+        born, now = session.depth_profiles(model.path, session.changed(model.path))
+        _draw(text, born, now, "c6_trained_curves")
+        text.show(
+            "lab_trained_says",
+            born=born.pulls[1],
+            born_last=born.pulls[-1],
+            now=now.pulls[1],
+            now_last=now.pulls[-1],
+            first=now.sizes[1],
+            last=now.sizes[-1],
+        )
+        text.show("lab_trained_own", seconds=SECONDS)
+        left, right = st.columns(2, gap="large")
+        with left:
+            n = controls.stops(text.read("lab_trained_n"), "c6_trained_n", STACKS, 12)
+            residual = controls.switch(text.read("lab_trained_residual"), "c6_trained_residual", True)
+        with right:
+            place = controls.choice(
+                text.read("lab_trained_place"), "c6_trained_place", PLACES, default="post"
+            )
+            optimizer = controls.choice(
+                text.read("lab_trained_optimizer"), "c6_trained_optimizer", list(RATES)
+            )
+        lab.predict(
+            "c6_trained",
+            text.read("lab_trained_predict", n=STACKS[-1], rate=RATES["adamw"]),
+            (
+                text.read("lab_trained_predict_stays"),
+                text.read("lab_trained_predict_falls"),
+                text.read("lab_trained_predict_grows"),
+            ),
+            right=1,
+            because=text.read("lab_trained_predict_because"),
+            then={"c6_trained_n": STACKS[-1], "c6_trained_place": "post", "c6_trained_optimizer": "adamw"},
+        )
+        _own_stack(text, n, place, residual, optimizer)
+
+
+RATES = {"muon": 1e-2, "adamw": 3e-3}  # the nano preset's, and what a shallow model of this width likes
+
+
+def _draw(text: words.Words, born, now, key: str) -> None:
+    picture = plots.curves(
+        list(range(len(born.pulls))),
+        {"at birth": drawable(born.pulls), "after training": drawable(now.pulls)},
+        x_title="after block (0 is before the first)",
+        y_title=text.read("lab_trained_chart"),
+        log_y=True,
+        height=260,
+        revision=f"{key} {len(born.pulls)}",
+    )
+    st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+
+
+def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer: str) -> None:
+    """The button that trains a stack, and what came of the last one."""
+    run = session.run_named(st.session_state.get(RUN))
+    alive = run is not None and session.is_alive(run)
+    st.button(
+        text.read("lab_trained_start", seconds=SECONDS),
+        key="c6_trained_start",
+        icon=":material/play_arrow:",
+        disabled=alive,
+        on_click=_start,
+        args=(n, place, residual, optimizer),
+        help=text.read("lab_trained_start_help"),
+    )
+    if problem := st.session_state.get("c6_trained_problem"):
+        st.error(problem, icon=":material/error:")
+    if run is None:
+        return
+    live.brief(run, "c6_trained")
+    if alive or not session.has_model(run):
+        return
+    history = session.history(run)
+    if len(history.val_loss) < 2:
+        return
+    config = run.config()["model"]
+    text.show(
+        "lab_trained_ran",
+        n=config["n_layers"],
+        place=config["norm_position"],
+        residual="on" if config["residual"] else "off",
+        optimizer=run.config()["train"]["optimizer"],
+        steps=history.last_step,
+        before=history.val_loss[0],
+        after=history.val_loss[-1],
+        unigram=history.start["unigram"],
+    )
+    born, now = session.depth_profiles(run.folder, session.changed(run.folder))
+    _draw(text, born, now, "c6_trained_own")
+    if zeros := sum(pull == 0 for pull in now.pulls):
+        text.show("lab_trained_dead", zeros=zeros, points=len(now.pulls))
+    else:
+        apart = powers(max(now.pulls[1:]), min(now.pulls[1:]))
+        learns = history.val_loss[-1] < history.start["unigram"] - CLEAR
+        text.show("lab_trained_learns" if learns else "lab_trained_stuck", powers=apart)
+    picture = curves.loss(history)
+    st.plotly_chart(picture.figure, key="c6_trained_loss", config=figures.CONFIG, alt=picture.alt)
+
+
+def arguments(n: int, place: str, residual: bool, optimizer: str) -> list[str]:
+    """What the command is told to train a stack of this kind."""
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    shape = ["d_model=64", "n_heads=4", "d_ff=192", "context_length=64", f"n_layers={n}"]
+    kind = [f"norm_position={place}", f"residual={str(residual).lower()}"]
+    way = [
+        f"optimizer={optimizer}",
+        f"learning_rate={RATES[optimizer]}",
+        "grow_windows=false",
+        "batch_size=4",
+    ]
+    ending = [f"threads={threads}", "n_samples=1", "n_evals=6"]
+    return [
+        *("--preset", "nano", "--corpus", "stories", "--seconds", str(SECONDS), "--seed", "1"),
+        *("--set", *shape, *kind, *way, *ending),
+    ]
+
+
+def _start(n: int, place: str, residual: bool, optimizer: str) -> None:
+    try:
+        st.session_state[RUN] = session.start_run(arguments(n, place, residual, optimizer), lab=True).id
+        st.session_state["c6_trained_problem"] = None
+    except (ValueError, OSError) as error:
+        st.session_state["c6_trained_problem"] = str(error)

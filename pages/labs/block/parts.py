@@ -1,0 +1,142 @@
+"""Chapter 6: what a gate lets through, and what each norm forgets."""
+
+import streamlit as st
+
+from gptcore.lessons.by_hand import ACTIVATIONS
+from pages.kit import controls, figures, lab, plots, session, words
+from pages.labs.block.finding import X
+from pages.labs.block.residual_stream import traced_text
+
+GRID = tuple(round(-8 + 0.1 * step, 1) for step in range(121))
+PREDICTED_Z = -6.0
+
+
+@st.fragment
+def gates() -> None:
+    """The activations against z, and where the gates of the model in use stand."""
+    from gptcore.lessons import by_hand
+
+    text = words.load("06_block")
+    with lab.bench("c6_gate", text.read("lab_gate_title")):
+        text.show("lab_gate")
+        left, right = st.columns(2, gap="large")
+        with left:
+            z = controls.decimal(
+                text.read("lab_gate_z"), "c6_gate_z", -8.0, 8.0, 1.0, 0.1, text.read("lab_gate_z_help")
+            )
+        with right:
+            shown = (text.read("lab_gate_values"), text.read("lab_gate_slopes"))
+            curve = controls.choice(text.read("lab_gate_curve"), "c6_gate_curve", shown)
+        bent = {name: by_hand.activation(name, GRID) for name in ACTIVATIONS}
+        slopes = curve == shown[1]
+        picture = plots.curves(
+            GRID,
+            {name: found.slopes if slopes else found.values for name, found in bent.items()},
+            x_title="z",
+            y_title=curve,
+            mark_x=z,
+            y_range=(-0.2, 1.2) if slopes else (-1, 4),
+            height=280,
+            revision=f"gate {curve}",
+        )
+        st.plotly_chart(picture.figure, key="c6_gate_curves", config=figures.CONFIG, alt=picture.alt)
+        here = {name: by_hand.activation(name, (z,)).values[0] for name in ACTIVATIONS}
+        text.show("lab_gate_says", z=z, relu=here["ReLU"], gelu=here["GELU"], silu=here["SiLU"])
+        _gates_of_the_model(text)
+        silu = by_hand.activation("SiLU", GRID)
+        lowest = min(silu.values)
+        lab.predict(
+            "c6_gate",
+            text.read("lab_gate_predict"),
+            (
+                text.read("lab_gate_predict_none"),
+                text.read("lab_gate_predict_little"),
+                text.read("lab_gate_predict_all"),
+            ),
+            right=1,
+            because=text.read(
+                "lab_gate_predict_because",
+                value=by_hand.activation("SiLU", (PREDICTED_Z,)).values[0],
+                lowest=lowest,
+                at=GRID[silu.values.index(lowest)],
+            ),
+            then={"c6_gate_z": PREDICTED_Z},
+        )
+
+
+def _gates_of_the_model(text: words.Words) -> None:
+    """How far open the gates of one layer stand, over a text; nothing for a model without gates."""
+    config = session.model_in_use().model.config
+    if config.ffn != "swiglu":
+        text.show("lab_gate_none", ffn=config.ffn)
+        return
+    traced = traced_text(text, "c6_gate_text")
+    if traced is None:
+        return
+    layers = [f"layer {layer + 1}" for layer in range(config.n_layers)]
+    layer = layers.index(controls.listed(text.read("lab_gate_layer"), "c6_gate_layer", layers))
+    found = traced.seen[f"layers.{layer}.feedforward.gate_logits"].flatten()
+    edges = [-4 + 0.5 * step for step in range(17)]
+    counts = found.clamp(-3.99, 3.99).histc(bins=16, min=-4, max=4).tolist()
+    names = [f"{low:g} to {low + 0.5:g}" for low in edges[:-1]]
+    names[0], names[-1] = f"below {edges[1]:g}", f"above {edges[-2]:g}"
+    picture = plots.columns(
+        names,
+        {"gates": counts},
+        y_title=text.read("lab_gate_chart"),
+        form=",.0f",
+        height=240,
+        revision="gates",
+    )
+    picture.figure.update_traces(text=None)
+    st.plotly_chart(picture.figure, key="c6_gate_bars", config=figures.CONFIG, alt=picture.alt)
+    text.show(
+        "lab_gate_model",
+        layer=layer + 1,
+        n=found.numel(),
+        closed=(found < 0).float().mean().item(),
+        wide=(found > 1).float().mean().item(),
+    )
+
+
+@st.fragment
+def both_norms() -> None:
+    """Four numbers scaled and shifted together, after either norm."""
+    from gptcore.lessons import by_hand
+
+    text = words.load("06_block")
+    text.show("lab_norms")
+    left, right = st.columns(2, gap="large")
+    with left:
+        scale = controls.decimal(
+            text.read("lab_norms_scale"),
+            "c6_norms_scale",
+            0.1,
+            10.0,
+            1.0,
+            0.1,
+            text.read("lab_norms_scale_help"),
+        )
+    with right:
+        shift = controls.decimal(
+            text.read("lab_norms_shift"),
+            "c6_norms_shift",
+            -10.0,
+            10.0,
+            4.0,
+            0.5,
+            text.read("lab_norms_shift_help"),
+        )
+    before, after = by_hand.both_norms(X[0]), by_hand.both_norms(X[0], scale, shift)
+    picture = plots.columns(
+        [f"number {place}" for place in range(1, 5)],
+        {"RMSNorm": after["RMSNorm"], "LayerNorm": after["LayerNorm"]},
+        y_title=text.read("lab_norms_chart"),
+        form=".2f",
+        height=260,
+        revision="norms",
+    )
+    picture.figure.update_yaxes(range=[-2.2, 2.2])
+    st.plotly_chart(picture.figure, key="c6_norms_bars", config=figures.CONFIG, alt=picture.alt)
+    moved = {name: max(abs(a - b) for a, b in zip(before[name], after[name])) for name in before}
+    text.show("lab_norms_says", rms=moved["RMSNorm"], layer=moved["LayerNorm"])

@@ -1,0 +1,139 @@
+"""Chapter 6: who writes what into the stream, and which half of a block moves things between tokens."""
+
+import math
+
+import streamlit as st
+
+from pages.kit import controls, figures, lab, odds, plots, prompt, session, words
+from pages.kit.controls import Dial
+
+TEXT = "Long ago, a queen named Mira lived in a castle with a dog. She wanted a golden ring."
+
+
+def traced_text(text: words.Words, key: str, *, born: bool = False) -> session.Traced | None:
+    """A text through the model in use, or None when the page has said why not."""
+    model = session.model_in_use()
+    typed = prompt.ask(text.read("lab_written_text"), key, TEXT)
+    try:
+        if born:
+            return session.traced_at_birth(model.path, session.changed(model.path), typed)
+        return session.traced(model.path, session.changed(model.path), typed)
+    except ValueError as error:
+        st.error(f"{error}.", icon=":material/error:")
+        return None
+
+
+@st.fragment
+def who_writes() -> None:
+    """The part of each sub-layer in the last stream, and what is lost when a block falls silent."""
+    from gptcore.interpret.gradient_depth import written
+
+    text = words.load("06_block")
+    with lab.bench("c6_written", text.read("lab_written_title")):
+        text.show("lab_written")
+        left, right = st.columns(2, gap="large", vertical_alignment="bottom")
+        metrics = {text.read("lab_written_share"): "share", text.read("lab_written_beside"): "beside"}
+        with left:
+            metric = controls.choice(text.read("lab_written_metric"), "c6_written_metric", list(metrics))
+        with right:
+            born = controls.switch(text.read("lab_written_born"), "c6_written_born")
+        model = session.model_in_use()
+        traced = traced_text(text, "c6_written_text", born=born)
+        if traced is not None:
+            found = written(traced.seen, model.model.config)
+            adds_up = not math.isnan(found[0].share)
+            _draw_written(text, found, metrics[metric] if adds_up else "beside")
+            if adds_up:
+                _say_written(text, found)
+            else:
+                text.show("lab_written_post")
+        _ask_silence(text, model)
+
+
+def _ask_silence(text: words.Words, model: session.InUse) -> None:
+    """A prediction about the block that is missed most; it is measured once a guess stands."""
+    n, right, because = model.model.config.n_layers, 0, ""
+    if st.session_state.get("c6_written_guess") is not None:
+        whole, silent = session.losses_without_each_block(model.path, session.changed(model.path))
+        right = silent.index(max(silent))
+        losses = ", ".join(f"{block}: **{loss:.2f}**" for block, loss in enumerate(silent, 1))
+        because = text.read("lab_written_predict_because", whole=whole, losses=losses)
+    lab.predict(
+        "c6_written",
+        text.read("lab_written_predict"),
+        [text.read("lab_written_predict_option", block=block + 1) for block in range(n)],
+        right=right,
+        because=because,
+    )
+
+
+def _draw_written(text: words.Words, found, metric: str) -> None:
+    names = [one.name.replace("feedforward", "feed-forward") for one in found]
+    shares = metric == "share"
+    picture = plots.columns(
+        names,
+        {"written": [getattr(one, metric) for one in found]},
+        y_title=text.read("lab_written_chart_share" if shares else "lab_written_chart_beside"),
+        form=".1%" if shares else ".2f",
+        height=300,
+        revision=f"written {metric}",
+    )
+    colours = {"e": figures.GREY, "a": figures.BLUE, "f": figures.ORANGE}
+    picture.figure.update_traces(marker={"color": [colours[name[0]] for name in names]})
+    lowest = min(0.0, *(getattr(one, metric) for one in found))
+    highest = max(getattr(one, metric) for one in found)
+    picture.figure.update_yaxes(range=[1.3 * lowest, 1.18 * highest], tickformat=".0%" if shares else None)
+    st.plotly_chart(picture.figure, key="c6_written_bars", config=figures.CONFIG, alt=picture.alt)
+
+
+def _say_written(text: words.Words, found) -> None:
+    most = max(found, key=lambda one: one.share)
+    text.show(
+        "lab_written_says",
+        most=most.name.replace("feedforward", "feed-forward"),
+        share=most.share,
+        embedding=found[0].share,
+        attention=sum(one.share for one in found if one.name.startswith("attention")),
+        feedforward=sum(one.share for one in found if one.name.startswith("feedforward")),
+    )
+
+
+@st.fragment
+def who_mixes() -> None:
+    """Change one token: which outputs of attention move, and which of the feed-forward layer."""
+    from gptcore.interpret.gradient_depth import moved_by_change
+
+    text = words.load("06_block")
+    text.show("lab_mix")
+    traced = traced_text(text, "c6_mix_text")
+    if traced is None:
+        return
+    n = len(traced.ids)
+    if n < 2:
+        return
+    if int(st.session_state.get("c6_mix_at", 1)) > n:
+        del st.session_state["c6_mix_at"]  # chosen while the text was longer
+    place = (
+        controls.whole(
+            text.read("lab_mix_place"), "c6_mix_at", Dial("", 1, n, 1, "Counted from 1."), min(6, n)
+        )
+        - 1
+    )
+    attention, feedforward = moved_by_change(session.model_in_use().model, list(traced.ids), place)
+    tokens = [f"{at + 1} {odds.visible(token)}" for at, token in enumerate(traced.tokens)]
+    picture = plots.columns(
+        tokens,
+        {"attention": attention, "feed-forward": feedforward},
+        y_title=text.read("lab_mix_chart"),
+        form=".2f",
+        height=280,
+        revision="mix",
+    )
+    picture.figure.update_traces(text=None)
+    st.plotly_chart(picture.figure, key="c6_mix_bars", config=figures.CONFIG, alt=picture.alt)
+    others = [at for at in range(n) if at != place]
+    text.show(
+        "lab_mix_says",
+        attention=sum(attention[at] > 0 for at in others),
+        feedforward=sum(feedforward[at] > 0 for at in others),
+    )

@@ -1,0 +1,227 @@
+"""Chapter 3: rows that nobody reads, a table that is turned, and how long rows are."""
+
+import os
+
+import streamlit as st
+
+from pages.kit import controls, figures, lab, live, odds, plots, session, words
+from pages.kit.controls import Dial
+from pages.labs.attention.finding import storyteller
+from pages.labs.tokens.finding import code, parts
+
+SECONDS = 10
+RUN = "c3_unused_run"
+FIRST = 200  # of the unread tokens, the one shown
+TABLES = ("untied", "tied")
+TOP = 6  # tokens of a dimension that are named
+
+
+@st.fragment
+def never_used() -> None:
+    """What becomes of rows that are never read: in the model in use, and in one trained here."""
+    text = words.load("03_embeddings")
+    with lab.bench("c3_unused", text.read("lab_unused_title")):
+        model = storyteller()
+        changed = session.changed(model.path)
+        tokenizer, config = model.tokenizer, model.model.config
+        together = session.on_one_spot(model.path, changed)
+        seen = session.seen_in_stories(model.path, changed)
+        born = session.newborn(model.path, changed)
+        unseen = [one for one in together if one >= 256] or list(together)  # bytes are in no longer token
+        text.show("lab_unused", n=len(together), tied="tied" if config.tie_embeddings else "untied")
+        one = controls.whole(
+            text.read("lab_unused_pick"),
+            "c3_unused_at",
+            Dial("", 1, max(2, len(unseen)), 1, ""),
+            min(FIRST, len(unseen)),
+        )
+        token = unseen[min(one, len(unseen)) - 1]
+        swallowed = _within(token, tokenizer, seen)
+        other = unseen[min(one, len(unseen)) % len(unseen)]
+        pair = _cosine(model.model, token, other)
+        text.show(
+            "lab_unused_says",
+            token=code(tokenizer.token_text(token)),
+            id=token,
+            other=code(tokenizer.token_text(other)),
+            cosine=pair,
+            born=float("nan") if born is None else _cosine(born, token, other),
+            swallowed=swallowed or text.read("lab_unused_bytes"),
+        )
+        lab.predict(
+            "c3_unused",
+            text.read("lab_unused_predict"),
+            (
+                text.read("lab_unused_predict_spot"),
+                text.read("lab_unused_predict_born"),
+                text.read("lab_unused_predict_anew"),
+            ),
+            right=1,
+            because=text.read("lab_unused_predict_because"),
+        )
+        _train(together, text)
+
+
+def _cosine(model, one: int, other: int) -> float:
+    """The cosine of two rows of a model's table."""
+    from gptcore.interpret.embedding_table import cosines
+
+    table = model.embedding.weight.detach()
+    return float(cosines(table[[one]], table[[other]]))
+
+
+def _within(token: int, tokenizer, seen) -> str:
+    """The tokens in use that have swallowed this one: those merged from it, a merge or more later."""
+    swallowing, found = {token}, []
+    for merge in tokenizer.merges:
+        if merge.left in swallowing or merge.right in swallowing:
+            swallowing.add(merge.id)
+            if merge.id in seen:
+                found.append(merge.id)
+    return parts(found[:3], tokenizer)
+
+
+def _train(together: list[int], text: words.Words) -> None:
+    """Train a model whose table is its own, or tied, with decay or without, and look at its rows."""
+    from gptcore.interpret import embedding_table
+
+    left, middle, right = st.columns([2, 2, 3], gap="medium", vertical_alignment="bottom")
+    with left:
+        table = controls.choice(text.read("lab_unused_table"), "c3_unused_table", TABLES)
+    with middle:
+        decay = controls.switch(text.read("lab_unused_decay"), "c3_unused_decay", False)
+    run = session.run_named(st.session_state.get(RUN))
+    alive = run is not None and session.is_alive(run)
+    right.button(
+        text.read("lab_unused_train", seconds=SECONDS),
+        key="c3_unused_train",
+        icon=":material/play_arrow:",
+        disabled=alive,
+        on_click=_start,
+        args=(table, decay),
+        help=text.read("lab_unused_train_help"),
+    )
+    if problem := st.session_state.get("c3_unused_problem"):
+        st.error(problem, icon=":material/error:")
+    if run is None:
+        return
+    live.brief(run, "c3_unused")
+    if alive or not session.has_model(run):
+        return
+    changed = session.changed(run.folder)
+    now = session.load(run.folder, changed)[0].embedding.weight.detach()
+    born = session.newborn(run.folder, changed)
+    if born is None:
+        return
+    unread = [one for one in together if one < len(now)]
+    found = embedding_table.drift(born.embedding.weight.detach(), now, unread)
+    text.show(
+        "lab_unused_ran",
+        table="tied" if run.config()["model"]["tie_embeddings"] else "untied",
+        still=found.n_still,
+        v=len(now),
+        unread=len(unread),
+        among=found.n_unread_still,
+        alike=found.unread_turned,
+    )
+    picture = plots.columns(
+        (text.read("lab_unused_never"), text.read("lab_unused_rest")),
+        {"moved": [found.unread, found.rest]},
+        y_title=text.read("lab_unused_chart"),
+        height=230,
+        revision="unused",
+    )
+    st.plotly_chart(picture.figure, key="c3_unused_far", config=figures.CONFIG, alt=picture.alt)
+
+
+def _start(table: str, decay: bool) -> None:
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    arguments = ["--preset", "nano", "--corpus", "stories", "--seconds", str(SECONDS), "--seed", "3"]
+    arguments += ["--set", f"tie_embeddings={'true' if table == 'tied' else 'false'}"]
+    arguments += [f"weight_decay={0.1 if decay else 0.0}", f"threads={threads}", "n_samples=1", "n_evals=3"]
+    try:
+        st.session_state[RUN] = session.start_run(arguments, lab=True).id
+        st.session_state["c3_unused_problem"] = None
+    except (ValueError, OSError) as error:
+        st.session_state["c3_unused_problem"] = str(error)
+
+
+@st.fragment
+def turn_the_table() -> None:
+    """Turn the whole stream by a random rotation: the columns change, the model does not."""
+    from gptcore.interpret import embedding_table
+
+    text = words.load("03_embeddings")
+    text.show("lab_turn")
+    model = storyteller()
+    changed, config, tokenizer = session.changed(model.path), model.model.config, model.tokenizer
+    if not embedding_table.can_turn(config):
+        st.info(text.read("lab_turn_cannot"), icon=":material/info:")
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        column = controls.whole(
+            text.read("lab_turn_column"), "c3_turn_column", Dial("", 0, config.d_model - 1, 1, ""), 17
+        )
+    with right:
+        seed = controls.whole(text.read("lab_turn_seed"), "c3_turn_seed", Dial("", 1, 20, 1, ""), 1)
+    other = session.turned(model.path, changed, seed)
+    seen = sorted(session.seen_in_stories(model.path, changed))
+    places = [one for one in seen if tokenizer.token_text(one)[1:].isalpha()]
+    for side, title, one in (
+        (left, text.read("lab_turn_before", column=column), model.model),
+        (right, text.read("lab_turn_after", column=column), other),
+    ):
+        with side:
+            st.markdown(f"**{title}**")
+            lines = ["| token | number |", "| --- | --- |"]
+            lines += [
+                f"| {code(tokenizer.token_text(place))} | {value:.2f} |"
+                for place, value in embedding_table.highest(
+                    one.embedding.weight.detach(), column, places, TOP
+                )
+            ]
+            st.markdown("\n".join(lines))
+    king, queen = (tokenizer.encode(word)[0] for word in (" king", " queen"))
+    before, after = (_cosine(one, king, queen) for one in (model.model, other))
+    text.show(
+        "lab_turn_says",
+        column=column,
+        chance=embedding_table.differ(
+            model.model, other, tokenizer.encode("Once upon a time there was a queen")
+        ),
+        before=before,
+        after=after,
+    )
+
+
+@st.fragment
+def lengths() -> None:
+    """How long rows are, at birth and now, and what is left of it after the first norm."""
+    from gptcore.interpret import embedding_table
+
+    text = words.load("03_embeddings")
+    model = storyteller()
+    changed = session.changed(model.path)
+    born = session.newborn(model.path, changed)
+    factor = model.model.config.d_model**0.5
+    sentence = "Once upon a time there was a queen."
+    traced = session.traced(model.path, changed, sentence)
+    names = [odds.visible(token) for token in traced.tokens]
+    ids = list(traced.ids)
+    table = model.model.embedding.weight.detach()
+    bars = {"trained": table[ids].norm(dim=1).tolist()}
+    if born is not None:
+        bars = {"at birth": born.embedding.weight.detach()[ids].norm(dim=1).tolist(), **bars}
+    picture = plots.columns(
+        [f"{place + 1} {name}" for place, name in enumerate(names)],
+        bars,
+        y_title="length of the row",
+        form=".1f",
+        height=270,
+        revision="lengths",
+    )
+    text.show("lab_length", sentence=sentence)
+    st.plotly_chart(picture.figure, key="c3_lengths", config=figures.CONFIG, alt=picture.alt)
+    plain, normed = embedding_table.scaled_and_normed(model.model, ids)
+    text.show("lab_length_says", factor=factor, width=model.model.config.d_model, plain=plain, normed=normed)

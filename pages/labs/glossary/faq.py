@@ -1,0 +1,170 @@
+"""Chapter 11: questions that beginners bring, with short answers, numbers computed when one is opened."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from gptcore.account import cache_bytes, n_parameters, training_bytes
+from gptcore.config import PRESETS
+from gptcore.lessons.provenance import choices_that_differ
+from gptcore.lessons.published_models import PUBLISHED
+from pages.kit import book, lab, links, search, session, words
+from pages.labs.attention.cost import size
+
+LLAMA = PUBLISHED["LLaMA 3 8B"]
+LLAMA_TOKENS = 15e12  # Grattafiori et al. 2024, section 1: about 15 trillion
+OURS = "nano"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question: its section, the chapter that shows more, and what computes the numbers of its answer."""
+
+    section: str
+    chapter: int
+    numbers: Callable[[], Mapping[str, object]] = dict
+
+
+def _run() -> dict:
+    history = session.shipped_history()
+    return {
+        "weights": n_parameters(PRESETS[OURS].model),
+        "minutes": history.seconds[-1] / 60,
+        "tokens": history.tokens / 1e6,
+    }
+
+
+def _names() -> dict:
+    last = next(one for one in reversed(session.shipped_history().samples) if one.get("ladder"))
+    return {"grammar": last["ladder"]["rate"], "names": last["ladder"]["names"]}
+
+
+def _words() -> dict:
+    text = " ".join(session.fresh_stories(5))
+    n = len(session.story_tokenizer().encode(text))
+    return {"words": len(text.split()) / n, "bytes": len(text.encode()) / n}
+
+
+def _memory() -> dict:
+    n = LLAMA.n_parameters
+    return {"half": size(2 * n), "four": size(n / 2), "train": size(training_bytes(LLAMA.config))}
+
+
+def _longer() -> dict:
+    one = cache_bytes(LLAMA.config, 8192, bytes_per_value=2)
+    return {"short": size(one), "long": size(16 * one), "scores": 16**2}
+
+
+def _shapes() -> dict:
+    shapes = [one.config.d_model / one.config.n_layers for one in PUBLISHED.values()]
+    return {"count": len(shapes), "narrow": min(shapes), "wide": max(shapes)}
+
+
+def _kinds() -> dict:
+    first = PUBLISHED["LLaMA 2 7B"].config
+    found = {
+        name: choices_that_differ(PUBLISHED[name].config, first) for name in ("Mistral 7B", "Qwen 2.5 7B")
+    }
+    return {"mistral": len(found["Mistral 7B"]), "qwen": len(found["Qwen 2.5 7B"])}
+
+
+def _text() -> dict:
+    n = n_parameters(PRESETS[OURS].model)
+    return {"weights": n, "tokens": 20 * n / 1e6}
+
+
+def _losses() -> dict:
+    history = session.shipped_history()
+    size_ = PRESETS[OURS].model.vocab_size
+    return {
+        "uniform": math.log(size_),
+        "size": size_,
+        "last": history.val_loss[-1],
+        "floor": history.start["floor"],
+    }
+
+
+def _cost() -> dict:
+    ours = 6 * n_parameters(PRESETS[OURS].model) * session.shipped_history().tokens
+    theirs = 6 * LLAMA.n_parameters * LLAMA_TOKENS
+    return {"theirs": theirs, "ours": ours, "times": theirs / ours}
+
+
+def _outside() -> dict:
+    use = session.shipped()
+    (first, *_) = session.continuation(
+        use.path, session.changed(use.path), "The capital of France is", 1, n_alternatives=5
+    )
+    word, share = first[1][0]
+    return {"word": word.strip(), "share": share}
+
+
+QUESTIONS = (
+    Question("need_gpu", 1, _run),
+    Question("mathematics", 1),
+    Question("token_words", 2, _words),
+    Question("languages", 2),
+    Question("looks_up", 0),
+    Question("learns_chatting", 0),
+    Question("understands", 8, _names),
+    Question("makes_up", 0, _outside),
+    Question("temperature_truth", 9),
+    Question("differs_each_time", 9),
+    Question("good_loss", 8, _losses),
+    Question("perplexities", 2),
+    Question("by_heart", 8),
+    Question("own_text", 8, _text),
+    Question("memory", 7, _memory),
+    Question("longer_context", 9, _longer),
+    Question("bigger", 7),
+    Question("layers_or_width", 7, _shapes),
+    Question("heads_number", 5),
+    Question("llama_style", 11, _kinds),
+    Question("gpt2_llama", 6),
+    Question("not_answering", 10),
+    Question("more_data", 10),
+    Question("real_models", 10),
+    Question("cost_of_real", 7, _cost),
+    Question("gradients_by_hand", 8),
+    Question("why_not_words", 2),
+    Question("where_does_text_go", 8),
+)
+
+
+def found(asked: str) -> list[Question]:
+    """The questions in whose words every word asked for occurs."""
+    text = words.load("glossary_faq")
+    return [one for one in QUESTIONS if search.has_all(asked, search.plain(text.sections[one.section]))]
+
+
+@st.fragment
+def faq() -> None:
+    """A field to search in, and each question folded over its answer."""
+    text = words.load("glossary_faq")
+    with lab.bench("c11_faq", text.read("lab_faq_title")):
+        text.show("lab_faq", n=len(QUESTIONS))
+        links.check("c11_faq_find", links.Text(60), "")
+        asked = st.text_input(
+            text.read("lab_faq_find"), key="c11_faq_find", type="search", bind="query-params", max_chars=60,
+            placeholder=text.read("lab_faq_hint"), disabled=links.locked("c11_faq_find"),
+        )  # fmt: skip
+        some = found(asked or "")
+        if not some:
+            text.show("lab_faq_none")
+        for column, mine in zip(st.columns(2, gap="small"), (some[::2], some[1::2])):
+            with column:
+                for one in mine:
+                    title, _, _ = text.sections[one.section].partition("\n")
+                    show = partial(answer, text, one)
+                    lab.more(f"c11_faq_{one.section}", title.lstrip("# "), show, icon=":material/help:")
+
+
+def answer(text: words.Words, question: Question) -> None:
+    """The answer with its numbers, and the chapter that shows it."""
+    _, _, body = text.sections[question.section].partition("\n")
+    st.markdown(words.fill(body.strip(), question.numbers()), width=words.READING_WIDTH)
+    row = next(row for row in book.TABLE if row.number == question.chapter)
+    st.page_link(book.page_of(row), label=row.label, icon=":material/arrow_forward:")

@@ -1,0 +1,277 @@
+"""Chapter 11: the words of the book, each with a sentence or two and a picture drawn when it is asked for."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from explainers.library import explainer
+from pages.kit import book, chips, controls, figures, lab, links, search, words
+from pages.kit.controls import Dial
+from pages.labs.glossary import pictures as inside
+from pages.labs.glossary import pictures_work as work
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Term:
+    """One word: the section it stands in, its name, where the book has it, and how its picture is drawn.
+
+    With a dial, `draw` takes its value; `start` is where the dial stands.
+    """
+
+    section: str
+    name: str
+    group: str
+    chapter: int
+    draw: Callable
+    topic: str = ""  # of an explainer
+    dial: Dial | None = None
+    start: int = 0
+
+
+def _terms(group: str, chapter: int, *rows: tuple) -> list[Term]:
+    """Terms of one group: section, name, picture, then an explainer's topic or "", a dial and its start."""
+    found = []
+    for section, name, draw, *more in rows:
+        topic, dial, start = [*more, *("", None, 0)[len(more) :]]
+        found.append(
+            Term(
+                section=section,
+                name=name,
+                group=group,
+                chapter=chapter,
+                draw=draw,
+                topic=topic,
+                dial=dial,
+                start=start,
+            )
+        )
+    return found
+
+
+def _dial(label: str, low: int, high: int, step: int = 1) -> Dial:
+    return Dial(label, low, high, step, "The picture is drawn anew.")
+
+
+BPE = "byte-pair-encoding"
+ATTENTION = "attention-step-by-step"
+LOSS = "cross-entropy-and-perplexity"
+RATE = "warm-up-cosine-clipping"
+CHAT = "from-base-model-to-assistant"
+
+TERMS: tuple[Term, ...] = (
+    *_terms(
+        "Text", 2,
+        ("token", "token", inside.tokens, BPE),
+        ("byte", "byte", inside.character_bytes, BPE),
+        ("bpe", "byte-pair encoding", inside.merges, BPE, _dial("Merges", 0, 6), 2),
+        ("vocabulary", "vocabulary", inside.token_lengths, BPE),
+        ("end_of_text", "end of text", inside.end_of_text),
+        ("corpus", "corpus", inside.story, "", _dial("Story", 0, 20), 3),
+        ("window", "window", inside.dealt, "", _dial("Batch", 1, 8), 1),
+        ("context", "context", inside.pairs_in_context, "how-context-is-used"),
+    ),
+    *_terms(
+        "Vectors", 3,
+        ("embedding", "embedding", inside.rows, "embeddings"),
+        ("cosine", "cosine similarity", inside.cosines, "embeddings"),
+        ("tying", "weight tying", inside.tying, "weight-tying"),
+        ("stream", "residual stream", inside.stream, "residual-connections"),
+        ("logit", "logit", inside.best_logits),
+    ),
+    *_terms(
+        "Positions", 4,
+        ("position", "position", inside.score_by_distance, "rotary-embeddings"),
+        ("rope", "RoPE", inside.clocks, "rotary-embeddings", _dial("Position", 0, 64), 3),
+        ("base", "base of RoPE", inside.wavelengths, "rotary-embeddings"),
+        ("sinusoidal", "sinusoidal positions", inside.sinusoids),
+        ("learned_positions", "learned positions", inside.learned_places),
+        ("context_extension", "context extension", inside.stretched, "rotary-embeddings"),
+    ),
+    *_terms(
+        "Attention", 5,
+        ("attention", "attention", inside.attention_by_layer, ATTENTION, _dial("Layer", 1, 4), 2),
+        ("query_key_value", "query, key, value", inside.raw_scores, ATTENTION),
+        ("score", "attention score", inside.scaled_scores, ATTENTION),
+        ("root_d", "scale 1/√d", inside.spread_of_scores, "why-divide-by-root-d"),
+        ("softmax", "softmax", work.softmax, ATTENTION, _dial("Temperature, tenths", 2, 40), 10),
+        ("mask", "causal mask", inside.seen_by, "causal-masking", _dial("Tokens", 2, 16), 8),
+        ("sliding_window", "sliding window", inside.windowed, "causal-masking", _dial("Window", 1, 10), 3),
+        ("head", "head", inside.attention_by_head, ATTENTION, _dial("Head of layer 2", 1, 4), 1),
+        ("gqa", "GQA and MQA", inside.cache_by_heads, "the-kv-cache"),
+        ("flash", "flash attention", inside.score_memory),
+        ("induction", "induction head", inside.induction, "how-context-is-used"),
+    ),
+    *_terms(
+        "The block", 6,
+        ("block", "block", inside.shares_written),
+        ("residual", "residual connection", inside.residuals, "residual-connections"),
+        ("rmsnorm", "RMSNorm", inside.rms_scaled, "rmsnorm", _dial("Scale of the input", 1, 10), 1),
+        ("layernorm", "LayerNorm", inside.layer_shifted, "rmsnorm", _dial("Shift of the input", -10, 10), 0),
+        ("norm_place", "pre-norm and post-norm", inside.norm_places, "where-the-norm-goes"),
+        ("activation", "activation", inside.activations, "swiglu"),
+        ("swiglu", "SwiGLU", inside.gated, "swiglu", _dial("Up, tenths", -20, 20), 10),
+        ("feedforward", "feed-forward layer", inside.feedforward_shares, "swiglu"),
+    ),
+    *_terms(
+        "The model", 7,
+        ("parameter", "parameter", inside.weights_of_small),
+        ("width", "width, depth, heads", inside.shape_in_use),
+        ("flop", "FLOP", inside.operations, "", _dial("Tokens", 16, 2048, 16), 256),
+        ("rule_of_six", "six operations a weight", work.six_operations, "scaling"),
+        ("initialisation", "initialisation", inside.births),
+        ("logit_lens", "logit lens", inside.by_layer),
+        ("scaling_law", "scaling law", inside.scaling, "scaling"),
+        ("experts", "mixture of experts", inside.experts, "", _dial("Experts a token", 1, 8), 2),
+    ),
+    *_terms(
+        "Training", 8,
+        ("loss", "loss", work.surprise, LOSS),
+        ("perplexity", "perplexity", work.perplexity, LOSS),
+        ("entropy", "entropy", work.coin, LOSS),
+        ("gradient", "gradient", work.valley, "backpropagation-by-hand"),
+        ("backpropagation", "backpropagation", inside.backwards, "backpropagation-by-hand"),
+        ("learning_rate", "learning rate", work.rates, RATE),
+        ("schedule", "warm-up and cosine", work.schedule, RATE, _dial("Warm-up steps", 0, 200, 10), 40),
+        ("adamw", "AdamW", work.equal_steps, "adamw"),
+        ("weight_decay", "weight decay", work.decayed, "adamw", _dial("Decay, per cent", 0, 30), 10),
+        ("clipping", "gradient clipping", work.clipped, RATE),
+        ("accumulation", "gradient accumulation", work.tokens_a_step, "", _dial("Parts", 1, 16), 4),
+        ("validation", "validation", work.shipped_losses, "validation-overfitting-leakage"),
+        ("ability", "ability", work.late_skills, "why-prediction-gives-abilities"),
+        ("checkpoint", "checkpoint", work.held),
+        ("bf16", "bf16", work.as_bits, "", _dial("Number, tenths", 1, 100), 31),
+        ("data_parallel", "data parallel", work.dealt_out, "", _dial("Processes", 1, 8), 2),
+    ),
+    *_terms(
+        "Writing", 9,
+        ("sampling", "sampling", work.drawn, "sampling", _dial("The draw, per cent", 0, 100), 40),
+        ("temperature", "temperature", work.temperature, "sampling", _dial("Tenths", 0, 20), 8),
+        ("top_k", "top-k", work.top_k, "sampling", _dial("k", 1, 9), 3),
+        ("top_p", "top-p", work.top_p, "sampling", _dial("p, per cent", 5, 100, 5), 60),
+        ("min_p", "min-p", work.min_p, "sampling", _dial("Per cent of the best", 0, 50), 20),
+        ("greedy", "greedy decoding", work.greedy, "sampling"),
+        ("repetition", "repetition penalty", work.penalised, "sampling", _dial("Tenths", 10, 20), 13),
+        ("seed", "seed", work.written, "sampling", _dial("Seed", 0, 30), 1),
+        ("cache", "KV cache", work.cache_growth, "the-kv-cache"),
+        ("prefill", "prefill and decode", work.pairs, "the-kv-cache"),
+        ("speculative", "speculative decoding", work.guessed_ahead, "", _dial("Guessed ahead", 1, 8), 5),
+        ("beam", "beam search", work.beams, "", _dial("Width", 1, 10), 4),
+    ),
+    *_terms(
+        "The large view", 10,
+        ("base_model", "base model", work.after_instruction, CHAT),
+        ("chat_template", "chat template", work.chat, CHAT),
+        ("preference", "preference tuning", work.preference_pull, CHAT),
+        ("lora", "LoRA", work.low_rank, "", _dial("Rank", 1, 64), 8),
+        ("quantisation", "quantisation", work.fewer_bits),
+        ("hallucination", "hallucination", work.outside),
+    ),
+)  # fmt: skip
+BY_NAME = {term.name: term for term in TERMS}
+
+
+def found(asked: str) -> list[Term]:
+    """The terms in which every word of a question occurs, those whose name begins with it first."""
+    text = words.load("glossary_terms")
+    pieces = [piece.lower() for piece in _WORD.findall(asked)]
+    scored = []
+    for term in TERMS:
+        name, body = term.name.lower(), search.plain(text.sections[term.section])
+        if search.has_all(asked, f"{name} {body}"):
+            scored.append((-sum(2 * name.startswith(piece) + (piece in name) for piece in pieces), term))
+    return [term for _, term in sorted(scored, key=lambda pair: pair[0])]
+
+
+@st.fragment
+def terms() -> None:
+    """A field to search in, the terms that were found by group, and the one that is open with its picture."""
+    text = words.load("glossary_terms")
+    with lab.bench("c11_terms", text.read("lab_terms_title")):
+        text.show("lab_terms", n=len(TERMS))
+        links.check("c11_find", links.Text(60), "")
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            asked = st.text_input(
+                text.read("lab_terms_find"), key="c11_find", type="search", bind="query-params", max_chars=60,
+                placeholder=text.read("lab_terms_hint"), disabled=links.locked("c11_find"),
+            )  # fmt: skip
+        some = found(asked or "")
+        if not some:
+            text.show("lab_terms_none")
+            return
+        with right:
+            term = BY_NAME[pick(text.read("lab_terms_term"), [one.name for one in some], bool(asked))]
+        entry(text, term)
+        index(some, term)
+
+
+def pick(label: str, names: list[str], searching: bool) -> str:
+    """The term that is open: the one chosen, or the best of those found."""
+    key, default = "c11_term", names[0] if searching else "RoPE"
+    links.check(key, links.Choice(list(BY_NAME)), "RoPE")
+    if st.session_state.get(key, default) not in names:
+        del st.session_state[key]
+    return st.selectbox(
+        label, names, names.index(default), key=key, bind="query-params", disabled=links.locked(key)
+    )
+
+
+def index(some: list[Term], chosen: Term) -> None:
+    """The terms found, group by group, to be opened by a click."""
+    groups: dict[str, list[str]] = {}
+    for term in some:
+        groups.setdefault(term.group, []).append(term.name)
+    for place, group in enumerate(dict.fromkeys(term.group for term in TERMS)):
+        if group not in groups:
+            continue
+        key = f"c11_group_{place}"
+        names = sorted(groups[group], key=list(BY_NAME).index)
+        st.session_state[key] = chosen.name if chosen.name in names else None
+        st.pills(group, names, key=key, on_change=_open, args=(key,), disabled=links.locked("c11_term"))
+
+
+def _open(key: str) -> None:
+    if name := st.session_state[key]:
+        st.session_state["c11_term"] = name
+
+
+def entry(text: words.Words, term: Term) -> None:
+    """One term: what it is, its picture, and where the book has more."""
+    with st.container(border=True, key="c11_entry"):
+        left, right = st.columns([2, 3], gap="large")
+        with left:
+            st.markdown(text.sections[term.section])
+            value = None
+            if term.dial is not None:
+                key = f"c11_dial_{term.section}"
+                value = controls.whole(term.dial.label, key, term.dial, term.start)
+            row = next(row for row in book.TABLE if row.number == term.chapter)
+            st.page_link(book.page_of(row), label=row.label, icon=":material/arrow_forward:")
+            if term.topic:
+                deeper(term.topic)
+        with right:
+            draw(term, value)
+
+
+def deeper(topic: str) -> None:
+    """The link to an explainer."""
+    row = next(row for row in book.TABLE if row.url == "explainers")
+    st.page_link(
+        book.page_of(row), label=explainer(topic).title, icon=":material/menu_book:",
+        query_params={"topic": topic},
+    )  # fmt: skip
+
+
+def draw(term: Term, value: int | None) -> None:
+    """The picture of a term, a figure or a strip of tokens."""
+    made = term.draw() if value is None else term.draw(value)
+    if isinstance(made, figures.Picture):
+        st.plotly_chart(
+            made.figure, key=f"c11_picture_{term.section}", config=figures.CONFIG, alt=made.alt
+        )  # fmt: skip
+    else:
+        chips.strip(made, key=f"c11_strip_{term.section}", label=term.name)

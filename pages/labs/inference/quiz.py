@@ -1,0 +1,123 @@
+"""Chapter 9: its questions. Numbers are drawn from a seed, answers are computed by the library."""
+
+import random
+from collections.abc import Sequence
+
+from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
+
+BUGGY = (
+    "cache = KVCache(config)",
+    "logits = output(hidden(ids, cache)[:, -1])",
+    "for _ in range(max_new_tokens):",
+    "    ids = torch.cat((ids, pick(logits)), dim=1)",
+    "    logits = output(hidden(ids, cache)[:, -1])",
+)
+LINES = (
+    "logits = penalise_repetition(logits, seen, penalty)",
+    "logits = logits / temperature",
+    "logits = keep_top_p(logits, p)",
+    "probabilities = torch.softmax(logits, dim=-1)",
+    "token_id = draw(probabilities, generator)",
+)
+
+
+def questions(seed: int) -> Sequence[Question]:
+    """The questions of the chapter with the numbers of this seed."""
+    draw = random.Random(seed)
+    return [
+        by_hand(draw),
+        pushed(draw),
+        Choice(name="what_is_linear", right="quadratic"),
+        Choice(name="approximates", right="exact"),
+        normalised(draw),
+        ahead(draw),
+        Bug(name="find_bug", lines=BUGGY, right=5),
+        Order(name="order_lines", lines=LINES, accepts=lambda order: list(order) == sorted(order)),
+    ]
+
+
+def by_hand(draw: random.Random) -> Numeric:
+    """The share of the first of two scores at a temperature."""
+    import torch
+
+    from gptcore.lessons import by_hand as computed
+
+    first = draw.randint(10, 25) / 10
+    second = first - draw.randint(5, 12) / 10
+    degree = draw.choice((0.5, 2.0))
+    scores = torch.tensor([first, second])
+    share = computed.softmax(scores, degree).shares[0].item()
+    return Numeric(
+        name="by_hand",
+        right=share,
+        tolerance=0.005,
+        numbers={"a": first, "b": second, "t": degree, "gap": (first - second) / degree},
+        mistakes={
+            "no_temperature": computed.softmax(scores, 1.0).shares[0].item(),
+            "multiplied": computed.softmax(scores, 1 / degree).shares[0].item(),
+            "the_other": 1 - share,
+        },
+    )
+
+
+def pushed(draw: random.Random) -> Numeric:
+    """Tokens pushed through the model without a cache, over those with one."""
+    prompt, new = draw.choice((10, 20, 50)), draw.choice((100, 200, 400))
+    without, cached = sum(range(prompt, prompt + new)), prompt + new - 1
+    return Numeric(
+        name="pushed",
+        right=without / cached,
+        tolerance=0.02,
+        unit="times",
+        numbers={"prompt": prompt, "new": new, "without": without, "cached": cached},
+        mistakes={"all_equal": float(new), "by_tokens": without / new},
+    )
+
+
+def normalised(draw: random.Random) -> Choice:
+    """Which of two finished texts a beam prefers at a length penalty."""
+    from gptcore.generation.beam import normalised as score
+
+    short, long = draw.choice(((3, 6), (4, 8), (4, 10)))
+    per_token = draw.choice((0.5, 0.6, 0.7))
+    totals = (-round(short * per_token * 1.2, 2), -round(long * per_token, 2))
+    penalty = draw.choice((0.0, 1.0))
+    scores = [score(total, n, penalty) for total, n in zip(totals, (short, long))]
+    return Choice(
+        name="normalised",
+        right="short" if scores[0] > scores[1] else "long",
+        numbers={
+            "short": short,
+            "long": long,
+            "short_total": totals[0],
+            "long_total": totals[1],
+            "penalty": penalty,
+            "short_score": scores[0],
+            "long_score": scores[1],
+        },
+    )
+
+
+def ahead(draw: random.Random) -> Numeric:
+    """The speed-up of guessing ahead."""
+    from gptcore.generation.speculative import expected_speedup, expected_tokens
+
+    chance, n_ahead, cost = draw.choice((0.5, 0.6, 0.8)), draw.choice((2, 3)), draw.choice((0.1, 0.2))
+    return Numeric(
+        name="ahead",
+        right=expected_speedup(chance, n_ahead, cost),
+        tolerance=0.01,
+        unit="times as fast",
+        numbers={
+            "chance": chance,
+            "k": n_ahead,
+            "c": cost,
+            "tokens": expected_tokens(chance, n_ahead),
+            "cost": 1 + n_ahead * cost,
+        },
+        mistakes={
+            "no_cost": expected_tokens(chance, n_ahead),
+            "no_bonus": (expected_tokens(chance, n_ahead) - 1) / (1 + n_ahead * cost),
+            "all_accepted": (n_ahead + 1) / (1 + n_ahead * cost),
+        },
+    )

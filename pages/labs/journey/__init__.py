@@ -1,0 +1,5 @@
+"""The labs of the page `journey`."""
+
+from pages.labs.journey import walk
+
+__all__ = ["walk"]

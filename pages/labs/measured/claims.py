@@ -1,0 +1,137 @@
+"""All claims at once: what each came to here, all of them in one table, and the cards of a chapter."""
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.kit import book, claim, controls, visitor, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gptcore.experiments.claims import Claim, Result
+
+EVERY_SECONDS = 2.0
+
+
+def machine() -> None:
+    """What this machine is, and how busy: a time means nothing without it."""
+    from gptcore.experiments import claims
+    from gptcore.experiments.machine import processor
+    from gptcore.runs.limits import available_cores
+
+    (name, n_bytes), versions = processor(), claims.versions()
+    st.caption(
+        words.load("measured").read(
+            "ledger_machine",
+            name=name,
+            cores=available_cores(),
+            memory=f"{n_bytes / 1e9:.0f} GB" if n_bytes else "–",
+            load=f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "–",
+            python=versions["python"],
+            torch=versions["torch"],
+            glassbox=versions["glassbox"],
+        )
+    )
+
+
+def every_claim() -> None:
+    """A row for each claim with its verdict on this machine; it renews itself while something is measured."""
+    from gptcore.experiments import claim_queue
+
+    busy = bool(claim_queue.asked())
+    st.fragment(_ledger, run_every=EVERY_SECONDS if busy else None)(busy)
+
+
+def _ledger(was_busy: bool) -> None:
+    from gptcore.experiments import claim_queue, claims
+
+    text, found = words.load("measured"), claims.registry()
+    results = {name: claims.last_result(name) for name in found}
+    done = [result for result in results.values() if result is not None]
+    st.dataframe(
+        [_row(one, results[name]) for name, one in found.items()],
+        key="measured_table",
+        hide_index=True,
+        column_config={
+            "What is said": st.column_config.TextColumn(width="large"),
+            **{name: st.column_config.NumberColumn(format="%.3g") for name in ("Measured", "From", "To")},
+        },
+        alt=text.read("ledger_alt", n=len(found), done=len(done)),
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _start_and_stop(found, text)
+        _save(done, text)
+    asked = claim_queue.asked()
+    with st.container():
+        if asked:
+            claim.bar(
+                asked[0], text.read("ledger_running", slogan=found[asked[0]].slogan, waiting=len(asked) - 1)
+            )
+        elif said := claim.problem(list(found)):
+            st.error(said, icon=":material/error:")
+    if was_busy != bool(asked):
+        st.rerun()
+
+
+def _row(one: "Claim", result: "Result | None") -> dict[str, object]:
+    return {
+        "Chapter": one.chapter,
+        "Verdict": result.verdict if result else "not measured",
+        "What is said": one.slogan,
+        "Measured": result.measured if result else None,
+        "From": result.spread[0] if result else None,
+        "To": result.spread[1] if result else None,
+        "Unit": one.unit,
+        "Within the noise": ", ".join(result.within_noise) if result else "",
+        "Taken": claim.ago(result.when) if result else "",
+        "Takes": "seconds" if one.kind == "quick" else "a minute or two",
+        "Who says it": one.source,
+    }
+
+
+def _start_and_stop(found: "Mapping[str, Claim]", text: words.Words) -> None:
+    """All that take seconds, or all; and the end of what this visitor has asked for."""
+    from gptcore.experiments import claim_queue
+
+    quick = [name for name, one in found.items() if one.kind == "quick"]
+    if claim_queue.asked(owner=visitor.me()):
+        claim.stop_button(list(found), text.read("ledger_stop"), key="measured_stop")
+    else:
+        claim.measure_button(quick, text.read("ledger_quick"), key="measured_quick")
+        claim.measure_button(list(found), text.read("ledger_all"), key="measured_all")
+
+
+def _save(done: "list[Result]", text: words.Words) -> None:
+    from gptcore.experiments import results_table
+
+    forms = {
+        "JSON": (json.dumps([result.to_dict() for result in done], indent=1, ensure_ascii=False), "json"),
+        "CSV": (results_table.to_csv(done), "csv"),
+        "Markdown": (results_table.to_markdown(done), "markdown"),
+    }
+    for name, (data, kind) in forms.items():
+        st.download_button(
+            text.read("ledger_save", form=name),
+            data,
+            f"measured.{'md' if kind == 'markdown' else kind}",
+            f"text/{kind}" if kind != "json" else "application/json",
+            key=f"measured_save_{kind}",
+            icon=":material/download:",
+            disabled=not done,
+            on_click="ignore",
+        )
+
+
+@st.fragment
+def cards() -> None:
+    """The claims of one chapter, each with how it is measured and a button."""
+    from gptcore.experiments import claims
+
+    text, found = words.load("measured"), claims.registry()
+    chapters = sorted({one.chapter for one in found.values()})
+    names = {f"{chapter} · {book.CHAPTERS[chapter]}": chapter for chapter in chapters}
+    chosen = names[controls.listed(text.read("ledger_chapter"), "m_chapter", list(names))]
+    claim.show(*(name for name, one in found.items() if one.chapter == chosen))

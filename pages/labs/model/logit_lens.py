@@ -1,0 +1,105 @@
+"""Chapter 7: what each layer would say."""
+
+import streamlit as st
+
+from pages.kit import chips, figures, grids, lab, odds, prompt, session, words
+from pages.labs.attention.finding import tale
+from pages.labs.attention.heads import bare
+
+GUESS = "c7_lens_guess"  # the widget of the prediction below
+
+
+@st.fragment
+def lens() -> None:
+    """Read the stream after each layer by the output layer: what would be said there already."""
+    text = words.load("07_model")
+    with lab.bench("c7_lens", text.read("lab_lens_title")):
+        text.show("lab_lens")
+        model = session.model_in_use()
+        typed = prompt.ask(text.read("lab_lens_text"), "c7_lens_text", tale().text)
+        try:
+            traced = session.traced(model.path, session.changed(model.path), typed)
+            found = session.layer_readings(model.path, session.changed(model.path), typed)
+        except ValueError as error:
+            st.error(f"{error}.", icon=":material/error:")
+            return
+        n = len(traced.ids)
+        st.caption(text.read("lab_lens_tokens"))
+        place = chips.choose(
+            n,
+            lambda at: [
+                chips.Chip(odds.visible(token), "asks" if at == i else "plain")
+                for i, token in enumerate(traced.tokens)
+            ],
+            key="c7_lens_at",
+            label=text.read("lab_lens_tokens"),
+            default=n - 1,
+        )
+        said = [odds.visible(model.tokenizer.token_text(one.best[place])) for one in found]
+        names = [text.read("lab_lens_embedding"), *(f"layer {one.layer}" for one in found[1:])]
+        settled = first_settled([one.best[place] for one in found])
+        text.show(
+            "lab_lens_says",
+            token=bare(traced.tokens[place]),
+            answer=said[-1].strip("␣"),
+            share=found[-1].probability[place],
+            where=names[settled],
+        )
+        left, right = st.columns([2, 3], gap="medium")
+        with left:
+            first = 0 if st.session_state.get(GUESS) is not None else 1  # what is asked below is not told yet
+            st.table(
+                {
+                    text.read("lab_lens_after"): names[first:],
+                    text.read("lab_lens_would"): said[first:],
+                    text.read("lab_lens_chance"): [f"{one.probability[place]:.0%}" for one in found[first:]],
+                }
+            )
+            if first:
+                st.caption(text.read("lab_lens_hidden"))
+        with right:
+            st.markdown(f"**{text.read('lab_lens_map')}**")
+            picture = grids.heatmap(
+                [one.of_final for one in found],
+                rows=names,
+                columns=[odds.visible(token) for token in traced.tokens],
+                row_title="",
+                column_title=text.read("lab_lens_column"),
+                what=text.read("lab_lens_what"),
+                mark_cell=(settled, place) if n <= grids.MOST_CELLS else None,
+                height=330,
+                revision="lens",
+            )
+            st.plotly_chart(picture.figure, key="c7_lens_map", config=figures.CONFIG, alt=picture.alt)
+        question(text, model, traced, found, place)
+
+
+def first_settled(best: list[int]) -> int:
+    """The first layer from which on every reading says what the last one says."""
+    at = len(best) - 1
+    while at > 0 and best[at - 1] == best[-1]:
+        at -= 1
+    return at
+
+
+def question(text: words.Words, model, traced, found, place: int) -> None:
+    """What the embedding alone would say of a tied model, or of one that is not."""
+    tied = model.model.config.tie_embeddings
+    repeats = sum(best == own for best, own in zip(found[0].best, traced.ids)) / len(traced.ids)
+    first, last = found[0].best[place], found[-1].best[place]
+    because = (
+        text.read("lab_lens_predict_tied", repeats=repeats)
+        if tied
+        else text.read("lab_lens_predict_untied", repeats=repeats)
+    )
+    lab.predict(
+        "c7_lens",
+        text.read("lab_lens_predict", token=bare(traced.tokens[place])),
+        (
+            text.read("lab_lens_predict_answer"),
+            text.read("lab_lens_predict_common"),
+            text.read("lab_lens_predict_same"),
+        ),
+        right=2 if first == traced.ids[place] else 0 if first == last else 1,
+        because=because,
+    )

@@ -1,0 +1,218 @@
+"""Chapter 7: three sizes trained and the fourth foretold; and where an untrained model starts."""
+
+import math
+import os
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from gptcore.account import n_parameters
+from gptcore.config import PRESETS
+from gptcore.experiments.measurements.model import SIZES, SPREADS, STEPS, Law, fit
+from pages.kit import controls, curves, figures, lab, plots, session, words
+from pages.kit.controls import Dial
+
+if TYPE_CHECKING:
+    from gptcore.runs.run import Run
+
+EVERY_SECONDS = 1.5
+RUNS = "c7_scale_runs"
+PROBLEM = "c7_scale_problem"
+*KNOWN, FOURTH = SIZES
+NEAR = 0.1
+
+
+def weights(name: str) -> int:
+    """The weights of one size."""
+    return n_parameters(PRESETS["nano"].model.replace(n_kv_heads=None, **SIZES[name]))
+
+
+def arguments(name: str) -> list[str]:
+    """The command of one size's run: the same text, seed and steps for each."""
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    shape = [f"{field}={value}" for field, value in SIZES[name].items()]
+    settings = [
+        *shape,
+        f"n_kv_heads={SIZES[name]['n_heads']}",
+        f"threads={threads}",
+        "n_samples=0",
+        "n_evals=6",
+    ]
+    return ["--preset", "nano", "--steps", str(STEPS), "--seed", "1", "--set", *settings]
+
+
+@st.fragment
+def scaling() -> None:
+    """Train three sizes, say what the fourth will reach, train it."""
+    text = words.load("07_model")
+    with lab.bench("c7_scale", text.read("lab_scale_title")):
+        text.show("lab_scale")
+        picture = plots.columns(
+            list(SIZES),
+            {"weights": [weights(name) for name in SIZES]},
+            y_title=text.read("lab_scale_weights"),
+            form=",.0f",
+            height=230,
+            revision="sizes",
+        )
+        colours = [figures.GREY if name == FOURTH else figures.BLUE for name in SIZES]
+        picture.figure.update_traces(marker={"color": colours})
+        st.plotly_chart(picture.figure, key="c7_scale_sizes", config=figures.CONFIG, alt=picture.alt)
+        text.show("lab_scale_about", steps=STEPS, times=weights(FOURTH) / weights(KNOWN[-1]), fourth=FOURTH)
+        found = runs()
+        alive = any(session.is_alive(run) for run in found.values())
+        with st.container(horizontal=True):
+            st.button(text.read("lab_scale_train", steps=STEPS), key="c7_scale_train", disabled=alive,
+                      icon=":material/play_arrow:", on_click=start, args=(tuple(KNOWN),))  # fmt: skip
+            ready = len(reached(found)) >= len(KNOWN)
+            st.button(text.read("lab_scale_fourth"), key="c7_scale_fourth", disabled=alive or not ready,
+                      icon=":material/play_arrow:", on_click=start, args=(tuple(SIZES),))  # fmt: skip
+        guess = controls.decimal(text.read("lab_scale_guess", fourth=FOURTH), "c7_scale_guess_loss", 0.5, 4.0, 2.0,
+                                 0.05, text.read("lab_scale_guess_help"))  # fmt: skip
+        if problem := st.session_state.get(PROBLEM):
+            st.error(problem, icon=":material/error:")
+        if found:
+            st.fragment(watch, run_every=EVERY_SECONDS if alive else None)(alive, guess)
+        text.show("lab_scale_what")
+        lab.predict(
+            "c7_scale",
+            text.read("lab_scale_predict"),
+            (
+                text.read("lab_scale_predict_half"),
+                text.read("lab_scale_predict_less"),
+                text.read("lab_scale_predict_none"),
+            ),
+            right=1,
+            because=text.read("lab_scale_predict_because", two=1 - 2**-0.1, ten=1 - 10**-0.1),
+        )
+
+
+def start(names: tuple[str, ...]) -> None:
+    """Ask for the runs of these sizes. For callbacks."""
+    st.session_state[PROBLEM] = None
+    started = dict(st.session_state.get(RUNS, {}))
+    try:
+        for name in names:
+            started[name] = session.start_run(arguments(name), lab=True).id
+    except (ValueError, OSError) as error:
+        st.session_state[PROBLEM] = str(error)
+    st.session_state[RUNS] = started
+
+
+def runs() -> "dict[str, Run]":
+    """The runs that were started here and are still there, by size."""
+    asked = st.session_state.get(RUNS, {})
+    found = {name: session.run_named(asked[name]) for name in SIZES if name in asked}
+    return {name: run for name, run in found.items() if run is not None}
+
+
+def histories(found: "dict[str, Run]") -> dict[str, curves.History]:
+    """What each run has told so far."""
+    return {
+        name: session.history_at(run.folder, (run.log_identity(), run.log_size()))
+        for name, run in found.items()
+    }
+
+
+def reached(found: "dict[str, Run]") -> dict[str, float]:
+    """The held-out loss of each size whose run has come to its end."""
+    return {
+        name: history.val_loss[-1]
+        for name, history in histories(found).items()
+        if history.val_loss and history.last_step >= STEPS
+    }
+
+
+def watch(was_alive: bool, guess: float) -> None:
+    """Losses so far, the law through the first three, and how near the fourth came."""
+    text, found = words.load("07_model"), runs()
+    told = histories(found)
+    alive = any(session.is_alive(run) for run in found.values())
+    if alive:
+        done = sum(history.last_step for history in told.values())
+        st.progress(min(1.0, done / (STEPS * len(found))), text=text.read("lab_scale_running", done=done))
+    elif was_alive:
+        st.rerun()
+    losses = reached(found)
+    if len([name for name in KNOWN if name in losses]) < len(KNOWN):
+        return
+    floor = told[KNOWN[0]].start.get("floor") or 0.0
+    outcome(text, losses, floor, guess)
+
+
+def outcome(text: words.Words, losses: dict[str, float], floor: float, guess: float) -> None:
+    """The law, drawn through the first three, and what it says of the fourth."""
+    try:
+        law = fit([weights(name) for name in KNOWN], [losses[name] for name in KNOWN], floor)
+    except ValueError as error:
+        st.info(f"{error}.", icon=":material/info:")
+        return
+    draw(text, law, losses, guess)
+    expected = law.loss(weights(FOURTH))
+    text.show(
+        "lab_scale_law",
+        listed=", ".join(f"{name} **{losses[name]:.3f}**" for name in KNOWN),
+        floor=law.floor,
+        exponent=law.exponent,
+        expected=expected,
+        fourth=FOURTH,
+    )
+    if FOURTH in losses:
+        off = losses[FOURTH] - expected
+        text.show(
+            "lab_scale_came",
+            fourth=FOURTH,
+            loss=losses[FOURTH],
+            off=abs(off),
+            side=text.read("lab_scale_above") if off > 0 else text.read("lab_scale_below"),
+            yours=abs(guess - losses[FOURTH]),
+        )
+        if abs(off) < NEAR:
+            text.show("lab_scale_near", near=NEAR)
+        else:
+            text.show("lab_scale_far", near=NEAR)
+
+
+def draw(text: words.Words, law: Law, losses: dict[str, float], guess: float) -> None:
+    """The law as a line, the sizes as points, the learner's guess beside them."""
+    low, high = weights(KNOWN[0]), 1.6 * weights(FOURTH)
+    x = [low * (high / low) ** (i / 60) for i in range(61)]
+    picture = plots.curves(
+        x, {text.read("lab_scale_line"): [law.loss(n) for n in x]}, x_title=text.read("lab_scale_weights"),
+        y_title=text.read("lab_scale_loss"), log_x=True, height=320, revision="scale",
+    )  # fmt: skip
+    points = {
+        text.read("lab_scale_trained"): [
+            (weights(name), losses[name], name) for name in SIZES if name in losses
+        ]
+    }
+    points[text.read("lab_scale_yours")] = [(weights(FOURTH), guess, FOURTH)]
+    dots = plots.scatter(points, x_title="", y_title="")
+    for trace, colour in zip(dots.figure.data, (figures.ORANGE, figures.GREEN)):
+        trace.marker.color, trace.marker.size = colour, 11
+        picture.figure.add_trace(trace)
+    st.plotly_chart(picture.figure, key="c7_scale_law", config=figures.CONFIG, alt=picture.alt)
+
+
+@st.fragment
+def birth() -> None:
+    """Where an untrained model's loss starts, against the spread of its table."""
+    text = words.load("07_model")
+    text.show("lab_birth", uniform=math.log(2048))
+    tied = controls.switch(text.read("lab_birth_tied"), "c7_birth_tied", True)
+    seed = controls.whole(text.read("lab_birth_seed"), "c7_birth_seed", Dial("", 0, 3, 1, ""), 0)
+    found = session.births(SPREADS, tied, seed)
+    picture = plots.curves(
+        SPREADS,
+        {text.read("lab_birth_loss"): [one.loss for one in found]},
+        x_title=text.read("lab_birth_spread"),
+        y_title=text.read("lab_birth_nats"),
+        lines=(figures.Line("ln V", math.log(2048)),),
+        height=280,
+        revision="birth",
+    )
+    st.plotly_chart(picture.figure, key="c7_birth_curve", config=figures.CONFIG, alt=picture.alt)
+    ours = found[SPREADS.index(0.02)]
+    text.show(
+        "lab_birth_says", loss=ours.loss, uniform=math.log(2048), repeats=ours.repeats, wide=found[-1].loss
+    )

@@ -1,0 +1,88 @@
+"""Chapter 4: a text longer than the trained context, and the cures."""
+
+import math
+
+import streamlit as st
+
+from gptcore.experiments.measurements.positions import BEYOND, BIN
+from pages.kit import controls, figures, lab, plots, session, words
+from pages.labs.positions.finding import rotary_storyteller
+
+CURES = ("none", "linear", "ntk", "by frequency")
+FACTORS = (2, 4, 8)
+
+
+@st.fragment
+def beyond() -> None:
+    """Loss by position past the trained context, as trained and with one of three cures."""
+    text = words.load("04_positions")
+    with lab.bench("c4_far", text.read("lab_far_title")):
+        model = rotary_storyteller()
+        trained = model.model.config.context_length
+        text.show("lab_far", trained=trained, times=BEYOND)
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            cure = controls.choice(
+                text.read("lab_far_cure"), "c4_far_cure", CURES, help=text.read("lab_far_cure_help")
+            )
+        with right:
+            factor = controls.stops(text.read("lab_far_factor"), "c4_far_factor", FACTORS, 4)
+        changed = session.changed(model.path)
+        raw = session.loss_by_position(model.path, changed, "as trained", 1)
+        found = {text.read("lab_far_raw"): raw}
+        if cure != "none":
+            found[cure] = session.loss_by_position(model.path, changed, cure, factor)
+        inside = trained // BIN
+        middles = [BIN * place + BIN // 2 for place in range(len(raw))]
+        picture = plots.curves(
+            middles,
+            found,
+            x_title=text.read("lab_far_x"),
+            y_title=text.read("lab_far_y"),
+            height=320,
+            revision="far",
+        )
+        picture.figure.add_vline(x=trained, line={"color": figures.GREY, "dash": "dot"})
+        picture.figure.add_annotation(
+            x=trained, y=1, yref="y domain", text=text.read("lab_far_line", trained=trained),
+            showarrow=False, xanchor="left", xshift=4, font={"color": figures.GREY, "size": 11},
+        )  # fmt: skip
+        picture.figure.update_yaxes(rangemode="tozero")
+        st.plotly_chart(picture.figure, key="c4_far_curves", config=figures.CONFIG, alt=picture.alt)
+
+        def mean(losses: list[float]) -> float:
+            return sum(losses) / len(losses)
+
+        text.show(
+            "lab_far_says",
+            inside=mean(raw[:inside]),
+            trained=trained,
+            beyond=mean(raw[inside:]),
+            end=raw[-1],
+        )
+        if cure != "none":
+            treated = found[cure]
+            text.show(
+                "lab_far_treated",
+                cure=cure,
+                factor=factor,
+                before=mean(raw[:inside]),
+                inside=mean(treated[:inside]),
+                raw=mean(raw[inside:]),
+                beyond=mean(treated[inside:]),
+            )
+        lab.predict(
+            "c4_far",
+            text.read("lab_far_predict", factor=factor, trained=trained),
+            (
+                text.read("lab_far_predict_extends"),
+                text.read("lab_far_predict_keeps"),
+                text.read("lab_far_predict_kills"),
+            ),
+            right=2,
+            because=text.read(
+                "lab_far_predict_because", factor=factor, fast=math.tau, turn=math.tau * factor
+            ),
+            then={"c4_far_cure": "linear"},
+        )
+        text.show("lab_far_cures")

@@ -1,0 +1,146 @@
+"""Chapter 4: which scheme knows the order, and what each learns in a few seconds."""
+
+import os
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from gptcore.experiments.measurements.positions import SCHEMES
+from pages.kit import controls, curves, figures, lab, plots, session, words
+
+if TYPE_CHECKING:
+    from gptcore.runs.run import Run
+
+DEPTHS = (1, 2, 3, 4)
+STEPS = 120
+EVERY_SECONDS = 1.5
+RUNS = "c4_order_runs"
+PROBLEM = "c4_order_problem"
+CLEAR = 0.1  # nats; one seed tells no smaller difference
+SHAPE = ("d_model=64", "n_layers=3", "d_ff=192")
+
+
+@st.fragment
+def order() -> None:
+    """Shuffle what came before and see whether the last output moves; then train all four schemes."""
+    text = words.load("04_positions")
+    with lab.bench("c4_order", text.read("lab_order_title")):
+        text.show("lab_order")
+        left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
+        with left:
+            depth = controls.stops(text.read("lab_order_layers"), "c4_order_layers", DEPTHS, 2)
+        with right:
+            masked = controls.switch(text.read("lab_order_mask"), "c4_order_mask", True)
+        moved = session.order_known(SCHEMES, depth, masked)
+        picture = plots.columns(
+            SCHEMES,
+            {"moved": [100 * share for share in moved]},
+            y_title=text.read("lab_order_chart"),
+            form=".2g",
+            height=250,
+            revision="order",
+        )
+        picture.figure.update_traces(text=[f"{share:.1%}" if share > 1e-5 else "0" for share in moved])
+        st.plotly_chart(picture.figure, key="c4_order_bars", config=figures.CONFIG, alt=picture.alt)
+        none = moved[SCHEMES.index("none")]
+        if none > 1e-5:
+            text.show("lab_order_moves", none=none, layers=depth)
+        else:
+            text.show("lab_order_still", layers=depth, mask=text.read("lab_order_with") if masked else
+                      text.read("lab_order_without"), none=none)  # fmt: skip
+        lab.predict(
+            "c4_order",
+            text.read("lab_order_predict"),
+            (
+                text.read("lab_order_predict_half"),
+                text.read("lab_order_predict_nothing"),
+                text.read("lab_order_predict_same"),
+            ),
+            right=1,
+            because=text.read("lab_order_predict_because"),
+            then={"c4_order_layers": 1, "c4_order_mask": True},
+        )
+        train(text)
+
+
+def train(text: words.Words) -> None:
+    """The button that trains the four schemes, and their losses over one another."""
+    st.markdown(f"**{text.read('lab_order_train_heading')}**")
+    text.show("lab_order_train_about", steps=STEPS)
+    found = runs()
+    alive = any(session.is_alive(run) for run in found.values())
+    st.button(
+        text.read("lab_order_train", steps=STEPS),
+        key="c4_order_train",
+        icon=":material/play_arrow:",
+        disabled=alive,
+        on_click=start,
+    )
+    if problem := st.session_state.get(PROBLEM):
+        st.error(problem, icon=":material/error:")
+    if found:
+        st.fragment(watch, run_every=EVERY_SECONDS if alive else None)(alive)
+
+
+def arguments(scheme: str) -> list[str]:
+    """The command of one scheme's run: the same text, seed and number of steps for each."""
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    settings = [*SHAPE, f"position={scheme}", f"threads={threads}", "n_samples=0", "n_evals=8"]
+    return ["--preset", "nano", "--steps", str(STEPS), "--seed", "1", "--set", *settings]
+
+
+def start() -> None:
+    """Ask for the four runs. For callbacks."""
+    st.session_state[PROBLEM] = None
+    started: dict[str, str] = {}
+    try:
+        for scheme in SCHEMES:
+            started[scheme] = session.start_run(arguments(scheme), lab=True).id
+    except (ValueError, OSError) as error:
+        st.session_state[PROBLEM] = str(error)
+    st.session_state[RUNS] = started
+
+
+def runs() -> "dict[str, Run]":
+    """The runs that were started here and are still there, by scheme."""
+    asked = st.session_state.get(RUNS, {})
+    found = {scheme: session.run_named(name) for scheme, name in asked.items()}
+    return {scheme: run for scheme, run in found.items() if run is not None}
+
+
+def watch(was_alive: bool) -> None:
+    """The losses so far; once all have ended, what came of it."""
+    text, found = words.load("04_positions"), runs()
+    histories = {
+        scheme: session.history_at(run.folder, (run.log_identity(), run.log_size()))
+        for scheme, run in found.items()
+    }
+    alive = any(session.is_alive(run) for run in found.values())
+    done = sum(history.last_step for history in histories.values())
+    if alive:
+        st.progress(min(1.0, done / (STEPS * len(SCHEMES))), text=text.read("lab_order_running", done=done))
+    if any(history.loss for history in histories.values()):
+        picture = curves.comparison(histories, height=340)
+        st.plotly_chart(picture.figure, key="c4_order_losses", config=figures.CONFIG, alt=picture.alt)
+    if alive:
+        return
+    if was_alive:
+        st.rerun()
+    losses = {scheme: one.val_loss[-1] for scheme, one in histories.items() if one.val_loss}
+    if len(losses) == len(SCHEMES):
+        verdict(text, losses)
+
+
+def verdict(text: words.Words, losses: dict[str, float]) -> None:
+    """The held-out losses of the four, and what one seed can tell of them."""
+    others = [scheme for scheme in SCHEMES if scheme != "rope"]
+    nearest = min(others, key=losses.__getitem__)
+    text.show(
+        "lab_order_ran",
+        listed=", ".join(f"{scheme} **{loss:.2f}**" for scheme, loss in losses.items()),
+        clear=CLEAR,
+    )
+    if losses[nearest] - losses["rope"] > CLEAR:
+        text.show("lab_order_ran_rope", ahead=losses[nearest] - losses["rope"], nearest=nearest)
+    if abs(losses["none"] - losses["learned"]) <= CLEAR:
+        text.show("lab_order_ran_near", difference=abs(losses["none"] - losses["learned"]))

@@ -1,0 +1,122 @@
+"""Chapter 4: its questions. Numbers are drawn from a seed, answers are computed by the library."""
+
+import math
+import random
+from collections.abc import Sequence
+
+from pages.kit.quiz import Bug, Choice, Numeric, Question
+
+NEIGHBOURS = (
+    "speeds = theta ** (-torch.arange(0, width, 2) / width)",
+    "angles = torch.outer(torch.arange(len(x)), speeds)",
+    "first, second = x[:, 0::2], x[:, 1::2]",
+    "a = first * angles.cos() - second * angles.sin()",
+    "b = first * angles.sin() + second * angles.cos()",
+    "turned = torch.cat((a, b), dim=-1)",
+)
+
+
+def questions(seed: int) -> Sequence[Question]:
+    """The questions of the chapter with the numbers of this seed."""
+    draw = random.Random(seed)
+    return [
+        turned(draw),
+        score(draw),
+        slowest(draw),
+        Choice(name="what_is_turned", right="queries_keys"),
+        Choice(name="any_length", right="unseen"),
+        linear(draw),
+        Choice(name="no_positions", right="second_layer", numbers={"layers": draw.randint(2, 6)}),
+        Bug(name="neighbours_bug", lines=NEIGHBOURS, right=6),
+    ]
+
+
+def turned(draw: random.Random) -> Numeric:
+    """The first number of a pair that turns a radian a position."""
+    import torch
+
+    from gptcore.lessons import by_hand
+
+    a, b = (draw.choice([-1, 1]) * draw.randint(3, 9) / 10 for _ in range(2))
+    at = draw.choice((2, 3, 4, 5))
+    pair = torch.tensor([a, b])
+
+    def first(position: int) -> float:
+        return by_hand.turn(pair, position).turned[0]
+
+    back = by_hand.turn(torch.tensor([a, -b]), at).turned[0]  # the mirror image turned is the other turn
+    degrees = a * math.cos(math.radians(at)) - b * math.sin(math.radians(at))
+    return Numeric(
+        name="turned",
+        right=first(at),
+        tolerance=0.01,
+        numbers={"a": a, "b": b, "at": at, "second": by_hand.turn(pair, at).turned[1]},
+        mistakes={
+            "other_way": back,
+            "one_late": first(at + 1),
+            "one_early": first(at - 1),
+            "degrees": degrees,
+        },
+    )
+
+
+def score(draw: random.Random) -> Numeric:
+    """A score further on in the text, from one at its beginning."""
+    import torch
+
+    from gptcore.lessons import by_hand
+
+    q, k = (torch.tensor([draw.randint(2, 9) / 10, draw.randint(-9, -2) / 10]) for _ in range(2))
+    apart, shift = draw.randint(2, 6), draw.choice((30, 50, 100))
+
+    def compare(at: int, key_at: int) -> float:
+        return by_hand.turned_score(q, k, at, key_at)
+
+    return Numeric(
+        name="score",
+        right=compare(apart + shift, shift),
+        tolerance=0.01,
+        numbers={
+            "at": apart,
+            "known": compare(apart, 0),
+            "back": compare(0, apart),
+            "at2": apart + shift,
+            "key2": shift,
+        },
+        mistakes={"back_again": compare(0, apart)},
+    )
+
+
+def slowest(draw: random.Random) -> Numeric:
+    """Tokens for one turn of the slowest clock."""
+    from gptcore.positions import inverse_frequencies
+
+    width, base = draw.choice((8, 16, 32, 64)), draw.choice((1000, 10_000, 500_000))
+    speeds = inverse_frequencies(width, base).tolist()
+    return Numeric(
+        name="slowest",
+        right=math.tau / speeds[-1],
+        tolerance=0.02,
+        unit="tokens",
+        numbers={"d": width, "base": base, "last": width - 2},
+        mistakes={"radian": 1 / speeds[-1], "one_further": math.tau * base, "fastest": math.tau},
+    )
+
+
+def linear(draw: random.Random) -> Numeric:
+    """How far the fastest clock turns from one token to the next, once all angles are divided."""
+    from gptcore.config import RopeScaling
+    from gptcore.positions import inverse_frequencies
+
+    factor, width = draw.choice((2, 4, 8)), 64
+    fast = {
+        kind: float(inverse_frequencies(width, 10_000.0, RopeScaling(kind=kind, factor=factor))[0])
+        for kind in ("linear", "ntk")
+    }
+    return Numeric(
+        name="linear",
+        right=fast["linear"],
+        unit="radians",
+        numbers={"factor": factor, "ntk": fast["ntk"]},
+        mistakes={"ntk": fast["ntk"], "faster": float(factor)},
+    )

@@ -1,0 +1,162 @@
+"""Chapter 1: the playground of shapes, and numbers bit by bit."""
+
+import streamlit as st
+
+from pages.kit import controls, figures, grids, lab, words
+from pages.kit.controls import Dial
+
+LARGEST = 6
+PLACES = ("c1_shape_ar", "c1_shape_ac", "c1_shape_br", "c1_shape_bc")
+NEXT = {"A + B": (3, 1, 1, 4), "A @ B": (2, 5, 5, 3), "A.view": (4, 3, 2, 6), "A.T": (2, 5, 1, 1)}
+
+
+@st.fragment
+def playground() -> None:
+    """Two tensors, one operation: the shapes drawn, the result, or the rule that was broken."""
+    from gptcore.lessons import shapes
+
+    text = words.load("01_setup")
+    with lab.bench("c1_shape", text.read("lab_shape_title")):
+        text.show("lab_shape")
+        operation = controls.choice(text.read("lab_shape_what"), "c1_shape_op", list(shapes.OPERATIONS))
+        names = {
+            "A.view": (text.read("lab_shape_view_rows"), text.read("lab_shape_view_columns")),
+        }.get(operation, (text.read("lab_shape_b_rows"), text.read("lab_shape_b_columns")))
+        labels = (text.read("lab_shape_a_rows"), text.read("lab_shape_a_columns"), *names)
+        sizes = [
+            _size(column, label, key, default)
+            for column, label, key, default in zip(st.columns(4), labels, PLACES, (3, 4, 1, 4))
+        ]
+        a, b = (sizes[0], sizes[1]), (sizes[2], sizes[3])
+        try:
+            found = shapes.OPERATIONS[operation](a, b)
+        except shapes.ShapeError as error:
+            st.error(f"This cannot be done: {error}.", icon=":material/block:")
+            _offer(shapes.repairs(operation, a, b, LARGEST)[:2], labels)
+        else:
+            _draw(text, operation, a, b, found)
+        _ask(text, operation, a, b)
+
+
+def _size(column, label: str, key: str, default: int) -> int:
+    with column:
+        return controls.whole(label, key, Dial("", 1, LARGEST, 1, ""), default)
+
+
+def _offer(repairs: list[dict[int, int]], labels: tuple[str, ...]) -> None:
+    """The nearest sizes that work, as buttons."""
+    with st.container(horizontal=True):
+        for number, changes in enumerate(repairs):
+            st.button(
+                ", ".join(f"{labels[place]} = {size}" for place, size in changes.items()),
+                key=f"c1_shape_repair_{number}",
+                on_click=_set,
+                args=({PLACES[place]: size for place, size in changes.items()},),
+            )
+
+
+def _set(values: dict[str, int]) -> None:
+    for key, value in values.items():
+        st.session_state[key] = value
+
+
+def _draw(text: words.Words, operation: str, a, b, found) -> None:
+    from gptcore.lessons import shapes
+
+    shown = [("A", shapes.counted(a))]
+    if operation in ("A + B", "A @ B"):
+        shown.append(("B", shapes.counted(b, 10)))
+    shown.append((operation, found.result))
+    for column, (name, values) in zip(st.columns(len(shown)), shown):
+        with column:
+            rows, columns = values.shape
+            st.markdown(f"**{name}**, ({rows}, {columns})")
+            picture = grids.matrix(
+                values.tolist(),
+                rows=[str(i + 1) for i in range(rows)],
+                columns=[str(i + 1) for i in range(columns)],
+                name=name,
+                numbers=".0f",
+                revision=f"shape {name}",
+            )
+            st.plotly_chart(picture.figure, key=f"c1_shape_{name}", config=figures.CONFIG, alt=picture.alt)
+    if operation == "A + B":
+        text.show(
+            "lab_shape_sum",
+            ar=a[0],
+            ac=a[1],
+            br=b[0],
+            bc=b[1],
+            rows=found.result.shape[0],
+            columns=found.result.shape[1],
+        )
+    elif operation == "A @ B":
+        text.show("lab_shape_product", rows=a[0], columns=b[1], inner=a[1], n=2 * a[0] * a[1] * b[1])
+    strides = tuple(found.result.stride())
+    first = found.after_writing[0, 0].item()
+    if found.shares_memory:
+        text.show("lab_shape_shares", written=shapes.WRITTEN, first=first, strides=str(strides))
+    else:
+        text.show("lab_shape_own", written=shapes.WRITTEN, first=first)
+
+
+def _ask(text: words.Words, operation: str, a, b) -> None:
+    """Predict the shape at the next setting, which is a legal one of the same operation."""
+    from gptcore.lessons import shapes
+
+    following = NEXT[operation]
+    next_a, next_b = following[:2], following[2:]
+    right = tuple(shapes.OPERATIONS[operation](next_a, next_b).result.shape)
+    wrong = [
+        next_a,
+        next_b,
+        (next_a[1], next_a[0]),
+        (next_a[0], next_a[1] + next_b[1]),
+        (next_b[1], next_a[0]),
+    ]
+    options = [right, *[one for one in dict.fromkeys(wrong) if one != right]][:4]
+    options.sort(key=str)
+    lab.predict(
+        "c1_shape",
+        text.read("lab_shape_predict", operation=operation, a=str(next_a), b=str(next_b)),
+        [str(one) for one in options],
+        right=options.index(right),
+        because=text.read("lab_shape_because", shape=str(right)),
+        then=dict(zip(PLACES, following)),
+    )
+
+
+@st.fragment
+def bits() -> None:
+    """One number in three formats, bit by bit."""
+    from gptcore.lessons.number_formats import FORMATS, stored
+
+    text = words.load("01_setup")
+    text.show("lab_bits")
+    left, right = st.columns(2, gap="large")
+    with left:
+        mantissa = controls.decimal(
+            text.read("lab_bits_number"), "c1_bits_x", -9.9, 9.9, 0.1, 0.1, text.read("lab_bits_number_help")
+        )
+    with right:
+        power = controls.whole(
+            text.read("lab_bits_power"),
+            "c1_bits_power",
+            Dial("", -10, 10, 1, text.read("lab_bits_power_help")),
+            0,
+        )
+    value = mantissa * 10.0**power
+    kept = {name: stored(value, name) for name in FORMATS}
+    for name, one in kept.items():
+        error = abs(one.value - value) / abs(value) if value else 0.0
+        st.markdown(f"**{name}** `{one.sign}` `{one.exponent}` `{one.fraction}`")
+        st.caption(
+            text.read(
+                "lab_bits_line",
+                kept=f"{one.value:.9g}",
+                error=error,
+                largest=one.largest,
+                step=one.next_above_one,
+            )
+        )
+    text.show("lab_bits_says")

@@ -1,0 +1,106 @@
+"""Chapter 1: how long the presets would take on this machine, by the processor's rate and by real training."""
+
+import streamlit as st
+
+from pages.kit import claim, lab, session, words
+
+CLAIM = "flops_over_peak"
+FITS = 0.8  # of the memory: the system and what a step holds on its way need the rest
+
+
+@st.fragment
+def how_long() -> None:
+    """Operations of each preset, the time they would take at the matrix rate and at the rate of training here."""
+    from gptcore.experiments import budget, claims
+    from gptcore.experiments.measurements import setup
+
+    text = words.load("01_setup")
+    with lab.bench("c1_time", text.read("lab_time_title")):
+        found = budget.budgets()
+        text.show("lab_time")
+        claim.show(CLAIM)
+        result = claims.last_result(CLAIM)
+        if result is None:
+            text.show("lab_time_not_yet")
+            peak = real = None
+        else:
+            settings = {name: claims.Spread(*values) for name, values in result.settings.items()}
+            peak = setup.peak_of(settings) * 1e9
+            real = {
+                name: settings[setup.NANO if name == "nano" else setup.TINY].middle * 1e9 for name in found
+            }
+            text.show("lab_time_says", share=real["tiny"] / peak, factor=peak / real["tiny"])
+        # Wider than a phone: as a data frame it scrolls inside its own frame.
+        st.dataframe(
+            _table(found, peak, real, session.machine().memory_bytes), hide_index=True, key="c1_time_table"
+        )
+        text.show("lab_time_caution")
+        tiny, small = found["tiny"], found["small"]
+        weights = small.n_parameters / tiny.n_parameters
+        steps = small.flops_per_step / tiny.flops_per_step
+        lab.predict(
+            "c1_time",
+            text.read("lab_time_predict", weights=weights),
+            (f"{weights:.0f} times as long", f"{steps:.0f} times as long", "as long"),
+            right=1,
+            because=text.read("lab_time_because", steps=steps, weights=weights),
+        )
+
+
+def _table(
+    found, peak: float | None, real: dict[str, float] | None, memory: int | None
+) -> dict[str, list[str]]:
+    """The presets as columns of text; what is not measured yet is a dash."""
+    columns: dict[str, list[str]] = {}
+
+    def put(**row: str) -> None:
+        for name, value in row.items():
+            columns.setdefault(name.replace("_", " "), []).append(value)
+
+    for name, one in found.items():
+        measured = peak is not None and real is not None
+        whole = _long(one.seconds(real[name])) if measured else "–"
+        if measured and one.steps is None:
+            whole += f", {one.run_seconds / one.seconds_per_step(real[name]):,.0f} steps"
+        put(
+            preset=name,
+            weights=f"{one.n_parameters / 1e6:,.1f} M",
+            state_to_train=f"{one.state_bytes / 1e6:,.0f} MB",
+            fits_here="–" if memory is None else "yes" if one.state_bytes < FITS * memory else "no",
+            operations_a_step=f"{one.flops_per_step / 1e9:,.0f} · 10⁹",
+            step_by_matrix_rate=_long(one.seconds_per_step(peak)) if measured else "–",
+            step_as_training_goes=_long(one.seconds_per_step(real[name])) if measured else "–",
+            whole_run=whole,
+        )
+    return columns
+
+
+def _long(seconds: float) -> str:
+    """A time as a person says it.
+
+    >>> _long(0.0123), _long(90), _long(86_400 * 3)
+    ('12 ms', '1.5 min', '3.0 days')
+    """
+    for size, name in ((86_400 * 2, "days"), (7200, "h"), (60, "min")):
+        if seconds >= size:
+            per = {"days": 86_400, "h": 3600, "min": 60}[name]
+            return f"{seconds / per:.1f} {name}"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+
+
+def measured() -> None:
+    """The claims about machines; the one on accelerators only where there is one."""
+    text = words.load("01_setup")
+    accelerator = session.machine().device != "cpu"
+    text.show("measured")
+    if not accelerator:
+        text.show("measured_no_gpu")
+    claim.show(
+        "one_speed",
+        "more_threads",
+        "bf16_doubles",
+        "autocast_halves_memory",
+        "autocast_default",
+        "view_copies",
+        *(["gpu_faster"] if accelerator else []),
+    )

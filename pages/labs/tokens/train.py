@@ -1,0 +1,186 @@
+"""Chapter 2: a tokenizer trained on any text, merge by merge; and what the order of the merges decides."""
+
+import streamlit as st
+
+from pages.kit import controls, figures, lab, links, plots, prompt, session, words
+from pages.kit.chips import Chip, strip
+from pages.kit.controls import Dial
+from pages.labs.tokens.finding import cell, code, parts
+
+MOST_MERGES = 300
+STOPS = (0, 10, 25, 50, 75, 100, 150, 200, 250, 300)
+LONGEST_TEXT = 20_000  # characters of a visitor's text that are trained on
+SHOWN = 240  # characters of the text that are drawn as chips
+SOURCES = ("stories", "code", "your own")
+
+
+def _source(name: str, text: words.Words) -> str:
+    """The text to learn from."""
+    if name == "stories":
+        return "\n".join(session.fresh_stories(40))
+    if name == "code":
+        import inspect
+
+        from gptcore import tokenizer
+
+        return inspect.getsource(tokenizer)
+    return own_text(text.read("lab_train_own"), "c2_train_own", text.read("lab_train_own_default"))
+
+
+def own_text(label: str, key: str, default: str) -> str:
+    """A longer text of the visitor's; a short one travels in the link."""
+    kept = f"{key}_kept"
+    first = st.session_state.get(kept, st.query_params.get(key, default))
+    typed = st.text_area(label, first, key=key, height=120, max_chars=LONGEST_TEXT)
+    st.session_state[kept] = typed
+    links.write(key, typed, default)
+    return typed
+
+
+@st.fragment
+def scrubber() -> None:
+    """Train BPE on a text and move through its merges."""
+    from gptcore.lessons import bpe_steps
+
+    text = words.load("02_tokens")
+    with lab.bench("c2_train", text.read("lab_train_title")):
+        text.show("lab_train")
+        left, right = st.columns([1, 2], gap="large")
+        with left:
+            source = controls.choice(text.read("lab_train_source"), "c2_train_source", SOURCES)
+        with right:
+            n = controls.whole(
+                text.read("lab_train_merges"),
+                "c2_train_n",
+                Dial("", 0, MOST_MERGES, 1, text.read("lab_train_merges_help")),
+                50,
+            )
+        learned_from = _source(source, text)
+        if not learned_from.strip():
+            st.info(text.read("example_empty"), icon=":material/info:")
+            return
+        full = session.merged(learned_from, MOST_MERGES)
+        most = len(full.merges)
+        now = full.first(n)
+        _what_happened(learned_from, full, min(n, most), text)
+        strip(
+            _chips(learned_from[:SHOWN], now, min(n, most)),
+            key="c2_train_tokens",
+            label=f"The beginning of the text after {min(n, most)} merges",
+        )
+        stops = tuple(stop for stop in STOPS if stop <= most) or (0,)
+        lengths = session.tokens_after(learned_from, MOST_MERGES, stops)
+        n_bytes = len(learned_from.encode("utf-8", "replace"))
+        one, two = st.columns([3, 2], gap="large")
+        with one:
+            picture = plots.curves(
+                stops,
+                {"bytes a token": [n_bytes / length for length in lengths]},
+                x_title="merges",
+                y_title="bytes a token",
+                mark_x=min(n, most),
+                height=280,
+                revision=f"train {source}",
+            )
+            picture.figure.update_layout(showlegend=False)
+            st.plotly_chart(picture.figure, key="c2_train_curve", config=figures.CONFIG, alt=picture.alt)
+        with two:
+            st.markdown(f"**{text.read('lab_train_next')}**")
+            _candidates(bpe_steps.pairs(learned_from, now), now)
+        _guess(lengths, stops, n_bytes, text)
+
+
+def _what_happened(learned_from: str, full, n: int, text: words.Words) -> None:
+    """The merge under the slider in one sentence."""
+    now = full.first(n)
+    length = len(now.encode_slowly(learned_from))
+    n_bytes = len(learned_from.encode("utf-8", "replace"))
+    if n == 0:
+        text.show("lab_train_none", tokens=length)
+        return
+    merge = full.merges[n - 1]
+    text.show(
+        "lab_train_says",
+        n=n,
+        left=code(full.token_text(merge.left)),
+        right=code(full.token_text(merge.right)),
+        token=code(full.token_text(merge.id)),
+        count=merge.count,
+        id=merge.id,
+        tokens=length,
+        ratio=n_bytes / length,
+    )
+
+
+def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
+    from pages.labs.tokens.finding import coloured
+
+    ids = tokenizer.encode_slowly(shown)
+    newest = 255 + n
+    return [
+        Chip(chip.text, "asks", f"{chip.note}, made by the last merge", chip.share)
+        if n and one == newest
+        else chip
+        for one, chip in zip(ids, coloured(ids, tokenizer))
+    ]
+
+
+def _candidates(competing, tokenizer) -> None:
+    top = competing[0].count if competing else 0
+    lines = ["| pair | count | place |", "| --- | --- | --- |"]
+    for place, pair in enumerate(competing[:6]):
+        both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
+        lines.append(
+            f"| {both} | {pair.count} | {'next' if place == 0 else 'tie' if pair.count == top else ''} |"
+        )
+    st.markdown("\n".join(lines))
+
+
+def _guess(lengths: list[int], stops: tuple[int, ...], n_bytes: int, text: words.Words) -> None:
+    if not {50, 100, 150} <= set(stops):
+        return
+    at = {stop: length for stop, length in zip(stops, lengths)}
+    first, second = at[0] - at[50], at[50] - at[100]
+    lab.predict(
+        "c2_train",
+        text.read("lab_train_predict"),
+        (
+            text.read("lab_train_predict_same"),
+            text.read("lab_train_predict_more"),
+            text.read("lab_train_predict_less"),
+        ),
+        right=2 if second < 0.95 * first else 1 if second > 1.05 * first else 0,
+        because=text.read(
+            "lab_train_predict_because", first=first, second=second, third=at[100] - at[150], bytes=n_bytes
+        ),
+        then={"c2_train_n": 100},
+    )
+
+
+@st.fragment
+def longest() -> None:
+    """The same word by the earliest merge, as BPE does it, and by the longest token, as many believe."""
+    from gptcore.lessons import bpe_steps
+
+    text = words.load("02_tokens")
+    text.show("lab_longest")
+    tokenizer = session.story_tokenizer()
+    typed = prompt.ask(text.read("lab_longest_text"), "c2_longest_text", "one endless human kindness")
+    lines = ["| piece | earliest merge | longest token | cut |", "| --- | --- | --- | --- |"]
+    differ = 0
+    cut = list(dict.fromkeys(tokenizer.pieces(typed)))[:MOST_PIECES]
+    for piece in cut:
+        ours, greedy = tokenizer.encode_slowly(piece), bpe_steps.longest_match(piece, tokenizer)
+        differ += ours != greedy
+        row = (
+            cell(piece),
+            parts(ours, tokenizer).replace("|", r"\|"),
+            parts(greedy, tokenizer).replace("|", r"\|"),
+        )
+        lines.append(f"| {' | '.join(row)} | {'same' if ours == greedy else 'differs'} |")
+    if cut:
+        st.markdown("\n".join(lines))
+    text.show("lab_longest_says", differ=differ, n=len(cut))
+
+
+MOST_PIECES = 12

@@ -1,0 +1,240 @@
+"""Chapter 8: the worked example, from one prediction to one moved weight, and the diagram of a step."""
+
+import math
+from decimal import Decimal
+
+import streamlit as st
+
+from gptcore.config import PRESETS
+from pages.kit import controls, curves, diagram, dims, figures, plots, prompt, session, words, worked
+from pages.kit.controls import Dial
+
+NAMES = ("cat", "dog", "sat", "the")
+SCORES = (2.0, 1.0, 0.5, 0.1)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+BOOK_STEPS = 100_000
+
+
+def finding() -> None:
+    """What the run that made the shipped model still learned while its loss hardly moved."""
+    text = words.load("08_training")
+    shipped = session.shipped_history()
+    gains = curves.late_gains(shipped)
+    if gains is None:
+        text.show("no_finding")
+        return
+    text.show(
+        "finding",
+        step=gains.step,
+        grammar=gains.grammar,
+        loss_moved=gains.loss_moved,
+        loss_all=gains.loss_all,
+        names_then=gains.names_then,
+        names_now=gains.names_now,
+    )
+    figure, alt = curves.finding(shipped)
+    st.plotly_chart(figure, key="c8_finding", config=figures.CONFIG, alt=alt)
+
+
+@st.fragment
+def worked_example() -> None:
+    """Cross-entropy of one prediction, one AdamW step on one weight, and the rate that step is taken at."""
+    text = words.load("08_training")
+    open_ = worked.Steps(6)
+    one_prediction(text, open_)
+    one_weight(text, open_)
+    one_schedule(text, open_)
+
+
+def one_prediction(text: words.Words, open_: worked.Steps) -> None:
+    """Four scores, the token that came, what it costs, and which way it pulls."""
+    import torch
+
+    from gptcore.lessons import by_hand
+
+    text.show("example")
+    left, right = st.columns([2, 5], gap="large")
+    with left:
+        scores = prompt.numbers(
+            "c8_scores", NAMES, SCORES, column="score", note="token", low=-10, high=10, step=0.1
+        )
+    with right:
+        came = controls.choice(text.read("example_came"), "c8_came", NAMES)
+    target = NAMES.index(came)
+    found = by_hand.surprise(torch.tensor(scores), target)
+    shares, pulls = found.probabilities.tolist(), found.gradient.tolist()
+    if open_(text.read("example_share_title")):
+        text.show("example_share")
+        terms = " + ".join(f"e^{{{score:g}}}" for score in scores)
+        st.latex(rf"p(\text{{{came}}}) = \frac{{e^{{{scores[target]:g}}}}}{{{terms}}} = {shares[target]:.4f}")
+    if open_(text.read("example_loss_title")):
+        text.show("example_loss")
+        st.latex(rf"-\ln {shares[target]:.4f} = {found.loss:.4f}\ \text{{nats}}")
+        p = controls.decimal(text.read("example_any"), "c8_p", 0.005, 1.0, 0.45, 0.005, text.read("p_help"))
+        vocabulary = PRESETS["nano"].model.vocab_size
+        text.show(
+            "example_die",
+            p=p,
+            nats=-math.log(p),
+            sides=1 / p,
+            vocabulary=vocabulary,
+            uniform=math.log(vocabulary),
+        )
+    if open_(text.read("example_pull_title")):
+        text.show("example_pull", came=came)
+        cells = r" \quad ".join(
+            rf"\text{{{name}}}\; {worked.number(share, '.3f')}{' - 1' if name == came else ' - 0'} = "
+            rf"{worked.number(pull, '.3f')}"
+            for name, share, pull in zip(NAMES, shares, pulls)
+        )
+        st.latex(cells)
+
+
+def one_weight(text: words.Words, open_: worked.Steps) -> None:
+    """One weight, two gradients, AdamW's averages and the move."""
+    from gptcore.lessons import by_hand
+
+    text.show("example_adamw")
+    columns = st.columns(5)
+    labels = ("adam_before", "adam_now", "adam_rate", "adam_decay", "adam_weight")
+    reads = [text.read("adam_before"), text.read("adam_now"), text.read("adam_rate")]
+    reads += [text.read("adam_decay"), text.read("adam_weight")]
+    settings = (
+        (-2.0, 2.0, 0.3, 0.1),
+        (-2.0, 2.0, 0.1, 0.1),
+        (0.001, 0.1, 0.01, 0.001),
+        (0.0, 1.0, 0.1, 0.05),
+    )
+    values = []
+    for column, name, label, (low, high, default, step) in zip(
+        columns, labels, reads, (*settings, (-2.0, 2.0, 0.5, 0.1))
+    ):
+        with column:
+            values.append(
+                controls.decimal(
+                    label, f"c8_{name}", low, high, default, step, text.read("adam_help"), format="%.3g"
+                )
+            )
+    before, now, rate, decay, weight = values
+    beta1, beta2 = 0.9, 0.98
+    first = by_hand.adamw_step(weight, [before], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
+    step = by_hand.adamw_step(weight, [before, now], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
+    n = worked.signed
+    if open_(text.read("example_means_title")):
+        text.show("example_means")
+        st.latex(
+            rf"m = {beta1} \cdot {n(first.first, '.5f')} + {1 - beta1:.1f} \cdot {n(now)} = {n(step.first, '.5f')}"
+            rf"\qquad v = {beta2} \cdot {n(first.second, '.5f')} + {1 - beta2:.2f} \cdot {n(now)}^2 ="
+            rf" {n(step.second, '.6f')}"
+        )
+        st.latex(
+            rf"\hat m = \frac{{{n(step.first, '.5f')}}}{{1 - {beta1}^2}} = {n(step.first_hat)} \qquad \hat v ="
+            rf" \frac{{{n(step.second, '.6f')}}}{{1 - {beta2}^2}} = {n(step.second_hat, '.5f')}"
+        )
+    if open_(text.read("example_move_title")):
+        text.show("example_move")
+        st.latex(
+            rf"w = \underbrace{{{n(first.weight, '.5f')} \cdot (1 - {rate:g} \cdot {decay:g})}}_{{\text{{decay}}}} -"
+            rf" {rate:g} \cdot \frac{{{n(step.first_hat)}}}{{\sqrt{{{n(step.second_hat, '.5f')}}}}} ="
+            rf" {n(step.decayed, '.5f')} - {n(step.move, '.5f')} = {n(step.weight, '.5f')}"
+        )
+        text.show("example_size", first=abs(first.move), rate=rate, hundred=100)
+
+
+def one_schedule(text: words.Words, open_: worked.Steps) -> None:
+    """The rate of every step: warm-up and half a cosine, with one step's numbers put in."""
+    from gptcore.config import TrainConfig
+    from gptcore.training.optim import learning_rate, warmup_length
+
+    if not open_(text.read("example_rate_title")):
+        return
+    text.show("example_rate")
+    left, middle, right = st.columns(3)
+    with left:
+        high = controls.listed(
+            text.read("rate_full"), "c8_rate", [f"{rate:g}" for rate in RATES], default="0.0003"
+        )
+    with middle:
+        warmup = controls.whole(
+            text.read("rate_warmup"),
+            "c8_warmup",
+            Dial("", 0, 10_000, 500, text.read("rate_warmup_help")),
+            2000,
+        )
+    with right:
+        at = controls.whole(
+            text.read("rate_step"),
+            "c8_at",
+            Dial("", 0, BOOK_STEPS - 1000, 1000, text.read("rate_step_help")),
+            50_000,
+        )
+    config = TrainConfig(
+        steps=BOOK_STEPS, learning_rate=float(high), min_learning_rate=float(high) / 30, warmup_steps=warmup
+    )
+    warm = warmup_length(config, BOOK_STEPS)
+    now = learning_rate(at, config, BOOK_STEPS)
+    low = config.min_learning_rate
+    if at < warm:
+        st.latex(rf"{written(float(high))} \cdot \frac{{{at} + 1}}{{{warm}}} = {written(now)}")
+    else:
+        st.latex(
+            rf"{written(low)} + \tfrac12 \left(1 + \cos\left(\pi \cdot \tfrac{{{at} - {warm}}}{{{BOOK_STEPS} - {warm}}}"
+            rf"\right)\right) \cdot ({written(float(high))} - {written(low)}) = {written(now)}"
+        )
+    places = sorted({*range(0, BOOK_STEPS, 1000), *range(0, warm, 250)})
+    picture = plots.curves(
+        places,
+        {"learning rate": [learning_rate(step, config, BOOK_STEPS) for step in places]},
+        x_title="step", y_title="learning rate", mark_x=at, height=230, revision="c8_rate",
+    )  # fmt: skip
+    st.plotly_chart(picture.figure, key="c8_rate_curve", config=figures.CONFIG, alt=picture.alt)
+
+
+def written(rate: float) -> str:
+    """A rate with three digits as one writes it by hand: 0.00001 and not 1e-05, which LaTeX would set as letters."""
+    return format(Decimal(f"{rate:.3g}"), "f")
+
+
+@st.fragment
+def flow() -> None:
+    """One step of training as a chart, with the shapes of the model in use."""
+    text = words.load("08_training")
+    config = session.model_in_use().model.config
+    rows = controls.whole(
+        text.read("diagram_rows"), "c8_flow_b", Dial("", 1, 64, 1, text.read("diagram_help")), 8
+    )
+    sizes, t = dims.of_config(config), config.context_length
+    logits = rows * t * config.vocab_size
+    text.show("diagram", rows=rows, tokens=rows * t, megabytes=4 * logits / 1e6)
+    node, edge = diagram.Node, diagram.Edge
+    c, v = sizes["C"], sizes["V"]
+    nodes = [
+        node("windows", "a batch of windows", sizes={"B": rows, "T": t + 1}),
+        node("ids", "inputs: all but the last", sizes={"B": rows, "T": t}),
+        node("targets", "targets: all but the first", sizes={"B": rows, "T": t}),
+        node("model", "embedding, blocks, norm", "weight", {"L": config.n_layers, "C": c}),
+        node("hidden", "last hidden vectors", sizes={"B": rows, "T": t, "C": c}),
+        node("logits", "scores, a few rows at a time", sizes={"B": rows, "T": t, "V": v}),
+        node("loss", "mean of −ln p: one number", "step"),
+        node("backward", "backward: a gradient for every weight", "step"),
+        node("clip", "clip: one length over all of them", "step"),
+        node("rate", "learning_rate(step)", "step"),
+        node("optimizer", "Muon and AdamW", "step"),
+        node("moved", "weights, moved", "weight", {"L": config.n_layers, "C": c}),
+    ]
+    edges = [
+        edge("windows", "ids"),
+        edge("windows", "targets"),
+        edge("ids", "model"),
+        edge("model", "hidden"),
+        edge("hidden", "logits"),
+        edge("logits", "loss"),
+        edge("targets", "loss"),
+        edge("loss", "backward"),
+        edge("backward", "clip"),
+        edge("clip", "optimizer"),
+        edge("rate", "optimizer"),
+        edge("optimizer", "moved"),
+        edge("moved", "windows", "next step"),
+    ]
+    diagram.show(nodes, edges, alt="One step of training: from a batch of windows to moved weights")

@@ -1,0 +1,182 @@
+"""The labs of chapter 8."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from gptcore.account import n_parameters
+from gptcore.config import PRESETS, ModelConfig
+from gptcore.corpora.sources import text_corpus
+from pages.kit import controls, lab, links, live, session, words
+from pages.kit.controls import CorpusChoice
+
+NANO = PRESETS["nano"].model
+SHAPE = ("d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff")
+VOCABULARY = controls.Dial(
+    "Vocabulary", 300, 8192, 4, "Tokens that byte pairs are merged into. 256 are bytes."
+)
+SECONDS = (5, 10, 20, 30, 60, 120, 300, 600)
+_PROBLEM = "c8_problem"
+
+
+@st.fragment
+def train_here() -> None:
+    """Choose a text, a size and a length; see what it costs; start."""
+    text = words.load("08_training")
+    with lab.bench("c8_train", text.read("lab_train_title")):
+        text.show("lab_train")
+        _train_here(text)
+        predict(text)
+
+
+def _train_here(text: words.Words) -> None:
+    corpus = controls.corpus_choice("c8")
+    vocab_size = NANO.vocab_size
+    if corpus.source != "stories":
+        vocab_size = controls.whole(VOCABULARY.label, "c8_vocab_size", VOCABULARY, NANO.vocab_size)
+    shape, length = st.columns(2)
+    with shape:
+        config = controls.model_config("c8", vocab_size)
+    with length:
+        links.check("c8_seconds", links.Choice([str(value) for value in SECONDS]))
+        seconds = st.select_slider(
+            "Seconds of training",
+            SECONDS,
+            60,
+            key="c8_seconds",
+            bind="query-params",
+            help=text.read("seconds_help"),
+        )
+        seed = controls.seed("c8_seed")
+    if config is not None:
+        text.show("cost", parameters=n_parameters(config), megabytes=16 * n_parameters(config) / 1e6)
+        st.code(
+            shlex.join(
+                [
+                    "python",
+                    "-m",
+                    "gptcore",
+                    "train",
+                    *arguments(config, corpus, seconds, seed),
+                    "--out",
+                    "DIR",
+                ]
+            ),
+            language="bash",
+            wrap_lines=True,
+        )
+    if problem := st.session_state.get(_PROBLEM):
+        st.error(problem, icon=":material/error:")
+    if st.button(
+        "Start training",
+        key="c8_start",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=config is None,
+        help=text.read("start_help"),
+    ):
+        st.session_state[_PROBLEM] = start(config, corpus, seconds, seed)
+        st.rerun()
+
+
+def predict(text: words.Words) -> None:
+    """Sentences and loss, as the run of the shipped model had them."""
+    history = session.shipped_history()
+    losses = list(zip(history.eval_steps, history.val_loss))
+    scored = [sample for sample in history.samples if sample.get("ladder")]
+    found = next((sample for sample in scored if (sample["ladder"]["rate"] or 0) >= 0.5), None)
+    if found is None or len(losses) < 2:
+        return
+    loss = min(losses, key=lambda point: abs(point[0] - found["step"]))[1]
+    share = (losses[0][1] - loss) / (losses[0][1] - losses[-1][1])
+    lab.predict(
+        "c8_train",
+        text.read("lab_train_predict"),
+        (text.read("lab_train_before"), text.read("lab_train_after"), text.read("lab_train_end")),
+        right=1 if share > 0.5 else 0,
+        because=text.read("lab_train_because", step=found["step"], share=share),
+    )
+
+
+def on_view() -> None:
+    """The run on view while it trains and after, or the one that made the shipped model; how to read either."""
+    text = words.load("08_training")
+    run = session.run_on_view()
+    if run is not None and not run.request().get("lab"):
+        text.show("lab_own_run")
+        live.view(run, "c8")
+        keep(run.id)
+    elif session.shipped_history().start:
+        text.show("lab_shipped_run")
+        live.shipped_view("c8")
+    text.show("lab_look")
+
+
+def arguments(
+    config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int, file: str = "FILE"
+) -> list[str]:
+    """What the command is told. Preset values are left out: those may shrink to what a text allows."""
+    settings = _changed(config.to_dict(), NANO.to_dict())
+    # A page goes on answering while the model trains: one core is left to it.
+    settings["threads"] = max(1, (os.cpu_count() or 2) - 1)
+    return [
+        *("--preset", "nano"),
+        *("--corpus", "stories" if corpus.source == "stories" else file),
+        *("--seconds", str(seconds)),
+        *("--seed", str(seed)),
+        *("--set", *(f"{field}={value}" for field, value in settings.items())),
+    ]
+
+
+def _changed(config: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
+    fields = [*SHAPE, "context_length", "vocab_size", *controls.PARTS]
+    changed = {field: config[field] for field in fields if config[field] != preset[field]}
+    if changed.keys() & set(SHAPE):
+        # A width that is named makes the sizes that follow from it defaults again, so all are named.
+        changed = {field: config[field] for field in SHAPE} | changed
+    return changed
+
+
+def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> str | None:
+    """Start the run and put it on view; return the sentence that says why it cannot be, or None."""
+    try:
+        file = ""
+        if corpus.source != "stories":
+            if not corpus.text:
+                return words.load("08_training").read("no_text")
+            text_corpus(corpus.text, corpus.name)  # a text that is none is refused here, not in the child
+            file = str(session.keep_text(corpus.text))
+        session.start_run(arguments(config, corpus, seconds, seed, file))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def keep(run_id: str, prefix: str = "c8") -> None:
+    """What a finished run offers: its model on every page, and as a file."""
+    run = session.run_named(run_id)
+    if run is None or not session.has_model(run):
+        return
+    in_use = session.model_name() == run_id
+    with st.container(horizontal=True):
+        st.button(
+            "In use on every page" if in_use else "Use this model on every page",
+            key=f"{prefix}_use",
+            type="primary",
+            icon=":material/check:" if in_use else ":material/swap_horiz:",
+            disabled=in_use,
+            on_click=session.use_model,
+            args=(run_id,),
+        )
+        st.download_button(
+            "Download the model",
+            lambda: session.zipped(run.folder),
+            file_name=f"glassbox-{run_id[:8]}.zip",
+            mime="application/zip",
+            key=f"{prefix}_download",
+            icon=":material/download:",
+            on_click="ignore",
+        )

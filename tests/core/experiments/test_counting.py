@@ -1,0 +1,22 @@
+"""What the measurements of chapter 0 are made of: counts of words, and how often a sure model is right."""
+
+import pytest
+
+from gptcore.experiments.measurements.overview import after
+from gptcore.stories.scores import WordTable
+
+
+def test_shares_of_the_words_after_a_context_are_counted():
+    table = WordTable(["the cat sat. the cat ran. the dog sat."])
+    assert after(table, ("the",)) == pytest.approx({"cat": 2 / 3, "dog": 1 / 3})
+    assert after(table, ("the", "cat")) == pytest.approx({"sat": 0.5, "ran": 0.5})
+    assert after(table, ("cat", "the")) == {} == after(table, ("cow",)) == after(table, ())
+
+
+def test_of_all_claims_about_the_model_none_of_the_slogans_holds_as_it_is_said():
+    from gptcore.experiments import claims
+
+    assert claims.measure(claims.named("untrained_even")).verdict == "holds not"
+    assert claims.measure(claims.named("only_counts")).verdict == "holds not"
+    assert claims.measure(claims.named("sure_is_right")).verdict == "depends"
+    assert claims.measure(claims.named("learns_while_chatting")).verdict == "holds not"

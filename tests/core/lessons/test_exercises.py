@@ -1,0 +1,158 @@
+"""Exercises: the solution passes, each classic mistake is named as itself, all else is told where it differs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gptcore.lessons.exercises import Exercise, check, first_difference, named, registry, solution_lines, stub
+from gptcore.lessons.exercises.apart import check_file
+
+EXERCISES = list(registry().values())
+every = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda one: one.name)
+
+
+@every
+def test_the_solution_passes_and_is_documented(exercise: Exercise):
+    assert check(exercise, exercise.solution).passed
+    assert exercise.solution.__doc__ and exercise.task.endswith(".")
+
+
+@every
+def test_each_mistake_is_named_as_itself(exercise: Exercise):
+    for mistake in exercise.mistakes:
+        verdict = check(exercise, mistake.wrong)
+        assert not verdict.passed
+        assert verdict.mistake == mistake.name
+        assert verdict.says == mistake.says
+
+
+@every
+def test_the_stub_is_the_solution_without_its_lines(exercise: Exercise, tmp_path):
+    text = stub(exercise)
+    kind = "class" if isinstance(exercise.solution, type) else "def"
+    assert f"{kind} {exercise.solution.__name__}(" in text
+    assert not any(line in text.splitlines() for line in solution_lines(exercise) if len(line) > 12)
+    file = tmp_path / "answer.py"
+    file.write_text(text, encoding="utf-8")
+    assert "still empty" in check_file(exercise.name, file).says
+
+
+def test_an_estimate_may_be_rough_and_the_first_that_is_off_is_named():
+    exercise = named("five_estimates")
+    rough = check(exercise, lambda **shape: [1.01 * value for value in exercise.solution(**shape)])
+    assert rough.passed
+    by_name = {mistake.name: mistake for mistake in exercise.mistakes}
+
+    def two_mistakes(**shape):
+        keys, bits = (by_name[name].wrong(**shape) for name in ("keys without values", "bits for nats"))
+        return (*keys[:3], bits[3], keys[4])
+
+    assert check(exercise, two_mistakes).mistake == "keys without values"
+    assert "should be" in check(exercise, lambda **shape: (1.0, 2.0, 3.0, 4.0, 5.0)).says
+    assert "Five numbers are wanted" in check(exercise, lambda **shape: (1.0, 2.0)).says
+    assert "returns nothing" in check(exercise, lambda **shape: None).says
+    assert "should be a number" in check(exercise, lambda **shape: ("x", 2.0, 3.0, 4.0, 5.0)).says
+
+
+def answer(tmp_path, code: str):
+    file = tmp_path / "answer.py"
+    file.write_text("import torch\n" + code, encoding="utf-8")
+    return check_file("sliding_window", file, seconds=30)
+
+
+def test_the_window_agrees_with_the_masks_of_the_model():
+    from gptcore.attention import allowed_pairs
+
+    exercise = named("sliding_window")
+    for case in exercise.cases():
+        new, cached, window = (case.arguments[name] for name in ("n_new", "n_cached", "window"))
+        theirs = allowed_pairs(new, new + cached, causal=True, window=window)
+        assert torch.equal(exercise.solution(**case.arguments), theirs)
+
+
+def test_another_way_to_the_same_answer_passes(tmp_path):
+    code = """
+def window_mask(n_new, n_cached, window):
+    full = torch.ones(n_new, n_cached + n_new, dtype=torch.bool)
+    return full.tril(n_cached) & full.triu(n_cached - window + 1)
+"""
+    assert answer(tmp_path, code).passed
+
+
+def test_the_first_value_that_differs_is_told(tmp_path):
+    code = """
+def window_mask(n_new, n_cached, window):
+    full = torch.ones(n_new, n_cached + n_new, dtype=torch.bool)
+    mask = full.tril(n_cached) & full.triu(n_cached - window + 1)
+    mask[-1, 0] = ~mask[-1, 0]
+    return mask
+"""
+    verdict = answer(tmp_path, code)
+    assert not verdict.passed and verdict.mistake is None
+    assert "at (3, 0) there is True, it should be False" in verdict.says
+
+
+def test_an_error_is_told_with_its_line(tmp_path):
+    verdict = answer(tmp_path, "def window_mask(n_new, n_cached, window):\n    return n_new / 0\n")
+    assert "ZeroDivisionError" in verdict.says and "(line 3 of your file)" in verdict.says
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("x = 1\n", "defines no function window_mask"),
+        ("def window_mask(:\n", "Line 2 is not Python"),
+        ("raise KeyError('x')\n", "raises KeyError"),
+        ("import os\nos._exit(3)\n", "ended the process"),
+        ("def window_mask(n_new, n_cached, window):\n    return None\n", "returns nothing"),
+        ("def window_mask(n_new, n_cached, window):\n    return torch.ones(2, 2)\n", "the shape is (2, 2)"),
+    ],
+)
+def test_what_is_no_answer_is_told(tmp_path, code, says):
+    assert says in answer(tmp_path, code).says
+
+
+def test_a_loop_that_never_ends_is_ended(tmp_path):
+    file = tmp_path / "answer.py"
+    file.write_text("while True:\n    pass\n", encoding="utf-8")
+    assert "never ends" in check_file("sliding_window", file, seconds=1.0).says
+
+
+def test_a_function_that_writes_into_its_arguments_spoils_nothing():
+    tensor = torch.zeros(3)
+    assert first_difference(tensor, torch.zeros(3), 1e-6) is None
+    assert first_difference(torch.tensor([0.0, 1.0]), torch.zeros(2), 1e-6).startswith("at (1,)")
+    assert first_difference(torch.full((2,), torch.inf), torch.full((2,), torch.inf), 1e-6) is None
+    assert "number is wanted" in first_difference("x", 1.0, 1e-6)
+    assert first_difference([1.0], (1.0,), 1e-6) is None
+
+
+def command(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "gptcore", "exercise", *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_prints_the_stub_and_the_verdict(tmp_path):
+    assert "def window_mask(" in command("sliding_window").stdout
+    file = tmp_path / "answer.py"
+    file.write_text(
+        "import torch\ndef window_mask(n_new, n_cached, window):\n"
+        "    q, k = torch.arange(n_new)[:, None], torch.arange(n_new + n_cached)\n"
+        "    return (k <= q) & (k > q - window)\n",
+        encoding="utf-8",
+    )
+    done = command("sliding_window", str(file), "--json")
+    verdict = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert verdict["name"] == "sliding_window" and verdict["mistake"] == "no offset"
+
+
+@pytest.mark.parametrize("words", [("nothing",), ("sliding_window", "not_there.py")])
+def test_bad_input_ends_with_one_sentence(words):
+    done = command(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -1,0 +1,136 @@
+"""My work as a zip: what goes down comes up, and what a stranger made is refused with nothing left behind."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from gptcore.checkpoint import load
+from gptcore.config import ModelConfig, TrainConfig
+from gptcore.runs import archive
+from gptcore.runs import run as runs
+from gptcore.runs.archive import pack, unpack
+from gptcore.runs.limits import LimitError, Limits
+from gptcore.runs.recorder import Recorder
+from gptcore.runs.run import Run, RunError
+from gptcore.training.loop import train
+
+CONFIG = TrainConfig(
+    steps=4,
+    batch_size=2,
+    n_evals=1,
+    n_samples=1,
+    eval_batches=1,
+    threads=1,
+    precision="fp32",
+    attention_path="fused",
+)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, corpus, tokenizer) -> Run:
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    folder = tmp_path / "runs" / "first"
+    shape = ModelConfig(vocab_size=tokenizer.vocab_size, context_length=16, d_model=16, n_layers=1, n_heads=2)
+    recorder = Recorder(folder)
+    recorder.describe(
+        {"format": runs.FORMAT, "model": shape.to_dict(), "train": CONFIG.to_dict()}, tokenizer, "a text"
+    )
+    list(recorder.record(train(shape, CONFIG, corpus, tokenizer)))
+    recorder._lock.release()
+    run = Run(folder)
+    runs.rename(run, "my first")
+    return run
+
+
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "elsewhere"))
+    return tmp_path / "elsewhere"
+
+
+def test_what_goes_down_comes_up_once(run, tmp_path, monkeypatch):
+    data = pack([run], {"progress": {"passed": ["c5.why"]}})
+    folder = elsewhere(tmp_path, monkeypatch)
+    (taken,), about = unpack(data, owner="me")
+    assert about == {"progress": {"passed": ["c5.why"]}}
+    assert (taken.name(), taken.owners(), taken.state()) == ("my first", ["me"], "done")
+    assert taken.id != run.id
+    assert taken.events()[0] == run.events()[0]
+    weights = [load(one.folder)[0].state_dict() for one in (run, taken)]
+    assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+    assert unpack(data, owner="me")[0] == [taken]
+    assert runs.list_runs() == [taken]
+    assert not [path for path in folder.glob(".*") if path.is_dir()]
+
+
+def test_a_finished_run_leaves_its_optimizer_at_home(run):
+    names = zipfile.ZipFile(io.BytesIO(pack([run]))).namelist()
+    assert "runs/first/latest/model.safetensors" in names
+    assert "runs/first/latest/state.safetensors" not in names
+    log = run.folder / "events.jsonl"
+    log.write_bytes(b"\n".join(log.read_bytes().splitlines()[:-1]) + b"\n")
+    assert "runs/first/latest/state.safetensors" in zipfile.ZipFile(io.BytesIO(pack([run]))).namelist()
+
+
+def changed(data: bytes, change) -> bytes:
+    """The same zip with its files changed: `change` gets a dict of names and bytes."""
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        files = {name: source.read(name) for name in source.namelist()}
+    change(files)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, content in files.items():
+            target.writestr(name, content)
+    return buffer.getvalue()
+
+
+def put(name, content):
+    return lambda files: files.update({name: content})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (put("../outside.txt", b"x"), "no part of a run"),
+        (put("/etc/cron.d/x", b"x"), "no part of a run"),
+        (put("runs/../../x/config.json", b"{}"), "no part of a run"),
+        (put("runs/first/latest/model.pkl", b"x"), "no part of a run"),
+        (put("runs/first/lock", b"x"), "no part of a run"),
+        (put("runs/first/corpus.txt", b"x" * 5_000_000), "grows from"),
+        (put("runs/first/config.json", b"[]"), "not of the format"),
+        (put("runs/first/events.jsonl", b"hello\n"), "no events"),
+        (put("runs/first/latest/model.safetensors", b"\x80\x04."), "cannot be read"),
+        (put("work.json", b"{}"), "not of the format"),
+        (lambda files: files.pop("work.json"), "no readable work.json"),
+    ],
+)
+def test_what_a_stranger_made_is_refused_and_leaves_nothing(run, tmp_path, monkeypatch, change, words):
+    data = changed(pack([run]), change)
+    folder = elsewhere(tmp_path, monkeypatch)
+    with pytest.raises(RunError, match=words) as refused:
+        unpack(data)
+    assert "\n" not in str(refused.value)
+    assert not [path for path in folder.rglob("*") if path.name != ".lock"] if folder.exists() else True
+    assert not (tmp_path / "outside.txt").exists()
+
+
+def test_no_zip_a_damaged_one_and_one_too_large(run, tmp_path, monkeypatch):
+    data = pack([run])
+    elsewhere(tmp_path, monkeypatch)
+    with pytest.raises(RunError, match="no zip"):
+        unpack(b"hello")
+    middle = len(data) // 2
+    with pytest.raises(RunError):
+        unpack(data[:middle] + b"\0" * 200 + data[middle + 200 :])
+    tight = Limits.from_environment({"GLASSBOX_UPLOAD_MB": "0.01"})
+    with pytest.raises(LimitError, match="MB is the limit"):
+        unpack(data, limits=tight)
+
+
+def test_names_that_are_no_text_are_left_out(run, tmp_path, monkeypatch):
+    described = {"format": archive.FORMAT_OF_WORK, "names": {"first": 7}, "about": []}
+    data = changed(pack([run]), put("work.json", json.dumps(described).encode()))
+    elsewhere(tmp_path, monkeypatch)
+    (taken,), about = unpack(data)
+    assert (taken.name(), about) == ("", {})

@@ -1,0 +1,77 @@
+"""Limits follow from the machine, can be set by name, and refuse with the number and the limit."""
+
+import math
+import re
+
+import pytest
+
+from gptcore.runs import limits
+from gptcore.runs.limits import LimitError, Limits
+
+GIGABYTE = 1_000_000_000
+
+
+def here(environment=(), *, cores=4, memory=16 * GIGABYTE) -> Limits:
+    return Limits.from_environment(dict(environment), cores=cores, memory=memory)
+
+
+def test_a_hosted_app_is_never_more_generous_than_a_laptop():
+    laptop, hosted = here(), here({"GLASSBOX_HOSTED": "1"})
+    assert (laptop.hosted, hosted.hosted) == (False, True)
+    for name in ("queue_per_visitor", "parameters", "seconds", "disk_mb", "upload_mb", "keep_hours"):
+        assert getattr(hosted, name) < getattr(laptop, name), name
+
+
+@pytest.mark.parametrize("memory", [GIGABYTE, 16 * GIGABYTE, 256 * GIGABYTE])
+def test_what_may_run_fits_into_the_machine(memory):
+    for cores in (1, 2, 8, 64):
+        found = here(cores=cores, memory=memory)
+        assert 1 <= found.runs_at_once <= max(1, cores // 2)
+        trained = found.parameters * limits.BYTES_PER_PARAMETER
+        assert trained <= memory / 2
+    assert here(cores=2).runs_at_once <= here(cores=16).runs_at_once
+
+
+def test_each_limit_is_set_by_its_name():
+    for name in limits.names():
+        if name != "GLASSBOX_HOSTED":
+            changed = here({name: "7"})
+            assert getattr(changed, name.removeprefix("GLASSBOX_").lower()) == 7
+    assert here().keep_hours == math.inf
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RUNS_AT_ONCE", "0"), ("SECONDS", "-3"), ("QUEUE", "many"), ("HOSTED", "perhaps"), ("DISK_MB", "nan")],
+)
+def test_a_value_that_is_none_is_named(name, value):
+    with pytest.raises(LimitError, match=re.escape(f"GLASSBOX_{name}={value}")):
+        here({f"GLASSBOX_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("ask", "number", "limit"),
+    [
+        (lambda one: one.check_parameters(5_000_001), "5,000,001", "5,000,000"),
+        (lambda one: one.check_seconds(601), "601", "600"),
+        (lambda one: one.check_upload(2_100_000), "2.1 MB", "2 MB"),
+        (lambda one: one.check_disk(51_000_000), "51 MB", "50 MB"),
+        (lambda one: one.check_queue(9, 3), "3 of your runs", "3 is the limit"),
+        (lambda one: one.check_queue(9, 0), "9 runs are waiting", "9 is the limit"),
+    ],
+)
+def test_more_than_the_limit_is_refused_with_both_numbers(ask, number, limit):
+    small = {"PARAMETERS": "5000000", "SECONDS": "600", "UPLOAD_MB": "2", "DISK_MB": "50", "QUEUE": "9"}
+    tight = here({f"GLASSBOX_{k}": v for k, v in (small | {"QUEUE_PER_VISITOR": "3"}).items()})
+    with pytest.raises(LimitError) as refused:
+        ask(tight)
+    assert number in str(refused.value) and limit in str(refused.value)
+
+
+def test_what_is_just_allowed_is_allowed():
+    one = here()
+    one.check_parameters(one.parameters)
+    one.check_seconds(one.seconds)
+    one.check_seconds(None)
+    one.check_queue(0, 0)
+    assert limits.available_cores() >= 1 and limits.available_memory() > 10_000_000

@@ -1,0 +1,261 @@
+"""The queue: one run for equal requests, a fair turn for each visitor, and nobody lost."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from gptcore.config import ConfigError
+from gptcore.files import read_json, write_json
+from gptcore.runs import queue, workers
+from gptcore.runs import run as runs
+from gptcore.runs.limits import LAB_SECONDS, LimitError, Limits
+from gptcore.runs.queue import Caretaker
+
+SIZES = ["d_model=16", "n_heads=2", "n_layers=1", "vocab_size=280", "context_length=16", "threads=1"]
+FIXED = ["batch_size=2", "precision=fp32", "attention_path=fused", "n_samples=1", "n_evals=1"]
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch, text):
+    """A function that returns the arguments of a tiny run."""
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "animals.txt").write_text(text)
+
+    def arguments(seed: int = 0, steps: int = 3, more: tuple[str, ...] = ()) -> list[str]:
+        source = ["--corpus", str(tmp_path / "animals.txt"), "--steps", str(steps), "--seed", str(seed)]
+        return [*source, "--set", *SIZES, *FIXED, *more]
+
+    return arguments
+
+
+def limits(**changes: str) -> Limits:
+    named = {f"GLASSBOX_{name.upper()}": value for name, value in changes.items()}
+    return Limits.from_environment(named, cores=4, memory=16_000_000_000)
+
+
+class Pretender:
+    """Launches nothing, and says which run would have begun; each is over when the test says so."""
+
+    def __init__(self):
+        self.begun: list[str] = []
+
+    def __call__(self, words, log) -> int:
+        self.begun.append(words[words.index("--out") + 1].rsplit("/", 1)[1])
+        return os.getpid()  # alive for as long as the test
+
+    def end(self, run_id: str) -> None:
+        path = runs.request_of(runs.runs_folder() / run_id)
+        write_json(path, read_json(path) | {"launched": {"pid": 0, "born": 0, "log_size": 0}})
+
+
+def test_thirty_equal_requests_are_one_run(words):
+    tight = limits(hosted="1", queue_per_visitor="1", queue="2")
+    found = []
+    students = [
+        threading.Thread(target=lambda i=i: found.append(queue.ask(words(), owner=f"s{i}", limits=tight)))
+        for i in range(30)
+    ]
+    for student in students:
+        student.start()
+    for student in students:
+        student.join()
+    assert len(found) == 30 and len(set(found)) == 1
+    assert len(runs.list_runs()) == 1
+    assert sorted(found[0].owners()) == sorted(f"s{i}" for i in range(30))
+    assert all(runs.list_runs(f"s{i}") == found[:1] for i in range(30))
+
+
+def test_the_order_of_settings_is_no_difference_and_the_rest_is(words, tmp_path):
+    key = queue.wanted(words()).key
+    assert queue.wanted([*words()[:-5], *reversed(words()[-5:])]).key == key
+    different = [words(seed=1), words(steps=4), words(more=("dropout=0.5",))]
+    (tmp_path / "other.txt").write_text("another text")
+    different.append(["--corpus", str(tmp_path / "other.txt"), *words()[2:]])
+    assert len({key, *(queue.wanted(one).key for one in different)}) == 5
+    (tmp_path / "copy.txt").write_text((tmp_path / "animals.txt").read_text())
+    assert queue.wanted(["--corpus", str(tmp_path / "copy.txt"), *words()[2:]]).key == key
+
+
+def test_twelve_runs_of_four_visitors_take_turns(words):
+    """Each asks for three, one visitor after the other; two may run at once."""
+    two, launch = limits(runs_at_once="2"), Pretender()
+    asked = {}
+    for visitor in "abcd":
+        for number in range(3):
+            run = queue.ask(words(seed=ord(visitor) * 10 + number), owner=visitor, limits=two)
+            asked[run.id] = f"{visitor}{number}"
+            queue.tend(runs.runs_folder(), launch, two)
+    assert [asked[one] for one in launch.begun] == ["a0", "a1"]
+    expected = ["b0", "c0", "d0", "b1", "c1", "d1", "a2", "b2", "c2", "d2"]
+    places = {asked[run.id]: queue.place(run) for run in runs.list_runs()}
+    assert places == {name: place for place, name in enumerate(expected, 1)} | {"a0": None, "a1": None}
+    for ended in range(12):
+        launch.end(launch.begun[ended])
+        queue.tend(runs.runs_folder(), launch, two)
+        alive = queue.n_alive(runs.runs_folder(), queue.requests(runs.runs_folder()))
+        assert alive == min(2, 11 - ended)
+    assert [asked[one] for one in launch.begun] == ["a0", "a1", *expected]
+
+
+def test_a_newcomer_goes_before_the_second_run_of_somebody_else(words):
+    one, launch = limits(runs_at_once="1"), Pretender()
+    for seed in range(4):
+        queue.ask(words(seed=seed), owner="a", limits=one)
+        queue.tend(runs.runs_folder(), launch, one)
+    late = queue.ask(words(seed=9), owner="b", limits=one)
+    assert queue.place(late) == 1
+
+
+def test_one_visitor_cannot_fill_the_queue_and_a_full_one_refuses(words):
+    tight, launch = limits(runs_at_once="1", queue_per_visitor="2", queue="3"), Pretender()
+
+    def ask(owner, seed):
+        run = queue.ask(words(seed=seed), owner=owner, limits=tight)
+        queue.tend(runs.runs_folder(), launch, tight)
+        return run
+
+    ask("a", 0), ask("a", 1), ask("a", 2)
+    with pytest.raises(LimitError, match="2 of your runs are waiting and 2 is the limit"):
+        ask("a", 3)
+    last = ask("b", 4)
+    with pytest.raises(LimitError, match="3 runs are waiting and 3 is the limit"):
+        ask("c", 5)
+    queue.withdraw(last, "b")
+    assert last not in runs.list_runs()
+    assert ask("c", 5).state() == "waiting"
+
+
+def test_who_withdraws_from_a_shared_request_leaves_it_to_the_others(words):
+    first = queue.ask(words(), owner="a")
+    assert queue.ask(words(), owner="b") == first
+    queue.withdraw(first, "a")
+    assert first.state() == "waiting" and first.owners() == ["b"]
+
+
+def test_what_exceeds_a_limit_is_refused_before_anything_is_written(words):
+    for tight in (limits(parameters="1000"), limits(seconds="5"), limits(disk_mb="0.001")):
+        (runs.runs_folder() / "texts").mkdir(parents=True, exist_ok=True)
+        (runs.runs_folder() / "texts" / "long.txt").write_text("x" * 2000)
+        asked = [*words()[:2], "--seconds", "10", *words()[6:]]
+        with pytest.raises(LimitError, match=r"limit here|may take here|they may take"):
+            queue.ask(asked, limits=tight)
+    with pytest.raises(ConfigError, match="not a multiple"):
+        queue.ask(words(more=("n_heads=3",)))
+    assert runs.list_runs() == []
+
+
+def test_two_servers_on_one_folder_launch_each_run_once(words):
+    both, launches = limits(runs_at_once="12"), [Pretender(), Pretender()]
+    for seed in range(12):
+        queue.ask(words(seed=seed), limits=both)
+    servers = [
+        threading.Thread(target=queue.tend, args=(runs.runs_folder(), launch, both)) for launch in launches
+    ]
+    for server in servers:
+        server.start()
+    for server in servers:
+        server.join()
+    begun = launches[0].begun + launches[1].begun
+    assert len(begun) == len(set(begun)) == 12
+
+
+def test_a_process_that_cannot_be_started_is_a_failed_run(words):
+    def refuse(words, log):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    run = queue.ask(words())
+    queue.tend(runs.runs_folder(), refuse)
+    assert run.state() == "failed"
+    assert "could not be started" in run.failure()
+
+
+def test_real_runs_of_four_visitors_all_come_to_their_end(words, monkeypatch):
+    if not workers.can_fork():
+        pytest.skip("a fresh process for each run takes too long for a test")
+    monkeypatch.setenv("GLASSBOX_RUNS_AT_ONCE", "2")
+    asked = [queue.ask(words(seed=seed, steps=2), owner="abcd"[seed % 4]) for seed in range(12)]
+    workers.shared().tend(runs.runs_folder())
+    deadline, most = time.monotonic() + 120, 0
+    while any(run.state() != "done" for run in asked):
+        assert time.monotonic() < deadline, [(run.state(), run.failure()) for run in asked]
+        looks = [{run.id for run in asked if run.is_locked() and not run.is_finished()} for _ in range(2)]
+        most = max(most, len(set.intersection(*looks)))  # those trained at one moment, between the looks
+        time.sleep(0.05)
+    assert most <= 2
+    turns = [runs.Run(run.folder).request()["turn"] for run in asked]
+    assert turns == sorted(turns)
+
+
+def test_a_waiting_run_outlives_the_server_that_took_it(words):
+    one, launch = limits(runs_at_once="1"), Pretender()
+    running, waiting = (queue.ask(words(seed=seed), limits=one) for seed in range(2))
+    queue.tend(runs.runs_folder(), launch, one)
+    assert (running.state(), waiting.state()) == ("starting", "waiting")
+    launch.end(running.id)
+    another = Pretender()
+    queue.tend(runs.runs_folder(), another, one)
+    assert another.begun == [waiting.id]
+
+
+def test_lab_runs_go_after_an_hour_by_a_clock_that_cannot_be_set(words, monkeypatch):
+    launch = Pretender()
+    lab, kept = queue.ask(words(), lab=True), queue.ask(words(seed=1))
+    queue.tend(runs.runs_folder(), launch, limits(runs_at_once="2"))
+    now = [1000.0]
+    caretaker = Caretaker(clock=lambda: now[0])
+    assert caretaker.sweep(runs.runs_folder(), limits()) == []
+    for run in (lab, kept):
+        launch.end(run.id)
+    assert caretaker.sweep(runs.runs_folder(), limits()) == []
+    monkeypatch.setattr(time, "time", lambda: 9e9)
+    assert caretaker.sweep(runs.runs_folder(), limits()) == []
+    now[0] += LAB_SECONDS + 60
+    assert caretaker.sweep(runs.runs_folder(), limits()) == [lab.id]
+    assert runs.list_runs() == [kept]
+    assert Caretaker(clock=lambda: now[0]).sweep(runs.runs_folder(), limits(keep_hours="1")) == [kept.id]
+
+
+def test_what_a_killed_server_left_half_unpacked_goes_after_an_hour(words):
+    folder, now = runs.runs_folder(), [1000.0]
+    for mark in runs.UNPACKING:
+        (folder / f"{mark}abc" / "part").mkdir(parents=True)
+    caretaker = Caretaker(clock=lambda: now[0])
+    assert caretaker.sweep(folder, limits()) == []
+    now[0] += LAB_SECONDS + 60
+    assert sorted(caretaker.sweep(folder, limits())) == sorted(f"{mark}abc" for mark in runs.UNPACKING)
+    assert list(folder.glob(".*abc")) == []
+
+
+def test_texts_go_once_no_run_will_read_them(words):
+    texts = runs.runs_folder() / "texts"
+    texts.mkdir(parents=True)
+    for name in ("wanted.txt", "unwanted.txt"):
+        (texts / name).write_text("The fox sat by the river.\n" * 50)
+    queue.ask(["--corpus", str(texts / "wanted.txt"), "--steps", "2"])
+    caretaker = Caretaker()
+    assert caretaker.sweep(runs.runs_folder(), limits()) == []  # it may have been written a moment ago
+    assert caretaker.sweep(runs.runs_folder(), limits()) == ["unwanted.txt"]
+    assert caretaker.sweep(runs.runs_folder(), limits()) == []
+    assert [path.name for path in texts.iterdir()] == ["wanted.txt"]
+
+
+def test_a_process_number_used_again_is_another_process():
+    here = runs.process_identity(os.getpid())
+    assert runs.process_lives(here)
+    if here["born"]:
+        assert not runs.process_lives(here | {"born": here["born"] + 1})
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    identity = runs.process_identity(child)
+    assert runs.process_lives(identity)
+    os.kill(child, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while runs.process_lives(identity) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    dead = not runs.process_lives(identity)  # before it is buried, too
+    os.waitpid(child, 0)
+    assert dead
