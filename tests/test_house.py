@@ -37,6 +37,7 @@ def test_the_top_of_the_house_holds_what_it_should():
         "tests",
         "requirements.txt",
         "requirements-dev.txt",
+        "deploy",
     }
     allowed |= {"README.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"}
     assert {name for name in top if not name.startswith(".")} <= allowed
