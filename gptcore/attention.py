@@ -25,7 +25,7 @@ from gptcore.tracing import Scope, record
 def allowed_pairs(
     n_queries: int, n_keys: int, *, causal: bool, window: int | None, device=None
 ) -> Tensor | None:
-    """Return which query may look at which key, True where it may: (T, S), or None where all may.
+    """Return which query may attend to which key, True where it may: (T, S), or None where all may.
 
     The queries are the last T of the S positions. A window of W keys counts the token itself.
     """
@@ -49,8 +49,8 @@ def attention_weights(
         # Minus infinity before the softmax, so that what is forbidden takes no share of the sum; a zero
         # written after it would leave rows that sum to less than 1. Added rather than filled in: the sum's
         # gradient is the scores' own, while filling costs another pass over all heads each way.
-        barrier = torch.zeros_like(allowed, dtype=scores.dtype).masked_fill(~allowed, -math.inf)  # (T, S)
-        scores = record(trace, "masked_scores", scores + barrier)
+        mask = torch.zeros_like(allowed, dtype=scores.dtype).masked_fill(~allowed, -math.inf)  # (T, S)
+        scores = record(trace, "masked_scores", scores + mask)
     # The kernel sums the up to S exponentials in float32 whatever the precision, so the weights come out as if
     # the scores had been widened first; widening them here would only write them to memory twice.
     return record(trace, "weights", torch.softmax(scores, dim=-1, dtype=scores.dtype))
@@ -108,7 +108,7 @@ class Attention(nn.Module):
         self.config, self.layer = config, layer
         queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
         has_bias = config.bias in ("qkv", "all")
-        self.shares = (config.n_heads, config.n_kv_heads, config.n_kv_heads)
+        self.head_counts = (config.n_heads, config.n_kv_heads, config.n_kv_heads)
         self.qkv_proj = Linear(config.d_model, queries, keys, keys, bias=has_bias)  # three products in one
         self.o_proj = Linear(queries, config.d_model, bias=config.bias == "all")
         if config.qk_norm:
@@ -126,14 +126,14 @@ class Attention(nn.Module):
     ) -> Tensor:
         head_dim, scale = self.config.head_dim, self.config.score_scale
         heads = self.qkv_proj(x).unflatten(-1, (-1, head_dim)).transpose(1, 2)  # (B, H + 2K, T, D)
-        q, k, v = heads.split(self.shares, dim=1)  # (B, H, T, D), then twice (B, K, T, D)
+        q, k, v = heads.split(self.head_counts, dim=1)  # (B, H, T, D), then twice (B, K, T, D)
         if self.config.qk_norm:
             q, k = record(trace, "q_projected", q), record(trace, "k_projected", k)
             q, k = self.q_norm(q), self.k_norm(k)
         q, k, v = record(trace, "q", q), record(trace, "k", k), record(trace, "v", v)
         if angles is not None:
-            turned = apply_rope(torch.cat((q, k), dim=1), *angles)  # (B, H + K, T, D)
-            q, k = turned.split(self.shares[:2], dim=1)
+            rotated = apply_rope(torch.cat((q, k), dim=1), *angles)  # (B, H + K, T, D)
+            q, k = rotated.split(self.head_counts[:2], dim=1)
             q, k = record(trace, "q_rotated", q), record(trace, "k_rotated", k)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)  # (B, K, S, D)

@@ -1,7 +1,7 @@
 """Where a model's weights are born: layers that hold them, and the draw that fills them.
 
 torch's own layers fill themselves from the process-wide random generator. Ours stay empty until
-`initialise` fills the whole model from one generator of its own, so that a seed gives the same weights
+`initialize` fills the whole model from one generator of its own, so that a seed gives the same weights
 whatever else the process draws.
 """
 
@@ -12,7 +12,7 @@ INITIAL_STD = 0.02  # GPT-2's choice (Radford et al. 2019)
 
 
 class Linear(nn.Linear):
-    """A matrix product with the weights `initialise` draws: (..., in) -> (..., out).
+    """A matrix product with the weights `initialize` draws: (..., in) -> (..., out).
 
     `parts` are the rows of the matrices that stand in it one below the other, so that one product serves them all.
     """
@@ -22,18 +22,18 @@ class Linear(nn.Linear):
         self.parts = parts
 
     def reset_parameters(self) -> None:
-        """Leave the weights empty; `initialise` fills them."""
+        """Leave the weights empty; `initialize` fills them."""
 
 
 class Embedding(nn.Embedding):
     """A table of vectors, one row for each id: (...) -> (..., width)."""
 
     def reset_parameters(self) -> None:
-        """Leave the table empty; `initialise` fills it."""
+        """Leave the table empty; `initialize` fills it."""
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, seed: int, n_layers: int) -> None:
+def initialize(model: nn.Module, seed: int, n_layers: int) -> None:
     """Fill every matrix from a normal of spread 0.02 and every bias with zeros.
 
     The two projections that write into the residual stream are drawn 1/sqrt(2·n_layers) times as wide, so that

@@ -8,7 +8,7 @@ from gptcore.attention import Attention, allowed_pairs
 from gptcore.cache import KVCache
 from gptcore.config import ModelConfig
 from gptcore.feedforward import FEEDFORWARDS
-from gptcore.initialization import Embedding, Linear, initialise
+from gptcore.initialization import Embedding, Linear, initialize
 from gptcore.losses import cross_entropy
 from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
@@ -28,8 +28,8 @@ class Block(nn.Module):
         self.attention = Attention(config, layer)
         self.feedforward = FEEDFORWARDS[config.ffn](config.d_model, config.d_ff, config.bias == "all")
         for name in ("attention", "feedforward"):
-            for place in config.norm_position.split("+"):
-                setattr(self, f"{name}_{place}_norm", make_norm(config))
+            for norm_position in config.norm_position.split("+"):
+                setattr(self, f"{name}_{norm_position}_norm", make_norm(config))
 
     def forward(
         self,
@@ -40,32 +40,32 @@ class Block(nn.Module):
         trace: Scope = None,
         path: str = "fused",
     ) -> Tensor:
-        def attend(h: Tensor) -> Tensor:
+        def attn(h: Tensor) -> Tensor:
             return self.attention(h, angles, allowed, cache, scope(trace, "attention"), path)
 
-        def think(h: Tensor) -> Tensor:
+        def ffn(h: Tensor) -> Tensor:
             return self.feedforward(h, scope(trace, "feedforward"))
 
-        x = self._sub_layer("attention", attend, x, trace)
-        return self._sub_layer("feedforward", think, x, trace)
+        x = self._sub_layer("attention", attn, x, trace)
+        return self._sub_layer("feedforward", ffn, x, trace)
 
     def _sub_layer(self, name: str, compute, x: Tensor, trace: Scope) -> Tensor:
         """Run one sub-layer with its norms where the config puts them, and add what it says to the stream."""
-        place = self.config.norm_position
+        norm_position = self.config.norm_position
         h = x
-        if place.startswith("pre"):
+        if norm_position.startswith("pre"):
             h = record(trace, f"{name}_normed", getattr(self, f"{name}_pre_norm")(h))
-        h = record(trace, f"{name}_output", drop(compute(h), self))
-        if place.endswith("branch"):
+        h = record(trace, f"{name}_output", maybe_dropout(compute(h), self))
+        if norm_position.endswith("branch"):
             h = record(trace, f"{name}_output_normed", getattr(self, f"{name}_branch_norm")(h))
         x = record(trace, f"after_{name}", x + h if self.config.residual else h)
-        if place == "post":
+        if norm_position == "post":
             x = record(trace, f"after_{name}_normed", getattr(self, f"{name}_post_norm")(x))
         return x
 
 
-def drop(x: Tensor, part: nn.Module) -> Tensor:
-    """Zero a share of the values while `part` trains, if its config asks for dropout: same shape."""
+def maybe_dropout(x: Tensor, part: nn.Module) -> Tensor:
+    """Zero a random fraction of the values while `part` trains, if its config asks for dropout: same shape."""
     return F.dropout(x, part.config.dropout, part.training) if part.config.dropout else x
 
 
@@ -94,7 +94,7 @@ class GPT(nn.Module):
         self.output = Linear(config.d_model, config.vocab_size, bias=False)
         if config.tie_embeddings:
             self.output.weight = self.embedding.weight  # one table reads tokens in and scores them out
-        initialise(self, seed, config.n_layers)
+        initialize(self, seed, config.n_layers)
 
     @property
     def device(self) -> torch.device:
@@ -109,7 +109,6 @@ class GPT(nn.Module):
         ids: Tensor,
         cache: KVCache | None = None,
         trace: Scope = None,
-        losses: list[Tensor] | None = None,
         path: str = "fused",
     ) -> Tensor:
         """Return what the last block leaves at every position, normed: ids (B, T) -> (B, T, C)."""
@@ -120,12 +119,12 @@ class GPT(nn.Module):
             )
         if cache is not None:
             cache.reserve(n_tokens)
-        x = self.carry(ids, start, cache, trace, path)
+        x = self.forward_hidden(ids, start, cache, trace, path)
         if cache is not None:
             cache.advance(n_tokens)
         return x
 
-    def carry(
+    def forward_hidden(
         self,
         ids: Tensor,
         start: int,
@@ -133,13 +132,13 @@ class GPT(nn.Module):
         trace: Scope = None,
         path: str = "fused",
     ) -> Tensor:
-        """Carry ids (B, T), the first at position `start`, from the embedding to the final norm: (B, T, C).
+        """Compute ids (B, T), the first at position `start`, from the embedding to the final norm: (B, T, C).
 
-        What `hidden` does, without its checks and without counting in the cache what was seen.
+        This is `hidden` without its checks, and without advancing the cache's length.
         """
         n_tokens = ids.shape[1]
         x = record(trace, "embedding", self.embedding(ids))  # (B, T, C)
-        x = record(trace, "positioned", drop(self.positions.embed(x, start), self))
+        x = record(trace, "positioned", maybe_dropout(self.positions.embed(x, start), self))
         angles = self.positions.angles(start, n_tokens, _compute_dtype(x))
         allowed = allowed_pairs(
             n_tokens,
@@ -157,24 +156,20 @@ class GPT(nn.Module):
         ids: Tensor,
         cache: KVCache | None = None,
         trace: Scope = None,
-        losses: list[Tensor] | None = None,
         *,
         path: str = "fused",
     ) -> Tensor:
         """Return the logits (B, T, V) of ids (B, T); with a cache, ids continue what it has seen.
 
-        `trace` is a dictionary that receives every intermediate; a part that adds to the loss (a router)
-        appends to `losses`; `path` is `fused` or `explicit` attention. Raises ValueError for more tokens than
-        the context holds.
+        `trace` is a dictionary that receives every intermediate; `path` is `fused` or `explicit` attention.
+        Raises ValueError for more tokens than the context holds.
         """
-        return record(trace, "logits", self.output(self.hidden(ids, cache, trace, losses, path)))
+        return record(trace, "logits", self.output(self.hidden(ids, cache, trace, path)))
 
     def loss(self, ids: Tensor, targets: Tensor, *, path: str = "fused") -> Tensor:
-        """Return the mean cross-entropy in nats of targets (B, T) given ids (B, T), plus what parts add."""
-        losses: list[Tensor] = []
-        x = self.hidden(ids, losses=losses, path=path).flatten(0, 1)  # (B·T, C)
-        loss = cross_entropy(x.to(_compute_dtype(x)), self.output.weight, targets.flatten())
-        return sum(losses, start=loss)
+        """Return the mean cross-entropy in nats of targets (B, T) given ids (B, T)."""
+        x = self.hidden(ids, path=path).flatten(0, 1)  # (B·T, C)
+        return cross_entropy(x.to(_compute_dtype(x)), self.output.weight, targets.flatten())
 
 
 def _compute_dtype(x: Tensor) -> torch.dtype:

@@ -1,7 +1,7 @@
 """How a model knows where a token stands: rotary embedding, and the schemes it replaced.
 
-A scheme may act in two places: on the embeddings before the first block (`embed`), or on queries and keys
-inside every attention layer (`rotate`). RoPE does the second, learned and sinusoidal positions the first.
+A scheme can act on the embeddings before the first block (`embed`), or give the `angles` by which `apply_rope`
+rotates queries and keys in every attention layer. Learned and sinusoidal positions do the first, RoPE the second.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def _llama3_frequencies(frequencies: Tensor, scaling) -> Tensor:
 
     Between the two wavelengths that `low_freq_factor` and `high_freq_factor` name, the factor is blended.
     """
-    turns = scaling.original_context_length * frequencies / (2 * math.pi)  # turns within the trained context
-    blend = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
+    n_turns = (
+        scaling.original_context_length * frequencies / (2 * math.pi)
+    )  # turns within the trained context
+    blend = (n_turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
     kept = blend.clamp(0, 1)
     return kept * frequencies + (1 - kept) * frequencies / scaling.factor
 
@@ -55,8 +57,8 @@ def rope_table(
 def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each pair of a query or key by its position's angle: (B, heads, T, D) -> (B, heads, T, D)."""
     first, second = x.chunk(2, dim=-1)
-    quarter_turn = torch.cat((-second, first), dim=-1)
-    return x * cos + quarter_turn * sin
+    rotated_90 = torch.cat((-second, first), dim=-1)
+    return x * cos + rotated_90 * sin
 
 
 class NoPositions(nn.Module):

@@ -29,7 +29,7 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("model.GPT.carry", key="c0_code_carry")
+    annotated.show("model.GPT.forward_hidden", key="c0_code_carry")
     annotated.show("model.GPT.forward", key="c0_code_forward")
 
 if book.part("diagram", text):

@@ -19,8 +19,8 @@ if book.part("example", text):
 if book.part("code", text):
     text.show("code")
     annotated.show("model.GPT.__init__", key="c7_code_model")
-    text.show("code_initialise")
-    annotated.show("initialization.initialise", key="c7_code_initialise")
+    text.show("code_initialize")
+    annotated.show("initialization.initialize", key="c7_code_initialize")
     text.show("code_account")
     annotated.show("account.forward_flops", key="c7_code_flops")
 

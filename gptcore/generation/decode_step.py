@@ -47,7 +47,7 @@ class _Step(nn.Module):
 
     def forward(self, ids: Tensor, length: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         cache = KVCache.over(keys, values, length)
-        return self.model.output(self.model.carry(ids, length, cache)[:, -1])[0]
+        return self.model.output(self.model.forward_hidden(ids, length, cache)[:, -1])[0]
 
 
 def _recording(model: GPT, ids: Tensor, cache: KVCache) -> Play | None:

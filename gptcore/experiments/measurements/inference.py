@@ -330,7 +330,7 @@ def greedy_from(model: "GPT", ids: Sequence[int], n_new: int, *, shift: int) -> 
                 break
             place = max(0, cache.length - shift)
             fresh = torch.tensor([new[-1:]])
-            logits = model.output(model.carry(fresh, place, cache)[:, -1])[0]
+            logits = model.output(model.forward_hidden(fresh, place, cache)[:, -1])[0]
             cache.advance(1)
     return new
 

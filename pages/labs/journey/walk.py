@@ -59,8 +59,8 @@ KINDS = {
 }
 # Where each kind of stage is computed: the object, and what its line holds.
 _PLAIN = {
-    "embedding": ("model.GPT.carry", "self.embedding(ids)"),
-    "positioned": ("model.GPT.carry", "self.positions.embed"),
+    "embedding": ("model.GPT.forward_hidden", "self.embedding(ids)"),
+    "positioned": ("model.GPT.forward_hidden", "self.positions.embed"),
     "attention_normed": ("model.Block._sub_layer", "_pre_norm"),
     "q_projected": ("attention.Attention.forward", "self.qkv_proj(x)"),
     "k_projected": ("attention.Attention.forward", "self.qkv_proj(x)"),
@@ -86,7 +86,7 @@ _PLAIN = {
     "feedforward_output_normed": ("model.Block._sub_layer", "_branch_norm"),
     "after_feedforward": ("model.Block._sub_layer", "x + h"),
     "after_feedforward_normed": ("model.Block._sub_layer", "_post_norm"),
-    "final_normed": ("model.GPT.carry", "self.final_norm"),
+    "final_normed": ("model.GPT.forward_hidden", "self.final_norm"),
     "logits": ("model.GPT.forward", "self.output("),
     "probabilities": ("tracing.trace", "torch.softmax"),
 }
