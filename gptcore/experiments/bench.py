@@ -22,7 +22,8 @@ from gptcore.config import PRESETS, ModelConfig, TrainConfig
 from gptcore.formats.hf_weights import config_dict, state_dict
 from gptcore.generation.sampling import generate
 from gptcore.model import GPT
-from gptcore.training.devices import DTYPES, autocast, available_threads, choose, steady_heap
+from gptcore.resources import available_cores
+from gptcore.training.devices import DTYPES, autocast, choose, steady_heap
 from gptcore.training.optim import clip_gradients, make_optimizers
 
 ROUNDS = 7
@@ -83,7 +84,7 @@ def our_step(config: ModelConfig, train: TrainConfig, ids, targets) -> tuple[Wor
     """Return one training step in the way that measuring chooses, and that way in words."""
     model = GPT(config)
     way, _ = choose(model, train, ids, targets)
-    torch.set_num_threads(available_threads())
+    torch.set_num_threads(available_cores())
     optimizers = make_optimizers(model, train, way.precision)
 
     def step() -> None:
@@ -163,7 +164,7 @@ def training_memory() -> Iterator[Row]:
 def _peak(who: str) -> float:
     """Return the megabytes five training steps at the tiny shape add to this process at their highest."""
     config, train = PRESETS["tiny"].model, PRESETS["tiny"].train.replace(precision="bf16", steps=5)
-    train = train.replace(attention_path="explicit", threads=available_threads())
+    train = train.replace(attention_path="explicit", threads=available_cores())
     if who == "peer":
         peer_model(ModelConfig(vocab_size=8, context_length=8, d_model=8, n_layers=1, n_heads=1))
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
@@ -274,7 +275,7 @@ def tokenizer_training() -> Iterator[Row]:
         peer=peer,
         ratio=peer / ours,
         unit="s",
-        how=f"up to 4,096 tokens from {len(text) / 1e6:.1f} MB; tokenizers {available_threads()} threads",
+        how=f"up to 4,096 tokens from {len(text) / 1e6:.1f} MB; tokenizers {available_cores()} threads",
     )
 
 
@@ -329,7 +330,7 @@ def bench(names: list[str]) -> Iterator[Row]:
     if unknown is not None:
         raise ValueError(f"there is no benchmark {unknown!r}; choose from {', '.join(TABLE)}")
     steady_heap()  # for both sides: the peer shares this process
-    torch.set_num_threads(available_threads())
+    torch.set_num_threads(available_cores())
     for name in names or TABLE:
         try:
             yield from TABLE[name]()
@@ -338,5 +339,5 @@ def bench(names: list[str]) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", str(available_threads()))
+    os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
     print(_peak(sys.argv[1]))

@@ -15,8 +15,9 @@ from typing import Any
 
 from gptcore.experiments import claims
 from gptcore.files import read_json, write_json
+from gptcore.resources import process_identity, process_is_running
 from gptcore.runs.queue import Launch
-from gptcore.runs.run import changing, process_identity, process_lives
+from gptcore.runs.run import changing
 
 REQUEST, LOG = ".request.json", ".log"
 
@@ -63,7 +64,7 @@ def leave(names: Iterable[str], *, owner: str = "") -> None:
 def _end(request: dict[str, Any]) -> None:
     """End the process that measures, if it is there. Nothing is lost but what it had found so far."""
     launched = request["launched"] or {}
-    if process_lives(launched):
+    if process_is_running(launched):
         with contextlib.suppress(OSError):
             if hasattr(os, "killpg"):
                 os.killpg(launched["pid"], signal.SIGTERM)  # it leads a session of its own
@@ -144,7 +145,7 @@ def _requests(place: Path) -> dict[str, dict[str, Any]]:
 
 def _is_open(request: dict[str, Any]) -> bool:
     """Return whether a request waits, or its process lives."""
-    return not request["launched"] or process_lives(request["launched"])
+    return not request["launched"] or process_is_running(request["launched"])
 
 
 def _place(request: dict[str, Any]) -> tuple[bool, int, int]:

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from gptcore.experiments.machine import processor
 from gptcore.files import read_json, write_json
-from gptcore.runs.limits import available_cores
+from gptcore.resources import available_cores
 
 VERDICTS = ("holds", "holds not", "depends")
 LOCK = Path(tempfile.gettempdir()) / "glassbox-measuring.lock"

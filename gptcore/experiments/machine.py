@@ -27,7 +27,8 @@ def describe() -> Machine:
     """Return this machine as training sees it."""
     import torch
 
-    from gptcore.training.devices import available_threads, pick_device, precisions
+    from gptcore.resources import available_cores
+    from gptcore.training.devices import pick_device, precisions
 
     device = pick_device()
     name, memory = processor()
@@ -38,7 +39,7 @@ def describe() -> Machine:
     return Machine(
         device=device.type,
         name=name,
-        threads=available_threads(),
+        threads=available_cores(),
         memory_bytes=memory,
         precisions=precisions(device),
         bf16_units=units,

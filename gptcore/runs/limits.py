@@ -9,8 +9,9 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Self
+
+from gptcore.resources import available_cores, available_memory
 
 PREFIX = "GLASSBOX_"
 MEGABYTE = 1_000_000
@@ -128,24 +129,3 @@ def _number(environment: Mapping[str, str], name: str, default: float) -> float:
 def names() -> list[str]:
     """Return the environment's name of every limit."""
     return [PREFIX + field.name.upper() for field in fields(Limits)]
-
-
-def available_cores() -> int:
-    """Return the cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def available_memory() -> int:
-    """Return the bytes of memory this process may use: the machine's, or its container's where that is less."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows
-        memory = 8_000_000_000
-    for place in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            memory = min(memory, int(Path(place).read_text()))
-        except (OSError, ValueError):
-            continue
-    return memory

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gptcore.files import disk_bytes, read_json, write_json
+from gptcore.resources import process_identity
 from gptcore.runs.limits import LAB_SECONDS, Limits
 from gptcore.runs.run import (
     NOT_RUNS,
@@ -31,7 +32,6 @@ from gptcore.runs.run import (
     delete,
     list_runs,
     log_of,
-    process_identity,
     request_of,
     runs_folder,
 )

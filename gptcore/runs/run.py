@@ -20,14 +20,14 @@ import json
 import os
 import re
 import shutil
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from gptcore.files import read_json, write_json
+from gptcore.resources import process_is_running
 
 FORMAT = "glassbox-run-1"
 LONGEST_LINE = 65_536  # bytes; a sample of text is the longest event
@@ -156,7 +156,7 @@ class Run:
         has_begun = self.log_size() != launched.get("log_size", -1)
         # A run that goes on has its old last event in the log until its process has read the checkpoint.
         if launched and not has_begun:
-            if process_lives(launched):
+            if process_is_running(launched):
                 return "running" if self.is_locked() else "starting"
             if self._said_error() is not None:
                 return "failed"
@@ -313,34 +313,6 @@ def _thinned(lines: list[bytes], most: int) -> list[bytes]:
     if is_step[-1] and kept[-1] is not lines[-1]:
         kept.append(lines[-1])
     return kept
-
-
-def process_identity(pid: int) -> dict[str, int]:
-    """Return what tells a process from a later one of the same number."""
-    return {"pid": pid, "born": _ticks(pid)}
-
-
-def process_lives(identity: Mapping[str, Any]) -> bool:
-    """Return whether the very process of this identity is still there."""
-    pid = identity.get("pid")
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    if sys.platform == "linux":
-        return _ticks(pid) == identity.get("born") != 0
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
-
-
-def _ticks(pid: int) -> int:
-    """Return when a process began, in ticks since the machine did; 0 where there is none, or a dead one."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])
 
 
 def list_runs(owner: str | None = None, folder: Path | None = None) -> list[Run]:

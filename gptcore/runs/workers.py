@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from gptcore.experiments import claim_queue
-from gptcore.runs.limits import PREFIX, Limits, available_cores
+from gptcore.resources import available_cores
+from gptcore.runs.limits import PREFIX, Limits
 from gptcore.runs.queue import Caretaker, is_busy, tend
 
 PRIORITY = 5  # how far a job gives way to the server

@@ -5,7 +5,6 @@ What is found by measuring is fixed once, at the start of a run, and written dow
 
 import copy
 import ctypes
-import os
 import sys
 import time
 import warnings
@@ -18,6 +17,7 @@ import torch
 from gptcore.config import ConfigError, TrainConfig
 from gptcore.corpora.sources import cut
 from gptcore.model import GPT
+from gptcore.resources import available_cores
 from gptcore.training.optim import LONGEST_STAGE, clip_gradients, make_optimizers, window_cuts
 
 CLOSE = 1.15  # times as long as the fastest way
@@ -86,7 +86,7 @@ def choose(
     kinds = precisions(device) if config.precision == "auto" else (config.precision,)
     if config.precision == "fp16" and device.type == "cpu":
         raise ConfigError("precision=fp16 trains on a GPU only; on a CPU choose fp32, bf16 or auto")
-    most = available_threads()
+    most = available_cores()
     threads = most if config.threads == "auto" else config.threads
     pairs = [(kind, path) for kind in kinds for path in paths]
     fewer = [1] if config.threads == "auto" and most > 1 and device.type == "cpu" else []
@@ -141,13 +141,6 @@ class Compiled:
                 reason = str(error).strip().splitlines()[0]
                 warnings.warn(f"training goes on without torch.compile: {reason}", stacklevel=2)
         return self._plain(*args, **options)
-
-
-def available_threads() -> int:
-    """Return the cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _time_step(model, config, ids, targets, precision, path, threads, seconds) -> float:

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gptcore.config import ConfigError, TrainConfig
-from gptcore.training.devices import Compiled, Trial, available_threads
+from gptcore.resources import available_cores, process_identity, process_is_running
+from gptcore.training.devices import Compiled, Trial
 from gptcore.training.events import Event, Failed
 
 PATIENCE = timedelta(minutes=30)  # rank 0 may evaluate and write for long while the others wait
@@ -83,7 +84,7 @@ class Team:
         if self.size == 1:
             return choose(model, config, *probe)
         if config.threads == "auto":
-            config = config.replace(threads=max(1, available_threads() // self.local_size))
+            config = config.replace(threads=max(1, available_cores() // self.local_size))
         way, trials = choose(model, config, *map(self.rows, probe))
         way = replace(way, seconds_per_step=way.seconds_per_step + self._averaging_seconds(model))
         return self.share(way), trials
@@ -145,7 +146,7 @@ class Team:
         gone = [
             str(rank)
             for rank, (machine, process) in enumerate(self.members)
-            if machine == here and not _is_alive(process)
+            if machine == here and not process_is_running(process_identity(process))
         ]
         who = f"rank {' and '.join(gone)}" if gone else "another rank"
         return (
@@ -258,19 +259,3 @@ class Follower:
                         log.write(end + event.to_json().encode() + b"\n")
         except (Timeout, OSError):
             return
-
-
-def _is_alive(process: int) -> bool:
-    """Return whether a process of this machine runs; one that ended and waits to be noticed does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return False
-    except OSError:
-        return False
-    try:  # no Linux
-        os.kill(process, 0)
-    except OSError:
-        return False
-    return True

@@ -343,11 +343,11 @@ def load(path: Path, changed: int) -> "tuple[GPT, Tokenizer]":
 
     from gptcore import checkpoint
     from gptcore.account import n_parameters
-    from gptcore.training.devices import available_threads
+    from gptcore.resources import available_cores
 
     model, tokenizer = checkpoint.load(path)
     if n_parameters(model.config) > LARGE:
-        torch.set_num_threads(available_threads())  # for the whole process, as torch has it
+        torch.set_num_threads(available_cores())  # for the whole process, as torch has it
     return model.eval(), tokenizer
 
 

@@ -349,7 +349,7 @@ def test_a_page_computes_with_one_thread_and_a_large_model_with_all(monkeypatch)
     session.load(session.shipped_path(), -1)
     assert torch.get_num_threads() == 1
     monkeypatch.setattr(session, "LARGE", 1000)
-    monkeypatch.setattr("gptcore.training.devices.available_threads", lambda: 3)
+    monkeypatch.setattr("gptcore.resources.available_cores", lambda: 3)
     try:
         session.load(session.shipped_path(), -2)
         assert torch.get_num_threads() == 3

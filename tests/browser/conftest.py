@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gptcore.runs.run import list_runs, process_lives
+from gptcore.resources import process_is_running
+from gptcore.runs.run import list_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the pages are scripts beside app.py and not an installed package
@@ -108,7 +109,7 @@ def end_runs(server: Server) -> None:
     """Kill what a server's visitors left training: runs outlive their server, and would slow every test after."""
     for run in list_runs(folder=server.runs):
         launched = run.request().get("launched") or {}
-        if process_lives(launched):
+        if process_is_running(launched):
             os.kill(launched["pid"], signal.SIGKILL)
 
 

@@ -58,10 +58,11 @@ def training_rate(preset: str, batch_size: int, precision: str, seconds: float =
 def _rates() -> Iterator[Repetition]:
     import torch
 
-    from gptcore.training.devices import available_threads, precisions
+    from gptcore.resources import available_cores
+    from gptcore.training.devices import precisions
 
     for _ in range(2):
-        torch.set_num_threads(available_threads())
+        torch.set_num_threads(available_cores())
         products = {kind: product_rate(LARGE, kind) for kind in precisions(torch.device("cpu"))}
         best = max(products, key=products.__getitem__)
         yield {PRODUCT.format(kind): rate for kind, rate in products.items()} | {
@@ -100,9 +101,9 @@ def _bf16_ratios() -> Iterator[Repetition]:
 def _thread_ratios() -> Iterator[Repetition]:
     import torch
 
-    from gptcore.training.devices import available_threads
+    from gptcore.resources import available_cores
 
-    most = max(2, available_threads())
+    most = max(2, available_cores())
     for _ in range(ROUNDS):
         found = {}
         for side in SIDES:

@@ -20,7 +20,7 @@ def machine() -> None:
     """What this machine is, and how busy: a time means nothing without it."""
     from gptcore.experiments import claims
     from gptcore.experiments.machine import processor
-    from gptcore.runs.limits import available_cores
+    from gptcore.resources import available_cores
 
     (name, n_bytes), versions = processor(), claims.versions()
     st.caption(

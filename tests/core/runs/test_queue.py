@@ -1,7 +1,6 @@
 """The queue: one run for equal requests, a fair turn for each visitor, and nobody lost."""
 
 import os
-import signal
 import threading
 import time
 
@@ -240,22 +239,3 @@ def test_texts_go_once_no_run_will_read_them(words):
     assert caretaker.sweep(runs.runs_folder(), limits()) == ["unwanted.txt"]
     assert caretaker.sweep(runs.runs_folder(), limits()) == []
     assert [path.name for path in texts.iterdir()] == ["wanted.txt"]
-
-
-def test_a_process_number_used_again_is_another_process():
-    here = runs.process_identity(os.getpid())
-    assert runs.process_lives(here)
-    if here["born"]:
-        assert not runs.process_lives(here | {"born": here["born"] + 1})
-    child = os.fork()
-    if child == 0:
-        signal.pause()
-    identity = runs.process_identity(child)
-    assert runs.process_lives(identity)
-    os.kill(child, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while runs.process_lives(identity) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    dead = not runs.process_lives(identity)  # before it is buried, too
-    os.waitpid(child, 0)
-    assert dead

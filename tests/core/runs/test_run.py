@@ -19,6 +19,7 @@ import gptcore
 from gptcore.__main__ import main
 from gptcore.checkpoint import CheckpointError, load
 from gptcore.config import ModelConfig, TrainConfig
+from gptcore.resources import process_is_running
 from gptcore.runs import queue, workers
 from gptcore.runs import run as runs
 from gptcore.runs.recorder import Recorder, read_state
@@ -262,7 +263,7 @@ def ask(tmp_path, monkeypatch, text):
         with runs.changing(run.folder.parent):  # so that nothing is launched meanwhile
             launched = run.request().get("launched") or {}
             runs.request_of(run.folder).unlink(missing_ok=True)
-        if runs.process_lives(launched):
+        if process_is_running(launched):
             os.kill(launched["pid"], signal.SIGKILL)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from gptcore.resources import process_is_running
 from gptcore.runs import queue, workers
-from gptcore.runs.run import Run, delete, process_lives, runs_folder
+from gptcore.runs.run import Run, delete, runs_folder
 
 KILLS = int(os.environ.get("GLASSBOX_KILLS", "2"))
 SECONDS = 120  # for one run, kills and all
@@ -80,10 +81,10 @@ def kill(run: Run, draw: random.Random, in_write: bool) -> bool:
         pass  # the write takes a few milliseconds: no time to sleep
     time.sleep(draw.uniform(0, 0.004))
     launched = run.request().get("launched") or {}
-    if run.is_finished() or not process_lives(launched):
+    if run.is_finished() or not process_is_running(launched):
         return False
     os.kill(launched["pid"], signal.SIGKILL)
-    while process_lives(launched):
+    while process_is_running(launched):
         time.sleep(0.001)
     return not run.is_finished()
 
