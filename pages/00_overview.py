@@ -9,7 +9,7 @@ text = words.load("00_overview")
 text.show("hook")
 
 # After the first words, which a visitor reads while a fresh server reads in torch.
-from pages.kit import annotated, claim, deeper, lab, quiz  # noqa: E402
+from pages.kit import annotated, claim, lab, quiz, related  # noqa: E402
 from pages.labs import overview  # noqa: E402
 
 # The finding of this chapter stands above everything: swap the name, and the word in the gap follows.
@@ -29,8 +29,8 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("model.GPT.forward_hidden", key="c0_code_carry")
-    annotated.show("model.GPT.forward", key="c0_code_forward")
+    annotated.code("model.GPT.forward_hidden", key="c0_code_carry")
+    annotated.code("model.GPT.forward", key="c0_code_forward")
 
 if book.part("diagram", text):
     overview.more.flow()
@@ -45,15 +45,15 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("looks_up", "learns_while_chatting", "sure_is_right", "only_counts", "untrained_even")
+    claim.cards("looks_up", "learns_while_chatting", "sure_is_right", "only_counts", "untrained_even")
 
 if book.part("check", text):
     text.show("check", n=len(overview.quiz.questions(1)))
-    quiz.show(0, "00_overview", overview.quiz.questions)
+    quiz.cards(0, "00_overview", overview.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("mean_surprise", key="c0_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(0)
+    related.links(0)
 book.footer(__file__)

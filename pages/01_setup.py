@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, deeper, lab, quiz, words
+from pages.kit import annotated, book, lab, quiz, related, words
 from pages.labs import setup
 
 book.header(__file__)
@@ -19,14 +19,14 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("lessons.line_fit.Line", key="c1_code_line")
-    annotated.show("lessons.line_fit.descend", key="c1_code_descend")
+    annotated.code("lessons.line_fit.Line", key="c1_code_line")
+    annotated.code("lessons.line_fit.descend", key="c1_code_descend")
     text.show("code_layer")
-    annotated.show("lessons.line_fit.Lines", key="c1_code_lines")
+    annotated.code("lessons.line_fit.Lines", key="c1_code_lines")
     text.show("code_device")
-    annotated.show("training.devices.pick_device", key="c1_code_device")
-    annotated.show("training.devices.precisions", key="c1_code_precisions")
-    annotated.show("training.devices.autocast", key="c1_code_autocast")
+    annotated.code("training.devices.pick_device", key="c1_code_device")
+    annotated.code("training.devices.precisions", key="c1_code_precisions")
+    annotated.code("training.devices.autocast", key="c1_code_autocast")
 
 if book.part("diagram", text):
     setup.finding.flow()
@@ -44,11 +44,11 @@ if book.part("measured", text):
 
 if book.part("check", text):
     text.show("check", n=len(setup.quiz.questions(1)))
-    quiz.show(1, "01_setup", setup.quiz.questions)
+    quiz.cards(1, "01_setup", setup.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("numeric_gradient", key="c1_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(1)
+    related.links(1)
 book.footer(__file__)

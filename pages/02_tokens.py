@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import tokens
 
 book.header(__file__)
@@ -18,10 +18,10 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("tokenizer.Tokenizer.train", key="c2_code_train")
+    annotated.code("tokenizer.Tokenizer.train", key="c2_code_train")
     text.show("code_encode")
-    annotated.show("tokenizer.merge_piece", key="c2_code_merge")
-    annotated.show("tokenizer.Tokenizer.encode", key="c2_code_encode")
+    annotated.code("tokenizer.merge_piece", key="c2_code_merge")
+    annotated.code("tokenizer.Tokenizer.encode", key="c2_code_encode")
     lab.more("c2_more_learn", text.read("code_learn_title"), tokens.finding.learn, icon=":material/code:")
 
 if book.part("diagram", text):
@@ -39,7 +39,7 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show(
+    claim.cards(
         "token_is_a_word",
         "four_characters",
         "space_is_nothing",
@@ -50,11 +50,11 @@ if book.part("measured", text):
 
 if book.part("check", text):
     text.show("check", n=len(tokens.quiz.questions(1)))
-    quiz.show(2, "02_tokens", tokens.quiz.questions)
+    quiz.cards(2, "02_tokens", tokens.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("stream_decoding", key="c2_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(2)
+    related.links(2)
 book.footer(__file__)

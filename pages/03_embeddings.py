@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import embeddings
 
 book.header(__file__)
@@ -19,11 +19,11 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("initialization.Embedding", key="c3_code_table")
+    annotated.code("initialization.Embedding", key="c3_code_table")
     text.show("code_tying")
-    annotated.show("model.GPT.__init__", key="c3_code_tying")
+    annotated.code("model.GPT.__init__", key="c3_code_tying")
     text.show("code_analogy")
-    annotated.show("interpret.embedding_table.analogy", key="c3_code_analogy")
+    annotated.code("interpret.embedding_table.analogy", key="c3_code_analogy")
 
 if book.part("diagram", text):
     embeddings.finding.flow()
@@ -39,7 +39,7 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show(
+    claim.cards(
         "king_minus_man",
         "a_step_moves_what_it_saw",
         "a_dimension_means",
@@ -50,11 +50,11 @@ if book.part("measured", text):
 
 if book.part("check", text):
     text.show("check", n=len(embeddings.quiz.questions(1)))
-    quiz.show(3, "03_embeddings", embeddings.quiz.questions)
+    quiz.cards(3, "03_embeddings", embeddings.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("embedding_backward", key="c3_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(3)
+    related.links(3)
 book.footer(__file__)

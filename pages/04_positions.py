@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import positions
 
 book.header(__file__)
@@ -19,10 +19,10 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("positions.inverse_frequencies", key="c4_code_frequencies")
-    annotated.show("positions.rope_table", key="c4_code_table")
+    annotated.code("positions.inverse_frequencies", key="c4_code_frequencies")
+    annotated.code("positions.rope_table", key="c4_code_table")
     text.show("code_apply")
-    annotated.show("positions.apply_rope", key="c4_code_apply")
+    annotated.code("positions.apply_rope", key="c4_code_apply")
 
 if book.part("diagram", text):
     positions.finding.flow()
@@ -38,7 +38,7 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show(
+    claim.cards(
         "distance_alone",
         "any_length",
         "linear_extends",
@@ -50,11 +50,11 @@ if book.part("measured", text):
 
 if book.part("check", text):
     text.show("check", n=len(positions.quiz.questions(1)))
-    quiz.show(4, "04_positions", positions.quiz.questions)
+    quiz.cards(4, "04_positions", positions.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("neighbour_pairs", key="c4_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(4)
+    related.links(4)
 book.footer(__file__)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import attention
 
 book.header(__file__)
@@ -19,10 +19,10 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("attention.attention_weights", key="c5_code_weights")
-    annotated.show("attention.allowed_pairs", key="c5_code_allowed")
+    annotated.code("attention.attention_weights", key="c5_code_weights")
+    annotated.code("attention.allowed_pairs", key="c5_code_allowed")
     text.show("code_forward")
-    annotated.show("attention.Attention.forward", key="c5_code_forward")
+    annotated.code("attention.Attention.forward", key="c5_code_forward")
 
 if book.part("diagram", text):
     attention.finding.flow()
@@ -39,7 +39,7 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show(
+    claim.cards(
         "softmax_scale",
         "divide_by_d",
         "scale_overflow",
@@ -53,11 +53,11 @@ if book.part("measured", text):
 
 if book.part("check", text):
     text.show("check", n=len(attention.quiz.questions(1)))
-    quiz.show(5, "05_attention", attention.quiz.questions)
+    quiz.cards(5, "05_attention", attention.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("sliding_window", key="c5_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(5)
+    related.links(5)
 book.footer(__file__)

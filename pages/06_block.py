@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import block
 
 book.header(__file__)
@@ -18,12 +18,12 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("norms.rms_norm", key="c6_code_norm")
+    annotated.code("norms.rms_norm", key="c6_code_norm")
     text.show("code_ffn")
-    annotated.show("feedforward.SwiGLU.forward", key="c6_code_ffn")
+    annotated.code("feedforward.SwiGLU.forward", key="c6_code_ffn")
     text.show("code_block")
-    annotated.show("model.Block.forward", key="c6_code_block")
-    annotated.show("model.Block._sub_layer", key="c6_code_sub")
+    annotated.code("model.Block.forward", key="c6_code_block")
+    annotated.code("model.Block._sub_layer", key="c6_code_sub")
 
 if book.part("diagram", text):
     block.finding.flow()
@@ -39,7 +39,7 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show(
+    claim.cards(
         "rmsnorm_faster",
         "norm_share",
         "activation_fused",
@@ -56,11 +56,11 @@ if book.part("measured", text):
 
 if book.part("check", text):
     text.show("check", n=len(block.quiz.questions(1)))
-    quiz.show(6, "06_block", block.quiz.questions)
+    quiz.cards(6, "06_block", block.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("normed_twice", key="c6_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(6)
+    related.links(6)
 book.footer(__file__)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import model
 
 book.header(__file__)
@@ -18,11 +18,11 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("model.GPT.__init__", key="c7_code_model")
+    annotated.code("model.GPT.__init__", key="c7_code_model")
     text.show("code_initialize")
-    annotated.show("initialization.initialize", key="c7_code_initialize")
+    annotated.code("initialization.initialize", key="c7_code_initialize")
     text.show("code_account")
-    annotated.show("account.forward_flops", key="c7_code_flops")
+    annotated.code("account.forward_flops", key="c7_code_flops")
 
 if book.part("diagram", text):
     model.finding.flow()
@@ -37,15 +37,15 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("tying_saves", "heads_cost", "six_operations", "first_loss", "logits_largest", "fourth_size")
+    claim.cards("tying_saves", "heads_cost", "six_operations", "first_loss", "logits_largest", "fourth_size")
 
 if book.part("check", text):
     text.show("check", n=len(model.quiz.questions(1)))
-    quiz.show(7, "07_model", model.quiz.questions)
+    quiz.cards(7, "07_model", model.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("within_budget", key="c7_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(7)
+    related.links(7)
 book.footer(__file__)

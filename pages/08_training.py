@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import training
 
 book.header(__file__)
@@ -18,9 +18,9 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("training.optim.learning_rate", key="c8_code_rate")
+    annotated.code("training.optim.learning_rate", key="c8_code_rate")
     text.show("code_step")
-    annotated.show("training.loop.train_step", key="c8_code_step")
+    annotated.code("training.loop.train_step", key="c8_code_step")
 
 if book.part("diagram", text):
     training.example.flow()
@@ -39,15 +39,15 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("unigram_level", "decay_is_l2", "adamw_trains_better", "perplexity_vocabulary")
+    claim.cards("unigram_level", "decay_is_l2", "adamw_trains_better", "perplexity_vocabulary")
 
 if book.part("check", text):
     text.show("check", n=len(training.quiz.questions(1)))
-    quiz.show(8, "08_training", training.quiz.questions)
+    quiz.cards(8, "08_training", training.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("unequal_parts", key="c8_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(8)
+    related.links(8)
 book.footer(__file__)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import inference
 
 book.header(__file__)
@@ -18,11 +18,11 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("generation.sampling.distribution", key="c9_code_distribution")
+    annotated.code("generation.sampling.distribution", key="c9_code_distribution")
     text.show("code_loop")
-    annotated.show("generation.sampling.generate", key="c9_code_generate")
+    annotated.code("generation.sampling.generate", key="c9_code_generate")
     text.show("code_cache")
-    annotated.show("cache.KVCache.extend", key="c9_code_extend")
+    annotated.code("cache.KVCache.extend", key="c9_code_extend")
 
 if book.part("diagram", text):
     inference.finding.flow()
@@ -38,7 +38,7 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show(
+    claim.cards(
         "cache_speedup",
         "cache_alone",
         "cache_linear",
@@ -52,11 +52,11 @@ if book.part("measured", text):
 
 if book.part("check", text):
     text.show("check", n=len(inference.quiz.questions(1)))
-    quiz.show(9, "09_inference", inference.quiz.questions)
+    quiz.cards(9, "09_inference", inference.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("accept_or_resample", key="c9_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(9)
+    related.links(9)
 book.footer(__file__)

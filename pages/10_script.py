@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import script
 
 book.header(__file__)
@@ -18,9 +18,9 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("checkpoint.write_model", key="c10_code_write")
+    annotated.code("checkpoint.write_model", key="c10_code_write")
     text.show("code_read")
-    annotated.show("checkpoint.read_folder", key="c10_code_read")
+    annotated.code("checkpoint.read_folder", key="c10_code_read")
 
 if book.part("diagram", text):
     script.finding.flow()
@@ -35,15 +35,15 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("weights_alone", "same_seed", "base_follows", "beta_pushes", "double_quantisation")
+    claim.cards("weights_alone", "same_seed", "base_follows", "beta_pushes", "double_quantisation")
 
 if book.part("check", text):
     text.show("check", n=len(script.quiz.questions(1)))
-    quiz.show(10, "10_script", script.quiz.questions)
+    quiz.cards(10, "10_script", script.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("gpt", key="c10_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(10)
+    related.links(10)
 book.footer(__file__)

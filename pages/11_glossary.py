@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, deeper, lab, quiz, words
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import glossary
 
 book.header(__file__)
@@ -18,7 +18,7 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.show("account.summands", key="c11_code_summands")
+    annotated.code("account.summands", key="c11_code_summands")
 
 if book.part("diagram", text):
     glossary.finding.flow()
@@ -34,15 +34,15 @@ if book.part("lab", text):
 
 if book.part("measured", text):
     text.show("measured")
-    claim.show("llama_style_is_one", "two_thirds_feedforward", "base_follows")
+    claim.cards("llama_style_is_one", "two_thirds_feedforward", "base_follows")
 
 if book.part("check", text):
     text.show("check", n=len(glossary.quiz.questions(1)))
-    quiz.show(11, "11_glossary", glossary.quiz.questions)
+    quiz.cards(11, "11_glossary", glossary.quiz.questions)
     text.show("check_exercise")
     quiz.exercise("five_estimates", key="c11_exercise")
 
 if book.part("deeper", text):
     text.show("deeper")
-    deeper.show(11)
+    related.links(11)
 book.footer(__file__)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from explainers import library
 from explainers.reading import ExplainerError
-from pages.kit import book, shelf, words
+from pages.kit import book, explainer_links, words
 from pages.labs import explainers
 
 row = book.header(__file__, titled=False)
@@ -17,7 +17,7 @@ if topic is not None:
     except ExplainerError as error:
         st.error(f"{error}."[:300], icon=":material/link_off:")
 
-shelf.begin_at_the_top(topic or st.query_params.get("print", "list"))
+explainer_links.scroll_to_top(topic or st.query_params.get("print", "list"))
 if wanted is not None:
     explainers.topics.one(wanted)
 elif st.query_params.get("print") == "true":
@@ -30,5 +30,5 @@ else:
     text.show("about", n=len(every), minutes=sum(one.minutes for one in every))
     explainers.topics.the_list()
     st.divider()
-    shelf.button(text.read("print_link"), "open_print", icon=":material/print:", print="true")
+    explainer_links.button(text.read("print_link"), "open_print", icon=":material/print:", print="true")
     book.footer(__file__)

@@ -145,7 +145,7 @@ def notes(name: str) -> list[Note]:
     return found
 
 
-def joined(name: str) -> list[tuple[Statement, Note | None]]:
+def statements_with_notes(name: str) -> list[tuple[Statement, Note | None]]:
     """Every statement with its note; raises NotesError where a line has no note or a note no line.
 
     A line that occurs twice takes the first note the first time and the second the second time, if there are two.
@@ -241,12 +241,12 @@ _COMPONENT = st.components.v2.component(
 
 
 @st.fragment
-def show(name: str, *, key: str) -> None:
+def code(name: str, *, key: str) -> None:
     """The source of a gptcore object beside its notes, notes with a reason open, the rest behind a switch.
 
     Pass the name as a constant, such as "attention.Attention.forward": a test finds every one that is shown.
     """
-    found, pairs = source(name), joined(name)
+    found, pairs = source(name), statements_with_notes(name)
     links.check(f"{key}_all", links.Switch(), False)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"`{name.split('.', 1)[1]}` in `{found.file}`, line {found.start}")

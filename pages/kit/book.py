@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from explainers.library import explainer
-from pages.kit import bring, lab, links, progress, search, session, shelf, visitor, words
+from pages.kit import explainer_links, lab, links, progress, search, session, upload_model, visitor, words
 
 PAGES = Path(__file__).resolve().parents[1]
 KIT = PAGES / "kit"
@@ -254,7 +254,7 @@ def navigation() -> StreamlitPage:
     """Draw the settings, the sections and the sidebar; return the page that is to run."""
     st.set_page_config(page_icon=str(KIT / "mark.svg"), layout="wide", initial_sidebar_state="auto")
     st.logo(str(KIT / "wordmark.svg"), icon_image=str(KIT / "mark.svg"), size="large")
-    links.put_back()
+    links.restore_kept()
     sections: dict[str, list[StreamlitPage]] = {}
     for row in TABLE:
         sections.setdefault(row.section, []).append(page_of(row))
@@ -269,7 +269,7 @@ def _sidebar(page: StreamlitPage) -> None:
     session.warm()
     session.choose_model()
     with st.expander("Bring a model", icon=":material/upload:"):
-        bring.model()
+        upload_model.form()
     _search(page)
     progress.write_cookie()
     visitor.write_cookie()
@@ -308,12 +308,12 @@ def _search(page: StreamlitPage) -> None:
         st.caption("Nothing in the book has all these words.")
 
 
-def _link_to_explainer(found: search.Found, page: StreamlitPage) -> None:
+def _link_to_explainer(found: search.Hit, page: StreamlitPage) -> None:
     title, icon = explainer(found.file).title, ":material/local_library:"
     label = f"{title}: {found.heading}" if found.heading else title
     row = next(row for row in TABLE if row.url == "explainers")
     if page.url_path == row.url:  # a link from a page to itself would leave the address as it is
-        shelf.button(label, f"found_button_{found.file}", icon=icon, topic=found.file)
+        explainer_links.button(label, f"found_button_{found.file}", icon=icon, topic=found.file)
     else:
         st.page_link(page_of(row), label=label, icon=icon, query_params={"topic": found.file})
 
@@ -341,7 +341,7 @@ def header(file: str, *, titled: bool = True) -> Row:
 
 def _go_on() -> None:
     """On the first page: the way back to where the visitor stopped."""
-    row = next((row for row in TABLE if row.url == progress.last()), None)
+    row = next((row for row in TABLE if row.url == progress.last_page()), None)
     if row is not None and row is not TABLE[0]:
         passed = 0 if row.number is None else progress.passed_in(row.number)
         checks = f", {passed} check{'s' if passed > 1 else ''} passed" if passed else ""
@@ -354,14 +354,14 @@ def title(row: Row) -> None:
     """The title of a page, its place in the book, and a teacher's note where the link carries one."""
     st.title(row.title, anchor=False)
     if row.number is not None:
-        st.caption(place(row))
+        st.caption(chapter_line(row))
     if note := links.kept("note"):
         with st.container(border=True, key="lesson_note"):
             st.caption("A note that came with the link")
             st.text(note[: links.LONGEST])  # as text: nothing in it is a link, a picture or a formula
 
 
-def place(row: Row) -> str:
+def chapter_line(row: Row) -> str:
     """Where a chapter stands: its number, the minutes its words take, the chapters around it, what is passed."""
     around = []
     for step, name in ((-1, "before it"), (1, "after it")):

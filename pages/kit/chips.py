@@ -65,6 +65,13 @@ _STRIP = st.components.v2.component(
 KINDS = ("plain", "new", "chosen", "unknown", "faint", "asks", "kept", "refused", "unjudged", "count")
 
 
+def visible(token: str) -> str:
+    """A token's text with its spaces and line ends made visible."""
+    shown = token.replace("\n", "⏎").replace("\t", "⇥")
+    stripped = shown.lstrip(" ")
+    return "␣" * (len(shown) - len(stripped)) + stripped or "(empty)"
+
+
 @dataclass(frozen=True, slots=True)
 class Chip:
     """One token. `unknown` is hatched (the model never met it); `note` shows when the mouse rests on it.
@@ -99,7 +106,7 @@ def _data(chips: Sequence[Chip], label: str, clickable: bool, pressed: int | Non
     }
 
 
-def choose(n: int, draw: Callable[[int], Sequence[Chip]], *, key: str, label: str, default: int) -> int:
+def pick_chip(n: int, draw: Callable[[int], Sequence[Chip]], *, key: str, label: str, default: int) -> int:
     """A strip to click on; returns the place chosen, which stays and lives in the URL as ?key=, counted from 1.
 
     `draw` makes the chips once the place is known, so that they can be shaded by it.

@@ -25,7 +25,7 @@ ICONS = {
 _PROBLEM = "claims_problem"
 
 
-def show(*names: str) -> None:
+def cards(*names: str) -> None:
     """The claims of a chapter, one card each."""
     from gptcore.experiments import claim_queue, claims
 
@@ -115,7 +115,7 @@ def _leave(names: tuple[str, ...]) -> None:
     claim_queue.leave(names, owner=visitor.me())
 
 
-def bar(name: str, words_below: str) -> None:
+def progress_bar(name: str, words_below: str) -> None:
     """How far the measurement of a claim is; a line of words where it does not say."""
     from gptcore.experiments import claim_queue
 
@@ -126,7 +126,7 @@ def bar(name: str, words_below: str) -> None:
         st.progress(min(1.0, share), text=words_below)
 
 
-def problem(names: Sequence[str]) -> str | None:
+def last_problem(names: Sequence[str]) -> str | None:
     """What hindered the last measurement of these claims, in one sentence, or None."""
     from gptcore.experiments import claim_queue
 
@@ -141,10 +141,10 @@ def _state(claim: "Claim", state: str | None, text: words.Words) -> None:
 
     if state == "measuring":
         quick = claim.kind == "quick"
-        bar(claim.name, text.read("running") if quick else text.read("training"))
+        progress_bar(claim.name, text.read("running") if quick else text.read("training"))
     elif state == "waiting":
         st.caption(text.read("waiting"))
-    elif said := problem([claim.name]):
+    elif said := last_problem([claim.name]):
         st.error(said, icon=":material/error:")
     elif claims.machine_is_busy():
         st.caption(text.read("machine_busy"))

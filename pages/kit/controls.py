@@ -134,6 +134,13 @@ def listed(
     )
 
 
+def matrix_cell(n_rows: int, n_columns: int, key: str, label: str) -> tuple[int, int]:
+    """Choose one cell of a matrix, row and column; it lives in the URL as ?key=2,1, counted from 1."""
+    options = [f"{row},{column}" for row in range(1, n_rows + 1) for column in range(1, n_columns + 1)]
+    row, column = listed(label, key, options).split(",")
+    return int(row) - 1, int(column) - 1
+
+
 def stops(label: str, key: str, options: Sequence[int], default: int, *, help: str | None = None) -> int:
     """A slider that stops at these values only, such as powers of two; bound to the URL."""
     options = list(options)
@@ -184,7 +191,7 @@ def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
     )
     shape = {"context_length": _NANO.context_length, **SIZES[size]}
     values: dict[str, Any] = {}
-    with links.told_here(), st.expander("More: nine sliders and switches", icon=":material/tune:"):
+    with links.refusals_here(), st.expander("More: nine sliders and switches", icon=":material/tune:"):
         columns = st.columns(2)
         for place, (field, dial) in enumerate(DIALS.items()):
             with columns[place % 2]:
@@ -311,7 +318,7 @@ def sampling(prefix: str, *, default: Sampling | None = None) -> Sampling:
         0.05,
         "0 takes the likeliest token each time; 1 draws as the model says; above 1 flattens.",
     )
-    with links.told_here(), st.expander("More: filters and seed", icon=":material/tune:"):
+    with links.refusals_here(), st.expander("More: filters and seed", icon=":material/tune:"):
         top_k = whole(
             "Top-k, 0 is off",
             f"{prefix}_top_k",

@@ -20,7 +20,7 @@ from pages.kit.figures import (
     Line,
     Picture,
     add_lines,
-    frame,
+    empty_figure,
     ribbon,
     thin,
 )
@@ -204,7 +204,9 @@ def _x_axis(figure: go.Figure, history: History, log_x: bool) -> None:
 
 def loss(history: History, *, log_x: bool = False, height: int = 380) -> Picture:
     """Training and validation loss against the step, in nats per token, with the levels to compare with."""
-    figure = frame(x="step", y="loss (nats per token)", height=height, revision=f"{history.name}-{log_x}")
+    figure = empty_figure(
+        x="step", y="loss (nats per token)", height=height, revision=f"{history.name}-{log_x}"
+    )
     x, y = thin(history.steps, history.loss)
     figure.add_trace(
         go.Scatter(
@@ -241,7 +243,7 @@ RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 def comparison(histories: Mapping[str, History], *, against: str = "steps", height: int = 420) -> Picture:
     """The losses of several runs, each under its label, against steps, tokens or seconds of training."""
     revision = f"{','.join(history.name for history in histories.values())}-{against}"
-    figure = frame(x=AGAINST[against], y="loss (nats per token)", height=height, revision=revision)
+    figure = empty_figure(x=AGAINST[against], y="loss (nats per token)", height=height, revision=revision)
     for place, (label, history) in enumerate(histories.items()):
         colour = RUN_COLOURS[place % len(RUN_COLOURS)]
         where = {"steps": history.steps, "tokens": history.tokens_seen, "seconds": history.seconds}[against]
@@ -287,7 +289,9 @@ def bands(arms: Mapping[str, Sequence[History]], *, against: str = "steps", heig
     The first looks are left out: a loss that still falls by nats hides differences of hundredths.
     """
     revision = f"{','.join(one.name for arm in arms.values() for one in arm)}-{against}"
-    figure = frame(x=AGAINST[against], y="validation loss (nats per token)", height=height, revision=revision)
+    figure = empty_figure(
+        x=AGAINST[against], y="validation loss (nats per token)", height=height, revision=revision
+    )
     last = []
     for (label, histories), colour, dash in zip(arms.items(), (BLUE, ORANGE), ("solid", "dash")):
         looks = list(zip(*(_looks(one, against) for one in histories)))  # one look of every run
@@ -336,7 +340,7 @@ def _loss_alt(history: History) -> str:
 def _single(
     history: History, values: Sequence[float], *, y: str, colour: str, unit: str, form: str, name: str
 ) -> Picture:
-    figure = frame(x="step", y=y, height=220, revision=history.name)
+    figure = empty_figure(x="step", y=y, height=220, revision=history.name)
     x, thinned = thin(history.steps, values)
     figure.add_trace(
         go.Scatter(
@@ -393,7 +397,7 @@ def speed(history: History) -> Picture:
     )
 
 
-def ladder(
+def story_scores(
     history: History,
     tables: Mapping[int, Mapping[str, float | None]] | None = None,
     *,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.kit import dims
+from pages.kit import dim_colors
 
 # Weights have a heavy frame, values a thin one; steps that only compute are round.
 _CLASSES = """
@@ -38,7 +38,7 @@ def mermaid(nodes: Sequence[Node], edges: Sequence[Edge], *, direction: str = "T
     """The text of a flow chart; labels are quoted, so that brackets in them do no harm."""
     lines = [f"flowchart {direction}"]
     for node in nodes:
-        text = _quoted(node.label) + (f"<br/>{dims.plain(**node.sizes)}" if node.sizes else "")
+        text = _quoted(node.label) + (f"<br/>{dim_colors.plain_shape(**node.sizes)}" if node.sizes else "")
         left, right = {"step": ("([", "])")}.get(node.kind, ("[", "]"))
         lines.append(f'{node.name}{left}"{text}"{right}:::{node.kind}')
     known = {node.name for node in nodes}
@@ -54,12 +54,12 @@ def _quoted(text: str) -> str:
     return text.replace('"', "'")
 
 
-def show(nodes: Sequence[Node], edges: Sequence[Edge], *, alt: str, direction: str = "TB") -> None:
+def flowchart(nodes: Sequence[Node], edges: Sequence[Edge], *, alt: str, direction: str = "TB") -> None:
     """Draw a flow chart, and below it what the letters in it mean."""
     st.mermaid_chart(mermaid(nodes, edges, direction=direction), alt=alt)
     # A width such as H·D is two letters.
     letters = dict.fromkeys(one for node in nodes for name in node.sizes or () for one in name.split("·"))
     st.markdown(
-        "  ".join(f"{dims.chip(letter)} {dims.NAMES[letter]}" for letter in letters)
+        "  ".join(f"{dim_colors.chip(letter)} {dim_colors.NAMES[letter]}" for letter in letters)
         + ". Heavy frames are learned weights, thin ones are values computed from this text."
     )

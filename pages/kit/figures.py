@@ -40,7 +40,7 @@ class Line(NamedTuple):
     value: float | None
 
 
-def frame(*, x: str, y: str, height: int = 320, revision: str = "kept") -> go.Figure:
+def empty_figure(*, x: str, y: str, height: int = 320, revision: str = "kept") -> go.Figure:
     """An empty figure with named axes; zoom and pan survive updates for as long as `revision` stays."""
     figure = go.Figure()
     figure.update_layout(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from pages.kit.figures import BLUE, ORANGE, VERMILION, Picture, frame
+from pages.kit.figures import BLUE, ORANGE, VERMILION, Picture, empty_figure
 
 MOST_CELL_TEXT = 32  # rows or columns; beyond that no number in a cell can be read
 MOST_NAMES = 32  # along an axis; beyond that every second, third … is named
@@ -43,7 +43,7 @@ def heatmap(
     n_rows, n_columns = len(values), len(columns)
     finite = [value for row in values for value in row if math.isfinite(value)]
     top = highest if highest is not None else max(map(abs, finite), default=1.0) or 1.0
-    figure = frame(
+    figure = empty_figure(
         x=column_title, y=row_title, height=height or 110 + max(26 * n_rows, 90), revision=revision
     )
     text = None

@@ -2,12 +2,12 @@
 
     @st.fragment
     def spread() -> None:
-        with lab.bench("c5_scale", text.read("lab_scale_title")):
+        with lab.frame("c5_scale", text.read("lab_scale_title")):
             d = controls.stops(…, "c5_scale_d", …)
             …the picture…
             lab.predict("c5_scale", text.read("lab_scale_predict"), options, right=1, because=…)
 
-What stands inside `bench` is watched: its bound widgets can be reset, varied at random and put into a link.
+What stands inside `frame` is watched: its bound widgets can be reset, varied at random and put into a link.
 """
 
 import random
@@ -62,7 +62,7 @@ def copy_link(view: Mapping[str, str], *, key: str, label: str = "Copy link to t
 
 
 @contextmanager
-def bench(name: str, title: str) -> Iterator[None]:
+def frame(name: str, title: str) -> Iterator[None]:
     """A frame around a lab: its title above, and reset, surprise and link below.
 
     `name` begins the key of each widget inside, as "c5_scale" does "c5_scale_d".

@@ -2,7 +2,7 @@
 
 Streamlit drops a value it cannot use without a word. `check` runs just before a bound widget, says
 which value was refused and by which rule, and lets the widget fall back to its default. The parameters
-in `KEPT` belong to the visit and not to a page: Streamlit forgets them at a page switch, `put_back`
+in `KEPT` belong to the visit and not to a page: Streamlit forgets them at a page switch, `restore_kept`
 restores them.
 """
 
@@ -193,7 +193,7 @@ def check(key: str, rule: Rule, default: object = None) -> None:
 
 
 @contextmanager
-def told_here() -> Iterator[None]:
+def refusals_here() -> Iterator[None]:
     """Have refusals from inside the block told at this place: inside a closed expander nobody reads them."""
     token = _place.set(st.container().warning)
     try:
@@ -211,7 +211,7 @@ def write(key: str, text: str, default: str, longest: int = LONGEST) -> None:
         st.query_params[key] = text
 
 
-def put_back() -> None:
+def restore_kept() -> None:
     """Remember the kept parameters of this URL and restore those a page switch has dropped."""
     kept = st.session_state.setdefault(_KEPT_STATE, {})
     for key in KEPT:

@@ -219,7 +219,7 @@ def panels(history: History, prefix: str, *, ended: bool) -> None:
         _writing(history, prefix, ended)
     with st.container():
         if any(sample.get("ladder") for sample in history.samples):
-            draw = functools.partial(curves.ladder, history, session.table_scores(), log_x=log_x)
+            draw = functools.partial(curves.story_scores, history, session.table_scores(), log_x=log_x)
             _plot(f"{prefix}_ladder", draw, held)
     small = (curves.learning_rate, curves.gradient_norm, curves.speed)
     for one, column in zip(small, st.columns(3), strict=True):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from pages.kit import dims
+from pages.kit import dim_colors
 from pages.kit.figures import (
     BLUE,
     GREEN,
@@ -17,7 +17,7 @@ from pages.kit.figures import (
     Line,
     Picture,
     add_lines,
-    frame,
+    empty_figure,
     ribbon,
 )
 
@@ -51,7 +51,7 @@ def curves(
     what: str = "",
 ) -> Picture:
     """Curves over one x, each with the band of its repetitions; `mark_x` is where the learner stands."""
-    figure = frame(x=x_title, y=y_title, height=height, revision=revision)
+    figure = empty_figure(x=x_title, y=y_title, height=height, revision=revision)
     ends = []
     for (name, band), colour, dash, mark in zip(bands.items(), COLOURS, DASHES, MARKS):
         band = band if isinstance(band, Band) else Band(band)
@@ -106,7 +106,7 @@ def columns(
     revision: str = "columns",
 ) -> Picture:
     """Upright bars side by side, one group a colour and a hatching."""
-    figure = frame(x="", y=y_title, height=height, revision=revision)
+    figure = empty_figure(x="", y=y_title, height=height, revision=revision)
     hatchings = ("", "/", "x", ".")
     for (name, values), colour, hatching in zip(groups.items(), COLOURS, hatchings):
         figure.add_trace(
@@ -149,7 +149,7 @@ def signed(
     shown = [(names[i], values[i]) for i in kept]
     if len(kept) < len(values):
         shown.append((f"{len(values) - len(kept)} others", sum(values) - sum(value for _, value in shown)))
-    figure = frame(x="", y=y_title, height=height, revision="signed")
+    figure = empty_figure(x="", y=y_title, height=height, revision="signed")
     figure.add_trace(
         go.Bar(
             x=[name for name, _ in shown],
@@ -192,11 +192,11 @@ def treemap(
             marker={
                 "colors": [
                     "rgba(128,128,128,0.1)",
-                    *[dims.colour((letters or {}).get(name, "V")) for name in parts],
+                    *[dim_colors.color((letters or {}).get(name, "V")) for name in parts],
                 ],
                 "line": {"width": 1},
             },
-            textfont={"color": dims.INK},
+            textfont={"color": dim_colors.INK},
         )
     )
     figure.update_layout(
@@ -211,7 +211,7 @@ def _whole(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
 
 
-def clocks(
+def rotation_dials(
     angles: Sequence[float],
     names: Sequence[str],
     *,
@@ -267,7 +267,7 @@ def scatter(
 
     Where points lie close together one name is written and the others wait to be pointed at.
     """
-    figure = frame(x=x_title, y=y_title, height=height, revision=revision)
+    figure = empty_figure(x=x_title, y=y_title, height=height, revision=revision)
     written = _with_room([point for points in groups.values() for point in points]) if named else set()
     for (name, points), colour, mark in zip(groups.items(), COLOURS, MARKS):
         figure.add_trace(

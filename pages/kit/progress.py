@@ -8,14 +8,17 @@ the browser keeps the same few bytes itself, and the server keeps nothing.
 import json
 import os
 from collections.abc import Iterable
-from urllib.parse import quote, unquote, urlsplit
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 import streamlit as st
+
+from gptcore.runs.run import runs_folder
+from pages.kit import visitor
 
 STATE = "progress"
 COOKIE = "glassbox_progress"
 MOST_BYTES = 3500  # of a cookie, which browsers cut at 4,096
-_HOME = ("localhost", "127.0.0.1", "::1", None)
 
 _WRITE = """
 export default function ({ data }) {
@@ -62,27 +65,14 @@ def visit(url: str) -> None:
         _keep(state)
 
 
-def last() -> str | None:
+def last_page() -> str | None:
     """The address of the page where the visitor stopped, None on a first visit."""
     return _state()["last"]
 
 
-def at_home() -> bool:
-    """Whether the visitor sits at the machine the app runs on, so that a file there is theirs."""
-    url = st.context.url
-    return urlsplit(url).hostname in _HOME if url else True
-
-
-def _in_a_file() -> bool:
-    """Whether progress belongs into a file here: the visitor sits at the machine and the app is not hosted."""
-    from pages.kit import visitor
-
-    return visitor.at_home()
-
-
 def write_cookie() -> None:
     """Have the browser keep the progress; called once a page, in the sidebar, where the app is hosted."""
-    if not _in_a_file() and STATE in st.session_state:
+    if not visitor.is_local() and STATE in st.session_state:
         value = quote(_as_text(_state()))
         _COOKIE_WRITER(key="progress_cookie", data={"name": COOKIE, "value": value}, height=1)
 
@@ -94,7 +84,7 @@ def _state() -> dict:
 
 
 def _read() -> str:
-    if not _in_a_file():
+    if not visitor.is_local():
         found = st.context.cookies.get(COOKIE)
         return unquote(found) if isinstance(found, str) else ""
     try:
@@ -105,7 +95,7 @@ def _read() -> str:
 
 def _keep(state: dict) -> None:
     st.session_state[STATE] = state
-    if not _in_a_file():
+    if not visitor.is_local():
         return  # the sidebar's next run hands it to the browser
     # Another tab may have passed something since this one read the file: nothing in it is taken away.
     state["passed"] = list(dict.fromkeys([*_parse(_read())["passed"], *state["passed"]]))
@@ -119,9 +109,7 @@ def _keep(state: dict) -> None:
         return  # a full or read-only disk must not stop a lesson; this visit still remembers
 
 
-def _file():
-    from gptcore.runs.run import runs_folder
-
+def _file() -> Path:
     return runs_folder() / "progress.json"
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.kit import links
-from pages.kit.chips import Chip
-from pages.kit.odds import visible
+from pages.kit.chips import Chip, visible
 
 if TYPE_CHECKING:
     from gptcore.tokenizer import Tokenizer
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"'s\b|[A-Za-z]+|[^\sA-Za-z]")
 
 
-def ask(label: str, key: str, default: str, examples: Sequence[str] = (), *, help: str | None = None) -> str:
+def text_input(
+    label: str, key: str, default: str, examples: Sequence[str] = (), *, help: str | None = None
+) -> str:
     """A prompt with examples to click on. A long one is used all the same, but stays out of the URL."""
     kept, first = f"{key}_kept", f"{key}_first"
     if key not in st.session_state:
@@ -48,7 +49,7 @@ def _take_example(key: str) -> None:
         st.session_state[f"{key}_example"] = None
 
 
-def pieces(text: str, tokenizer: "Tokenizer", known: Callable[[str], bool] | None = None) -> list[Chip]:
+def token_chips(text: str, tokenizer: "Tokenizer", known: Callable[[str], bool] | None = None) -> list[Chip]:
     """The tokens of a text as chips, hatched where they belong to a word of which `known` says no."""
     strange = _strange_bytes(text, known) if known else set()
     chips, place = [], 0
@@ -77,7 +78,7 @@ def _strange_bytes(text: str, known: Callable[[str], bool]) -> set[int]:
     return strange
 
 
-def numbers(
+def number_column(
     key: str,
     names: Sequence[str],
     default: Sequence[float],
@@ -138,7 +139,7 @@ Matrix = tuple[tuple[float, ...], ...]
 _ROW = "row"  # the heading over the names of the rows
 
 
-def matrix(
+def matrix_input(
     key: str,
     default: Sequence[Sequence[float]],
     *,

@@ -80,14 +80,14 @@ Question = Choice | Numeric | Bug | Order
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Wording:
     """The words of a question: what is asked, and for each answer what is offered and what is said to it."""
 
     question: str
     answers: Mapping[str, tuple[str, str]]
 
 
-def asked(file: str, question: Question) -> Asked:
+def wording(file: str, question: Question) -> Wording:
     """The words of a question with its numbers put in; raises WordsError where they do not agree."""
     body = words.questions(file).read(question.name, **question.numbers)
     lines = body.splitlines()
@@ -103,7 +103,7 @@ def asked(file: str, question: Question) -> Asked:
         else:
             text.append(line)
     _agree(question, answers)
-    return Asked("\n".join(text).strip(), answers)
+    return Wording("\n".join(text).strip(), answers)
 
 
 def _agree(question: Question, answers: Mapping[str, tuple[str, str]]) -> None:
@@ -142,14 +142,14 @@ def seed() -> int:
     return given if given is not None else st.session_state.get("quiz_seed", SEED)
 
 
-def another() -> None:
+def next_numbers() -> None:
     """Move on to other numbers. For callbacks."""
     st.session_state["quiz_seed"] = seed() + 1
     if links.lesson_seed() is not None:
         links.keep("seed", str(st.session_state["quiz_seed"]))
 
 
-def show(chapter: int, file: str, make: Callable[[int], Sequence[Question]]) -> None:
+def cards(chapter: int, file: str, make: Callable[[int], Sequence[Question]]) -> None:
     """The questions of a chapter; `make` draws their numbers from a seed, the same for the same seed."""
     _questions(chapter, file, make)
 
@@ -160,7 +160,7 @@ def _questions(chapter: int, file: str, make: Callable[[int], Sequence[Question]
     questions = make(drawn)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         count = st.empty()  # said when the answers below have been looked at
-        st.button("Other numbers", key=f"c{chapter}_other", icon=":material/casino:", on_click=another)
+        st.button("Other numbers", key=f"c{chapter}_other", icon=":material/casino:", on_click=next_numbers)
     for place, question in enumerate(questions, 1):
         with st.container(border=True, key=f"c{chapter}_question_{question.name}"):
             _ask(chapter, file, question, place, drawn)
@@ -171,7 +171,7 @@ def _questions(chapter: int, file: str, make: Callable[[int], Sequence[Question]
 
 
 def _ask(chapter: int, file: str, question: Question, place: int, drawn: int) -> None:
-    text = asked(file, question)
+    text = wording(file, question)
     check = f"c{chapter}.{question.name}"
     line = st.empty()
     _say(line, check, place, text.question)
@@ -195,7 +195,7 @@ def _say(line, check: str, place: int, question: str) -> None:
     line.markdown(f"{mark}**{place}.** {question}")
 
 
-def _answer(question: Question, text: Asked, key: str, drawn: int) -> tuple[str, bool] | None:
+def _answer(question: Question, text: Wording, key: str, drawn: int) -> tuple[str, bool] | None:
     """Draw the widget of a question; the name of the answer given and whether it is right, None without one."""
     match question:
         case Choice():

@@ -21,7 +21,7 @@ _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Hit:
     """One place of the book: the file of words, the heading above it, and the text around the first hit."""
 
     file: str
@@ -40,7 +40,7 @@ class _Section:
     body_words: tuple[str, ...]
 
 
-def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list[Found]:
+def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list[Hit]:
     """The best places for a query in files given as (name of the words, title of the page).
 
     A word counts by where it stands: title 8, heading 5, text 1; the beginning of a word is enough. Every word
@@ -57,7 +57,7 @@ def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list
             scores = [sum(weight for known, weight in places if _begins(word, known)) for word in asked]
             if all(scores):
                 around = _around(asked, section.body)
-                found.append(Found(name, section.heading, around, sum(scores)))
+                found.append(Hit(name, section.heading, around, sum(scores)))
     best = sorted(found, key=lambda one: -one.score)
     seen: set[tuple[str, str]] = set()
     once = [
@@ -66,14 +66,14 @@ def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list
     return once[:most]
 
 
-def find_explainers(query: str, most: int = MOST_EXPLAINERS) -> list[Found]:
+def find_explainers(query: str, most: int = MOST_EXPLAINERS) -> list[Hit]:
     """The explainers that answer a query, each with the best of its sections; `file` is the topic."""
     files = [(EXPLAINERS + one.topic, one.title) for one in library.explainers()]
-    best: dict[str, Found] = {}
+    best: dict[str, Hit] = {}
     for one in find(query, files, most=1000):
         best.setdefault(one.file, one)
     return [
-        Found(one.file.removeprefix(EXPLAINERS), one.heading, one.around, one.score)
+        Hit(one.file.removeprefix(EXPLAINERS), one.heading, one.around, one.score)
         for one in list(best.values())[:most]
     ]
 

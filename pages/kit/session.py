@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from gptcore.stories.scores import WordTable
     from gptcore.tokenizer import Tokenizer
     from gptcore.training.gradient_noise import Agreement
-    from pages.kit.atlas import Atlas, Drawn
+    from pages.kit.trace_map import Drawn, TraceMap
 
 SHIPPED = "shipped"
 MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no mention
@@ -69,7 +69,7 @@ def runs() -> "list[Run]":
     """The visitor's training runs, the newest first; at home, all there are."""
     from gptcore.runs.run import list_runs
 
-    return list_runs(None if visitor.at_home() else visitor.me())
+    return list_runs(None if visitor.is_local() else visitor.me())
 
 
 def run_named(name: str | None) -> "Run | None":
@@ -562,7 +562,7 @@ class Journey:
 
     ids: tuple[int, ...]
     seen: "Mapping[str, Tensor]"
-    atlas: "Atlas"
+    trace_map: "TraceMap"
     n_values: int
     n_moved: int  # cells of the map that a change has moved
     n_kept: int  # cells of the map that came from the cache
@@ -583,7 +583,7 @@ def journey(
     from gptcore.interpret.stage_values import links as looks
     from gptcore.interpret.stage_values import portraits
     from gptcore.tracing import trace
-    from pages.kit import atlas
+    from pages.kit import trace_map
 
     model, tokenizer = load(path, changed)
     plain = traced(path, changed, text)
@@ -598,7 +598,7 @@ def journey(
     drawn = portraits(model, seen, dict(plain.seen) if view == "moved" else None)
     most = max(one.n_rows for one in drawn)
     cells = [any(row) for one in drawn for row in one.strip.tolist()]
-    picture = atlas.Atlas(
+    picture = trace_map.TraceMap(
         tokens=tuple(tokenizer.token_text(token) for token in ids[-most:]),
         stages=tuple(_drawn_stage(one, tokenizer) for one in drawn),
         links=looks(seen, most),
@@ -642,7 +642,7 @@ def _one_more(model: "GPT", ids: list[int], new: int) -> "tuple[list[int], dict[
 
 
 def _drawn_stage(one: "Portrait", tokenizer: "Tokenizer") -> "Drawn":
-    from pages.kit.atlas import Drawn
+    from pages.kit.trace_map import Drawn
 
     stage = one.stage
     return Drawn(
@@ -685,12 +685,12 @@ def journey_drawn(
     _known: Mapping[str, Any],
 ) -> Mapping[str, Any]:
     """What the browser gets of a pass: the map and every number on it; `_known` holds the words."""
-    from pages.kit import atlas
+    from pages.kit import trace_map
 
-    picture = journey(path, changed, text, what, swap, view).atlas
-    drawn = atlas.svg(picture, _known["titles"], _known["say"])
+    picture = journey(path, changed, text, what, swap, view).trace_map
+    drawn = trace_map.svg(picture, _known["titles"], _known["say"])
     name = hashlib.sha256(repr((path, changed, text, what, swap, view)).encode()).hexdigest()[:12]
-    return {"id": name, "moved": view == "moved", **atlas.data(picture, drawn, _known, {})}
+    return {"id": name, "moved": view == "moved", **trace_map.widget_data(picture, drawn, _known, {})}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

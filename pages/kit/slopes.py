@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from pages.kit.figures import BLUE, GREEN, GREY, ORANGE, Picture, frame
+from pages.kit.figures import BLUE, GREEN, GREY, ORANGE, Picture, empty_figure
 
 
 def descent(
@@ -21,7 +21,7 @@ def descent(
 
     Heights are drawn as logarithms, so that lines also part the flat ground near the lowest point.
     """
-    figure = frame(x="weight w", y="weight b", height=340, revision=revision)
+    figure = empty_figure(x="weight w", y="weight b", height=340, revision=revision)
     heights = [[math.log10(max(loss, 1e-6)) for loss in row] for row in losses]
     figure.add_trace(
         go.Contour(

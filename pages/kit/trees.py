@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from pages.kit.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, Picture, frame
-from pages.kit.odds import visible
+from pages.kit.chips import visible
+from pages.kit.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, Picture, empty_figure
 
 LONGEST = 10  # characters of a token in its box
 STEP = 44  # pixels from one row to the next
@@ -36,7 +36,7 @@ class Leaf:
     note: str = ""
 
 
-def search(
+def beam_tree(
     leaves: Sequence[Leaf],
     *,
     best: Sequence[int],
@@ -59,7 +59,7 @@ def search(
     y = {place: leaf.row + lower * (place > 0 and x[place] % 2) for place, leaf in enumerate(leaves)}
     depth = max(rows)
     height = 60 + round(STEP * (1 + lower) * (depth + 1))
-    figure = frame(x="", y="", height=height, revision=revision)
+    figure = empty_figure(x="", y="", height=height, revision=revision)
     paths = (
         ("looked at", [place for place in range(1, len(leaves))], GREY, "solid", 1),
         ("greedy", greedy, VERMILION, "dot", 3),

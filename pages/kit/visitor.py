@@ -8,15 +8,15 @@ import hashlib
 import re
 import secrets
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import streamlit as st
-
-from pages.kit import progress
 
 if TYPE_CHECKING:
     from gptcore.runs.run import Run
 
 COOKIE = "glassbox_visitor"
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", None)
 HOME = "home"  # the owner of what is asked for on the machine itself
 _STATE = "visitor_id"
 _KEY = "visitor_cookie"
@@ -41,32 +41,38 @@ def is_hosted() -> bool:
     return Limits.from_environment().hosted
 
 
-def at_home() -> bool:
+def is_local() -> bool:
     """Whether the visitor sits at the machine the app runs on."""
     elsewhere = isinstance(st.context.ip_address, str)  # None on the machine itself
-    return not is_hosted() and not elsewhere and progress.at_home()
+    return not is_hosted() and not elsewhere and _url_is_local()
+
+
+def _url_is_local() -> bool:
+    """Whether the browser reached the app by the name of its own machine."""
+    url = st.context.url
+    return urlsplit(url).hostname in LOCAL_HOSTS if url else True
 
 
 def me() -> str:
     """The name under which this visitor's runs are kept: the hash of the browser's id."""
-    if at_home():
+    if is_local():
         return HOME
     return hashlib.sha256(_id().encode()).hexdigest()[:32]
 
 
 def owns(run: "Run") -> bool:
     """Whether a run obeys this visitor: the first who asked for it, or anybody at home."""
-    return at_home() or run.owners()[:1] == [me()]
+    return is_local() or run.owners()[:1] == [me()]
 
 
 def asked_for(run: "Run") -> bool:
     """Whether a run stands on this visitor's list."""
-    return at_home() or me() in run.owners()
+    return is_local() or me() in run.owners()
 
 
 def write_cookie() -> None:
     """Have the browser keep its id; called once a page, in the sidebar."""
-    if at_home() or _in_cookie() is not None:
+    if is_local() or _in_cookie() is not None:
         return
     _COOKIE_WRITER(key=_KEY, data={"name": COOKIE, "id": _id()}, height=1, on_id_change=lambda: None)
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from pages.kit import annotated
-from pages.kit.annotated import NotesError, joined, statements
+from pages.kit.annotated import NotesError, statements, statements_with_notes
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 
 def shown() -> list[str]:
-    """The objects that pages show: `annotated.show("module.object", …)`, by a constant name."""
+    """The objects that pages show: `annotated.code("module.object", …)`, by a constant name."""
     names = []
     for path in sorted(PAGES.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "annotated.show":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "annotated.code":
                 assert isinstance(node.args[0], ast.Constant), f"{path.name}: name the object by a constant"
                 names.append(node.args[0].value)
     return names
@@ -24,7 +24,7 @@ def shown() -> list[str]:
 
 @pytest.mark.parametrize("name", shown())
 def test_every_line_has_a_note_and_every_note_a_line(name):
-    pairs = joined(name)
+    pairs = statements_with_notes(name)
     assert all(note for statement, note in pairs if statement.needs_note)
     assert any(note.kind == "why" for _, note in pairs if note), "no note gives a reason"
 
@@ -48,21 +48,21 @@ def test_a_line_without_a_note_is_named(invented):
     head, _, rest = text.partition("## `if allowed is not None:`")
     invented.write_text(head + rest.partition("\n## ")[2].join(["## ", ""]), encoding="utf-8")
     with pytest.raises(NotesError, match="the line 'if allowed is not None:' has no note"):
-        joined("attention.attention_weights")
+        statements_with_notes("attention.attention_weights")
 
 
 def test_a_note_without_a_line_is_named(invented):
     with invented.open("a", encoding="utf-8") as file:
         file.write("\n## `nowhere()`\nwhy: it is not there\n")
     with pytest.raises(NotesError, match=r"no line 'nowhere\(\)'"):
-        joined("attention.attention_weights")
+        statements_with_notes("attention.attention_weights")
 
 
 def test_a_note_says_of_which_kind_it_is(invented):
     with invented.open("a", encoding="utf-8") as file:
         file.write("\n## `nowhere()`\nadds one to x\n")
     with pytest.raises(NotesError, match="begins with none of why, shape, what"):
-        joined("attention.attention_weights")
+        statements_with_notes("attention.attention_weights")
 
 
 CODE = '''def f(

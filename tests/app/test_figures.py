@@ -6,9 +6,9 @@ import math
 import plotly.graph_objects as go
 import pytest
 
-from pages.kit import curves, odds, plots
+from pages.kit import chips, curves, generation_figures, plots
 from pages.kit.curves import History
-from pages.kit.figures import MOST_POINTS, Line, add_lines, frame, thin
+from pages.kit.figures import MOST_POINTS, Line, add_lines, empty_figure, thin
 
 
 def events(n_steps=100, *, floor=2.0, ladder=True, total=200):
@@ -44,8 +44,8 @@ DRAWINGS = {
     "learning_rate": curves.learning_rate,
     "gradient_norm": curves.gradient_norm,
     "speed": curves.speed,
-    "ladder": curves.ladder,
-    "ladder_tables": lambda h: curves.ladder(h, TABLES, log_x=True),
+    "ladder": curves.story_scores,
+    "ladder_tables": lambda h: curves.story_scores(h, TABLES, log_x=True),
     "finding": curves.finding,
 }
 drawings = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
@@ -91,7 +91,7 @@ def test_x_axis_stands_still_while_a_run_goes_on():
 
 
 def test_ladder_leaves_out_what_a_table_does_not_know(history):
-    names = [trace.text[1] for trace in curves.ladder(history, TABLES).figure.data if trace.text]
+    names = [trace.text[1] for trace in curves.story_scores(history, TABLES).figure.data if trace.text]
     assert names.count("3-gram") == 3  # not for the names, which are None
 
 
@@ -145,7 +145,7 @@ def test_thinning_keeps_the_mean_and_the_end():
 
 
 def test_levels_without_a_value_are_left_out():
-    figure = frame(x="x", y="y")
+    figure = empty_figure(x="x", y="y")
     add_lines(figure, [Line("a", None), Line("b", math.nan), Line("c", 1.0)], [0, 1])
     assert len(figure.data) == 1
 
@@ -161,7 +161,9 @@ def test_the_name_of_a_level_stands_on_its_line(log_y):
 
 
 def test_bars_tell_cut_off_tokens_from_kept_ones():
-    figure, alt = odds.bars([" a", "b", "b"], [0.5, 0.3, 0.2], kept=[True, True, False], chosen=1)
+    figure, alt = generation_figures.probability_bars(
+        [" a", "b", "b"], [0.5, 0.3, 0.2], kept=[True, True, False], chosen=1
+    )
     (bar,) = figure.data
     assert bar.marker.color[0] == bar.marker.color[1] != bar.marker.color[2]
     assert bar.marker.pattern.shape == ("", "", "/")
@@ -172,11 +174,13 @@ def test_bars_tell_cut_off_tokens_from_kept_ones():
 
 @pytest.mark.parametrize(("token", "shown"), [(" the", "␣the"), ("\n", "⏎"), ("  ", "␣␣"), ("", "(empty)")])
 def test_spaces_and_line_ends_are_visible(token, shown):
-    assert odds.visible(token) == shown
+    assert chips.visible(token) == shown
 
 
 def test_time_per_token_is_in_milliseconds_from_the_first_position():
-    figure, alt = odds.time_per_token({"cache off": [0.001, 0.002], "cache on": [0.001, 0.001]}, 10)
+    figure, alt = generation_figures.time_per_token(
+        {"cache off": [0.001, 0.002], "cache on": [0.001, 0.001]}, 10
+    )
     assert figure.data[0].x == (10, 11)
     assert figure.data[0].y == (1.0, 2.0)
     assert "cache off: last token 2.0 ms" in alt
@@ -200,7 +204,7 @@ def test_a_search_is_drawn_with_every_token_its_fate_and_both_paths():
         trees.Leaf(token=".", row=2, parent=1, fate="ended", note="p 50%"),
         trees.Leaf(token=" end", row=2, parent=2, fate="greedy"),
     ]
-    picture = trees.search(leaves, best=[1, 3], greedy=[2, 4], root="… so")
+    picture = trees.beam_tree(leaves, best=[1, 3], greedy=[2, 4], root="… so")
     boxes = {box.text: box for box in picture.figure.layout.annotations}
     assert list(boxes) == ["… so", "␣the", "␣&lt;a &amp; lon…", ".", "␣end"]
     assert boxes["."].bgcolor == trees.BOXES["ended"][0]

@@ -14,14 +14,27 @@ from streamlit.testing.v1 import AppTest
 
 import pages.labs
 from explainers import library
-from pages.kit import book, dims, grids, lab, links, plots, progress, prompt, quiz, search, session, worked
+from pages.kit import (
+    book,
+    dim_colors,
+    grids,
+    lab,
+    latex,
+    links,
+    plots,
+    progress,
+    prompt,
+    quiz,
+    search,
+    session,
+)
 from pages.kit.claim import ago
 from tests.app.reading import opener
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("module", [worked, plots, quiz])
+@pytest.mark.parametrize("module", [latex, plots, quiz])
 def test_examples_in_docstrings_are_true(module):
     assert doctest.testmod(module).failed == 0
 
@@ -32,13 +45,15 @@ def script():
     from pages.kit import controls, lab, prompt
     from pages.kit.controls import Dial
 
-    with lab.bench("t_one", "A lab"):
+    with lab.frame("t_one", "A lab"):
         width = controls.stops("Width", "t_one_d", (4, 16, 64), 16)
         many = controls.whole("Many", "t_one_n", Dial("", 1, 9, 1, "help"), 3)
         part = controls.decimal("Part", "t_one_p", 0.0, 1.0, 0.5, 0.1, "help")
         on = controls.switch("On", "t_one_s")
         word = controls.listed("Word", "t_one_w", ("a", "b"))
-        numbers = prompt.matrix("t_one_q", ((0.8, 0.1), (-0.2, 0.7)), rows="ab", columns="xy", label="Q")
+        numbers = prompt.matrix_input(
+            "t_one_q", ((0.8, 0.1), (-0.2, 0.7)), rows="ab", columns="xy", label="Q"
+        )
         st.text(f"{width} {many} {part} {on} {word} {prompt.matrix_text(numbers)}")
         lab.predict(
             "t_one", "More or less?", ("less", "more"), right=1, because="It grows.", then={"t_one_d": 64}
@@ -138,10 +153,11 @@ def test_a_matrix_is_written_short_and_read_back():
 def steps_script():
     import streamlit as st
 
-    from pages.kit import links, worked
+    from pages.kit import links
+    from pages.kit.worked_example import Steps
 
-    links.put_back()
-    steps = worked.Steps(4)
+    links.restore_kept()
+    steps = Steps(4)
     for name in "abcd":
         if steps(name):
             st.text(name)
@@ -178,7 +194,7 @@ def test_progress_is_kept_in_the_runs_folder(own_runs):
 
         from pages.kit import progress
 
-        st.text(f"{progress.passed_in(5)} {progress.passed_in(4)} {progress.last()}")
+        st.text(f"{progress.passed_in(5)} {progress.passed_in(4)} {progress.last_page()}")
 
     assert said(AppTest.from_function(later).run()) == ["2 0 attention"]
 
@@ -304,7 +320,7 @@ PICTURES = {
     ),
     "columns": lambda: plots.columns(["a"], {"b": [1.0]}, y_title="y"),
     "treemap": lambda: plots.treemap({"a": 3, "b": 1}, whole="all", unit="weights", letters={"a": "V"}),
-    "clocks": lambda: plots.clocks([0.0, 1.0], ["a", "b"], other=[1.0, 2.0]),
+    "clocks": lambda: plots.rotation_dials([0.0, 1.0], ["a", "b"], other=[1.0, 2.0]),
     "scatter": lambda: plots.scatter({"a": [(0, 1, "x")]}, x_title="x", y_title="y"),
 }
 
@@ -318,10 +334,10 @@ def test_every_figure_has_words_and_no_webgl(name):
 
 
 def test_a_dimension_has_one_colour_and_it_reads_on_any_page():
-    assert len(set(dims.COLOURS.values())) == len(dims.COLOURS) == 7
-    assert dims.colour("S") == dims.colour("T")
-    ink = luminance(dims.INK)
-    for shade in dims.COLOURS.values():
+    assert len(set(dim_colors.COLORS.values())) == len(dim_colors.COLORS) == 7
+    assert dim_colors.color("S") == dim_colors.color("T")
+    ink = luminance(dim_colors.INK)
+    for shade in dim_colors.COLORS.values():
         assert (luminance(shade) + 0.05) / (ink + 0.05) > 4.5
 
 

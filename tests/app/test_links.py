@@ -85,7 +85,7 @@ def keeper():
 
     from pages.kit import links
 
-    links.put_back()
+    links.restore_kept()
     st.write(st.query_params.to_dict())
 
 

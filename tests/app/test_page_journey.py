@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from gptcore.interpret.ablation import WhatIf
 from gptcore.interpret.stages import _FORMS
-from pages.kit import atlas, session
+from pages.kit import session, trace_map
 from pages.labs import journey
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,19 +36,19 @@ def given(text: str = SHORT, view: str = "pass"):
 
 def test_the_numbers_of_the_map_are_those_of_the_trace():
     one = passed()
-    for stage in one.atlas.stages:
+    for stage in one.trace_map.stages:
         values = np.frombuffer(stage.values, np.float16).reshape(stage.rows, stage.columns)
         tensor = one.seen[stage.name][0]
         rows = tensor if tensor.dim() == 2 else tensor.transpose(0, 1).flatten(1)
         if stage.bin == 1:
             np.testing.assert_allclose(values, rows.numpy(), rtol=1e-3, atol=1e-6)
-    said = one.atlas.stages[-1].said
+    said = one.trace_map.stages[-1].said
     assert [row[0][2] for row in said] == pytest.approx(one.seen["probabilities"][0].amax(-1).tolist())
 
 
 def test_a_strip_is_a_picture_of_its_numbers():
-    pixels = [[atlas.shade(value) for value in (-1.0, 0.0, 0.25, 1.0)]]
-    image = Image.open(io.BytesIO(base64.b64decode(atlas.png(pixels).split(",")[1])))
+    pixels = [[trace_map.shade(value) for value in (-1.0, 0.0, 0.25, 1.0)]]
+    image = Image.open(io.BytesIO(base64.b64decode(trace_map.png(pixels).split(",")[1])))
     assert [image.getpixel((x, 0)) for x in range(4)] == pixels[0]
     assert pixels[0][0][:3] != pixels[0][3][:3]
     assert pixels[0][1][3] == 0 < pixels[0][2][3] < pixels[0][3][3] == 255
@@ -62,9 +62,9 @@ def test_any_sentence_makes_a_map_that_can_be_read_back(text):
     root = ElementTree.fromstring(found["svg"])
     names = [one.text for one in root.iter(f"{SVG}text") if "name" in one.get("class")]
     assert names == [found["titles"][stage["kind"]] for stage in found["stages"]]
-    alone = atlas.page({**found, "at": {"stage": "logits", "token": 0, "other": None}}, text)
+    alone = trace_map.html_page({**found, "at": {"stage": "logits", "token": 0, "other": None}}, text)
     assert alone.count("</script>") == 1
-    body = re.search(r"atlas\(\{ data: (.*), parentElement", alone)[1]
+    body = re.search(r"traceMap\(\{ data: (.*), parentElement", alone)[1]
     assert json.loads(body)["tokens"] == found["tokens"]
     assert f"<title>{html.escape(text)}</title>" in alone
     bare = re.sub(r"data:image/png;base64,[\w+/=]+|\"values\": \"[^\"]*\"", "", alone)
@@ -73,8 +73,8 @@ def test_any_sentence_makes_a_map_that_can_be_read_back(text):
 
 
 def test_a_picture_of_the_map_marks_what_is_on_view():
-    one, words = passed().atlas, journey.walk.known("swiglu")
-    root = ElementTree.fromstring(atlas.still(one, words["titles"], words["say"], 5, 2, 4))
+    one, words = passed().trace_map, journey.walk.known("swiglu")
+    root = ElementTree.fromstring(trace_map.still(one, words["titles"], words["say"], 5, 2, 4))
     classes = [element.get("class") for element in root.iter()]
     assert classes.count("curves on") == 1
     assert {"mark-column", "mark-column other", "mark-row", "mark-cell"} <= set(classes)
@@ -82,30 +82,30 @@ def test_a_picture_of_the_map_marks_what_is_on_view():
 
 def test_with_a_cache_one_column_is_computed_and_two_rows_a_layer_are_kept():
     one = passed(view="cache")
-    tokens, layers = len(one.atlas.tokens), 4
-    assert one.atlas.fresh == 1
+    tokens, layers = len(one.trace_map.tokens), 4
+    assert one.trace_map.fresh == 1
     assert one.n_kept == 2 * layers * (tokens - 1)
     assert one.differ < 1e-3
-    long = {stage.kind for stage in one.atlas.stages if stage.rows == tokens}
+    long = {stage.kind for stage in one.trace_map.stages if stage.rows == tokens}
     assert long == {"k_rotated", "v"}
 
 
 def test_what_a_silent_head_moves_lies_after_it():
     one = passed(what=WhatIf(part="head", layer=2, head=1), view="moved")
-    names = [stage.name for stage in one.atlas.stages]
+    names = [stage.name for stage in one.trace_map.stages]
     first = names.index("layers.2.attention.mixed")
-    assert not any(any(row) for stage in one.atlas.stages[:first] for row in stage.strip)
-    assert all(any(map(any, stage.strip)) for stage in one.atlas.stages[first:])
+    assert not any(any(row) for stage in one.trace_map.stages[:first] for row in stage.strip)
+    assert all(any(map(any, stage.strip)) for stage in one.trace_map.stages[first:])
 
 
 def test_a_swapped_token_moves_nothing_before_it():
     plain = passed()
     one = passed(swap=(3, plain.ids[0]), view="moved")
-    for stage in one.atlas.stages:
+    for stage in one.trace_map.stages:
         # A score is computed for every pair, later keys among them; the mask comes after it.
         if stage.kind != "scores":
             assert not any(any(row) for row in stage.strip[:3]), stage.name
-    assert any(one.atlas.stages[0].strip[3])
+    assert any(one.trace_map.stages[0].strip[3])
 
 
 def test_every_kind_of_stage_has_its_words_and_its_line_of_code():
@@ -158,8 +158,8 @@ def test_a_sentence_longer_than_the_context_is_refused_in_a_sentence():
 
 
 def test_the_map_says_every_word_it_has_and_has_every_word_it_says():
-    python = Path(atlas.__file__).read_text(encoding="utf-8")
-    said = set(re.findall(r"\bsay\.(\w+)", atlas.JS)) | set(
+    python = Path(trace_map.__file__).read_text(encoding="utf-8")
+    said = set(re.findall(r"\bsay\.(\w+)", trace_map.JS)) | set(
         re.findall(r'words\["(\w+)"\]', python.replace("'", '"'))
     )
     assert said == set(journey.walk.sayings())

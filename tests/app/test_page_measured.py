@@ -57,7 +57,7 @@ def test_every_claim_stands_on_a_page_of_its_chapter():
         texts = [chapter, *ROOT.glob(f"pages/labs/{chapter.stem[3:]}/*.py")]
         if not any(f'"{name}"' in path.read_text(encoding="utf-8") for path in texts):
             missing.append(name)
-    assert not missing, f"claim.show of their chapter's page has not {missing}"
+    assert not missing, f"claim.cards of their chapter's page has not {missing}"
 
 
 def test_what_is_asked_for_waits_and_can_be_taken_back(monkeypatch):

@@ -88,7 +88,7 @@ def test_runs_are_compared(own_runs):
 
 
 def test_a_visitor_reads_the_run_of_another_by_its_link_and_changes_nothing(own_runs, monkeypatch):
-    monkeypatch.setattr(visitor, "at_home", lambda: False)
+    monkeypatch.setattr(visitor, "is_local", lambda: False)
     write_run(own_runs / "theirs", owner="somebody else")
     assert "Nothing has been trained here yet" in open_page().info[0].value
     app = open_page(run="theirs")

@@ -8,7 +8,7 @@ import pytest
 
 import pages.labs
 from pages.kit import quiz, words
-from pages.kit.quiz import Bug, Choice, Numeric, Order, asked, judge_number, number
+from pages.kit.quiz import Bug, Choice, Numeric, Order, judge_number, number, wording
 
 BANKS = sorted(path.parent.name for path in Path(pages.labs.__file__).parent.glob("*/quiz.py"))
 SEEDS = range(1, 13)
@@ -29,7 +29,7 @@ def questions(bank: str, seed: int):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_words_and_entries_agree(bank, seed):
     for question in questions(bank, seed):
-        text = asked(file_of(bank), question)
+        text = wording(file_of(bank), question)
         assert text.question
         assert all(said for _, said in text.answers.values())
         if isinstance(question, Choice):
@@ -134,19 +134,19 @@ def test_words_that_say_nothing_to_an_answer_are_refused(tmp_path, monkeypatch):
         "## q\nHow many?\n\n- [right] Yes.\n", encoding="utf-8"
     )
     monkeypatch.setattr(words, "TEXT", tmp_path)
-    assert asked("x", Numeric(name="q", right=1.0)).answers == {"right": ("", "Yes.")}
+    assert wording("x", Numeric(name="q", right=1.0)).answers == {"right": ("", "Yes.")}
     with pytest.raises(words.WordsError, match="says nothing to half"):
-        asked("x", Numeric(name="q", right=1.0, mistakes={"half": 0.5}))
+        wording("x", Numeric(name="q", right=1.0, mistakes={"half": 0.5}))
     with pytest.raises(words.WordsError, match="cannot get"):
         (tmp_path / "en" / "questions" / "y.md").write_text("## q\nHow?\n\n- [right] Yes.\n- [odd] No.\n")
-        asked("y", Numeric(name="q", right=1.0))
+        wording("y", Numeric(name="q", right=1.0))
 
 
 def script():
     from pages.kit import quiz
     from pages.labs import attention
 
-    quiz.show(5, "05_attention", attention.quiz.questions)
+    quiz.cards(5, "05_attention", attention.quiz.questions)
 
 
 def test_a_wrong_answer_is_explained_and_a_right_one_ticked():
@@ -175,7 +175,7 @@ def test_a_chapter_whose_questions_are_all_answered_is_ticked_in_the_list():
 
         names = [f"c5.{question.name}" for question in attention.quiz.questions(1)]
         progress.tick(*(names if st.query_params.get("all") else names[1:]))
-        quiz.show(5, "05_attention", attention.quiz.questions)
+        quiz.cards(5, "05_attention", attention.quiz.questions)
         st.text(book.page_of(book.row_of("05_attention.py")).icon)
 
     app = AppTest.from_function(script, default_timeout=60).run()

@@ -71,7 +71,7 @@ class Entry(NamedTuple):
 def the_match() -> None:
     """The terms, the two arms made equal, their runs and what these come to."""
     text = words.load("arena")
-    with lab.bench("arena", text.read("lab_title")):
+    with lab.frame("arena", text.read("lab_title")):
         match, names = terms(text)
         if match is None:
             return
@@ -144,7 +144,7 @@ def contender(text: words.Words, which: str) -> tuple[str, dict[str, Any]]:
         default=DEFAULT_STYLE[which],
     )
     changes: dict[str, Any] = {}
-    with links.told_here(), st.expander(text.read("change"), icon=":material/tune:"):
+    with links.refusals_here(), st.expander(text.read("change"), icon=":material/tune:"):
         columns = st.columns(2)
         for place, (field, options) in enumerate([*PARTS.items(), *SHAPE.items()]):
             same = STYLE if field in PARTS else SIZE

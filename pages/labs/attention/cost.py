@@ -20,7 +20,7 @@ SHAPES: dict[str, ModelConfig] = {
 def key_heads() -> None:
     """From multi-head to multi-query on one slider: weights, cache, and who answers whom."""
     text = words.load("05_attention")
-    with lab.bench("c5_kv", text.read("lab_kv_title")):
+    with lab.frame("c5_kv", text.read("lab_kv_title")):
         text.show("lab_kv")
         in_use = session.model_in_use().model.config
         shapes = {MODEL: in_use.replace(n_kv_heads=in_use.n_heads), **SHAPES}

@@ -9,17 +9,17 @@ from pages.kit import (
     chips,
     controls,
     diagram,
-    dims,
+    dim_colors,
     figures,
+    latex,
     links,
-    odds,
     plots,
     prompt,
     session,
     words,
-    worked,
 )
 from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
 
 TOKENS = ("token 1", "token 2", "token 3")
 Q = ((0.8, 0.1), (-0.2, 0.7), (0.5, -0.4))
@@ -131,7 +131,7 @@ def shaded(tokens: tuple[str, ...], row: list[float], asks: int) -> list[chips.C
     """Tokens as chips, shaded by how much one of them looks at each; those that come later are faint."""
     return [
         chips.Chip(
-            odds.visible(token),
+            chips.visible(token),
             "asks" if place == asks else "faint" if place > asks else "plain",
             f"{row[place]:.1%}" if place <= asks else "comes later",
             row[place] if place <= asks else None,
@@ -212,16 +212,16 @@ def worked_example() -> None:
         ),
     ):
         with column:
-            matrices.append(prompt.matrix(key, default, rows=rows, columns=("1", "2"), label=label))
+            matrices.append(prompt.matrix_input(key, default, rows=rows, columns=("1", "2"), label=label))
     q, k, v, o = matrices
     steps = by_hand.attention(*(torch.tensor(values) for values in matrices))
-    row, column = worked.cell(len(TOKENS), len(TOKENS), "c5_cell", text.read("example_cell"))
+    row, column = controls.matrix_cell(len(TOKENS), len(TOKENS), "c5_cell", text.read("example_cell"))
     print_steps(text, q, k, v, o, steps, row, column)
 
 
 def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> None:
     """The eight steps with their numbers put in; the chosen cell is framed and its sum spelled out."""
-    open_ = worked.Steps(8)
+    open_ = Steps(8)
     chosen = {(row, column)}
     raw, scores, masked = steps.raw.tolist(), steps.scores.tolist(), steps.masked.tolist()
     weights, mixed = steps.weights.tolist(), steps.mixed.tolist()
@@ -230,43 +230,43 @@ def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> 
     if open_(text.read("example_given_title")):
         text.show("example_given")
         for place, name, values in zip(st.columns(3), "QKV", (q, k, v)):
-            place.latex(f"{name} = {worked.matrix(values)}")
+            place.latex(f"{name} = {latex.matrix(values)}")
     if open_(text.read("example_compare_title")):
         text.show("example_compare")
-        st.latex(rf"Q K^\top = {worked.matrix(raw, marked=chosen)}")
-        st.latex(rf"q_{{{row + 1}}} \cdot k_{{{column + 1}}} = {worked.dot(q[row], k[column])}")
+        st.latex(rf"Q K^\top = {latex.matrix(raw, marked=chosen)}")
+        st.latex(rf"q_{{{row + 1}}} \cdot k_{{{column + 1}}} = {latex.dot(q[row], k[column])}")
     if open_(text.read("example_scale_title")):
         text.show("example_scale")
-        st.latex(rf"\frac{{Q K^\top}}{{\sqrt 2}} = {worked.matrix(scores, marked=chosen)}")
+        st.latex(rf"\frac{{Q K^\top}}{{\sqrt 2}} = {latex.matrix(scores, marked=chosen)}")
         st.latex(
-            rf"s_{{{subscript}}} = \frac{{{worked.number(raw[row][column])}}}{{{math.sqrt(2):.4f}}} = "
-            rf"{worked.number(scores[row][column])}"
+            rf"s_{{{subscript}}} = \frac{{{latex.number(raw[row][column])}}}{{{math.sqrt(2):.4f}}} = "
+            rf"{latex.number(scores[row][column])}"
         )
     if open_(text.read("example_mask_title")):
         text.show("example_mask")
-        st.latex(worked.matrix(masked, marked=chosen))
+        st.latex(latex.matrix(masked, marked=chosen))
     if open_(text.read("example_exp_title")):
         text.show("example_exp")
-        st.latex(rf"e^{{s}} = {worked.matrix(steps.exponentials.tolist(), marked=chosen)}")
+        st.latex(rf"e^{{s}} = {latex.matrix(steps.exponentials.tolist(), marked=chosen)}")
     if open_(text.read("example_share_title")):
-        top = worked.number(steps.exponentials[row, column].item())
-        terms = " + ".join(worked.number(value) for value in steps.exponentials[row, : row + 1].tolist())
-        st.latex(rf"W = {worked.matrix(weights, marked=chosen)}")
-        st.latex(rf"w_{{{subscript}}} = \frac{{{top}}}{{{terms}}} = {worked.number(weights[row][column])}")
+        top = latex.number(steps.exponentials[row, column].item())
+        terms = " + ".join(latex.number(value) for value in steps.exponentials[row, : row + 1].tolist())
+        st.latex(rf"W = {latex.matrix(weights, marked=chosen)}")
+        st.latex(rf"w_{{{subscript}}} = \frac{{{top}}}{{{terms}}} = {latex.number(weights[row][column])}")
         short = 0 if row == len(q) - 1 else row  # the last row forbids nothing
         text.show("example_share", row=short + 1, leaky=float(steps.struck[short].sum()))
     if open_(text.read("example_mix_title")):
         text.show("example_mix")
         last = len(q) - 1
-        terms = [rf"{worked.number(weights[last][j])} \cdot {worked.matrix([v[j]])}" for j in range(len(v))]
+        terms = [rf"{latex.number(weights[last][j])} \cdot {latex.matrix([v[j]])}" for j in range(len(v))]
         lines = r" \\ & + ".join(terms)
-        st.latex(rf"\begin{{aligned}} & {lines} \\ & = {worked.matrix([mixed[last]])} \end{{aligned}}")
-        st.latex(rf"W V = {worked.matrix(mixed)}")
+        st.latex(rf"\begin{{aligned}} & {lines} \\ & = {latex.matrix([mixed[last]])} \end{{aligned}}")
+        st.latex(rf"W V = {latex.matrix(mixed)}")
     if open_(text.read("example_project_title")):
         text.show("example_project")
         st.latex(
-            rf"\begin{{aligned}} \text{{output}} &= {worked.matrix(mixed)} {worked.matrix(o)} \\ &= "
-            rf"{worked.matrix(steps.output.tolist())} \end{{aligned}}"
+            rf"\begin{{aligned}} \text{{output}} &= {latex.matrix(mixed)} {latex.matrix(o)} \\ &= "
+            rf"{latex.matrix(steps.output.tolist())} \end{{aligned}}"
         )
     if not seen:
         st.caption(
@@ -285,7 +285,7 @@ def real_steps() -> None:
     st.subheader(text.read("example_real_title"), anchor="real")
     text.show("example_real", width=config.head_dim)
     story = tale()
-    typed = prompt.ask(text.read("example_real_text"), "c5_real_text", beginning(model))
+    typed = prompt.text_input(text.read("example_real_text"), "c5_real_text", beginning(model))
     try:
         traced = session.traced(model.path, session.changed(model.path), typed)
     except ValueError as error:
@@ -320,7 +320,7 @@ def three_tokens(traced: session.Traced, text: words.Words, name: int) -> list[i
     last = len(traced.ids) - 1
     default = sorted({name, last // 2, last}) if 0 < last // 2 != name else [0, 1, last]
     key = "c5_real"
-    names = [f"{place + 1} {odds.visible(token)}" for place, token in enumerate(traced.tokens)]
+    names = [f"{place + 1} {chips.visible(token)}" for place, token in enumerate(traced.tokens)]
     asked = st.query_params.get(key, "")
     link = [int(part) - 1 for part in asked.split(",") if part.isdigit()]
     if asked and not (len(set(link)) == 3 and all(0 <= place <= last for place in link)):
@@ -352,16 +352,16 @@ def print_real(
 ) -> None:
     """Each step of a real head as a matrix, the first numbers of wide ones."""
     steps, width = found.steps, model.model.config.head_dim
-    names = [odds.visible(traced.tokens[place]) for place in places]
+    names = [chips.visible(traced.tokens[place]) for place in places]
     n = len(traced.ids)
 
     def first(values) -> str:
-        return worked.matrix(values[:, :SHOWN].tolist(), ".2f").replace(
+        return latex.matrix(values[:, :SHOWN].tolist(), ".2f").replace(
             r" \\", r" & \dots \\"
         ).replace(r"\end", r" & \dots\end")  # fmt: skip
 
     def step(number: int, name: str, **sizes: int) -> None:
-        st.markdown(f"**{number} · {name}** {dims.shape(**sizes)}")
+        st.markdown(f"**{number} · {name}** {dim_colors.shape(**sizes)}")
 
     with st.container(border=True, key="c5_real_steps"):
         st.markdown("Rows and columns: " + ", ".join(f"`{name}`" for name in names))
@@ -375,18 +375,18 @@ def print_real(
         (third, fourth), (fifth, sixth), (seventh, eighth) = (st.columns(2, gap="large") for _ in range(3))
         with third:
             step(3, "Compare", T=3, S=3)
-            st.latex(rf"Q' K'^\top = {worked.matrix(steps.raw.tolist(), '.2f')}")
+            st.latex(rf"Q' K'^\top = {latex.matrix(steps.raw.tolist(), '.2f')}")
         with fourth:
             step(4, "Scale", T=3, S=3)
             st.latex(
-                rf"\frac{{Q' K'^\top}}{{\sqrt{{{width}}}}} = {worked.matrix(steps.scores.tolist(), '.2f')}"
+                rf"\frac{{Q' K'^\top}}{{\sqrt{{{width}}}}} = {latex.matrix(steps.scores.tolist(), '.2f')}"
             )
         with fifth:
             step(5, "Mask", T=3, S=3)
-            st.latex(worked.matrix(steps.masked.tolist(), ".2f"))
+            st.latex(latex.matrix(steps.masked.tolist(), ".2f"))
         with sixth:
             step(6, "Softmax", T=3, S=3)
-            st.latex(rf"W = {worked.matrix(steps.weights.tolist(), '.3f')}")
+            st.latex(rf"W = {latex.matrix(steps.weights.tolist(), '.3f')}")
         with seventh:
             step(7, "Mix the values", T=3, D=width)
             st.latex(rf"W V = {first(steps.mixed)}")
@@ -407,7 +407,7 @@ def flow() -> None:
         "Tokens T", "c5_flow_t", Dial("", 1, config.context_length, 1, "The length of the text."), 16
     )
     text.show("diagram", tokens=tokens)
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     t, c, h, k, d = tokens, sizes["C"], sizes["H"], sizes["K"], sizes["D"]
     node, edge = diagram.Node, diagram.Edge
     turn = config.position == "rope"
@@ -447,4 +447,4 @@ def flow() -> None:
         edge("join", "wo"),
         edge("wo", "out"),
     ]  # fmt: skip
-    diagram.show(nodes, edges, alt="One attention layer from its input to its output")
+    diagram.flowchart(nodes, edges, alt="One attention layer from its input to its output")

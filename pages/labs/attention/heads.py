@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import chips, controls, figures, grids, lab, odds, prompt, session, words
+from pages.kit import chips, controls, figures, generation_figures, grids, lab, prompt, session, words
 from pages.labs.attention.finding import (
     Rememberer,
     Tale,
@@ -26,11 +26,11 @@ MORE_TEXTS = (
 def where_heads_look() -> None:
     """Click a token, see where every head looks from there, and switch heads off."""
     text = words.load("05_attention")
-    with lab.bench("c5_heads", text.read("lab_heads_title")):
+    with lab.frame("c5_heads", text.read("lab_heads_title")):
         text.show("lab_heads")
         model, story = session.model_in_use(), tale()
         teller = storyteller()
-        typed = prompt.ask(
+        typed = prompt.text_input(
             text.read("lab_heads_text"),
             "c5_heads_text",
             beginning(model),
@@ -52,7 +52,7 @@ def where_heads_look() -> None:
         looked = shares(traced, what)  # (L, H, T, T), each row the share of its sum
         n = len(traced.ids)
         st.caption(text.read("lab_heads_tokens"))
-        place = chips.choose(
+        place = chips.pick_chip(
             n,
             lambda at: shaded(traced.tokens, looked[layer, head, at].tolist(), at),
             key="c5_heads_at",
@@ -98,13 +98,13 @@ def say(traced: session.Traced, layer: int, head: int, place: int, text: words.W
 
 def bare(token: str) -> str:
     """A token as it reads in a sentence: without the space before it."""
-    return odds.visible(token).strip("␣") or "␣"
+    return chips.visible(token).strip("␣") or "␣"
 
 
 def every_head(traced: session.Traced, looked, layer: int, head: int, place: int, text: words.Words) -> None:
     """All heads as rows: where each looks from the chosen token; and the whole square of the chosen one."""
     n_layers, n_heads = looked.shape[:2]
-    tokens = [odds.visible(token) for token in traced.tokens[: place + 1]]
+    tokens = [chips.visible(token) for token in traced.tokens[: place + 1]]
     rows = [f"{i // n_heads + 1}.{i % n_heads + 1}" for i in range(n_layers * n_heads)]
     left, right = st.columns(2, gap="medium")
     with left:
@@ -124,7 +124,7 @@ def every_head(traced: session.Traced, looked, layer: int, head: int, place: int
         st.plotly_chart(picture.figure, key="c5_heads_map", config=figures.CONFIG, alt=picture.alt)
     with right:
         st.markdown(f"**{text.read('lab_heads_square')}**")
-        every = [odds.visible(token) for token in traced.tokens]
+        every = [chips.visible(token) for token in traced.tokens]
         picture = grids.heatmap(
             looked[layer, head].tolist(),
             rows=every,
@@ -148,7 +148,9 @@ def next_words(
     names = tuple(name for name, _ in whole)
     if not off:
         st.markdown(f"**{text.read('lab_heads_next', token=token)}**")
-        picture = odds.bars(names, [p for _, p in whole], height=190, revision="next")
+        picture = generation_figures.probability_bars(
+            names, [p for _, p in whole], height=190, revision="next"
+        )
     else:
         st.markdown(f"**{text.read('lab_heads_next_off', layer=layer + 1, head=head + 1)}**")
         picture = both(model, before, whole, (layer, head))
@@ -164,7 +166,7 @@ def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int
     more = dict(expected(model, before, None, most=model.model.config.vocab_size))
     names = list(dict.fromkeys([name for name, _ in whole[:4]] + list(less)[:4]))
     picture = plots.columns(
-        [odds.visible(name) for name in names],
+        [chips.visible(name) for name in names],
         {"with the head": [more[name] for name in names], "without it": [less[name] for name in names]},
         y_title="chance of the next token",
         form=".0%",
@@ -181,7 +183,7 @@ def guess(teller, story: Tale, best: Rememberer, text: words.Words) -> None:
     changed = session.traced(teller.path, session.changed(teller.path), story.other_text)
     row = changed.seen[f"layers.{best.layer}.attention.weights"][0, best.head, -1]
     seen = int(row.argmax())
-    at_name = odds.visible(changed.tokens[seen]).strip("␣") == story.other
+    at_name = chips.visible(changed.tokens[seen]).strip("␣") == story.other
     just_before = seen >= len(changed.ids) - 2
     lab.predict(
         "c5_heads",
@@ -198,7 +200,7 @@ def guess(teller, story: Tale, best: Rememberer, text: words.Words) -> None:
             "lab_heads_predict_because",
             other=story.other,
             share=float(row[seen]),
-            seen=odds.visible(changed.tokens[seen]).strip("␣"),
+            seen=chips.visible(changed.tokens[seen]).strip("␣"),
         ),
         then={"c5_heads_text": story.other_text},
     )

@@ -4,7 +4,7 @@ import os
 
 import streamlit as st
 
-from pages.kit import controls, figures, grids, lab, live, odds, plots, prompt, session, words
+from pages.kit import chips, controls, figures, grids, lab, live, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.labs.attention.finding import beginning
 
@@ -18,10 +18,10 @@ def mask_removed() -> None:
     from gptcore.interpret import heads
 
     text = words.load("05_attention")
-    with lab.bench("c5_mask", text.read("lab_mask_title")):
+    with lab.frame("c5_mask", text.read("lab_mask_title")):
         text.show("lab_mask")
         model = session.model_in_use()
-        typed = prompt.ask(text.read("lab_mask_text"), "c5_mask_text", beginning(model))
+        typed = prompt.text_input(text.read("lab_mask_text"), "c5_mask_text", beginning(model))
         ids = model.tokenizer.encode(typed)
         if not 2 <= len(ids) <= model.model.config.context_length:
             st.info(
@@ -40,7 +40,7 @@ def mask_removed() -> None:
         used = model.model if masked else session.without_mask(model.path, session.changed(model.path))
         other = _another(ids[place], model)
         far = heads.moved(used, ids, place, other).tolist()
-        tokens = [odds.visible(model.tokenizer.token_text(i)) for i in ids]
+        tokens = [chips.visible(model.tokenizer.token_text(i)) for i in ids]
         text.show(
             "lab_mask_says",
             old=tokens[place].strip("␣"),

@@ -20,7 +20,7 @@ N_QUERIES = 256
 def why_root_d() -> None:
     """Spread, entropy, largest weight and gradient of a softmax against the width, for three scales."""
     text = words.load("05_attention")
-    with lab.bench("c5_scale", text.read("lab_scale_title")):
+    with lab.frame("c5_scale", text.read("lab_scale_title")):
         text.show("lab_scale", n_keys=N_KEYS)
         left, right = st.columns(2, gap="large")
         with left:

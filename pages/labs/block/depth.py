@@ -19,7 +19,7 @@ CLEAR = 0.2  # nats below the frequencies of words that count as having learned 
 def cut_the_residual() -> None:
     """Gradient or size along a stack at birth, with the residual and without."""
     text = words.load("06_block")
-    with lab.bench("c6_depth", text.read("lab_depth_title")):
+    with lab.frame("c6_depth", text.read("lab_depth_title")):
         text.show("lab_depth")
         left, right = st.columns(2, gap="large")
         with left:
@@ -94,7 +94,7 @@ def _ask_depth(text: words.Words, n: int, place: str) -> None:
 def after_training() -> None:
     """Gradients along the model in use, born and trained; then along a stack of the visitor's own."""
     text = words.load("06_block")
-    with lab.bench("c6_trained", text.read("lab_trained_title")):
+    with lab.frame("c6_trained", text.read("lab_trained_title")):
         text.show("lab_trained")
         model = session.model_in_use()
         born, now = session.depth_profiles(model.path, session.changed(model.path))

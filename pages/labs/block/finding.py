@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import streamlit as st
 
-from pages.kit import controls, diagram, dims, figures, plots, prompt, session, words, worked
+from pages.kit import controls, diagram, dim_colors, figures, latex, plots, prompt, session, words
 from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
 
 X = ((3.2, -1.5, 0.8, -4.1),)
 GAIN = ((1.0, 1.0, 1.0, 1.0),)
@@ -60,24 +61,30 @@ def worked_example() -> None:
     four, two = ("1", "2", "3", "4"), ("1", "2")
     left, right = st.columns(2, gap="small")
     with left:
-        x = prompt.matrix("c6_x", X, rows=("x",), columns=four, label=text.read("example_x"))
+        x = prompt.matrix_input("c6_x", X, rows=("x",), columns=four, label=text.read("example_x"))
     with right:
-        gain = prompt.matrix("c6_gain", GAIN, rows=("g",), columns=four, label=text.read("example_gain"))
+        gain = prompt.matrix_input(
+            "c6_gain", GAIN, rows=("g",), columns=four, label=text.read("example_gain")
+        )
     first, second, third = st.columns([3, 3, 4], gap="small")
     with first:
-        gate = prompt.matrix("c6_gate_w", W_GATE, rows=four, columns=two, label=text.read("example_w_gate"))
+        gate = prompt.matrix_input(
+            "c6_gate_w", W_GATE, rows=four, columns=two, label=text.read("example_w_gate")
+        )
     with second:
-        up = prompt.matrix("c6_up_w", W_UP, rows=four, columns=two, label=text.read("example_w_up"))
+        up = prompt.matrix_input("c6_up_w", W_UP, rows=four, columns=two, label=text.read("example_w_up"))
     with third:
-        down = prompt.matrix("c6_down_w", W_DOWN, rows=two, columns=four, label=text.read("example_w_down"))
+        down = prompt.matrix_input(
+            "c6_down_w", W_DOWN, rows=two, columns=four, label=text.read("example_w_down")
+        )
     steps = by_hand.feedforward_half(*map(torch.tensor, (x[0], gain[0], gate, up, down)))
     print_steps(text, x[0], gate, steps)
 
 
 def print_steps(text: words.Words, x, gate, steps) -> None:
     """The seven steps with their numbers put in."""
-    open_ = worked.Steps(7)
-    n, row = worked.number, lambda values: worked.matrix([list(map(float, values))])
+    open_ = Steps(7)
+    n, row = latex.number, lambda values: latex.matrix([list(map(float, values))])
     if open_(text.read("example_rms_title")):
         text.show("example_rms")
         squares = " + ".join(n(value) for value in steps.squares)
@@ -90,7 +97,7 @@ def print_steps(text: words.Words, x, gate, steps) -> None:
     if open_(text.read("example_project_title")):
         text.show("example_project")
         st.latex(rf"h W_g = {row(steps.gate_logits)} \qquad h W_u = {row(steps.up)}")
-        st.latex(rf"h \cdot W_g^{{(1)}} = {worked.dot(steps.normed, [line[0] for line in gate])}")
+        st.latex(rf"h \cdot W_g^{{(1)}} = {latex.dot(steps.normed, [line[0] for line in gate])}")
     if open_(text.read("example_silu_title")):
         text.show("example_silu")
         z = steps.gate_logits[0]
@@ -98,7 +105,7 @@ def print_steps(text: words.Words, x, gate, steps) -> None:
         st.latex(rf"\mathrm{{gate}} = {row(steps.gate)}")
     if open_(text.read("example_hidden_title")):
         text.show("example_hidden")
-        products = [rf"{worked.signed(a)} \cdot {worked.signed(b)}" for a, b in zip(steps.gate, steps.up)]
+        products = [rf"{latex.signed(a)} \cdot {latex.signed(b)}" for a, b in zip(steps.gate, steps.up)]
         st.latex(
             r"\mathrm{hidden} = \begin{pmatrix}"
             + " & ".join(products)
@@ -141,14 +148,14 @@ def flow() -> None:
             text.show("diagram_branch")
         case _:
             text.show("diagram_both")
-    diagram.show(
+    diagram.flowchart(
         *block_chart(config, tokens, place), alt=f"One block with the norm at {place}, from stream to stream"
     )
 
 
 def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], list[diagram.Edge]]:
     """The boxes and arrows of one block: both halves, with the norms of this place."""
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     t, c, h, d, f = tokens, sizes["C"], sizes["H"], sizes["D"], sizes["F"]
     node, edge = diagram.Node, diagram.Edge
     stream = {"T": t, "C": c}

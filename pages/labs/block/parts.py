@@ -17,7 +17,7 @@ def gates() -> None:
     from gptcore.lessons import by_hand
 
     text = words.load("06_block")
-    with lab.bench("c6_gate", text.read("lab_gate_title")):
+    with lab.frame("c6_gate", text.read("lab_gate_title")):
         text.show("lab_gate")
         left, right = st.columns(2, gap="large")
         with left:

@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from pages.kit import controls, figures, lab, odds, plots, prompt, session, words
+from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.kit.controls import Dial
 
 TEXT = "Long ago, a queen named Mira lived in a castle with a dog. She wanted a golden ring."
@@ -13,7 +13,7 @@ TEXT = "Long ago, a queen named Mira lived in a castle with a dog. She wanted a 
 def traced_text(text: words.Words, key: str, *, born: bool = False) -> session.Traced | None:
     """A text through the model in use, or None when the page has said why not."""
     model = session.model_in_use()
-    typed = prompt.ask(text.read("lab_written_text"), key, TEXT)
+    typed = prompt.text_input(text.read("lab_written_text"), key, TEXT)
     try:
         if born:
             return session.traced_at_birth(model.path, session.changed(model.path), typed)
@@ -29,7 +29,7 @@ def who_writes() -> None:
     from gptcore.interpret.gradient_depth import written
 
     text = words.load("06_block")
-    with lab.bench("c6_written", text.read("lab_written_title")):
+    with lab.frame("c6_written", text.read("lab_written_title")):
         text.show("lab_written")
         left, right = st.columns(2, gap="large", vertical_alignment="bottom")
         metrics = {text.read("lab_written_share"): "share", text.read("lab_written_beside"): "beside"}
@@ -120,7 +120,7 @@ def who_mixes() -> None:
         - 1
     )
     attention, feedforward = moved_by_change(session.model_in_use().model, list(traced.ids), place)
-    tokens = [f"{at + 1} {odds.visible(token)}" for at, token in enumerate(traced.tokens)]
+    tokens = [f"{at + 1} {chips.visible(token)}" for at, token in enumerate(traced.tokens)]
     picture = plots.columns(
         tokens,
         {"attention": attention, "feed-forward": feedforward},

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from pages.kit import controls, diagram, dims, figures, grids, plots, prompt, session, words, worked
+from pages.kit import controls, diagram, dim_colors, figures, grids, latex, plots, prompt, session, words
 from pages.kit.controls import Dial
-from pages.kit.worked import Steps
+from pages.kit.worked_example import Steps
 from pages.labs.attention.finding import storyteller
 
 WORDS = ("king", "queen", "river", "the")
@@ -91,12 +91,12 @@ def worked_example() -> None:
     text.show("example")
     left, right = st.columns(2, gap="large")
     with left:
-        table = prompt.matrix(
+        table = prompt.matrix_input(
             "c3_table", TABLE, rows=NAMES, columns=("1", "2", "3"), label=text.read("example_table")
         )
         read = controls.choice(text.read("example_ids"), "c3_ids", TEXTS)
     with right:
-        above = prompt.matrix(
+        above = prompt.matrix_input(
             "c3_above",
             ABOVE,
             rows=("place 1", "place 2", "place 3"),
@@ -112,34 +112,34 @@ def worked_example() -> None:
     open_ = Steps(5)
     if open_(text.read("example_look_title")):
         text.show("example_look", ids=read)
-        st.latex(rf"E = {worked.matrix(table)} \qquad x = {worked.matrix([table[one] for one in ids])}")
+        st.latex(rf"E = {latex.matrix(table)} \qquad x = {latex.matrix([table[one] for one in ids])}")
     if open_(text.read("example_onehot_title")):
         text.show("example_onehot", id=ids[0])
         hot = [[float(place == ids[0]) for place in range(len(table))]]
-        st.latex(rf"{worked.matrix(hot)} \cdot {worked.matrix(table)} = {worked.matrix([table[ids[0]]])}")
+        st.latex(rf"{latex.matrix(hot)} \cdot {latex.matrix(table)} = {latex.matrix([table[ids[0]]])}")
     a, b = table[first], table[second]
     lengths = [sum(value * value for value in row) ** 0.5 for row in (a, b)]
     if open_(text.read("example_dot_title")):
         text.show("example_dot", a=WORDS[first], b=WORDS[second])
-        st.latex(rf"a \cdot b = {worked.dot(a, b)}")
+        st.latex(rf"a \cdot b = {latex.dot(a, b)}")
         for name, row, length in zip("ab", (a, b), lengths):
-            terms = " + ".join(f"{worked.signed(value)}^2" for value in row)
-            st.latex(rf"|{name}| = \sqrt{{{terms}}} = {worked.number(length)}")
+            terms = " + ".join(f"{latex.signed(value)}^2" for value in row)
+            st.latex(rf"|{name}| = \sqrt{{{terms}}} = {latex.number(length)}")
     if open_(text.read("example_cosine_title")):
         dot = sum(x * y for x, y in zip(a, b))
         text.show("example_cosine")
         if min(lengths) > 0:
-            below = rf"{worked.number(lengths[0])} \cdot {worked.number(lengths[1])}"
+            below = rf"{latex.number(lengths[0])} \cdot {latex.number(lengths[1])}"
             st.latex(
-                rf"\cos = \frac{{{worked.number(dot)}}}{{{below}}} = {worked.number(found[first][second])}"
+                rf"\cos = \frac{{{latex.number(dot)}}}{{{below}}} = {latex.number(found[first][second])}"
             )
-        st.latex(rf"\cos(E, E) = {worked.matrix(found, '.3f', marked={(first, second)})}")
+        st.latex(rf"\cos(E, E) = {latex.matrix(found, '.3f', marked={(first, second)})}")
     if open_(text.read("example_back_title")):
         places = [place + 1 for place, one in enumerate(ids) if one == ids[0]]
         text.show("example_back", id=ids[0], places=" and ".join(map(str, places)))
-        terms = " + ".join(worked.matrix([above[place - 1]]) for place in places)
-        st.latex(rf"{terms} = {worked.matrix([back[ids[0]]])}")
-        st.latex(rf"\frac{{\partial L}}{{\partial E}} = {worked.matrix(back)}")
+        terms = " + ".join(latex.matrix([above[place - 1]]) for place in places)
+        st.latex(rf"{terms} = {latex.matrix([back[ids[0]]])}")
+        st.latex(rf"\frac{{\partial L}}{{\partial E}} = {latex.matrix(back)}")
 
 
 @st.fragment
@@ -155,7 +155,7 @@ def one_step() -> None:
         rate=embedding_table.RATE,
         decay=embedding_table.DECAY,
     )
-    typed = prompt.ask(text.read("example_step_ids"), "c3_step_ids", READ)
+    typed = prompt.text_input(text.read("example_step_ids"), "c3_step_ids", READ)
     ids = [int(one) for one in typed.replace(",", " ").split() if one.lstrip("-").isdigit()][:32]
     try:
         moves = {way: embedding_table.one_step(ids, way) for way in embedding_table.WAYS}
@@ -206,7 +206,7 @@ def flow() -> None:
     tokens = controls.whole(
         "Tokens T", "c3_flow_t", Dial("", 1, config.context_length, 1, "The length of the text."), 12
     )
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     t, c, v = tokens, sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge
     tied = config.tie_embeddings
@@ -233,4 +233,4 @@ def flow() -> None:
     else:
         nodes.append(node("output", "output, a table of its own", "weight", {"V": v, "C": c}))
         edges.append(edge("output", "dot"))
-    diagram.show(nodes, edges, alt="Where the table of embeddings stands in the model")
+    diagram.flowchart(nodes, edges, alt="Where the table of embeddings stands in the model")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import controls, figures, lab, odds, plots, prompt, session, words
+from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.labs.attention.finding import storyteller
 
 GROUPS = {
@@ -71,7 +71,7 @@ def before_and_after() -> None:
     from gptcore.interpret import embedding_table
 
     text = words.load("03_embeddings")
-    with lab.bench("c3_map", text.read("lab_map_title")):
+    with lab.frame("c3_map", text.read("lab_map_title")):
         text.show("lab_map")
         model = storyteller()
         found = tables(model)
@@ -132,13 +132,13 @@ def neighbours() -> None:
     from gptcore.interpret import embedding_table
 
     text = words.load("03_embeddings")
-    with lab.bench("c3_near", text.read("lab_near_title")):
+    with lab.frame("c3_near", text.read("lab_near_title")):
         text.show("lab_near")
         model = storyteller()
         found = tables(model)
         left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
         with left:
-            typed = prompt.ask(
+            typed = prompt.text_input(
                 text.read("lab_near_word"),
                 "c3_near_word",
                 "queen",
@@ -157,7 +157,7 @@ def neighbours() -> None:
             text.show(
                 "lab_near_says",
                 word=typed,
-                best=odds.visible(model.tokenizer.token_text(best[0][0])).strip("␣"),
+                best=chips.visible(model.tokenizer.token_text(best[0][0])).strip("␣"),
                 cosine=best[0][1],
                 moment=moment,
             )
@@ -188,7 +188,7 @@ def _in_pieces(typed: str, tokenizer, text: words.Words) -> None:
 
 def _bars(best: list[tuple[str, float]], key: str, revision: str, wanted: str | None = None) -> None:
     """Tokens with their cosines as upright bars; the one wanted is orange."""
-    names = [odds.visible(name) for name, _ in best]
+    names = [chips.visible(name) for name, _ in best]
     picture = plots.columns(
         names, {"cosine": [cosine for _, cosine in best]}, y_title="cosine", form=".2f", height=270,
         revision=revision,
@@ -205,7 +205,7 @@ def analogies() -> None:
     from gptcore.interpret import embedding_table
 
     text = words.load("03_embeddings")
-    with lab.bench("c3_sum", text.read("lab_sum_title")):
+    with lab.frame("c3_sum", text.read("lab_sum_title")):
         text.show("lab_sum")
         model = storyteller()
         table, tokenizer = model.model.embedding.weight.detach(), model.tokenizer
@@ -229,7 +229,7 @@ def analogies() -> None:
         found = embedding_table.analogy(table, a, b, c, wanted, most=SHOWN)
 
         def plain(one: int) -> str:
-            return odds.visible(tokenizer.token_text(one)).strip("␣")
+            return chips.visible(tokenizer.token_text(one)).strip("␣")
 
         st.markdown(f"#### {plain(a)} − {plain(b)} + {plain(c)} = ?", anchors=False)
         best = found.best if allowed else found.best_without_inputs
@@ -237,7 +237,7 @@ def analogies() -> None:
             [(tokenizer.token_text(i), cosine) for i, cosine in best],
             "c3_sum_bars",
             "analogy",
-            odds.visible(tokenizer.token_text(wanted)),
+            chips.visible(tokenizer.token_text(wanted)),
         )
         text.show(
             "lab_sum_says",

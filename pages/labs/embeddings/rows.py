@@ -4,7 +4,7 @@ import os
 
 import streamlit as st
 
-from pages.kit import controls, figures, lab, live, odds, plots, session, words
+from pages.kit import chips, controls, figures, lab, live, plots, session, words
 from pages.kit.controls import Dial
 from pages.labs.attention.finding import storyteller
 from pages.labs.tokens.finding import code, parts
@@ -20,7 +20,7 @@ TOP = 6  # tokens of a dimension that are named
 def never_used() -> None:
     """What becomes of rows that are never read: in the model in use, and in one trained here."""
     text = words.load("03_embeddings")
-    with lab.bench("c3_unused", text.read("lab_unused_title")):
+    with lab.frame("c3_unused", text.read("lab_unused_title")):
         model = storyteller()
         changed = session.changed(model.path)
         tokenizer, config = model.tokenizer, model.model.config
@@ -207,7 +207,7 @@ def lengths() -> None:
     factor = model.model.config.d_model**0.5
     sentence = "Once upon a time there was a queen."
     traced = session.traced(model.path, changed, sentence)
-    names = [odds.visible(token) for token in traced.tokens]
+    names = [chips.visible(token) for token in traced.tokens]
     ids = list(traced.ids)
     table = model.model.embedding.weight.detach()
     bars = {"trained": table[ids].norm(dim=1).tolist()}

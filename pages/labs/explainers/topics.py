@@ -10,7 +10,7 @@ import streamlit as st
 from explainers import library
 from explainers.constants import Constant, put
 from explainers.reading import THEMES, Block, Explainer
-from pages.kit import book, controls, figures, session, shelf, words
+from pages.kit import book, controls, explainer_links, figures, session, words
 
 text = words.load("explainers")
 BY = ("chapter", "theme")
@@ -58,7 +58,7 @@ def _found(asked: str) -> None:
 
 def _entry(explainer: Explainer, sentence: str) -> None:
     with st.container(gap="xxsmall", key=f"entry_{explainer.topic}"):
-        shelf.link(explainer, "open")
+        explainer_links.link(explainer, "open")
         before = ", ".join(library.explainer(topic).title for topic in explainer.know_before)
         st.markdown(sentence, width=words.READING_WIDTH)
         st.caption(f"{explainer.minutes} min to read" + (f" · know before: {before}" if before else ""))
@@ -66,7 +66,7 @@ def _entry(explainer: Explainer, sentence: str) -> None:
 
 def one(explainer: Explainer) -> None:
     """One topic: what to know before, its text with the blocks alive, and the way on."""
-    shelf.button("All explainers", "open_all", icon=":material/arrow_back:")
+    explainer_links.button("All explainers", "open_all", icon=":material/arrow_back:")
     st.title(explainer.title, anchor=False)
     n_live = sum(bool(block.constants) for block in explainer.blocks)
     live = f"{n_live} live block{'s' if n_live > 1 else ''}"
@@ -76,7 +76,7 @@ def one(explainer: Explainer) -> None:
     st.markdown(f"**{explainer.summary}**", width=words.READING_WIDTH)
     if explainer.know_before:
         st.caption("What you should know before")
-        shelf.row(map(library.explainer, explainer.know_before), key="know_before")
+        explainer_links.link_row(map(library.explainer, explainer.know_before), key="know_before")
     for number, passage in enumerate(explainer.passages):
         if isinstance(passage[0], str):
             _prose(passage[0])
@@ -198,11 +198,13 @@ def _way_on(explainer: Explainer) -> None:
     before, after = library.neighbours(explainer.topic)
     with st.container(horizontal=True, horizontal_alignment="distribute", key="way_on"):
         if before:
-            shelf.link(before, "before", label=f"Before: {before.title}", icon=":material/arrow_back:")
+            explainer_links.link(
+                before, "before", label=f"Before: {before.title}", icon=":material/arrow_back:"
+            )
         for row in rows:
             st.page_link(book.page_of(row), label=f"Chapter {row.label}")
         if after:
-            shelf.link(after, "next", label=f"Next: {after.title}", icon=":material/arrow_forward:")
+            explainer_links.link(after, "next", label=f"Next: {after.title}", icon=":material/arrow_forward:")
 
 
 def all_to_print(explainers: Iterable[Explainer]) -> None:

@@ -144,7 +144,7 @@ def found(asked: str) -> list[Question]:
 def faq() -> None:
     """A field to search in, and each question folded over its answer."""
     text = words.load("glossary_faq")
-    with lab.bench("c11_faq", text.read("lab_faq_title")):
+    with lab.frame("c11_faq", text.read("lab_faq_title")):
         text.show("lab_faq", n=len(QUESTIONS))
         links.check("c11_faq_find", links.Text(60), "")
         asked = st.text_input(

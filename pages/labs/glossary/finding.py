@@ -16,8 +16,9 @@ from gptcore.account import (
 from gptcore.config import BIASES, FEEDFORWARDS, NORMS, POSITIONS, PRESETS, ConfigError, ModelConfig
 from gptcore.lessons.provenance import ORIGINS, choices_that_differ, users
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import controls, diagram, dims, figures, lab, plots, session, words, worked
+from pages.kit import controls, diagram, dim_colors, figures, lab, plots, session, words
 from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
 from pages.labs.attention.cost import size
 from pages.labs.model.finding import big
 from pages.labs.model.shape import SHAPES
@@ -101,7 +102,7 @@ def count(text: words.Words, config: ModelConfig) -> None:
     }
     found = summands(config)
     used = [part for part in titles if any(one.part == part for one in found)]
-    open_ = worked.Steps(len(used) + 1)
+    open_ = Steps(len(used) + 1)
     for part in used:
         if open_(titles[part]):
             lines = " \\\\ ".join(product(one) for one in found if one.part == part)
@@ -136,7 +137,7 @@ def flow() -> None:
     text = words.load("11_glossary")
     text.show("diagram")
     config = session.model_in_use().model.config
-    sizes, t = dims.of_config(config), config.context_length
+    sizes, t = dim_colors.sizes_of(config), config.context_length
     node, edge = diagram.Node, diagram.Edge
     nodes = [
         node("text", "corpus, prompt"),
@@ -161,14 +162,14 @@ def flow() -> None:
         edge("attention", "cache", "keeps"), edge("cache", "attention"),
         edge("answer", "text", "another text to learn from"),
     ]  # fmt: skip
-    diagram.show(nodes, edges, alt=text.read("diagram_alt"))
+    diagram.flowchart(nodes, edges, alt=text.read("diagram_alt"))
 
 
 @st.fragment
 def who() -> None:
     """Which published model uses which part, with sources, and how alike two of one name are."""
     text = words.load("11_glossary")
-    with lab.bench("c11_who", text.read("lab_who_title")):
+    with lab.frame("c11_who", text.read("lab_who_title")):
         text.show("lab_who")
         found = users()
         differs = choices_that_differ(PUBLISHED[OTHER].config, PUBLISHED[FIRST].config)

@@ -215,7 +215,7 @@ def deal(seed: int, round_: int) -> list[Sentence]:
 def game() -> None:
     """Four sentences, one of them false; the score of this visit, and the next round."""
     text = words.load("glossary_game")
-    with lab.bench("c11_game", text.read("lab_game_title")):
+    with lab.frame("c11_game", text.read("lab_game_title")):
         text.show("lab_game", n=SHOWN, subjects=len(FACTS))
         links.check("c11_game_round", links.Number(1, 999), 1)
         round_ = st.number_input(

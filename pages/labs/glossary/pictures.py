@@ -10,7 +10,7 @@ from gptcore.account import cache_bytes, forward_flops, parameters, summands
 from gptcore.config import PRESETS, ModelConfig, RopeScaling
 from gptcore.lessons.provenance import share_of_feedforward
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import grids, odds, plots, prompt, session
+from pages.kit import chips, grids, plots, prompt, session
 from pages.kit.chips import Chip
 from pages.kit.figures import Picture
 from pages.labs.block.finding import NO_EPS
@@ -38,7 +38,7 @@ def bars(names, values, y_title: str, form: str | None = None, **more) -> Pictur
 
 
 def tokens() -> list[Chip]:
-    return prompt.pieces(SENTENCE, session.story_tokenizer())
+    return prompt.token_chips(SENTENCE, session.story_tokenizer())
 
 
 def merges(n: int) -> list[Chip]:
@@ -47,7 +47,7 @@ def merges(n: int) -> list[Chip]:
     tokenizer = session.story_tokenizer()
     moments = replay(" golden", tokenizer)
     return [
-        Chip(odds.visible(tokenizer.token_text(i)), note=f"token {i}")
+        Chip(chips.visible(tokenizer.token_text(i)), note=f"token {i}")
         for i in moments[min(n, len(moments) - 1)].ids
     ]
 
@@ -72,7 +72,9 @@ def end_of_text() -> list[Chip]:
     tokenizer = session.story_tokenizer()
     ids = tokenizer.encode(f"They were friends again.{EOT}Once upon a time", allow_special=True)
     return [
-        Chip(odds.visible(tokenizer.token_text(i)), "new" if i == tokenizer.eot_id else "plain", f"token {i}")
+        Chip(
+            chips.visible(tokenizer.token_text(i)), "new" if i == tokenizer.eot_id else "plain", f"token {i}"
+        )
         for i in ids
     ]
 
@@ -80,7 +82,7 @@ def end_of_text() -> list[Chip]:
 def story(seed: int) -> list[Chip]:
     from gptcore.stories.writer import write_story
 
-    return prompt.pieces(write_story(seed).text[:240], session.story_tokenizer())
+    return prompt.token_chips(write_story(seed).text[:240], session.story_tokenizer())
 
 
 def dealt(step: int) -> Picture:
@@ -153,7 +155,7 @@ def stream() -> Picture:
 def best_logits() -> Picture:
     tokenizer = session.shipped().tokenizer
     best = _trace().seen["logits"][0, -1].topk(6)
-    names = [odds.visible(tokenizer.token_text(i)) for i in best.indices.tolist()]
+    names = [chips.visible(tokenizer.token_text(i)) for i in best.indices.tolist()]
     return bars(names, best.values.tolist(), "score (logit)", ".1f")
 
 
@@ -163,7 +165,7 @@ def clocks(position: int) -> Picture:
     from gptcore.lessons.by_hand import turn
 
     found = turn(torch.ones(16), position)
-    return plots.clocks(found.angles, [f"pair {n}" for n in range(1, 9)], labels=("angle", ""))
+    return plots.rotation_dials(found.angles, [f"pair {n}" for n in range(1, 9)], labels=("angle", ""))
 
 
 def wavelengths() -> Picture:
@@ -213,7 +215,7 @@ def score_by_distance() -> Picture:
 
 def _map(layer: int, head: int) -> Picture:
     found = _trace()
-    names = [odds.visible(token) for token in found.tokens]
+    names = [chips.visible(token) for token in found.tokens]
     values = found.seen[f"layers.{layer - 1}.attention.weights"][0, head - 1].tolist()
     return grids.heatmap(values, rows=names, columns=names, revision="attention")
 

@@ -5,7 +5,7 @@ import math
 from gptcore.account import cache_bytes, n_parameters, training_bytes
 from gptcore.config import PRESETS, TrainConfig
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import curves, odds, plots, prompt, session
+from pages.kit import chips, curves, generation_figures, plots, prompt, session
 from pages.kit.chips import Chip
 from pages.kit.figures import Picture
 from pages.labs.glossary.pictures import HEIGHT, bars, curve
@@ -144,7 +144,7 @@ def _filtered(**filters) -> Picture:
 
     names, shares = _next(BEGINNING)
     after = cut(torch.tensor(shares), Sampling(**filters)).after.tolist()
-    return odds.bars(names, after, kept=[share > 0 for share in after])
+    return generation_figures.probability_bars(names, after, kept=[share > 0 for share in after])
 
 
 def temperature(tenths: int) -> Picture:
@@ -174,7 +174,7 @@ def softmax(tenths: int) -> Picture:
 
     scores = (2.0, 1.0, 0.5, 0.1)
     shares = steps(torch.tensor(scores), tenths / 10).shares.tolist()
-    return odds.bars([f"score {one:g}" for one in scores], shares)
+    return generation_figures.probability_bars([f"score {one:g}" for one in scores], shares)
 
 
 def penalised(tenths: int) -> Picture:
@@ -185,7 +185,7 @@ def penalised(tenths: int) -> Picture:
     scores = torch.tensor([2.0, 1.0, 0.5, -0.5])
     after = distribution(scores, Sampling(repetition_penalty=tenths / 10), torch.tensor([0, 3])).tolist()
     names = ("2, said before", "1", "0.5", "−0.5, said before")
-    return odds.bars(names, after)
+    return generation_figures.probability_bars(names, after)
 
 
 def drawn(percent: int) -> Picture:
@@ -194,7 +194,9 @@ def drawn(percent: int) -> Picture:
     from gptcore.lessons.by_hand import drawn as lands
 
     names, shares = _next(BEGINNING)
-    return odds.bars(names, shares, chosen=lands(torch.tensor(shares), percent / 100))
+    return generation_figures.probability_bars(
+        names, shares, chosen=lands(torch.tensor(shares), percent / 100)
+    )
 
 
 def written(seed: int) -> list[Chip]:
@@ -202,7 +204,10 @@ def written(seed: int) -> list[Chip]:
     found = session.continuation(
         use.path, session.changed(use.path), BEGINNING, 16, temperature=0.8, seed=seed
     )
-    return [*prompt.pieces(BEGINNING, use.tokenizer), *(Chip(odds.visible(one), "new") for one, _ in found)]
+    return [
+        *prompt.token_chips(BEGINNING, use.tokenizer),
+        *(Chip(chips.visible(one), "new") for one, _ in found),
+    ]
 
 
 def cache_growth() -> Picture:
@@ -244,18 +249,18 @@ def chat() -> list[Chip]:
     tokenizer = session.story_tokenizer()
     parts = ((TEMPLATE.format(name="Mira"), "chosen"), ("Once upon a time Mira lived near the sea.", "new"))
     return [
-        Chip(odds.visible(tokenizer.token_text(i)), kind)
+        Chip(chips.visible(tokenizer.token_text(i)), kind)
         for text, kind in parts
         for i in tokenizer.encode(text)
     ]
 
 
 def after_instruction() -> Picture:
-    return odds.bars(*_next("Story about Mira:\n", 6))
+    return generation_figures.probability_bars(*_next("Story about Mira:\n", 6))
 
 
 def outside() -> Picture:
-    return odds.bars(*_next(OUTSIDE, 6))
+    return generation_figures.probability_bars(*_next(OUTSIDE, 6))
 
 
 def low_rank(rank: int) -> Picture:

@@ -190,7 +190,7 @@ def found(asked: str) -> list[Term]:
 def terms() -> None:
     """A field to search in, the terms that were found by group, and the one that is open with its picture."""
     text = words.load("glossary_terms")
-    with lab.bench("c11_terms", text.read("lab_terms_title")):
+    with lab.frame("c11_terms", text.read("lab_terms_title")):
         text.show("lab_terms", n=len(TERMS))
         links.check("c11_find", links.Text(60), "")
         left, right = st.columns([3, 2], gap="medium")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.kit import controls, figures, lab, prompt, session, trees, words
+from pages.kit.chips import visible
 from pages.kit.controls import Dial
-from pages.kit.odds import visible
 from pages.kit.session import InUse
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ LISTED = 6
 def tree() -> None:
     """A sentence searched for with a beam: what was kept, what was cut, and greedy's path beside the best."""
     text = words.load("09_inference")
-    with lab.bench("c9_beam", text.read("lab_beam_title")):
+    with lab.frame("c9_beam", text.read("lab_beam_title")):
         text.show("lab_beam")
-        typed = prompt.ask(text.read("lab_beam_prompt"), "c9_beam_prompt", BEGINNINGS[0], BEGINNINGS)
+        typed = prompt.text_input(text.read("lab_beam_prompt"), "c9_beam_prompt", BEGINNINGS[0], BEGINNINGS)
         left, middle, right = st.columns(3, gap="large")
         with left:
             dial = Dial("", 1, 6, 1, text.read("lab_beam_width_help"))
@@ -113,7 +113,7 @@ def draw(found: "Beams", model: InUse, typed: str, cut: int) -> figures.Picture:
         )
         for place, node in ((place, found.nodes[place]) for place in places)
     ]
-    return trees.search(
+    return trees.beam_tree(
         leaves,
         best=[at[place] for place in found.best.path],
         greedy=[at[place] for place in found.greedy.path],

@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.account import cache_bytes, n_parameters
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import chips, controls, figures, lab, odds, plots, prompt, session, words
+from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.labs.attention.cost import size
 
 MODEL = "the model in use"
@@ -90,7 +90,7 @@ def wrong_place() -> None:
     text = words.load("09_inference")
     text.show("lab_place")
     model = session.model_in_use()
-    typed = prompt.ask(text.read("lab_place_prompt"), "c9_place_prompt", "Once upon a time")
+    typed = prompt.text_input(text.read("lab_place_prompt"), "c9_place_prompt", "Once upon a time")
     shift = controls.stops(text.read("lab_place_shift"), "c9_place_shift", SHIFTS, 64)
     changed = session.changed(model.path)
     right = session.greedy_from(model.path, changed, typed, N_NEW, 0)
@@ -110,7 +110,7 @@ def wrong_place() -> None:
         ]
         chips.strip(
             [
-                chips.Chip(odds.visible(model.tokenizer.token_text(one)), kind, "")
+                chips.Chip(chips.visible(model.tokenizer.token_text(one)), kind, "")
                 for one, kind in zip(ids, kinds)
             ],
             key=key,

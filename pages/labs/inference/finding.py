@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.kit import (
+    chips,
     controls,
     diagram,
-    dims,
+    dim_colors,
     figures,
+    generation_figures,
     lab,
-    odds,
+    latex,
     plots,
     prompt,
     replay,
     session,
     words,
-    worked,
 )
 from pages.kit.controls import Dial, Sampling
 from pages.kit.session import InUse
+from pages.kit.worked_example import Steps
 from pages.labs.inference.race import LANES, Entry, Race, smooth
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ def flow() -> None:
         text.read("diagram_seen"), "c9_flow_s", Dial("", 1, most, 1, text.read("diagram_help")), min(24, most)
     )
     text.show("diagram", seen=seen, before=seen - 1)
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     c, h, k, d, v = (sizes[letter] for letter in "CHKDV")
     node, edge = diagram.Node, diagram.Edge
     nodes = [
@@ -130,7 +132,7 @@ def flow() -> None:
         edge("p", "draw"),
         edge("draw", "id", "goes in next"),
     ]
-    diagram.show(nodes, edges, alt="One more token: through the model, past the cache, to the draw")
+    diagram.flowchart(nodes, edges, alt="One more token: through the model, past the cache, to the draw")
 
 
 # The race
@@ -140,7 +142,7 @@ def flow() -> None:
 def two_lanes() -> None:
     """One prompt, two lanes: measured first, in pieces, then replayed and compared."""
     text = words.load("09_inference")
-    with lab.bench("c9_race", text.read("lab_race_title")):
+    with lab.frame("c9_race", text.read("lab_race_title")):
         text.show("lab_race")
         _two_lanes(text)
 
@@ -148,7 +150,7 @@ def two_lanes() -> None:
 def _two_lanes(text: words.Words) -> None:
     model = session.model_in_use()
     config = model.model.config
-    typed = prompt.ask(text.read("race_prompt"), "c9_prompt", examples(1)[0], examples(4))
+    typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", examples(1)[0], examples(4))
     left, right = st.columns(2, gap="large")
     with left:
         dial = Dial("", 8, config.context_length, 8, text.read("new_help", context=config.context_length))
@@ -304,7 +306,7 @@ def results(race: Race, model: InUse, text: words.Words) -> None:
     n_prompt = max(1, len(model.tokenizer.encode(race.entry.prompt)))
     curves = {lane: smooth(values[1:]) for lane, values in seconds.items()}
     if n_new > 2:
-        picture = odds.time_per_token(
+        picture = generation_figures.time_per_token(
             curves, n_prompt + 1, points={lane: values[1:] for lane, values in seconds.items()}
         )
         text.show(
@@ -375,12 +377,12 @@ def cache_bytes(model: InUse, n_prompt: int, n_new: int, text: words.Words) -> N
 def worked_example() -> None:
     """From four scores to shares at three temperatures; from nine shares to what two filters leave; one draw."""
     text = words.load("09_inference")
-    open_ = worked.Steps(6)
+    open_ = Steps(6)
     three_temperatures(text, open_)
     nine_shares(text, open_)
 
 
-def three_temperatures(text: words.Words, open_: worked.Steps) -> None:
+def three_temperatures(text: words.Words, open_: Steps) -> None:
     """Softmax of four scores at three temperatures, the scores to be edited."""
     import torch
 
@@ -389,7 +391,7 @@ def three_temperatures(text: words.Words, open_: worked.Steps) -> None:
     text.show("example")
     left, right = st.columns([2, 5], gap="large")
     with left:
-        scores = prompt.numbers(
+        scores = prompt.number_column(
             "c9_scores",
             FOUR_NAMES,
             FOUR,
@@ -433,13 +435,13 @@ def three_temperatures(text: words.Words, open_: worked.Steps) -> None:
 def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> str:
     """Named rows of numbers under one another in LaTeX."""
     lines = [
-        f"{name} &= " + r" \quad ".join(worked.number(value, form) for value in row)
+        f"{name} &= " + r" \quad ".join(latex.number(value, form) for value in row)
         for name, row in zip(names, rows, strict=True)
     ]
     return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
 
 
-def nine_shares(text: words.Words, open_: worked.Steps) -> None:
+def nine_shares(text: words.Words, open_: Steps) -> None:
     """Top-k and top-p on nine probabilities, the probabilities to be edited; then one draw."""
     import torch
 
@@ -450,7 +452,7 @@ def nine_shares(text: words.Words, open_: worked.Steps) -> None:
     names = tuple(str(place) for place in range(1, len(NINE) + 1))
     left, right = st.columns([2, 5], gap="large")
     with left:
-        shares = prompt.numbers(
+        shares = prompt.number_column(
             "c9_nine", names, NINE, column="share", note="token", low=0.0, high=1.0, step=0.01
         )
     with right:
@@ -469,7 +471,7 @@ def nine_shares(text: words.Words, open_: worked.Steps) -> None:
             kept = one.after.tolist()
             with column:
                 st.markdown(f"**{label}** keeps {sum(share > 0 for share in kept)}")
-                picture = odds.bars(
+                picture = generation_figures.probability_bars(
                     names,
                     [after or before for after, before in zip(kept, given.tolist(), strict=True)],
                     kept=[share > 0 for share in kept],
@@ -489,7 +491,7 @@ def nine_shares(text: words.Words, open_: worked.Steps) -> None:
         text.show("example_again", mass=one.mass)
         after = one.after[one.order][:n_kept].tolist()
         parts = r" \quad ".join(
-            rf"\tfrac{{{worked.number(old, '.3f')}}}{{{worked.number(one.mass, '.3f')}}} = {new:.3f}"
+            rf"\tfrac{{{latex.number(old, '.3f')}}}{{{latex.number(one.mass, '.3f')}}} = {new:.3f}"
             for old, new in zip(one.sorted.tolist(), after)
         )
         st.latex(parts)
@@ -537,9 +539,9 @@ def choose_and_write() -> None:
     """Every sampling control over the live distribution it cuts; below, the text it gives."""
     text = words.load("09_inference")
     model = session.model_in_use()
-    with lab.bench("c9_write", text.read("lab_write_title")):
+    with lab.frame("c9_write", text.read("lab_write_title")):
         text.show("lab_write")
-        typed = prompt.ask(text.read("write_prompt"), "c9_text", examples(8)[-1], examples(8)[4:])
+        typed = prompt.text_input(text.read("write_prompt"), "c9_text", examples(8)[-1], examples(8)[4:])
         left, right = st.columns([2, 3], gap="large")
         with left:
             chosen = controls.sampling("c9")
@@ -588,7 +590,7 @@ def cut_distribution(model: InUse, typed: str, chosen: Sampling, text: words.Wor
     left = after[best.indices].tolist()
     names = [model.tokenizer.token_text(place) for place in places]
     drawn = next(iter(sampling.generate(model.model, ids, 1, seed=chosen.seed, **chosen.filters()))).token_id
-    picture = odds.bars(
+    picture = generation_figures.probability_bars(
         ["(end)" if name == END else name for name in names],
         [share or raw for share, raw in zip(left, best.values.tolist(), strict=True)],
         kept=[share > 0 for share in left],
@@ -601,7 +603,7 @@ def cut_distribution(model: InUse, typed: str, chosen: Sampling, text: words.Wor
         n_kept=n_kept,
         n_all=len(after),
         mass=float(before[after > 0].sum()),
-        token=odds.visible(model.tokenizer.token_text(drawn)),
+        token=chips.visible(model.tokenizer.token_text(drawn)),
         p=float(after[drawn]),
     )
     st.plotly_chart(picture.figure, key="c9_cut", config=figures.CONFIG, alt=picture.alt)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import chips, controls, figures, lab, odds, plots, prompt, session, words
+from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.kit.session import InUse
 
@@ -22,14 +22,14 @@ CHANCES = tuple(step / 20 for step in range(21))
 def guessing_ahead() -> None:
     """A text written by guessing ahead: what was kept, how many passes it took, what that would cost and did cost."""
     text = words.load("09_inference")
-    with lab.bench("c9_ahead", text.read("lab_ahead_title")):
+    with lab.frame("c9_ahead", text.read("lab_ahead_title")):
         text.show("lab_ahead", back=session.COUNTED_ORDER - 1, stories=session.COUNTED_STORIES)
         model = session.model_in_use()
         changed = session.changed(model.path)
         drafts = session.drafts(model.path, changed)
         if st.session_state.get("c9_ahead_draft", drafts[0]) not in drafts:
             del st.session_state["c9_ahead_draft"]  # chosen while a model with a younger self was in use
-        typed = prompt.ask(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
+        typed = prompt.text_input(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
         draft = controls.choice(text.read("lab_ahead_draft"), "c9_ahead_draft", drafts)
         left, middle, right = st.columns(3, gap="large")
         with left:
@@ -84,7 +84,7 @@ def strip(text: words.Words, found: "Guessed", model: InUse) -> None:
 def name(token_id: int, model: InUse) -> str:
     """A token as it stands on a chip."""
     return (
-        "(end)" if token_id == model.tokenizer.eot_id else odds.visible(model.tokenizer.token_text(token_id))
+        "(end)" if token_id == model.tokenizer.eot_id else chips.visible(model.tokenizer.token_text(token_id))
     )
 
 

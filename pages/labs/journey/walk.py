@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import annotated, atlas, controls, figures, lab, links, odds, plots, prompt, session, words
+from pages.kit import (
+    annotated,
+    chips,
+    controls,
+    figures,
+    lab,
+    links,
+    plots,
+    prompt,
+    session,
+    trace_map,
+    words,
+)
 from pages.labs.attention.finding import Rememberer, Tale, beginning, rememberer, storyteller, tale
 from pages.labs.attention.heads import bare
 
@@ -155,7 +167,9 @@ def walk() -> None:
     """A sentence, what if, the map, and who said the word."""
     text = words.load("journey")
     model = session.model_in_use()
-    typed = prompt.ask(text.read("text"), "j_text", beginning(model), text.read("examples").splitlines())
+    typed = prompt.text_input(
+        text.read("text"), "j_text", beginning(model), text.read("examples").splitlines()
+    )
     try:
         traced = session.traced(model.path, session.changed(model.path), typed)
         asked = ask(model, traced, text)
@@ -163,7 +177,7 @@ def walk() -> None:
     except ValueError as error:
         st.error(f"{error}.", icon=":material/error:")
         return
-    drawn, config = passed.atlas, model.model.config
+    drawn, config = passed.trace_map, model.model.config
     text.show("can_do", stages=len(drawn.stages), values=f"{passed.n_values:,}")
     tell(passed, asked, text)
     stage, token, other = where(drawn)
@@ -171,7 +185,7 @@ def walk() -> None:
     given = session.journey_drawn(
         model.path, session.changed(model.path), typed, *asked, _known=known(config.ffn)
     )
-    atlas.show({**given, "at": begin, "asked": 0}, key="j_map", on_look=looked)
+    trace_map.widget({**given, "at": begin, "asked": 0}, key="j_map", on_look=looked)
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
     text.show("reading")
@@ -223,7 +237,7 @@ def ask_token(
     """Which token becomes which; None while the word is not one token."""
     n = len(traced.ids)
     names = [i for i, token in enumerate(traced.tokens) if token.strip() == story.name]
-    places = [f"{i + 1} {atlas.legible(token)}" for i, token in enumerate(traced.tokens)]
+    places = [f"{i + 1} {trace_map.legible(token)}" for i, token in enumerate(traced.tokens)]
     place = controls.listed(
         text.read("swap"), "j_place", places, default=places[names[0] if names else max(0, n - 2)]
     )
@@ -241,7 +255,7 @@ def ask_token(
 
 def tell(passed: session.Journey, asked: Asked, text: words.Words) -> None:
     """What a change has moved, or what the cache has spared, in one sentence of numbers."""
-    drawn = passed.atlas
+    drawn = passed.trace_map
     cells = sum(stage.rows for stage in drawn.stages)
     if asked.view == "cache":
         all_cells = len(drawn.stages) * len(drawn.tokens)
@@ -267,7 +281,7 @@ def tell(passed: session.Journey, asked: Asked, text: words.Words) -> None:
         )
 
 
-def where(drawn: atlas.Atlas) -> tuple[int, int, int | None]:
+def where(drawn: trace_map.TraceMap) -> tuple[int, int, int | None]:
     """The stage, token and second token on view, from the link; the last token's last weights by default."""
     n, names = len(drawn.tokens), [stage.name for stage in drawn.stages]
     weights = [stage.name for stage in drawn.stages if stage.kind == "weights"]
@@ -337,7 +351,7 @@ def guess(model: session.InUse, typed: str, text: words.Words) -> None:
 def export(
     typed: str,
     given: Mapping,
-    drawn: atlas.Atlas,
+    drawn: trace_map.TraceMap,
     at: tuple[int, int, int | None],
     text: words.Words,
 ) -> None:
@@ -348,7 +362,7 @@ def export(
     with st.container(horizontal=True):
         st.download_button(
             text.read("export_svg"),
-            lambda: atlas.still(drawn, given["titles"], given["say"], stage, token, other),
+            lambda: trace_map.still(drawn, given["titles"], given["say"], stage, token, other),
             "journey.svg",
             "image/svg+xml",
             key="j_svg",
@@ -357,7 +371,7 @@ def export(
         )
         st.download_button(
             text.read("export_html"),
-            lambda: atlas.page(
+            lambda: trace_map.html_page(
                 {**given, "at": begin, "asked": 0}, title, text.read("reading"), text.read("keys")
             ),
             "journey.html",
@@ -374,13 +388,13 @@ def who_said_it(model: session.InUse, passed: session.Journey, token: int, text:
 
     st.subheader(text.read("said_title"), anchor="who")
     text.show("said")
-    drawn = passed.atlas
+    drawn = passed.trace_map
     row = token - (len(drawn.tokens) - drawn.stages[-1].rows)
     if row < 0:
         st.caption(text.read("said_kept"))
         return
     said = drawn.stages[-1].said[row]
-    names = {odds.visible(word): word for word, _, _ in said}
+    names = {chips.visible(word): word for word, _, _ in said}
     if st.session_state.get("j_word") not in names:
         st.session_state.pop("j_word", None)
     shown = controls.listed(text.read("said_word"), "j_word", list(names), default=next(iter(names)))
@@ -410,7 +424,7 @@ def who_said_it(model: session.InUse, passed: session.Journey, token: int, text:
 
 def row_in(passed: session.Journey, row: int) -> int:
     """A row of the picture as a row of the trace, which has all tokens."""
-    return passed.seen["logits"].shape[1] - passed.atlas.stages[-1].rows + row
+    return passed.seen["logits"].shape[1] - passed.trace_map.stages[-1].rows + row
 
 
 def named(part: str, layer: int | None, head: int | None, text: words.Words) -> str:

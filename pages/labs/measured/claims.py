@@ -67,10 +67,10 @@ def _ledger(was_busy: bool) -> None:
     asked = claim_queue.asked()
     with st.container():
         if asked:
-            claim.bar(
+            claim.progress_bar(
                 asked[0], text.read("ledger_running", slogan=found[asked[0]].slogan, waiting=len(asked) - 1)
             )
-        elif said := claim.problem(list(found)):
+        elif said := claim.last_problem(list(found)):
             st.error(said, icon=":material/error:")
     if was_busy != bool(asked):
         st.rerun()
@@ -134,4 +134,4 @@ def cards() -> None:
     chapters = sorted({one.chapter for one in found.values()})
     names = {f"{chapter} · {book.CHAPTERS[chapter]}": chapter for chapter in chapters}
     chosen = names[controls.listed(text.read("ledger_chapter"), "m_chapter", list(names))]
-    claim.show(*(name for name, one in found.items() if one.chapter == chosen))
+    claim.cards(*(name for name, one in found.items() if one.chapter == chosen))

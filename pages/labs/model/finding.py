@@ -4,8 +4,9 @@ import streamlit as st
 
 from gptcore.account import forward_flops, n_parameters, parameters
 from gptcore.config import PRESETS, ConfigError, ModelConfig
-from pages.kit import controls, diagram, dims, figures, plots, session, words, worked
+from pages.kit import controls, diagram, dim_colors, figures, plots, session, words
 from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
 
 PARTS = {
     "embedding": "word list (embedding)",
@@ -109,7 +110,7 @@ def print_steps(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
     """The weights of each part, of a layer and of the whole; and the operations on so many tokens."""
     c, h, k, d, f = config.d_model, config.n_heads, config.n_kv_heads, config.head_dim, config.d_ff
     layers, found = config.n_layers, parameters(config)
-    open_ = worked.Steps(7)
+    open_ = Steps(7)
     if open_(text.read("example_table_title")):
         text.show("example_table")
         st.latex(rf"V \cdot C = {product(config.vocab_size, c)}")
@@ -180,7 +181,7 @@ def flow() -> None:
     config = session.model_in_use().model.config
     dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))
     t = controls.whole(text.read("diagram_tokens"), "c7_flow_t", dial, min(16, config.context_length))
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     c, f, v = sizes["C"], sizes["F"], sizes["V"]
     text.show("diagram", layers=config.n_layers)
     node, edge = diagram.Node, diagram.Edge
@@ -199,4 +200,4 @@ def flow() -> None:
     edges = [edge("ids", "table"), edge("table", "x"), edge("x", "block"), edge("block", "inner"),
              edge("inner", "block"), edge("block", "left"), edge("left", "norm"), edge("norm", "out"),
              edge("out", "logits")]  # fmt: skip
-    diagram.show(nodes, edges, alt=text.read("diagram_alt"))
+    diagram.flowchart(nodes, edges, alt=text.read("diagram_alt"))

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import chips, figures, grids, lab, odds, prompt, session, words
+from pages.kit import chips, figures, grids, lab, prompt, session, words
 from pages.labs.attention.finding import tale
 from pages.labs.attention.heads import bare
 
@@ -13,10 +13,10 @@ GUESS = "c7_lens_guess"  # the widget of the prediction below
 def lens() -> None:
     """Read the stream after each layer by the output layer: what would be said there already."""
     text = words.load("07_model")
-    with lab.bench("c7_lens", text.read("lab_lens_title")):
+    with lab.frame("c7_lens", text.read("lab_lens_title")):
         text.show("lab_lens")
         model = session.model_in_use()
-        typed = prompt.ask(text.read("lab_lens_text"), "c7_lens_text", tale().text)
+        typed = prompt.text_input(text.read("lab_lens_text"), "c7_lens_text", tale().text)
         try:
             traced = session.traced(model.path, session.changed(model.path), typed)
             found = session.layer_readings(model.path, session.changed(model.path), typed)
@@ -25,17 +25,17 @@ def lens() -> None:
             return
         n = len(traced.ids)
         st.caption(text.read("lab_lens_tokens"))
-        place = chips.choose(
+        place = chips.pick_chip(
             n,
             lambda at: [
-                chips.Chip(odds.visible(token), "asks" if at == i else "plain")
+                chips.Chip(chips.visible(token), "asks" if at == i else "plain")
                 for i, token in enumerate(traced.tokens)
             ],
             key="c7_lens_at",
             label=text.read("lab_lens_tokens"),
             default=n - 1,
         )
-        said = [odds.visible(model.tokenizer.token_text(one.best[place])) for one in found]
+        said = [chips.visible(model.tokenizer.token_text(one.best[place])) for one in found]
         names = [text.read("lab_lens_embedding"), *(f"layer {one.layer}" for one in found[1:])]
         settled = first_settled([one.best[place] for one in found])
         text.show(
@@ -62,7 +62,7 @@ def lens() -> None:
             picture = grids.heatmap(
                 [one.of_final for one in found],
                 rows=names,
-                columns=[odds.visible(token) for token in traced.tokens],
+                columns=[chips.visible(token) for token in traced.tokens],
                 row_title="",
                 column_title=text.read("lab_lens_column"),
                 what=text.read("lab_lens_what"),

@@ -45,7 +45,7 @@ def arguments(name: str) -> list[str]:
 def scaling() -> None:
     """Train three sizes, say what the fourth will reach, train it."""
     text = words.load("07_model")
-    with lab.bench("c7_scale", text.read("lab_scale_title")):
+    with lab.frame("c7_scale", text.read("lab_scale_title")):
         text.show("lab_scale")
         picture = plots.columns(
             list(SIZES),

@@ -22,7 +22,7 @@ SHAPES: dict[str, ModelConfig] = {
 def costs() -> None:
     """Every size on a slider: weights, memory to train, operations, cache."""
     text = words.load("07_model")
-    with lab.bench("c7_cost", text.read("lab_cost_title")):
+    with lab.frame("c7_cost", text.read("lab_cost_title")):
         text.show("lab_cost")
         left, right = st.columns(2, gap="large")
         with left:
@@ -85,7 +85,7 @@ def ask(text: words.Words, config: ModelConfig) -> None:
 def published() -> None:
     """Presets and published models side by side: the word list's share, and what tying saves or would."""
     text = words.load("07_model")
-    with lab.bench("c7_published", text.read("lab_published_title")):
+    with lab.frame("c7_published", text.read("lab_published_title")):
         text.show("lab_published")
         label = text.read("lab_published_model")
         chosen = controls.listed(label, "c7_published_model", list(SHAPES), default="GPT-2 small")

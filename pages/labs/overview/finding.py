@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.kit import book, chips, controls, lab, links, live, prompt, replay, session, words, worked
-from pages.kit.odds import visible
+from pages.kit import book, chips, controls, lab, links, live, prompt, replay, session, words
+from pages.kit.chips import visible
 from pages.kit.session import InUse, Snapshot
+from pages.kit.worked_example import Steps
 
 LONGEST_TABLE = 7  # words in the longest sequences that are counted for comparison
 STORY_TOKENS = 90
@@ -281,7 +282,9 @@ def one_prediction() -> None:
     example = EXAMPLES[controls.choice(text.read("example_label"), "c0_example", list(EXAMPLES))]
     ids = model.tokenizer.encode(example)
     chips.strip(
-        prompt.pieces(example, model.tokenizer), key="c0_example_pieces", label="The tokens of the example"
+        prompt.token_chips(example, model.tokenizer),
+        key="c0_example_pieces",
+        label="The tokens of the example",
     )
     seen = trace(model.model, ids)
     best = session.continuation(
@@ -291,7 +294,7 @@ def one_prediction() -> None:
     top = [(found[0], token, p) for found, token, p in top if len(found) == 1][:4]
     logits = seen["logits"][0, -1]
     config = model.model.config
-    steps = worked.Steps(9)
+    steps = Steps(9)
     if steps(text.read("example_text_title")):
         text.show("example_text", example=example, characters=len(example))
     if steps(text.read("example_tokens_title")):
@@ -332,7 +335,7 @@ def shape(tensor) -> str:
     return " × ".join(map(str, sizes))
 
 
-def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words, steps: worked.Steps) -> None:
+def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words, steps: Steps) -> None:
     """Softmax of four scores and the surprise at one word, with the numbers put in."""
     import torch
 
@@ -345,7 +348,7 @@ def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words, st
     place = list(EXAMPLES.values()).index(example)
     left, right = st.columns(2, gap="large")
     with left:
-        logits = prompt.numbers(
+        logits = prompt.number_column(
             f"c0_logits_{place}",
             names,
             [score for _, score in scores],
@@ -387,16 +390,16 @@ def _plain(name: str) -> str:
 def continuations() -> None:
     """Type a prompt, see what the trained and the untrained model expect, append a token by clicking."""
     text = words.load("00_overview")
-    with lab.bench("c0_next", text.read("lab_next_title")):
+    with lab.frame("c0_next", text.read("lab_next_title")):
         text.show("lab_next")
         _continuations(text)
 
 
 def _continuations(text: words.Words) -> None:
     model = session.model_in_use()
-    typed = prompt.ask(text.read("prompt_label"), "c0_prompt", FIRST_PROMPT, prompts())
+    typed = prompt.text_input(text.read("prompt_label"), "c0_prompt", FIRST_PROMPT, prompts())
     known = story_word if session.read_stories(model.path) else None
-    strip = prompt.pieces(typed, model.tokenizer, known)
+    strip = prompt.token_chips(typed, model.tokenizer, known)
     chips.strip(strip, key="c0_pieces", label="The tokens of the prompt")
     what_it_read(model, any(chip.kind == "unknown" for chip in strip), text)
     ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]

@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from pages.kit import chips, controls, diagram, dims, figures, lab, odds, plots, session, words
+from pages.kit import chips, controls, diagram, dim_colors, figures, lab, plots, session, words
 from pages.kit.controls import Dial
 from pages.labs.overview.finding import Moment, moments, storyteller
 
@@ -32,7 +32,7 @@ def flow() -> None:
     dial = Dial("", 1, config.context_length, 1, "How long the text is.")
     tokens = controls.whole(text.read("diagram_tokens"), "c0_flow_t", dial, 6)
     text.show("diagram", tokens=tokens)
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     t, c, v = tokens, sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge
     same = ", the same table" if config.tie_embeddings else ""
@@ -68,7 +68,7 @@ def flow() -> None:
         edge("shares", "draw"),
         edge("draw", "ids", "append"),
     ]
-    diagram.show(nodes, edges, alt="A language model from text to the next token, and back")
+    diagram.flowchart(nodes, edges, alt="A language model from text to the next token, and back")
 
 
 def grammar_at(history, moment: Moment) -> float | None:
@@ -85,7 +85,7 @@ def when_it_knows() -> None:
     from gptcore.stories.scores import reference_probe
 
     text = words.load("00_overview")
-    with lab.bench("c0_time", text.read("lab_time_title")):
+    with lab.frame("c0_time", text.read("lab_time_title")):
         text.show("lab_time")
         model, probes = storyteller(), reference_probe()
         which = controls.choice(
@@ -169,7 +169,7 @@ def _favourite(model: session.InUse, prompt: str) -> float:
 def outside() -> None:
     """Prompts from outside its world: what it says, and how sure it is."""
     text = words.load("00_overview")
-    with lab.bench("c0_out", text.read("lab_outside_title")):
+    with lab.frame("c0_out", text.read("lab_outside_title")):
         text.show("lab_outside")
         model = storyteller()
         prompt = controls.listed(text.read("lab_outside_prompt"), "c0_out_prompt", OUTSIDE)
@@ -253,7 +253,9 @@ def be_the_model() -> None:
         [chips.Chip(piece) for piece in pieces[:place]], key="c0_guess_text", label="The story so far"
     )
     top = session.continuation(model.path, changed, told, 1)[0][1]
-    offered = sorted({odds.visible(token).strip("␣") for token, _ in top if token.strip().isalpha()} | {came})
+    offered = sorted(
+        {chips.visible(token).strip("␣") for token, _ in top if token.strip().isalpha()} | {came}
+    )
     left, right = st.columns(2, gap="large")
     with left:
         bet = controls.listed(text.read("lab_guess_word"), "c0_guess_word", offered)

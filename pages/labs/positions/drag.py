@@ -38,7 +38,7 @@ def drag() -> None:
     from gptcore.experiments.measurements.positions import scores_by_distance, scores_by_place
 
     text = words.load("04_positions")
-    with lab.bench("c4_drag", text.read("lab_drag_title")):
+    with lab.frame("c4_drag", text.read("lab_drag_title")):
         text.show("lab_drag")
         chosen = controls.choice(text.read("lab_drag_vectors"), "c4_drag_vectors", VECTORS)
         q, k, theta = vectors(chosen)
@@ -115,7 +115,7 @@ def hands(width: int, theta: float, at: int, key_at: int, text: words.Words) -> 
     speeds = inverse_frequencies(width, theta).tolist()
     step = math.ceil(len(speeds) / MOST_DIALS)
     shown = range(0, len(speeds), step)
-    picture = plots.clocks(
+    picture = plots.rotation_dials(
         [at * speeds[i] for i in shown],
         [f"{2 * math.pi / speeds[i]:,.0f}" for i in shown],
         other=[key_at * speeds[i] for i in shown],
@@ -132,7 +132,7 @@ def clocks() -> None:
     from gptcore.positions import inverse_frequencies
 
     text = words.load("04_positions")
-    with lab.bench("c4_clock", text.read("lab_clock_title")):
+    with lab.frame("c4_clock", text.read("lab_clock_title")):
         text.show("lab_clock")
         one, two, three = st.columns(3, gap="medium")
         with one:

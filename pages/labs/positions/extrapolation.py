@@ -16,7 +16,7 @@ FACTORS = (2, 4, 8)
 def beyond() -> None:
     """Loss by position past the trained context, as trained and with one of three cures."""
     text = words.load("04_positions")
-    with lab.bench("c4_far", text.read("lab_far_title")):
+    with lab.frame("c4_far", text.read("lab_far_title")):
         model = rotary_storyteller()
         trained = model.model.config.context_length
         text.show("lab_far", trained=trained, times=BEYOND)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.kit import arrows, controls, diagram, dims, figures, plots, prompt, session, words, worked
+from pages.kit import arrows, controls, diagram, dim_colors, figures, latex, plots, prompt, session, words
 from pages.kit.arrows import Arrow, Plane
 from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
 from pages.labs.attention.finding import rememberer, storyteller, tale
 
 TOKENS = ("Mira", "lost", "her")
@@ -143,9 +144,9 @@ def worked_example() -> None:
     text.show("example")
     left, right = st.columns(2, gap="medium")
     with left:
-        (q,) = prompt.matrix("c4_q", Q, rows=("q",), columns=NUMBERS, label=text.read("example_q"))
+        (q,) = prompt.matrix_input("c4_q", Q, rows=("q",), columns=NUMBERS, label=text.read("example_q"))
     with right:
-        (k,) = prompt.matrix("c4_k", K, rows=("k",), columns=NUMBERS, label=text.read("example_k"))
+        (k,) = prompt.matrix_input("c4_k", K, rows=("k",), columns=NUMBERS, label=text.read("example_k"))
     one, two, three = st.columns(3, gap="medium")
     with one:
         pairing = controls.choice(
@@ -157,19 +158,19 @@ def worked_example() -> None:
     with three:
         base = controls.stops(text.read("example_base"), "c4_base", BASES, 10_000)
     query, key = torch.tensor(q), torch.tensor(k)
-    open_ = worked.Steps(8)
+    open_ = Steps(8)
     print_turn(text, open_, q, by_hand.turn(query, position, base, pairing), position, base)
     print_places(text, open_, q, [by_hand.turn(query, at, base, pairing) for at in range(4)])
     print_scores(text, open_, query, key, base, pairing)
 
 
-def print_turn(text: words.Words, open_: worked.Steps, q, here, position: int, base: int) -> None:
+def print_turn(text: words.Words, open_: Steps, q, here, position: int, base: int) -> None:
     """Steps 1 to 5: pairs, speeds, angles, and the turn of each pair with its numbers."""
     if open_(text.read("example_pairs_title")):
         text.show("example_pairs")
         st.latex(
             r" \qquad ".join(
-                rf"(q_{{{a + 1}}}, q_{{{b + 1}}}) = ({worked.number(q[a])},\; {worked.number(q[b])})"
+                rf"(q_{{{a + 1}}}, q_{{{b + 1}}}) = ({latex.number(q[a])},\; {latex.number(q[b])})"
                 for a, b in here.pairs
             )
         )
@@ -177,7 +178,7 @@ def print_turn(text: words.Words, open_: worked.Steps, q, here, position: int, b
         text.show("example_speeds")
         st.latex(
             r" \qquad ".join(
-                rf"\omega_{{{i + 1}}} = {base}^{{-{2 * i}/4}} = {worked.number(speed, '.6g')}"
+                rf"\omega_{{{i + 1}}} = {base}^{{-{2 * i}/4}} = {latex.number(speed, '.6g')}"
                 for i, speed in enumerate(here.speeds)
             )
         )
@@ -185,8 +186,8 @@ def print_turn(text: words.Words, open_: worked.Steps, q, here, position: int, b
         text.show("example_angles", position=position)
         st.latex(
             r" \qquad ".join(
-                rf"\varphi_{{{i + 1}}} = {position} \cdot {worked.number(speed, '.6g')} = "
-                rf"{worked.number(angle)}"
+                rf"\varphi_{{{i + 1}}} = {position} \cdot {latex.number(speed, '.6g')} = "
+                rf"{latex.number(angle)}"
                 for i, (speed, angle) in enumerate(zip(here.speeds, here.angles))
             )
         )
@@ -194,23 +195,23 @@ def print_turn(text: words.Words, open_: worked.Steps, q, here, position: int, b
         title = text.read("example_first_title") if i == 0 else text.read("example_second_title")
         if open_(title):
             text.show("example_first" if i == 0 else "example_second")
-            c, s = worked.signed(math.cos(here.angles[i])), worked.signed(math.sin(here.angles[i]))
-            x, y = worked.signed(q[a]), worked.signed(q[b])
+            c, s = latex.signed(math.cos(here.angles[i])), latex.signed(math.sin(here.angles[i]))
+            x, y = latex.signed(q[a]), latex.signed(q[b])
             st.latex(
                 rf"\begin{{aligned}} q_{{{a + 1}}}' &= {x} \cdot {c} - {y} \cdot {s} = "
-                rf"{worked.number(here.turned[a])} \\ q_{{{b + 1}}}' &= {x} \cdot {s} + {y} \cdot {c} = "
-                rf"{worked.number(here.turned[b])} \end{{aligned}}"
+                rf"{latex.number(here.turned[a])} \\ q_{{{b + 1}}}' &= {x} \cdot {s} + {y} \cdot {c} = "
+                rf"{latex.number(here.turned[b])} \end{{aligned}}"
             )
 
 
-def print_places(text: words.Words, open_: worked.Steps, q, turns) -> None:
+def print_places(text: words.Words, open_: Steps, q, turns) -> None:
     """Step 6: the same query at positions 0 to 3, as numbers and as arrows."""
     if not open_(text.read("example_places_title")):
         return
     text.show("example_places", length=math.hypot(*q))
     st.latex(
         rf"\begin{{matrix}} \text{{position }} 0 \\ 1 \\ 2 \\ 3 \end{{matrix}} \quad "
-        rf"{worked.matrix([one.turned for one in turns])}"
+        rf"{latex.matrix([one.turned for one in turns])}"
     )
     name = text.read("asking_query")
     shown = [
@@ -229,18 +230,18 @@ def print_places(text: words.Words, open_: worked.Steps, q, turns) -> None:
     st.plotly_chart(picture.figure, key="c4_places", config=figures.CONFIG, alt=picture.alt)
 
 
-def print_scores(text: words.Words, open_: worked.Steps, q, k, base: int, pairing: str) -> None:
+def print_scores(text: words.Words, open_: Steps, q, k, base: int, pairing: str) -> None:
     """Steps 7 and 8: query and key both turned, at several places and the other way round."""
     from gptcore.lessons import by_hand
 
     def line(at: int, key_at: int) -> str:
         score = by_hand.turned_score(q, k, at, key_at, base, pairing)
-        return rf"\text{{query at }} {at},\; \text{{key at }} {key_at}: &\quad {worked.number(score, '.6f')}"
+        return rf"\text{{query at }} {at},\; \text{{key at }} {key_at}: &\quad {latex.number(score, '.6f')}"
 
     if open_(text.read("example_compare_title")):
         text.show("example_compare", apart=APART)
         query = by_hand.turn(q, APART, base, pairing).turned
-        st.latex(rf"q' \cdot k = {worked.dot(query, k.tolist())}")
+        st.latex(rf"q' \cdot k = {latex.dot(query, k.tolist())}")
         lines = [line(at + APART, at) for at in PLACES]
         st.latex(r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}")
     if open_(text.read("example_back_title")):
@@ -261,7 +262,7 @@ def flow() -> None:
         text.show("diagram")
     else:
         text.show("diagram_other", scheme=config.position)
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     t, c, h, k, d = tokens, sizes["C"], sizes["H"], sizes["K"], sizes["D"]
     node, edge = diagram.Node, diagram.Edge
     nodes = [
@@ -292,4 +293,4 @@ def flow() -> None:
         edge("scores", "mix", text.read("diagram_weights")),
         edge("v", "mix"),
     ]  # fmt: skip
-    diagram.show(nodes, edges, alt=text.read("diagram_alt"))
+    diagram.flowchart(nodes, edges, alt=text.read("diagram_alt"))

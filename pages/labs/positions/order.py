@@ -24,7 +24,7 @@ SHAPE = ("d_model=64", "n_layers=3", "d_ff=192")
 def order() -> None:
     """Shuffle what came before and see whether the last output moves; then train all four schemes."""
     text = words.load("04_positions")
-    with lab.bench("c4_order", text.read("lab_order_title")):
+    with lab.frame("c4_order", text.read("lab_order_title")):
         text.show("lab_order")
         left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
         with left:

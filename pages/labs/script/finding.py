@@ -7,7 +7,8 @@ import streamlit as st
 
 from gptcore.account import forward_flops, n_parameters, training_bytes
 from gptcore.config import PRESETS, ConfigError
-from pages.kit import controls, diagram, dims, figures, plots, session, words, worked
+from pages.kit import controls, diagram, dim_colors, figures, plots, session, words
+from pages.kit.worked_example import Steps
 from pages.labs.attention.cost import size
 
 STEPS = (50, 100, 200, 400, 800, 1600, 3200)
@@ -66,7 +67,7 @@ def print_steps(text: words.Words, made) -> None:
     """Command, numbers and script of one recipe."""
     from gptcore.formats import script
 
-    config, train, open_ = made.model, made.train, worked.Steps(3)
+    config, train, open_ = made.model, made.train, Steps(3)
     if open_(text.read("example_command_title")):
         text.show("example_command")
         st.code(command(made), language="bash", wrap_lines=True)
@@ -125,7 +126,7 @@ def flow() -> None:
     text = words.load("10_script")
     text.show("diagram")
     config = session.model_in_use().model.config
-    sizes, t = dims.of_config(config), config.context_length
+    sizes, t = dim_colors.sizes_of(config), config.context_length
     node, edge = diagram.Node, diagram.Edge
     nodes = [
         node("text", "text: stories, a book, yours"),
@@ -150,7 +151,7 @@ def flow() -> None:
         edge("draw", "new"),
         edge("draw", "windows", "goes on from it"),
     ]
-    diagram.show(nodes, edges, alt="The whole script from text to text")
+    diagram.flowchart(nodes, edges, alt="The whole script from text to text")
 
 
 def scale_up() -> None:

@@ -5,7 +5,7 @@ import math
 import streamlit as st
 
 from gptcore.experiments.measurements.script import MISREADINGS
-from pages.kit import chips, controls, figures, lab, odds, plots, session, words
+from pages.kit import chips, controls, figures, lab, plots, session, words
 
 RIGHT = "as it was trained"
 OTHER_HEADS = "8 heads of 16"
@@ -19,7 +19,7 @@ EVERY_SECONDS = 1.0
 def misread() -> None:
     """The shipped weights under configs that change no shape."""
     text = words.load("10_script")
-    with lab.bench("c10_misread", text.read("lab_misread_title")):
+    with lab.frame("c10_misread", text.read("lab_misread_title")):
         text.show("lab_misread")
         what = controls.listed(
             text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="norm_eps 0.1"
@@ -59,7 +59,7 @@ def misread() -> None:
 def same_seed() -> None:
     """One seed, one prompt, weights as they are and rounded: where the two texts part."""
     text = words.load("10_script")
-    with lab.bench("c10_seed", text.read("lab_seed_title")):
+    with lab.frame("c10_seed", text.read("lab_seed_title")):
         text.show("lab_seed")
         left, right = st.columns(2, gap="large")
         with left:
@@ -77,7 +77,7 @@ def same_seed() -> None:
                 chips.strip(
                     [
                         chips.Chip(
-                            odds.visible(token), "new" if place is not None and at >= place else "plain", ""
+                            chips.visible(token), "new" if place is not None and at >= place else "plain", ""
                         )
                         for at, token in enumerate(tokens)
                     ],
@@ -107,14 +107,14 @@ def assistant() -> None:
     from gptcore.training.finetune import TEMPLATE
 
     text = words.load("10_script")
-    with lab.bench("c10_tune", text.read("lab_tune_title")):
+    with lab.frame("c10_tune", text.read("lab_tune_title")):
         text.show("lab_tune")
         text.show("lab_tune_tokens")
         tokenizer = session.story_tokenizer()
         pieces = [(TEMPLATE.format(name="Mira"), "chosen"), (f"{PROMPT} Mira lived near the sea.", "new")]
         chips.strip(
             [
-                chips.Chip(odds.visible(tokenizer.token_text(token)), kind, "")
+                chips.Chip(chips.visible(tokenizer.token_text(token)), kind, "")
                 for piece, kind in pieces
                 for token in tokenizer.encode(piece)
             ],

@@ -5,8 +5,21 @@ from itertools import takewhile
 
 import streamlit as st
 
-from pages.kit import controls, diagram, dims, figures, lab, plots, prompt, session, slopes, words, worked
+from pages.kit import (
+    controls,
+    diagram,
+    dim_colors,
+    figures,
+    lab,
+    latex,
+    plots,
+    prompt,
+    session,
+    slopes,
+    words,
+)
 from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
 
 # Hours of rain and the water in the bucket, in centimetres; the last two are kept aside.
 HOURS = (0.0, 1.0, 2.0, 3.0)
@@ -84,7 +97,7 @@ def worked_example() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         columns = [str(place) for place in range(1, len(HOURS) + 1)]
-        points = prompt.matrix(
+        points = prompt.matrix_input(
             "c1_points",
             (HOURS, LEVELS),
             rows=NAMES,
@@ -109,7 +122,7 @@ def print_steps(text: words.Words, points, found, w: float, b: float, rate: floa
 
     xs, ys = points
     x, y = torch.tensor(xs), torch.tensor(ys)
-    open_, n, num, sign = worked.Steps(9), len(xs), worked.number, worked.signed
+    open_, n, num, sign = Steps(9), len(xs), latex.number, latex.signed
     if open_(text.read("example_guess_title")):
         text.show("example_guess")
         st.latex(
@@ -188,7 +201,7 @@ def again(text: words.Words, taken: list, least: float, rate: float) -> None:
         text.show("example_again_crawls", rate=rate, n=N_STEPS, loss=taken[-1].loss, least=least)
 
 
-def products(text: words.Words, open_: worked.Steps) -> None:
+def products(text: words.Words, open_: Steps) -> None:
     """A matrix product as a table of dot products, and the layer made of it."""
     import torch
 
@@ -198,21 +211,21 @@ def products(text: words.Words, open_: worked.Steps) -> None:
         text.show("example_product")
         left, right = st.columns(2, gap="large")
         with left:
-            a = prompt.matrix(
+            a = prompt.matrix_input(
                 "c1_a", A, rows=("1", "2"), columns=("1", "2", "3"), label=text.read("example_product_a")
             )
         with right:
-            b = prompt.matrix(
+            b = prompt.matrix_input(
                 "c1_b_matrix",
                 B,
                 rows=("1", "2", "3"),
                 columns=("1", "2"),
                 label=text.read("example_product_b"),
             )
-        row, column = worked.cell(2, 2, "c1_cell", text.read("example_product_cell"))
+        row, column = controls.matrix_cell(2, 2, "c1_cell", text.read("example_product_cell"))
         table = shapes.dot_products(torch.tensor(a), torch.tensor(b)).tolist()
-        st.latex(rf"{worked.matrix(a)} {worked.matrix(b)} = {worked.matrix(table, marked={(row, column)})}")
-        st.latex(worked.dot(a[row], [line[column] for line in b]))
+        st.latex(rf"{latex.matrix(a)} {latex.matrix(b)} = {latex.matrix(table, marked={(row, column)})}")
+        st.latex(latex.dot(a[row], [line[column] for line in b]))
     if open_(text.read("example_linear_title")):
         text.show("example_linear")
 
@@ -247,7 +260,7 @@ def flow() -> None:
         text.read("diagram_batch"), "c1_flow_b", Dial("", 1, 64, 1, text.read("diagram_batch_help")), 8
     )
     text.show("diagram", n=n_parameters(config), numbers=batch * config.context_length * config.vocab_size)
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     b, t, v = batch, config.context_length, sizes["V"]
     node, edge = diagram.Node, diagram.Edge
     nodes = [
@@ -274,7 +287,7 @@ def flow() -> None:
         edge("gradient", "step"),
         edge("step", "weights", "and again"),
     ]
-    diagram.show(nodes, edges, alt="One step of training: forward, loss, backward, step")
+    diagram.flowchart(nodes, edges, alt="One step of training: forward, loss, backward, step")
 
 
 @st.fragment
@@ -286,7 +299,7 @@ def one_knob() -> None:
 
     text = words.load("01_setup")
     x, y = torch.tensor(HOURS), torch.tensor(LEVELS)
-    with lab.bench("c1_knob", text.read("lab_knob_title")):
+    with lab.frame("c1_knob", text.read("lab_knob_title")):
         text.show("lab_knob")
         left, right = st.columns(2, gap="large")
         with left:

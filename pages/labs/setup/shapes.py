@@ -16,7 +16,7 @@ def playground() -> None:
     from gptcore.lessons import shapes
 
     text = words.load("01_setup")
-    with lab.bench("c1_shape", text.read("lab_shape_title")):
+    with lab.frame("c1_shape", text.read("lab_shape_title")):
         text.show("lab_shape")
         operation = controls.choice(text.read("lab_shape_what"), "c1_shape_op", list(shapes.OPERATIONS))
         names = {

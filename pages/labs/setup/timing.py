@@ -15,10 +15,10 @@ def how_long() -> None:
     from gptcore.experiments.measurements import setup
 
     text = words.load("01_setup")
-    with lab.bench("c1_time", text.read("lab_time_title")):
+    with lab.frame("c1_time", text.read("lab_time_title")):
         found = budget.budgets()
         text.show("lab_time")
-        claim.show(CLAIM)
+        claim.cards(CLAIM)
         result = claims.last_result(CLAIM)
         if result is None:
             text.show("lab_time_not_yet")
@@ -95,7 +95,7 @@ def measured() -> None:
     text.show("measured")
     if not accelerator:
         text.show("measured_no_gpu")
-    claim.show(
+    claim.cards(
         "one_speed",
         "more_threads",
         "bf16_doubles",

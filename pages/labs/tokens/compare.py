@@ -2,7 +2,18 @@
 
 import streamlit as st
 
-from pages.kit import chips, controls, dims, figures, lab, odds, plots, prompt, session, words
+from pages.kit import (
+    chips,
+    controls,
+    dim_colors,
+    figures,
+    generation_figures,
+    lab,
+    plots,
+    prompt,
+    session,
+    words,
+)
 from pages.kit.plots import Band
 from pages.labs.tokens.finding import cell, coloured
 
@@ -43,12 +54,12 @@ def same_text() -> None:
     from gptcore.lessons.bpe_steps import cost
 
     text = words.load("02_tokens")
-    with lab.bench("c2_same", text.read("lab_same_title")):
+    with lab.frame("c2_same", text.read("lab_same_title")):
         text.show("lab_same")
-        typed = prompt.ask(text.read("lab_same_text"), "c2_same_text", EXAMPLES[1], EXAMPLES)
+        typed = prompt.text_input(text.read("lab_same_text"), "c2_same_text", EXAMPLES[1], EXAMPLES)
         found = kinds()
         lines = [
-            f"| tokenizer | {dims.chip('V')} | {dims.chip('T')} | bytes a token |",
+            f"| tokenizer | {dim_colors.chip('V')} | {dim_colors.chip('T')} | bytes a token |",
             "| --- | --- | --- | --- |",
         ]
         for name, tokenizer in found.items():
@@ -105,7 +116,7 @@ def sizes() -> None:
     from gptcore.config import PRESETS
 
     text = words.load("02_tokens")
-    with lab.bench("c2_size", text.read("lab_size_title")):
+    with lab.frame("c2_size", text.read("lab_size_title")):
         text.show("lab_size")
         left, right = st.columns(2, gap="large")
         with left:
@@ -181,7 +192,7 @@ def languages() -> None:
     from gptcore.lessons.languages import SENTENCES
 
     text = words.load("02_tokens")
-    with lab.bench("c2_lang", text.read("lab_lang_title")):
+    with lab.frame("c2_lang", text.read("lab_lang_title")):
         text.show("lab_lang")
         left, right = st.columns([2, 3], gap="large", vertical_alignment="bottom")
         with left:
@@ -207,7 +218,7 @@ def languages() -> None:
         )
         st.plotly_chart(picture.figure, key="c2_lang_bars", config=figures.CONFIG, alt=picture.alt)
         about_gpt2(text)
-        own = prompt.ask(text.read("lab_lang_own"), "c2_lang_own", "")
+        own = prompt.text_input(text.read("lab_lang_own"), "c2_lang_own", "")
         sentence = own.strip() or SENTENCES[chosen]
         st.markdown(f"> {sentence.replace('$', chr(92) + '$')}")
         for name, tokenizer in found.items():
@@ -253,7 +264,9 @@ def last_space() -> None:
     text = words.load("02_tokens")
     model = session.model_in_use()
     text.show("lab_space")
-    typed = prompt.ask(text.read("lab_space_text"), "c2_space_text", "Once upon a time there was a").rstrip()
+    typed = prompt.text_input(
+        text.read("lab_space_text"), "c2_space_text", "Once upon a time there was a"
+    ).rstrip()
     limit = model.model.config.context_length - 2
     if not 0 < len(model.tokenizer.encode(typed)) <= limit:
         st.info(f"Give a text of 1 to {limit} tokens.", icon=":material/info:")
@@ -274,7 +287,9 @@ def last_space() -> None:
                 key=f"c2_space_{len(chances)}",
                 label=f"The last tokens, {shown}",
             )
-            picture = odds.bars([name for name, _ in best], [p for _, p in best], revision=shown)
+            picture = generation_figures.probability_bars(
+                [name for name, _ in best], [p for _, p in best], revision=shown
+            )
             st.plotly_chart(
                 picture.figure, key=f"c2_space_bars_{len(chances)}", config=figures.CONFIG, alt=picture.alt
             )
@@ -290,7 +305,7 @@ def half_an_emoji() -> None:
     text = words.load("02_tokens")
     text.show("lab_stream")
     tokenizer = session.story_tokenizer()
-    typed = prompt.ask(text.read("lab_stream_text"), "c2_stream_text", "A café, 🐢!")
+    typed = prompt.text_input(text.read("lab_stream_text"), "c2_stream_text", "A café, 🐢!")
     ids = tokenizer.encode(typed)[:40]
     alone, held = shown_as_it_comes(tokenizer.token_bytes(one) for one in ids)
     lines = ["| token | its bytes | decoded alone | held back until whole |", "| --- | --- | --- | --- |"]

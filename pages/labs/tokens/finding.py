@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from pages.kit import annotated, chips, controls, diagram, dims, figures, odds, plots, prompt, session, words
+from pages.kit import annotated, chips, controls, diagram, dim_colors, figures, plots, prompt, session, words
 from pages.kit.controls import Dial
-from pages.kit.worked import Steps
+from pages.kit.worked_example import Steps
 
 FEW_WORDS = "the cat sat on the mat and the rat"
 NEW_WORD = "that hat"
@@ -15,7 +15,7 @@ DARKEST = 8  # bytes: a token that carries so many is shaded fully
 
 def code(token: str) -> str:
     """A token as a code span of Markdown, its spaces visible."""
-    return f"`{odds.visible(token).replace('`', 'ˋ')}`"
+    return f"`{chips.visible(token).replace('`', 'ˋ')}`"
 
 
 def cell(token: str) -> str:
@@ -36,7 +36,7 @@ def coloured(ids, tokenizer) -> list[chips.Chip]:
         broken = "\ufffd" in tokenizer.decode([one])
         made.append(
             chips.Chip(
-                odds.visible(shown),
+                chips.visible(shown),
                 "unknown" if broken else "plain",
                 f"token {one}, {size} byte{'s' if size > 1 else ''}",
                 None if broken else min(1.0, (size - 1) / (DARKEST - 1)),
@@ -81,8 +81,8 @@ def worked_example() -> None:
     text.show("example")
     left, right = st.columns([3, 2], gap="large")
     with left:
-        typed = prompt.ask(text.read("example_text"), "c2_text", FEW_WORDS)
-        new = prompt.ask(text.read("example_word"), "c2_new", NEW_WORD)[:40]
+        typed = prompt.text_input(text.read("example_text"), "c2_text", FEW_WORDS)
+        new = prompt.text_input(text.read("example_word"), "c2_new", NEW_WORD)[:40]
     with right:
         n_merges = controls.whole(
             text.read("example_merges"), "c2_merges", Dial("", 1, 12, 1, text.read("example_merges_help")), 6
@@ -196,7 +196,7 @@ def _replayed(new: str, tokenizer) -> None:
 def learn() -> None:
     """The heart of training, which is longer."""
     words.load("02_tokens").show("code_learn")
-    annotated.show("tokenizer.learn_merges", key="c2_code_learn")
+    annotated.code("tokenizer.learn_merges", key="c2_code_learn")
 
 
 @st.fragment
@@ -204,15 +204,15 @@ def flow() -> None:
     """A text on its way to vectors, with the shapes of the model in use."""
     text = words.load("02_tokens")
     model = session.model_in_use()
-    typed = prompt.ask(text.read("diagram_text"), "c2_flow_text", "The queen lost her ring.")
+    typed = prompt.text_input(text.read("diagram_text"), "c2_flow_text", "The queen lost her ring.")
     tokenizer, config = model.tokenizer, model.model.config
     ids = tokenizer.encode(typed)
     text.show("diagram", n_bytes=len(typed.encode("utf-8", "replace")), n_tokens=len(ids))
     chips.strip(coloured(ids, tokenizer), key="c2_flow_tokens", label="The text in the model's tokens")
-    sizes = dims.of_config(config)
+    sizes = dim_colors.sizes_of(config)
     t, c, v = len(ids), sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge
-    diagram.show(
+    diagram.flowchart(
         [
             node("text", f"text, {len(typed)} characters"),
             node("cut", "cut by the pattern", "step"),

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from pages.kit.odds import visible
+from pages.kit.chips import visible
 from pages.kit.quiz import Bug, Choice, Numeric, Question
 
 TEXTS = (

@@ -43,7 +43,7 @@ def scrubber() -> None:
     from gptcore.lessons import bpe_steps
 
     text = words.load("02_tokens")
-    with lab.bench("c2_train", text.read("lab_train_title")):
+    with lab.frame("c2_train", text.read("lab_train_title")):
         text.show("lab_train")
         left, right = st.columns([1, 2], gap="large")
         with left:
@@ -165,7 +165,7 @@ def longest() -> None:
     text = words.load("02_tokens")
     text.show("lab_longest")
     tokenizer = session.story_tokenizer()
-    typed = prompt.ask(text.read("lab_longest_text"), "c2_longest_text", "one endless human kindness")
+    typed = prompt.text_input(text.read("lab_longest_text"), "c2_longest_text", "one endless human kindness")
     lines = ["| piece | earliest merge | longest token | cut |", "| --- | --- | --- | --- |"]
     differ = 0
     cut = list(dict.fromkeys(tokenizer.pieces(typed)))[:MOST_PIECES]

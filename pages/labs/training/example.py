@@ -6,8 +6,9 @@ from decimal import Decimal
 import streamlit as st
 
 from gptcore.config import PRESETS
-from pages.kit import controls, curves, diagram, dims, figures, plots, prompt, session, words, worked
+from pages.kit import controls, curves, diagram, dim_colors, figures, latex, plots, prompt, session, words
 from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
 
 NAMES = ("cat", "dog", "sat", "the")
 SCORES = (2.0, 1.0, 0.5, 0.1)
@@ -40,13 +41,13 @@ def finding() -> None:
 def worked_example() -> None:
     """Cross-entropy of one prediction, one AdamW step on one weight, and the rate that step is taken at."""
     text = words.load("08_training")
-    open_ = worked.Steps(6)
+    open_ = Steps(6)
     one_prediction(text, open_)
     one_weight(text, open_)
     one_schedule(text, open_)
 
 
-def one_prediction(text: words.Words, open_: worked.Steps) -> None:
+def one_prediction(text: words.Words, open_: Steps) -> None:
     """Four scores, the token that came, what it costs, and which way it pulls."""
     import torch
 
@@ -55,7 +56,7 @@ def one_prediction(text: words.Words, open_: worked.Steps) -> None:
     text.show("example")
     left, right = st.columns([2, 5], gap="large")
     with left:
-        scores = prompt.numbers(
+        scores = prompt.number_column(
             "c8_scores", NAMES, SCORES, column="score", note="token", low=-10, high=10, step=0.1
         )
     with right:
@@ -83,14 +84,14 @@ def one_prediction(text: words.Words, open_: worked.Steps) -> None:
     if open_(text.read("example_pull_title")):
         text.show("example_pull", came=came)
         cells = r" \quad ".join(
-            rf"\text{{{name}}}\; {worked.number(share, '.3f')}{' - 1' if name == came else ' - 0'} = "
-            rf"{worked.number(pull, '.3f')}"
+            rf"\text{{{name}}}\; {latex.number(share, '.3f')}{' - 1' if name == came else ' - 0'} = "
+            rf"{latex.number(pull, '.3f')}"
             for name, share, pull in zip(NAMES, shares, pulls)
         )
         st.latex(cells)
 
 
-def one_weight(text: words.Words, open_: worked.Steps) -> None:
+def one_weight(text: words.Words, open_: Steps) -> None:
     """One weight, two gradients, AdamW's averages and the move."""
     from gptcore.lessons import by_hand
 
@@ -119,7 +120,7 @@ def one_weight(text: words.Words, open_: worked.Steps) -> None:
     beta1, beta2 = 0.9, 0.98
     first = by_hand.adamw_step(weight, [before], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
     step = by_hand.adamw_step(weight, [before, now], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
-    n = worked.signed
+    n = latex.signed
     if open_(text.read("example_means_title")):
         text.show("example_means")
         st.latex(
@@ -141,7 +142,7 @@ def one_weight(text: words.Words, open_: worked.Steps) -> None:
         text.show("example_size", first=abs(first.move), rate=rate, hundred=100)
 
 
-def one_schedule(text: words.Words, open_: worked.Steps) -> None:
+def one_schedule(text: words.Words, open_: Steps) -> None:
     """The rate of every step: warm-up and half a cosine, with one step's numbers put in."""
     from gptcore.config import TrainConfig
     from gptcore.training.optim import learning_rate, warmup_length
@@ -203,7 +204,7 @@ def flow() -> None:
     rows = controls.whole(
         text.read("diagram_rows"), "c8_flow_b", Dial("", 1, 64, 1, text.read("diagram_help")), 8
     )
-    sizes, t = dims.of_config(config), config.context_length
+    sizes, t = dim_colors.sizes_of(config), config.context_length
     logits = rows * t * config.vocab_size
     text.show("diagram", rows=rows, tokens=rows * t, megabytes=4 * logits / 1e6)
     node, edge = diagram.Node, diagram.Edge
@@ -237,4 +238,4 @@ def flow() -> None:
         edge("optimizer", "moved"),
         edge("moved", "windows", "next step"),
     ]
-    diagram.show(nodes, edges, alt="One step of training: from a batch of windows to moved weights")
+    diagram.flowchart(nodes, edges, alt="One step of training: from a batch of windows to moved weights")

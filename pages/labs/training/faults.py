@@ -29,7 +29,7 @@ PROBLEM = "c8_fault_problem"
 def broken() -> None:
     """Faults that show at this size, run for real, and what the curves say of them."""
     text = words.load("08_training")
-    with lab.bench("c8_fault", text.read("lab_fault_title")):
+    with lab.frame("c8_fault", text.read("lab_fault_title")):
         n_parameters, heap = _numbers()
         text.show("lab_fault", parameters=n_parameters, heap=heap)
         fault = controls.listed(text.read("lab_fault_which"), "c8_fault_which", list(NAMES))
@@ -44,14 +44,14 @@ def broken() -> None:
             then={"c8_fault_which": "targets not shifted"},
         )
         text.show("lab_fault_cannot")
-        claim.show("warm_up_saves", "clipping_saves")
+        claim.cards("warm_up_saves", "clipping_saves")
 
 
 @st.fragment
 def game() -> None:
     """A fresh run with a fault that is not named: watch its curves, say what it is, and see."""
     text = words.load("08_training")
-    with lab.bench("c8_case", text.read("lab_case_title")):
+    with lab.frame("c8_case", text.read("lab_case_title")):
         text.show("lab_case")
         case = controls.whole(
             text.read("lab_case_which"), "c8_case_n", Dial("", 1, CASES, 1, text.read("lab_case_help")), 1

@@ -20,7 +20,7 @@ def scored(history: History) -> list:
 def time_machine() -> None:
     """Turn a run back to any moment at which it wrote: the text, the loss, the four scores."""
     text = words.load("08_training")
-    with lab.bench("c8_time", text.read("lab_time_title")):
+    with lab.frame("c8_time", text.read("lab_time_title")):
         text.show("lab_time")
         moments = scored(session.shipped_history())
         if len(moments) < 3:

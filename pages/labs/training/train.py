@@ -26,7 +26,7 @@ _PROBLEM = "c8_problem"
 def train_here() -> None:
     """Choose a text, a size and a length; see what it costs; start."""
     text = words.load("08_training")
-    with lab.bench("c8_train", text.read("lab_train_title")):
+    with lab.frame("c8_train", text.read("lab_train_title")):
         text.show("lab_train")
         _train_here(text)
         predict(text)

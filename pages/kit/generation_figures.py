@@ -4,17 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from pages.kit.figures import BLUE, GREY, ORANGE, VERMILION, Picture, frame
+from pages.kit.chips import visible
+from pages.kit.figures import BLUE, GREY, ORANGE, VERMILION, Picture, empty_figure
 
 
-def visible(token: str) -> str:
-    """A token's text with its spaces and line ends made visible."""
-    shown = token.replace("\n", "⏎").replace("\t", "⇥")
-    stripped = shown.lstrip(" ")
-    return "␣" * (len(shown) - len(stripped)) + stripped or "(empty)"
-
-
-def bars(
+def probability_bars(
     tokens: Sequence[str],
     probabilities: Sequence[float],
     *,
@@ -29,7 +23,7 @@ def bars(
     place of the token that was drawn, framed in orange.
     """
     passes = list(kept) if kept is not None else [True] * len(tokens)
-    figure = frame(x="probability", y="", height=height or 60 + 26 * len(tokens), revision=revision)
+    figure = empty_figure(x="probability", y="", height=height or 60 + 26 * len(tokens), revision=revision)
     # Equal texts (two tokens that print alike) would fall on one bar; the places keep them apart.
     places = list(range(len(tokens)))
     figure.add_trace(
@@ -81,7 +75,7 @@ def time_per_token(
 
     `points` are what a curve was smoothed from, drawn faintly behind it; those far above it are cut off.
     """
-    figure = frame(x="position of the token", y="milliseconds a token", height=320, revision="time")
+    figure = empty_figure(x="position of the token", y="milliseconds a token", height=320, revision="time")
     colours = (VERMILION, BLUE, GREY)
     dashes = ("solid", "dash", "dot")
     for (name, seconds), colour in zip((points or {}).items(), colours):

@@ -6,7 +6,7 @@ from explainers.library import of_chapter
 from pages.kit import book, words
 
 
-def show(chapter: int) -> None:
+def links(chapter: int) -> None:
     """The explainers of a chapter, each with its one line."""
     found = of_chapter(chapter)
     row = next((row for row in book.TABLE if row.url == "explainers"), None)

@@ -8,7 +8,7 @@ light and the dark page alike.
 from collections.abc import Mapping
 
 INK = "#14202B"
-COLOURS: Mapping[str, str] = {
+COLORS: Mapping[str, str] = {
     "T": "#9AD1F5",
     "C": "#F3C46A",
     "H": "#8FD9BF",
@@ -33,15 +33,15 @@ NAMES: Mapping[str, str] = {
 SAME = {"S": "T"}
 
 
-def colour(letter: str) -> str | None:
+def color(letter: str) -> str | None:
     """The colour of a dimension, None for the two that need none (batch, layers)."""
-    return COLOURS.get(SAME.get(letter, letter))
+    return COLORS.get(SAME.get(letter, letter))
 
 
 def chip(letter: str, size: int | None = None) -> str:
     """A dimension as a coloured mark in Markdown: the letter, with its size where one is known."""
     text = letter if size is None else f"{letter} {size:,}"
-    shade = colour(letter)
+    shade = color(letter)
     return f':color[{text}]{{foreground="{INK}" background="{shade}"}}' if shade else text
 
 
@@ -50,12 +50,12 @@ def shape(**sizes: int) -> str:
     return " × ".join(chip(letter, size) for letter, size in sizes.items())
 
 
-def plain(**sizes: int) -> str:
+def plain_shape(**sizes: int) -> str:
     """The shape of a tensor where no colour can be: `T 9 × D 32`."""
     return " × ".join(f"{letter} {size:,}" for letter, size in sizes.items())
 
 
-def of_config(config) -> dict[str, int]:
+def sizes_of(config) -> dict[str, int]:
     """The sizes that a model's config fixes, by letter."""
     return {
         "C": config.d_model,

@@ -1,38 +1,7 @@
-"""The worked example: numbered steps, each with its numbers put in.
-
-A lesson link with ?step=3 opens the first three and a button for the next, so that a class can guess first.
-"""
+"""Numbers, matrices and dot products in LaTeX, as the worked examples print them."""
 
 import math
 from collections.abc import Collection, Sequence
-
-import streamlit as st
-
-from pages.kit import controls, links
-
-
-class Steps:
-    """Counts the steps of one worked example and tells which of them are open."""
-
-    def __init__(self, total: int):
-        self.total, self.at = total, 0
-        self.open = min(links.step() or total, total)
-
-    def __call__(self, title: str) -> bool:
-        """Begin the next step; False where the lesson link keeps it closed."""
-        self.at += 1
-        if self.at <= self.open:
-            st.markdown(f"##### {self.at} · {title}", anchors=False)
-            return True
-        if self.at == self.open + 1:
-            st.button(
-                f"Show step {self.at} of {self.total}",
-                key=f"next_step_{self.total}",
-                icon=":material/expand_more:",
-                on_click=links.keep,
-                args=("step", str(self.at) if self.at < self.total else None),
-            )
-        return False
 
 
 def number(value: float, form: str = ".4f") -> str:
@@ -75,10 +44,3 @@ def signed(value: float, form: str = ".4f") -> str:
     """A number in LaTeX that may follow a sign: negative ones in brackets."""
     text = number(value, form)
     return f"({text})" if text.startswith("-") else text
-
-
-def cell(n_rows: int, n_columns: int, key: str, label: str) -> tuple[int, int]:
-    """Choose one cell of a matrix, row and column; it lives in the URL as ?key=2,1, counted from 1."""
-    options = [f"{row},{column}" for row in range(1, n_rows + 1) for column in range(1, n_columns + 1)]
-    row, column = controls.listed(label, key, options).split(",")
-    return int(row) - 1, int(column) - 1

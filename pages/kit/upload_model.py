@@ -9,7 +9,7 @@ _FRESH = "bring_round"  # counts up, so that an uploader whose files were used s
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
-def model() -> None:
+def form() -> None:
     """The control with which a visitor brings a model; it is in use as soon as it has been checked.
 
     Paths on the server are offered only where it serves nobody but whoever sits at it.
@@ -28,7 +28,7 @@ def model() -> None:
         f"saved here: config.json, model.safetensors, tokenizer.json. Up to {limits.parameters:,} parameters.",
     )
     path = ""
-    if visitor.at_home() and st.get_option("server.address") in LOCAL:
+    if visitor.is_local() and st.get_option("server.address") in LOCAL:
         path = st.text_input("Or a folder on this machine", key=f"bring_path_{place}").strip()
     st.button(
         "Use this model",

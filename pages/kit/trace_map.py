@@ -1,6 +1,6 @@
 """A map of one forward pass, every stage of which can be opened: tokens across, depth downwards.
 
-The map is drawn here, as SVG; a small component (atlas.js, atlas.css) walks over it, so that a step is a
+The map is drawn here, as SVG; a small component (trace_map.js, trace_map.css) walks over it, so that a step is a
 redraw of one panel in the browser and asks the server for nothing. The same files make the page one can keep.
 """
 
@@ -17,14 +17,14 @@ from typing import Any
 
 import streamlit as st
 
-from pages.kit import dims
-from pages.kit.odds import visible
+from pages.kit import dim_colors
+from pages.kit.chips import visible
 
 HERE = Path(__file__).parent
-CSS = (HERE / "atlas.css").read_text(encoding="utf-8")
-JS = (HERE / "atlas.js").read_text(encoding="utf-8")
-MAP_CSS = (HERE / "atlas_map.css").read_text(encoding="utf-8")
-HTML = '<div class="atlas"></div>'
+CSS = (HERE / "trace_map.css").read_text(encoding="utf-8")
+JS = (HERE / "trace_map.js").read_text(encoding="utf-8")
+MAP_CSS = (HERE / "trace_map_drawing.css").read_text(encoding="utf-8")
+HTML = '<div class="trace-map"></div>'
 
 MORE, LESS = (42, 134, 196), (213, 94, 0)  # what is above zero and what is below, in light and in dark
 GUTTER, MARGIN, HEAD, FOOT = 110, 44, 66, 74
@@ -32,7 +32,7 @@ ON_PAGE, ON_PAPER = 604, 1000  # widths: beside the panel, and as a picture of i
 NARROWEST, WIDEST = 22.0, 56.0  # of a column
 THIN, STREAM, WORD, BAND, GAP = 9, 22, 12, 34, 12
 
-_ATLAS = st.components.v2.component("glassbox_atlas", html=HTML, css=CSS, js=JS)
+_COMPONENT = st.components.v2.component("glassbox_trace_map", html=HTML, css=CSS, js=JS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Atlas:
+class TraceMap:
     """A drawn pass: tokens, stages in order, who looks at whom in each layer, and how much of it is new.
 
     `kept` stages of earlier tokens come from the cache; `fresh` is how many of the last tokens were computed.
@@ -89,12 +89,12 @@ class Layout:
     bands: tuple[float, ...]  # where the curves of each layer begin
 
 
-def layout(atlas: Atlas, wide: int = ON_PAGE) -> Layout:
+def layout(drawing: TraceMap, wide: int = ON_PAGE) -> Layout:
     """Give every stage its row: the stream's are taller, and between the weights and what they mix curves have room."""
-    column = max(NARROWEST, min(WIDEST, (wide - GUTTER - MARGIN) / len(atlas.tokens)))
+    column = max(NARROWEST, min(WIDEST, (wide - GUTTER - MARGIN) / len(drawing.tokens)))
     y, tops, heights, bands = float(HEAD), [], [], []
-    before = atlas.stages[0].layer
-    for stage in atlas.stages:
+    before = drawing.stages[0].layer
+    for stage in drawing.stages:
         if stage.layer != before:
             y += GAP
             before = stage.layer
@@ -108,7 +108,7 @@ def layout(atlas: Atlas, wide: int = ON_PAGE) -> Layout:
     return Layout(
         GUTTER,
         column,
-        GUTTER + column * len(atlas.tokens) + MARGIN,
+        GUTTER + column * len(drawing.tokens) + MARGIN,
         y + FOOT,
         tuple(tops),
         tuple(heights),
@@ -155,15 +155,15 @@ def _strip(stage: Drawn, n_tokens: int) -> str:
     return png([row])
 
 
-def svg(atlas: Atlas, titles: Mapping[str, str], words: Mapping[str, str], wide: int = ON_PAGE) -> str:
+def svg(drawing: TraceMap, titles: Mapping[str, str], words: Mapping[str, str], wide: int = ON_PAGE) -> str:
     """The whole map as SVG: rows of strips, the stream in every column, curves for who looks at whom.
 
     `titles` names each kind of stage, `words` holds the few that stand on the map.
     """
-    at, n = layout(atlas, wide), len(atlas.tokens)
+    at, n = layout(drawing, wide), len(drawing.tokens)
     middle = [at.x + at.column * (i + 0.5) for i in range(n)]
     lane = [at.x + at.column * i + at.column * 0.09 for i in range(n)]
-    old = n - atlas.fresh
+    old = n - drawing.fresh
     out = [
         f'<svg class="map" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {at.width:.0f} {at.height:.0f}" '
         f'width="{at.width:.0f}" height="{at.height:.0f}" role="img" aria-label="{escape(words["map_alt"])}">',
@@ -173,7 +173,7 @@ def svg(atlas: Atlas, titles: Mapping[str, str], words: Mapping[str, str], wide:
     out += [
         f'<rect class="plate" x="{at.x - 3}" y="{top}" width="{at.width - at.x - 4:.1f}" '
         f'height="{bottom - top:.1f}" rx="6"/>'
-        for _, top, bottom in _plates(atlas, at)
+        for _, top, bottom in _plates(drawing, at)
     ]
     foot = at.tops[-1] + at.heights[-1]
     for i in range(n):
@@ -186,20 +186,20 @@ def svg(atlas: Atlas, titles: Mapping[str, str], words: Mapping[str, str], wide:
             f'<rect class="old" x="{at.x}" y="{at.tops[0] - 2}" width="{at.column * old:.1f}" '
             f'height="{foot - at.tops[0] + 4:.1f}"/>'
         )
-    for stage, top in zip(atlas.stages, at.tops):
+    for stage, top in zip(drawing.stages, at.tops):
         y = top + WORD if stage.is_stream else top
         if any(any(row) for row in stage.strip):
-            kept = ' class="kept"' if stage.rows > atlas.fresh else ""
+            kept = ' class="kept"' if stage.rows > drawing.fresh else ""
             out.append(
                 f'<image{kept} x="{at.x}" y="{y}" width="{at.column * n:.1f}" height="{THIN}" '
                 f'preserveAspectRatio="none" href="{_strip(stage, n)}"/>'
             )
         if stage.is_stream:
-            out += _said(atlas, stage, at, top)
-    out += _curves(atlas, at, middle)
-    out += _answers(atlas, at, middle, foot)
+            out += _said(drawing, stage, at, top)
+    out += _curves(drawing, at, middle)
+    out += _answers(drawing, at, middle, foot)
     out.append("<!--marks-->")
-    out += _edges(atlas, at, middle, titles, words)
+    out += _edges(drawing, at, middle, titles, words)
     return "".join([*out, "</svg>"])
 
 
@@ -207,36 +207,40 @@ def _short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _plates(atlas: Atlas, at: Layout) -> list[tuple[int, float, float]]:
+def _plates(drawing: TraceMap, at: Layout) -> list[tuple[int, float, float]]:
     """Each layer with the top and the bottom of its part of the map."""
     found = []
-    for layer in sorted({stage.layer for stage in atlas.stages if stage.layer is not None}):
-        inside = [i for i, stage in enumerate(atlas.stages) if stage.layer == layer]
+    for layer in sorted({stage.layer for stage in drawing.stages if stage.layer is not None}):
+        inside = [i for i, stage in enumerate(drawing.stages) if stage.layer == layer]
         found.append((layer, at.tops[inside[0]] - 4, at.tops[inside[-1]] + at.heights[inside[-1]] + 3))
     return found
 
 
 def _edges(
-    atlas: Atlas, at: Layout, middle: Sequence[float], titles: Mapping[str, str], words: Mapping[str, str]
+    drawing: TraceMap,
+    at: Layout,
+    middle: Sequence[float],
+    titles: Mapping[str, str],
+    words: Mapping[str, str],
 ) -> list[str]:
     """The names of the stages on the left and the tokens above: two groups that stay in sight when the map moves."""
     out = [
         f'<g class="gutter"><rect class="paper" width="{at.x - 3}" height="{at.height:.0f}"/>',
     ]
-    for layer, top, bottom in _plates(atlas, at):
+    for layer, top, bottom in _plates(drawing, at):
         out.append(
             f'<rect class="plate" x="4" y="{top}" width="{at.x - 7:.1f}" height="{bottom - top:.1f}" rx="6"/>'
             f'<text class="layer" transform="translate(15 {(top + bottom) / 2:.1f}) rotate(-90)">'
             f"{escape(words['map_layer'])} {layer + 1}</text>"
         )
-    for stage, top, height in zip(atlas.stages, at.tops, at.heights):
+    for stage, top, height in zip(drawing.stages, at.tops, at.heights):
         strong = " strong" if stage.is_stream else ""
         out.append(
             f'<text class="name{strong}" x="{at.x - 8}" y="{top + height / 2 + 3:.1f}">'
             f"{escape(titles[stage.kind])}</text>"
         )
     out.append(f'</g><g class="header"><rect class="paper" width="{at.width:.0f}" height="{HEAD - 4}"/>')
-    for i, token in enumerate(atlas.tokens):
+    for i, token in enumerate(drawing.tokens):
         out.append(
             f'<text class="token" transform="translate({middle[i] - 1:.1f} {HEAD - 9}) rotate(-48)">'
             f"{escape(_short(legible(token), 11))}</text>"
@@ -245,11 +249,11 @@ def _edges(
     return out
 
 
-def _said(atlas: Atlas, stage: Drawn, at: Layout, top: float) -> list[str]:
+def _said(drawing: TraceMap, stage: Drawn, at: Layout, top: float) -> list[str]:
     """On the stream: the word it would say if it stopped here."""
     out, most = [], int(at.column / 4.9)
-    final = [row[0][0] for row in atlas.stages[-1].said]
-    first = len(atlas.tokens) - stage.rows
+    final = [row[0][0] for row in drawing.stages[-1].said]
+    first = len(drawing.tokens) - stage.rows
     for i, row in enumerate(stage.said):
         word, _, share = row[0]
         settled = " final" if word == final[i] else ""
@@ -261,10 +265,10 @@ def _said(atlas: Atlas, stage: Drawn, at: Layout, top: float) -> list[str]:
     return out
 
 
-def _curves(atlas: Atlas, at: Layout, middle: Sequence[float]) -> list[str]:
+def _curves(drawing: TraceMap, at: Layout, middle: Sequence[float]) -> list[str]:
     """Who looks at whom: from the key above to the query below, for all tokens faintly, for one in full."""
     by_query: dict[int, list[str]] = {}
-    for band, layer in zip(at.bands, atlas.links):
+    for band, layer in zip(at.bands, drawing.links):
         for query, key, weight in layer:
             x0, x1, y0, y1 = middle[key], middle[query], band, band + BAND - 3
             by_query.setdefault(query, []).append(
@@ -274,14 +278,14 @@ def _curves(atlas: Atlas, at: Layout, middle: Sequence[float]) -> list[str]:
     return [f'<g class="curves" data-t="{query}">{"".join(paths)}</g>' for query, paths in by_query.items()]
 
 
-def _answers(atlas: Atlas, at: Layout, middle: Sequence[float], foot: float) -> list[str]:
+def _answers(drawing: TraceMap, at: Layout, middle: Sequence[float], foot: float) -> list[str]:
     """At the foot: the word each token says comes next, and how sure it is."""
-    out, last = [], atlas.stages[-1]
-    first = len(atlas.tokens) - last.rows
+    out, last = [], drawing.stages[-1]
+    first = len(drawing.tokens) - last.rows
     for i, row in enumerate(last.said):
         word, _, share = row[0]
         x = middle[first + i]
-        was = atlas.was[first + i] if atlas.was else word
+        was = drawing.was[first + i] if drawing.was else word
         other = " other" if was != word else ""
         half = at.column * 0.36
         out.append(
@@ -292,9 +296,9 @@ def _answers(atlas: Atlas, at: Layout, middle: Sequence[float], foot: float) -> 
     return out
 
 
-def marks(atlas: Atlas, stage: int, token: int, other: int | None, wide: int = ON_PAGE) -> str:
+def marks(drawing: TraceMap, stage: int, token: int, other: int | None, wide: int = ON_PAGE) -> str:
     """The frame around the stage and tokens on view, for a map that stands still."""
-    at = layout(atlas, wide)
+    at = layout(drawing, wide)
     top, bottom = at.tops[0] - 4, at.tops[-1] + at.heights[-1] + 2
     columns = [("mark-column", token)] + ([("mark-column other", other)] if other is not None else [])
     out = [
@@ -304,7 +308,7 @@ def marks(atlas: Atlas, stage: int, token: int, other: int | None, wide: int = O
     ]
     y, height = at.tops[stage], at.heights[stage]
     out.append(
-        f'<rect class="mark-row" x="{at.x}" y="{y - 1}" width="{at.column * len(atlas.tokens):.1f}" '
+        f'<rect class="mark-row" x="{at.x}" y="{y - 1}" width="{at.column * len(drawing.tokens):.1f}" '
         f'height="{height + 2}"/>'
     )
     out.append(
@@ -315,7 +319,7 @@ def marks(atlas: Atlas, stage: int, token: int, other: int | None, wide: int = O
 
 
 def still(
-    atlas: Atlas,
+    drawing: TraceMap,
     titles: Mapping[str, str],
     words: Mapping[str, str],
     stage: int,
@@ -323,28 +327,30 @@ def still(
     other: int | None,
 ) -> str:
     """The map as a picture of its own, with the stage and token on view marked and that token's looks drawn."""
-    drawn = svg(atlas, titles, words, ON_PAPER)
+    drawn = svg(drawing, titles, words, ON_PAPER)
     lit = drawn.replace(f'<g class="curves" data-t="{token}">', '<g class="curves on">')
-    at = layout(atlas, ON_PAPER)
+    at = layout(drawing, ON_PAPER)
     signed = (
         f'<text class="signature" x="{at.width - 12:.0f}" y="{at.height - 10:.0f}">'
-        f"{escape(words['signature'].format(of=len(atlas.stages)))}</text>"
+        f"{escape(words['signature'].format(of=len(drawing.stages)))}</text>"
     )
-    return lit.replace("<!--marks-->", marks(atlas, stage, token, other, ON_PAPER) + signed)
+    return lit.replace("<!--marks-->", marks(drawing, stage, token, other, ON_PAPER) + signed)
 
 
-def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:
+def widget_data(
+    drawing: TraceMap, drawn: str, known: Mapping[str, Any], at: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the browser gets: the map, every stage with its numbers, the words, and where to begin."""
-    place = layout(atlas)
+    place = layout(drawing)
     goes: dict[str, list[str]] = {}
-    for stage in atlas.stages:
+    for stage in drawing.stages:
         for name in stage.inputs:
             goes.setdefault(name, []).append(stage.name)
     return {
         "svg": drawn,
-        "tokens": [legible(token) for token in atlas.tokens],
-        "fresh": atlas.fresh,
-        "before": atlas.before,
+        "tokens": [legible(token) for token in drawing.tokens],
+        "fresh": drawing.fresh,
+        "before": drawing.before,
         "x": place.x,
         "column": place.column,
         "stages": [
@@ -353,7 +359,7 @@ def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, An
                 "kind": stage.kind,
                 "layer": stage.layer,
                 "stream": stage.is_stream,
-                "shape": [[letter, size, dims.colour(letter) or ""] for letter, size in stage.shape],
+                "shape": [[letter, size, dim_colors.color(letter) or ""] for letter, size in stage.shape],
                 "rows": stage.rows,
                 "columns": stage.columns,
                 "groups": stage.groups,
@@ -368,7 +374,7 @@ def data(atlas: Atlas, drawn: str, known: Mapping[str, Any], at: Mapping[str, An
                 "y": top,
                 "h": height,
             }
-            for stage, top, height in zip(atlas.stages, place.tops, place.heights)
+            for stage, top, height in zip(drawing.stages, place.tops, place.heights)
         ],
         **known,
         "at": dict(at),
@@ -380,13 +386,13 @@ def _figure(value: float) -> float | None:
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
-def show(given: Mapping[str, Any], *, key: str, on_look) -> None:
-    """Put the atlas on the page; `on_look` is called a moment after the visitor has come to rest somewhere."""
-    _ATLAS(key=key, data=dict(given), on_look_change=on_look)
+def widget(given: Mapping[str, Any], *, key: str, on_look) -> None:
+    """Put the map on the page; `on_look` is called a moment after the visitor has come to rest somewhere."""
+    _COMPONENT(key=key, data=dict(given), on_look_change=on_look)
 
 
-def page(given: Mapping[str, Any], title: str, *notes: str) -> str:
-    """The atlas as one HTML file that needs nothing else: the same picture, to be walked through anywhere."""
+def html_page(given: Mapping[str, Any], title: str, *notes: str) -> str:
+    """The map as one HTML file that needs nothing else: the same picture, to be walked through anywhere."""
     # A closing tag inside a token must not close the script.
     body = json.dumps(dict(given)).replace("</", "<\\/")
     below = "".join(f"<p>{escape(note)}</p>" for note in notes)
@@ -396,7 +402,7 @@ def page(given: Mapping[str, Any], title: str, *notes: str) -> str:
         f"<title>{escape(title)}</title><style>{ALONE}{CSS}</style></head>"
         f'<body><h1>{escape(title)}</h1><div id="root">{HTML}</div>'
         f'{below}<script type="module">{JS}\n'
-        f'atlas({{ data: {body}, parentElement: document.querySelector("#root"), setStateValue() {{}} }})\n'
+        f'traceMap({{ data: {body}, parentElement: document.querySelector("#root"), setStateValue() {{}} }})\n'
         "</script></body></html>"
     )
 

@@ -25,12 +25,12 @@ export default function ({ data }) {
 _TOP = st.components.v2.component("glassbox_top", html="<span></span>", js=_SCROLL)
 
 
-def begin_at_the_top(view: str) -> None:
+def scroll_to_top(view: str) -> None:
     """Scroll up when another view of the page is turned to: it is the same page, so the browser would stay."""
     _TOP(data={"view": view}, key="top_of_view", height=1)
 
 
-def turn_to(**view: str) -> None:
+def go_to(**view: str) -> None:
     """Show another view of the page, and its address: topic=…, print="true", or nothing for the list."""
     for name in ("topic", "print"):
         if name in view:
@@ -41,7 +41,7 @@ def turn_to(**view: str) -> None:
 
 def button(label: str, key: str, *, icon: str | None = None, help: str | None = None, **view: str) -> None:
     """A button that turns to a view of the page."""
-    st.button(label, key=key, icon=icon, help=help, type="tertiary", on_click=turn_to, kwargs=view)
+    st.button(label, key=key, icon=icon, help=help, type="tertiary", on_click=go_to, kwargs=view)
 
 
 def link(explainer: "Explainer", key: str, *, label: str | None = None, icon: str | None = None) -> None:
@@ -49,7 +49,7 @@ def link(explainer: "Explainer", key: str, *, label: str | None = None, icon: st
     button(label or f"**{explainer.title}**", f"{key}_{explainer.topic}", icon=icon, topic=explainer.topic)
 
 
-def row(explainers: Iterable["Explainer"], key: str) -> None:
+def link_row(explainers: Iterable["Explainer"], key: str) -> None:
     """Several explainers, side by side where there is room."""
     with st.container(horizontal=True, key=key):
         for explainer in explainers:

@@ -5,8 +5,8 @@ const REST = 450 // milliseconds at one place before the page is told
 const PACE = 1100
 const MORE = [42, 134, 196], LESS = [213, 94, 0]
 
-export default function atlas({ data, parentElement, setStateValue }) {
-  const root = parentElement.querySelector(".atlas")
+export default function traceMap({ data, parentElement, setStateValue }) {
+  const root = parentElement.querySelector(".trace-map")
   let map = known.get(root)
   if (!map || map.id !== data.id) {
     map?.stop()
