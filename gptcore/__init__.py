@@ -19,12 +19,12 @@ _EXPORTS = {
     "PRESETS": "config",
     "GPT": "model",
     "KVCache": "cache",
-    "Tokenizer": "tokenizer",
+    "Tokenizer": "formats",
     "train": "training.loop",
     "generate": "generation.sampling",
     "trace": "tracing",
-    "load": "checkpoint",
-    "save": "checkpoint",
+    "load": "formats",
+    "save": "formats",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -345,7 +345,8 @@ class _Progress:
 
 def sample(options: argparse.Namespace) -> None:
     from gptcore.cache import KVCache
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.generation.sampling import generate
 
     if options.max_new_tokens < 1:
@@ -413,7 +414,7 @@ def export(options: argparse.Namespace) -> None:
 
 
 def _export_hf(folder: str, out: str) -> None:
-    from gptcore.checkpoint import load
+    from gptcore.formats import load
     from gptcore.formats.hf_folder import export
 
     print(export(*load(folder), out))
@@ -468,7 +469,8 @@ def _read_text(name: str) -> str:
 
 
 def tokenize(options: argparse.Namespace) -> None:
-    from gptcore.tokenizer import Tokenizer, load_tiktoken, story_tokenizer
+    from gptcore.formats import Tokenizer
+    from gptcore.tokenizer import load_tiktoken, story_tokenizer
 
     named = {"story": story_tokenizer, "gpt2": load_tiktoken}
     tokenizer = (

@@ -71,37 +71,23 @@ def own_weights(model: GPT) -> dict[str, torch.Tensor]:
     return weights
 
 
-def load(folder: str | Path) -> tuple[GPT, Tokenizer]:
-    """Return the model and tokenizer of a saved model, a run (its latest state, or the one before it), or a
-    Hugging Face folder of Llama's family (weights become fp32; without a tokenizer of its own: None).
+def read_latest(folder: str | Path) -> tuple[GPT, Tokenizer]:
+    """Return the model and tokenizer of a saved model or of a run: its latest state, or the one before it.
 
     Raises ValueError in one sentence for a folder that holds none, or whose files do not belong together.
     """
-    if describes_hf(folder):
-        from gptcore.formats import hf_folder  # which imports this module
-
-        return hf_folder.load(folder)
     first, *others = model_folders(folder)
     try:
         return read_folder(first)
     except ValueError:
-        for place in others:  # the latest state of a run is damaged: the one before it was whole once
+        for other in others:  # the latest state of a run is damaged: the one before it was whole once
             with contextlib.suppress(ValueError):
-                return read_folder(place)
+                return read_folder(other)
         raise
 
 
-def describes_hf(folder: str | Path) -> bool:
-    """Return whether a folder's config.json is a Hugging Face model's, not one of ours."""
-    try:
-        described = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(described, dict) and "model_type" in described
-
-
 def read_folder(folder: Path) -> tuple[GPT, Tokenizer]:
-    """Return the model and tokenizer in this very folder; raises CheckpointError as `load` does."""
+    """Return the model and tokenizer in this very folder; raises CheckpointError as `read_latest` does."""
     try:
         described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(described, dict) or described.get("format") != FORMAT:
@@ -135,9 +121,9 @@ def model_folders(folder: str | Path) -> list[Path]:
     """Return every place a model can be read from, the newest first; raises CheckpointError if there is none."""
     folder = Path(folder)
     candidates = (folder, folder / "latest", folder / "previous")
-    found = [place for place in candidates if (place / "model.safetensors").is_file()]
-    if found:
-        return found
+    with_model = [candidate for candidate in candidates if (candidate / "model.safetensors").is_file()]
+    if with_model:
+        return with_model
     if not folder.exists():
         raise CheckpointError(f"there is no folder {folder}")
     raise CheckpointError(f"{folder} holds no model; give a saved model or a run that has made a checkpoint")

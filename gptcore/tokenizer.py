@@ -36,33 +36,28 @@ on bytes instead of characters since Radford et al., GPT-2 (2019).
 
 from __future__ import annotations
 
-import heapq
 import json
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 import regex
 import tiktoken
 
+from gptcore.bpe import (
+    BYTE_ORDER,
+    GPT2_PATTERN,
+    TokenizerError,
+    compile_pattern,
+    count_pieces,
+    learn_merges,
+    merge_piece,
+    well_formed,
+)
+
 EOT = "<|endoftext|>"
 """The special token that stands between two documents."""
-
-GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
-"""How GPT-2 cuts text into pieces: 's and the like, letters, digits, other signs, each with at most one
-space before it, and white space. This is tiktoken's spelling of it, which gives the same pieces as the
-original and never backtracks. `regex` and tiktoken agree on it up to letters and digits that one of them
-knows from a newer Unicode."""
-
-_PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-BYTE_ORDER = bytes(_PRINTABLE + [byte for byte in range(256) if byte not in _PRINTABLE])
-"""The byte that each of the ids 0 … 255 stands for: GPT-2's order, visible signs first."""
-
-_ID_OF_BYTE = {byte: token_id for token_id, byte in enumerate(BYTE_ORDER)}
 
 FILE_FORMAT = "glassbox-tokenizer"
 FILE_VERSION = 1
@@ -71,9 +66,9 @@ FILE_VERSION = 1
 # row. A run that long covers a whole block of this size, wherever it starts.
 _WHITE_SPACE_BLOCK = 400_000
 
-
-class TokenizerError(ValueError):
-    """A tokenizer can't be made, read or used as asked; the message says what to do."""
+# What reads the files of other libraries: each takes a file's JSON and its name, and returns a tokenizer, or None
+# where the file is of another kind. `gptcore.formats` adds its own, so that the core need not know them.
+OTHER_READERS: list[Callable[[dict, str], Tokenizer | None]] = []
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,116 +80,6 @@ class Merge:
     id: int
     bytes: bytes
     count: int | None  # how often the pair stood in the training text; None where that is not known
-
-
-def _as_word(piece: bytes) -> str:
-    """Write a piece as a word whose characters are token ids: `chr(id)`, one character a byte.
-
-    With ids as characters a pair is a string of two and a merge is `word.replace(pair, chr(new_id))`:
-    left to right, never overlapping, at the speed of C.
-    """
-    return piece.decode("latin-1").translate(_ID_OF_BYTE)
-
-
-def well_formed(text: str) -> str:
-    """Replace lone surrogates, which no UTF-8 can hold, by U+FFFD, and join those that pair up.
-
-    A str from a broken file name or from JavaScript can hold them. tiktoken does exactly this.
-    """
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _compile(pattern: str) -> regex.Pattern:
-    try:
-        return regex.compile(pattern)
-    except (regex.error, TypeError) as error:
-        raise TokenizerError(f"The pattern {pattern!r} is not a regular expression: {error}.") from error
-
-
-def count_pieces(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Counter[str]:
-    """Count the pieces that the pattern cuts the texts into; the merges are learned from these counts.
-
-    A megabyte of English holds 200,000 pieces and only some 10,000 different ones.
-    """
-    find = _compile(pattern).finditer
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(map(regex.Match.group, find(well_formed(text))))
-    return counts
-
-
-def learn_merges(
-    piece_counts: Mapping[str, int], n_merges: int, min_frequency: int = 2
-) -> list[tuple[int, int, int]]:
-    """Learn at most `n_merges` merges, each as (left id, right id, count); fewer if the text has no more.
-
-    The counts of all pairs are kept up to date instead of being taken anew for every merge: a merge
-    touches only the words that hold its pair, and in them only the neighbours of the pair.
-    """
-    words = [_as_word(piece.encode()) for piece in piece_counts]
-    frequencies = list(piece_counts.values())
-    pair_counts: Counter[str] = Counter()
-    words_with: defaultdict[str, set[int]] = defaultdict(set)
-    for index, word in enumerate(words):
-        for pair in map("".join, pairwise(word)):
-            pair_counts[pair] += frequencies[index]
-            words_with[pair].add(index)
-
-    # The heap's top is the highest count, then the smallest pair of ids. A pair is pushed when it is born
-    # and its count can only fall afterwards (what a later merge adds always contains the newer token), so
-    # an entry that is out of date stands too high: it is put right when it comes up, and not before.
-    queue = [(-count, pair) for pair, count in pair_counts.items()]
-    heapq.heapify(queue)
-    merges: list[tuple[int, int, int]] = []
-    while queue and len(merges) < n_merges:
-        count, pair = heapq.heappop(queue)
-        if -count != pair_counts[pair]:
-            heapq.heappush(queue, (-pair_counts[pair], pair))
-            continue
-        if -count < max(min_frequency, 1):
-            break
-        left, right = pair
-        new = chr(len(BYTE_ORDER) + len(merges))
-        merges.append((ord(left), ord(right), -count))
-
-        born: Counter[str] = Counter()
-        for index in words_with.pop(pair):
-            parts = words[index].split(pair)
-            words[index] = new.join(parts)
-            frequency = frequencies[index]
-            for i in range(1, len(parts)):  # the new token stands between parts[i - 1] and parts[i]
-                changes = []
-                if parts[i - 1]:
-                    before = parts[i - 1][-1]
-                    changes.append((before + left, before + new))
-                elif i > 1:  # nothing between two merges: the new token beside itself
-                    changes.append((right + left, new + new))
-                if parts[i]:
-                    after = parts[i][0]
-                    changes.append((right + after, new + after))
-                for old_pair, new_pair in changes:
-                    pair_counts[old_pair] -= frequency
-                    born[new_pair] += frequency
-                    words_with[new_pair].add(index)
-        pair_counts.update(born)
-        for new_pair, new_count in born.items():
-            heapq.heappush(queue, (-new_count, new_pair))
-    return merges
-
-
-def merge_piece(piece: bytes, new_ids: Mapping[str, int]) -> list[int]:
-    """Apply to one piece the earliest merge that fits, wherever it fits, until none does.
-
-    `new_ids` gives for each pair, written as two characters, the id of the token it becomes.
-    """
-    word = _as_word(piece)
-    while len(word) > 1:
-        pairs = map("".join, pairwise(word))
-        pair = min(pairs, key=lambda pair: new_ids.get(pair, math.inf))
-        if pair not in new_ids:
-            break
-        word = word.replace(pair, chr(new_ids[pair]))
-    return [ord(character) for character in word]
 
 
 class Tokenizer:
@@ -239,7 +124,7 @@ class Tokenizer:
         self._pairs = pairs
         self._counts = list(counts) if counts is not None else [None] * len(pairs)
         self._bytes = dict(enumerate(tokens)) | {i: text.encode() for text, i in self.special_tokens.items()}
-        self._find = _compile(pattern).finditer
+        self._find = compile_pattern(pattern).finditer
 
     def __repr__(self) -> str:
         return f"<Tokenizer: {self.vocab_size:,} tokens>"
@@ -352,10 +237,6 @@ class Tokenizer:
             return self.encode_slowly(text)
         return self.to_tiktoken().encode_ordinary(text)
 
-    def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        """Encode several texts, each on its own."""
-        return [self.encode(text) for text in texts]
-
     def encode_bytes(self, data: bytes) -> list[int]:
         """Turn any bytes into token ids; bytes that are UTF-8 get the ids of their text."""
         try:
@@ -423,19 +304,18 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
-        """Read a tokenizer that `save` wrote, or a `tokenizer.json` of Hugging Face's `tokenizers` that holds
-        byte-level BPE; anything else is a TokenizerError."""
+        """Read a tokenizer that `save` wrote or, with `gptcore.formats`, a `tokenizer.json` of Hugging Face's
+        `tokenizers` that holds byte-level BPE; anything else is a TokenizerError."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise TokenizerError(f"The tokenizer {path} can't be read: {error.strerror}.") from error
         except (ValueError, RecursionError) as error:
             raise TokenizerError(f"{path} is not a tokenizer file: it does not hold JSON.") from error
-        if isinstance(content, dict) and isinstance(content.get("model"), dict):
-            from gptcore.formats import hf_tokenizer  # which imports this module
-
-            return hf_tokenizer.from_json(content, str(path))
         if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
+            for read in OTHER_READERS if isinstance(content, dict) else ():
+                if (tokenizer := read(content, str(path))) is not None:
+                    return tokenizer
             raise TokenizerError(f"{path} is not a tokenizer file that Tokenizer.save wrote.")
         if content.get("version") != FILE_VERSION:
             raise TokenizerError(

@@ -8,14 +8,10 @@ pass: the changes travel with the trace, and the model stays as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
-from torch import Tensor
-
-if TYPE_CHECKING:
-    from gptcore.cache import KVCache
-    from gptcore.model import GPT
+from torch import Tensor, nn
 
 Scope = dict | None
 # What a step becomes: it gets the step's tensor and what the same component has recorded before it.
@@ -67,17 +63,17 @@ def scope(trace: Scope, name: str) -> Scope:
 
 @torch.inference_mode()
 def trace(
-    model: GPT,
+    model: nn.Module,
     ids: list[int] | Tensor,
-    cache: KVCache | None = None,
+    cache: Any = None,
     *,
     changes: Mapping[str, Change] | None = None,
 ) -> dict[str, Tensor]:
-    """Run one forward pass and return every intermediate by name, in the order of computation.
+    """Run one forward pass of a GPT and return every intermediate by name, in the order of computation.
 
     Names read like paths: `embedding`, `layers.0.attention.q`, `layers.0.attention.weights`, …, `logits`,
     `probabilities`. The pass takes the explicit attention path, whose steps exist as tensors; its logits
-    equal `model(ids, path="explicit")` bit for bit. Ids are one sequence or a batch (B, T); with a cache they
+    equal `model(ids, path="explicit")` bit for bit. Ids are one sequence or a batch (B, T); with a KVCache they
     continue what it has seen, and only their own steps are computed and recorded.
 
     `changes` replaces steps by name for this pass alone (`interpret.ablation` has some to choose from); the trace

@@ -20,7 +20,7 @@ if book.part("code", text):
     text.show("code")
     annotated.code("tokenizer.Tokenizer.train", key="c2_code_train")
     text.show("code_encode")
-    annotated.code("tokenizer.merge_piece", key="c2_code_merge")
+    annotated.code("bpe.merge_piece", key="c2_code_merge")
     annotated.code("tokenizer.Tokenizer.encode", key="c2_code_encode")
     lab.more("c2_more_learn", text.read("code_learn_title"), tokens.finding.learn, icon=":material/code:")
 

@@ -24,7 +24,8 @@ from typing import Any
 
 import regex
 
-from gptcore.tokenizer import BYTE_ORDER, EOT, GPT2_PATTERN, Merge, Tokenizer, TokenizerError, well_formed
+from gptcore.bpe import BYTE_ORDER, GPT2_PATTERN, TokenizerError, well_formed
+from gptcore.tokenizer import EOT, Merge, Tokenizer
 
 END_OF_TEXT = "glassbox_end_of_text"  # our own key in a file, beside theirs: the id that ends a document
 
@@ -148,6 +149,11 @@ def from_json(content: Any, name: str, *, end_of_text: int | str | None = None) 
         if isinstance(error, TokenizerError):
             raise
         raise TokenizerError(f"{name} is damaged: its vocabulary or merges are not as saved.") from error
+
+
+def read_json(content: dict[str, Any], name: str) -> Tokenizer | None:
+    """Return the tokenizer of a file's JSON, or None where it is no `tokenizer.json`: for `Tokenizer.load`."""
+    return from_json(content, name) if isinstance(content.get("model"), dict) else None
 
 
 class ImportedTokenizer(Tokenizer):

@@ -149,8 +149,8 @@ def _extract(
 
 def _check_run(place: Path) -> None:
     """Raise RunError unless a folder is a run: readable JSON, a log of events, weights that fit their config."""
-    from gptcore.checkpoint import read_folder
     from gptcore.config import ModelConfig
+    from gptcore.formats import read_folder
 
     run = Run(place)
     config = run.config()

@@ -17,10 +17,11 @@ from typing import BinaryIO
 import torch
 
 from gptcore import account
-from gptcore.checkpoint import FORMAT, describes_hf, load, model_folder, write_model
+from gptcore.checkpoint import FORMAT, model_folder, write_model
 from gptcore.config import ModelConfig
 from gptcore.files import disk_bytes, read_json, replacing, write_bytes, write_json
-from gptcore.formats import hf_folder
+from gptcore.formats import hf_folder, load
+from gptcore.formats.models import is_hf_folder
 from gptcore.runs.limits import MEGABYTE, LimitError, Limits
 from gptcore.runs.run import FORMAT as RUN_FORMAT
 from gptcore.runs.run import LONGEST_NAME, UNPACKING, Run, RunError, runs_folder
@@ -69,7 +70,7 @@ def bring_folder(path: str | Path, *, name: str = "", owner: str = "", limits: L
         raise ImportFailed(f"there is no folder {path}")
     limits = limits or Limits.from_environment()
     limits.check_disk(disk_bytes(runs_folder()))
-    if not describes_hf(path):
+    if not is_hf_folder(path):
         path = model_folder(path)
     with _scratch() as folder, contextlib.ExitStack() as opened:
         files = [
@@ -216,7 +217,7 @@ def _shorten_context(folder: Path) -> None:
 
 def _config(folder: Path) -> ModelConfig:
     """Return the shape a folder's config.json describes, before anything of that shape is built."""
-    if describes_hf(folder):
+    if is_hf_folder(folder):
         return hf_folder.read_config(folder)
     described = read_json(folder / "config.json")
     if described.get("format") != FORMAT or not isinstance(described.get("model"), dict):

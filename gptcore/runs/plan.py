@@ -11,7 +11,8 @@ from typing import Any
 
 from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
 from gptcore.corpora.sources import Corpus, encode_documents, load_corpus
-from gptcore.tokenizer import Tokenizer, TokenizerError, load_tiktoken, story_tokenizer
+from gptcore.formats import Tokenizer
+from gptcore.tokenizer import TokenizerError, load_tiktoken, story_tokenizer
 
 MIN_TOKENS = 64
 

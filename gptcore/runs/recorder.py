@@ -18,8 +18,9 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from gptcore.checkpoint import CheckpointError, model_folders, read_folder, write_model, write_tensors
+from gptcore.checkpoint import CheckpointError, model_folders, write_model, write_tensors
 from gptcore.files import read_json, replacing, write_bytes, write_json
+from gptcore.formats import read_folder
 from gptcore.runs.limits import Limits
 from gptcore.runs.run import FORMAT, RunError, parse_event, request_of
 from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gptcore.checkpoint import SHIPPED, read_latest
 from gptcore.generation.sampling import Sampling, generate_batch
 from gptcore.losses import cross_entropy
 from gptcore.model import GPT
@@ -109,9 +110,7 @@ def before_and_after(n_steps: int, *, seed: int = 0) -> dict:
 
     The names asked for are those never tuned on, four answers each.
     """
-    from gptcore.checkpoint import SHIPPED, load
-
-    model, tokenizer = load(SHIPPED)
+    model, tokenizer = read_latest(SHIPPED)
     asked = single_names(tokenizer)[:HELD_OUT] * 4
     losses, tuned = [], model
     for loss, tuned in tune(model, tokenizer, n_steps, seed=seed):  # noqa: B007 - the last copy is the one wanted

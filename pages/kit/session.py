@@ -341,11 +341,11 @@ def load(path: Path, changed: int) -> "tuple[GPT, Tokenizer]":
     """Model and tokenizer of a folder; `changed` makes a newer checkpoint a new entry."""
     import torch
 
-    from gptcore import checkpoint
+    from gptcore import formats
     from gptcore.account import n_parameters
     from gptcore.resources import available_cores
 
-    model, tokenizer = checkpoint.load(path)
+    model, tokenizer = formats.load(path)
     if n_parameters(model.config) > LARGE:
         torch.set_num_threads(available_cores())  # for the whole process, as torch has it
     return model.eval(), tokenizer
@@ -391,9 +391,9 @@ def history_of(path: Path, changed: int) -> History:
 @st.cache_resource(max_entries=12, show_spinner=False)
 def load_snapshot(path: Path) -> "tuple[GPT, Tokenizer]":
     """Model and tokenizer of a snapshot, which never changes."""
-    from gptcore import checkpoint
+    from gptcore import formats
 
-    return checkpoint.load(path)
+    return formats.load(path)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -65,7 +65,8 @@ def test_a_zero_after_the_softmax_leaves_the_sum_the_page_says():
 
 
 def test_the_finding_names_the_head_that_remembers_and_what_is_lost_without_it(page):
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.interpret import heads
     from gptcore.stories.scores import reference_probe
     from gptcore.tracing import trace

@@ -71,7 +71,8 @@ def test_the_finding_counts_rows_on_one_spot_that_no_story_reads(page):
 def test_the_rank_of_queen_is_that_of_a_plain_search(page):
     import torch
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     model, tokenizer = load(SHIPPED)
     table = model.embedding.weight.detach()

@@ -18,7 +18,8 @@ def big(value: int) -> str:
 
 
 def test_the_example_counts_the_shipped_model(page):
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     model, _ = load(SHIPPED)
     assert f"= {big(sum(weight.numel() for weight in model.parameters()))}" in formulas(page)
@@ -101,7 +102,8 @@ def test_context_costs_no_weights_with_rotary_positions_and_some_with_learned(pa
 def test_the_lens_ends_in_what_the_model_says_and_begins_with_an_echo(page):
     import torch
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.stories.scores import reference_probe
 
     model, tokenizer = load(SHIPPED)

@@ -162,7 +162,8 @@ def test_an_unlikely_word_is_predicted_and_put_in_by_a_button():
 
 
 def test_the_diagram_names_what_the_model_computes():
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.tracing import trace
 
     model, tokenizer = load(SHIPPED)

@@ -89,7 +89,8 @@ def test_the_picture_of_queries_and_keys_names_the_best_answer(page):
 
 
 def test_the_finding_stands_still_and_is_the_models_own_score(page):
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.interpret import heads
     from gptcore.stories.scores import reference_probe
     from gptcore.tracing import trace

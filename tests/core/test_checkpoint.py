@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gptcore.checkpoint import CheckpointError, load, replacing, save
+from gptcore.checkpoint import CheckpointError, replacing, save
+from gptcore.formats import load
 
 VARIANTS = [
     {},

@@ -15,8 +15,8 @@ import torch
 
 import gptcore
 from gptcore.__main__ import main
-from gptcore.checkpoint import load
 from gptcore.config import PRESETS
+from gptcore.formats import load
 from gptcore.runs.plan import make_plan, parse_settings
 from gptcore.runs.run import Run
 

@@ -299,10 +299,6 @@ def test_the_longest_special_token_wins():
     assert tokenizer.encode("<a><b>", allow_special=True) == [tokenizer.special_tokens["<a><b>"]]
 
 
-def test_a_batch_is_each_text_on_its_own(trained):
-    assert trained.encode_batch(HARD_STRINGS) == [trained.encode(text) for text in HARD_STRINGS]
-
-
 def test_a_token_that_is_no_text_is_shown_as_bytes(gpt2):
     assert [gpt2.token_text(i) for i in gpt2.encode(" 😊")] == [r" \xF0\x9F\x98", r"\x8A"]
     replaced = [i for i in range(gpt2.vocab_size) if "\ufffd" in gpt2.token_text(i)]

@@ -184,7 +184,8 @@ def loss_on_fresh_stories(model: "GPT", tokenizer: "Tokenizer", *, seed: int = 0
 
 
 def _unmasked_losses() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.interpret.heads import without_mask
 
     model, tokenizer = load(SHIPPED)

@@ -134,7 +134,8 @@ def _cut_residuals() -> Iterator[Repetition]:
 
 
 def _smallest_factors() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.interpret.gradient_depth import factors
     from gptcore.stories.scores import reference_probe
 
@@ -148,7 +149,8 @@ def _smallest_factors() -> Iterator[Repetition]:
 
 
 def _growth_of_the_stream() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.interpret.gradient_depth import rms
     from gptcore.stories.scores import reference_probe
     from gptcore.tracing import trace
@@ -177,7 +179,8 @@ def mixed_by(part: str, *, seed: int = 0) -> int:
     """Return how many other tokens' outputs move when one token's vector does: in `attention` or `feedforward`."""
     import torch
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     model, _ = load(SHIPPED)
     block, n_tokens, place = model.layers[0], 12, 4
@@ -202,7 +205,8 @@ def _tokens_mixed() -> Iterator[Repetition]:
 def _not_linear() -> Iterator[Repetition]:
     import torch
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     model, _ = load(SHIPPED)
     for seed in range(3):

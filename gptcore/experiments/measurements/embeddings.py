@@ -17,7 +17,8 @@ SENTENCE = "Once upon a time there was a young queen who lost her golden ring by
 
 @lru_cache(maxsize=1)
 def _shipped() -> "tuple[GPT, Tokenizer]":
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     return load(SHIPPED)
 

@@ -180,7 +180,8 @@ def _cached_scores_off_by() -> Iterator[Repetition]:
     import torch
 
     from gptcore.cache import KVCache
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.stories.writer import write_stories
 
     model, tokenizer = load(SHIPPED)
@@ -207,7 +208,8 @@ def made_likelier(way: str, *, penalty: float = 1.3, n_stories: int = 5) -> floa
     """
     import torch
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.generation.sampling import penalise_repetition
     from gptcore.stories.writer import write_stories
 
@@ -248,7 +250,8 @@ def _law_off_by() -> Iterator[Repetition]:
     """How far what comes out of guessing is from the target's own chances, over all drafts, and that of a mistake."""
     import torch
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.generation.speculative import agreement, first_layers, left_over
     from gptcore.stories.writer import write_stories
 
@@ -419,8 +422,9 @@ def _exact(found: "Mapping[str, Spread]") -> str:
 
 
 def _guessed_ahead() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
     from gptcore.corpora.sources import encode_documents
+    from gptcore.formats import load
     from gptcore.generation.speculative import TokenCounts, first_layers
     from gptcore.stories.writer import write_stories
 

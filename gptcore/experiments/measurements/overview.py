@@ -53,7 +53,8 @@ def chance(model: "GPT", tokenizer: "Tokenizer", text: str, token: str) -> float
 def _copied_sentences() -> Iterator[Repetition]:
     import torch
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.generation.sampling import Sampling, generate_batch
     from gptcore.stories.scores import split_sentences, training_sentences
 
@@ -71,7 +72,8 @@ def _changes_from_reading() -> Iterator[Repetition]:
 
     import torch
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.generation.sampling import generate
     from gptcore.stories.writer import write_stories
 
@@ -106,7 +108,8 @@ def right_when_sure(model: "GPT", tokenizer: "Tokenizer", texts: Sequence[str]) 
 
 
 def _right_when_sure() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.stories.writer import write_stories
 
     model, tokenizer = load(SHIPPED)
@@ -121,7 +124,8 @@ def _right_when_sure() -> Iterator[Repetition]:
 def _moved_by_the_name() -> Iterator[Repetition]:
     import re
 
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.stories.scores import WordTable, reference_probe
     from gptcore.stories.writer import write_stories
 

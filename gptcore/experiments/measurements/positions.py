@@ -192,7 +192,8 @@ def _mean(values: list[float]) -> float:
 
 
 def _shipped() -> "tuple[GPT, Tokenizer]":
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     return load(SHIPPED)
 

@@ -34,8 +34,9 @@ def misread(model: "GPT", changes: dict[str, object]) -> "GPT":
 
 def losses_misread(*, seed: int = 0) -> dict[str, float]:
     """Return the loss of the shipped weights on unread stories, under each config they fit into."""
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
     from gptcore.experiments.measurements.attention import loss_on_fresh_stories
+    from gptcore.formats import load
 
     model, tokenizer = load(SHIPPED)
     return {
@@ -82,7 +83,8 @@ def parts_at(first: list[int], second: list[int]) -> int | None:
 
 
 def _same_texts() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     model, tokenizer = load(SHIPPED)
     other = rounded(model)
@@ -104,7 +106,8 @@ def _same_texts() -> Iterator[Repetition]:
 
 
 def _instructions_followed() -> Iterator[Repetition | Progress]:
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.training.finetune import HELD_OUT, answers, followed, single_names, tune
 
     model, tokenizer = load(SHIPPED)

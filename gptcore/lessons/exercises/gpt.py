@@ -65,7 +65,8 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
 
 def judge(learner: Callable) -> Verdict:
     """Return the verdict on a model class; whatever its code raises becomes one too."""
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     model, tokenizer = load(SHIPPED)
     batches = [torch.tensor([tokenizer.encode(text)]) for text in TEXTS]

@@ -196,7 +196,7 @@ def _replayed(new: str, tokenizer) -> None:
 def learn() -> None:
     """The heart of training, which is longer."""
     words.load("02_tokens").show("code_learn")
-    annotated.code("tokenizer.learn_merges", key="c2_code_learn")
+    annotated.code("bpe.learn_merges", key="c2_code_learn")
 
 
 @st.fragment

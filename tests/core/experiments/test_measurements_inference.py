@@ -34,7 +34,8 @@ def test_over_all_drafts_each_token_comes_out_as_the_target_alone_would_draw_it(
 
 
 def test_a_token_told_its_own_place_is_what_generate_writes_and_a_wrong_place_is_not():
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
     from gptcore.generation.sampling import generate
 
     model, tokenizer = load(SHIPPED)

@@ -72,8 +72,8 @@ def others(folder) -> set[str]:
 
 
 def test_the_script_trains_as_the_library_does_writes_and_keeps(recipe, tmp_path):
-    from gptcore.checkpoint import load
     from gptcore.corpora.sources import load_corpus
+    from gptcore.formats import load
     from gptcore.tokenizer import story_tokenizer
     from gptcore.training.loop import train
 

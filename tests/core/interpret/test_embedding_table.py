@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from gptcore.checkpoint import SHIPPED, load
+from gptcore.checkpoint import SHIPPED
+from gptcore.formats import load
 from gptcore.interpret import embedding_table
 from gptcore.model import GPT
 

@@ -21,7 +21,8 @@ def test_the_solution_stands_on_torch_alone_in_about_a_hundred_lines():
 
 
 def test_every_tensor_of_the_solution_agrees():
-    from gptcore.checkpoint import SHIPPED, load
+    from gptcore.checkpoint import SHIPPED
+    from gptcore.formats import load
 
     model, _ = load(SHIPPED)
     found = differences(EXERCISE.solution, model, torch.tensor([[5, 900, 17, 3]]))

@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from gptcore.checkpoint import load
 from gptcore.config import ModelConfig, TrainConfig
+from gptcore.formats import load
 from gptcore.runs import archive
 from gptcore.runs import run as runs
 from gptcore.runs.archive import pack, unpack

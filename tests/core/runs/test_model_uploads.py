@@ -188,7 +188,6 @@ def test_what_an_imported_tokenizer_is_asked_for(both, tmp_path):
     assert ours.token_text(0) == "<|a|>" and ours.token_bytes(10**6) == b""
     assert ours.decode_bytes(ours.encode_bytes(b"ab\xff\xfe c")) == b"ab\xff\xfe c"
     assert ours.encode_bytes(PROSE.encode()) == ours.encode(PROSE)
-    assert ours.encode_batch(["a", "b"]) == [ours.encode("a"), ours.encode("b")]
     assert {merge.bytes for merge in ours.merges} <= set(ours.ranks)
     with pytest.raises(TokenizerError, match="names no token that ends"):
         ours.eot_id  # noqa: B018

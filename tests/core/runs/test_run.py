@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 
 import gptcore
 from gptcore.__main__ import main
-from gptcore.checkpoint import CheckpointError, load
+from gptcore.checkpoint import CheckpointError
 from gptcore.config import ModelConfig, TrainConfig
+from gptcore.formats import load
 from gptcore.resources import process_is_running
 from gptcore.runs import queue, workers
 from gptcore.runs import run as runs

@@ -2,7 +2,8 @@
 
 import torch
 
-from gptcore.checkpoint import SHIPPED, load
+from gptcore.checkpoint import SHIPPED
+from gptcore.formats import load
 from gptcore.training.finetune import (
     HELD_OUT,
     TEMPLATE,
