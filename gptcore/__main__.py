@@ -137,8 +137,8 @@ def _plugin_option(command: argparse.ArgumentParser) -> None:
 def train(options: argparse.Namespace) -> None:
     from gptcore.config import ConfigError
     from gptcore.runs.plan import make_plan, parse_settings
-    from gptcore.runs.recorder import Recorder
-    from gptcore.training.distributed import Follower, join
+    from gptcore.runs.recorder import FollowerRecorder, Recorder
+    from gptcore.training.distributed import join
 
     for name in ("seconds", "steps"):
         value = getattr(options, name)
@@ -148,7 +148,7 @@ def train(options: argparse.Namespace) -> None:
         name: getattr(options, name) for name in ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
     }
     team = join()
-    recorder = Recorder(options.out) if team.leads else Follower(options.out)
+    recorder = Recorder(options.out) if team.leads else FollowerRecorder(options.out)
     try:
         plan = make_plan(**asked, settings=parse_settings(options.settings))
         team.check(plan.train)
@@ -172,10 +172,10 @@ def train(options: argparse.Namespace) -> None:
 def resume(options: argparse.Namespace) -> None:
     from gptcore.config import ModelConfig, TrainConfig
     from gptcore.corpora.sources import load_corpus
-    from gptcore.runs.recorder import Recorder, read_state
+    from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
     from gptcore.runs.run import Run, RunError
     from gptcore.tokenizer import Tokenizer
-    from gptcore.training.distributed import Follower, join
+    from gptcore.training.distributed import join
 
     run = Run(options.dir)
     if not (run.folder / "config.json").is_file():
@@ -187,7 +187,7 @@ def resume(options: argparse.Namespace) -> None:
     request = run.config()
     team = join()
     team.check(TrainConfig.from_dict(request["train"]))
-    recorder = Recorder(options.dir, resume=True) if team.leads else Follower(options.dir)
+    recorder = Recorder(options.dir, resume=True) if team.leads else FollowerRecorder(options.dir)
     state = read_state(options.dir)
     text = run.folder / "corpus.txt"
     corpus = load_corpus(str(text) if text.is_file() else request["corpus"])

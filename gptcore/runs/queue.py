@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,15 +21,11 @@ from typing import Any
 
 from gptcore.files import disk_bytes, read_json, write_json
 from gptcore.resources import process_identity
-from gptcore.runs.limits import LAB_SECONDS, Limits
+from gptcore.runs.limits import Limits
 from gptcore.runs.run import (
-    NOT_RUNS,
-    UNPACKING,
     Run,
     RunError,
     changing,
-    delete,
-    list_runs,
     log_of,
     request_of,
     runs_folder,
@@ -286,71 +281,3 @@ def _turn(folder: Path, known: Sequence[dict[str, Any]], owner: str, limits: Lim
 def _is_of_use(run: Run) -> bool:
     """Return whether a run will give, or has given, all that was asked for."""
     return run.state() in ("waiting", "starting", "running") or run.is_finished()
-
-
-class Caretaker:
-    """Removes what nobody wants any more: lab runs after an hour, texts no run will read, long idle runs, and what a
-    killed server left half unpacked.
-
-    How long a run has been over is counted by this process's own clock, from what the file's time says when it
-    is first seen: a clock that is set forward removes nothing.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self.clock = clock
-        self._over_since: dict[Path, float] = {}
-        self._unread: set[Path] = set()
-
-    def sweep(self, folder: Path, limits: Limits) -> list[str]:
-        """Look once; return the names of what was removed."""
-        removed = []
-        for run in list_runs(folder=folder):
-            is_lab = bool(run.request().get("lab"))
-            keep = LAB_SECONDS if is_lab else limits.keep_hours * 3600
-            if keep == float("inf") or run.state() in ("waiting", "starting", "running"):
-                self._over_since.pop(run.folder, None)
-                continue
-            now = self.clock()
-            since = self._over_since.setdefault(run.folder, now - _age(run))
-            if now - since > keep:
-                delete(run)
-                self._over_since.pop(run.folder, None)
-                removed.append(run.id)
-        return removed + self._sweep_texts(folder) + self._sweep_leftovers(folder)
-
-    def _sweep_texts(self, folder: Path) -> list[str]:
-        """Remove texts that no run is going to read; one that has just been written has a round to be asked for."""
-        texts = set((folder / NOT_RUNS[0]).glob("*.txt"))
-        with changing(folder):
-            needed = {
-                word
-                for request in requests(folder)
-                if request.get("waiting") or Run(folder / request["id"]).state() == "starting"
-                for word in request.get("arguments") or []
-            }
-            unread = {path for path in texts if str(path) not in needed}
-            gone = unread & self._unread
-            for path in gone:
-                path.unlink(missing_ok=True)
-        self._unread = unread - gone
-        return [path.name for path in gone]
-
-    def _sweep_leftovers(self, folder: Path) -> list[str]:
-        """Remove folders that something was being unpacked in an hour ago: whoever did it is gone."""
-        now = self.clock()
-        found = [path for mark in UNPACKING for path in folder.glob(f"{mark}*")]
-        gone = [path for path in found if now - self._over_since.setdefault(path, now) > LAB_SECONDS]
-        for path in gone:
-            shutil.rmtree(path, ignore_errors=True)
-            self._over_since.pop(path)
-        return [path.name for path in gone]
-
-
-def _age(run: Run) -> float:
-    """Return the seconds since a run's log last changed, as far as the files tell."""
-    for path in (run.folder / "events.jsonl", request_of(run.folder)):
-        try:
-            return max(0.0, time.time() - path.stat().st_mtime)
-        except OSError:
-            continue
-    return 0.0

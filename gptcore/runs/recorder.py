@@ -22,7 +22,7 @@ from gptcore.checkpoint import CheckpointError, model_folders, write_model, writ
 from gptcore.files import read_json, replacing, write_bytes, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.limits import Limits
-from gptcore.runs.run import FORMAT, RunError, parse_event, request_of
+from gptcore.runs.run import FORMAT, Run, RunError, parse_event, request_of
 from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start
 
 MAX_HISTORY = 24
@@ -256,3 +256,33 @@ def _read_state(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{folder} holds a model but no training state: {error}") from error
     return {"model": model, "noise": noise, **parts, **numbers}
+
+
+class FollowerRecorder:
+    """Stands in for the Recorder on every rank but 0: it writes nothing, except when rank 0 is lost."""
+
+    def __init__(self, folder: str | Path):
+        self.folder, self.stop = Path(folder), threading.Event()
+
+    def describe(self, *_) -> None:
+        """Do nothing: rank 0 writes."""
+
+    reopen = discard = describe
+
+    def record(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Pass events on; if rank 0 itself was lost, log the reason, which rank 0 no longer can."""
+        for event in events:
+            if isinstance(event, Failed) and event.resumes:
+                self._log_loss(event)
+            yield event
+
+    def _log_loss(self, event: Failed) -> None:
+        try:
+            with FileLock(self.folder / "lock", timeout=2):  # rank 0 held it for as long as it lived
+                if Run(self.folder).last_event().get("event") not in ("done", "failed", None):
+                    with (self.folder / "events.jsonl").open("rb+") as log:
+                        log.seek(-1, os.SEEK_END)
+                        end = b"" if log.read(1) == b"\n" else b"\n"  # it may have left half a line
+                        log.write(end + event.to_json().encode() + b"\n")
+        except (Timeout, OSError):
+            return

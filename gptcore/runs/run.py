@@ -1,7 +1,7 @@
 """A training run is a directory that any process can read.
 
 The process that trains writes it (`recorder.py`), any other watches it (`Run`): its events, its state, its model.
-Who may start one and when is decided in `admission.py`. The server that shows a page never trains.
+Who may start one and when is decided in `queue.py`. The server that shows a page never trains.
 
     config.json     what was asked for, and what was found by measuring
     tokenizer.json  corpus.txt (the text, where it was a file)

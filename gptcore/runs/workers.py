@@ -33,14 +33,15 @@ from typing import Any
 
 from gptcore.experiments import claim_queue
 from gptcore.resources import available_cores
+from gptcore.runs.cleaner import Cleaner
 from gptcore.runs.limits import PREFIX, Limits
-from gptcore.runs.queue import Caretaker, is_busy, tend
+from gptcore.runs.queue import is_busy, tend
 
 PRIORITY = 5  # how far a job gives way to the server
 BUSY_SECONDS = 0.3  # between two looks at a queue in which something may change
 AGAIN_SECONDS = 2.0  # before a queue that could not be looked at is tried again
 IDLE_SECONDS = 0.3  # without a word from the server, it makes ready for one
-SWEEP_SECONDS = 60.0
+CLEAN_SECONDS = 60.0
 GPUS = ("/dev/nvidiactl", "/dev/kfd")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -314,8 +315,8 @@ class Keeper:
         self.patient: deque[tuple[int, dict[str, Any], dict[str, str]]] = deque()  # jobs that wait for a core
         self.folders: dict[Path, dict[str, str]] = {}
         self.looks: dict[Path, float] = {}
-        self.caretaker = Caretaker()
-        self.swept: dict[Path, float] = {}
+        self.cleaner = Cleaner()
+        self.cleaned: dict[Path, float] = {}
         self.selector = selectors.DefaultSelector()
         self.heard = bytearray()
         self.is_warm = True  # unless it is asked to make ready
@@ -410,11 +411,11 @@ class Keeper:
             tend(folder, launch, limits)
             claim_queue.tend(folder, launch)
         now = time.monotonic()
-        if now - self.swept.get(folder, 0.0) > SWEEP_SECONDS:
-            self.swept[folder] = now
-            self.caretaker.sweep(folder, limits)
+        if now - self.cleaned.get(folder, 0.0) > CLEAN_SECONDS:
+            self.cleaned[folder] = now
+            self.cleaner.clean(folder, limits)
         busy = is_busy(folder) or claim_queue.is_busy(folder)
-        self.looks[folder] = now + (BUSY_SECONDS if busy else SWEEP_SECONDS)
+        self.looks[folder] = now + (BUSY_SECONDS if busy else CLEAN_SECONDS)
 
     def _begin(self, number: int, job: dict[str, Any], environment: dict[str, str]) -> None:
         try:

@@ -9,19 +9,16 @@ import contextlib
 import os
 import socket
 import sys
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -227,35 +224,3 @@ def join() -> Team:
         device=device,
         members=tuple((int(machine), int(process)) for machine, process in members),
     )
-
-
-class Follower:
-    """What a rank that writes nothing has in a Recorder's place."""
-
-    def __init__(self, folder: str | Path):
-        self.folder, self.stop = Path(folder), threading.Event()
-
-    def describe(self, *_) -> None:
-        """Leave it to rank 0."""
-
-    reopen = discard = describe
-
-    def record(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Hand events on; where rank 0 itself was lost, write down the reason it can no longer give."""
-        for event in events:
-            if isinstance(event, Failed) and event.resumes:
-                self._leave_word(event)
-            yield event
-
-    def _leave_word(self, event: Failed) -> None:
-        from gptcore.runs.run import Run
-
-        try:
-            with FileLock(self.folder / "lock", timeout=2):  # rank 0 held it for as long as it lived
-                if Run(self.folder).last_event().get("event") not in ("done", "failed", None):
-                    with (self.folder / "events.jsonl").open("rb+") as log:
-                        log.seek(-1, os.SEEK_END)
-                        end = b"" if log.read(1) == b"\n" else b"\n"  # it may have left half a line
-                        log.write(end + event.to_json().encode() + b"\n")
-        except (Timeout, OSError):
-            return

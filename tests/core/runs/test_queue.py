@@ -10,8 +10,7 @@ from gptcore.config import ConfigError
 from gptcore.files import read_json, write_json
 from gptcore.runs import queue, workers
 from gptcore.runs import run as runs
-from gptcore.runs.limits import LAB_SECONDS, LimitError, Limits
-from gptcore.runs.queue import Caretaker
+from gptcore.runs.limits import LimitError, Limits
 
 SIZES = ["d_model=16", "n_heads=2", "n_layers=1", "vocab_size=280", "context_length=16", "threads=1"]
 FIXED = ["batch_size=2", "precision=fp32", "attention_path=fused", "n_samples=1", "n_evals=1"]
@@ -197,45 +196,3 @@ def test_a_waiting_run_outlives_the_server_that_took_it(words):
     another = Pretender()
     queue.tend(runs.runs_folder(), another, one)
     assert another.begun == [waiting.id]
-
-
-def test_lab_runs_go_after_an_hour_by_a_clock_that_cannot_be_set(words, monkeypatch):
-    launch = Pretender()
-    lab, kept = queue.ask(words(), lab=True), queue.ask(words(seed=1))
-    queue.tend(runs.runs_folder(), launch, limits(runs_at_once="2"))
-    now = [1000.0]
-    caretaker = Caretaker(clock=lambda: now[0])
-    assert caretaker.sweep(runs.runs_folder(), limits()) == []
-    for run in (lab, kept):
-        launch.end(run.id)
-    assert caretaker.sweep(runs.runs_folder(), limits()) == []
-    monkeypatch.setattr(time, "time", lambda: 9e9)
-    assert caretaker.sweep(runs.runs_folder(), limits()) == []
-    now[0] += LAB_SECONDS + 60
-    assert caretaker.sweep(runs.runs_folder(), limits()) == [lab.id]
-    assert runs.list_runs() == [kept]
-    assert Caretaker(clock=lambda: now[0]).sweep(runs.runs_folder(), limits(keep_hours="1")) == [kept.id]
-
-
-def test_what_a_killed_server_left_half_unpacked_goes_after_an_hour(words):
-    folder, now = runs.runs_folder(), [1000.0]
-    for mark in runs.UNPACKING:
-        (folder / f"{mark}abc" / "part").mkdir(parents=True)
-    caretaker = Caretaker(clock=lambda: now[0])
-    assert caretaker.sweep(folder, limits()) == []
-    now[0] += LAB_SECONDS + 60
-    assert sorted(caretaker.sweep(folder, limits())) == sorted(f"{mark}abc" for mark in runs.UNPACKING)
-    assert list(folder.glob(".*abc")) == []
-
-
-def test_texts_go_once_no_run_will_read_them(words):
-    texts = runs.runs_folder() / "texts"
-    texts.mkdir(parents=True)
-    for name in ("wanted.txt", "unwanted.txt"):
-        (texts / name).write_text("The fox sat by the river.\n" * 50)
-    queue.ask(["--corpus", str(texts / "wanted.txt"), "--steps", "2"])
-    caretaker = Caretaker()
-    assert caretaker.sweep(runs.runs_folder(), limits()) == []  # it may have been written a moment ago
-    assert caretaker.sweep(runs.runs_folder(), limits()) == ["unwanted.txt"]
-    assert caretaker.sweep(runs.runs_folder(), limits()) == []
-    assert [path.name for path in texts.iterdir()] == ["wanted.txt"]

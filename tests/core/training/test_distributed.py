@@ -15,8 +15,9 @@ import torch
 import gptcore
 from gptcore import load
 from gptcore.config import ConfigError, TrainConfig
+from gptcore.runs.recorder import FollowerRecorder
 from gptcore.runs.run import Run
-from gptcore.training.distributed import ALONE, Follower, Shared, Team, join, launched
+from gptcore.training.distributed import ALONE, Shared, Team, join, launched
 from gptcore.training.events import Failed, Trained
 
 ROOT = Path(gptcore.__file__).resolve().parent.parent
@@ -280,8 +281,8 @@ def test_a_follower_writes_the_reason_only_where_nobody_else_can(tmp_path):
     log.write_text(step(1).to_json() + "\n" + step(2).to_json()[:20])  # killed in the middle of a line
     failed = Failed(step=2, tokens=2, seconds=1.0, reason="rank 0 ended", resumes=True)
     with FileLock(tmp_path / "lock"):
-        list(Follower(tmp_path).record([failed]))
+        list(FollowerRecorder(tmp_path).record([failed]))
     assert Run(tmp_path).last_event()["event"] == "step"
-    list(Follower(tmp_path).record([step(3), failed]))
-    list(Follower(tmp_path).record([failed]))
+    list(FollowerRecorder(tmp_path).record([step(3), failed]))
+    list(FollowerRecorder(tmp_path).record([failed]))
     assert [event["event"] for event in Run(tmp_path).events()[0]] == ["step", "failed"]
