@@ -67,6 +67,11 @@ class Limits:
         found = {name: _number(environment, name, default) for name, default in defaults.items()}
         return cls(hosted=hosted, **found)
 
+    @property
+    def file_widget_mb(self) -> int:
+        """The same limit on uploads as a file widget takes it: whole megabytes, at least one."""
+        return max(1, int(self.upload_mb))
+
     def check_parameters(self, n_parameters: int) -> None:
         if n_parameters > self.parameters:
             raise LimitError(

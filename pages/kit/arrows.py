@@ -14,7 +14,7 @@ DROP = 3.4
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """One arrow from the middle of a plane; those of one `name` share a colour. `note` stands at its tip."""
+    """One arrow from the middle of a plane; those of one `name` share a color. `note` stands at its tip."""
 
     x: float
     y: float
@@ -40,60 +40,24 @@ def planes(
     circles: bool = False,
     revision: str = "planes",
 ) -> Picture:
-    """Planes side by side, all drawn to one scale; `names` are the kinds of arrow, in the order of their colours.
+    """Planes side by side, all drawn to one scale; `names` are the kinds of arrow, in the order of their colors.
 
     With `circles` every arrow's tip has its circle: what turning leaves as it is.
     """
     longest = max((math.hypot(a.x, a.y) for plane in shown for a in plane.arrows), default=1.0) or 1.0
+    middles = [(place % per_row * STEP, -(place // per_row) * DROP) for place in range(len(shown))]
     figure = go.Figure()
-    for place, plane in enumerate(shown):
-        x, y = place % per_row * STEP, -(place // per_row) * DROP
-        for dx, dy in ((1, 0), (0, 1)):
-            figure.add_shape(
-                type="line", x0=x - dx, x1=x + dx, y0=y - dy, y1=y + dy, line={"color": GREY, "width": 0.6}
-            )
+    for plane, (x, y) in zip(shown, middles):
+        _draw_axes(figure, x, y)
         radii = {round(math.hypot(a.x, a.y) / longest, 4) for a in plane.arrows} if circles else {1.0}
-        for r in radii:
-            figure.add_shape(
-                type="circle", x0=x - r, x1=x + r, y0=y - r, y1=y + r, line={"color": GREY, "width": 0.6}
-            )
-        _say(figure, x, y + 1.42, f"<b>{plane.title}</b>", 13)
+        for radius in radii:
+            _draw_circle(figure, x, y, radius)
+        _write(figure, x, y + 1.42, f"<b>{plane.title}</b>", 13)
         if plane.below:
-            _say(figure, x, y - 1.28, plane.below, 12)
-        said: list[tuple[float, float]] = []
-        for arrow in plane.arrows:
-            tip = (arrow.x / longest, arrow.y / longest)
-            # Where tips lie upon each other one note is read and four are not.
-            if arrow.note and all(math.dist(tip, other) > 0.15 for other in said):
-                said.append(tip)
-                length = math.hypot(arrow.x, arrow.y) or 1.0
-                out = 0.16 / length + 1 / longest
-                _say(figure, x + arrow.x * out, y + arrow.y * out, arrow.note, 11)
-    for name, colour, dash in zip(names, (BLUE, ORANGE), ("solid", "dot")):
-        xs, ys = [], []
-        for place, plane in enumerate(shown):
-            x, y = place % per_row * STEP, -(place // per_row) * DROP
-            for arrow in plane.arrows:
-                if arrow.name == name:
-                    xs += [x, x + arrow.x / longest, None]
-                    ys += [y, y + arrow.y / longest, None]
-        figure.add_trace(
-            go.Scatter(
-                x=xs,
-                y=ys,
-                name=name,
-                mode="lines+markers",
-                hoverinfo="skip",
-                line={"color": colour, "width": 2.5, "dash": dash},
-                marker={
-                    "symbol": "arrow",
-                    "angleref": "previous",
-                    "color": colour,
-                    # An arrow's foot has no head.
-                    "size": [0 if at % 3 == 0 else 12 for at in range(len(xs))],
-                },
-            )
-        )
+            _write(figure, x, y - 1.28, plane.below, 12)
+        _write_notes(figure, x, y, plane.arrows, longest)
+    for name, color, dash in zip(names, (BLUE, ORANGE), ("solid", "dot")):
+        figure.add_trace(_arrows_named(name, shown, middles, longest, color, dash))
     n_rows = math.ceil(len(shown) / per_row)
     figure.update_layout(
         height=40 + 230 * n_rows,
@@ -112,5 +76,67 @@ def planes(
     return Picture(figure, alt)
 
 
-def _say(figure: go.Figure, x: float, y: float, text: str, size: int) -> None:
+def _draw_axes(figure: go.Figure, x: float, y: float) -> None:
+    for dx, dy in ((1, 0), (0, 1)):
+        figure.add_shape(
+            type="line", x0=x - dx, x1=x + dx, y0=y - dy, y1=y + dy, line={"color": GREY, "width": 0.6}
+        )
+
+
+def _draw_circle(figure: go.Figure, x: float, y: float, radius: float) -> None:
+    figure.add_shape(
+        type="circle",
+        x0=x - radius,
+        x1=x + radius,
+        y0=y - radius,
+        y1=y + radius,
+        line={"color": GREY, "width": 0.6},
+    )
+
+
+def _write_notes(figure: go.Figure, x: float, y: float, arrows: Sequence[Arrow], longest: float) -> None:
+    """The notes at the tips of a plane's arrows; where tips lie on each other, only the first can be read."""
+    noted: list[tuple[float, float]] = []
+    for arrow in arrows:
+        tip = (arrow.x / longest, arrow.y / longest)
+        if arrow.note and all(math.dist(tip, other) > 0.15 for other in noted):
+            noted.append(tip)
+            length = math.hypot(arrow.x, arrow.y) or 1.0
+            out = 0.16 / length + 1 / longest
+            _write(figure, x + arrow.x * out, y + arrow.y * out, arrow.note, 11)
+
+
+def _arrows_named(
+    name: str,
+    shown: Sequence[Plane],
+    middles: Sequence[tuple[float, float]],
+    longest: float,
+    color: str,
+    dash: str,
+) -> go.Scatter:
+    """All arrows of one name, on all planes, as one trace."""
+    xs, ys = [], []
+    for plane, (x, y) in zip(shown, middles):
+        for arrow in plane.arrows:
+            if arrow.name == name:
+                xs += [x, x + arrow.x / longest, None]
+                ys += [y, y + arrow.y / longest, None]
+    return go.Scatter(
+        x=xs,
+        y=ys,
+        name=name,
+        mode="lines+markers",
+        hoverinfo="skip",
+        line={"color": color, "width": 2.5, "dash": dash},
+        marker={
+            "symbol": "arrow",
+            "angleref": "previous",
+            "color": color,
+            # An arrow's foot has no head.
+            "size": [0 if at % 3 == 0 else 12 for at in range(len(xs))],
+        },
+    )
+
+
+def _write(figure: go.Figure, x: float, y: float, text: str, size: int) -> None:
     figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"size": size})

@@ -1,4 +1,4 @@
-"""Tokens as a strip of chips, in the colours of the theme, with the ones of note marked.
+"""Tokens as a strip of chips, in the colors of the theme, with the ones of note marked.
 
 A small component and not Markdown: a token may hold any character, and here it is always text.
 """

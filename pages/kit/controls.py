@@ -11,9 +11,8 @@ from typing import Any
 import streamlit as st
 
 from gptcore.config import FEEDFORWARDS, NORMS, POSITIONS, PRESETS, ConfigError, ModelConfig
+from gptcore.runs.limits import Limits
 from pages.kit import links
-
-LARGEST_UPLOAD_MB = 20
 
 # The first dial: one word for a whole shape. "nano" is the preset of the same name.
 _NANO = PRESETS["nano"].model
@@ -277,8 +276,9 @@ def corpus_choice(prefix: str) -> CorpusChoice:
         )
         return CorpusChoice("paste", text.encode(), "your text")
     if source == "upload":
+        largest = Limits.from_environment().file_widget_mb
         file = st.file_uploader(
-            "A plain text file", type="txt", key=f"{prefix}_upload", max_upload_size=LARGEST_UPLOAD_MB
+            "A plain text file", type="txt", key=f"{prefix}_upload", max_upload_size=largest
         )
         return CorpusChoice("upload", file.getvalue(), file.name) if file else CorpusChoice("upload")
     return CorpusChoice("stories")

@@ -1,8 +1,7 @@
 """The figures of a training run, drawn from its events."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -24,117 +23,15 @@ from pages.kit.figures import (
     ribbon,
     thin,
 )
+from pages.kit.history import History
 
-# The rungs in the order in which a model climbs them.
-RUNGS = {
+# The story scores in the order in which a model learns them: their names and colors.
+SCORES = {
     "rate": ("grammar", BLUE),
     "new": ("grammatical and new", GREEN),
     "pronouns": ("pronouns", ORANGE),
     "names": ("names", PURPLE),
 }
-
-
-@dataclass(slots=True)
-class History:
-    """The events of a run as columns, ready to draw."""
-
-    name: str = "run"
-    start: Mapping[str, Any] = field(default_factory=dict)
-    end: Mapping[str, Any] = field(default_factory=dict)
-    tokens: int = 0  # read so far
-    steps: list[int] = field(default_factory=list)
-    tokens_seen: list[int] = field(default_factory=list)  # at each of these steps
-    seconds: list[float] = field(default_factory=list)
-    loss: list[float] = field(default_factory=list)
-    lr: list[float] = field(default_factory=list)
-    grad_norm: list[float] = field(default_factory=list)
-    tokens_per_second: list[float] = field(default_factory=list)
-    eval_steps: list[int] = field(default_factory=list)
-    val_loss: list[float] = field(default_factory=list)
-    samples: list[Mapping[str, Any]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, events: Iterable[Mapping[str, Any]], name: str = "run") -> "History":
-        """The history these events tell."""
-        history = cls(name=name)
-        history.add(events)
-        return history
-
-    def add(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Sort further events into the columns; kinds it does not know are left out."""
-        for event in events:
-            match event["event"]:
-                case "start":
-                    self.start = event
-                case "step":
-                    self.tokens = event["tokens"]
-                    self.steps.append(event["step"])
-                    self.tokens_seen.append(event["tokens"])
-                    self.seconds.append(event["seconds"])
-                    self.loss.append(_number(event["loss"]))
-                    self.lr.append(_number(event["lr"]))
-                    self.grad_norm.append(_number(event["grad_norm"]))
-                    self.tokens_per_second.append(_number(event["tokens_per_second"]))
-                case "eval":
-                    self.eval_steps.append(event["step"])
-                    self.val_loss.append(_number(event["val_loss"]))
-                case "sample":
-                    self.samples.append(event)
-                case "done" | "failed":
-                    self.end = event
-
-    @property
-    def total_steps(self) -> int:
-        return self.start.get("total_steps") or (self.steps[-1] if self.steps else 1)
-
-    @property
-    def last_step(self) -> int:
-        return self.steps[-1] if self.steps else 0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """What the steps still to come will take at the pace so far; None before there is a pace."""
-        if len(self.steps) < 2 or not self.seconds[-1]:
-            return None
-        return self.seconds[-1] / self.steps[-1] * max(0, self.total_steps - self.steps[-1])
-
-    def lines(self) -> list[Line]:
-        """The levels a loss is compared with, where the run knows them."""
-        return [
-            Line("a uniform guess", self.start.get("uniform")),
-            Line("word counts alone", self.start.get("unigram")),
-            Line("pairs of words", self.start.get("bigram")),
-            Line("floor", self.start.get("floor")),
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class LateGains:
-    """What a run still learned after most of its fall in loss was over."""
-
-    step: int  # the first scored step with nine tenths of the fall behind it
-    grammar: float
-    loss_moved: float
-    loss_all: float
-    names_then: float
-    names_now: float
-
-
-def late_gains(history: History, *, share: float = 0.9) -> LateGains | None:
-    """Measure how the scores moved after `share` of the fall in validation loss; None where unknown."""
-    losses = list(zip(history.eval_steps, history.val_loss))
-    if not losses:
-        return None
-    both = [  # each sample with the loss that was measured nearest to it
-        (s["step"], min(losses, key=lambda point: abs(point[0] - s["step"]))[1], s["ladder"])
-        for s in history.samples
-        if s.get("ladder") and s["ladder"].get("names") is not None
-    ]
-    if len(both) < 3 or not history.val_loss[0] > both[-1][1]:
-        return None
-    first, last = history.val_loss[0], both[-1]
-    step, loss, then = next(point for point in both if first - point[1] >= share * (first - last[1]))
-    return LateGains(step, then["rate"], loss - last[1], first - last[1], then["names"], last[2]["names"])
 
 
 def finding(history: History) -> Picture:
@@ -155,7 +52,7 @@ def finding(history: History) -> Picture:
     )
     scored = [sample for sample in history.samples if sample.get("ladder") and sample["step"] > 0]
     for rung in ("rate", "pronouns", "names"):
-        name, colour = RUNGS[rung]
+        name, color = SCORES[rung]
         shares = [(s["step"], s["ladder"][rung]) for s in scored if s["ladder"].get(rung) is not None]
         figure.add_trace(
             go.Scatter(
@@ -163,7 +60,7 @@ def finding(history: History) -> Picture:
                 y=[share for _, share in shares],
                 name=name,
                 mode="lines+markers",
-                line={"color": colour, "width": 2.4},
+                line={"color": color, "width": 2.4},
                 hovertemplate=f"{name} %{{y:.0%}}<extra></extra>",
             ),
             row=2,
@@ -182,12 +79,17 @@ def finding(history: History) -> Picture:
         hovermode="x unified",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
     )
-    return Picture(figure, f"{_loss_alt(history)} {_ladder_alt(scored)}")
+    return Picture(figure, f"{_loss_alt(history)} {_scores_alt(scored)}")
 
 
-def _number(value: float | None) -> float:
-    # A loss that is no number is written as null; a gap in the curve is what it means.
-    return math.nan if value is None else value
+def _levels(history: History) -> list[Line]:
+    """The levels a loss is compared with, where the run knows them."""
+    return [
+        Line("a uniform guess", history.start.get("uniform")),
+        Line("word counts alone", history.start.get("unigram")),
+        Line("pairs of words", history.start.get("bigram")),
+        Line("floor", history.start.get("floor")),
+    ]
 
 
 def _ends(history: History, log_x: bool) -> list[float]:
@@ -230,14 +132,14 @@ def loss(history: History, *, log_x: bool = False, height: int = 380) -> Picture
             hovertemplate="validation %{y:.3f} nats<extra></extra>",
         )
     )
-    add_lines(figure, history.lines(), _ends(history, log_x))
+    add_lines(figure, _levels(history), _ends(history, log_x))
     _x_axis(figure, history, log_x)
     figure.update_yaxes(rangemode="tozero")
     return Picture(figure, _loss_alt(history))
 
 
 AGAINST = {"steps": "step", "tokens": "tokens read", "seconds": "seconds of training"}
-RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+RUN_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 
 
 def comparison(histories: Mapping[str, History], *, against: str = "steps", height: int = 420) -> Picture:
@@ -245,7 +147,7 @@ def comparison(histories: Mapping[str, History], *, against: str = "steps", heig
     revision = f"{','.join(history.name for history in histories.values())}-{against}"
     figure = empty_figure(x=AGAINST[against], y="loss (nats per token)", height=height, revision=revision)
     for place, (label, history) in enumerate(histories.items()):
-        colour = RUN_COLOURS[place % len(RUN_COLOURS)]
+        color = RUN_COLORS[place % len(RUN_COLORS)]
         where = {"steps": history.steps, "tokens": history.tokens_seen, "seconds": history.seconds}[against]
         x, y = thin(where, history.loss)
         figure.add_trace(
@@ -253,7 +155,7 @@ def comparison(histories: Mapping[str, History], *, against: str = "steps", heig
                 x=x,
                 y=y,
                 mode="lines",
-                line={"color": colour, "width": 1},
+                line={"color": color, "width": 1},
                 opacity=0.4,
                 showlegend=False,
                 hoverinfo="skip",
@@ -271,7 +173,7 @@ def comparison(histories: Mapping[str, History], *, against: str = "steps", heig
                 y=[value for _, value in points],
                 name=label,
                 mode="lines+markers",
-                line={"color": colour, "width": 2.4},
+                line={"color": color, "width": 2.4},
                 marker={"size": 6},
                 hovertemplate=f"{label}: %{{y:.3f}} nats<extra></extra>",
             )
@@ -293,18 +195,18 @@ def bands(arms: Mapping[str, Sequence[History]], *, against: str = "steps", heig
         x=AGAINST[against], y="validation loss (nats per token)", height=height, revision=revision
     )
     last = []
-    for (label, histories), colour, dash in zip(arms.items(), (BLUE, ORANGE), ("solid", "dash")):
+    for (label, histories), color, dash in zip(arms.items(), (BLUE, ORANGE), ("solid", "dash")):
         looks = list(zip(*(_looks(one, against) for one in histories)))  # one look of every run
         x = [sum(where for where, _ in look) / len(look) for look in looks]
         y = [[loss for _, loss in look] for look in looks]
-        figure.add_trace(ribbon(x, [*map(min, y)], [*map(max, y)], colour))
+        figure.add_trace(ribbon(x, [*map(min, y)], [*map(max, y)], color))
         figure.add_trace(
             go.Scatter(
                 x=x,
                 y=[sum(losses) / len(losses) for losses in y],
                 name=label,
                 mode="lines+markers",
-                line={"color": colour, "width": 2.4, "dash": dash},
+                line={"color": color, "width": 2.4, "dash": dash},
                 hovertemplate=f"{label}: %{{y:.3f}} nats<extra></extra>",
             )
         )
@@ -338,7 +240,7 @@ def _loss_alt(history: History) -> str:
 
 
 def _single(
-    history: History, values: Sequence[float], *, y: str, colour: str, unit: str, form: str, name: str
+    history: History, values: Sequence[float], *, y: str, color: str, unit: str, form: str, name: str
 ) -> Picture:
     figure = empty_figure(x="step", y=y, height=220, revision=history.name)
     x, thinned = thin(history.steps, values)
@@ -348,7 +250,7 @@ def _single(
             y=thinned,
             mode="lines",
             showlegend=False,
-            line={"color": colour, "width": 1.8},
+            line={"color": color, "width": 1.8},
             hovertemplate=f"%{{y:{form}}} {unit}<extra></extra>",
         )
     )
@@ -364,7 +266,7 @@ def learning_rate(history: History) -> Picture:
         history,
         history.lr,
         y="learning rate",
-        colour=GREEN,
+        color=GREEN,
         unit="per step",
         form=".2e",
         name="Learning rate",
@@ -377,7 +279,7 @@ def gradient_norm(history: History) -> Picture:
         history,
         history.grad_norm,
         y="gradient norm",
-        colour=PURPLE,
+        color=PURPLE,
         unit="before clipping",
         form=".2f",
         name="Gradient norm",
@@ -390,7 +292,7 @@ def speed(history: History) -> Picture:
         history,
         history.tokens_per_second,
         y="tokens per second",
-        colour=ORANGE,
+        color=ORANGE,
         unit="tokens a second",
         form=",.0f",
         name="Tokens per second",
@@ -410,14 +312,14 @@ def story_scores(
     figure = make_subplots(
         rows=2,
         cols=2,
-        subplot_titles=[name for name, _ in RUNGS.values()],
+        subplot_titles=[name for name, _ in SCORES.values()],
         shared_xaxes=True,
         shared_yaxes=True,
         horizontal_spacing=0.06,
         vertical_spacing=0.14,
     )
     scored = [sample for sample in history.samples if sample.get("ladder")]
-    for place, (rung, (name, colour)) in enumerate(RUNGS.items()):
+    for place, (rung, (name, color)) in enumerate(SCORES.items()):
         where = {"row": place // 2 + 1, "col": place % 2 + 1}
         points = [(s["step"], s["ladder"][rung]) for s in scored if s["ladder"].get(rung) is not None]
         figure.add_trace(
@@ -426,34 +328,16 @@ def story_scores(
                 y=[share for _, share in points],
                 mode="lines+markers",
                 showlegend=False,
-                line={"color": colour, "width": 2.4},
+                line={"color": color, "width": 2.4},
                 marker={"size": 6},
                 hovertemplate=f"{name} %{{y:.0%}}<extra></extra>",
             ),
             **where,
         )
-        for number, (order, shares) in enumerate((tables or {}).items()):
-            share = shares.get(rung)
-            if share is None:
-                continue
-            low, high = _ends(history, log_x)
-            # Names stand at different places along the line: levels are often close to one another.
-            part = 0.52 + 0.2 * number
-            at = high**part if log_x else low + part * (high - low)
-            figure.add_trace(
-                go.Scatter(
-                    x=[low, at, high],
-                    y=[share] * 3,
-                    mode="lines+text",
-                    text=["", f"{order}-gram", ""],
-                    textposition="top center",
-                    textfont={"size": 10, "color": GREY},
-                    showlegend=False,
-                    line={"color": GREY, "width": 1.2, "dash": "dot"},
-                    hovertemplate=f"{order}-gram table %{{y:.0%}}<extra></extra>",
-                ),
-                **where,
-            )
+        levels = [(order, shares.get(rung)) for order, shares in (tables or {}).items()]
+        for number, (order, share) in enumerate(levels):
+            if share is not None:
+                figure.add_trace(_table_level(order, share, number, _ends(history, log_x), log_x), **where)
     _x_axis(figure, history, log_x)
     figure.update_xaxes(nticks=4, tickangle=0)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=2)
@@ -467,12 +351,30 @@ def story_scores(
         uirevision=f"{history.name}-{log_x}",
         hovermode="x unified",
     )
-    return Picture(figure, _ladder_alt(scored))
+    return Picture(figure, _scores_alt(scored))
 
 
-def _ladder_alt(scored: Sequence[Mapping[str, Any]]) -> str:
+def _table_level(order: int, share: float, number: int, ends: Sequence[float], log_x: bool) -> go.Scatter:
+    """What an n-gram table reaches, as a named line; names stand apart, since levels are often close."""
+    low, high = ends
+    part = 0.52 + 0.2 * number
+    at = high**part if log_x else low + part * (high - low)
+    return go.Scatter(
+        x=[low, at, high],
+        y=[share] * 3,
+        mode="lines+text",
+        text=["", f"{order}-gram", ""],
+        textposition="top center",
+        textfont={"size": 10, "color": GREY},
+        showlegend=False,
+        line={"color": GREY, "width": 1.2, "dash": "dot"},
+        hovertemplate=f"{order}-gram table %{{y:.0%}}<extra></extra>",
+    )
+
+
+def _scores_alt(scored: Sequence[Mapping[str, Any]]) -> str:
     if not scored:
         return "Story scores, empty until the first sample."
     last = scored[-1]["ladder"]
-    parts = [f"{name} {last[rung]:.0%}" for rung, (name, _) in RUNGS.items() if last.get(rung) is not None]
+    parts = [f"{name} {last[rung]:.0%}" for rung, (name, _) in SCORES.items() if last.get(rung) is not None]
     return f"Story scores at step {scored[-1]['step']}: {', '.join(parts)}."

@@ -1,7 +1,7 @@
-"""One colour a dimension, everywhere: in words, on chips, in tables and in figures.
+"""One color a dimension, everywhere: in words, on chips, in tables and in figures.
 
 The letters are those of `gptcore`: T tokens, C model width, H query heads, K key/value heads, D head width,
-F feed-forward width, V vocabulary. Every colour is light enough for dark letters, so that one set serves the
+F feed-forward width, V vocabulary. Every color is light enough for dark letters, so that one set serves the
 light and the dark page alike.
 """
 
@@ -34,24 +34,24 @@ SAME = {"S": "T"}
 
 
 def color(letter: str) -> str | None:
-    """The colour of a dimension, None for the two that need none (batch, layers)."""
+    """The color of a dimension, None for the two that need none (batch, layers)."""
     return COLORS.get(SAME.get(letter, letter))
 
 
 def chip(letter: str, size: int | None = None) -> str:
-    """A dimension as a coloured mark in Markdown: the letter, with its size where one is known."""
+    """A dimension as a colored mark in Markdown: the letter, with its size where one is known."""
     text = letter if size is None else f"{letter} {size:,}"
     shade = color(letter)
     return f':color[{text}]{{foreground="{INK}" background="{shade}"}}' if shade else text
 
 
 def shape(**sizes: int) -> str:
-    """The shape of a tensor in Markdown, one coloured mark a dimension: `shape(T=9, D=32)`."""
+    """The shape of a tensor in Markdown, one colored mark a dimension: `shape(T=9, D=32)`."""
     return " × ".join(chip(letter, size) for letter, size in sizes.items())
 
 
 def plain_shape(**sizes: int) -> str:
-    """The shape of a tensor where no colour can be: `T 9 × D 32`."""
+    """The shape of a tensor where no color can be: `T 9 × D 32`."""
     return " × ".join(f"{letter} {size:,}" for letter, size in sizes.items())
 
 

@@ -1,6 +1,6 @@
-"""How every figure looks: colours, frame, reference lines. Pure functions, numbers in, figures out.
+"""How every figure looks: colors, frame, reference lines. Pure functions, numbers in, figures out.
 
-The colours are Okabe and Ito's, which readers with any kind of colour vision tell apart; text, grid and
+The colors are Okabe and Ito's, which readers with any kind of color vision tell apart; text, grid and
 background are left to Streamlit's theme, so a figure reads the same in light and in dark.
 """
 
@@ -88,20 +88,20 @@ def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]
         )
 
 
-def faint(colour: str) -> str:
-    """A colour for the area behind a curve of that colour."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+def faint(color: str) -> str:
+    """A color for the area behind a curve of that color."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.18)"
 
 
-def ribbon(x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> go.Scatter:
-    """The area between two curves over one x, behind a curve of that colour."""
+def ribbon(x: Sequence[float], low: Sequence[float], high: Sequence[float], color: str) -> go.Scatter:
+    """The area between two curves over one x, behind a curve of that color."""
     return go.Scatter(
         x=[*x, *reversed(x)],
         y=[*high, *reversed(low)],
         mode="lines",
         fill="toself",
-        fillcolor=faint(colour),
+        fillcolor=faint(color),
         line={"width": 0},
         hoverinfo="skip",
         showlegend=False,

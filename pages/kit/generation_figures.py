@@ -76,28 +76,28 @@ def time_per_token(
     `points` are what a curve was smoothed from, drawn faintly behind it; those far above it are cut off.
     """
     figure = empty_figure(x="position of the token", y="milliseconds a token", height=320, revision="time")
-    colours = (VERMILION, BLUE, GREY)
+    colors = (VERMILION, BLUE, GREY)
     dashes = ("solid", "dash", "dot")
-    for (name, seconds), colour in zip((points or {}).items(), colours):
+    for (name, seconds), color in zip((points or {}).items(), colors):
         figure.add_trace(
             go.Scatter(
                 x=list(range(first_position, first_position + len(seconds))),
                 y=[1000 * value for value in seconds],
                 name=f"{name}, measured",
                 mode="markers",
-                marker={"color": colour, "size": 4, "opacity": 0.3},
+                marker={"color": color, "size": 4, "opacity": 0.3},
                 showlegend=False,
                 hoverinfo="skip",
             )
         )
-    for (name, seconds), colour, dash in zip(lanes.items(), colours, dashes):
+    for (name, seconds), color, dash in zip(lanes.items(), colors, dashes):
         figure.add_trace(
             go.Scatter(
                 x=list(range(first_position, first_position + len(seconds))),
                 y=[1000 * value for value in seconds],
                 name=name,
                 mode="lines",
-                line={"color": colour, "width": 2, "dash": dash},
+                line={"color": color, "width": 2, "dash": dash},
                 hovertemplate=f"{name} %{{y:.2f}} ms<extra></extra>",
             )
         )

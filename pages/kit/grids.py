@@ -1,4 +1,4 @@
-"""Matrices as pictures: shades of one colour, and numbers in the cells while they can still be read."""
+"""Matrices as pictures: shades of one color, and numbers in the cells while they can still be read."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pages.kit.figures import BLUE, ORANGE, VERMILION, Picture, empty_figure
 MOST_CELL_TEXT = 32  # rows or columns; beyond that no number in a cell can be read
 MOST_NAMES = 32  # along an axis; beyond that every second, third … is named
 MOST_CELLS = 128  # a side; beyond that neighbours are averaged for drawing
-# From the page's own background to a colour: reads in light and in dark.
+# From the page's own background to a color: reads in light and in dark.
 SHADES = ((0.0, "rgba(42,134,196,0.04)"), (0.5, "rgba(42,134,196,0.55)"), (1.0, "rgba(42,134,196,1)"))
 BOTH_WAYS = ((0.0, VERMILION), (0.5, "rgba(128,128,128,0.08)"), (1.0, BLUE))
 
@@ -74,23 +74,8 @@ def heatmap(
     if mark_cell is not None:
         row, column = mark_cell
         _frame_cells(figure, column - 0.5, row - 0.5, column + 0.5, row + 0.5)
-    every_column, every_row = math.ceil(n_columns / MOST_NAMES) or 1, math.ceil(n_rows / MOST_NAMES) or 1
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(0, n_columns, every_column)),
-        ticktext=list(columns)[::every_column],
-        tickangle=-45 if max(map(len, columns), default=0) > 3 else 0,
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(0, n_rows, every_row)),
-        ticktext=list(rows)[::every_row],
-        autorange="reversed",
-        showgrid=False,
-        zeroline=False,
-    )
+    figure.update_xaxes(_named_ticks(columns), tickangle=-45 if max(map(len, columns), default=0) > 3 else 0)
+    figure.update_yaxes(_named_ticks(rows), autorange="reversed")
     figure.update_layout(hovermode="closest")
     sides = "".join(f"; {title}" for title in (row_title, column_title) if title)
     return Picture(figure, alt or f"A map of {n_rows} by {n_columns} cells: {what}{sides}.")
@@ -138,6 +123,18 @@ def _cell(value: float, form: str) -> str:
     return format(value, form).replace("-", "−") if math.isfinite(value) else ""
 
 
+def _named_ticks(names: Sequence[str]) -> dict[str, object]:
+    """An axis with a name at every cell, or at every second, third … where there are too many."""
+    every = math.ceil(len(names) / MOST_NAMES) or 1
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(0, len(names), every)),
+        "ticktext": list(names)[::every],
+        "showgrid": False,
+        "zeroline": False,
+    }
+
+
 def _frame_cells(figure: go.Figure, x0: float, y0: float, x1: float, y1: float) -> None:
     figure.add_shape(type="rect", x0=x0, y0=y0, x1=x1, y1=y1, line={"color": ORANGE, "width": 2.5})
 
@@ -149,8 +146,7 @@ def _thinned(values: Matrix, rows: Sequence[str], columns: Sequence[str]):
         return [list(row) for row in values], list(rows), list(columns)
 
     def mean(i: int, j: int) -> float:
-        block = [values[r][c] for r in range(i, min(i + step, len(rows)))
-                 for c in range(j, min(j + step, len(columns)))]  # fmt: skip
+        block = [value for row in values[i : i + step] for value in row[j : j + step]]
         known = [value for value in block if math.isfinite(value)]
         return sum(known) / len(known) if known else math.nan
 

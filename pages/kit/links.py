@@ -14,6 +14,8 @@ from typing import Protocol
 
 import streamlit as st
 
+from gptcore import __version__
+
 KEPT = ("run", "model", "seed", "hide", "lock", "step", "note", "present")
 LONGEST = 300  # characters; a longer text never travels in a link
 _KEPT_STATE = "kept_parameters"
@@ -271,8 +273,6 @@ def written(value: object) -> str:
 
 def whole_view(bound: Iterable[Bound]) -> dict[str, str]:
     """Every value of these widgets as a link carries it, defaults included, and the app's version."""
-    from gptcore import __version__
-
     values = {one.key: st.session_state.get(one.key, one.default) for one in bound}
     view = {key: written(value) for key, value in values.items() if value is not None}
     short = {key: value for key, value in view.items() if len(value) <= LONGEST}

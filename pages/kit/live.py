@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.kit import curves, figures, links, session, visitor, words
-from pages.kit.curves import History
+from pages.kit.history import History
 
 if TYPE_CHECKING:
     from gptcore.runs.run import Run

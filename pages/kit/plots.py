@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from pages.kit import dim_colors
 from pages.kit.figures import (
     BLUE,
+    CLEAR,
     GREEN,
     GREY,
     ORANGE,
@@ -21,9 +22,9 @@ from pages.kit.figures import (
     ribbon,
 )
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, GREY)
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, GREY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid")
-# Marks of another form for every curve: colour alone tells nothing to some readers.
+# Marks of another form for every curve: color alone tells nothing to some readers.
 MARKS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
 
 
@@ -53,17 +54,17 @@ def curves(
     """Curves over one x, each with the band of its repetitions; `mark_x` is where the learner stands."""
     figure = empty_figure(x=x_title, y=y_title, height=height, revision=revision)
     ends = []
-    for (name, band), colour, dash, mark in zip(bands.items(), COLOURS, DASHES, MARKS):
+    for (name, band), color, dash, mark in zip(bands.items(), COLORS, DASHES, MARKS):
         band = band if isinstance(band, Band) else Band(band)
         if band.low is not None and band.high is not None:
-            figure.add_trace(ribbon(x, band.low, band.high, colour))
+            figure.add_trace(ribbon(x, band.low, band.high, color))
         figure.add_trace(
             go.Scatter(
                 x=list(x),
                 y=list(band.y),
                 name=name,
                 mode="lines+markers" if len(x) <= 40 else "lines",
-                line={"color": colour, "dash": dash, "width": 2},
+                line={"color": color, "dash": dash, "width": 2},
                 marker={"symbol": mark, "size": 7},
                 hovertemplate=f"{name}: %{{y:.4g}}<extra></extra>",
             )
@@ -105,10 +106,10 @@ def columns(
     log_y: bool = False,
     revision: str = "columns",
 ) -> Picture:
-    """Upright bars side by side, one group a colour and a hatching."""
+    """Upright bars side by side, one group a color and a hatching."""
     figure = empty_figure(x="", y=y_title, height=height, revision=revision)
     hatchings = ("", "/", "x", ".")
-    for (name, values), colour, hatching in zip(groups.items(), COLOURS, hatchings):
+    for (name, values), color, hatching in zip(groups.items(), COLORS, hatchings):
         figure.add_trace(
             go.Bar(
                 x=list(names),
@@ -117,7 +118,7 @@ def columns(
                 text=[_number(value, form) for value in values],
                 textposition="outside",
                 cliponaxis=False,
-                marker={"color": colour, "pattern": {"shape": hatching, "solidity": 0.25}},
+                marker={"color": color, "pattern": {"shape": hatching, "solidity": 0.25}},
                 hovertemplate=f"{name}, %{{x}}: %{{y:.4g}}<extra></extra>",
             )
         )
@@ -179,7 +180,7 @@ def treemap(
     height: int = 360,
     revision: str = "treemap",
 ) -> Picture:
-    """Areas in proportion: the parts of a whole, coloured by the dimension that `letters` gives them."""
+    """Areas in proportion: the parts of a whole, colored by the dimension that `letters` gives them."""
     total = sum(parts.values()) or 1
     figure = go.Figure(
         go.Treemap(
@@ -200,9 +201,8 @@ def treemap(
         )
     )
     figure.update_layout(
-        height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0}, paper_bgcolor="rgba(0,0,0,0)",
-        uirevision=revision,
-    )  # fmt: skip
+        height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0}, paper_bgcolor=CLEAR, uirevision=revision
+    )
     listed = ", ".join(f"{name} {value / total:.1%}" for name, value in parts.items())
     return Picture(figure, f"{whole}, {total:,} {unit}: {listed}.")
 
@@ -227,7 +227,7 @@ def rotation_dials(
         x, y = place % per_row * 2.6, -(place // per_row) * 3.1
         figure.add_shape(type="circle", x0=x - 1, y0=y - 1, x1=x + 1, y1=y + 1, line={"color": GREY})
         figure.add_annotation(x=x, y=y - 1.35, text=names[place], showarrow=False, font={"size": 11})
-    for hands, colour, dash, name in ((angles, BLUE, "solid", labels[0]), (other, ORANGE, "dot", labels[1])):
+    for hands, color, dash, name in ((angles, BLUE, "solid", labels[0]), (other, ORANGE, "dot", labels[1])):
         if hands is None:
             continue
         xs, ys = [], []
@@ -235,15 +235,13 @@ def rotation_dials(
             x, y = place % per_row * 2.6, -(place // per_row) * 3.1
             xs += [x, x + 0.85 * math.sin(angle), None]
             ys += [y, y + 0.85 * math.cos(angle), None]
-        figure.add_trace(
-            go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip",
-                       line={"color": colour, "width": 3, "dash": dash})
-        )  # fmt: skip
+        line = {"color": color, "width": 3, "dash": dash}
+        figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip", line=line))
     figure.update_layout(
         height=60 + 120 * n_rows,
         margin={"l": 0, "r": 0, "t": 30, "b": 0},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
         uirevision=revision,
         showlegend=other is not None,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
@@ -263,13 +261,13 @@ def scatter(
     named: bool = True,
     revision: str = "scatter",
 ) -> Picture:
-    """Points on a map, (x, y, name) each, one group a colour and a form.
+    """Points on a map, (x, y, name) each, one group a color and a form.
 
     Where points lie close together one name is written and the others wait to be pointed at.
     """
     figure = empty_figure(x=x_title, y=y_title, height=height, revision=revision)
     written = _with_room([point for points in groups.values() for point in points]) if named else set()
-    for (name, points), colour, mark in zip(groups.items(), COLOURS, MARKS):
+    for (name, points), color, mark in zip(groups.items(), COLORS, MARKS):
         figure.add_trace(
             go.Scatter(
                 x=[point[0] for point in points],
@@ -279,7 +277,7 @@ def scatter(
                 name=name,
                 mode="markers+text" if named else "markers",
                 textposition="top center",
-                marker={"color": colour, "symbol": mark, "size": 8},
+                marker={"color": color, "symbol": mark, "size": 8},
                 hovertemplate="%{hovertext} (%{x:.3g}, %{y:.3g})<extra></extra>",
             )
         )

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.kit import links, visitor
-from pages.kit.curves import History
+from pages.kit.history import History
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -228,10 +228,10 @@ function build(root, data, before, setStateValue) {
     make("div", "where", name, stage.layer === null ? say.outside : `${say.layer} ${stage.layer + 1}`)
     make("h3", "", name, title(stage))
     const shape = make("div", "shape", head)
-    stage.shape.forEach(([letter, size, colour], i) => {
+    stage.shape.forEach(([letter, size, color], i) => {
       if (i) shape.append("×")
       const chip = make("b", "", shape, `${letter} ${size.toLocaleString("en")}`)
-      chip.style.background = colour
+      chip.style.background = color
     })
     make("p", "about", panel, data.abouts[stage.kind])
     chips(stage)

@@ -139,7 +139,7 @@ def png(pixels: Sequence[Sequence[tuple[int, int, int, int]]]) -> str:
 
 
 def shade(value: float) -> tuple[int, int, int, int]:
-    """The colour of a number from -1 to 1: its sign is the hue, its size the opacity."""
+    """The color of a number from -1 to 1: its sign is the hue, its size the opacity."""
     size = min(1.0, abs(value)) ** 1.2
     return (*(MORE if value >= 0 else LESS), round(255 * size))
 

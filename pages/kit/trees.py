@@ -1,6 +1,6 @@
 """A search as a tree: one row a step, the likeliest on the left, boxes for tokens. Numbers in, a figure out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -13,7 +13,7 @@ STEP = 44  # pixels from one row to the next
 CROWDED = 6  # boxes that stand beside each other on a narrow screen; of more, every other one stands lower
 LOWER = 0.4  # of a row
 GAP = 0.2  # of a row: lines begin below a box and end above the next, so that they cross no letters
-# What became of a token: the colour of its box, its writing and its frame.
+# What became of a token: the color of its box, its writing and its frame.
 BOXES = {
     "kept": (BLUE, "white", BLUE),
     "ended": (GREEN, "white", GREEN),
@@ -61,37 +61,22 @@ def beam_tree(
     height = 60 + round(STEP * (1 + lower) * (depth + 1))
     figure = empty_figure(x="", y="", height=height, revision=revision)
     paths = (
-        ("looked at", [place for place in range(1, len(leaves))], GREY, "solid", 1),
+        ("looked at", list(range(1, len(leaves))), GREY, "solid", 1),
         ("greedy", greedy, VERMILION, "dot", 3),
         ("best of the beam", best, ORANGE, "solid", 3),
     )
-    for name, places, colour, dash, width in paths:
-        xs, ys = [], []
-        for place in places:
-            above = leaves[place].parent
-            xs += [x[above], x[place], None]
-            ys += [y[above] + GAP, y[place] - GAP, None]
-        figure.add_trace(
-            go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip",
-                       line={"color": colour, "width": width, "dash": dash})
-        )  # fmt: skip
-    boxes = []
-    for place, leaf in enumerate(leaves):
-        fill, ink, edge = BOXES[leaf.fate] if place else BOXES["kept"]
-        boxes.append(
-            {
-                "x": x[place],
-                "y": y[place],
-                "text": _boxed(root if place == 0 else leaf.token),
-                "hovertext": leaf.note or None,
-                "showarrow": False,
-                "bgcolor": fill,
-                "bordercolor": edge,
-                "borderwidth": 1,
-                "borderpad": 2,
-                "font": {"size": 11, "color": ink},
-            }
+    for name, places, color, dash, width in paths:
+        figure.add_trace(_path(name, places, leaves, x, y, {"color": color, "width": width, "dash": dash}))
+    boxes = [
+        _box(
+            root if place == 0 else leaf.token,
+            leaf,
+            BOXES[leaf.fate if place else "kept"],
+            x[place],
+            y[place],
         )
+        for place, leaf in enumerate(leaves)
+    ]
     figure.update_xaxes(visible=False, range=[-0.6, widest - 0.4])
     figure.update_yaxes(
         range=[depth + 0.5 + lower, -0.5],
@@ -104,6 +89,40 @@ def beam_tree(
     # All boxes at once: Plotly looks at every earlier one when another is added.
     figure.update_layout(hovermode="closest", annotations=boxes)
     return Picture(figure, _said(leaves, best, greedy))
+
+
+def _path(
+    name: str,
+    places: Sequence[int],
+    leaves: Sequence[Leaf],
+    x: Mapping[int, float],
+    y: Mapping[int, float],
+    line: Mapping[str, object],
+) -> go.Scatter:
+    """Lines from the leaves at these places to the leaves that they follow."""
+    xs, ys = [], []
+    for place in places:
+        above = leaves[place].parent
+        xs += [x[above], x[place], None]
+        ys += [y[above] + GAP, y[place] - GAP, None]
+    return go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip", line=dict(line))
+
+
+def _box(token: str, leaf: Leaf, colors: tuple[str, str, str], x: float, y: float) -> dict[str, object]:
+    """The box of a token, with the colors of its fate: ground, writing, frame."""
+    fill, ink, edge = colors
+    return {
+        "x": x,
+        "y": y,
+        "text": _boxed(token),
+        "hovertext": leaf.note or None,
+        "showarrow": False,
+        "bgcolor": fill,
+        "bordercolor": edge,
+        "borderwidth": 1,
+        "borderpad": 2,
+        "font": {"size": 11, "color": ink},
+    }
 
 
 def _boxed(token: str) -> str:

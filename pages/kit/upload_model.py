@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from gptcore.runs.limits import Limits
 from pages.kit import session, visitor
 
 _PROBLEM = "bring_problem"  # session state: why the last try came to nothing
@@ -14,8 +15,6 @@ def form() -> None:
 
     Paths on the server are offered only where it serves nobody but whoever sits at it.
     """
-    from gptcore.runs.limits import Limits
-
     limits = Limits.from_environment()
     place = st.session_state.setdefault(_FRESH, 0)
     files = st.file_uploader(
@@ -23,7 +22,7 @@ def form() -> None:
         type=["zip", "safetensors", "json"],
         accept_multiple_files=True,
         key=f"bring_files_{place}",
-        max_upload_size=max(1, int(limits.upload_mb)),
+        max_upload_size=limits.file_widget_mb,
         help=f"A Hugging Face folder of Llama's family (Llama 3, Mistral, Qwen) with its tokenizer.json, or a model "
         f"saved here: config.json, model.safetensors, tokenizer.json. Up to {limits.parameters:,} parameters.",
     )

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from gptcore.runs.limits import Limits
+
 if TYPE_CHECKING:
     from gptcore.runs.run import Run
 
@@ -36,8 +38,6 @@ _COOKIE_WRITER = st.components.v2.component("glassbox_visitor", html="<span></sp
 
 def is_hosted() -> bool:
     """Whether the app says it is there for strangers."""
-    from gptcore.runs.limits import Limits
-
     return Limits.from_environment().hosted
 
 

@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 import pytest
 
 from pages.kit import chips, curves, generation_figures, plots
-from pages.kit.curves import History
 from pages.kit.figures import MOST_POINTS, Line, add_lines, empty_figure, thin
+from pages.kit.history import History, late_gains
 
 
 def events(n_steps=100, *, floor=2.0, ladder=True, total=200):
@@ -123,7 +123,7 @@ def test_seconds_left_is_the_pace_so_far(history):
 
 
 def test_late_gains_measure_what_the_loss_hides(history):
-    gains = curves.late_gains(history)
+    gains = late_gains(history)
     # Nine tenths of the fall to the last value: 0.5 ** (step / 10) first below about 0.1 at step 40.
     assert gains.step == 40
     assert gains.names_then == pytest.approx(0.4) and gains.names_now == pytest.approx(1.0)
@@ -131,8 +131,8 @@ def test_late_gains_measure_what_the_loss_hides(history):
 
 
 def test_late_gains_are_unknown_without_scores_or_without_a_fall():
-    assert curves.late_gains(History.of(events(ladder=False))) is None
-    assert curves.late_gains(History()) is None
+    assert late_gains(History.of(events(ladder=False))) is None
+    assert late_gains(History()) is None
 
 
 def test_thinning_keeps_the_mean_and_the_end():

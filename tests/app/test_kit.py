@@ -333,7 +333,7 @@ def test_every_figure_has_words_and_no_webgl(name):
     assert figure.layout.uirevision
 
 
-def test_a_dimension_has_one_colour_and_it_reads_on_any_page():
+def test_a_dimension_has_one_color_and_it_reads_on_any_page():
     assert len(set(dim_colors.COLORS.values())) == len(dim_colors.COLORS) == 7
     assert dim_colors.color("S") == dim_colors.color("T")
     ink = luminance(dim_colors.INK)
@@ -341,8 +341,8 @@ def test_a_dimension_has_one_colour_and_it_reads_on_any_page():
         assert (luminance(shade) + 0.05) / (ink + 0.05) > 4.5
 
 
-def luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 

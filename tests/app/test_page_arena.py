@@ -13,6 +13,7 @@ from gptcore.files import write_json
 from gptcore.runs import queue
 from gptcore.runs import run as runs
 from pages.kit import controls, curves, session, visitor
+from pages.kit.history import History
 from tests.app.test_page_runs import write_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,8 +141,8 @@ def test_a_match_is_kept_when_its_runs_are_gone():
 
 
 def test_bands_are_the_range_of_the_seeds():
-    def told(last: float) -> curves.History:
-        history = curves.History(start={"total_steps": 4})
+    def told(last: float) -> History:
+        history = History(start={"total_steps": 4})
         history.steps, history.tokens_seen, history.seconds = (
             [1, 2, 3, 4],
             [10, 20, 30, 40],

@@ -1,5 +1,7 @@
 """Every page of the book opens, from `app.py` and from a bookmark on a freshly started server."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,11 @@ def test_table_and_files_agree():
     for field in ("file", "url", "title"):
         values = [getattr(row, field) for row in TABLE]
         assert len(set(values)) == len(values), field
+
+
+def test_the_first_words_wait_for_no_large_library():
+    """Chapter 0 writes them once `book` and `words` are imported: a fresh server reads in torch after that."""
+    large = ("torch", "numpy", "pandas", "transformers")  # Streamlit itself imports Plotly
+    program = f"import sys, pages.kit.book, pages.kit.words; print([m for m in {large} if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert said.stdout.strip() == "[]", said.stdout + said.stderr

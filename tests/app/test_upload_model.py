@@ -86,3 +86,16 @@ def test_three_files_do_as_well_and_what_is_wrong_is_said(app, model, tmp_path):
 def test_a_path_on_the_server_is_asked_for_only_where_nobody_else_is_served(app):
     """AppTest's server is bound to no address of its own, like one that serves the world."""
     assert [box.label for box in app.sidebar.text_input if "folder" in box.label] == []
+
+
+@pytest.mark.parametrize(("megabytes", "taken"), [("3", 3), ("0.4", 1)])
+def test_every_control_for_a_file_takes_what_the_limits_allow(monkeypatch, megabytes, taken):
+    monkeypatch.setenv("GLASSBOX_UPLOAD_MB", megabytes)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=90)
+    app.query_params["c8_corpus"] = "upload"
+    app.switch_page("pages/08_training.py").run()
+    training = list(app.file_uploader)
+    app.switch_page("pages/runs.py").run()
+    widgets = {widget.key.split("_files")[0]: widget for widget in [*training, *app.file_uploader]}
+    assert set(widgets) == {"bring", "c8_upload", "runs_bring"}
+    assert {widget.proto.max_upload_size_mb for widget in widgets.values()} == {taken}

@@ -497,12 +497,12 @@ def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
         ladders = [history.samples[-1]["ladder"] for history in histories if history.samples]
         by_rung = [
             [ladder[rung] for ladder in ladders if ladder and ladder.get(rung) is not None]
-            for rung in curves.RUNGS
+            for rung in curves.SCORES
         ]
         scores[one] = [_mean(found) if found else 0.0 for found in by_rung]
     text.show("ladder")
     picture = plots.columns(
-        [rung for rung, _ in curves.RUNGS.values()], scores, y_title=text.read("ladder_axis"), form=".0%",
+        [rung for rung, _ in curves.SCORES.values()], scores, y_title=text.read("ladder_axis"), form=".0%",
         height=280, revision="arena_ladder",
     )  # fmt: skip
     picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])

@@ -193,8 +193,8 @@ def _bars(best: list[tuple[str, float]], key: str, revision: str, wanted: str | 
         names, {"cosine": [cosine for _, cosine in best]}, y_title="cosine", form=".2f", height=270,
         revision=revision,
     )  # fmt: skip
-    colours = [figures.ORANGE if name == wanted else figures.BLUE for name in names]
-    picture.figure.update_traces(marker={"color": colours})
+    colors = [figures.ORANGE if name == wanted else figures.BLUE for name in names]
+    picture.figure.update_traces(marker={"color": colors})
     picture.figure.update_yaxes(range=[min(0.0, *(c for _, c in best)), 1.15])
     st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
 

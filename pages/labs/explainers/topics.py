@@ -14,7 +14,7 @@ from pages.kit import book, controls, explainer_links, figures, session, words
 
 text = words.load("explainers")
 BY = ("chapter", "theme")
-COLOURS = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.VERMILION)
+COLORS = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.VERMILION)
 BLOCK_WIDTH = 1020  # a line of code of 110 characters fits
 
 
@@ -164,7 +164,7 @@ def _answer(explainer: Explainer, block: Block, moved: dict[str, float], *, prin
 def _draw(drawn: go.Figure, key: str) -> None:
     """A block's figure as all figures here look; its title stands above it, where it can wrap."""
     title = drawn.layout.title.text
-    drawn.update_layout(template=plotly.io.templates.default, colorway=COLOURS, title=None, height=340)
+    drawn.update_layout(template=plotly.io.templates.default, colorway=COLORS, title=None, height=340)
     drawn.update_layout(paper_bgcolor=figures.CLEAR, plot_bgcolor=figures.CLEAR, uirevision="kept")
     drawn.update_layout(margin={"l": 8, "r": 8, "t": 48, "b": 8})
     drawn.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from gptcore.runs.limits import Limits
 from pages.kit import curves, figures, links, live, progress, session, visitor, words
+from pages.kit.history import History
 from pages.labs.training import train
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def _row(run: "Run") -> dict[str, Any]:
     }
 
 
-def _spark(history: curves.History) -> list[float]:
+def _spark(history: History) -> list[float]:
     values = history.val_loss if len(history.val_loss) > 2 else history.loss
     _, few = figures.thin(range(len(values)), values, SPARK_POINTS)
     return few
@@ -239,12 +241,11 @@ def my_work() -> None:
         on_click="ignore",
         disabled=not session.runs(),
     )
-    limit = session.limits().upload_mb
     brought = st.file_uploader(
         "Bring my work back",
         type="zip",
         key="runs_bring",
-        max_upload_size=int(limit),
+        max_upload_size=Limits.from_environment().file_widget_mb,
         help=text.read("bring_help"),
     )
     if brought is not None and st.button("Unpack", key="runs_unpack", icon=":material/unarchive:"):

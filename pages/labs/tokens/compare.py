@@ -15,7 +15,7 @@ from pages.kit import (
     words,
 )
 from pages.kit.plots import Band
-from pages.labs.tokens.finding import cell, coloured
+from pages.labs.tokens.finding import cell, colored
 
 EXAMPLES = (
     "The queen's golden ring fell into the river.",
@@ -73,7 +73,7 @@ def same_text() -> None:
             ids = tokenizer.encode(typed)
             st.markdown(f"**{name}**, {len(ids)} tokens")
             chips.strip(
-                coloured(ids[:MOST_CHIPS], tokenizer),
+                colored(ids[:MOST_CHIPS], tokenizer),
                 key=f"c2_same_{name.replace(' ', '_').replace('-', '')}",
                 label=f"The text in tokens: {name}",
             )
@@ -233,7 +233,7 @@ def languages() -> None:
                 times=one.n_tokens / costs[name]["English"].n_tokens,
             )
             chips.strip(
-                coloured(ids[:MOST_CHIPS], tokenizer),
+                colored(ids[:MOST_CHIPS], tokenizer),
                 key=f"c2_lang_{name.replace(' ', '_').replace('-', '')}",
                 label=f"The sentence in tokens: {name}",
             )
@@ -283,7 +283,7 @@ def last_space() -> None:
         with column:
             st.markdown(f"**{shown}**")
             chips.strip(
-                coloured(ids[-6:], model.tokenizer),
+                colored(ids[-6:], model.tokenizer),
                 key=f"c2_space_{len(chances)}",
                 label=f"The last tokens, {shown}",
             )

@@ -28,7 +28,7 @@ def parts(ids, tokenizer) -> str:
     return " ".join(code(tokenizer.token_text(one)) for one in ids)
 
 
-def coloured(ids, tokenizer) -> list[chips.Chip]:
+def colored(ids, tokenizer) -> list[chips.Chip]:
     """Tokens as chips, the darker the more bytes one carries; those that are no text are hatched."""
     made = []
     for one in ids:
@@ -208,7 +208,7 @@ def flow() -> None:
     tokenizer, config = model.tokenizer, model.model.config
     ids = tokenizer.encode(typed)
     text.show("diagram", n_bytes=len(typed.encode("utf-8", "replace")), n_tokens=len(ids))
-    chips.strip(coloured(ids, tokenizer), key="c2_flow_tokens", label="The text in the model's tokens")
+    chips.strip(colored(ids, tokenizer), key="c2_flow_tokens", label="The text in the model's tokens")
     sizes = dim_colors.sizes_of(config)
     t, c, v = len(ids), sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge

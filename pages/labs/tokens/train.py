@@ -113,7 +113,7 @@ def _what_happened(learned_from: str, full, n: int, text: words.Words) -> None:
 
 
 def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
-    from pages.labs.tokens.finding import coloured
+    from pages.labs.tokens.finding import colored
 
     ids = tokenizer.encode_slowly(shown)
     newest = 255 + n
@@ -121,7 +121,7 @@ def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
         Chip(chip.text, "asks", f"{chip.note}, made by the last merge", chip.share)
         if n and one == newest
         else chip
-        for one, chip in zip(ids, coloured(ids, tokenizer))
+        for one, chip in zip(ids, colored(ids, tokenizer))
     ]
 
 

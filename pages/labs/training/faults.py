@@ -8,7 +8,7 @@ import streamlit as st
 from gptcore.config import PRESETS
 from pages.kit import claim, controls, curves, figures, lab, live, progress, session, words
 from pages.kit.controls import Dial
-from pages.kit.curves import History
+from pages.kit.history import History
 
 NAMES = (
     "looks ahead",

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.kit import controls, curves, figures, lab, plots, session, words
-from pages.kit.curves import History
+from pages.kit.history import History
 
 
 def scored(history: History) -> list:
@@ -32,7 +32,7 @@ def time_machine() -> None:
         last_sample, last_loss = moments[-1]
         first_loss = moments[0][1]
         ladder, final = sample["ladder"], last_sample["ladder"]
-        rungs = list(curves.RUNGS)
+        rungs = list(curves.SCORES)
         text.show(
             "lab_time_says",
             step=at,
@@ -45,7 +45,7 @@ def time_machine() -> None:
             st.text(sample["text"].strip() or text.read("lab_time_empty"))
         with right:
             picture = plots.columns(
-                [curves.RUNGS[rung][0] for rung in rungs],
+                [curves.SCORES[rung][0] for rung in rungs],
                 {
                     f"step {at}": [ladder.get(rung) or 0.0 for rung in rungs],
                     "at the end": [final.get(rung) or 0.0 for rung in rungs],
@@ -54,9 +54,9 @@ def time_machine() -> None:
             )  # fmt: skip
             picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
             st.plotly_chart(picture.figure, key="c8_time_bars", config=figures.CONFIG, alt=picture.alt)
-        order = [curves.RUNGS[rung][0] for rung in first_to_last(moments)]
+        order = [curves.SCORES[rung][0] for rung in first_to_last(moments)]
         options = [text.read("lab_time_grammar"), text.read("lab_time_names"), text.read("lab_time_together")]
-        early = order.index(curves.RUNGS["rate"][0]) < order.index(curves.RUNGS["names"][0])
+        early = order.index(curves.SCORES["rate"][0]) < order.index(curves.SCORES["names"][0])
         lab.predict(
             "c8_time",
             text.read("lab_time_predict"),
@@ -78,4 +78,4 @@ def first_to_last(moments: list) -> list[str]:
             moments[-1][0]["step"],
         )
 
-    return sorted(curves.RUNGS, key=half_way)
+    return sorted(curves.SCORES, key=half_way)

@@ -1,0 +1,105 @@
+"""A training run's events as columns, and what can be read off them without drawing."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class History:
+    """The events of a run as columns, ready to draw."""
+
+    name: str = "run"
+    start: Mapping[str, Any] = field(default_factory=dict)
+    end: Mapping[str, Any] = field(default_factory=dict)
+    tokens: int = 0  # read so far
+    steps: list[int] = field(default_factory=list)
+    tokens_seen: list[int] = field(default_factory=list)  # at each of these steps
+    seconds: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    grad_norm: list[float] = field(default_factory=list)
+    tokens_per_second: list[float] = field(default_factory=list)
+    eval_steps: list[int] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    samples: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Iterable[Mapping[str, Any]], name: str = "run") -> "History":
+        """The history these events tell."""
+        history = cls(name=name)
+        history.add(events)
+        return history
+
+    def add(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Sort further events into the columns; kinds it does not know are left out."""
+        for event in events:
+            match event["event"]:
+                case "start":
+                    self.start = event
+                case "step":
+                    self.tokens = event["tokens"]
+                    self.steps.append(event["step"])
+                    self.tokens_seen.append(event["tokens"])
+                    self.seconds.append(event["seconds"])
+                    self.loss.append(_number(event["loss"]))
+                    self.lr.append(_number(event["lr"]))
+                    self.grad_norm.append(_number(event["grad_norm"]))
+                    self.tokens_per_second.append(_number(event["tokens_per_second"]))
+                case "eval":
+                    self.eval_steps.append(event["step"])
+                    self.val_loss.append(_number(event["val_loss"]))
+                case "sample":
+                    self.samples.append(event)
+                case "done" | "failed":
+                    self.end = event
+
+    @property
+    def total_steps(self) -> int:
+        return self.start.get("total_steps") or (self.steps[-1] if self.steps else 1)
+
+    @property
+    def last_step(self) -> int:
+        return self.steps[-1] if self.steps else 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What the steps still to come will take at the pace so far; None before there is a pace."""
+        if len(self.steps) < 2 or not self.seconds[-1]:
+            return None
+        return self.seconds[-1] / self.steps[-1] * max(0, self.total_steps - self.steps[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class LateGains:
+    """What a run still learned after most of its fall in loss was over."""
+
+    step: int  # the first scored step with nine tenths of the fall behind it
+    grammar: float
+    loss_moved: float
+    loss_all: float
+    names_then: float
+    names_now: float
+
+
+def late_gains(history: History, *, share: float = 0.9) -> LateGains | None:
+    """Measure how the scores moved after `share` of the fall in validation loss; None where unknown."""
+    losses = list(zip(history.eval_steps, history.val_loss))
+    if not losses:
+        return None
+    both = [  # each sample with the loss that was measured nearest to it
+        (s["step"], min(losses, key=lambda point: abs(point[0] - s["step"]))[1], s["ladder"])
+        for s in history.samples
+        if s.get("ladder") and s["ladder"].get("names") is not None
+    ]
+    if len(both) < 3 or not history.val_loss[0] > both[-1][1]:
+        return None
+    first, last = history.val_loss[0], both[-1]
+    step, loss, then = next(point for point in both if first - point[1] >= share * (first - last[1]))
+    return LateGains(step, then["rate"], loss - last[1], first - last[1], then["names"], last[2]["names"])
+
+
+def _number(value: float | None) -> float:
+    # A loss that is no number is written as null; a gap in the curve is what it means.
+    return math.nan if value is None else value
