@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from gptcore.lessons.exercises import named, stub
 from pages.kit import links, progress, words
 
 _ANSWER = re.compile(r"^- \[([a-z0-9_]+)\] +(.*)$")
@@ -273,24 +274,22 @@ def number(text: str) -> float | None:
 
 def exercise(name: str, *, key: str) -> None:
     """An exercise in its code form: the task, the stub to download, and the command that checks it."""
-    from gptcore.lessons.exercises import named, stub
-
-    found = named(name)
-    start = stub(found)
-    st.markdown(f"**{found.title}.** {found.task}")
+    task = named(name)
+    start = stub(task)
+    st.markdown(f"**{task.title}.** {task.task}")
     st.code(start, language="python", wrap_lines=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
-            f"Download {found.name}.py",
+            f"Download {task.name}.py",
             start,
-            file_name=f"{found.name}.py",
+            file_name=f"{task.name}.py",
             mime="text/x-python",
             key=f"{key}_stub",
             icon=":material/download:",
             on_click="ignore",
         )
-    st.code(f"python -m gptcore exercise {found.name} {found.name}.py", language="bash", wrap_lines=True)
+    st.code(f"python -m gptcore exercise {task.name} {task.name}.py", language="bash", wrap_lines=True)
     st.caption(
-        f"The checker knows {len(found.mistakes)} classic mistakes by name. For any other it says where the first "
+        f"The checker knows {len(task.mistakes)} classic mistakes by name. For any other it says where the first "
         "value differs: shape, position, value. It runs your file on your machine, never on this server."
     )

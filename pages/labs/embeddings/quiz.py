@@ -3,6 +3,11 @@
 import random
 from collections.abc import Sequence
 
+import torch
+
+from gptcore.account import parameters
+from gptcore.config import ModelConfig
+from gptcore.interpret.embedding_table import WAYS, cosines, gradient, one_step
 from pages.kit.quiz import Bug, Choice, Numeric, Question
 
 BUGGY = (
@@ -34,10 +39,6 @@ def _vector(draw: random.Random) -> list[float]:
 
 def cosine(draw: random.Random) -> Numeric:
     """The cosine of two short vectors."""
-    import torch
-
-    from gptcore.interpret.embedding_table import cosines
-
     a, b = _vector(draw), _vector(draw)
     while (
         abs(_dot(a, b)) < 0.1
@@ -62,10 +63,6 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 def repeated(draw: random.Random) -> Numeric:
     """The first number of the gradient of a row whose token stands twice."""
-    import torch
-
-    from gptcore.interpret.embedding_table import gradient
-
     first, second, other = draw.sample((0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 3)
     token = draw.randint(2, 9)
     back = gradient([token, 1, token], torch.tensor([[first], [other], [second]]), 10)
@@ -84,9 +81,6 @@ def repeated(draw: random.Random) -> Numeric:
 
 def tables(draw: random.Random) -> Numeric:
     """The weights of both tables of an untied model."""
-    from gptcore.account import parameters
-    from gptcore.config import ModelConfig
-
     v, c = draw.choice((2048, 8000, 32_000)), draw.choice((128, 256, 512))
     shape = ModelConfig(
         vocab_size=v, context_length=64, d_model=c, n_layers=1, n_heads=2, tie_embeddings=False
@@ -103,8 +97,6 @@ def tables(draw: random.Random) -> Numeric:
 
 def rows_moved(draw: random.Random) -> Numeric:
     """How many rows one step of an untied model moves."""
-    from gptcore.interpret.embedding_table import WAYS, one_step
-
     ids = [draw.randint(0, 15) for _ in range(draw.randint(5, 7))]
     ids[1] = ids[0]
     last = next(one for one in range(16) if one not in ids)

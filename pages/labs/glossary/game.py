@@ -1,15 +1,22 @@
 """Chapter 11: find the false sentence. Whether a sentence is true is computed, or has a source."""
 
+import math
 import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
+import torch
 
 from gptcore.account import cache_bytes, forward_flops, n_parameters, parameters, training_bytes
+from gptcore.attention import allowed_pairs
 from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import tying_saves
+from gptcore.generation.sampling import penalise_repetition
+from gptcore.generation.speculative import expected_speedup
+from gptcore.lessons.by_hand import softmax, turned_score
+from gptcore.lessons.number_formats import stored
 from gptcore.lessons.provenance import ORIGINS, share_of_feedforward
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import lab, links, progress, quiz, words
@@ -51,15 +58,11 @@ def _memory(draw: random.Random) -> dict:
 
 
 def _first_loss(draw: random.Random) -> dict:
-    import math
-
     size = draw.choice((2048, 8192, 32_000, 50_257, 128_256))
     return {"size": size, "right": math.log(size), "wrong": math.log2(size)}
 
 
 def _speculative(draw: random.Random) -> dict:
-    from gptcore.generation.speculative import expected_speedup
-
     accepted = draw.choice((0.5, 0.6, 0.7))
     return {"accepted": accepted, "right": expected_speedup(accepted, 5, 0.1), "wrong": 3.0}
 
@@ -91,17 +94,11 @@ def _scores(draw: random.Random) -> dict:
 
 
 def _masked(draw: random.Random) -> dict:
-    from gptcore.attention import allowed_pairs
-
     n = draw.choice((6, 8, 10))
     return {"n": n, "right": int(allowed_pairs(n, n, causal=True, window=None).sum()), "wrong": n * n}
 
 
 def _rope(draw: random.Random) -> dict:
-    import torch
-
-    from gptcore.lessons.by_hand import turned_score
-
     q, k = torch.tensor([0.8, 0.3, -0.5, 0.2]), torch.tensor([0.6, -0.3, 0.1, 0.5])
     at, far = draw.randint(3, 9), draw.randint(20, 60)
     return {"at": at, "key": at - 2, "far": far, "far_key": far - 2, "right": turned_score(q, k, at, at - 2),
@@ -109,26 +106,16 @@ def _rope(draw: random.Random) -> dict:
 
 
 def _temperature(draw: random.Random) -> dict:
-    import torch
-
-    from gptcore.lessons.by_hand import softmax
-
     scores, t = torch.tensor([2.0, 1.0, 0.5, 0.1]), draw.choice((1.5, 2.0, 3.0))
     right, wrong = (float(softmax(scores, one).shares[0]) for one in (t, 1 / t))
     return {"t": t, "right": right, "wrong": wrong}
 
 
 def _bf16(draw: random.Random) -> dict:
-    from gptcore.lessons.number_formats import stored
-
     return {"right": stored(1.0, "bf16").largest, "wrong": stored(1.0, "fp16").largest}
 
 
 def _penalty(draw: random.Random) -> dict:
-    import torch
-
-    from gptcore.generation.sampling import penalise_repetition
-
     by = draw.choice((1.2, 1.3, 1.5))
     after = penalise_repetition(torch.tensor([-2.0]), torch.tensor([0]), by)
     return {"by": by, "right": float(after[0]), "wrong": -2.0 / by}

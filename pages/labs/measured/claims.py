@@ -2,26 +2,21 @@
 
 import json
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import streamlit as st
 
+from gptcore.experiments import claim_queue, claims, results_table
+from gptcore.experiments.claims import Claim, Result
+from gptcore.experiments.machine import processor
+from gptcore.resources import available_cores
 from pages.kit import book, claim, controls, visitor, words
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gptcore.experiments.claims import Claim, Result
 
 EVERY_SECONDS = 2.0
 
 
 def machine() -> None:
     """What this machine is, and how busy: a time means nothing without it."""
-    from gptcore.experiments import claims
-    from gptcore.experiments.machine import processor
-    from gptcore.resources import available_cores
-
     (name, n_bytes), versions = processor(), claims.versions()
     st.caption(
         words.load("measured").read(
@@ -39,15 +34,11 @@ def machine() -> None:
 
 def every_claim() -> None:
     """A row for each claim with its verdict on this machine; it renews itself while something is measured."""
-    from gptcore.experiments import claim_queue
-
     busy = bool(claim_queue.asked())
     st.fragment(_ledger, run_every=EVERY_SECONDS if busy else None)(busy)
 
 
 def _ledger(was_busy: bool) -> None:
-    from gptcore.experiments import claim_queue, claims
-
     text, found = words.load("measured"), claims.registry()
     results = {name: claims.last_result(name) for name in found}
     done = [result for result in results.values() if result is not None]
@@ -76,7 +67,7 @@ def _ledger(was_busy: bool) -> None:
         st.rerun()
 
 
-def _row(one: "Claim", result: "Result | None") -> dict[str, object]:
+def _row(one: Claim, result: Result | None) -> dict[str, object]:
     return {
         "Chapter": one.chapter,
         "Verdict": result.verdict if result else "not measured",
@@ -92,10 +83,8 @@ def _row(one: "Claim", result: "Result | None") -> dict[str, object]:
     }
 
 
-def _start_and_stop(found: "Mapping[str, Claim]", text: words.Words) -> None:
+def _start_and_stop(found: Mapping[str, Claim], text: words.Words) -> None:
     """All that take seconds, or all; and the end of what this visitor has asked for."""
-    from gptcore.experiments import claim_queue
-
     quick = [name for name, one in found.items() if one.kind == "quick"]
     if claim_queue.asked(owner=visitor.me()):
         claim.stop_button(list(found), text.read("ledger_stop"), key="measured_stop")
@@ -104,9 +93,7 @@ def _start_and_stop(found: "Mapping[str, Claim]", text: words.Words) -> None:
         claim.measure_button(list(found), text.read("ledger_all"), key="measured_all")
 
 
-def _save(done: "list[Result]", text: words.Words) -> None:
-    from gptcore.experiments import results_table
-
+def _save(done: list[Result], text: words.Words) -> None:
     forms = {
         "JSON": (json.dumps([result.to_dict() for result in done], indent=1, ensure_ascii=False), "json"),
         "CSV": (results_table.to_csv(done), "csv"),
@@ -128,8 +115,6 @@ def _save(done: "list[Result]", text: words.Words) -> None:
 @st.fragment
 def cards() -> None:
     """The claims of one chapter, each with how it is measured and a button."""
-    from gptcore.experiments import claims
-
     text, found = words.load("measured"), claims.registry()
     chapters = sorted({one.chapter for one in found.values()})
     names = {f"{chapter} · {book.CHAPTERS[chapter]}": chapter for chapter in chapters}

@@ -1,7 +1,10 @@
 """Chapter 4: two ways to pair the same numbers, and the order that makes them one."""
 
 import streamlit as st
+import torch
 
+from gptcore.experiments.measurements.positions import pairing_scores
+from gptcore.lessons import by_hand
 from pages.kit import controls, figures, grids, words
 from pages.kit.controls import Dial
 from pages.labs.positions.finding import PAIRINGS
@@ -12,11 +15,6 @@ WIDTH = 8
 @st.fragment
 def pairings() -> None:
     """The same weights read with the right pairs, with the wrong ones, and with the wrong ones reordered."""
-    import torch
-
-    from gptcore.experiments.measurements.positions import pairing_scores
-    from gptcore.lessons import by_hand
-
     text = words.load("04_positions")
     text.show("lab_pairs", width=WIDTH)
     width = controls.stops(text.read("lab_pairs_width"), "c4_pairs_width", (4, 6, 8, 16), WIDTH)

@@ -4,6 +4,11 @@ import math
 import random
 from collections.abc import Sequence
 
+import torch
+
+from gptcore.config import RopeScaling
+from gptcore.lessons import by_hand
+from gptcore.positions import inverse_frequencies
 from pages.kit.quiz import Bug, Choice, Numeric, Question
 
 NEIGHBOURS = (
@@ -33,10 +38,6 @@ def questions(seed: int) -> Sequence[Question]:
 
 def turned(draw: random.Random) -> Numeric:
     """The first number of a pair that turns a radian a position."""
-    import torch
-
-    from gptcore.lessons import by_hand
-
     a, b = (draw.choice([-1, 1]) * draw.randint(3, 9) / 10 for _ in range(2))
     at = draw.choice((2, 3, 4, 5))
     pair = torch.tensor([a, b])
@@ -62,10 +63,6 @@ def turned(draw: random.Random) -> Numeric:
 
 def score(draw: random.Random) -> Numeric:
     """A score further on in the text, from one at its beginning."""
-    import torch
-
-    from gptcore.lessons import by_hand
-
     q, k = (torch.tensor([draw.randint(2, 9) / 10, draw.randint(-9, -2) / 10]) for _ in range(2))
     apart, shift = draw.randint(2, 6), draw.choice((30, 50, 100))
 
@@ -89,8 +86,6 @@ def score(draw: random.Random) -> Numeric:
 
 def slowest(draw: random.Random) -> Numeric:
     """Tokens for one turn of the slowest clock."""
-    from gptcore.positions import inverse_frequencies
-
     width, base = draw.choice((8, 16, 32, 64)), draw.choice((1000, 10_000, 500_000))
     speeds = inverse_frequencies(width, base).tolist()
     return Numeric(
@@ -105,9 +100,6 @@ def slowest(draw: random.Random) -> Numeric:
 
 def linear(draw: random.Random) -> Numeric:
     """How far the fastest clock turns from one token to the next, once all angles are divided."""
-    from gptcore.config import RopeScaling
-    from gptcore.positions import inverse_frequencies
-
     factor, width = draw.choice((2, 4, 8)), 64
     fast = {
         kind: float(inverse_frequencies(width, 10_000.0, RopeScaling(kind=kind, factor=factor))[0])

@@ -3,6 +3,10 @@
 import random
 from collections.abc import Sequence
 
+from gptcore.account import n_parameters, training_bytes
+from gptcore.config import PRESETS
+from gptcore.tokenizer import story_tokenizer
+from gptcore.training.finetune import TEMPLATE, batch, example
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
 BUGGY = (
@@ -58,9 +62,6 @@ def tokens_read(draw: random.Random) -> Numeric:
 
 def file_size(draw: random.Random) -> Numeric:
     """The megabytes of a published model's file in bf16."""
-    from gptcore.account import n_parameters, training_bytes
-    from gptcore.config import PRESETS
-
     name = draw.choice(("tiny", "small"))
     config = PRESETS[name].model
     weights = n_parameters(config)
@@ -79,9 +80,6 @@ def file_size(draw: random.Random) -> Numeric:
 
 def counted_tokens(draw: random.Random) -> Numeric:
     """The targets that count in one tuned example."""
-    from gptcore.tokenizer import story_tokenizer
-    from gptcore.training.finetune import TEMPLATE, batch, example
-
     tokenizer = story_tokenizer()
     name = draw.choice(("Mira", "Tom", "Leo"))
     story = draw.choice(

@@ -1,8 +1,11 @@
 """Chapter 2: its questions. Words are drawn from a seed, answers are computed by the tokenizer."""
 
+import math
 import random
 from collections.abc import Sequence
 
+from gptcore.lessons import bpe_steps
+from gptcore.tokenizer import Tokenizer, story_tokenizer
 from pages.kit.chips import visible
 from pages.kit.quiz import Bug, Choice, Numeric, Question
 
@@ -45,15 +48,11 @@ def questions(seed: int) -> Sequence[Question]:
 
 
 def _trained(text: str, n_merges: int):
-    from gptcore.tokenizer import Tokenizer
-
     return Tokenizer.train(text, 256 + n_merges, special_tokens=(), shrink=True)
 
 
 def first_count(draw: random.Random) -> Numeric:
     """How often the pair stands together that is merged first."""
-    from gptcore.lessons import bpe_steps
-
     text = draw.choice(TEXTS)
     tokenizer = _trained(text, 0)
     best, *others = bpe_steps.pairs(text, tokenizer)
@@ -99,8 +98,6 @@ def encoded(draw: random.Random) -> Numeric:
 
 def byte_tokens(draw: random.Random) -> Numeric:
     """The tokens that a sign takes under a tokenizer that never met it."""
-    from gptcore.tokenizer import story_tokenizer
-
     letter, times = draw.choice(LETTERS), draw.randint(2, 5)
     count = len(story_tokenizer().encode(letter * times))
     return Numeric(
@@ -126,8 +123,6 @@ def vocabulary(draw: random.Random) -> Numeric:
 
 def compare(draw: random.Random) -> Numeric:
     """Bits a byte from nats a token."""
-    import math
-
     loss, ratio = draw.choice((1.2, 1.5, 1.8, 2.4)), draw.choice((2.0, 2.5, 4.0))
     return Numeric(
         name="compare",

@@ -1,8 +1,14 @@
 """Chapter 8: its questions. Numbers are drawn from a seed, answers are computed by the library."""
 
+import math
 import random
 from collections.abc import Sequence
 
+import torch
+
+from gptcore.config import TrainConfig
+from gptcore.lessons import by_hand
+from gptcore.training.optim import learning_rate
 from pages.kit.quiz import Bug, Choice, Numeric, Question
 
 BUGGY = (
@@ -33,10 +39,6 @@ def questions(seed: int) -> Sequence[Question]:
 
 def cost(draw: random.Random) -> Numeric:
     """The loss of one prediction from three scores."""
-    import torch
-
-    from gptcore.lessons import by_hand
-
     scores = [draw.randint(0, 30) / 10 for _ in range(3)]
     target = draw.randrange(3)
     found = by_hand.surprise(torch.tensor(scores), target)
@@ -61,8 +63,6 @@ def cost(draw: random.Random) -> Numeric:
 
 def first_step(draw: random.Random) -> Numeric:
     """Where AdamW's very first step leaves a weight."""
-    from gptcore.lessons import by_hand
-
     weight, gradient = draw.choice((0.5, 0.8, 1.2)), draw.choice((0.002, 0.03, 4.0))
     rate = draw.choice((0.01, 0.02))
     found = by_hand.adamw_step(weight, [gradient], rate=rate, decay=0.0, beta1=0.9, beta2=0.98)
@@ -81,9 +81,6 @@ def first_step(draw: random.Random) -> Numeric:
 
 def rate(draw: random.Random) -> Numeric:
     """The rate of one step of the schedule."""
-    from gptcore.config import TrainConfig
-    from gptcore.training.optim import learning_rate
-
     full, n_steps, warmup = draw.choice((3e-4, 6e-4, 1e-3)), 1000, 100
     step = draw.choice((280, 325, 775, 820))
     config = TrainConfig(steps=n_steps, learning_rate=full, min_learning_rate=0.0, warmup_steps=warmup)
@@ -118,8 +115,6 @@ def unequal(draw: random.Random) -> Numeric:
 
 def per_byte(draw: random.Random) -> Numeric:
     """Bits a byte from nats a token."""
-    import math
-
     loss, width = draw.randint(20, 34) / 10, draw.choice((2.5, 3.2, 4.0))
     return Numeric(
         name="per_byte",
