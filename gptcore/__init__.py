@@ -10,7 +10,10 @@ Shapes are written with the same letters everywhere:
 Names are imported when they are first used, so that `python -m gptcore --help` need not wait for torch.
 """
 
+import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 _EXPORTS = {
     "ModelConfig": "config",
@@ -20,11 +23,23 @@ _EXPORTS = {
     "GPT": "model",
     "KVCache": "cache",
     "Tokenizer": "formats",
-    "train": "training.loop",
-    "generate": "generation.sampling",
-    "trace": "tracing",
+    "story_tokenizer": "tokenizer",
+    "load_tiktoken": "tokenizer",
     "load": "formats",
     "save": "formats",
+    "generate": "generation",
+    "trace": "tracing",
+    "train": "training",
+    # What a training loop of one's own needs, as in an exported script.
+    "load_corpus": "corpora",
+    "prepare_corpus": "corpora",
+    "Windows": "corpora",
+    "split_windows": "corpora",
+    "fixed_batches": "corpora",
+    "make_optimizers": "training.optim",
+    "learning_rate": "training.optim",
+    "window_cuts": "training.optim",
+    "clip_gradients": "training.optim",
 }
 
 __all__ = sorted(_EXPORTS)
@@ -39,3 +54,32 @@ def __getattr__(name: str):
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+# Modules that scripts exported by the first edition, and its explainers and exercises, import by these names.
+_MOVED = {
+    "gptcore.corpus": "gptcore.corpora",
+    "gptcore.hf": "gptcore.formats.hf_weights",
+    "gptcore.ladder": "gptcore.stories.scores",
+    "gptcore.optim": "gptcore.training.optim",
+    "gptcore.parser": "gptcore.stories.parser",
+    "gptcore.tuning": "gptcore.training.finetune",
+}
+
+
+class _MovedModules:
+    """Finds a module under its old name: the very module that now holds what it offered."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name in _MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(_MOVED[spec.name])
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = module.__spec__.loader_state  # the import system has put the old name's there
+
+
+sys.meta_path.append(_MovedModules())

@@ -10,14 +10,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from gptcore.checkpoint import model_folder, read_folder
 from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
 from gptcore.files import read_json
+from gptcore.tokenizer import story_tokenizer
 
 STEPS = 400
 # What a run decides for itself, or what only watches it: the script has no use for it.
 _NOT_IN_SCRIPT = (
     "steps", "seconds", "precision", "attention_path", "threads", "n_evals", "n_samples", "window_length",
     "compile", "fault",
+)  # fmt: skip
+# What the script takes from the library, all of it from the top level, so that no move of a module breaks it.
+_IMPORTS = (
+    "GPT", "ModelConfig", "TrainConfig", "Windows", "clip_gradients", "fixed_batches", "generate", "learning_rate",
+    "load", "load_corpus", "make_optimizers", "prepare_corpus", "save", "split_windows", "window_cuts",
 )  # fmt: skip
 _PART = re.compile(r"^# (\d+ · .+)$", re.MULTILINE)
 
@@ -39,9 +46,6 @@ def of_run(folder: str | Path) -> Recipe:
 
     Raises CheckpointError for a folder that holds no model, ConfigError for a run that was broken on purpose.
     """
-    from gptcore.checkpoint import model_folder, read_folder
-    from gptcore.tokenizer import story_tokenizer
-
     place = model_folder(folder)
     model, tokenizer = read_folder(place)
     described = read_json(Path(folder) / "config.json") or {}
@@ -93,23 +97,23 @@ def script(recipe: Recipe) -> str:
     """Return the text of the script, about 100 lines."""
     known = {field.name for field in fields(TrainConfig)}
     leave_out = tuple(name for name in _NOT_IN_SCRIPT if name in known)
-    tokenizers = {
-        "story": ("from gptcore.tokenizer import story_tokenizer", "story_tokenizer()"),
-        "gpt2": ("from gptcore.tokenizer import load_tiktoken", 'load_tiktoken("gpt2")'),
-    }
-    imports, made = tokenizers.get(
-        recipe.tokenizer,
-        ("from gptcore.tokenizer import Tokenizer", f"Tokenizer.load({_literal(recipe.tokenizer)})"),
-    )
+    tokenizers = {"story": "story_tokenizer()", "gpt2": 'load_tiktoken("gpt2")'}
+    tokenizer = tokenizers.get(recipe.tokenizer, f"Tokenizer.load({_literal(recipe.tokenizer)})")
+    maker = re.match(r"\w+", tokenizer)[0]
     return _SCRIPT.format(
-        tokenizer_import=imports,
-        tokenizer=made,
+        imports="\n".join(f"    {name}," for name in sorted({*_IMPORTS, maker}, key=_import_order)),
+        tokenizer=tokenizer,
         model=_call(recipe.model),
         train=_call(recipe.train, leave_out),
         steps=recipe.steps,
         corpus=_literal(recipe.corpus),
         prompt=_literal(recipe.prompt),
     )
+
+
+def _import_order(name: str) -> tuple[int, str]:
+    """Return the key that sorts names as isort does: constants, classes, functions."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
 
 
 def notebook(recipe: Recipe) -> dict[str, Any]:
@@ -163,10 +167,9 @@ import time
 
 import torch
 
-from gptcore import GPT, ModelConfig, TrainConfig, generate, load, save
-from gptcore.corpora.sources import Windows, cut, fixed_batches, load_corpus, prepare
-from gptcore.training.optim import clip_gradients, learning_rate, make_optimizers, window_cuts
-{tokenizer_import}
+from gptcore import (
+{imports}
+)
 
 # 1 · What to build, and how to train it (chapters 7 and 8)
 MODEL = {model}
@@ -178,7 +181,7 @@ OUT = "my-model"
 # 2 · Text becomes numbers (chapter 2)
 tokenizer = {tokenizer}
 corpus = load_corpus({corpus})
-train_ids, held_out_ids, notes = prepare(corpus, tokenizer, MODEL.context_length)
+train_ids, held_out_ids, notes = prepare_corpus(corpus, tokenizer, MODEL.context_length)
 length = min(MODEL.context_length, len(train_ids) - 1)
 windows = Windows(train_ids, length, TRAIN.batch_size, TRAIN.seed)
 held_out = fixed_batches(held_out_ids, length, TRAIN.batch_size, TRAIN.eval_batches)
@@ -224,7 +227,7 @@ for step in range(STEPS):
     pieces = window_cuts(step, TRAIN, STEPS)  # short windows first, where the settings say so
     mean = 0.0
     for _ in range(TRAIN.accumulation):
-        ids, targets = (cut(part, pieces).to(device) for part in windows.next())  # (B, T)
+        ids, targets = (split_windows(part, pieces).to(device) for part in windows.next())  # (B, T)
         loss = model.loss(ids, targets) / TRAIN.accumulation
         loss.backward()
         mean += loss.item()

@@ -1,1 +1,5 @@
 """From next-token probabilities to text: sampling, beam search, speculative decoding, and the fast decode step."""
+
+from gptcore.generation.sampling import Sampling, Step, distribution, generate, generate_batch
+
+__all__ = ["Sampling", "Step", "distribution", "generate", "generate_batch"]

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
-from gptcore.corpora.sources import Corpus, encode_documents, load_corpus
+from gptcore.corpora.documents import Corpus
+from gptcore.corpora.encoding import MIN_TOKENS, encode_documents
+from gptcore.corpora.sources import load_corpus
 from gptcore.formats import Tokenizer
 from gptcore.tokenizer import TokenizerError, load_tiktoken, story_tokenizer
-
-MIN_TOKENS = 64
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -390,12 +390,13 @@ class Keeper:
         if self.forks:
             import gptcore.runs.recorder
             import gptcore.training.loop  # noqa: F401
-            from gptcore.corpora.sources import encode, load_corpus
+            from gptcore.corpora.encoding import encode_corpus
+            from gptcore.corpora.sources import load_corpus
             from gptcore.stories.scores import check
             from gptcore.tokenizer import story_tokenizer
 
             stories = load_corpus("stories")
-            encode(stories, story_tokenizer())
+            encode_corpus(stories, story_tokenizer())
             check(stories.validation[0])  # it compares with all that the training stories say
             gc.collect()
             gc.freeze()  # the collector would touch, and so copy, pages that children share

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from gptcore.config import ConfigError, TrainConfig
-from gptcore.corpora.sources import cut
+from gptcore.corpora.windows import split_windows
 from gptcore.model import GPT
 from gptcore.resources import available_cores
 from gptcore.training.optim import LONGEST_STAGE, clip_gradients, make_optimizers, window_cuts
@@ -114,7 +114,9 @@ def choose(
         way = best.precision, best.attention_path, best.threads
         cuts = [window_cuts(third, config, 3) for third in range(3)] if config.grow_windows else [1]
         times = [
-            _time_step(model, config, cut(ids, n), cut(targets, n), *way, seconds / 2 / len(cuts))
+            _time_step(
+                model, config, split_windows(ids, n), split_windows(targets, n), *way, seconds / 2 / len(cuts)
+            )
             for n in cuts
         ]
         times[-1] = min(times[-1], best.seconds_per_step)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from gptcore.config import PRESETS, TrainConfig
-from gptcore.corpora.sources import Corpus, Windows, fixed_batches
+from gptcore.corpora.documents import Corpus
+from gptcore.corpora.windows import Windows, fixed_batches
 from gptcore.training.optim import make_optimizers
 
 TINY_CHARACTERS = 6_000  # about ten stories

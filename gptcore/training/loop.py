@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from gptcore.config import ModelConfig, TrainConfig
-from gptcore.corpora.sources import Corpus, Windows, bytes_per_token, cut, fixed_batches, prepare
+from gptcore.corpora.documents import Corpus
+from gptcore.corpora.encoding import bytes_per_token, prepare_corpus
+from gptcore.corpora.windows import Windows, fixed_batches, split_windows
 from gptcore.generation.packed_weights import forget
 from gptcore.generation.sampling import Sampling, generate_batch
 from gptcore.model import GPT
@@ -87,7 +89,7 @@ def train(
             f"window_length={config.window_length} is more than context_length={model_config.context_length}"
         )
     parts = PARTS[config.fault]
-    train_ids, val_ids, shortened = prepare(parts.text(corpus), tokenizer, model_config.context_length)
+    train_ids, val_ids, shortened = prepare_corpus(parts.text(corpus), tokenizer, model_config.context_length)
     length = config.window_length or model_config.context_length
     length = min(length, len(train_ids) - 1)
     team.check(config)
@@ -200,7 +202,7 @@ def train_step(state: Trainer, config: TrainConfig) -> tuple[float, float, float
     state.team.draw_apart(config.seed, state.step)
     for turn in range(config.accumulation):
         ids, targets = (
-            cut(state.team.rows(part), cuts).to(device) for part in state.windows.next()
+            split_windows(state.team.rows(part), cuts).to(device) for part in state.windows.next()
         )  # (B, T)
         with state.loss.until(last=turn == config.accumulation - 1):
             with autocast(device, state.way.precision):

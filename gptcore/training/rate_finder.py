@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 
 from gptcore.config import PRESETS, TrainConfig
-from gptcore.corpora.sources import Windows, encode_documents
+from gptcore.corpora.encoding import encode_documents
+from gptcore.corpora.windows import Windows
 from gptcore.model import GPT
 from gptcore.stories.writer import write_stories
 from gptcore.tokenizer import story_tokenizer

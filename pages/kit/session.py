@@ -807,7 +807,8 @@ def losses_without_each_block(path: Path, changed: int) -> tuple[float, list[flo
 
 def _stories(tokenizer: "Tokenizer", length: int, n: int = 2, n_stories: int = 12) -> "tuple[Tensor, Tensor]":
     """`n` windows of stories that no training run has read: inputs and targets."""
-    from gptcore.corpora.sources import encode_documents, fixed_batches
+    from gptcore.corpora.encoding import encode_documents
+    from gptcore.corpora.windows import fixed_batches
     from gptcore.stories.writer import write_stories
 
     texts = [story.text for story in write_stories(n_stories, seed=900_000)]
@@ -1037,7 +1038,7 @@ def drafts(path: Path, changed: int) -> list[str]:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _draft(path: Path, changed: int, name: str) -> "GPT | TokenCounts":
-    from gptcore.corpora.sources import encode_documents
+    from gptcore.corpora.encoding import encode_documents
     from gptcore.generation.speculative import TokenCounts, first_layers
     from gptcore.stories.writer import write_stories
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gptcore.config import ModelConfig
-from gptcore.corpora.sources import text_corpus
+from gptcore.corpora.documents import text_corpus
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 

@@ -173,7 +173,8 @@ def loss_on_fresh_stories(model: "GPT", tokenizer: "Tokenizer", *, seed: int = 0
     """Return a model's mean loss, in nats a token, on stories that no training run has read."""
     import torch
 
-    from gptcore.corpora.sources import encode_documents, fixed_batches
+    from gptcore.corpora.encoding import encode_documents
+    from gptcore.corpora.windows import fixed_batches
     from gptcore.stories.writer import write_stories
 
     texts = [story.text for story in write_stories(n, seed=900_000 + 1000 * seed)]

@@ -423,7 +423,7 @@ def _exact(found: "Mapping[str, Spread]") -> str:
 
 def _guessed_ahead() -> Iterator[Repetition]:
     from gptcore.checkpoint import SHIPPED
-    from gptcore.corpora.sources import encode_documents
+    from gptcore.corpora.encoding import encode_documents
     from gptcore.formats import load
     from gptcore.generation.speculative import TokenCounts, first_layers
     from gptcore.stories.writer import write_stories

@@ -173,7 +173,8 @@ def loss_by_position(
     import torch
     from torch.nn import functional as F
 
-    from gptcore.corpora.sources import encode_documents, fixed_batches
+    from gptcore.corpora.encoding import encode_documents
+    from gptcore.corpora.windows import fixed_batches
     from gptcore.stories.writer import write_stories
 
     length = BEYOND * model.config.context_length // BIN * BIN

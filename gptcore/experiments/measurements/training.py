@@ -35,7 +35,7 @@ def _without_clipping() -> Iterator[Repetition | Progress]:
 def table_losses(size: int, seed: int = 0) -> tuple[float, float]:
     """Return what a table of token pairs costs on unread stories, cut into this vocabulary: perplexity a token, and
     bits a byte."""
-    from gptcore.corpora.sources import encode_documents
+    from gptcore.corpora.encoding import encode_documents
     from gptcore.stories.writer import write_stories
     from gptcore.tokenizer import story_tokenizer
     from gptcore.training.loop import bigram_loss
@@ -70,7 +70,7 @@ def accepted_from_frequencies(n_tokens: int = 4000, *, seed: int = 0) -> float:
     """
     import torch
 
-    from gptcore.corpora.sources import encode_documents
+    from gptcore.corpora.encoding import encode_documents
     from gptcore.stories.parser import accepts
     from gptcore.stories.scores import split_sentences
     from gptcore.stories.writer import write_stories
@@ -131,7 +131,8 @@ def _decoupled() -> Iterator[Repetition | Progress]:
     import torch
 
     from gptcore.config import PRESETS
-    from gptcore.corpora.sources import encode_documents, fixed_batches
+    from gptcore.corpora.encoding import encode_documents
+    from gptcore.corpora.windows import fixed_batches
     from gptcore.model import GPT
     from gptcore.stories.writer import write_stories
     from gptcore.tokenizer import story_tokenizer

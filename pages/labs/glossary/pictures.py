@@ -88,7 +88,7 @@ def story(seed: int) -> list[Chip]:
 def dealt(step: int) -> Picture:
     import torch
 
-    from gptcore.corpora.sources import Windows
+    from gptcore.corpora.windows import Windows
 
     windows = Windows(torch.arange(25), 6, 2, seed=1)
     for _ in range(step):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS, ModelConfig
-from gptcore.corpora.sources import text_corpus
+from gptcore.corpora.documents import text_corpus
 from pages.kit import controls, lab, links, live, session, words
 from pages.kit.controls import CorpusChoice
 

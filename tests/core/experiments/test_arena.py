@@ -10,7 +10,7 @@ import torch
 from gptcore.__main__ import main, parser
 from gptcore.account import n_parameters
 from gptcore.config import NORM_POSITIONS, PRESETS, ConfigError, ModelConfig
-from gptcore.corpora.sources import Windows
+from gptcore.corpora.windows import Windows
 from gptcore.experiments import arena, config_diff
 from gptcore.experiments.arena import Match, Result, equalise, judge, plan
 from gptcore.feedforward import FEEDFORWARDS

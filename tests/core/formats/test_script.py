@@ -1,17 +1,21 @@
 """The script and the notebook made from settings: they run from an empty folder and do what the library does."""
 
+import ast
 import contextlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import nbformat
 import pytest
 
+import gptcore
+from gptcore import load, load_corpus, story_tokenizer, train
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
 from gptcore.formats.script import Recipe, changed_fields, notebook, of_run, script, write
@@ -72,11 +76,6 @@ def others(folder) -> set[str]:
 
 
 def test_the_script_trains_as_the_library_does_writes_and_keeps(recipe, tmp_path):
-    from gptcore.corpora.sources import load_corpus
-    from gptcore.formats import load
-    from gptcore.tokenizer import story_tokenizer
-    from gptcore.training.loop import train
-
     said = run(script(recipe), tmp_path / "empty")
     losses = [float(one) for one in re.findall(r"step +\d+ +loss ([\d.]+)", said)]
     config = TRAIN.replace(
@@ -101,6 +100,21 @@ def test_the_notebook_is_valid_and_its_cells_run(recipe, tmp_path):
 def test_what_the_requirements_do_not_bring_is_noticed(tmp_path):
     run("import nbformat", tmp_path / "empty")
     assert "nbformat" in others(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("tokenizer", ["story", "gpt2", "a/tokenizer.json"])
+def test_the_script_and_the_notebook_import_from_the_top_of_the_library_alone(recipe, tokenizer):
+    recipe = replace(recipe, tokenizer=tokenizer)
+    cells = ["".join(cell["source"]) for cell in notebook(recipe)["cells"] if cell["cell_type"] == "code"]
+    for code in (script(recipe), "\n".join(cells)):
+        imports = [
+            node for node in ast.walk(ast.parse(code)) if isinstance(node, (ast.Import, ast.ImportFrom))
+        ]
+        modules = {node.module for node in imports if isinstance(node, ast.ImportFrom)}
+        modules |= {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names}
+        assert {module for module in modules if module.partition(".")[0] == "gptcore"} == {"gptcore"}
+        names = {alias.name for node in imports if isinstance(node, ast.ImportFrom) for alias in node.names}
+        assert names <= set(gptcore.__all__)
 
 
 def test_the_script_is_about_a_hundred_lines_in_style():

@@ -8,7 +8,8 @@ import torch
 
 from gptcore import config
 from gptcore.config import PRESETS, ModelConfig, TrainConfig
-from gptcore.corpora.sources import Corpus, Windows
+from gptcore.corpora.documents import Corpus
+from gptcore.corpora.windows import Windows
 from gptcore.model import GPT
 from gptcore.runs.plan import make_plan, sort_settings
 from gptcore.runs.queue import wanted

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from gptcore.config import ConfigError, ModelConfig, TrainConfig
-from gptcore.corpora.sources import Windows, bytes_per_token, fixed_batches, prepare, text_corpus
+from gptcore.corpora.documents import text_corpus
+from gptcore.corpora.encoding import bytes_per_token, prepare_corpus
+from gptcore.corpora.windows import Windows, fixed_batches
 from gptcore.generation.packed_weights import SMALLEST, _can_pack, _made, _twin
 from gptcore.generation.sampling import generate
 from gptcore.tokenizer import Tokenizer
@@ -112,7 +114,7 @@ def test_the_start_says_what_will_be_trained_and_what_was_found(whole, model_con
 
 
 def test_an_evaluation_is_the_mean_over_the_held_out_windows(whole, model_config, corpus, tokenizer):
-    _, held_out, _ = prepare(corpus, tokenizer, 32)
+    _, held_out, _ = prepare_corpus(corpus, tokenizer, 32)
     model, last = whole[-1].model, [event for event in whole if event.event == "eval"][-1]
     total = count = 0
     with torch.no_grad():

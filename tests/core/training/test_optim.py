@@ -8,7 +8,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gptcore.config import TrainConfig
-from gptcore.corpora.sources import cut
+from gptcore.corpora.windows import split_windows
 from gptcore.initialization import Linear
 from gptcore.training.optim import (
     LONGEST_STAGE,
@@ -162,8 +162,8 @@ def test_windows_grow_by_thirds_and_no_token_is_lost():
     long = [window_cuts(step, config, 10_000) for step in range(10_000)]
     assert [long.count(n) for n in (4, 2, 1)] == [LONGEST_STAGE, LONGEST_STAGE, 10_000 - 2 * LONGEST_STAGE]
     batch = torch.arange(2 * 12).reshape(2, 12)
-    assert cut(batch, 4).tolist() == [list(range(start, start + 3)) for start in range(0, 24, 3)]
-    assert cut(batch[:, :10], 4).shape == (4, 5)
+    assert split_windows(batch, 4).tolist() == [list(range(start, start + 3)) for start in range(0, 24, 3)]
+    assert split_windows(batch[:, :10], 4).shape == (4, 5)
 
 
 def test_gradients_are_shortened_as_torch_does_it_and_left_alone_where_short(lively, random_ids):

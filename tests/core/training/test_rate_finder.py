@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gptcore.config import TrainConfig
-from gptcore.corpora.sources import Windows
+from gptcore.corpora.windows import Windows
 from gptcore.training.rate_finder import GIVEN_UP, SAFETY, Tried, rates, suggest, sweep
 
 
