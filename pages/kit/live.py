@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import curves, figures, links, session, visitor, words
+from pages.kit import curves, event_log, figures, links, session, story_data, visitor, words
 from pages.kit.history import History
 
 if TYPE_CHECKING:
@@ -22,18 +22,18 @@ PANEL_HEIGHT = 400
 
 def view(run: "Run", prefix: str) -> None:
     """Show a run; while it is alive the view renews itself."""
-    _renew(_run_view, session.is_alive(run))(run.id, prefix, session.is_alive(run))
+    _renew(_run_view, session.is_under_way(run))(run.id, prefix, session.is_under_way(run))
 
 
 def brief(run: "Run", prefix: str, draw: Callable[[History], None] | None = None) -> None:
     """A run in one line and its newest text, for a page that is about something else; `draw` shows more of it."""
-    alive = session.is_alive(run)
+    alive = session.is_under_way(run)
     _renew(_brief_view, alive)(run.id, prefix, alive, draw)
 
 
 def shipped_view(prefix: str) -> None:
     """Show the run that made the shipped model, as any run that is over."""
-    measuring = session.table_scores() is None
+    measuring = story_data.table_scores() is None
     _renew(_shipped_view, measuring)(prefix, measuring)
 
 
@@ -42,8 +42,8 @@ def _renew(draw: Callable[..., None], still: bool) -> Callable[..., None]:
 
 
 def _shipped_view(prefix: str, was_measuring: bool) -> None:
-    panels(session.shipped_history(), prefix, ended=True)
-    if was_measuring and session.table_scores() is not None:
+    panels(event_log.shipped(), prefix, ended=True)
+    if was_measuring and story_data.table_scores() is not None:
         st.rerun()
 
 
@@ -51,7 +51,7 @@ def _brief_view(run_id: str, prefix: str, was_alive: bool, draw: Callable[[Histo
     run = session.run_named(run_id)
     if run is None:
         return
-    state, history = run.state(), session.history(run)
+    state, history = run.state(), event_log.follow(run)
     _status(run, state, history, prefix)
     if draw is not None and history.start:
         draw(history)
@@ -70,7 +70,7 @@ def _run_view(run_id: str, prefix: str, was_alive: bool) -> None:
         st.info(words.load("live").read("gone"), icon=":material/delete:")
         return
     state = run.state()
-    history = session.history(run)
+    history = event_log.follow(run)
     _status(run, state, history, prefix)
     # What comes and goes stands in a frame of its own: an element that changes its place is drawn anew.
     with st.container():
@@ -219,7 +219,7 @@ def panels(history: History, prefix: str, *, ended: bool) -> None:
         _writing(history, prefix, ended)
     with st.container():
         if any(sample.get("ladder") for sample in history.samples):
-            draw = functools.partial(curves.story_scores, history, session.table_scores(), log_x=log_x)
+            draw = functools.partial(curves.story_scores, history, story_data.table_scores(), log_x=log_x)
             _plot(f"{prefix}_ladder", draw, held)
     small = (curves.learning_rate, curves.gradient_norm, curves.speed)
     for one, column in zip(small, st.columns(3), strict=True):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from pages.kit import models
 from tests.app.reading import formulas, opened_once, opener
 from tests.app.reading import said_in_a_line as said
 
@@ -88,11 +89,10 @@ def test_the_rank_of_queen_is_that_of_a_plain_search(page):
 
 
 def test_inputs_that_compete_stand_among_the_bars():
-    from pages.kit import session
 
     app = open_page(c3_sum_inputs="true")
     assert "king − man + woman = ?" in said(app)
-    assert session.SHIPPED == "shipped"
+    assert models.SHIPPED == "shipped"
 
 
 def test_a_word_of_several_tokens_has_no_row():

@@ -5,6 +5,8 @@ import math
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.kit import models
+from pages.labs.inference import cached
 from pages.labs.inference.race import LANES, Entry, Lap, Race, first_difference, smooth
 from tests.app.reading import formulas, opener, said
 
@@ -42,12 +44,11 @@ def errors(app: AppTest) -> list[str]:
 
 def test_the_race_ends_with_a_verdict_bytes_and_both_rates():
     from gptcore.account import cache_bytes
-    from pages.kit import session
 
     app = until(open_page(c9_new="16"), lambda app: "identical" in said(app))
     assert not app.exception
     assert sum("Tokens per second" in metric.label for metric in app.metric) == len(LANES)
-    model, tokenizer = session.load(session.shipped_path(), session.changed(session.shipped_path()))
+    model, tokenizer = models.shipped().load()
     positions = len(tokenizer.encode(field(app, "c9_prompt").value)) + 16
     bytes_ = f"{cache_bytes(model.config, positions):,}".replace(",", "{,}")
     assert any(f"= {bytes_}" in formula.value for formula in app.latex)
@@ -55,13 +56,11 @@ def test_the_race_ends_with_a_verdict_bytes_and_both_rates():
 
 def test_a_measurement_in_pieces_writes_what_generate_writes():
     from gptcore.generation.sampling import generate
-    from pages.kit import session
     from pages.labs.inference.race import TEMPERATURE
 
-    path = session.shipped_path()
-    model, tokenizer = session.load(path, session.changed(path))
-    used = session.InUse(session.SHIPPED, "", path, model, tokenizer)
-    race = Race(Entry(session.SHIPPED, 0, "Once upon a time", 12, 3))
+    used = models.shipped()
+    model, tokenizer = used.load()
+    race = Race(Entry(used, "Once upon a time", 12, 3))
     while not race.ended:
         race.work(used, 0.001)
     ids = tokenizer.encode("Once upon a time")
@@ -75,12 +74,14 @@ def test_lanes_that_part_are_found():
     assert first_difference([[1, 2, 3], [1, 2, 3]]) is None
     assert first_difference([[1, 2, 3], [1, 4, 3]]) == 1
     assert first_difference([[1, 2], [1, 2, 3]]) == 2
-    race = Race(Entry("", 0, "", 2, 0), [Lap(LANES[0], [1, 2]), Lap(LANES[1], [1, 3])])
+    race = Race(Entry(models.shipped(), "", 2, 0), [Lap(LANES[0], [1, 2]), Lap(LANES[1], [1, 3])])
     assert race.first_difference() == 1
 
 
 def test_a_lap_stopped_half_way_does_not_count():
-    race = Race(Entry("", 0, "", 2, 0), [Lap(LANES[0], [1, 2], [1.0, 1.0]), Lap(LANES[1], [1], [1.0])])
+    race = Race(
+        Entry(models.shipped(), "", 2, 0), [Lap(LANES[0], [1, 2], [1.0, 1.0]), Lap(LANES[1], [1], [1.0])]
+    )
     race.steps = iter(())
     assert not race.shown
     race.close()
@@ -117,13 +118,11 @@ def test_top_p_keeps_the_one_that_crosses():
 
 def test_text_is_what_generate_writes_with_the_same_choices():
     from gptcore.generation.sampling import generate
-    from pages.kit import session
 
     app = open_page(c9_new="8", c9_text="Once upon a time", c9_length="30", c9_seed="5", c9_top_k="20")
     button(app, "c9_generate").click().run()
     until(app, lambda app: "shown more slowly" in captions(app))
-    path = session.shipped_path()
-    model, tokenizer = session.load(path, session.changed(path))
+    model, tokenizer = models.shipped().load()
     steps = generate(
         model,
         tokenizer.encode("Once upon a time"),
@@ -209,22 +208,15 @@ def test_a_wrong_place_is_found_and_the_right_one_is_not():
     )
 
 
-def shipped():
-    from pages.kit import session
-
-    path = session.shipped_path()
-    return path, session.changed(path), *session.load(path, session.changed(path))
-
-
 def test_the_beam_on_the_page_is_the_librarys():
     from gptcore.generation.beam import beam_search
-    from pages.kit import session
 
     app = open_page(c9_new="8", hide=LABS_ONLY, c9_beam_width="4", c9_beam_penalty="0.5", c9_beam_most="10")
     assert not app.exception
-    path, changed, model, tokenizer = shipped()
+    shipped = models.shipped()
+    model, tokenizer = shipped.load()
     ids = tokenizer.encode(field(app, "c9_beam_prompt").value)
-    ends = session.sentence_ends(path, changed)
+    ends = cached.sentence_ends(shipped)
     found = beam_search(model, ids, 10, n_beams=4, length_penalty=0.5, stop_ids=ends)
     assert f"a score of {found.best.score:.3f}" in said(app)
     assert found.best.score >= found.greedy.score
@@ -242,12 +234,11 @@ def test_one_beam_is_greedy_on_the_page_and_a_long_prompt_gets_one_sentence():
 @pytest.mark.parametrize("draft", ["a table of counts", "itself when younger"])
 def test_guessing_ahead_tells_its_calls_its_cost_and_the_clock(draft):
     from gptcore.generation.speculative import expected_speedup
-    from pages.kit import session
     from pages.labs.inference.speculative import BEGINNING, N_NEW
 
     app = open_page(c9_new="8", hide=LABS_ONLY, c9_ahead_draft=draft, c9_ahead_k="5", c9_ahead_c="0.2")
     assert not app.exception
-    found = session.guessed_ahead(*shipped()[:2], BEGINNING, draft, 5, 0.8, 1, N_NEW)
+    found = cached.guessed_ahead(models.shipped(), BEGINNING, draft, 5, 0.8, 1, N_NEW)
     assert f"{found.n_tokens} tokens in {len(found.cycles)} passes" in said(app)
     assert f"**α = {found.acceptance:.2f}**" in said(app)
     assert f"**{expected_speedup(found.acceptance, 5, 0.2):.2f} times as fast** as one by one" in said(app)
@@ -256,11 +247,11 @@ def test_guessing_ahead_tells_its_calls_its_cost_and_the_clock(draft):
 
 def test_guessing_ahead_greedily_writes_what_the_model_writes_alone():
     from gptcore.generation.sampling import generate
-    from pages.kit import session
 
-    path, changed, model, tokenizer = shipped()
+    shipped = models.shipped()
+    model, tokenizer = shipped.load()
     ids = tokenizer.encode("Long ago, a king")
     alone = [step.token_id for step in generate(model, ids, 30, temperature=0)]
-    for draft in session.drafts(path, changed):
-        found = session.guessed_ahead(path, changed, "Long ago, a king", draft, 4, 0.0, 1, 30)
+    for draft in cached.drafts(shipped):
+        found = cached.guessed_ahead(shipped, "Long ago, a king", draft, 4, 0.0, 1, 30)
         assert [token_id for cycle in found.cycles for token_id in cycle.token_ids] == alone

@@ -6,6 +6,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.kit import models
 from tests.app.reading import ROOT, opener, said
 
 open_page = opener("00_overview.py")
@@ -26,12 +27,9 @@ def test_the_two_beginnings_differ_in_the_name_alone_and_it_stands_far_back():
 
 
 def test_each_moment_of_training_is_another_model_and_later_than_the_one_before():
-    from pages.kit import session
     from pages.labs import overview
 
-    path = session.shipped_path()
-    model = session.InUse(session.SHIPPED, "", path, *session.load(path, session.changed(path)))
-    found = overview.finding.moments(model)
+    found = overview.finding.moments(models.shipped())
     assert [moment.option for moment in found][:: len(found) - 1] == ["0", "full"]
     assert found[0].step == 0
     assert [moment.option for moment in found] == [

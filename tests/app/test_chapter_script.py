@@ -5,6 +5,7 @@ import shlex
 
 from streamlit.testing.v1 import AppTest
 
+from pages.kit import models
 from tests.app.reading import opened_once, opener, said
 
 open_page = opener("10_script.py")
@@ -78,15 +79,14 @@ def test_the_model_in_use_goes_along_in_three_ways(tmp_path):
     import zipfile
 
     from gptcore import load
-    from pages.kit import session
 
     app = open_page(c10_more_take="true", hide="analogy,example,code,diagram,measured,check,deeper")
     names = {one.proto.label for one in app.get("download_button")}
     assert {"As a script", "As a notebook", "As a Hugging Face folder"} <= names
     assert "Nothing has been trained here yet" in said(app)
-    with zipfile.ZipFile(io.BytesIO(session.as_llama(session.shipped_path()))) as archive:
+    with zipfile.ZipFile(io.BytesIO(models.as_llama(models.shipped()))) as archive:
         archive.extractall(tmp_path)
-    ours, theirs = (load(path)[0] for path in (session.shipped_path(), tmp_path / "model"))
+    ours, theirs = (load(path)[0] for path in (models.shipped_path(), tmp_path / "model"))
     assert all((a == b).all() for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 

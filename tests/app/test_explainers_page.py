@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from explainers import library
 from explainers.execution import Answer
-from pages.kit import session
+from pages.labs.explainers import cached
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "why-divide-by-root-d"
@@ -25,9 +25,9 @@ def asked(monkeypatch):
         return Answer(output=f"asked {topic} {number} {values}\n", figure=json.dumps(figure))
 
     monkeypatch.setattr("explainers.execution.ask", answer)
-    session.block_answer.clear()
+    cached.block_answer.clear()
     yield requests
-    session.block_answer.clear()
+    cached.block_answer.clear()
 
 
 def page(**parameters: str) -> AppTest:
@@ -91,7 +91,7 @@ def test_a_slider_moves_the_blocks_that_go_on_from_it(asked):
 
 def test_a_block_that_fails_is_told_on_the_page(monkeypatch):
     monkeypatch.setattr("explainers.execution.ask", lambda *_: Answer(error="it took too long"))
-    session.block_answer.clear()
+    cached.block_answer.clear()
     app = page(topic=TOPIC)
     assert any("it took too long" in error.value for error in app.error)
     assert not app.exception

@@ -21,12 +21,12 @@ from pages.kit import (
     lab,
     latex,
     links,
+    models,
     plots,
     progress,
     prompt,
     quiz,
     search,
-    session,
 )
 from pages.kit.claim import ago
 from tests.app.reading import opener
@@ -362,12 +362,12 @@ def test_how_long_ago_is_said_as_people_say_it():
 
 def test_a_page_computes_with_one_thread_and_a_large_model_with_all(monkeypatch):
     importlib.reload(pages.labs)
-    session.load(session.shipped_path(), -1)
+    models.ModelHandle(models.shipped_path(), -1).load()
     assert torch.get_num_threads() == 1
-    monkeypatch.setattr(session, "LARGE", 1000)
+    monkeypatch.setattr(models, "LARGE", 1000)
     monkeypatch.setattr("gptcore.resources.available_cores", lambda: 3)
     try:
-        session.load(session.shipped_path(), -2)
+        models.ModelHandle(models.shipped_path(), -2).load()
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(1)

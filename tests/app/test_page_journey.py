@@ -15,23 +15,22 @@ from streamlit.testing.v1 import AppTest
 
 from gptcore.interpret.ablation import WhatIf
 from gptcore.interpret.stages import _FORMS
-from pages.kit import session, trace_map
+from pages.kit import models, trace_map
 from pages.labs import journey
+from pages.labs.journey import cached
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = "Tom and Mira went to the river."
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def passed(text: str = SHORT, what=None, swap=None, view: str = "pass") -> session.Journey:
-    path = session.shipped_path()
-    return session.journey(path, session.changed(path), text, what, swap, view)
+def passed(text: str = SHORT, what=None, swap=None, view: str = "pass") -> cached.Journey:
+    return cached.journey(models.shipped(), text, what, swap, view)
 
 
 def given(text: str = SHORT, view: str = "pass"):
-    path = session.shipped_path()
     words = journey.walk.known("swiglu")
-    return session.journey_drawn(path, session.changed(path), text, None, None, view, _known=words)
+    return cached.journey_drawn(models.shipped(), text, None, None, view, _known=words)
 
 
 def test_the_numbers_of_the_map_are_those_of_the_trace():

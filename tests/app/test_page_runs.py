@@ -11,7 +11,7 @@ from gptcore.config import ModelConfig
 from gptcore.runs import archive
 from gptcore.runs import run as runs
 from gptcore.runs.run import Run
-from pages.kit import session, visitor
+from pages.kit import event_log, visitor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,7 +121,7 @@ def test_a_log_of_100_000_steps_opens_as_fast(own_runs):
     open_page(run="short")  # imports and caches that every page needs
     took: dict[str, list[float]] = {}
     for name in ("short", "long") * 3:
-        session.history_at.clear()
+        event_log._read.clear()
         started = time.perf_counter()
         app = open_page(run=name)
         took.setdefault(name, []).append(time.perf_counter() - started)

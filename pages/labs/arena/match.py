@@ -12,7 +12,8 @@ from gptcore.experiments import arena, config_diff
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
-from pages.kit import controls, curves, figures, lab, links, live, plots, session, visitor, words
+from pages.kit import controls, curves, event_log, figures, lab, links, live, plots, session, visitor, words
+from pages.labs.arena import cached
 
 if TYPE_CHECKING:
     from gptcore.runs.run import Run
@@ -64,7 +65,7 @@ class Entry(NamedTuple):
 
     @property
     def alive(self) -> bool:
-        return self.run is not None and session.is_alive(self.run)
+        return self.run is not None and session.is_under_way(self.run)
 
 
 @st.fragment
@@ -239,7 +240,7 @@ def entries_of(match: arena.Match) -> list[Entry]:
 
 
 def _told(run: "Run") -> curves.History:
-    return session.history_at(run.folder, (run.log_identity(), run.log_size()))
+    return event_log.read(run.folder)
 
 
 def seconds_of(match: arena.Match, even: arena.Even, entries: list[Entry]) -> float:
@@ -258,7 +259,7 @@ def seconds_of(match: arena.Match, even: arena.Even, entries: list[Entry]) -> fl
             elif known:
                 seconds = sum(known) / len(known)
             else:
-                seconds = (arm.steps + looks) * arm.flops_per_step / session.training_rate()
+                seconds = (arm.steps + looks) * arm.flops_per_step / cached.training_rate()
             share = 1 - one.history.last_step / one.history.total_steps if one.history.start else 1
             total += STARTING_SECONDS + share * seconds
     return total / session.limits().runs_at_once

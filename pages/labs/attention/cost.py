@@ -6,6 +6,7 @@ from gptcore.account import cache_bytes, n_parameters, parameters
 from gptcore.config import ModelConfig
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import controls, figures, grids, lab, plots, session, words
+from pages.labs.attention import cached
 
 MODEL = "the model in use"
 CONTEXTS = (256, 1024, 4096, 16_384, 65_536, 131_072)
@@ -136,7 +137,7 @@ def fused() -> None:
     config = session.model_in_use().model.config
     text.show("lab_fused")
     length = controls.stops(text.read("lab_fused_length"), "c5_fused_t", CONTEXTS, 4096)
-    ran, difference = session.paths_differ(session.model_in_use().path, 192)
+    ran, difference = cached.paths_differ(session.model_in_use(), 192)
     text.show(
         "lab_fused_says", t=length, size=size(4 * config.n_heads * length**2), ran=ran, difference=difference
     )

@@ -11,8 +11,10 @@ from pages.kit import (
     diagram,
     dim_colors,
     figures,
+    forward,
     latex,
     links,
+    models,
     plots,
     prompt,
     session,
@@ -20,6 +22,7 @@ from pages.kit import (
 )
 from pages.kit.controls import Dial
 from pages.kit.worked_example import Steps
+from pages.labs.attention import cached
 
 TOKENS = ("token 1", "token 2", "token 3")
 Q = ((0.8, 0.1), (-0.2, 0.7), (0.5, -0.4))
@@ -59,11 +62,11 @@ def tale() -> Tale:
     )
 
 
-def storyteller() -> session.InUse:
+def storyteller() -> models.ModelHandle:
     """The model in use if it has read the stories and the tale fits into its context, else the shipped one."""
     model = session.model_in_use()
-    fits = len(model.tokenizer.encode(tale().text)) <= model.model.config.context_length
-    return model if fits and session.read_stories(model.path) else session.shipped()
+    fits = len(model.tokenizer.encode(tale().text)) <= model.config.context_length
+    return model if fits and model.learned_from_stories() else models.shipped()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +79,25 @@ class Rememberer:
     place: int  # of the name, in tokens
 
 
-def rememberer(model: session.InUse, story: Tale) -> Rememberer:
+def rememberer(model: models.ModelHandle, story: Tale) -> Rememberer:
     """Find the head by its score on the tale."""
     from gptcore.interpret import heads
 
-    traced = session.traced(model.path, session.changed(model.path), story.text)
+    traced = forward.traced(model, story.text)
     place = token_that_ends(model, traced.ids, story.text[: story.text.index(story.name) + len(story.name)])
     found = heads.weights(traced.seen)[:, :, -1, place]
     layer, head = divmod(int(found.argmax()), found.shape[1])
     return Rememberer(layer, head, float(found[layer, head]), place)
 
 
-def beginning(model: session.InUse) -> str:
+def beginning(model: models.ModelHandle) -> str:
     """The tale, or as much of it as the model's context holds."""
     ids = model.tokenizer.encode(tale().text)
-    most = model.model.config.context_length
+    most = model.config.context_length
     return tale().text if len(ids) <= most else model.tokenizer.decode(ids[:most])
 
 
-def token_that_ends(model: session.InUse, ids: tuple[int, ...], beginning: str) -> int:
+def token_that_ends(model: models.ModelHandle, ids: tuple[int, ...], beginning: str) -> int:
     """The place of the token in which a beginning of the text ends: a name may be several tokens."""
     wanted, seen = len(beginning.encode()), 0
     for place, token_id in enumerate(ids):
@@ -105,22 +108,26 @@ def token_that_ends(model: session.InUse, ids: tuple[int, ...], beginning: str) 
 
 
 def shares_of(
-    model: session.InUse, text: str, asked: tuple[str, ...], off: tuple[int, int] | None
+    model: models.ModelHandle, text: str, asked: tuple[str, ...], off: tuple[int, int] | None
 ) -> list[float]:
     """The chance of each of these tokens to come next, with one head switched off or none."""
     return [p for _, p in expected(model, text, off, only=asked)]
 
 
 def expected(
-    model: session.InUse, text: str, off: tuple[int, int] | None, *, only: tuple[str, ...] = (), most: int = 5
+    model: models.ModelHandle,
+    text: str,
+    off: tuple[int, int] | None,
+    *,
+    only: tuple[str, ...] = (),
+    most: int = 5,
 ) -> list[tuple[str, float]]:
     """The likeliest next tokens, or those asked for, with one head (layer, head) switched off or none."""
     from gptcore.generation.sampling import generate
 
-    changed = session.changed(model.path)
-    used = session.without_head(model.path, changed, *off) if off else model.model
+    used = cached.without_head(model, *off) if off else model.model
     ids = model.tokenizer.encode(text) or [model.tokenizer.eot_id]
-    step = next(generate(used, ids, 1, temperature=0.0, n_alternatives=model.model.config.vocab_size))
+    step = next(generate(used, ids, 1, temperature=0.0, n_alternatives=model.config.vocab_size))
     if not only:
         return [(model.tokenizer.token_text(i), p) for i, p in step.alternatives[:most]]
     chance = dict(step.alternatives)
@@ -145,8 +152,8 @@ def finding() -> None:
     text = words.load("05_attention")
     model, story = storyteller(), tale()
     head = rememberer(model, story)
-    config = model.model.config
-    traced = session.traced(model.path, session.changed(model.path), story.text)
+    config = model.config
+    traced = forward.traced(model, story.text)
     row = traced.seen[f"layers.{head.layer}.attention.weights"][0, head.head, -1].tolist()
     right, wrong = story.pronouns
     before = shares_of(model, story.text, story.pronouns, None)
@@ -281,13 +288,13 @@ def real_steps() -> None:
 
     text = words.load("05_attention")
     model = session.model_in_use()
-    config = model.model.config
+    config = model.config
     st.subheader(text.read("example_real_title"), anchor="real")
     text.show("example_real", width=config.head_dim)
     story = tale()
     typed = prompt.text_input(text.read("example_real_text"), "c5_real_text", beginning(model))
     try:
-        traced = session.traced(model.path, session.changed(model.path), typed)
+        traced = forward.traced(model, typed)
     except ValueError as error:
         st.error(f"{error}.", icon=":material/error:")
         return
@@ -315,7 +322,7 @@ def pick_head(key: str, label: str, config, default: Rememberer) -> tuple[int, i
     return names[controls.listed(label, key, list(names), default=first)]
 
 
-def three_tokens(traced: session.Traced, text: words.Words, name: int) -> list[int] | None:
+def three_tokens(traced: forward.Traced, text: words.Words, name: int) -> list[int] | None:
     """Three places of a text, in the URL as ?c5_real=5,10,20; None until there are three."""
     last = len(traced.ids) - 1
     default = sorted({name, last // 2, last}) if 0 < last // 2 != name else [0, 1, last]
@@ -348,10 +355,10 @@ def three_tokens(traced: session.Traced, text: words.Words, name: int) -> list[i
 
 
 def print_real(
-    text: words.Words, model, traced: session.Traced, found, places: list[int], layer, head
+    text: words.Words, model, traced: forward.Traced, found, places: list[int], layer, head
 ) -> None:
     """Each step of a real head as a matrix, the first numbers of wide ones."""
-    steps, width = found.steps, model.model.config.head_dim
+    steps, width = found.steps, model.config.head_dim
     names = [chips.visible(traced.tokens[place]) for place in places]
     n = len(traced.ids)
 
@@ -391,7 +398,7 @@ def print_real(
             step(7, "Mix the values", T=3, D=width)
             st.latex(rf"W V = {first(steps.mixed)}")
         with eighth:
-            step(8, "Write into the stream", T=3, C=model.model.config.d_model)
+            step(8, "Write into the stream", T=3, C=model.config.d_model)
             st.latex(rf"W V\, W_O = {first(steps.output)}")
         whole = traced.seen[f"layers.{layer}.attention.weights"][0, head, places[-1], places[0]]
         if n > 3:

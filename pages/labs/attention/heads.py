@@ -2,7 +2,18 @@
 
 import streamlit as st
 
-from pages.kit import chips, controls, figures, generation_figures, grids, lab, prompt, session, words
+from pages.kit import (
+    chips,
+    controls,
+    figures,
+    forward,
+    generation_figures,
+    grids,
+    lab,
+    prompt,
+    session,
+    words,
+)
 from pages.labs.attention.finding import (
     Rememberer,
     Tale,
@@ -37,14 +48,14 @@ def where_heads_look() -> None:
             (story.text, story.other_text, *MORE_TEXTS),
         )
         try:
-            traced = session.traced(model.path, session.changed(model.path), typed)
+            traced = forward.traced(model, typed)
         except ValueError as error:
             st.error(f"{error}.", icon=":material/error:")
             return
         best = rememberer(teller, story) if teller.name == model.name else Rememberer(0, 0, 0.0, 0)
         one, two = st.columns([2, 3], vertical_alignment="bottom")
         with one:
-            layer, head = pick_head("c5_heads_head", text.read("lab_heads_head"), model.model.config, best)
+            layer, head = pick_head("c5_heads_head", text.read("lab_heads_head"), model.config, best)
         with two:
             what = controls.choice(
                 text.read("lab_heads_what"), "c5_heads_what", WHAT, help=text.read("lab_heads_what_help")
@@ -65,7 +76,7 @@ def where_heads_look() -> None:
         guess(teller, story, best, text)
 
 
-def shares(traced: session.Traced, what: str):
+def shares(traced: forward.Traced, what: str):
     """The weights of all heads, or what they hand over, as shares of each row."""
     from gptcore.interpret import heads
 
@@ -75,7 +86,7 @@ def shares(traced: session.Traced, what: str):
     return lengths / lengths.sum(-1, keepdim=True)
 
 
-def say(traced: session.Traced, layer: int, head: int, place: int, text: words.Words) -> None:
+def say(traced: forward.Traced, layer: int, head: int, place: int, text: words.Words) -> None:
     """What the chosen head does from the chosen token, in one sentence of numbers."""
     from gptcore.interpret import heads
 
@@ -101,7 +112,7 @@ def bare(token: str) -> str:
     return chips.visible(token).strip("␣") or "␣"
 
 
-def every_head(traced: session.Traced, looked, layer: int, head: int, place: int, text: words.Words) -> None:
+def every_head(traced: forward.Traced, looked, layer: int, head: int, place: int, text: words.Words) -> None:
     """All heads as rows: where each looks from the chosen token; and the whole square of the chosen one."""
     n_layers, n_heads = looked.shape[:2]
     tokens = [chips.visible(token) for token in traced.tokens[: place + 1]]
@@ -138,7 +149,7 @@ def every_head(traced: session.Traced, looked, layer: int, head: int, place: int
 
 
 def next_words(
-    model, typed: str, traced: session.Traced, layer: int, head: int, place: int, text: words.Words
+    model, typed: str, traced: forward.Traced, layer: int, head: int, place: int, text: words.Words
 ) -> None:
     """What comes after the chosen token, and, when the head is switched off, what comes without it."""
     before = model.tokenizer.decode(list(traced.ids[: place + 1]))
@@ -162,8 +173,8 @@ def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int
     """The likeliest tokens of either model, each with its chance with the head and without."""
     from pages.kit import plots
 
-    less = dict(expected(model, before, off, most=model.model.config.vocab_size))
-    more = dict(expected(model, before, None, most=model.model.config.vocab_size))
+    less = dict(expected(model, before, off, most=model.config.vocab_size))
+    more = dict(expected(model, before, None, most=model.config.vocab_size))
     names = list(dict.fromkeys([name for name, _ in whole[:4]] + list(less)[:4]))
     picture = plots.columns(
         [chips.visible(name) for name in names],
@@ -180,7 +191,7 @@ def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int
 def guess(teller, story: Tale, best: Rememberer, text: words.Words) -> None:
     """Predict where the remembering head looks once the name is another."""
     best = rememberer(teller, story)
-    changed = session.traced(teller.path, session.changed(teller.path), story.other_text)
+    changed = forward.traced(teller, story.other_text)
     row = changed.seen[f"layers.{best.layer}.attention.weights"][0, best.head, -1]
     seen = int(row.argmax())
     at_name = chips.visible(changed.tokens[seen]).strip("␣") == story.other
@@ -216,17 +227,17 @@ def habits() -> None:
     text.show("lab_scores")
     typed = st.session_state.get("c5_heads_text_kept") or beginning(model)
     try:
-        traced = session.traced(model.path, session.changed(model.path), typed)
+        traced = forward.traced(model, typed)
     except ValueError as error:
         st.error(f"{error}.", icon=":material/error:")
         return
     if len(traced.ids) < 2:
         return
     previous = heads.previous_token(heads.weights(traced.seen))
-    induction = session.induction_scores(model.path, session.changed(model.path))
-    n_heads = model.model.config.n_heads
+    induction = forward.induction_scores(model)
+    n_heads = model.config.n_heads
     columns = [f"head {i + 1}" for i in range(n_heads)]
-    rows = [f"layer {i + 1}" for i in range(model.model.config.n_layers)]
+    rows = [f"layer {i + 1}" for i in range(model.config.n_layers)]
     for column, title, scores in zip(
         st.columns(2, gap="large"), ("Previous token", "Induction"), (previous.tolist(), induction)
     ):
@@ -250,5 +261,5 @@ def habits() -> None:
         ilayer=strongest // n_heads + 1,
         ihead=strongest % n_heads + 1,
         ishare=flat[strongest],
-        chance=heads.induction_by_chance(model.model.config.context_length),
+        chance=heads.induction_by_chance(model.config.context_length),
     )

@@ -4,8 +4,22 @@ import os
 
 import streamlit as st
 
-from pages.kit import chips, controls, figures, grids, lab, live, plots, prompt, session, words
+from pages.kit import (
+    chips,
+    controls,
+    event_log,
+    figures,
+    grids,
+    lab,
+    live,
+    models,
+    plots,
+    prompt,
+    session,
+    words,
+)
 from pages.kit.controls import Dial
+from pages.labs.attention import cached
 from pages.labs.attention.finding import beginning
 
 SECONDS = 25
@@ -23,10 +37,8 @@ def mask_removed() -> None:
         model = session.model_in_use()
         typed = prompt.text_input(text.read("lab_mask_text"), "c5_mask_text", beginning(model))
         ids = model.tokenizer.encode(typed)
-        if not 2 <= len(ids) <= model.model.config.context_length:
-            st.info(
-                f"Give a text of 2 to {model.model.config.context_length} tokens.", icon=":material/info:"
-            )
+        if not 2 <= len(ids) <= model.config.context_length:
+            st.info(f"Give a text of 2 to {model.config.context_length} tokens.", icon=":material/info:")
             return
         left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
         with left:
@@ -37,7 +49,7 @@ def mask_removed() -> None:
             place = controls.whole(text.read("lab_mask_place"), "c5_mask_at", dial, middle) - 1
         with right:
             masked = controls.switch(text.read("lab_mask_on"), "c5_mask_on", True)
-        used = model.model if masked else session.without_mask(model.path, session.changed(model.path))
+        used = model.model if masked else cached.without_mask(model)
         other = _another(ids[place], model)
         far = heads.moved(used, ids, place, other).tolist()
         tokens = [chips.visible(model.tokenizer.token_text(i)) for i in ids]
@@ -62,7 +74,7 @@ def mask_removed() -> None:
         picture.figure.update_traces(marker={"color": colours})
         picture.figure.add_vline(x=place - 0.5, line={"color": figures.GREY, "dash": "dot"})
         st.plotly_chart(picture.figure, key="c5_mask_moved", config=figures.CONFIG, alt=picture.alt)
-        with_mask, without = session.losses_with_and_without_mask(model.path, session.changed(model.path))
+        with_mask, without = cached.losses_with_and_without_mask(model)
         text.show("lab_mask_loss", with_mask=with_mask, without=without)
         lab.predict(
             "c5_mask",
@@ -78,7 +90,7 @@ def mask_removed() -> None:
         _train(text)
 
 
-def _another(token_id: int, model: session.InUse) -> int:
+def _another(token_id: int, model: models.ModelHandle) -> int:
     """A token to put in the place of one: a word that is not the same."""
     first, second = (model.tokenizer.encode(word)[0] for word in (" dragon", " king"))
     return first if first != token_id else second
@@ -87,7 +99,7 @@ def _another(token_id: int, model: session.InUse) -> int:
 def _train(text: words.Words) -> None:
     """The button that trains a model without a mask, and what came of it."""
     run = session.run_named(st.session_state.get(RUN))
-    alive = run is not None and session.is_alive(run)
+    alive = run is not None and session.is_under_way(run)
     st.button(
         text.read("lab_mask_train", seconds=SECONDS),
         key="c5_mask_train",
@@ -101,7 +113,7 @@ def _train(text: words.Words) -> None:
     if run is None:
         return
     live.brief(run, "c5_mask")
-    history = session.history(run)
+    history = event_log.follow(run)
     if alive or not history.val_loss:
         return
     floor = history.start.get("floor")
@@ -141,12 +153,12 @@ def causal_flag() -> None:
     with left:
         new = controls.whole(text.read("lab_flag_new"), "c5_flag_new", Dial("", 1, 8, 1, "Queries."), 3)
     with right:
-        cached = controls.whole(
+        n_cached = controls.whole(
             text.read("lab_flag_cached"), "c5_flag_cached", Dial("", 0, 12, 1, "Keys seen before."), 5
         )
-    found = session.causal_flag(new, cached)
-    rows = [f"token {cached + i + 1}" for i in range(new)]
-    columns = [str(i + 1) for i in range(new + cached)]
+    found = cached.causal_flag(new, n_cached)
+    rows = [f"token {n_cached + i + 1}" for i in range(new)]
+    columns = [str(i + 1) for i in range(new + n_cached)]
     for column, title, mask, key in (
         (left, text.read("lab_flag_right"), found.right, "c5_flag_right"),
         (right, text.read("lab_flag_torch"), found.torchs, "c5_flag_torch"),

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from gptcore.experiments.measurements.attention import LARGEST_FP16, N_KEYS, SCALES
-from pages.kit import controls, figures, lab, plots, session, words
+from pages.kit import controls, figures, lab, plots, words
 from pages.kit.plots import Band
+from pages.labs.attention import cached
 
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 METRICS = {
@@ -27,7 +28,7 @@ def why_root_d() -> None:
             width = controls.stops(text.read("lab_scale_width"), "c5_scale_d", WIDTHS, 64)
         with right:
             metric = controls.choice(text.read("lab_scale_metric"), "c5_scale_metric", list(METRICS))
-        found = session.softness(WIDTHS)
+        found = cached.softness(WIDTHS)
         at = WIDTHS.index(width)
         picture = plots.curves(
             WIDTHS,

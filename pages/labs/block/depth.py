@@ -4,7 +4,9 @@ import os
 
 import streamlit as st
 
-from pages.kit import controls, curves, figures, lab, live, plots, session, words
+from pages.kit import controls, curves, event_log, figures, initialization, lab, live, plots, session, words
+from pages.kit.models import ModelHandle
+from pages.labs.block import cached
 from pages.labs.block.finding import NO_EPS, PLACES, USUAL_EPS, drawable, powers
 
 DEPTHS = (2, 4, 8, 12, 24, 48, 96, 128)
@@ -38,7 +40,7 @@ def cut_the_residual() -> None:
         with right:
             place = controls.choice(text.read("lab_depth_place"), "c6_depth_place", PLACES)
             metric = controls.choice(text.read("lab_depth_metric"), "c6_depth_metric", list(metrics))
-        cut, whole = (session.stack_profile(n, place, on, EPSILONS[eps]) for on in (False, True))
+        cut, whole = (initialization.stack_profile(n, place, on, EPSILONS[eps]) for on in (False, True))
         values = {
             "without the residual": getattr(cut, metrics[metric]),
             "with it": getattr(whole, metrics[metric]),
@@ -72,7 +74,9 @@ def _ask_depth(text: words.Words, n: int, place: str) -> None:
     because = ""
     if st.session_state.get("c6_depth_guess") is not None:  # a deep stack is built only once it is asked for
         now, then = (
-            powers(*(session.stack_profile(depth, place, on, NO_EPS).gradients[0] for on in (False, True)))
+            powers(
+                *(initialization.stack_profile(depth, place, on, NO_EPS).gradients[0] for on in (False, True))
+            )
             for depth in (n, following)
         )
         because = text.read("lab_depth_predict_because", n=n, next=following, now=now, then=then)
@@ -97,7 +101,7 @@ def after_training() -> None:
     with lab.frame("c6_trained", text.read("lab_trained_title")):
         text.show("lab_trained")
         model = session.model_in_use()
-        born, now = session.depth_profiles(model.path, session.changed(model.path))
+        born, now = cached.depth_profiles(model)
         _draw(text, born, now, "c6_trained_curves")
         text.show(
             "lab_trained_says",
@@ -154,7 +158,7 @@ def _draw(text: words.Words, born, now, key: str) -> None:
 def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer: str) -> None:
     """The button that trains a stack, and what came of the last one."""
     run = session.run_named(st.session_state.get(RUN))
-    alive = run is not None and session.is_alive(run)
+    alive = run is not None and session.is_under_way(run)
     st.button(
         text.read("lab_trained_start", seconds=SECONDS),
         key="c6_trained_start",
@@ -171,7 +175,7 @@ def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer:
     live.brief(run, "c6_trained")
     if alive or not session.has_model(run):
         return
-    history = session.history(run)
+    history = event_log.follow(run)
     if len(history.val_loss) < 2:
         return
     config = run.config()["model"]
@@ -186,7 +190,7 @@ def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer:
         after=history.val_loss[-1],
         unigram=history.start["unigram"],
     )
-    born, now = session.depth_profiles(run.folder, session.changed(run.folder))
+    born, now = cached.depth_profiles(ModelHandle.of(run.folder))
     _draw(text, born, now, "c6_trained_own")
     if zeros := sum(pull == 0 for pull in now.pulls):
         text.show("lab_trained_dead", zeros=zeros, points=len(now.pulls))

@@ -5,7 +5,18 @@ from itertools import pairwise
 
 import streamlit as st
 
-from pages.kit import controls, diagram, dim_colors, figures, latex, plots, prompt, session, words
+from pages.kit import (
+    controls,
+    diagram,
+    dim_colors,
+    figures,
+    initialization,
+    latex,
+    plots,
+    prompt,
+    session,
+    words,
+)
 from pages.kit.controls import Dial
 from pages.kit.worked_example import Steps
 
@@ -33,7 +44,7 @@ def finding() -> None:
     """The one thing to see: the gradient along a deep stack, with and without its plus signs."""
     text = words.load("06_block")
     text.show("finding", n=FINDING_BLOCKS)
-    cut, whole = (session.stack_profile(FINDING_BLOCKS, "pre", on, NO_EPS) for on in (False, True))
+    cut, whole = (initialization.stack_profile(FINDING_BLOCKS, "pre", on, NO_EPS) for on in (False, True))
     picture = plots.curves(
         list(range(FINDING_BLOCKS + 1)),
         {"F(x): replaced": cut.gradients, "x + F(x): added": whole.gradients},

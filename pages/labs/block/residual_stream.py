@@ -4,20 +4,21 @@ import math
 
 import streamlit as st
 
-from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
+from pages.kit import chips, controls, figures, forward, lab, models, plots, prompt, session, words
 from pages.kit.controls import Dial
+from pages.labs.block import cached
 
 TEXT = "Long ago, a queen named Mira lived in a castle with a dog. She wanted a golden ring."
 
 
-def traced_text(text: words.Words, key: str, *, born: bool = False) -> session.Traced | None:
+def traced_text(text: words.Words, key: str, *, born: bool = False) -> forward.Traced | None:
     """A text through the model in use, or None when the page has said why not."""
     model = session.model_in_use()
     typed = prompt.text_input(text.read("lab_written_text"), key, TEXT)
     try:
         if born:
-            return session.traced_at_birth(model.path, session.changed(model.path), typed)
-        return session.traced(model.path, session.changed(model.path), typed)
+            return cached.traced_before_training(model, typed)
+        return forward.traced(model, typed)
     except ValueError as error:
         st.error(f"{error}.", icon=":material/error:")
         return None
@@ -40,7 +41,7 @@ def who_writes() -> None:
         model = session.model_in_use()
         traced = traced_text(text, "c6_written_text", born=born)
         if traced is not None:
-            found = written(traced.seen, model.model.config)
+            found = written(traced.seen, model.config)
             adds_up = not math.isnan(found[0].share)
             _draw_written(text, found, metrics[metric] if adds_up else "beside")
             if adds_up:
@@ -50,11 +51,11 @@ def who_writes() -> None:
         _ask_silence(text, model)
 
 
-def _ask_silence(text: words.Words, model: session.InUse) -> None:
+def _ask_silence(text: words.Words, model: models.ModelHandle) -> None:
     """A prediction about the block that is missed most; it is measured once a guess stands."""
-    n, right, because = model.model.config.n_layers, 0, ""
+    n, right, because = model.config.n_layers, 0, ""
     if st.session_state.get("c6_written_guess") is not None:
-        whole, silent = session.losses_without_each_block(model.path, session.changed(model.path))
+        whole, silent = cached.losses_without_each_block(model)
         right = silent.index(max(silent))
         losses = ", ".join(f"{block}: **{loss:.2f}**" for block, loss in enumerate(silent, 1))
         because = text.read("lab_written_predict_because", whole=whole, losses=losses)

@@ -2,10 +2,23 @@
 
 import streamlit as st
 
-from pages.kit import controls, diagram, dim_colors, figures, grids, latex, plots, prompt, session, words
+from pages.kit import (
+    controls,
+    diagram,
+    dim_colors,
+    figures,
+    grids,
+    initialization,
+    latex,
+    plots,
+    prompt,
+    session,
+    words,
+)
 from pages.kit.controls import Dial
 from pages.kit.worked_example import Steps
 from pages.labs.attention.finding import storyteller
+from pages.labs.embeddings import cached
 
 WORDS = ("king", "queen", "river", "the")
 NAMES = tuple(f"{place} {word}" for place, word in enumerate(WORDS))
@@ -46,10 +59,9 @@ def finding() -> None:
     """The rows of tokens that never occur: at birth, and after training."""
     text = words.load("03_embeddings")
     model = storyteller()
-    changed = session.changed(model.path)
-    born = session.newborn(model.path, changed)
-    together = session.on_one_spot(model.path, changed)
-    seen = session.seen_in_stories(model.path, changed)
+    born = initialization.initial_model(model)
+    together = cached.on_one_spot(model)
+    seen = cached.seen_in_stories(model)
     table = model.model.embedding.weight.detach()
     text.show(
         "finding",

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
+from pages.kit import chips, controls, figures, initialization, lab, models, plots, prompt, words
 from pages.labs.attention.finding import storyteller
+from pages.labs.embeddings import cached
 
 GROUPS = {
     "nobles": "king queen prince princess duke duchess lord lady",
@@ -50,15 +51,14 @@ def pairs(tokenizer) -> dict[str, tuple[int, int]]:
     return found
 
 
-def tables(model: session.InUse) -> dict[str, object]:
+def tables(model: models.ModelHandle) -> dict[str, object]:
     """The model's table at every moment that is kept, from its birth to now."""
-    changed = session.changed(model.path)
     found = {}
-    if (born := session.newborn(model.path, changed)) is not None:
+    if (born := initialization.initial_model(model)) is not None:
         found["at birth"] = born.embedding.weight.detach()
-    for one in session.snapshots(model.path, changed):
+    for one in models.snapshots(model):
         if one.step:
-            found[f"step {one.step}"] = session.load_snapshot(one.path)[0].embedding.weight.detach()
+            found[f"step {one.step}"] = one.handle.model.embedding.weight.detach()
     found["trained"] = model.model.embedding.weight.detach()
     return found
 
@@ -248,9 +248,7 @@ def analogies() -> None:
             c=plain(c),
             v=len(table),
         )
-        fair, naive, lazy, n = session.analogy_scores(
-            model.path, session.changed(model.path), tuple(known.values())
-        )
+        fair, naive, lazy, n = cached.analogy_scores(model, tuple(known.values()))
         text.show("lab_sum_all", n=n, fair=fair, naive=naive, lazy=lazy)
         winner = found.best[0][0]
         lab.predict(

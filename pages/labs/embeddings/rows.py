@@ -4,9 +4,11 @@ import os
 
 import streamlit as st
 
-from pages.kit import chips, controls, figures, lab, live, plots, session, words
+from pages.kit import chips, controls, figures, forward, initialization, lab, live, plots, session, words
 from pages.kit.controls import Dial
+from pages.kit.models import ModelHandle
 from pages.labs.attention.finding import storyteller
+from pages.labs.embeddings import cached
 from pages.labs.tokens.finding import code, parts
 
 SECONDS = 10
@@ -22,11 +24,10 @@ def never_used() -> None:
     text = words.load("03_embeddings")
     with lab.frame("c3_unused", text.read("lab_unused_title")):
         model = storyteller()
-        changed = session.changed(model.path)
-        tokenizer, config = model.tokenizer, model.model.config
-        together = session.on_one_spot(model.path, changed)
-        seen = session.seen_in_stories(model.path, changed)
-        born = session.newborn(model.path, changed)
+        tokenizer, config = model.tokenizer, model.config
+        together = cached.on_one_spot(model)
+        seen = cached.seen_in_stories(model)
+        born = initialization.initial_model(model)
         unseen = [one for one in together if one >= 256] or list(together)  # bytes are in no longer token
         text.show("lab_unused", n=len(together), tied="tied" if config.tie_embeddings else "untied")
         one = controls.whole(
@@ -91,7 +92,7 @@ def _train(together: list[int], text: words.Words) -> None:
     with middle:
         decay = controls.switch(text.read("lab_unused_decay"), "c3_unused_decay", False)
     run = session.run_named(st.session_state.get(RUN))
-    alive = run is not None and session.is_alive(run)
+    alive = run is not None and session.is_under_way(run)
     right.button(
         text.read("lab_unused_train", seconds=SECONDS),
         key="c3_unused_train",
@@ -108,9 +109,9 @@ def _train(together: list[int], text: words.Words) -> None:
     live.brief(run, "c3_unused")
     if alive or not session.has_model(run):
         return
-    changed = session.changed(run.folder)
-    now = session.load(run.folder, changed)[0].embedding.weight.detach()
-    born = session.newborn(run.folder, changed)
+    trained = ModelHandle.of(run.folder)
+    now = trained.model.embedding.weight.detach()
+    born = initialization.initial_model(trained)
     if born is None:
         return
     unread = [one for one in together if one < len(now)]
@@ -154,7 +155,7 @@ def turn_the_table() -> None:
     text = words.load("03_embeddings")
     text.show("lab_turn")
     model = storyteller()
-    changed, config, tokenizer = session.changed(model.path), model.model.config, model.tokenizer
+    config, tokenizer = model.config, model.tokenizer
     if not embedding_table.can_turn(config):
         st.info(text.read("lab_turn_cannot"), icon=":material/info:")
         return
@@ -165,8 +166,8 @@ def turn_the_table() -> None:
         )
     with right:
         seed = controls.whole(text.read("lab_turn_seed"), "c3_turn_seed", Dial("", 1, 20, 1, ""), 1)
-    other = session.turned(model.path, changed, seed)
-    seen = sorted(session.seen_in_stories(model.path, changed))
+    other = cached.rotated(model, seed)
+    seen = sorted(cached.seen_in_stories(model))
     places = [one for one in seen if tokenizer.token_text(one)[1:].isalpha()]
     for side, title, one in (
         (left, text.read("lab_turn_before", column=column), model.model),
@@ -202,11 +203,10 @@ def lengths() -> None:
 
     text = words.load("03_embeddings")
     model = storyteller()
-    changed = session.changed(model.path)
-    born = session.newborn(model.path, changed)
-    factor = model.model.config.d_model**0.5
+    born = initialization.initial_model(model)
+    factor = model.config.d_model**0.5
     sentence = "Once upon a time there was a queen."
-    traced = session.traced(model.path, changed, sentence)
+    traced = forward.traced(model, sentence)
     names = [chips.visible(token) for token in traced.tokens]
     ids = list(traced.ids)
     table = model.model.embedding.weight.detach()
@@ -224,4 +224,4 @@ def lengths() -> None:
     text.show("lab_length", sentence=sentence)
     st.plotly_chart(picture.figure, key="c3_lengths", config=figures.CONFIG, alt=picture.alt)
     plain, normed = embedding_table.scaled_and_normed(model.model, ids)
-    text.show("lab_length_says", factor=factor, width=model.model.config.d_model, plain=plain, normed=normed)
+    text.show("lab_length_says", factor=factor, width=model.config.d_model, plain=plain, normed=normed)

@@ -10,7 +10,8 @@ import streamlit as st
 from explainers import library
 from explainers.constants import Constant, put
 from explainers.reading import THEMES, Block, Explainer
-from pages.kit import book, controls, explainer_links, figures, session, words
+from pages.kit import book, controls, explainer_links, figures, words
+from pages.labs.explainers import cached
 
 text = words.load("explainers")
 BY = ("chapter", "theme")
@@ -149,10 +150,10 @@ def _answer(explainer: Explainer, block: Block, moved: dict[str, float], *, prin
     if moved or block.draws or block.tolerance is None:
         code = "\n".join(part.code for part in explainer.chain(block.number))
         try:
-            output, figure = session.block_answer(
+            output, figure = cached.block_answer(
                 explainer.topic, block.number, tuple(sorted(moved.items())), code
             )
-        except session.BlockFailed as error:
+        except cached.BlockFailed as error:
             st.error(f"This block has not run: {error}", icon=":material/error:")
             return
     if output and not printed:

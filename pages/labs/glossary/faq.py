@@ -11,7 +11,7 @@ from gptcore.account import cache_bytes, n_parameters, training_bytes
 from gptcore.config import PRESETS
 from gptcore.lessons.provenance import choices_that_differ
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import book, lab, links, search, session, words
+from pages.kit import book, event_log, forward, lab, links, models, search, story_data, words
 from pages.labs.attention.cost import size
 
 LLAMA = PUBLISHED["LLaMA 3 8B"]
@@ -29,7 +29,7 @@ class Question:
 
 
 def _run() -> dict:
-    history = session.shipped_history()
+    history = event_log.shipped()
     return {
         "weights": n_parameters(PRESETS[OURS].model),
         "minutes": history.seconds[-1] / 60,
@@ -38,13 +38,13 @@ def _run() -> dict:
 
 
 def _names() -> dict:
-    last = next(one for one in reversed(session.shipped_history().samples) if one.get("ladder"))
+    last = next(one for one in reversed(event_log.shipped().samples) if one.get("ladder"))
     return {"grammar": last["ladder"]["rate"], "names": last["ladder"]["names"]}
 
 
 def _words() -> dict:
-    text = " ".join(session.fresh_stories(5))
-    n = len(session.story_tokenizer().encode(text))
+    text = " ".join(story_data.fresh_stories(5))
+    n = len(story_data.story_tokenizer().encode(text))
     return {"words": len(text.split()) / n, "bytes": len(text.encode()) / n}
 
 
@@ -77,7 +77,7 @@ def _text() -> dict:
 
 
 def _losses() -> dict:
-    history = session.shipped_history()
+    history = event_log.shipped()
     size_ = PRESETS[OURS].model.vocab_size
     return {
         "uniform": math.log(size_),
@@ -88,16 +88,14 @@ def _losses() -> dict:
 
 
 def _cost() -> dict:
-    ours = 6 * n_parameters(PRESETS[OURS].model) * session.shipped_history().tokens
+    ours = 6 * n_parameters(PRESETS[OURS].model) * event_log.shipped().tokens
     theirs = 6 * LLAMA.n_parameters * LLAMA_TOKENS
     return {"theirs": theirs, "ours": ours, "times": theirs / ours}
 
 
 def _outside() -> dict:
-    use = session.shipped()
-    (first, *_) = session.continuation(
-        use.path, session.changed(use.path), "The capital of France is", 1, n_alternatives=5
-    )
+    use = models.shipped()
+    (first, *_) = forward.continuation(use, "The capital of France is", 1, n_alternatives=5)
     word, share = first[1][0]
     return {"word": word.strip(), "share": share}
 

@@ -10,10 +10,11 @@ from gptcore.account import cache_bytes, forward_flops, parameters, summands
 from gptcore.config import PRESETS, ModelConfig, RopeScaling
 from gptcore.lessons.provenance import share_of_feedforward
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import chips, grids, plots, prompt, session
+from pages.kit import chips, forward, grids, initialization, models, plots, prompt, session, story_data
 from pages.kit.chips import Chip
 from pages.kit.figures import Picture
 from pages.labs.block.finding import NO_EPS
+from pages.labs.positions import cached
 
 SENTENCE = "The king had a golden ring. The king lost the ring."
 WORDS = (" king", " queen", " man", " woman", " dog", " castle")
@@ -38,13 +39,13 @@ def bars(names, values, y_title: str, form: str | None = None, **more) -> Pictur
 
 
 def tokens() -> list[Chip]:
-    return prompt.token_chips(SENTENCE, session.story_tokenizer())
+    return prompt.token_chips(SENTENCE, story_data.story_tokenizer())
 
 
 def merges(n: int) -> list[Chip]:
     from gptcore.lessons.bpe_steps import replay
 
-    tokenizer = session.story_tokenizer()
+    tokenizer = story_data.story_tokenizer()
     moments = replay(" golden", tokenizer)
     return [
         Chip(chips.visible(tokenizer.token_text(i)), note=f"token {i}")
@@ -53,7 +54,7 @@ def merges(n: int) -> list[Chip]:
 
 
 def token_lengths() -> Picture:
-    tokenizer = session.story_tokenizer()
+    tokenizer = story_data.story_tokenizer()
     special = set(tokenizer.special_tokens.values())
     counts = Counter(len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size) if i not in special)
     return bars(
@@ -69,7 +70,7 @@ def character_bytes() -> Picture:
 def end_of_text() -> list[Chip]:
     from gptcore.tokenizer import EOT
 
-    tokenizer = session.story_tokenizer()
+    tokenizer = story_data.story_tokenizer()
     ids = tokenizer.encode(f"They were friends again.{EOT}Once upon a time", allow_special=True)
     return [
         Chip(
@@ -82,7 +83,7 @@ def end_of_text() -> list[Chip]:
 def story(seed: int) -> list[Chip]:
     from gptcore.stories.writer import write_story
 
-    return prompt.token_chips(write_story(seed).text[:240], session.story_tokenizer())
+    return prompt.token_chips(write_story(seed).text[:240], story_data.story_tokenizer())
 
 
 def dealt(step: int) -> Picture:
@@ -107,12 +108,12 @@ def pairs_in_context() -> Picture:
 
 
 def _ids(words) -> list[int]:
-    tokenizer = session.story_tokenizer()
+    tokenizer = story_data.story_tokenizer()
     return [tokenizer.encode(word)[0] for word in words]
 
 
 def rows() -> Picture:
-    table = session.shipped().model.embedding.weight.detach()[_ids(WORDS), :24].tolist()
+    table = models.shipped().model.embedding.weight.detach()[_ids(WORDS), :24].tolist()
     return grids.heatmap(
         table, rows=[word.strip() for word in WORDS], columns=[str(n) for n in range(1, 25)], highest=None,
         signed=True, what="number", row_title="token", column_title="the first 24 of its numbers",
@@ -122,7 +123,7 @@ def rows() -> Picture:
 def cosines() -> Picture:
     from gptcore.interpret.embedding_table import cosines as between
 
-    table = session.shipped().model.embedding.weight.detach()[_ids(WORDS)]
+    table = models.shipped().model.embedding.weight.detach()[_ids(WORDS)]
     names = [word.strip() for word in WORDS]
     return grids.matrix(between(table, table).tolist(), rows=names, columns=names, name="cosine")
 
@@ -141,19 +142,19 @@ def tying() -> Picture:
 
 
 def _trace():
-    use = session.shipped()
-    return session.traced(use.path, session.changed(use.path), SENTENCE)
+    use = models.shipped()
+    return forward.traced(use, SENTENCE)
 
 
 def stream() -> Picture:
     from gptcore.interpret.gradient_depth import written
 
-    found = written(dict(_trace().seen), session.shipped().model.config)
+    found = written(dict(_trace().seen), models.shipped().model.config)
     return bars([one.name for one in found], [one.size for one in found], "size of what each writes", ".2f")
 
 
 def best_logits() -> Picture:
-    tokenizer = session.shipped().tokenizer
+    tokenizer = models.shipped().tokenizer
     best = _trace().seen["logits"][0, -1].topk(6)
     names = [chips.visible(tokenizer.token_text(i)) for i in best.indices.tolist()]
     return bars(names, best.values.tolist(), "score (logit)", ".1f")
@@ -209,7 +210,7 @@ def learned_places() -> Picture:
 def score_by_distance() -> Picture:
     distances = tuple(range(0, 65, 4))
     return curve(
-        distances, {"score": session.score_left(32, 10_000.0, distances)}, "distance", "score left, of 1"
+        distances, {"score": cached.score_left(32, 10_000.0, distances)}, "distance", "score left, of 1"
     )
 
 
@@ -291,8 +292,8 @@ def score_memory() -> Picture:
 
 
 def induction() -> Picture:
-    use = session.shipped()
-    scores = session.induction_scores(use.path, session.changed(use.path))
+    use = models.shipped()
+    scores = forward.induction_scores(use)
     return grids.matrix(
         scores, rows=[f"layer {n + 1}" for n in range(len(scores))],
         columns=[f"head {n + 1}" for n in range(len(scores[0]))], name="induction score", signed=False,
@@ -351,7 +352,7 @@ def feedforward_shares() -> Picture:
 def gradients(settings: dict[str, tuple[str, bool]], n_layers: int = 16) -> Picture:
     curves = {}
     for name, (norm_position, residual) in settings.items():
-        found = session.stack_profile(n_layers, norm_position, residual, NO_EPS).gradients
+        found = initialization.stack_profile(n_layers, norm_position, residual, NO_EPS).gradients
         curves[name] = [max(value, 1e-30) for value in found]
     return curve(list(range(n_layers + 1)), curves, "block", "size of the gradient, at birth", log_y=True)
 
@@ -371,7 +372,7 @@ def backwards() -> Picture:
 def shares_written() -> Picture:
     from gptcore.interpret.gradient_depth import written
 
-    found = written(dict(_trace().seen), session.shipped().model.config)
+    found = written(dict(_trace().seen), models.shipped().model.config)
     return _both_signs(
         bars([one.name for one in found], [100 * one.share for one in found], "% of the last stream", ".0f")
     )
@@ -395,8 +396,8 @@ def operations(n: int) -> Picture:
 
 
 def by_layer() -> Picture:
-    use = session.shipped()
-    found = session.layer_readings(use.path, session.changed(use.path), SENTENCE[:-1])
+    use = models.shipped()
+    found = forward.layer_readings(use, SENTENCE[:-1])
     return curve(
         [one.layer for one in found], {"what is said in the end": [one.of_final[-1] for one in found]},
         "layer", "probability", y_range=(0.0, 1.0),
@@ -405,7 +406,7 @@ def by_layer() -> Picture:
 
 def births() -> Picture:
     spreads = (0.02, 0.1, 0.5)
-    found = session.births(spreads, True, 0)
+    found = initialization.initial_losses(spreads, True, 0)
     return bars(
         [f"spread {one:g}" for one in spreads], [one.loss for one in found], "first loss, nats", ".2f"
     )

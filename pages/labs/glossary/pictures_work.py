@@ -5,7 +5,17 @@ import math
 from gptcore.account import cache_bytes, n_parameters, training_bytes
 from gptcore.config import PRESETS, TrainConfig
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import chips, curves, generation_figures, plots, prompt, session
+from pages.kit import (
+    chips,
+    curves,
+    event_log,
+    forward,
+    generation_figures,
+    models,
+    plots,
+    prompt,
+    story_data,
+)
 from pages.kit.chips import Chip
 from pages.kit.figures import Picture
 from pages.labs.glossary.pictures import HEIGHT, bars, curve
@@ -33,7 +43,7 @@ def coin() -> Picture:
 
 
 def shipped_losses() -> Picture:
-    return curves.loss(session.shipped_history(), log_x=True, height=300)
+    return curves.loss(event_log.shipped(), log_x=True, height=300)
 
 
 def valley() -> Picture:
@@ -130,8 +140,8 @@ def dealt_out(processes: int) -> Picture:
 
 
 def _next(text: str, n: int = 9) -> tuple[list[str], list[float]]:
-    use = session.shipped()
-    (first, *_) = session.continuation(use.path, session.changed(use.path), text, 1, n_alternatives=n)
+    use = models.shipped()
+    (first, *_) = forward.continuation(use, text, 1, n_alternatives=n)
     names, shares = zip(*first[1])
     return list(names), list(shares)
 
@@ -200,10 +210,8 @@ def drawn(percent: int) -> Picture:
 
 
 def written(seed: int) -> list[Chip]:
-    use = session.shipped()
-    found = session.continuation(
-        use.path, session.changed(use.path), BEGINNING, 16, temperature=0.8, seed=seed
-    )
+    use = models.shipped()
+    found = forward.continuation(use, BEGINNING, 16, temperature=0.8, seed=seed)
     return [
         *prompt.token_chips(BEGINNING, use.tokenizer),
         *(Chip(chips.visible(one), "new") for one, _ in found),
@@ -239,14 +247,14 @@ def guessed_ahead(n: int) -> Picture:
 
 
 def beams(width: int) -> Picture:
-    size = session.shipped().model.config.vocab_size
+    size = models.shipped().model.config.vocab_size
     return bars(("texts kept", "continuations scored a step"), [width, width * size], "texts", log_y=True)
 
 
 def chat() -> list[Chip]:
     from gptcore.training.finetune import TEMPLATE
 
-    tokenizer = session.story_tokenizer()
+    tokenizer = story_data.story_tokenizer()
     parts = ((TEMPLATE.format(name="Mira"), "chosen"), ("Once upon a time Mira lived near the sea.", "new"))
     return [
         Chip(chips.visible(tokenizer.token_text(i)), kind)
@@ -287,7 +295,7 @@ def fewer_bits() -> Picture:
 
 
 def late_skills() -> Picture:
-    picture = curves.finding(session.shipped_history())
+    picture = curves.finding(event_log.shipped())
     picture.figure.update_layout(height=HEIGHT + 100)
     return picture
 

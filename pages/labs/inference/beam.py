@@ -8,7 +8,8 @@ import streamlit as st
 from pages.kit import controls, figures, lab, prompt, session, trees, words
 from pages.kit.chips import visible
 from pages.kit.controls import Dial
-from pages.kit.session import InUse
+from pages.kit.models import ModelHandle
+from pages.labs.inference import cached
 
 if TYPE_CHECKING:
     from gptcore.generation.beam import Beams, Hypothesis
@@ -49,7 +50,7 @@ def tree() -> None:
             most = controls.whole(text.read("lab_beam_most"), "c9_beam_most", dial, 12)
         model = session.model_in_use()
         try:
-            found = session.beams(model.path, session.changed(model.path), typed, most, width, penalty)
+            found = cached.beams(model, typed, most, width, penalty)
         except ValueError as error:
             st.error(f"{error}.", icon=":material/error:")
             return
@@ -62,12 +63,12 @@ def tree() -> None:
         ask(text, found)
 
 
-def written(one: "Hypothesis", found: "Beams", model: InUse) -> str:
+def written(one: "Hypothesis", found: "Beams", model: ModelHandle) -> str:
     """A text the search came to, its end token included."""
     return model.tokenizer.decode([found.nodes[place].token_id for place in one.path])
 
 
-def describe(text: words.Words, found: "Beams", model: InUse, typed: str) -> None:
+def describe(text: words.Words, found: "Beams", model: ModelHandle, typed: str) -> None:
     """The best text against greedy's: how likely each is, and what the search cost."""
     best, greedy = found.best, found.greedy
     whole = (typed + written(best, found, model)).strip()
@@ -87,7 +88,7 @@ def describe(text: words.Words, found: "Beams", model: InUse, typed: str) -> Non
     )
 
 
-def draw(found: "Beams", model: InUse, typed: str, cut: int) -> figures.Picture:
+def draw(found: "Beams", model: ModelHandle, typed: str, cut: int) -> figures.Picture:
     """The tree with the likeliest `cut` of what was cut in a row; the rest of it would fill the page."""
     marked = {*found.best.path, *found.greedy.path}
     n_cut: dict[int, int] = {}
@@ -122,7 +123,7 @@ def draw(found: "Beams", model: InUse, typed: str, cut: int) -> figures.Picture:
     )
 
 
-def listed(text: words.Words, found: "Beams", model: InUse) -> None:
+def listed(text: words.Words, found: "Beams", model: ModelHandle) -> None:
     """The texts the search came to, the best first."""
     texts = list(found.hypotheses[:LISTED])
     if all(one.path != found.greedy.path for one in texts):

@@ -13,6 +13,7 @@ from pages.kit import (
     diagram,
     dim_colors,
     figures,
+    forward,
     generation_figures,
     lab,
     latex,
@@ -23,8 +24,9 @@ from pages.kit import (
     words,
 )
 from pages.kit.controls import Dial, Sampling
-from pages.kit.session import InUse
+from pages.kit.models import ModelHandle
 from pages.kit.worked_example import Steps
+from pages.labs.inference import cached
 from pages.labs.inference.race import LANES, Entry, Race, smooth
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def finding() -> None:
     """One more token with a cache and without, timed just now, against the length of the text."""
     text = words.load("09_inference")
     model = session.model_in_use()
-    times = session.next_token_times(model.path, session.changed(model.path))
+    times = cached.next_token_times(model)
     first, last = times.lengths[0], times.lengths[-1]
     text.show(
         "finding",
@@ -149,7 +151,7 @@ def two_lanes() -> None:
 
 def _two_lanes(text: words.Words) -> None:
     model = session.model_in_use()
-    config = model.model.config
+    config = model.config
     typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", examples(1)[0], examples(4))
     left, right = st.columns(2, gap="large")
     with left:
@@ -159,7 +161,7 @@ def _two_lanes(text: words.Words) -> None:
         seed = controls.seed("c9_race_seed")
     n_prompt = max(1, len(model.tokenizer.encode(typed)))
     room = config.context_length - n_prompt + 1
-    entry = Entry(model.name, session.changed(model.path), typed, min(n_new, max(1, room)), seed)
+    entry = Entry(model, typed, min(n_new, max(1, room)), seed)
     running = _of_model("c9_running", model)
     measured = _of_model("c9_measured", model)
     if running is None and measured is None and not st.session_state.get("c9_problem"):
@@ -213,10 +215,10 @@ def predict_race(race: Race, text: words.Words) -> None:
     )
 
 
-def _of_model(key: str, model: InUse) -> Race | None:
+def _of_model(key: str, model: ModelHandle) -> Race | None:
     """The race kept under this key, if it was run with the model now in use."""
     race: Race | None = st.session_state.get(key)
-    return race if race is not None and race.entry.model == model.name else None
+    return race if race is not None and race.entry.model.path == model.path else None
 
 
 def _start_race(entry: Entry) -> None:
@@ -247,7 +249,7 @@ class Ticks:
         return self.n == 1
 
 
-def _measure(race: Race, model: InUse) -> bool:
+def _measure(race: Race, model: ModelHandle) -> bool:
     """Measure a little; return whether the race is over, be it with a result or with a problem."""
     try:
         race.work(model, CHUNK_SECONDS)
@@ -272,7 +274,7 @@ def _measuring(ticks: Ticks) -> None:
     st.progress(race.share, text=text.read("measuring", lap=len(race.laps), lane=race.laps[-1].lane))
 
 
-def results(race: Race, model: InUse, text: words.Words) -> None:
+def results(race: Race, model: ModelHandle, text: words.Words) -> None:
     """The verdict, the replay of both lanes, and the curves and bytes behind them."""
     off, on = LANES
     seconds = {lane: race.seconds(lane) for lane in LANES}
@@ -349,12 +351,12 @@ def slogan(race: Race, n_prompt: int, faster: float, text: words.Words) -> None:
     )
 
 
-def cache_bytes(model: InUse, n_prompt: int, n_new: int, text: words.Words) -> None:
+def cache_bytes(model: ModelHandle, n_prompt: int, n_new: int, text: words.Words) -> None:
     """Bytes set aside and bytes in use, with the numbers put into the formula."""
     from gptcore import account
     from gptcore.cache import KVCache
 
-    config, dtype = model.model.config, model.model.dtype
+    config, dtype = model.config, model.model.dtype
     # As `generate` makes it: room for the prompt and what is asked for, at most the context.
     cache = KVCache(config, dtype=dtype, capacity=n_prompt + n_new)
     cache.advance(min(n_prompt + n_new - 1, cache.capacity))
@@ -553,9 +555,9 @@ def choose_and_write() -> None:
         predict_greedy(model, typed, text)
 
 
-def predict_greedy(model: InUse, typed: str, text: words.Words) -> None:
+def predict_greedy(model: ModelHandle, typed: str, text: words.Words) -> None:
     """Temperature 0 twice: the same text, whatever the seed."""
-    written = session.continuation(model.path, session.changed(model.path), typed[:200], 12)
+    written = forward.continuation(model, typed[:200], 12)
     lab.predict(
         "c9_write",
         text.read("lab_write_predict"),
@@ -566,15 +568,15 @@ def predict_greedy(model: InUse, typed: str, text: words.Words) -> None:
     )
 
 
-def cut_distribution(model: InUse, typed: str, chosen: Sampling, text: words.Words) -> str | None:
+def cut_distribution(model: ModelHandle, typed: str, chosen: Sampling, text: words.Words) -> str | None:
     """Draw what may come next, grey where a filter cuts; return the sentence why it cannot be."""
     import torch
 
     from gptcore.generation import sampling
 
     ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]
-    if len(ids) > model.model.config.context_length:
-        ids = ids[-model.model.config.context_length // 2 :]
+    if len(ids) > model.config.context_length:
+        ids = ids[-model.config.context_length // 2 :]
         st.caption(text.read("last_half", n=len(ids)))
     with torch.inference_mode():
         logits = model.model(torch.tensor([ids]))[0, -1]
@@ -610,14 +612,14 @@ def cut_distribution(model: InUse, typed: str, chosen: Sampling, text: words.Wor
     return None
 
 
-def writing(model: InUse, typed: str, chosen: Sampling, text: words.Words) -> None:
+def writing(model: ModelHandle, typed: str, chosen: Sampling, text: words.Words) -> None:
     """Generate with the chosen controls, a few tokens at a time; what is there stays when it is stopped."""
     left, right = st.columns(2, gap="large")
     with left:
         dial = Dial("", 10, 600, 10, text.read("length_help"))
         asked = controls.whole(text.read("length_label"), "c9_length", dial, 120)
     with right:
-        half = model.model.config.context_length // 2
+        half = model.config.context_length // 2
         past = controls.choice(
             text.read("past_label"), "c9_past", PAST, help=text.read("past_help", half=half)
         )
@@ -685,7 +687,7 @@ def _write(ticks: Ticks) -> None:
     if now.tokens or now.steps is not None:
         with st.container(border=True):
             st.text(now.prompt + body)
-    context = model.model.config.context_length
+    context = model.config.context_length
     rate = len(now.tokens) / now.seconds if now.seconds else 0.0
     if now.reason is None:
         st.caption(text.read("writing", n=len(now.tokens), asked=now.asked))

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pages.kit.session import InUse
+from pages.kit.models import ModelHandle
 
 if TYPE_CHECKING:
     from gptcore.generation.sampling import Step
@@ -26,8 +26,7 @@ TEMPERATURE = 0.8
 class Entry:
     """What a race is about: equal entries give equal tokens."""
 
-    model: str
-    changed: int
+    model: ModelHandle
     prompt: str
     n_new: int
     seed: int
@@ -51,7 +50,7 @@ class Race:
     steps: "Generator[Step, None, str] | None" = None  # of the last lap, while it is under way
     spent: float = 0.0  # seconds of measuring, all laps together
 
-    def work(self, model: InUse, seconds: float) -> None:
+    def work(self, model: ModelHandle, seconds: float) -> None:
         """Go on measuring for about so long. Raises ValueError for a prompt that cannot be continued."""
         started = time.perf_counter()
         while not self.ended and time.perf_counter() - started < seconds:
@@ -124,7 +123,7 @@ def smooth(values: list[float], width: int = 9) -> list[float]:
     return [statistics.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
 
 
-def _start(model: InUse, entry: Entry, lane: str) -> "Generator[Step, None, str]":
+def _start(model: ModelHandle, entry: Entry, lane: str) -> "Generator[Step, None, str]":
     from gptcore.generation.sampling import generate
 
     ids = model.tokenizer.encode(entry.prompt) or [model.tokenizer.eot_id]

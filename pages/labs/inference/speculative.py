@@ -6,7 +6,8 @@ import streamlit as st
 
 from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.kit.controls import Dial
-from pages.kit.session import InUse
+from pages.kit.models import ModelHandle
+from pages.labs.inference import cached
 
 if TYPE_CHECKING:
     from gptcore.experiments.measurements.inference import Guessed
@@ -23,10 +24,9 @@ def guessing_ahead() -> None:
     """A text written by guessing ahead: what was kept, how many passes it took, what that would cost and did cost."""
     text = words.load("09_inference")
     with lab.frame("c9_ahead", text.read("lab_ahead_title")):
-        text.show("lab_ahead", back=session.COUNTED_ORDER - 1, stories=session.COUNTED_STORIES)
+        text.show("lab_ahead", back=cached.COUNTED_ORDER - 1, stories=cached.COUNTED_STORIES)
         model = session.model_in_use()
-        changed = session.changed(model.path)
-        drafts = session.drafts(model.path, changed)
+        drafts = cached.drafts(model)
         if st.session_state.get("c9_ahead_draft", drafts[0]) not in drafts:
             del st.session_state["c9_ahead_draft"]  # chosen while a model with a younger self was in use
         typed = prompt.text_input(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
@@ -42,9 +42,7 @@ def guessing_ahead() -> None:
         with right:
             seed = controls.seed("c9_ahead_seed")
         try:
-            found = session.guessed_ahead(
-                model.path, changed, typed, draft, n_ahead, temperature, seed, N_NEW
-            )
+            found = cached.guessed_ahead(model, typed, draft, n_ahead, temperature, seed, N_NEW)
         except ValueError as error:
             st.error(f"{error}.", icon=":material/error:")
             return
@@ -54,7 +52,7 @@ def guessing_ahead() -> None:
         ask(text, found, n_ahead, price)
 
 
-def strip(text: words.Words, found: "Guessed", model: InUse) -> None:
+def strip(text: words.Words, found: "Guessed", model: ModelHandle) -> None:
     """Every guess in its colour, cycle by cycle, and the tokens the target added."""
     st.markdown(f"**{text.read('lab_ahead_strip')}**")
     tokens: list[chips.Chip] = []
@@ -81,14 +79,14 @@ def strip(text: words.Words, found: "Guessed", model: InUse) -> None:
     )
 
 
-def name(token_id: int, model: InUse) -> str:
+def name(token_id: int, model: ModelHandle) -> str:
     """A token as it stands on a chip."""
     return (
         "(end)" if token_id == model.tokenizer.eot_id else chips.visible(model.tokenizer.token_text(token_id))
     )
 
 
-def guess(one: "Drafted", cycle: "Cycle", model: InUse) -> chips.Chip:
+def guess(one: "Drafted", cycle: "Cycle", model: ModelHandle) -> chips.Chip:
     """One guess as a chip; its note tells both chances."""
     kind = {True: "kept", False: "refused", None: "unjudged"}[one.kept]
     note = f"p {one.p:.1%}, q {one.q:.1%}, kept with the chance {min(1.0, one.p / one.q):.0%}"

@@ -12,8 +12,10 @@ from pages.kit import (
     chips,
     controls,
     figures,
+    forward,
     lab,
     links,
+    models,
     plots,
     prompt,
     session,
@@ -22,6 +24,7 @@ from pages.kit import (
 )
 from pages.labs.attention.finding import Rememberer, Tale, beginning, rememberer, storyteller, tale
 from pages.labs.attention.heads import bare
+from pages.labs.journey import cached
 
 if TYPE_CHECKING:
     from gptcore.interpret.ablation import WhatIf
@@ -171,20 +174,18 @@ def walk() -> None:
         text.read("text"), "j_text", beginning(model), text.read("examples").splitlines()
     )
     try:
-        traced = session.traced(model.path, session.changed(model.path), typed)
+        traced = forward.traced(model, typed)
         asked = ask(model, traced, text)
-        passed = session.journey(model.path, session.changed(model.path), typed, *asked)
+        passed = cached.journey(model, typed, *asked)
     except ValueError as error:
         st.error(f"{error}.", icon=":material/error:")
         return
-    drawn, config = passed.trace_map, model.model.config
+    drawn, config = passed.trace_map, model.config
     text.show("can_do", stages=len(drawn.stages), values=f"{passed.n_values:,}")
     tell(passed, asked, text)
     stage, token, other = where(drawn)
     begin = {"stage": drawn.stages[stage].name, "token": token, "other": other}
-    given = session.journey_drawn(
-        model.path, session.changed(model.path), typed, *asked, _known=known(config.ffn)
-    )
+    given = cached.journey_drawn(model, typed, *asked, _known=known(config.ffn))
     trace_map.widget({**given, "at": begin, "asked": 0}, key="j_map", on_look=looked)
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
@@ -195,11 +196,11 @@ def walk() -> None:
     who_said_it(model, passed, token, text)
 
 
-def ask(model: session.InUse, traced: session.Traced, text: words.Words) -> Asked:
+def ask(model: models.ModelHandle, traced: forward.Traced, text: words.Words) -> Asked:
     """The controls above the map."""
     from gptcore.interpret.ablation import WhatIf
 
-    config, story = model.model.config, tale()
+    config, story = model.config, tale()
     left, right = st.columns([1, 2], gap="medium")
     with left:
         view = controls.choice(text.read("view"), "j_view", VIEWS, help=text.read("view_help"))
@@ -232,7 +233,7 @@ def ask(model: session.InUse, traced: session.Traced, text: words.Words) -> Aske
 
 
 def ask_token(
-    model: session.InUse, traced: session.Traced, story: Tale, text: words.Words
+    model: models.ModelHandle, traced: forward.Traced, story: Tale, text: words.Words
 ) -> tuple[int, int] | None:
     """Which token becomes which; None while the word is not one token."""
     n = len(traced.ids)
@@ -253,7 +254,7 @@ def ask_token(
     return at, ids[0]
 
 
-def tell(passed: session.Journey, asked: Asked, text: words.Words) -> None:
+def tell(passed: cached.Journey, asked: Asked, text: words.Words) -> None:
     """What a change has moved, or what the cache has spared, in one sentence of numbers."""
     drawn = passed.trace_map
     cells = sum(stage.rows for stage in drawn.stages)
@@ -315,7 +316,7 @@ def looked() -> None:
     st.session_state["j_with"] = str(0 if look["other"] is None else int(look["other"]) + 1)
 
 
-def guess(model: session.InUse, typed: str, text: words.Words) -> None:
+def guess(model: models.ModelHandle, typed: str, text: words.Words) -> None:
     """Predict what is said once the head that remembers the name is silent."""
     from gptcore.interpret.ablation import WhatIf
 
@@ -324,7 +325,7 @@ def guess(model: session.InUse, typed: str, text: words.Words) -> None:
         return
     best = rememberer(model, story)
     silent = WhatIf(part="head", layer=best.layer, head=best.head)
-    found = session.journey(model.path, session.changed(model.path), typed, silent, None, "moved")
+    found = cached.journey(model, typed, silent, None, "moved")
     (after, p_after), (before, p_before) = found.says, found.said
     own, other = story.pronouns
     lab.predict(
@@ -382,7 +383,7 @@ def export(
         )
 
 
-def who_said_it(model: session.InUse, passed: session.Journey, token: int, text: words.Words) -> None:
+def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, text: words.Words) -> None:
     """The share of every part in the logit of a word after the token on view."""
     from gptcore.interpret.attribution import AttributionError, shares
 
@@ -422,7 +423,7 @@ def who_said_it(model: session.InUse, passed: session.Journey, token: int, text:
     st.plotly_chart(picture.figure, key="j_said", config=figures.CONFIG, alt=picture.alt)
 
 
-def row_in(passed: session.Journey, row: int) -> int:
+def row_in(passed: cached.Journey, row: int) -> int:
     """A row of the picture as a row of the trace, which has all tokens."""
     return passed.seen["logits"].shape[1] - passed.trace_map.stages[-1].rows + row
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import chips, figures, grids, lab, prompt, session, words
+from pages.kit import chips, figures, forward, grids, lab, prompt, session, words
 from pages.labs.attention.finding import tale
 from pages.labs.attention.heads import bare
 
@@ -18,8 +18,8 @@ def lens() -> None:
         model = session.model_in_use()
         typed = prompt.text_input(text.read("lab_lens_text"), "c7_lens_text", tale().text)
         try:
-            traced = session.traced(model.path, session.changed(model.path), typed)
-            found = session.layer_readings(model.path, session.changed(model.path), typed)
+            traced = forward.traced(model, typed)
+            found = forward.layer_readings(model, typed)
         except ValueError as error:
             st.error(f"{error}.", icon=":material/error:")
             return
@@ -84,7 +84,7 @@ def first_settled(best: list[int]) -> int:
 
 def question(text: words.Words, model, traced, found, place: int) -> None:
     """What the embedding alone would say of a tied model, or of one that is not."""
-    tied = model.model.config.tie_embeddings
+    tied = model.config.tie_embeddings
     repeats = sum(best == own for best, own in zip(found[0].best, traced.ids)) / len(traced.ids)
     first, last = found[0].best[place], found[-1].best[place]
     because = (

@@ -9,7 +9,7 @@ import streamlit as st
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import SIZES, SPREADS, STEPS, Law, fit
-from pages.kit import controls, curves, figures, lab, plots, session, words
+from pages.kit import controls, curves, event_log, figures, initialization, lab, plots, session, words
 from pages.kit.controls import Dial
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def scaling() -> None:
         st.plotly_chart(picture.figure, key="c7_scale_sizes", config=figures.CONFIG, alt=picture.alt)
         text.show("lab_scale_about", steps=STEPS, times=weights(FOURTH) / weights(KNOWN[-1]), fourth=FOURTH)
         found = runs()
-        alive = any(session.is_alive(run) for run in found.values())
+        alive = any(session.is_under_way(run) for run in found.values())
         with st.container(horizontal=True):
             st.button(text.read("lab_scale_train", steps=STEPS), key="c7_scale_train", disabled=alive,
                       icon=":material/play_arrow:", on_click=start, args=(tuple(KNOWN),))  # fmt: skip
@@ -108,10 +108,7 @@ def runs() -> "dict[str, Run]":
 
 def histories(found: "dict[str, Run]") -> dict[str, curves.History]:
     """What each run has told so far."""
-    return {
-        name: session.history_at(run.folder, (run.log_identity(), run.log_size()))
-        for name, run in found.items()
-    }
+    return {name: event_log.read(run.folder) for name, run in found.items()}
 
 
 def reached(found: "dict[str, Run]") -> dict[str, float]:
@@ -127,7 +124,7 @@ def watch(was_alive: bool, guess: float) -> None:
     """Losses so far, the law through the first three, and how near the fourth came."""
     text, found = words.load("07_model"), runs()
     told = histories(found)
-    alive = any(session.is_alive(run) for run in found.values())
+    alive = any(session.is_under_way(run) for run in found.values())
     if alive:
         done = sum(history.last_step for history in told.values())
         st.progress(min(1.0, done / (STEPS * len(found))), text=text.read("lab_scale_running", done=done))
@@ -201,7 +198,7 @@ def birth() -> None:
     text.show("lab_birth", uniform=math.log(2048))
     tied = controls.switch(text.read("lab_birth_tied"), "c7_birth_tied", True)
     seed = controls.whole(text.read("lab_birth_seed"), "c7_birth_seed", Dial("", 0, 3, 1, ""), 0)
-    found = session.births(SPREADS, tied, seed)
+    found = initialization.initial_losses(SPREADS, tied, seed)
     picture = plots.curves(
         SPREADS,
         {text.read("lab_birth_loss"): [one.loss for one in found]},

@@ -6,9 +6,25 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.kit import book, chips, controls, lab, links, live, prompt, replay, session, words
+from pages.kit import (
+    book,
+    chips,
+    controls,
+    event_log,
+    forward,
+    initialization,
+    lab,
+    links,
+    live,
+    models,
+    prompt,
+    replay,
+    session,
+    story_data,
+    words,
+)
 from pages.kit.chips import visible
-from pages.kit.session import InUse, Snapshot
+from pages.kit.models import ModelHandle, Snapshot
 from pages.kit.worked_example import Steps
 
 LONGEST_TABLE = 7  # words in the longest sequences that are counted for comparison
@@ -73,14 +89,12 @@ class Moment:
     option: str
     seconds: float | None
     step: int | None
-    path: object
-    changed: int
+    handle: ModelHandle
 
 
-def moments(model: InUse) -> list[Moment]:
+def moments(model: ModelHandle) -> list[Moment]:
     """The snapshots near the seconds of the slider, each once, and the finished model."""
-    changed = session.changed(model.path)
-    kept = session.snapshots(model.path, changed)
+    kept = models.snapshots(model)
     found: list[Moment] = []
     for option in SECONDS[:-1]:
         if not kept:
@@ -89,20 +103,20 @@ def moments(model: InUse) -> list[Moment]:
         far = abs(nearest.seconds - float(option)) > NEAR * float(option) and nearest.step > 0
         # Looking at the untrained model takes time too, so step 0 is the one of 0 seconds and of no others.
         far = far or (nearest.step > 0) != (float(option) > 0)
-        if not far and all(nearest.path != moment.path for moment in found):
+        if not far and all(nearest.handle != moment.handle for moment in found):
             found.append(
-                Moment(option, nearest.seconds if nearest.step else 0.0, nearest.step, nearest.path, 0)
+                Moment(option, nearest.seconds if nearest.step else 0.0, nearest.step, nearest.handle)
             )
-    past = session.history_of(model.path, changed)
+    past = event_log.read(model.path)
     seconds = past.seconds[-1] if past.seconds else None
     step = past.last_step if past.steps else None
-    return [*found, Moment(FULL, seconds, step, model.path, changed)]
+    return [*found, Moment(FULL, seconds, step, model)]
 
 
-def storyteller() -> InUse:
+def storyteller() -> ModelHandle:
     """The model in use if it has read the stories, else the shipped one."""
     model = session.model_in_use()
-    return model if session.read_stories(model.path) else session.shipped()
+    return model if model.learned_from_stories() else models.shipped()
 
 
 @st.fragment
@@ -134,10 +148,10 @@ def first_ten_seconds() -> None:
             text.read("seconds_label"), options, FULL, key="c0_seconds", bind="query-params"
         )
     moment = choices[option]
-    steps = session.continuation(moment.path, moment.changed, tale.text(name), STORY_TOKENS)
+    steps = forward.continuation(moment.handle, tale.text(name), STORY_TOKENS)
     duel = []
     for one in tale.names:
-        shares = session.chances(moment.path, moment.changed, tale.text(one), tale.pronouns)
+        shares = forward.next_token_probabilities(moment.handle, tale.text(one), tale.pronouns)
         duel.append(replay.Duel(one, list(zip(tale.pronouns, shares)), one == name))
     with above:
         replay.story(
@@ -180,12 +194,12 @@ def verdict(duel: list[replay.Duel], tale: Told, text: words.Words) -> None:
         text.show("blind", him=him, her=her, moved=moved)
 
 
-def numbers_line(model: InUse, moment: Moment, text: words.Words) -> str:
+def numbers_line(model: ModelHandle, moment: Moment, text: words.Words) -> str:
     """Weights, training and worth of the model at this moment, from the events of its run."""
     from gptcore.account import n_parameters
 
-    past = session.history_of(model.path, session.changed(model.path))
-    line = [text.read("weights", millions=n_parameters(model.model.config) / 1e6)]
+    past = event_log.read(model.path)
+    line = [text.read("weights", millions=n_parameters(model.config) / 1e6)]
     if past.start and moment.step is not None:
         threads = past.start.get("threads", 1)
         line.append(
@@ -202,7 +216,7 @@ def numbers_line(model: InUse, moment: Moment, text: words.Words) -> str:
         line.append(
             text.read("worth", new=100 * sample["ladder"]["new"], sentences=sample["ladder"]["sentences"])
         )
-        if tables := session.table_scores():
+        if tables := story_data.table_scores():
             line.append(text.read("tables", best=100 * max(scores["new"] for scores in tables.values())))
     return " ".join(line)
 
@@ -211,7 +225,7 @@ def train_here() -> None:
     """The button that starts a run, the run while it learns, and what it offers at its end."""
     text = words.load("00_overview")
     run = session.run_on_view()
-    alive = run is not None and session.is_alive(run)
+    alive = run is not None and session.is_under_way(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.button(
             text.read("train_button"),
@@ -287,13 +301,11 @@ def one_prediction() -> None:
         label="The tokens of the example",
     )
     seen = trace(model.model, ids)
-    best = session.continuation(
-        model.path, session.changed(model.path), example, 1, n_alternatives=N_CANDIDATES
-    )[0][1]
+    best = forward.continuation(model, example, 1, n_alternatives=N_CANDIDATES)[0][1]
     top = [(model.tokenizer.encode(token), token, p) for token, p in best if token != END]
     top = [(found[0], token, p) for found, token, p in top if len(found) == 1][:4]
     logits = seen["logits"][0, -1]
-    config = model.model.config
+    config = model.config
     steps = Steps(9)
     if steps(text.read("example_text_title")):
         text.show("example_text", example=example, characters=len(example))
@@ -398,7 +410,7 @@ def continuations() -> None:
 def _continuations(text: words.Words) -> None:
     model = session.model_in_use()
     typed = prompt.text_input(text.read("prompt_label"), "c0_prompt", FIRST_PROMPT, prompts())
-    known = story_word if session.read_stories(model.path) else None
+    known = story_word if model.learned_from_stories() else None
     strip = prompt.token_chips(typed, model.tokenizer, known)
     chips.strip(strip, key="c0_pieces", label="The tokens of the prompt")
     what_it_read(model, any(chip.kind == "unknown" for chip in strip), text)
@@ -409,7 +421,7 @@ def _continuations(text: words.Words) -> None:
         trained = next(generate(model.model, ids, 1, temperature=0.0, n_alternatives=N_CANDIDATES))
         born = next(
             generate(
-                session.untrained(model.model.config), ids, 1, temperature=0.0, n_alternatives=N_CANDIDATES
+                initialization.untrained(model.config), ids, 1, temperature=0.0, n_alternatives=N_CANDIDATES
             )
         )
     except ValueError as error:
@@ -436,7 +448,7 @@ def _continuations(text: words.Words) -> None:
                 hint=text.read("pick_hint"),
                 on_pick=lambda place, tokens=tokens: _append(tokens[place]),
             )
-    follow = session.continuation(model.path, session.changed(model.path), typed, 24)
+    follow = forward.continuation(model, typed, 24)
     st.markdown(f"**{text.read('follow')}**")
     st.text(typed + "".join(token for token, _ in follow))
     with st.container(horizontal=True):
@@ -450,16 +462,16 @@ def _continuations(text: words.Words) -> None:
     _ask(text, model, typed, trained)
 
 
-def _ask(text: words.Words, model: InUse, typed: str, trained) -> None:
+def _ask(text: words.Words, model: ModelHandle, typed: str, trained) -> None:
     """Predict what becomes of the story once its fifth choice is put in."""
-    changed, place = session.changed(model.path), 4
+    place = 4
     if len(trained.alternatives) <= place or len(typed) > links.LONGEST:
         return
     token = model.tokenizer.token_text(trained.alternatives[place][0])
     if token == END or "\\x" in token:
         return
     before, after = (
-        "".join(piece for piece, _ in session.continuation(model.path, changed, start, 12))
+        "".join(piece for piece, _ in forward.continuation(model, start, 12))
         for start in (typed, typed + token)
     )
     lab.predict(
@@ -491,11 +503,11 @@ def story_word(word: str) -> bool:
     return word_known(word)
 
 
-def what_it_read(model: InUse, strange: bool, text: words.Words) -> None:
+def what_it_read(model: ModelHandle, strange: bool, text: words.Words) -> None:
     """One sentence on what the model has read, and on the hatched pieces if there are any."""
-    past = session.history_of(model.path, session.changed(model.path))
-    if not session.read_stories(model.path):
-        text.show("read_other", label=model.label)
+    past = event_log.read(model.path)
+    if not model.learned_from_stories():
+        text.show("read_other", label=session.model_label(model))
     elif strange:
         text.show("read_strange")
     elif past.start:

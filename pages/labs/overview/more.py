@@ -4,8 +4,22 @@ import math
 
 import streamlit as st
 
-from pages.kit import chips, controls, diagram, dim_colors, figures, lab, plots, session, words
+from pages.kit import (
+    chips,
+    controls,
+    diagram,
+    dim_colors,
+    event_log,
+    figures,
+    forward,
+    lab,
+    models,
+    plots,
+    session,
+    words,
+)
 from pages.kit.controls import Dial
+from pages.labs.overview import cached
 from pages.labs.overview.finding import Moment, moments, storyteller
 
 OUTSIDE = (
@@ -94,9 +108,9 @@ def when_it_knows() -> None:
         probe = probes[int(which) - 1]
         him, her = _names(probe)
         found = moments(model)
-        history = session.history_of(model.path, session.changed(model.path))
+        history = event_log.read(model.path)
         she = {
-            who: [session.chances(m.path, m.changed, told, (probe.female_word,))[0] for m in found]
+            who: [forward.next_token_probabilities(m.handle, told, (probe.female_word,))[0] for m in found]
             for who, told in ((him, probe.male), (her, probe.female))
         }
         names = [_when(moment) for moment in found]
@@ -143,7 +157,8 @@ def _ask_when(text: words.Words, found: list[Moment], grammar, probe, option: st
         return
     moment, wanted = found[first], (probe.female_word,)
     hers, his = (
-        session.chances(moment.path, moment.changed, told, wanted)[0] for told in (probe.female, probe.male)
+        forward.next_token_probabilities(moment.handle, told, wanted)[0]
+        for told in (probe.female, probe.male)
     )
     move = abs(hers - his)
     lab.predict(
@@ -160,9 +175,9 @@ def _ask_when(text: words.Words, found: list[Moment], grammar, probe, option: st
     )
 
 
-def _favourite(model: session.InUse, prompt: str) -> float:
+def _favourite(model: models.ModelHandle, prompt: str) -> float:
     """The probability of the likeliest token after a prompt."""
-    return session.continuation(model.path, session.changed(model.path), prompt, 1)[0][1][0][1]
+    return forward.continuation(model, prompt, 1)[0][1][0][1]
 
 
 @st.fragment
@@ -174,7 +189,7 @@ def outside() -> None:
         model = storyteller()
         prompt = controls.listed(text.read("lab_outside_prompt"), "c0_out_prompt", OUTSIDE)
         sure = {one: _favourite(model, one) for one in (*OUTSIDE, *INSIDE)}
-        follow = session.continuation(model.path, session.changed(model.path), prompt, 12)
+        follow = forward.continuation(model, prompt, 12)
         picture = plots.columns(
             [one if len(one) < 24 else one[:22] + " …" for one in sure],
             {"favourite": list(sure.values())},
@@ -216,10 +231,9 @@ def chat() -> None:
     model = storyteller()
     dial = Dial("", 0, 4, 1, text.read("lab_chat_help"))
     times = controls.whole(text.read("lab_chat_times"), "c0_chat_times", dial, 1)
-    changed = session.changed(model.path)
 
     def asked(n: int) -> float:
-        return session.chances(model.path, changed, TOLD * n + ASKED, (NAME,))[0]
+        return forward.next_token_probabilities(model, TOLD * n + ASKED, (NAME,))[0]
 
     inside, before = asked(times), asked(0)
     fresh = asked(0)
@@ -248,11 +262,10 @@ def be_the_model() -> None:
     pieces = write_story(FRESH + which).text.split(" ")
     place = WORDS_BEFORE + which % 5
     told, came = " ".join(pieces[:place]), pieces[place].strip('.,?!"')
-    changed = session.changed(model.path)
     chips.strip(
         [chips.Chip(piece) for piece in pieces[:place]], key="c0_guess_text", label="The story so far"
     )
-    top = session.continuation(model.path, changed, told, 1)[0][1]
+    top = forward.continuation(model, told, 1)[0][1]
     offered = sorted(
         {chips.visible(token).strip("␣") for token, _ in top if token.strip().isalpha()} | {came}
     )
@@ -265,11 +278,11 @@ def be_the_model() -> None:
         )
     if not controls.switch(text.read("lab_guess_show"), "c0_guess_show"):
         return
-    vocabulary = model.model.config.vocab_size
+    vocabulary = model.config.vocab_size
     mine = sure if bet == came else (1 - sure) / (vocabulary - 1)
     piece = model.tokenizer.token_text(model.tokenizer.encode(" " + came)[0])
-    theirs = session.chances(model.path, changed, told, (piece,))[0]
-    counted = session.after_a_word(pieces[place - 1].strip('.,?!"')).get(came, 0.0)
+    theirs = forward.next_token_probabilities(model, told, (piece,))[0]
+    counted = cached.following_words(pieces[place - 1].strip('.,?!"')).get(came, 0.0)
     never = text.read("lab_guess_never")
     text.show(
         "lab_guess_says",

@@ -4,8 +4,9 @@ import math
 
 import streamlit as st
 
-from pages.kit import controls, figures, grids, lab, plots, session, words
+from pages.kit import controls, figures, forward, grids, lab, plots, words
 from pages.kit.controls import Dial
+from pages.labs.positions import cached
 from pages.labs.positions.finding import BASES, K, Q, meeting, rotary_storyteller, tale
 
 VECTORS = ("of the model", "two equal ones", "of the example")
@@ -172,7 +173,7 @@ def clocks() -> None:
             st.markdown(f"**{text.read('lab_clock_decay')}**")
             picture = plots.curves(
                 FAR,
-                {text.read("lab_clock_of", base=of): session.score_left(width, of, FAR) for of in turns},
+                {text.read("lab_clock_of", base=of): cached.score_left(width, of, FAR) for of in turns},
                 x_title=text.read("lab_drag_distance"),
                 y_title=text.read("lab_clock_share"),
                 log_x=True,
@@ -213,8 +214,8 @@ def leaning() -> None:
 
     text = words.load("04_positions")
     model = rotary_storyteller()
-    config = model.model.config
-    traced = session.traced(model.path, session.changed(model.path), tale().text)
+    config = model.config
+    traced = forward.traced(model, tale().text)
     found = leans(traced.seen, config, 33)
     names = {f"layer {one.layer + 1}, head {one.head + 1}": one for one in found}
     sharpest = max(names, key=lambda name: names[name].scores[1] - sum(names[name].scores[:4]) / 4)

@@ -5,7 +5,8 @@ import math
 import streamlit as st
 
 from gptcore.experiments.measurements.positions import BEYOND, BIN
-from pages.kit import controls, figures, lab, plots, session, words
+from pages.kit import controls, figures, lab, plots, words
+from pages.labs.positions import cached
 from pages.labs.positions.finding import rotary_storyteller
 
 CURES = ("none", "linear", "ntk", "by frequency")
@@ -18,7 +19,7 @@ def beyond() -> None:
     text = words.load("04_positions")
     with lab.frame("c4_far", text.read("lab_far_title")):
         model = rotary_storyteller()
-        trained = model.model.config.context_length
+        trained = model.config.context_length
         text.show("lab_far", trained=trained, times=BEYOND)
         left, right = st.columns([3, 2], gap="large")
         with left:
@@ -27,11 +28,10 @@ def beyond() -> None:
             )
         with right:
             factor = controls.stops(text.read("lab_far_factor"), "c4_far_factor", FACTORS, 4)
-        changed = session.changed(model.path)
-        raw = session.loss_by_position(model.path, changed, "as trained", 1)
+        raw = cached.loss_by_position(model, "as trained", 1)
         found = {text.read("lab_far_raw"): raw}
         if cure != "none":
-            found[cure] = session.loss_by_position(model.path, changed, cure, factor)
+            found[cure] = cached.loss_by_position(model, cure, factor)
         inside = trained // BIN
         middles = [BIN * place + BIN // 2 for place in range(len(raw))]
         picture = plots.curves(

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.kit import arrows, controls, diagram, dim_colors, figures, latex, plots, prompt, session, words
+from pages.kit import (
+    arrows,
+    controls,
+    diagram,
+    dim_colors,
+    figures,
+    forward,
+    latex,
+    models,
+    plots,
+    prompt,
+    session,
+    words,
+)
 from pages.kit.arrows import Arrow, Plane
 from pages.kit.controls import Dial
 from pages.kit.worked_example import Steps
@@ -69,18 +82,18 @@ class Meeting:
     theta: float
 
 
-def rotary_storyteller() -> session.InUse:
+def rotary_storyteller() -> models.ModelHandle:
     """The model in use if it has read the stories and turns its queries, else the shipped one."""
     model = storyteller()
-    return model if model.model.config.position == "rope" else session.shipped()
+    return model if model.config.position == "rope" else models.shipped()
 
 
 def meeting() -> Meeting:
     """The head that looks furthest back at the name, and what it compares there."""
     model, story = rotary_storyteller(), tale()
-    config = model.model.config
+    config = model.config
     head = rememberer(model, story)
-    traced = session.traced(model.path, session.changed(model.path), story.text)
+    traced = forward.traced(model, story.text)
     last = len(traced.ids) - 1
     names = f"layers.{head.layer}.attention."
     return Meeting(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from gptcore.experiments.measurements.positions import SCHEMES
-from pages.kit import controls, curves, figures, lab, plots, session, words
+from pages.kit import controls, curves, event_log, figures, lab, plots, session, words
+from pages.labs.positions import cached
 
 if TYPE_CHECKING:
     from gptcore.runs.run import Run
@@ -31,7 +32,7 @@ def order() -> None:
             depth = controls.stops(text.read("lab_order_layers"), "c4_order_layers", DEPTHS, 2)
         with right:
             masked = controls.switch(text.read("lab_order_mask"), "c4_order_mask", True)
-        moved = session.order_known(SCHEMES, depth, masked)
+        moved = cached.order_known(SCHEMES, depth, masked)
         picture = plots.columns(
             SCHEMES,
             {"moved": [100 * share for share in moved]},
@@ -68,7 +69,7 @@ def train(text: words.Words) -> None:
     st.markdown(f"**{text.read('lab_order_train_heading')}**")
     text.show("lab_order_train_about", steps=STEPS)
     found = runs()
-    alive = any(session.is_alive(run) for run in found.values())
+    alive = any(session.is_under_way(run) for run in found.values())
     st.button(
         text.read("lab_order_train", steps=STEPS),
         key="c4_order_train",
@@ -111,11 +112,8 @@ def runs() -> "dict[str, Run]":
 def watch(was_alive: bool) -> None:
     """The losses so far; once all have ended, what came of it."""
     text, found = words.load("04_positions"), runs()
-    histories = {
-        scheme: session.history_at(run.folder, (run.log_identity(), run.log_size()))
-        for scheme, run in found.items()
-    }
-    alive = any(session.is_alive(run) for run in found.values())
+    histories = {scheme: event_log.read(run.folder) for scheme, run in found.items()}
+    alive = any(session.is_under_way(run) for run in found.values())
     done = sum(history.last_step for history in histories.values())
     if alive:
         st.progress(min(1.0, done / (STEPS * len(SCHEMES))), text=text.read("lab_order_running", done=done))

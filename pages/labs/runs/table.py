@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from gptcore.runs.limits import Limits
-from pages.kit import curves, figures, links, live, progress, session, visitor, words
+from pages.kit import curves, event_log, figures, links, live, progress, session, visitor, words
 from pages.kit.history import History
 from pages.labs.training import train
 
@@ -24,7 +24,7 @@ _PROBLEM = "runs_problem"
 
 def every_run() -> None:
     """The list, newest first; while anything is under way it renews itself."""
-    busy = any(session.is_alive(run) for run in session.runs())
+    busy = any(session.is_under_way(run) for run in session.runs())
     st.fragment(_list, run_every=LIST_SECONDS if busy else None)(busy)
 
 
@@ -51,12 +51,12 @@ def _list(was_busy: bool) -> None:
     )
     if any(run.request().get("lab") for run in runs):
         st.caption(text.read("labs"))
-    if was_busy and not any(session.is_alive(run) for run in runs):
+    if was_busy and not any(session.is_under_way(run) for run in runs):
         st.rerun()
 
 
 def _row(run: "Run") -> dict[str, Any]:
-    history = session.history_at(run.folder, (run.log_identity(), run.log_size()))
+    history = event_log.read(run.folder)
     config = run.config()
     model = config.get("model", {})
     state = run.state()
@@ -97,7 +97,7 @@ def one_run() -> None:
     )
     run = choices[st.session_state["runs_one"]]
     live.view(run, "runs")
-    if not session.is_alive(run):
+    if not session.is_under_way(run):
         train.keep(run.id, "runs")
     if visitor.asked_for(run):
         _change(run)
@@ -128,7 +128,7 @@ def _change(run: "Run") -> None:
         "Delete",
         key="runs_delete",
         icon=":material/delete:",
-        disabled=session.is_alive(run),
+        disabled=session.is_under_way(run),
         on_click=_delete,
         args=(run,),
         width="stretch",
@@ -187,9 +187,7 @@ def compare() -> None:
         "Against", AGAINST, default=AGAINST[0], key="runs_against", bind="query-params", required=True
     )
     runs = [choices[one] for one in picked]
-    histories = {
-        _label(run): session.history_at(run.folder, (run.log_identity(), run.log_size())) for run in runs
-    }
+    histories = {_label(run): event_log.read(run.folder) for run in runs}
     figure, alt = curves.comparison(histories, against=against)
     st.plotly_chart(figure, key="runs_comparison", config=figures.CONFIG, alt=alt)
     _differences(runs, list(histories))

@@ -7,9 +7,10 @@ import streamlit as st
 
 from gptcore.account import forward_flops, n_parameters, training_bytes
 from gptcore.config import PRESETS, ConfigError
-from pages.kit import controls, diagram, dim_colors, figures, plots, session, words
+from pages.kit import controls, diagram, dim_colors, event_log, figures, models, plots, session, words
 from pages.kit.worked_example import Steps
 from pages.labs.attention.cost import size
+from pages.labs.script import cached
 
 STEPS = (50, 100, 200, 400, 800, 1600, 3200)
 RATES = ("0.001", "0.003", "0.01")
@@ -18,7 +19,7 @@ RATES = ("0.001", "0.003", "0.01")
 def finding() -> None:
     """The one thing to see: another program with the same weights gives the same numbers."""
     text = words.load("10_script")
-    lines, found = session.own_class_differences()
+    lines, found = cached.own_class_differences()
     text.show("finding", lines=lines, tensors=len(found))
     picture = plots.curves(
         list(range(1, len(found) + 1)),
@@ -174,7 +175,7 @@ def take_along() -> None:
     text.show("lab_take")
     runs = [run for run in session.runs() if session.has_model(run)]
     if runs:
-        histories = [session.history(run) for run in runs]
+        histories = [event_log.read(run.folder) for run in runs]
         st.dataframe(
             {
                 text.read("lab_take_run"): [session.label(run) for run in runs],
@@ -188,7 +189,7 @@ def take_along() -> None:
     else:
         text.show("lab_take_none")
     use = session.model_in_use()
-    text.show("lab_take_model", name=use.label)
+    text.show("lab_take_model", name=session.model_label(use))
     try:
         made = script.of_run(use.path)
     except ValueError as error:  # a model of another make has no settings of ours
@@ -217,12 +218,12 @@ def hugging_face(text: words.Words, use) -> None:
 
     problem = ""
     try:
-        check_exportable(use.model.config)
+        check_exportable(use.config)
     except ConfigError as error:
         problem = str(error)
     st.download_button(
         text.read("lab_take_folder"),
-        b"" if problem else lambda: session.as_llama(use.path),
+        b"" if problem else lambda: models.as_llama(use),
         file_name="glassbox_hf.zip",
         mime="application/zip",
         key="c10_take_folder",

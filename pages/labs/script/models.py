@@ -5,7 +5,8 @@ import math
 import streamlit as st
 
 from gptcore.experiments.measurements.script import MISREADINGS
-from pages.kit import chips, controls, figures, lab, plots, session, words
+from pages.kit import chips, controls, figures, lab, models, plots, story_data, words
+from pages.labs.script import cached
 
 RIGHT = "as it was trained"
 OTHER_HEADS = "8 heads of 16"
@@ -24,8 +25,8 @@ def misread() -> None:
         what = controls.listed(
             text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="norm_eps 0.1"
         )
-        config = session.shipped().model.config
-        right, loss = session.loss_misread(RIGHT), session.loss_misread(what)
+        config = models.shipped().model.config
+        right, loss = cached.loss_misread(RIGHT), cached.loss_misread(what)
         uniform = math.log(config.vocab_size)
         picture = plots.columns(
             (RIGHT, what if what != RIGHT else "the same", "a blind guess"),
@@ -39,7 +40,7 @@ def misread() -> None:
         text.show("lab_misread_says", loss=loss, right=right, uniform=uniform)
         because = ""
         if st.session_state.get("c10_misread_guess") is not None:
-            other = session.loss_misread(OTHER_HEADS)
+            other = cached.loss_misread(OTHER_HEADS)
             because = text.read("lab_misread_predict_because", right=right, loss=other)
         lab.predict(
             "c10_misread",
@@ -67,7 +68,7 @@ def same_seed() -> None:
             seed = controls.whole(text.read("lab_seed_seed"), "c10_seed_seed", dial, 10)
         with right:
             n = controls.stops(text.read("lab_seed_tokens"), "c10_seed_tokens", LENGTHS, 40)
-        first, second, place = session.written_twice(PROMPT, seed, n)
+        first, second, place = cached.written_twice(PROMPT, seed, n)
         for column, title, tokens in (
             (left, text.read("lab_seed_left"), first),
             (right, text.read("lab_seed_right"), second),
@@ -110,7 +111,7 @@ def assistant() -> None:
     with lab.frame("c10_tune", text.read("lab_tune_title")):
         text.show("lab_tune")
         text.show("lab_tune_tokens")
-        tokenizer = session.story_tokenizer()
+        tokenizer = story_data.story_tokenizer()
         pieces = [(TEMPLATE.format(name="Mira"), "chosen"), (f"{PROMPT} Mira lived near the sea.", "new")]
         chips.strip(
             [
@@ -130,7 +131,7 @@ def assistant() -> None:
             on_click=_ask_for_tuning,
         )
         if asked:
-            running = session.tuned(TUNING_STEPS) is None
+            running = cached.tuned(TUNING_STEPS) is None
             st.fragment(_tuned, run_every=EVERY_SECONDS if running else None)(running)
         lab.predict(
             "c10_tune",
@@ -151,7 +152,7 @@ def _ask_for_tuning() -> None:
 
 def _tuned(was_running: bool) -> None:
     text = words.load("10_script")
-    found = session.tuned(TUNING_STEPS)
+    found = cached.tuned(TUNING_STEPS)
     if found is None:
         st.caption(f":shimmer[{text.read('lab_tune_running')}]")
         return

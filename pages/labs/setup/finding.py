@@ -20,6 +20,7 @@ from pages.kit import (
 )
 from pages.kit.controls import Dial
 from pages.kit.worked_example import Steps
+from pages.labs.setup import cached
 
 # Hours of rain and the water in the bucket, in centimetres; the last two are kept aside.
 HOURS = (0.0, 1.0, 2.0, 3.0)
@@ -233,7 +234,7 @@ def products(text: words.Words, open_: Steps) -> None:
 def machine() -> None:
     """What this machine has, as training sees it."""
     text = words.load("01_setup")
-    here = session.machine()
+    here = cached.machine()
     unknown = text.read("example_machine_unknown")
     units = {True: text.read("example_machine_yes"), False: text.read("example_machine_no"), None: unknown}
     text.show(

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.kit import claim, lab, session, words
+from pages.kit import claim, lab, words
+from pages.labs.setup import cached
 
 CLAIM = "flops_over_peak"
 FITS = 0.8  # of the memory: the system and what a step holds on its way need the rest
@@ -32,7 +33,7 @@ def how_long() -> None:
             text.show("lab_time_says", share=real["tiny"] / peak, factor=peak / real["tiny"])
         # Wider than a phone: as a data frame it scrolls inside its own frame.
         st.dataframe(
-            _table(found, peak, real, session.machine().memory_bytes), hide_index=True, key="c1_time_table"
+            _table(found, peak, real, cached.machine().memory_bytes), hide_index=True, key="c1_time_table"
         )
         text.show("lab_time_caution")
         tiny, small = found["tiny"], found["small"]
@@ -91,7 +92,7 @@ def _long(seconds: float) -> str:
 def measured() -> None:
     """The claims about machines; the one on accelerators only where there is one."""
     text = words.load("01_setup")
-    accelerator = session.machine().device != "cpu"
+    accelerator = cached.machine().device != "cpu"
     text.show("measured")
     if not accelerator:
         text.show("measured_no_gpu")

@@ -7,14 +7,18 @@ from pages.kit import (
     controls,
     dim_colors,
     figures,
+    forward,
     generation_figures,
     lab,
+    models,
     plots,
     prompt,
     session,
+    story_data,
     words,
 )
 from pages.kit.plots import Band
+from pages.labs.tokens import cached
 from pages.labs.tokens.finding import cell, colored
 
 EXAMPLES = (
@@ -31,19 +35,19 @@ GPT2_SIZE = 50_257
 
 def kinds() -> dict[str, object]:
     """The tokenizers to compare, by name; GPT-2's where it could be had."""
-    ours = session.story_tokenizer()
+    ours = story_data.story_tokenizer()
     found = {"bytes": ours.first(0), "stories": ours}
     model = session.model_in_use()
-    if model.name != session.SHIPPED and model.tokenizer.ranks != ours.ranks:
+    if model.name != models.SHIPPED and model.tokenizer.ranks != ours.ranks:
         found["your model"] = model.tokenizer
-    if (other := session.gpt2().tokenizer) is not None:
+    if (other := cached.gpt2().tokenizer) is not None:
         found["GPT-2"] = other
     return found
 
 
 def about_gpt2(text: words.Words) -> None:
     """One sentence where GPT-2's vocabulary is not there."""
-    fetched = session.gpt2()
+    fetched = cached.gpt2()
     if fetched.tokenizer is None:
         st.caption(text.read("lab_same_no_gpt2" if fetched.problem else "lab_same_gpt2_comes"))
 
@@ -81,7 +85,7 @@ def same_text() -> None:
                 st.caption(f"The first {MOST_CHIPS} of {len(ids)}.")
         text.show("lab_same_says")
         _twins(text)
-        ours = session.story_tokenizer()
+        ours = story_data.story_tokenizer()
         turtle, small, large = (len(ours.encode(word)) for word in ("🐢", " queen", " QUEEN"))
         lab.predict(
             "c2_same",
@@ -99,7 +103,7 @@ def same_text() -> None:
 
 def _twins(text: words.Words) -> None:
     """The same word with a space before it, without, and with a capital: other ids, other rows."""
-    ours = session.story_tokenizer()
+    ours = story_data.story_tokenizer()
     lines = ["| written | ids | tokens |", "| --- | --- | --- |"]
     for word in (" cat", "cat", " Cat"):
         ids = ours.encode(word)
@@ -123,7 +127,7 @@ def sizes() -> None:
             size = controls.stops(text.read("lab_size_vocabulary"), "c2_size_v", SIZES, 1024)
         with right:
             preset = controls.choice(text.read("lab_size_model"), "c2_size_model", ("nano", "tiny", "small"))
-        n_bytes, counts = session.story_costs(SIZES)
+        n_bytes, counts = cached.story_costs(SIZES)
         shape = PRESETS[preset].model
         shares = {}
         for one in (*SIZES, GPT2_SIZE):
@@ -267,17 +271,17 @@ def last_space() -> None:
     typed = prompt.text_input(
         text.read("lab_space_text"), "c2_space_text", "Once upon a time there was a"
     ).rstrip()
-    limit = model.model.config.context_length - 2
+    limit = model.config.context_length - 2
     if not 0 < len(model.tokenizer.encode(typed)) <= limit:
         st.info(f"Give a text of 1 to {limit} tokens.", icon=":material/info:")
         return
-    changed, chances = session.changed(model.path), []
+    chances = []
     for column, shown, given in zip(
         st.columns(2, gap="large"),
         (text.read("lab_space_without"), text.read("lab_space_with")),
         (typed, typed + " "),
     ):
-        best = session.continuation(model.path, changed, given, 1)[0][1]
+        best = forward.continuation(model, given, 1)[0][1]
         ids = model.tokenizer.encode(given)
         chances.append(best[0][1])
         with column:
@@ -293,7 +297,7 @@ def last_space() -> None:
             st.plotly_chart(
                 picture.figure, key=f"c2_space_bars_{len(chances)}", config=figures.CONFIG, alt=picture.alt
             )
-    writes = session.continuation(model.path, changed, typed + " ", 8)
+    writes = forward.continuation(model, typed + " ", 8)
     text.show("lab_space_says", writes="".join(name for name, _ in writes).strip() or "–")
 
 
@@ -304,7 +308,7 @@ def half_an_emoji() -> None:
 
     text = words.load("02_tokens")
     text.show("lab_stream")
-    tokenizer = session.story_tokenizer()
+    tokenizer = story_data.story_tokenizer()
     typed = prompt.text_input(text.read("lab_stream_text"), "c2_stream_text", "A café, 🐢!")
     ids = tokenizer.encode(typed)[:40]
     alone, held = shown_as_it_comes(tokenizer.token_bytes(one) for one in ids)

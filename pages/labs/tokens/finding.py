@@ -2,9 +2,22 @@
 
 import streamlit as st
 
-from pages.kit import annotated, chips, controls, diagram, dim_colors, figures, plots, prompt, session, words
+from pages.kit import (
+    annotated,
+    chips,
+    controls,
+    diagram,
+    dim_colors,
+    figures,
+    plots,
+    prompt,
+    session,
+    story_data,
+    words,
+)
 from pages.kit.controls import Dial
 from pages.kit.worked_example import Steps
+from pages.labs.tokens import cached
 
 FEW_WORDS = "the cat sat on the mat and the rat"
 NEW_WORD = "that hat"
@@ -51,7 +64,7 @@ def finding() -> None:
     from gptcore.lessons.languages import SENTENCES
 
     text = words.load("02_tokens")
-    ours, other = session.story_tokenizer(), session.gpt2().tokenizer
+    ours, other = story_data.story_tokenizer(), cached.gpt2().tokenizer
     counted = {"our tokenizer": [cost(SENTENCES[name], ours).n_tokens for name in IN_FRONT]}
     if other is not None:
         counted["GPT-2's"] = [cost(SENTENCES[name], other).n_tokens for name in IN_FRONT]
@@ -90,7 +103,7 @@ def worked_example() -> None:
     if not typed.strip():
         st.info(text.read("example_empty"), icon=":material/info:")
         return
-    tokenizer = session.merged(typed, n_merges)
+    tokenizer = cached.trained_tokenizer(typed, n_merges)
     open_ = Steps(7)
     cut = list(dict.fromkeys(tokenizer.pieces(typed)))
     counts = {piece: tokenizer.pieces(typed).count(piece) for piece in cut}
@@ -205,7 +218,7 @@ def flow() -> None:
     text = words.load("02_tokens")
     model = session.model_in_use()
     typed = prompt.text_input(text.read("diagram_text"), "c2_flow_text", "The queen lost her ring.")
-    tokenizer, config = model.tokenizer, model.model.config
+    tokenizer, config = model.tokenizer, model.config
     ids = tokenizer.encode(typed)
     text.show("diagram", n_bytes=len(typed.encode("utf-8", "replace")), n_tokens=len(ids))
     chips.strip(colored(ids, tokenizer), key="c2_flow_tokens", label="The text in the model's tokens")

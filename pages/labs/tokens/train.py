@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from pages.kit import controls, figures, lab, links, plots, prompt, session, words
+from pages.kit import controls, figures, lab, links, plots, prompt, story_data, words
 from pages.kit.chips import Chip, strip
 from pages.kit.controls import Dial
+from pages.labs.tokens import cached
 from pages.labs.tokens.finding import cell, code, parts
 
 MOST_MERGES = 300
@@ -17,7 +18,7 @@ SOURCES = ("stories", "code", "your own")
 def _source(name: str, text: words.Words) -> str:
     """The text to learn from."""
     if name == "stories":
-        return "\n".join(session.fresh_stories(40))
+        return "\n".join(story_data.fresh_stories(40))
     if name == "code":
         import inspect
 
@@ -59,7 +60,7 @@ def scrubber() -> None:
         if not learned_from.strip():
             st.info(text.read("example_empty"), icon=":material/info:")
             return
-        full = session.merged(learned_from, MOST_MERGES)
+        full = cached.trained_tokenizer(learned_from, MOST_MERGES)
         most = len(full.merges)
         now = full.first(n)
         _what_happened(learned_from, full, min(n, most), text)
@@ -69,7 +70,7 @@ def scrubber() -> None:
             label=f"The beginning of the text after {min(n, most)} merges",
         )
         stops = tuple(stop for stop in STOPS if stop <= most) or (0,)
-        lengths = session.tokens_after(learned_from, MOST_MERGES, stops)
+        lengths = cached.tokens_after(learned_from, MOST_MERGES, stops)
         n_bytes = len(learned_from.encode("utf-8", "replace"))
         one, two = st.columns([3, 2], gap="large")
         with one:
@@ -164,7 +165,7 @@ def longest() -> None:
 
     text = words.load("02_tokens")
     text.show("lab_longest")
-    tokenizer = session.story_tokenizer()
+    tokenizer = story_data.story_tokenizer()
     typed = prompt.text_input(text.read("lab_longest_text"), "c2_longest_text", "one endless human kindness")
     lines = ["| piece | earliest merge | longest token | cut |", "| --- | --- | --- | --- |"]
     differ = 0

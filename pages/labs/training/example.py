@@ -6,7 +6,19 @@ from decimal import Decimal
 import streamlit as st
 
 from gptcore.config import PRESETS
-from pages.kit import controls, curves, diagram, dim_colors, figures, latex, plots, prompt, session, words
+from pages.kit import (
+    controls,
+    curves,
+    diagram,
+    dim_colors,
+    event_log,
+    figures,
+    latex,
+    plots,
+    prompt,
+    session,
+    words,
+)
 from pages.kit.controls import Dial
 from pages.kit.history import late_gains
 from pages.kit.worked_example import Steps
@@ -20,7 +32,7 @@ BOOK_STEPS = 100_000
 def finding() -> None:
     """What the run that made the shipped model still learned while its loss hardly moved."""
     text = words.load("08_training")
-    shipped = session.shipped_history()
+    shipped = event_log.shipped()
     gains = late_gains(shipped)
     if gains is None:
         text.show("no_finding")

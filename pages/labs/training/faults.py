@@ -6,7 +6,7 @@ import random
 import streamlit as st
 
 from gptcore.config import PRESETS
-from pages.kit import claim, controls, curves, figures, lab, live, progress, session, words
+from pages.kit import claim, controls, curves, event_log, figures, lab, live, progress, session, words
 from pages.kit.controls import Dial
 from pages.kit.history import History
 
@@ -118,7 +118,7 @@ def _reveal(case: int, told: str, text: words.Words) -> None:
         st.info(text.read("lab_case_wrong", told=told, truth=truth), icon=":material/lightbulb:")
     explain(truth, text)
     if run := _run(truth, case):
-        diagnosis(session.history(run), truth, text)
+        diagnosis(event_log.follow(run), truth, text)
     st.button(
         text.read("lab_case_next"),
         key="c8_case_next",
@@ -159,7 +159,7 @@ def watch(fault: str, seed: int, prefix: str, text: words.Words, *, named: bool 
     What is not `named` shows the command's result and never the command.
     """
     run = _run(fault, seed)
-    alive = run is not None and session.is_alive(run)
+    alive = run is not None and session.is_under_way(run)
     st.button(
         text.read("lab_fault_start"),
         key=f"{prefix}_start",
@@ -174,7 +174,7 @@ def watch(fault: str, seed: int, prefix: str, text: words.Words, *, named: bool 
     if run is not None:
         live.brief(run, prefix, functools.partial(_curves, prefix=prefix))
         if named and not alive:
-            diagnosis(session.history(run), fault, text)
+            diagnosis(event_log.follow(run), fault, text)
     return run is not None and not alive
 
 

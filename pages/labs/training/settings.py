@@ -3,9 +3,10 @@
 import streamlit as st
 
 from gptcore.config import PRESETS
-from pages.kit import controls, figures, lab, plots, session, words
+from pages.kit import controls, event_log, figures, lab, plots, session, words
 from pages.kit.figures import Line
 from pages.labs.runs import table
+from pages.labs.training import cached
 
 EVERY_SECONDS = 0.8
 OPTIMIZERS = ("muon", "adamw")
@@ -22,7 +23,7 @@ def rate_finder() -> None:
     text.show("lab_sweep")
     optimizer = controls.choice(text.read("lab_sweep_optimizer"), "c8_sweep_optimizer", OPTIMIZERS)
     asked = optimizer in st.session_state.get(ASKED, ())
-    going = asked and session.swept(optimizer)[1]
+    going = asked and cached.swept(optimizer)[1]
     with st.container(horizontal=True):
         st.button(
             text.read("lab_sweep_again") if asked else text.read("lab_sweep_start"),
@@ -37,7 +38,7 @@ def rate_finder() -> None:
             key="c8_sweep_stop",
             icon=":material/stop:",
             disabled=not going,
-            on_click=session.stop_sweep,
+            on_click=cached.stop_sweep,
             args=(optimizer,),
         )
     if asked:
@@ -55,7 +56,7 @@ def rate_finder() -> None:
 def _sweep(optimizer: str, again: bool) -> None:
     """Start a sweep, anew where there was one. For callbacks."""
     if again:
-        session.sweep_again(optimizer)
+        cached.sweep_again(optimizer)
     st.session_state[ASKED] = {*st.session_state.get(ASKED, ()), optimizer}
 
 
@@ -63,7 +64,7 @@ def _swept(optimizer: str, was_going: bool) -> None:
     from gptcore.training.rate_finder import GIVEN_UP, N_STEPS, SAFETY, Tried, suggest
 
     text = words.load("08_training")
-    found, going = session.swept(optimizer)
+    found, going = cached.swept(optimizer)
     tried = [Tried(**one) for one in found]
     st.progress(1.0 if not going else len(tried) / N_STEPS, text=text.read("lab_sweep_at", n=len(tried)))
     if tried:
@@ -96,8 +97,7 @@ def batches() -> None:
     text = words.load("08_training")
     text.show("lab_batch")
     use = session.model_in_use()
-    stand = use.path, session.changed(use.path)
-    found = session.batch_agreements(*stand)
+    found = cached.batch_agreements(use)
     sizes = [one.size for one in found]
     middle = [sum(one.cosines) / len(one.cosines) for one in found]
     band = plots.Band(middle, [min(one.cosines) for one in found], [max(one.cosines) for one in found])
@@ -109,7 +109,7 @@ def batches() -> None:
     st.plotly_chart(picture.figure, key="c8_batch_curve", config=figures.CONFIG, alt=picture.alt)
     text.show("lab_batch_says", small=middle[0], large=middle[-1], size=sizes[-1])
     parts = controls.stops(text.read("lab_batch_parts"), "c8_batch_parts", PARTS, 4)
-    off, length = session.batch_in_parts(*stand, parts)
+    off, length = cached.batch_in_parts(use, parts)
     text.show("lab_batch_in_parts", parts=parts, windows=16 // parts, off=off, length=length)
     lab.predict(
         "c8_batch",
@@ -149,7 +149,7 @@ def precision() -> None:
         bf16=ends["bf16"],
         fp16=ends["fp16"],
     )
-    measured = session.shipped_history().start.get("measured") or []
+    measured = event_log.shipped().start.get("measured") or []
     if measured:
         text.show("lab_precision_time")
         st.dataframe(

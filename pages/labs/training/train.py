@@ -10,7 +10,7 @@ import streamlit as st
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.documents import text_corpus
-from pages.kit import controls, lab, links, live, session, words
+from pages.kit import controls, event_log, lab, links, live, models, session, words
 from pages.kit.controls import CorpusChoice
 
 NANO = PRESETS["nano"].model
@@ -84,7 +84,7 @@ def _train_here(text: words.Words) -> None:
 
 def predict(text: words.Words) -> None:
     """Sentences and loss, as the run of the shipped model had them."""
-    history = session.shipped_history()
+    history = event_log.shipped()
     losses = list(zip(history.eval_steps, history.val_loss))
     scored = [sample for sample in history.samples if sample.get("ladder")]
     found = next((sample for sample in scored if (sample["ladder"]["rate"] or 0) >= 0.5), None)
@@ -109,7 +109,7 @@ def on_view() -> None:
         text.show("lab_own_run")
         live.view(run, "c8")
         keep(run.id)
-    elif session.shipped_history().start:
+    elif event_log.shipped().start:
         text.show("lab_shipped_run")
         live.shipped_view("c8")
     text.show("lab_look")
@@ -173,7 +173,7 @@ def keep(run_id: str, prefix: str = "c8") -> None:
         )
         st.download_button(
             "Download the model",
-            lambda: session.zipped(run.folder),
+            lambda: models.zipped(run.folder),
             file_name=f"glassbox-{run_id[:8]}.zip",
             mime="application/zip",
             key=f"{prefix}_download",

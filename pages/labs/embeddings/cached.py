@@ -1,0 +1,43 @@
+"""What chapter 3 finds in an embedding matrix, kept between runs of its page."""
+
+import streamlit as st
+
+from gptcore.interpret import embedding_table
+from gptcore.model import GPT
+from gptcore.stories.writer import write_stories
+from pages.kit.models import ModelHandle
+
+
+@st.cache_data(max_entries=4, show_spinner="Comparing rows")
+def on_one_spot(handle: ModelHandle) -> list[int]:
+    """The tokens whose rows in a model's table have fallen onto one spot."""
+    return embedding_table.on_one_spot(handle.model.embedding.weight.detach())
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading stories")
+def seen_in_stories(handle: ModelHandle, n_stories: int = 500) -> frozenset[int]:
+    """The tokens that occur in some stories of the built-in world, under this model's tokenizer."""
+    tokenizer = handle.tokenizer
+    return frozenset(i for story in write_stories(n_stories) for i in tokenizer.encode(story.text))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Rotating every matrix")
+def rotated(handle: ModelHandle, seed: int) -> GPT:
+    """The model with its residual stream rotated at random; raises ValueError where that cannot be."""
+    return embedding_table.turned(handle.model, seed)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def analogy_scores(handle: ModelHandle, pairs: tuple[tuple[int, int], ...]) -> tuple[int, int, int, int]:
+    """Of all analogies between two pairs of tokens: how many come first, with the inputs left out, with them
+    allowed, and without any arithmetic; and how many there are."""
+    table = handle.model.embedding.weight.detach()
+    found = [
+        embedding_table.analogy(table, a, b, c, wanted, most=1)
+        for a, wanted in pairs
+        for b, c in pairs
+        if (a, wanted) != (b, c)
+    ]
+    fair = sum(one.rank_without_inputs == 1 for one in found)
+    plain = sum(one.rank_without_arithmetic == 1 for one in found)
+    return fair, sum(one.rank == 1 for one in found), plain, len(found)

@@ -1,0 +1,144 @@
+"""A forward pass drawn for the map of the journey, kept between runs of its page."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from gptcore.cache import KVCache
+from gptcore.interpret.ablation import WhatIf
+from gptcore.interpret.stage_values import Portrait, portraits
+from gptcore.interpret.stage_values import links as looks
+from gptcore.model import GPT
+from gptcore.tokenizer import Tokenizer
+from gptcore.tracing import trace
+from pages.kit import trace_map
+from pages.kit.forward import traced
+from pages.kit.models import ModelHandle
+from pages.kit.trace_map import Drawn, TraceMap
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A pass ready to be walked through: its picture, its trace, and what it says after the last token."""
+
+    ids: tuple[int, ...]
+    seen: Mapping[str, Tensor]
+    trace_map: TraceMap
+    n_values: int
+    n_moved: int  # cells of the map that a change has moved
+    n_kept: int  # cells of the map that came from the cache
+    says: tuple[str, float]  # the likeliest word after the last token, and its chance
+    said: tuple[str, float]  # the same without the change
+    differ: float  # between the logits of the cached step and those of the whole pass
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def journey(
+    handle: ModelHandle, text: str, what: WhatIf | None, swap: tuple[int, int] | None, view: str
+) -> Journey:
+    """One pass of a text, drawn: as it is, or with a part silent or a token (place, id) swapped.
+
+    `view` is `pass`, `moved` (pictures show how far each number has moved) or `cache` (the likeliest next token with
+    keys and values kept). Raises ValueError for more tokens than the context holds.
+    """
+    model, tokenizer = handle.load()
+    plain = traced(handle, text)
+    ids, seen, fresh, differ = list(plain.ids), dict(plain.seen), len(plain.ids), 0.0
+    if view == "cache":
+        ids, seen, differ = _one_more(model, ids, int(plain.seen["logits"][0, -1].argmax()))
+        fresh = 1
+    elif what is not None or swap is not None:
+        if swap is not None:
+            ids[swap[0]] = swap[1]
+        seen = trace(model, ids, changes=what.changes(model.config) if what else None)
+    drawn = portraits(model, seen, dict(plain.seen) if view == "moved" else None)
+    most = max(one.n_rows for one in drawn)
+    cells = [any(row) for one in drawn for row in one.strip.tolist()]
+    picture = TraceMap(
+        tokens=tuple(tokenizer.token_text(token) for token in ids[-most:]),
+        stages=tuple(_drawn_stage(one, tokenizer) for one in drawn),
+        links=looks(seen, most),
+        fresh=min(fresh, most),
+        before=len(ids) - most,
+        was=_likeliest(plain.seen, tokenizer, most) if view != "cache" else (),
+    )
+    return Journey(
+        tuple(ids),
+        seen,
+        picture,
+        sum(tensor.numel() for tensor in seen.values()),
+        sum(cells),
+        sum(one.n_rows - picture.fresh for one in drawn if one.n_rows > picture.fresh),
+        _last(seen, tokenizer),
+        _last(plain.seen, tokenizer),
+        differ,
+    )
+
+
+def _one_more(model: GPT, ids: list[int], new: int) -> tuple[list[int], dict[str, Tensor], float]:
+    """One token more with a cache: all ids, the trace of that step with the keys and values kept, the difference."""
+    if not model.config.causal:
+        raise ValueError(
+            "a model that looks ahead has no cache: each new token changes all that stands before it"
+        )
+    cache = KVCache(model.config, capacity=len(ids) + 1)
+    before = trace(model, ids, cache)
+    step = trace(model, [new], cache)
+    kept = "k_rotated" if model.config.position == "rope" else "k"
+    for name in step:
+        if name.endswith((f"attention.{kept}", "attention.v")):
+            step[name] = torch.cat((before[name], step[name]), 2)
+    whole = trace(model, [*ids, new])["logits"][0, -1]
+    return [*ids, new], step, float((step["logits"][0, -1] - whole).abs().max())
+
+
+def _drawn_stage(one: Portrait, tokenizer: Tokenizer) -> Drawn:
+    stage = one.stage
+    return Drawn(
+        name=stage.name,
+        kind=stage.kind,
+        layer=stage.layer,
+        is_stream=stage.is_stream,
+        inputs=stage.inputs,
+        shape=one.shape,
+        rows=one.n_rows,
+        columns=one.values.shape[1],
+        groups=one.groups,
+        bin=one.bin,
+        scale=one.scale,
+        values=one.values.numpy().tobytes(),
+        strip=one.strip.tolist(),
+        form=one.working.form,
+        numbers=one.working.numbers,
+        said=[[(tokenizer.token_text(i), z, p) for i, z, p in row] for row in one.said],
+    )
+
+
+def _likeliest(seen: Mapping[str, Tensor], tokenizer: Tokenizer, most: int) -> tuple[str, ...]:
+    return tuple(map(tokenizer.token_text, seen["logits"][0, -most:].argmax(-1).tolist()))
+
+
+def _last(seen: Mapping[str, Tensor], tokenizer: Tokenizer) -> tuple[str, float]:
+    share, best = seen["probabilities"][0, -1].max(-1)
+    return tokenizer.token_text(int(best)), float(share)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def journey_drawn(
+    handle: ModelHandle,
+    text: str,
+    what: WhatIf | None,
+    swap: tuple[int, int] | None,
+    view: str,
+    _known: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    """What the browser gets of a pass: the map and every number on it; `_known` holds the words."""
+    picture = journey(handle, text, what, swap, view).trace_map
+    drawn = trace_map.svg(picture, _known["titles"], _known["say"])
+    name = hashlib.sha256(repr((handle, text, what, swap, view)).encode()).hexdigest()[:12]
+    return {"id": name, "moved": view == "moved", **trace_map.widget_data(picture, drawn, _known, {})}

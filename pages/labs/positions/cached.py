@@ -1,0 +1,26 @@
+"""What chapter 4 measures, kept between runs of its page."""
+
+import streamlit as st
+
+from gptcore.experiments.measurements import positions
+from pages.kit.models import ModelHandle
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading past the context")
+def loss_by_position(handle: ModelHandle, cure: str, factor: float) -> list[float]:
+    """The loss of a model by position, past its trained context, with its clocks treated or left alone."""
+    model, tokenizer = handle.load()
+    scaling = positions.scalings(factor, model.config.context_length)[cure]
+    return positions.loss_by_position(model, tokenizer, scaling)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def order_known(schemes: tuple[str, ...], n_layers: int, causal: bool) -> list[float]:
+    """How far the last output of an untrained model moves when what came before is shuffled, scheme by scheme."""
+    return [positions.order_known(scheme, n_layers, causal=causal) for scheme in schemes]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def score_left(width: int, base: float, distances: tuple[int, ...]) -> list[float]:
+    """What a base leaves of the score of two equal vectors at some distances."""
+    return positions.score_left(width, base, distances)
