@@ -138,7 +138,7 @@ def train(options: argparse.Namespace) -> None:
     from gptcore.config import ConfigError
     from gptcore.runs.plan import make_plan, parse_settings
     from gptcore.runs.recorder import FollowerRecorder, Recorder
-    from gptcore.training.distributed import join
+    from gptcore.training.distributed import join_process_group
 
     for name in ("seconds", "steps"):
         value = getattr(options, name)
@@ -147,11 +147,11 @@ def train(options: argparse.Namespace) -> None:
     asked = {
         name: getattr(options, name) for name in ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
     }
-    team = join()
-    recorder = Recorder(options.out) if team.leads else FollowerRecorder(options.out)
+    group = join_process_group()
+    recorder = Recorder(options.out) if group.leads else FollowerRecorder(options.out)
     try:
         plan = make_plan(**asked, settings=parse_settings(options.settings))
-        team.check(plan.train)
+        group.check(plan.train)
         request = {
             **asked,
             "settings": options.settings,
@@ -166,7 +166,7 @@ def train(options: argparse.Namespace) -> None:
     except BaseException:
         recorder.discard()
         raise
-    _follow(recorder, plan.model, plan.train, plan.corpus, plan.tokenizer, options.json, team, plan.notes)
+    _follow(recorder, plan.model, plan.train, plan.corpus, plan.tokenizer, options.json, group, plan.notes)
 
 
 def resume(options: argparse.Namespace) -> None:
@@ -175,7 +175,7 @@ def resume(options: argparse.Namespace) -> None:
     from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
     from gptcore.runs.run import Run, RunError
     from gptcore.tokenizer import Tokenizer
-    from gptcore.training.distributed import join
+    from gptcore.training.distributed import join_process_group
 
     run = Run(options.dir)
     if not (run.folder / "config.json").is_file():
@@ -185,20 +185,20 @@ def resume(options: argparse.Namespace) -> None:
     if run.is_finished():
         raise RunError(f"{options.dir} is finished; there is nothing to resume")
     request = run.config()
-    team = join()
-    team.check(TrainConfig.from_dict(request["train"]))
-    recorder = Recorder(options.dir, resume=True) if team.leads else FollowerRecorder(options.dir)
+    group = join_process_group()
+    group.check(TrainConfig.from_dict(request["train"]))
+    recorder = Recorder(options.dir, resume=True) if group.leads else FollowerRecorder(options.dir)
     state = read_state(options.dir)
     text = run.folder / "corpus.txt"
     corpus = load_corpus(str(text) if text.is_file() else request["corpus"])
     tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
     recorder.reopen(tokenizer, request, state["step"])
     model, config = ModelConfig.from_dict(request["model"]), TrainConfig.from_dict(request["train"])
-    _follow(recorder, model, config, corpus, tokenizer, options.json, team, state=state)
+    _follow(recorder, model, config, corpus, tokenizer, options.json, group, state=state)
 
 
 def _follow(
-    recorder, model, config, corpus, tokenizer, as_json: bool, team, notes: Iterable[str] = (), state=None
+    recorder, model, config, corpus, tokenizer, as_json: bool, group, notes: Iterable[str] = (), state=None
 ) -> None:
     """Train, keep the run, and print what happens; Ctrl-C and SIGTERM end it with everything saved."""
     from gptcore.training import loop
@@ -206,18 +206,18 @@ def _follow(
 
     def end(signum, frame):
         recorder.stop.set()
-        if team.size == 1:  # torchrun passes on what a terminal has already sent to every process
+        if group.size == 1:  # torchrun passes on what a terminal has already sent to every process
             signal.signal(signum, signal.SIG_DFL)  # a second time ends it at once
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, end)
     steady_heap()
     events = loop.train(
-        model, config, corpus, tokenizer, stop=recorder.stop, resume=state, notes=notes, team=team
+        model, config, corpus, tokenizer, stop=recorder.stop, resume=state, notes=notes, group=group
     )
     show = _print_json if as_json else _Progress()
-    for event in recorder.record(team.told(events)):
-        if team.leads:
+    for event in recorder.record(group.guard_events(events)):
+        if group.leads:
             show(event)
     if event.event == "failed":
         raise ValueError(event.reason)
@@ -576,7 +576,7 @@ def _sentence(error: Exception) -> str:
 if __name__ == "__main__":
     status = main()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # one of several under torchrun
-        from gptcore.training.distributed import leave
+        from gptcore.training.distributed import exit_process
 
-        leave(status)
+        exit_process(status)
     sys.exit(status)

@@ -23,7 +23,7 @@ from gptcore.formats.hf_weights import config_dict, state_dict
 from gptcore.generation.sampling import generate
 from gptcore.model import GPT
 from gptcore.resources import available_cores
-from gptcore.training.devices import DTYPES, autocast, choose, steady_heap
+from gptcore.training.devices import DTYPES, autocast, pick_execution_plan, steady_heap
 from gptcore.training.optim import clip_gradients, make_optimizers
 
 ROUNDS = 7
@@ -81,22 +81,22 @@ def peer_model(config: ModelConfig, model: GPT | None = None):
 
 
 def our_step(config: ModelConfig, train: TrainConfig, ids, targets) -> tuple[Work, str]:
-    """Return one training step in the way that measuring chooses, and that way in words."""
+    """Return one training step with the plan that measuring picked, and that plan in words."""
     model = GPT(config)
-    way, _ = choose(model, train, ids, targets)
+    plan, _ = pick_execution_plan(model, train, ids, targets)
     torch.set_num_threads(available_cores())
-    optimizers = make_optimizers(model, train, way.precision)
+    optimizers = make_optimizers(model, train, plan.precision)
 
     def step() -> None:
-        with autocast(CPU, way.precision):
-            loss = model.loss(ids, targets, path=way.attention_path)
+        with autocast(CPU, plan.precision):
+            loss = model.loss(ids, targets, path=plan.attention_path)
         loss.backward()
         clip_gradients(model, train.grad_clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
 
-    return step, f"{way.precision}, {way.attention_path} attention"
+    return step, f"{plan.precision}, {plan.attention_path} attention"
 
 
 def peer_step(config: ModelConfig, ids, targets, precision: str) -> Work:
@@ -129,7 +129,7 @@ def training(preset: str, batch_size: int, n_tokens: int) -> Iterator[Row]:
     train = PRESETS[preset].train.replace(optimizer="adamw", batch_size=batch_size)
     ids, targets = windows(config, batch_size, n_tokens)
     theirs = {kind: peer_step(config, ids, targets, kind) for kind in ("fp32", "bf16")}
-    ours, way = our_step(config, train, ids, targets)
+    ours, described = our_step(config, train, ids, targets)
     taken = by_turns(ours, *theirs.values())
     for kind, seconds in zip(theirs, taken[1:], strict=True):
         yield Row(
@@ -138,7 +138,7 @@ def training(preset: str, batch_size: int, n_tokens: int) -> Iterator[Row]:
             peer=ids.numel() / seconds,
             ratio=seconds / taken[0],
             unit="tokens/s",
-            how=f"{batch_size} × {n_tokens} tokens, AdamW; ours {way}; transformers {kind}",
+            how=f"{batch_size} × {n_tokens} tokens, AdamW; ours {described}; transformers {kind}",
         )
 
 
@@ -283,8 +283,8 @@ def hardware() -> Iterator[Row]:
     """Which share of the machine's own speed is reached: of its matrix products, and of its memory."""
     preset = PRESETS["nano"]
     ids, targets = windows(preset.model, preset.train.batch_size, preset.model.context_length)
-    step, way = our_step(preset.model, preset.train.replace(optimizer="adamw"), ids, targets)
-    matrix = torch.randn(2048, 2048, dtype=DTYPES[way.split(",")[0]])
+    step, described = our_step(preset.model, preset.train.replace(optimizer="adamw"), ids, targets)
+    matrix = torch.randn(2048, 2048, dtype=DTYPES[described.split(",")[0]])
     taken, product = by_turns(step, lambda: matrix @ matrix)
     flops = 3 * sum(forward_flops(preset.model, ids.shape[1], ids.shape[0]).values())
     achieved, possible = flops / taken / 1e9, 2 * 2048**3 / product / 1e9
@@ -294,7 +294,7 @@ def hardware() -> Iterator[Row]:
         peer=possible,
         ratio=achieved / possible,
         unit="GFLOP/s",
-        how=f"nano step, {way}; peer: a product of two 2,048 × 2,048 matrices in the same precision",
+        how=f"nano step, {described}; peer: a product of two 2,048 × 2,048 matrices in the same precision",
     )
     model = GPT(PRESETS["small"].model).eval().bfloat16()
     block = torch.ones(64 * 2**20)  # 256 MB, more than any cache

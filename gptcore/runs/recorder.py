@@ -214,8 +214,11 @@ def _append(log: BinaryIO, event: Event) -> None:
 def write_state(state: dict[str, Any], folder: Path) -> None:
     """Write what a checkpoint holds besides the model: tensors as safetensors, numbers as JSON."""
     tensors = {f"optimizer.{name}": tensor.contiguous() for name, tensor in state["optimizer"].items()}
-    tensors["noise"] = state["noise"]
-    numbers = {k: v for k, v in state.items() if k not in ("model", "optimizer", "noise", "windows")}
+    tensors["noise"] = state["rng_state"]
+    numbers = {
+        k: v for k, v in state.items() if k not in ("model", "optimizer", "rng_state", "plan", "windows")
+    }
+    numbers["way"] = state["plan"]
     for name, value in state["windows"].items():
         if hasattr(value, "contiguous"):
             tensors[f"windows.{name}"] = value.contiguous()
@@ -249,13 +252,13 @@ def _read_state(folder: Path) -> dict[str, Any]:
         numbers = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "state.safetensors")
         parts: dict[str, dict] = {"optimizer": {}, "windows": numbers.pop("windows", {})}
-        noise = tensors.pop("noise")
+        rng_state, plan = tensors.pop("noise"), numbers.pop("way")
         for name, tensor in tensors.items():
             part, key = name.split(".", 1)
             parts[part][key] = tensor
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{folder} holds a model but no training state: {error}") from error
-    return {"model": model, "noise": noise, **parts, **numbers}
+    return {"model": model, "rng_state": rng_state, "plan": plan, **parts, **numbers}
 
 
 class FollowerRecorder:

@@ -1,6 +1,6 @@
-"""What this machine can do: its device, its precisions, and which of the equal ways to train is fastest here.
+"""What this machine can do: its device, its precisions, and which way to run a training step is fastest here.
 
-What is found by measuring is fixed once, at the start of a run, and written down with it.
+What is measured is decided once, at the start of a run, and stored with it.
 """
 
 import copy
@@ -10,7 +10,8 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from gptcore.model import GPT
 from gptcore.resources import available_cores
 from gptcore.training.optim import LONGEST_STAGE, clip_gradients, make_optimizers, window_cuts
 
-CLOSE = 1.15  # times as long as the fastest way
+CLOSE = 1.15  # times as long as the fastest plan
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -63,19 +64,22 @@ def steady_heap() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One way to train and the seconds a step took with it."""
+class ExecutionPlan:
+    """One way to run a training step, and the seconds a step took with it."""
 
     precision: str
     attention_path: str
     threads: int
     seconds_per_step: float
 
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
-def choose(
+
+def pick_execution_plan(
     model: GPT, config: TrainConfig, ids: torch.Tensor, targets: torch.Tensor, seconds: float = 2.0
-) -> tuple[Trial, list[Trial]]:
-    """Time every way to train that the config leaves open; return the fastest and all that were tried.
+) -> tuple[ExecutionPlan, list[ExecutionPlan]]:
+    """Time every plan that the config leaves open; return the fastest and all that were tried.
 
     Trials run on a copy, on real windows ids and targets (B, T), and share about `seconds` between them; those that
     come close to the fastest are timed once more. A run whose length is given in seconds spends half as much again
@@ -92,30 +96,35 @@ def choose(
     fewer = [1] if config.threads == "auto" and most > 1 and device.type == "cpu" else []
     if len(pairs) + len(fewer) == 1 and config.steps is not None:
         seconds = 0.0  # nothing to choose, and no length to work out
-    share = seconds / (len(pairs) + len(fewer))
+    trial_seconds = seconds / (len(pairs) + len(fewer))
 
-    def timed(*way) -> Trial:
-        return Trial(*way, _time_step(model, config, ids, targets, *way, share))
+    def timed(*choices) -> ExecutionPlan:
+        return ExecutionPlan(*choices, _time_step(model, config, ids, targets, *choices, trial_seconds))
 
-    def fastest(trials: list[Trial]) -> Trial:
+    def fastest(trials: list[ExecutionPlan]) -> ExecutionPlan:
         return min(trials, key=lambda trial: trial.seconds_per_step)
 
     trials = [timed(*pair, threads) for pair in pairs]
     trials += [timed(fastest(trials).precision, fastest(trials).attention_path, count) for count in fewer]
     limit = CLOSE * fastest(trials).seconds_per_step
-    close = [one for one in trials if one.seconds_per_step <= limit]
+    close = [trial for trial in trials if trial.seconds_per_step <= limit]
     if len(close) > 1:
-        # Few steps of a large model fit into a share, and one that was disturbed shall decide nothing.
-        again = {one: timed(one.precision, one.attention_path, one.threads) for one in close}
-        trials = [fastest([one, again.get(one, one)]) for one in trials]
+        # Few steps of a large model fit into one trial, so a single disturbed step must not decide.
+        again = {trial: timed(trial.precision, trial.attention_path, trial.threads) for trial in close}
+        trials = [fastest([trial, again.get(trial, trial)]) for trial in trials]
     best = fastest(trials)
     if config.seconds is not None:
         # The length of the run hangs on this one number, and the first steps of a process are slow ones.
-        way = best.precision, best.attention_path, best.threads
+        choices = best.precision, best.attention_path, best.threads
         cuts = [window_cuts(third, config, 3) for third in range(3)] if config.grow_windows else [1]
         times = [
             _time_step(
-                model, config, split_windows(ids, n), split_windows(targets, n), *way, seconds / 2 / len(cuts)
+                model,
+                config,
+                split_windows(ids, n),
+                split_windows(targets, n),
+                *choices,
+                seconds / 2 / len(cuts),
             )
             for n in cuts
         ]
@@ -124,12 +133,12 @@ def choose(
         if n_steps > 3 * LONGEST_STAGE and config.grow_windows:
             n_short = 2 * LONGEST_STAGE
             n_steps = n_short + (config.seconds - LONGEST_STAGE * sum(times[:-1])) / times[-1]
-        best = Trial(*way, config.seconds / n_steps)
+        best = ExecutionPlan(*choices, config.seconds / n_steps)
     return best, trials
 
 
 class Compiled:
-    """A loss by way of torch.compile; where compiling fails, the loss itself, with a warning of one sentence."""
+    """A loss compiled by torch.compile; where compiling fails, the loss itself, with a one-sentence warning."""
 
     def __init__(self, loss: Callable[..., torch.Tensor]):
         self._plain, self._fast = loss, torch.compile(loss)

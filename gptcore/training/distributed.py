@@ -24,21 +24,21 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gptcore.config import ConfigError, TrainConfig
 from gptcore.resources import available_cores, process_identity, process_is_running
-from gptcore.training.devices import Compiled, Trial
+from gptcore.training.devices import Compiled, ExecutionPlan
 from gptcore.training.events import Event, Failed
 
 PATIENCE = timedelta(minutes=30)  # rank 0 may evaluate and write for long while the others wait
 LOST = ("connection", "peer", "broken pipe", "socket", "timed out", "timeout", "nccl")
 
 
-def launched() -> bool:
+def is_launched() -> bool:
     """Return whether torchrun started this process together with others."""
     return int(os.environ.get("WORLD_SIZE", 1)) > 1 and {"RANK", "MASTER_ADDR"} <= set(os.environ)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Team:
-    """The processes of one run as one of them sees them; by default it is alone."""
+class ProcessGroup:
+    """The processes of one run as one of them sees them; by default there is only one."""
 
     rank: int = 0
     size: int = 1
@@ -51,14 +51,14 @@ class Team:
         return self.rank == 0
 
     def check(self, config: TrainConfig) -> None:
-        """Raise ConfigError unless a batch can be dealt out evenly."""
+        """Raise ConfigError unless a batch can be split evenly between the processes."""
         if config.batch_size % self.size:
             raise ConfigError(
                 f"batch_size={config.batch_size} is not a multiple of the {self.size} processes that share it"
             )
 
     def notes(self, config: TrainConfig) -> list[str]:
-        """Return what whoever watches should know."""
+        """Return what a reader of the run should know about its processes."""
         if self.size == 1:
             return []
         rows = config.batch_size // self.size
@@ -71,20 +71,20 @@ class Team:
         n_rows = len(batch) // self.size
         return batch[self.rank * n_rows : (self.rank + 1) * n_rows]
 
-    def measured(
-        self, choose: Callable, model: nn.Module, config: TrainConfig, *probe: Tensor
-    ) -> tuple[Trial, list]:
-        """Have every rank time its share at once, as it will be when they train; return what rank 0 found.
+    def measure_plan(
+        self, pick: Callable, model: nn.Module, config: TrainConfig, *probe: Tensor
+    ) -> tuple[ExecutionPlan, list]:
+        """Have every rank time its rows at once, as they will be trained on; return what rank 0 measured.
 
-        To the time of a step is added what it takes to average the gradients.
+        Averaging the gradients is timed too and added to the time of a step.
         """
         if self.size == 1:
-            return choose(model, config, *probe)
+            return pick(model, config, *probe)
         if config.threads == "auto":
             config = config.replace(threads=max(1, available_cores() // self.local_size))
-        way, trials = choose(model, config, *map(self.rows, probe))
-        way = replace(way, seconds_per_step=way.seconds_per_step + self._averaging_seconds(model))
-        return self.share(way), trials
+        plan, trials = pick(model, config, *map(self.rows, probe))
+        plan = replace(plan, seconds_per_step=plan.seconds_per_step + self._averaging_seconds(model))
+        return self.broadcast(plan), trials
 
     def _averaging_seconds(self, model: nn.Module, n_trials: int = 5) -> float:
         gradient = torch.zeros(sum(weight.numel() for weight in model.parameters()), device=self.device)
@@ -96,15 +96,15 @@ class Team:
             seconds.append(time.perf_counter() - started)
         return min(seconds)
 
-    def share(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Return rank 0's value on every rank."""
         if self.size == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0)
-        return box[0]
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
-    def agree(self, *flags: bool) -> tuple[bool, ...]:
+    def any_rank(self, *flags: bool) -> tuple[bool, ...]:
         """Return each flag as true on every rank where it is true on any: a signal may reach one of them only."""
         if self.size == 1:
             return flags
@@ -119,13 +119,13 @@ class Team:
             value /= self.size
         return value
 
-    def draw_apart(self, seed: int, step: int) -> None:
-        """Give each rank noise of its own (dropout), which depends on the step alone, so that a run can resume."""
+    def seed_rank(self, seed: int, step: int) -> None:
+        """Seed each rank's dropout differently, by the step alone, so that a run can resume."""
         if self.size > 1:
             torch.manual_seed((seed * 1_000_003 + step * self.size + self.rank) % 2**63)
 
-    def told(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Hand events on; where another rank is lost, end with the reason instead of an exception."""
+    def guard_events(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Yield the events; where another rank is lost, end with a `Failed` event instead of an exception."""
         last = None
         try:
             for last in events:
@@ -133,17 +133,17 @@ class Team:
         except RuntimeError as error:
             if self.size == 1 or not any(word in str(error).lower() for word in LOST):
                 raise
-            place = {name: getattr(last, name, 0) for name in ("step", "tokens", "seconds")}
-            yield Failed(**place, reason=self.loss(), resumes=True)
+            progress = {name: getattr(last, name, 0) for name in ("step", "tokens", "seconds")}
+            yield Failed(**progress, reason=self.lost_rank(), resumes=True)
 
-    def loss(self) -> str:
+    def lost_rank(self) -> str:
         """Return the sentence that says which rank ended before its time."""
         time.sleep(0.5)  # whoever started the process notices its end a moment after we do
-        here = self.members[self.rank][0]
+        machine_here = self.members[self.rank][0]
         gone = [
             str(rank)
             for rank, (machine, process) in enumerate(self.members)
-            if machine == here and not process_is_running(process_identity(process))
+            if machine == machine_here and not process_is_running(process_identity(process))
         ]
         who = f"rank {' and '.join(gone)}" if gone else "another rank"
         return (
@@ -152,30 +152,32 @@ class Team:
         )
 
 
-ALONE = Team()
+SINGLE = ProcessGroup()
 
 
-class Shared:
-    """How a run computes its loss: on one process the model's own, else one whose gradients become the team's mean."""
+class DistributedLoss:
+    """A model's loss; in a group of several processes its gradients become the mean over the group."""
 
-    def __init__(self, model: nn.Module, team: Team, compile: bool = False):
+    def __init__(self, model: nn.Module, group: ProcessGroup, compile: bool = False):
         self._loss: nn.Module | Callable = Compiled(model.loss) if compile else model.loss
-        if team.size > 1:
-            ids = [team.device.index] if team.device.type == "cuda" else None
+        if group.size > 1:
+            ids = [group.device.index] if group.device.type == "cuda" else None
             # Buffers are tables of sines that never change, so there is nothing in them to bring in line.
-            self._loss = DistributedDataParallel(_Loss(model), device_ids=ids, forward_sync_buffers=False)
+            self._loss = DistributedDataParallel(
+                _LossModule(model), device_ids=ids, forward_sync_buffers=False
+            )
 
     def __call__(self, ids: Tensor, targets: Tensor, *, path: str) -> Tensor:
         return self._loss(ids, targets, path=path)
 
-    def until(self, last: bool) -> AbstractContextManager:
+    def accumulate(self, last: bool) -> AbstractContextManager:
         """Return the context of one of several batches that add up: gradients are averaged with the last alone."""
         if last or not isinstance(self._loss, DistributedDataParallel):
             return nullcontext()
         return self._loss.no_sync()
 
 
-class _Loss(nn.Module):
+class _LossModule(nn.Module):
     """A model's loss as a forward pass, which is what DDP watches."""
 
     def __init__(self, model: nn.Module):
@@ -186,8 +188,8 @@ class _Loss(nn.Module):
         return self.model.loss(ids, targets, path=path)
 
 
-def leave(status: int) -> NoReturn:
-    """End this process of a team with a status, at once: torch's threads may abort an orderly end."""
+def exit_process(status: int) -> NoReturn:
+    """End this process of a group with a status, at once: torch's threads may abort an orderly end."""
     if dist.is_initialized():
         with contextlib.suppress(Exception):  # another rank may be gone
             dist.destroy_process_group()
@@ -196,13 +198,13 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def join() -> Team:
-    """Return the team torchrun started this process in: NCCL between GPUs, gloo between CPUs.
+def join_process_group() -> ProcessGroup:
+    """Return the process group torchrun started this process in: NCCL between GPUs, gloo between CPUs.
 
     Raises ConfigError where a machine is to run more processes than it has GPUs.
     """
-    if not launched():
-        return ALONE
+    if not is_launched():
+        return SINGLE
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     local_rank = int(os.environ.get("LOCAL_RANK", rank))
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
@@ -217,7 +219,7 @@ def join() -> Team:
     own = torch.tensor([zlib.crc32(socket.gethostname().encode()), os.getpid()])
     members = [torch.empty_like(own) for _ in range(size)]
     dist.all_gather(members, own)
-    return Team(
+    return ProcessGroup(
         rank=rank,
         size=size,
         local_size=local_size,

@@ -43,16 +43,16 @@ def training_rate(preset: str, batch_size: int, precision: str, seconds: float =
     from gptcore.config import PRESETS
     from gptcore.experiments.bench import windows
     from gptcore.model import GPT
-    from gptcore.training.devices import choose
+    from gptcore.training.devices import pick_execution_plan
 
     chosen = PRESETS[preset]
     train = chosen.train.replace(
         batch_size=batch_size, precision=precision, attention_path="fused", seconds=None, steps=None
     )
     ids, targets = windows(chosen.model, batch_size, chosen.model.context_length)
-    way, _ = choose(GPT(chosen.model), train, ids, targets, seconds)
+    plan, _ = pick_execution_plan(GPT(chosen.model), train, ids, targets, seconds)
     flops = 3 * sum(forward_flops(chosen.model, ids.shape[1], batch_size).values())
-    return flops / way.seconds_per_step / 1e9
+    return flops / plan.seconds_per_step / 1e9
 
 
 def _rates() -> Iterator[Repetition]:
@@ -179,8 +179,7 @@ def _autocast_exponents() -> Iterator[Repetition]:
 
 
 def copied(operation: str) -> float:
-    """Return 1 where an operation puts its result into memory of its own, 0 where it only reads A another "
-    "way."""
+    """Return 1 where an operation puts its result into memory of its own, 0 where it returns a view of A."""
     import torch
 
     a = torch.arange(12.0).reshape(3, 4)

@@ -38,7 +38,7 @@ def table_losses(size: int, seed: int = 0) -> tuple[float, float]:
     from gptcore.corpora.encoding import encode_documents
     from gptcore.stories.writer import write_stories
     from gptcore.tokenizer import story_tokenizer
-    from gptcore.training.loop import bigram_loss
+    from gptcore.training.evaluation import bigram_loss
 
     tokenizer = story_tokenizer().first(size - 257)
     texts = [story.text for story in write_stories(N_STORIES, seed=seed * 10 * N_STORIES)]

@@ -116,15 +116,23 @@ def test_the_config_says_what_was_asked_for_and_what_was_found(recorded):
     assert config["versions"]["torch"] == torch.__version__
 
 
+def test_a_state_is_stored_under_the_names_that_earlier_versions_wrote(recorded):
+    folder, _, states = recorded
+    tensors = load_file(folder / "latest" / "state.safetensors")
+    numbers = json.loads((folder / "latest" / "state.json").read_text())
+    assert torch.equal(tensors["noise"], states[12]["rng_state"]) and numbers["way"] == states[12]["plan"]
+    assert "rng_state" not in tensors and "plan" not in numbers
+
+
 def test_a_state_read_back_is_the_state_that_was_kept(recorded):
     folder, _, states = recorded
     kept, read = states[12], read_state(folder)
     assert set(read) == set(kept)
-    assert {n: read[n] for n in ("step", "tokens", "seconds", "total_steps", "way", "scaler")} == {
-        n: kept[n] for n in ("step", "tokens", "seconds", "total_steps", "way", "scaler")
+    assert {n: read[n] for n in ("step", "tokens", "seconds", "total_steps", "plan", "scaler")} == {
+        n: kept[n] for n in ("step", "tokens", "seconds", "total_steps", "plan", "scaler")
     }
     assert read["windows"] == kept["windows"]
-    assert torch.equal(read["noise"], kept["noise"])
+    assert torch.equal(read["rng_state"], kept["rng_state"])
     assert read["optimizer"].keys() == kept["optimizer"].keys()
     assert all(torch.equal(read["optimizer"][name], kept["optimizer"][name]) for name in kept["optimizer"])
     for name, weight in kept["model"].state_dict().items():

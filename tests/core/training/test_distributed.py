@@ -17,7 +17,13 @@ from gptcore import load
 from gptcore.config import ConfigError, TrainConfig
 from gptcore.runs.recorder import FollowerRecorder
 from gptcore.runs.run import Run
-from gptcore.training.distributed import ALONE, Shared, Team, join, launched
+from gptcore.training.distributed import (
+    SINGLE,
+    DistributedLoss,
+    ProcessGroup,
+    is_launched,
+    join_process_group,
+)
 from gptcore.training.events import Failed, Trained
 
 ROOT = Path(gptcore.__file__).resolve().parent.parent
@@ -176,34 +182,34 @@ def test_a_signal_to_one_rank_stops_both_and_two_go_on(single, file, tmp_path):
     assert told == list(range(1, run.last_event()["step"] + 1))
 
 
-# What a team does, without starting one
+# What a process group does, without starting one
 
 
 def test_without_torchrun_a_process_is_alone(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"):
         monkeypatch.delenv(name, raising=False)
-    assert not launched() and join() is ALONE and ALONE.leads
-    assert ALONE.agree(True, False) == (True, False)
-    assert ALONE.share("x") == "x" and ALONE.notes(TrainConfig(steps=1)) == []
+    assert not is_launched() and join_process_group() is SINGLE and SINGLE.leads
+    assert SINGLE.any_rank(True, False) == (True, False)
+    assert SINGLE.broadcast("x") == "x" and SINGLE.notes(TrainConfig(steps=1)) == []
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("MASTER_ADDR", "localhost")
-    assert join() is ALONE
+    assert join_process_group() is SINGLE
 
 
 def test_ranks_part_a_batch_between_them():
     batch = torch.arange(24).view(12, 2)
     for size in (1, 2, 3, 12):
-        parts = [Team(rank=rank, size=size).rows(batch) for rank in range(size)]
+        parts = [ProcessGroup(rank=rank, size=size).rows(batch) for rank in range(size)]
         assert torch.equal(torch.cat(parts), batch)
-    Team(size=3).check(TrainConfig(steps=1, batch_size=12))
+    ProcessGroup(size=3).check(TrainConfig(steps=1, batch_size=12))
     with pytest.raises(ConfigError, match="batch_size=13 is not a multiple of the 3"):
-        Team(size=3).check(TrainConfig(steps=1, batch_size=13))
+        ProcessGroup(size=3).check(TrainConfig(steps=1, batch_size=13))
 
 
 def test_ranks_draw_noise_apart_and_the_same_again():
     def noise(rank: int, step: int, size: int = 2) -> float:
-        Team(rank=rank, size=size).draw_apart(seed=5, step=step)
+        ProcessGroup(rank=rank, size=size).seed_rank(seed=5, step=step)
         return float(torch.rand(()))
 
     drawn = {(rank, step): noise(rank, step) for rank in range(2) for step in range(3)}
@@ -211,16 +217,16 @@ def test_ranks_draw_noise_apart_and_the_same_again():
     assert noise(1, 2) == drawn[1, 2]
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    ALONE.draw_apart(seed=5, step=1)
+    SINGLE.seed_rank(seed=5, step=1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_gradients_are_averaged_once_a_step_however_many_batches_add_up(lively, random_ids):
-    """A team of one that says it is two: the same path, and nobody to wait for."""
+    """A group of one that says it is two: the same path, and nobody to wait for."""
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     try:
         model = lively()
-        loss = Shared(model, Team(size=2, device=torch.device("cpu")))
+        loss = DistributedLoss(model, ProcessGroup(size=2, device=torch.device("cpu")))
         averaged = []
 
         def count(_, bucket):
@@ -231,7 +237,7 @@ def test_gradients_are_averaged_once_a_step_however_many_batches_add_up(lively, 
 
         loss._loss.register_comm_hook(None, count)
         for turn in range(4):
-            with loss.until(last=turn == 3):
+            with loss.accumulate(last=turn == 3):
                 loss(random_ids(2, 8, seed=turn), random_ids(2, 8), path="fused").backward()
             assert bool(averaged) == (turn == 3)
         assert averaged.count(True) == 1
@@ -259,19 +265,19 @@ def test_only_a_lost_connection_becomes_a_failed_run():
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     here = (7, os.getpid())
-    team = Team(rank=0, size=2, members=(here, (7, gone.pid)))
-    *_, last = team.told(lost_after(3, RuntimeError("Connection closed by peer [127.0.0.1]:1")))
+    group = ProcessGroup(rank=0, size=2, members=(here, (7, gone.pid)))
+    *_, last = group.guard_events(lost_after(3, RuntimeError("Connection closed by peer [127.0.0.1]:1")))
     assert isinstance(last, Failed) and last.resumes
     assert (last.step, last.reason[:6]) == (3, "rank 1")
-    elsewhere = Team(rank=0, size=2, members=(here, (8, gone.pid)))
-    *_, last = elsewhere.told(lost_after(1, RuntimeError("Connection reset by peer")))
+    elsewhere = ProcessGroup(rank=0, size=2, members=(here, (8, gone.pid)))
+    *_, last = elsewhere.guard_events(lost_after(1, RuntimeError("Connection reset by peer")))
     assert last.reason.startswith("another rank")
-    for team_, error in (
-        (team, RuntimeError("shapes differ")),
-        (ALONE, RuntimeError("Connection closed by peer")),
+    for group_, error in (
+        (group, RuntimeError("shapes differ")),
+        (SINGLE, RuntimeError("Connection closed by peer")),
     ):
         with pytest.raises(RuntimeError):
-            list(team_.told(lost_after(1, error)))
+            list(group_.guard_events(lost_after(1, error)))
 
 
 def test_a_follower_writes_the_reason_only_where_nobody_else_can(tmp_path):

@@ -17,9 +17,11 @@ from gptcore.generation.packed_weights import SMALLEST, _can_pack, _made, _twin
 from gptcore.generation.sampling import generate
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
-from gptcore.training.devices import Trial
-from gptcore.training.loop import Trainer, bigram_loss, milestones, train, train_step, unigram_entropy
+from gptcore.training.devices import ExecutionPlan
+from gptcore.training.evaluation import bigram_loss, eval_steps, unigram_entropy
+from gptcore.training.loop import train, train_step
 from gptcore.training.optim import make_optimizers
+from gptcore.training.state import TrainingState
 
 FIXED = {"threads": 1, "precision": "fp32", "attention_path": "fused"}
 CONFIG = TrainConfig(
@@ -85,8 +87,8 @@ def test_events_come_in_order_and_typed(whole):
         assert after.tokens >= before.tokens
         assert after.seconds >= before.seconds
     assert all(event.tokens == event.step * 2 * 4 * 32 for event in whole)
-    assert {e.step for e in whole if e.event == "eval"} == {0} | milestones(4, 24)
-    assert {e.step for e in whole if e.event == "sample"} == {0} | milestones(3, 24)
+    assert {e.step for e in whole if e.event == "eval"} == {0} | eval_steps(4, 24)
+    assert {e.step for e in whole if e.event == "sample"} == {0} | eval_steps(3, 24)
 
 
 def test_the_state_is_kept_once_at_the_end(whole):
@@ -229,14 +231,14 @@ def test_a_slower_machine_than_was_measured_ends_after_a_quarter_more(begun, mod
     assert 1.25 * 0.4 < done.seconds < 1.25 * 0.4 + 1.0
 
 
-def trainer(model, config: TrainConfig, ids: torch.Tensor, optimizer=None) -> Trainer:
-    return Trainer(
+def trainer(model, config: TrainConfig, ids: torch.Tensor, optimizer=None) -> TrainingState:
+    return TrainingState(
         model=model,
         optimizers=[optimizer] if optimizer else make_optimizers(model, config),
         windows=Windows(ids, 16, config.batch_size, seed=3),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         total_steps=10,
-        way=Trial("fp32", "fused", 1, 0.01),
+        plan=ExecutionPlan("fp32", "fused", 1, 0.01),
     )
 
 
@@ -311,7 +313,7 @@ def test_one_sentence_is_learned_by_heart():
 def test_lower_precision_trains_too_and_keeps_weights_in_fp32(
     begun, model_config, corpus, tokenizer, precision
 ):
-    begun["way"]["precision"] = precision
+    begun["plan"]["precision"] = precision
     seen = list(train(model_config, CONFIG, corpus, tokenizer, resume=begun))
     losses = [event.val_loss for event in seen if event.event == "eval"]
     assert losses[-1] < losses[0]
@@ -338,11 +340,11 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(("count", "total"), [(1, 1), (20, 1), (20, 7), (4, 24), (20, 10_000)])
-def test_milestones_lie_in_the_run_and_the_last_step_is_one(count, total):
-    steps_to_look = milestones(count, total)
-    assert max(steps_to_look) == total
-    assert min(steps_to_look) >= 1
-    assert len(steps_to_look) <= count
+def test_eval_steps_lie_in_the_run_and_the_last_step_is_one(count, total):
+    steps = eval_steps(count, total)
+    assert max(steps) == total
+    assert min(steps) >= 1
+    assert len(steps) <= count
 
 
 def test_unigram_entropy_is_the_loss_of_a_guess_by_frequency():

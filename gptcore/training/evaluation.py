@@ -1,0 +1,127 @@
+"""How a run is evaluated: its loss on validation windows, its samples, and the losses it is compared with."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from gptcore.config import TrainConfig
+from gptcore.corpora.documents import Corpus
+from gptcore.generation.packed_weights import forget
+from gptcore.generation.sampling import Sampling, generate_batch
+from gptcore.stories.scores import check
+from gptcore.tokenizer import Tokenizer
+from gptcore.training import events
+from gptcore.training.devices import autocast
+from gptcore.training.state import TrainingState
+
+SAMPLE_STORIES = 8
+SAMPLE_TOKENS = 180
+SAMPLING = Sampling(temperature=0.8)
+
+
+def eval_steps(count: int, total_steps: int) -> set[int]:
+    """Return `count` steps of a run at which to evaluate, closer together early on, the last step among them."""
+    return {max(1, round(total_steps * (i / count) ** 1.5)) for i in range(1, count + 1)}
+
+
+class Evaluator:
+    """Evaluates a model as it trains, always on the same validation windows and from the same prompt."""
+
+    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, batches: list, n_bytes_per_token: float):
+        self.corpus, self.tokenizer, self.batches = corpus, tokenizer, batches
+        self.bytes_per_token = n_bytes_per_token
+        self.tells_stories = corpus.entropy is not None
+        self.prompt = "" if self.tells_stories else _opening(corpus.validation[0], tokenizer)
+
+    def floor(self, val_ids: Tensor) -> float | None:
+        """Return the entropy of the stories' own grammar in nats a token, None for other texts."""
+        return sum(self.corpus.entropy) / len(val_ids) if self.tells_stories else None
+
+    def affordable_steps(self, state: TrainingState, config: TrainConfig) -> int:
+        """Return how many steps fit into the run's seconds once evaluating and sampling are paid for."""
+        started = time.perf_counter()
+        list(self.evaluate(state))
+        evaluating = time.perf_counter() - started
+        list(self.sample(state))
+        sampling = time.perf_counter() - started - evaluating
+        # An untrained model ends no story, so sampling from it takes as long as it ever will.
+        reserved = min(config.n_evals * evaluating + 0.6 * config.n_samples * sampling, 0.2 * config.seconds)
+        state.seconds = 0.0
+        return max(1, int((config.seconds - reserved) / (state.plan.seconds_per_step * config.accumulation)))
+
+    def evaluate_and_sample(self, state: TrainingState) -> Iterator[events.Event]:
+        """Yield the validation loss, then a sample."""
+        yield from self.evaluate(state)
+        yield from self.sample(state)
+
+    @torch.inference_mode()
+    def evaluate(self, state: TrainingState) -> Iterator[events.Event]:
+        """Measure the loss on the validation windows; the time it takes counts as training time."""
+        if not state.group.leads:
+            return
+        started = time.perf_counter()
+        model = state.model.eval()
+        total, count = 0.0, 0
+        for ids, targets in self.batches:
+            with autocast(model.device, state.plan.precision):
+                loss = model.loss(
+                    ids.to(model.device), targets.to(model.device), path=state.plan.attention_path
+                )
+            total, count = total + loss.item() * targets.numel(), count + targets.numel()
+        state.seconds += time.perf_counter() - started
+        loss = total / count
+        yield events.Evaluated(
+            **state.progress(),
+            val_loss=loss,
+            perplexity=math.exp(min(loss, 700.0)),
+            bits_per_byte=loss / math.log(2) / self.bytes_per_token,
+        )
+
+    def sample(self, state: TrainingState) -> Iterator[events.Event]:
+        """Sample from the model: eight stories that are scored, or one continuation of the text."""
+        if not state.group.leads:
+            return
+        started = time.perf_counter()
+        model, tokenizer = state.model.eval(), self.tokenizer
+        prompt = [tokenizer.eot_id, *tokenizer.encode(self.prompt)]
+        rows = SAMPLE_STORIES if self.tells_stories else 1
+        ids = torch.tensor([prompt[-model.config.context_length // 2 :]] * rows)
+        room = min(SAMPLE_TOKENS, model.config.context_length - 1)
+        samples = generate_batch(model, ids, room, SAMPLING, seed=0, stop_id=tokenizer.eot_id)
+        forget(model)  # its weights change with the next step
+        texts = [self.prompt + tokenizer.decode(sample) for sample in samples]
+        scores = check("\n\n".join(texts)).to_dict() if self.tells_stories else None
+        state.seconds += time.perf_counter() - started
+        yield events.Sampled(**state.progress(), text=texts[0], prompt=self.prompt, ladder=scores)
+
+
+def unigram_entropy(ids: Tensor) -> float:
+    """Return the loss in nats a token of a model that predicts how often each token occurs, and nothing else."""
+    counts = torch.bincount(ids).double()
+    frequencies = counts[counts > 0] / counts.sum()
+    return float(-(frequencies * frequencies.log()).sum())
+
+
+def bigram_loss(train_ids: Tensor, val_ids: Tensor, prior_count: float = 2.0) -> float:
+    """Return the validation loss in nats a token of a table that counts which token followed which in training.
+
+    Each row of counts is smoothed with `prior_count` more tokens drawn from the unigram frequencies, so that a
+    pair never seen still has a probability.
+    """
+    size = int(max(train_ids.max(), val_ids.max())) + 1
+    singles = torch.bincount(train_ids, minlength=size).double()
+    pairs, counts = torch.unique(train_ids[:-1] * size + train_ids[1:], return_counts=True)
+    wanted = val_ids[:-1] * size + val_ids[1:]
+    index = torch.searchsorted(pairs, wanted).clamp(max=len(pairs) - 1)
+    seen = torch.where(pairs[index] == wanted, counts[index], 0)
+    unigram = (singles + 1) / (singles.sum() + size)
+    probability = (seen + prior_count * unigram[val_ids[1:]]) / (singles[val_ids[:-1]] + prior_count)
+    return float(-probability.log().mean())
+
+
+def _opening(text: str, tokenizer: Tokenizer) -> str:
+    """Return the first few words of held-out text, to be continued."""
+    return tokenizer.decode(tokenizer.encode(text.lstrip()[:200])[:12])

@@ -1,0 +1,71 @@
+"""Everything that changes while a model trains, and how a checkpoint keeps it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gptcore.corpora.windows import Windows
+from gptcore.model import GPT
+from gptcore.training.devices import ExecutionPlan
+from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes while a model trains; what a checkpoint holds."""
+
+    model: GPT
+    optimizers: list[torch.optim.Optimizer]
+    windows: Windows
+    scaler: torch.amp.GradScaler
+    total_steps: int
+    plan: ExecutionPlan
+    group: ProcessGroup = SINGLE
+    loss: DistributedLoss | None = None
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self):
+        self.loss = self.loss or DistributedLoss(self.model, self.group)
+
+    def progress(self) -> dict[str, float]:
+        """Return the three numbers every event carries."""
+        return {"step": self.step, "tokens": self.tokens, "seconds": round(self.seconds, 4)}
+
+
+def snapshot(state: TrainingState) -> dict:
+    """Return all a run needs to resume as if it had never stopped: tensors by name, and plain numbers."""
+    tensors = {}
+    for number, optimizer in enumerate(state.optimizers):
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"{number}.{index}.{name}": value for name, value in moments.items()}
+    return {
+        "model": state.model,
+        "optimizer": tensors,
+        "rng_state": torch.get_rng_state(),
+        "windows": state.windows.state(),
+        "scaler": state.scaler.state_dict(),
+        "plan": state.plan.to_dict(),
+        "total_steps": state.total_steps,
+        **{name: getattr(state, name) for name in ("step", "tokens", "seconds")},
+    }
+
+
+def restore(state: TrainingState, saved: dict) -> None:
+    """Put a snapshot's numbers back in place; the inverse of `snapshot`."""
+    state.model.load_state_dict(saved["model"].state_dict())
+    for number, optimizer in enumerate(state.optimizers):
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in saved["optimizer"].items():
+            optimizer_number, index, name = key.split(".", 2)
+            if int(optimizer_number) == number:
+                moments.setdefault(int(index), {})[name] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    state.windows.restore(saved["windows"])
+    state.scaler.load_state_dict(saved["scaler"])
+    torch.set_rng_state(saved["rng_state"])
+    for name in ("total_steps", "step", "tokens", "seconds"):
+        setattr(state, name, saved[name])
