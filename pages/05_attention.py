@@ -14,8 +14,8 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    attention.finding.worked_example()
-    attention.finding.real_steps()
+    attention.example.worked_example()
+    attention.example.real_steps()
 
 if book.part("code", text):
     text.show("code")
@@ -25,7 +25,7 @@ if book.part("code", text):
     annotated.code("attention.Attention.forward", key="c5_code_forward")
 
 if book.part("diagram", text):
-    attention.finding.flow()
+    attention.diagram.flow()
 
 if book.part("lab", text):
     attention.heads.where_heads_look()

@@ -17,13 +17,13 @@ def prompt(app: AppTest):
 
 
 def test_the_two_beginnings_differ_in_the_name_alone_and_it_stands_far_back():
-    from pages.labs.overview.finding import told
+    from pages.kit.pronoun_story import pronoun_story
 
-    tale = told()
-    assert tale.words_back >= 14
-    assert len(re.findall(r"[A-Za-z]+", tale.after)) == tale.words_back - 1
-    first, second = (tale.text(name).split() for name in tale.names)
-    assert [pair for pair in zip(first, second) if pair[0] != pair[1]] == [tale.names]
+    story = pronoun_story()
+    assert story.words_back >= 14
+    assert len(re.findall(r"[A-Za-z]+", story.after)) == story.words_back - 1
+    first, second = (story.told_with(name).split() for name in story.names)
+    assert [pair for pair in zip(first, second) if pair[0] != pair[1]] == [story.names]
 
 
 def test_each_moment_of_training_is_another_model_and_later_than_the_one_before():
@@ -81,14 +81,15 @@ def test_taking_back_removes_one_token():
 
 def verdict_page(his: tuple[float, float], hers: tuple[float, float]):
     from pages.kit import replay, words
+    from pages.kit.pronoun_story import pronoun_story
     from pages.labs import overview
 
-    tale = overview.finding.told()
+    story = pronoun_story()
     duel = [
-        replay.Duel(name, list(zip(tale.pronouns, shares)), True)
-        for name, shares in zip(tale.names, (his, hers))
+        replay.Duel(name, list(zip(story.pronouns, shares)), True)
+        for name, shares in zip(story.names, (his, hers))
     ]
-    overview.finding.verdict(duel, tale, words.load("00_overview"))
+    overview.finding.verdict(duel, story, words.load("00_overview"))
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,13 @@ from pages.kit import (
     session,
     words,
 )
-from pages.labs.attention.finding import (
-    Rememberer,
-    Tale,
-    beginning,
-    expected,
+from pages.kit.pronoun_story import PronounStory, beginning_that_fits, pronoun_story, storyteller
+from pages.labs.attention.name_head import (
+    default_head,
+    find_name_head,
+    next_tokens,
     pick_head,
-    rememberer,
-    shaded,
-    storyteller,
-    tale,
+    shaded_tokens,
 )
 
 WHAT = ("weight", "handed over")
@@ -39,12 +36,12 @@ def where_heads_look() -> None:
     text = words.load("05_attention")
     with lab.frame("c5_heads", text.read("lab_heads_title")):
         text.show("lab_heads")
-        model, story = session.model_in_use(), tale()
+        model, story = session.model_in_use(), pronoun_story()
         teller = storyteller()
         typed = prompt.text_input(
             text.read("lab_heads_text"),
             "c5_heads_text",
-            beginning(model),
+            beginning_that_fits(model),
             (story.text, story.other_text, *MORE_TEXTS),
         )
         try:
@@ -52,7 +49,7 @@ def where_heads_look() -> None:
         except ValueError as error:
             st.error(f"{error}.", icon=":material/error:")
             return
-        best = rememberer(teller, story) if teller.name == model.name else Rememberer(0, 0, 0.0, 0)
+        best = default_head(model)
         one, two = st.columns([2, 3], vertical_alignment="bottom")
         with one:
             layer, head = pick_head("c5_heads_head", text.read("lab_heads_head"), model.config, best)
@@ -65,7 +62,7 @@ def where_heads_look() -> None:
         st.caption(text.read("lab_heads_tokens"))
         place = chips.pick_chip(
             n,
-            lambda at: shaded(traced.tokens, looked[layer, head, at].tolist(), at),
+            lambda at: shaded_tokens(traced.tokens, looked[layer, head, at].tolist(), at),
             key="c5_heads_at",
             label=text.read("lab_heads_tokens"),
             default=n - 1,
@@ -73,7 +70,7 @@ def where_heads_look() -> None:
         say(traced, layer, head, place, text)
         every_head(traced, looked, layer, head, place, text)
         next_words(model, typed, traced, layer, head, place, text)
-        guess(teller, story, best, text)
+        guess(teller, story, text)
 
 
 def shares(traced: forward.Traced, what: str):
@@ -155,7 +152,7 @@ def next_words(
     before = model.tokenizer.decode(list(traced.ids[: place + 1]))
     off = controls.switch(text.read("lab_heads_off"), "c5_heads_off")
     token = bare(traced.tokens[place])
-    whole = expected(model, before, None)
+    whole = next_tokens(model, before, None)
     names = tuple(name for name, _ in whole)
     if not off:
         st.markdown(f"**{text.read('lab_heads_next', token=token)}**")
@@ -173,8 +170,8 @@ def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int
     """The likeliest tokens of either model, each with its chance with the head and without."""
     from pages.kit import plots
 
-    less = dict(expected(model, before, off, most=model.config.vocab_size))
-    more = dict(expected(model, before, None, most=model.config.vocab_size))
+    less = dict(next_tokens(model, before, off, most=model.config.vocab_size))
+    more = dict(next_tokens(model, before, None, most=model.config.vocab_size))
     names = list(dict.fromkeys([name for name, _ in whole[:4]] + list(less)[:4]))
     picture = plots.columns(
         [chips.visible(name) for name in names],
@@ -188,28 +185,32 @@ def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int
     return picture
 
 
-def guess(teller, story: Tale, best: Rememberer, text: words.Words) -> None:
+def guess(teller, story: PronounStory, text: words.Words) -> None:
     """Predict where the remembering head looks once the name is another."""
-    best = rememberer(teller, story)
+    best = find_name_head(teller, story)
     changed = forward.traced(teller, story.other_text)
     row = changed.seen[f"layers.{best.layer}.attention.weights"][0, best.head, -1]
     seen = int(row.argmax())
-    at_name = chips.visible(changed.tokens[seen]).strip("␣") == story.other
+    at_name = chips.visible(changed.tokens[seen]).strip("␣") == story.other_name
     just_before = seen >= len(changed.ids) - 2
     lab.predict(
         "c5_heads",
         text.read(
-            "lab_heads_predict", name=story.name, other=story.other, layer=best.layer + 1, head=best.head + 1
+            "lab_heads_predict",
+            name=story.name,
+            other=story.other_name,
+            layer=best.layer + 1,
+            head=best.head + 1,
         ),
         (
-            text.read("lab_heads_predict_name", other=story.other, name=story.name),
+            text.read("lab_heads_predict_name", other=story.other_name, name=story.name),
             text.read("lab_heads_predict_place"),
             text.read("lab_heads_predict_none"),
         ),
         right=0 if at_name else 1 if just_before else 2,
         because=text.read(
             "lab_heads_predict_because",
-            other=story.other,
+            other=story.other_name,
             share=float(row[seen]),
             seen=chips.visible(changed.tokens[seen]).strip("␣"),
         ),
@@ -225,7 +226,7 @@ def habits() -> None:
     text = words.load("05_attention")
     model = session.model_in_use()
     text.show("lab_scores")
-    typed = st.session_state.get("c5_heads_text_kept") or beginning(model)
+    typed = st.session_state.get("c5_heads_text_kept") or beginning_that_fits(model)
     try:
         traced = forward.traced(model, typed)
     except ValueError as error:

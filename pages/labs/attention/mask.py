@@ -19,8 +19,8 @@ from pages.kit import (
     words,
 )
 from pages.kit.controls import Dial
+from pages.kit.pronoun_story import beginning_that_fits
 from pages.labs.attention import cached
-from pages.labs.attention.finding import beginning
 
 SECONDS = 25
 RUN = "c5_mask_run"
@@ -35,7 +35,7 @@ def mask_removed() -> None:
     with lab.frame("c5_mask", text.read("lab_mask_title")):
         text.show("lab_mask")
         model = session.model_in_use()
-        typed = prompt.text_input(text.read("lab_mask_text"), "c5_mask_text", beginning(model))
+        typed = prompt.text_input(text.read("lab_mask_text"), "c5_mask_text", beginning_that_fits(model))
         ids = model.tokenizer.encode(typed)
         if not 2 <= len(ids) <= model.config.context_length:
             st.info(f"Give a text of 2 to {model.config.context_length} tokens.", icon=":material/info:")

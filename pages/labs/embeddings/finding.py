@@ -16,8 +16,8 @@ from pages.kit import (
     words,
 )
 from pages.kit.controls import Dial
+from pages.kit.pronoun_story import storyteller
 from pages.kit.worked_example import Steps
-from pages.labs.attention.finding import storyteller
 from pages.labs.embeddings import cached
 
 WORDS = ("king", "queen", "river", "the")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.kit import chips, controls, figures, initialization, lab, models, plots, prompt, words
-from pages.labs.attention.finding import storyteller
+from pages.kit.pronoun_story import storyteller
 from pages.labs.embeddings import cached
 
 GROUPS = {

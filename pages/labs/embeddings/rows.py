@@ -7,7 +7,7 @@ import streamlit as st
 from pages.kit import chips, controls, figures, forward, initialization, lab, live, plots, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
-from pages.labs.attention.finding import storyteller
+from pages.kit.pronoun_story import storyteller
 from pages.labs.embeddings import cached
 from pages.labs.tokens.finding import code, parts
 

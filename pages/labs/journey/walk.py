@@ -22,8 +22,9 @@ from pages.kit import (
     trace_map,
     words,
 )
-from pages.labs.attention.finding import Rememberer, Tale, beginning, rememberer, storyteller, tale
+from pages.kit.pronoun_story import PronounStory, beginning_that_fits, pronoun_story, storyteller
 from pages.labs.attention.heads import bare
+from pages.labs.attention.name_head import default_head, find_name_head
 from pages.labs.journey import cached
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def walk() -> None:
     text = words.load("journey")
     model = session.model_in_use()
     typed = prompt.text_input(
-        text.read("text"), "j_text", beginning(model), text.read("examples").splitlines()
+        text.read("text"), "j_text", beginning_that_fits(model), text.read("examples").splitlines()
     )
     try:
         traced = forward.traced(model, typed)
@@ -200,7 +201,7 @@ def ask(model: models.ModelHandle, traced: forward.Traced, text: words.Words) ->
     """The controls above the map."""
     from gptcore.interpret.ablation import WhatIf
 
-    config, story = model.config, tale()
+    config, story = model.config, pronoun_story()
     left, right = st.columns([1, 2], gap="medium")
     with left:
         view = controls.choice(text.read("view"), "j_view", VIEWS, help=text.read("view_help"))
@@ -210,8 +211,7 @@ def ask(model: models.ModelHandle, traced: forward.Traced, text: words.Words) ->
         part = controls.choice(text.read("what"), "j_what", WHAT, help=text.read("what_help"))
     if part == NOTHING:
         return Asked(None, None, view)
-    teller = storyteller()
-    best = rememberer(teller, story) if teller.name == model.name else Rememberer(0, 0, 0.0, 0)
+    best = default_head(model)
     what, swap = None, None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if part == "token":
@@ -233,7 +233,7 @@ def ask(model: models.ModelHandle, traced: forward.Traced, text: words.Words) ->
 
 
 def ask_token(
-    model: models.ModelHandle, traced: forward.Traced, story: Tale, text: words.Words
+    model: models.ModelHandle, traced: forward.Traced, story: PronounStory, text: words.Words
 ) -> tuple[int, int] | None:
     """Which token becomes which; None while the word is not one token."""
     n = len(traced.ids)
@@ -243,7 +243,7 @@ def ask_token(
         text.read("swap"), "j_place", places, default=places[names[0] if names else max(0, n - 2)]
     )
     at = places.index(place)
-    default = story.other if names else "queen"
+    default = story.other_name if names else "queen"
     links.check("j_swap", links.Text(40), default)
     word = st.text_input(text.read("swap_with"), default, key="j_swap", bind="query-params", max_chars=40)
     space = " " if traced.tokens[at].startswith(" ") else ""
@@ -320,17 +320,17 @@ def guess(model: models.ModelHandle, typed: str, text: words.Words) -> None:
     """Predict what is said once the head that remembers the name is silent."""
     from gptcore.interpret.ablation import WhatIf
 
-    story = tale()
+    story = pronoun_story()
     if storyteller().name != model.name or typed != story.text:
         return
-    best = rememberer(model, story)
+    best = find_name_head(model, story)
     silent = WhatIf(part="head", layer=best.layer, head=best.head)
     found = cached.journey(model, typed, silent, None, "moved")
     (after, p_after), (before, p_before) = found.says, found.said
-    own, other = story.pronouns
+    other, own = story.pronouns
     lab.predict(
         "j_silence",
-        text.read("predict", layer=best.layer + 1, head=best.head + 1, name=story.name, share=best.share),
+        text.read("predict", layer=best.layer + 1, head=best.head + 1, name=story.name, share=best.weight),
         (
             text.read("predict_same", word=bare(own)),
             text.read("predict_other", word=bare(other)),

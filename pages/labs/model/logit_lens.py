@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.kit import chips, figures, forward, grids, lab, prompt, session, words
-from pages.labs.attention.finding import tale
+from pages.kit.pronoun_story import pronoun_story
 from pages.labs.attention.heads import bare
 
 GUESS = "c7_lens_guess"  # the widget of the prediction below
@@ -16,7 +16,7 @@ def lens() -> None:
     with lab.frame("c7_lens", text.read("lab_lens_title")):
         text.show("lab_lens")
         model = session.model_in_use()
-        typed = prompt.text_input(text.read("lab_lens_text"), "c7_lens_text", tale().text)
+        typed = prompt.text_input(text.read("lab_lens_text"), "c7_lens_text", pronoun_story().text)
         try:
             traced = forward.traced(model, typed)
             found = forward.layer_readings(model, typed)

@@ -25,6 +25,7 @@ from pages.kit import (
 )
 from pages.kit.chips import visible
 from pages.kit.models import ModelHandle, Snapshot
+from pages.kit.pronoun_story import PronounStory, pronoun_story, storyteller
 from pages.kit.worked_example import Steps
 
 LONGEST_TABLE = 7  # words in the longest sequences that are counted for comparison
@@ -46,33 +47,6 @@ EXAMPLES = {
 }
 N_CANDIDATES = 10
 END = "<|endoftext|>"
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One beginning told with either of two names, and the word the name asks for `words_back` words later."""
-
-    before: str
-    names: tuple[str, str]
-    after: str
-    pronouns: tuple[str, str]
-    words_back: int
-
-    def text(self, name: str) -> str:
-        return self.before + name + self.after
-
-
-def told() -> Told:
-    """The first beginning of the story world's probe, parted at its name."""
-    from gptcore.stories.scores import reference_probe
-
-    probe = reference_probe()[0]
-    male, female = probe.male.split(" "), probe.female.split(" ")
-    place = next(i for i, pair in enumerate(zip(male, female)) if pair[0] != pair[1])
-    before = " ".join(male[:place]) + " "
-    after = " " + " ".join(male[place + 1 :])
-    names = (male[place], female[place])
-    return Told(before, names, after, (probe.male_word, probe.female_word), probe.words_back)
 
 
 def prompts() -> tuple[str, ...]:
@@ -113,28 +87,22 @@ def moments(model: ModelHandle) -> list[Moment]:
     return [*found, Moment(FULL, seconds, step, model)]
 
 
-def storyteller() -> ModelHandle:
-    """The model in use if it has read the stories, else the shipped one."""
-    model = session.model_in_use()
-    return model if model.learned_from_stories() else models.shipped()
-
-
 @st.fragment
 def first_ten_seconds() -> None:
     """A story writes itself; the name in it and the seconds of training can be changed."""
     text = words.load("00_overview")
     model = storyteller()
     choices = {moment.option: moment for moment in moments(model)}
-    tale = told()
+    story = pronoun_story()
     # The controls stand below the story and are made before it, so that it follows a link from the start.
     above = st.container()
     left, right = st.columns(2, gap="large")
     with left:
-        links.check("c0_name", links.Choice(tale.names))
+        links.check("c0_name", links.Choice(story.names))
         name = st.segmented_control(
             text.read("name_label"),
-            tale.names,
-            default=tale.names[1],
+            story.names,
+            default=story.names[1],
             required=True,
             key="c0_name",
             bind="query-params",
@@ -148,14 +116,14 @@ def first_ten_seconds() -> None:
             text.read("seconds_label"), options, FULL, key="c0_seconds", bind="query-params"
         )
     moment = choices[option]
-    steps = forward.continuation(moment.handle, tale.text(name), STORY_TOKENS)
+    steps = forward.continuation(moment.handle, story.told_with(name), STORY_TOKENS)
     duel = []
-    for one in tale.names:
-        shares = forward.next_token_probabilities(moment.handle, tale.text(one), tale.pronouns)
-        duel.append(replay.Duel(one, list(zip(tale.pronouns, shares)), one == name))
+    for one in story.names:
+        shares = forward.next_token_probabilities(moment.handle, story.told_with(one), story.pronouns)
+        duel.append(replay.Duel(one, list(zip(story.pronouns, shares)), one == name))
     with above:
         replay.story(
-            (tale.before, name, tale.after),
+            (story.before, name, story.after),
             [replay.Written(token, shown(top)) for token, top in steps],
             key="c0_story",
             play=f"{model.name} {moment.option} {name}",
@@ -163,9 +131,9 @@ def first_ten_seconds() -> None:
             swap=text.read("swap"),
             on_swap=_swap,
             duel=duel,
-            duel_title=text.read("duel_title", distance=tale.words_back),
+            duel_title=text.read("duel_title", distance=story.words_back),
         )
-    verdict(duel, tale, text)
+    verdict(duel, story, text)
     st.markdown(numbers_line(model, moment, text))
 
 
@@ -175,17 +143,17 @@ def shown(top: list[tuple[str, float]]) -> list[tuple[str, float]]:
 
 
 def _swap() -> None:
-    first, second = told().names
+    first, second = pronoun_story().names
     st.session_state["c0_name"] = first if st.session_state.get("c0_name", second) == second else second
 
 
-def verdict(duel: list[replay.Duel], tale: Told, text: words.Words) -> None:
+def verdict(duel: list[replay.Duel], story: PronounStory, text: words.Words) -> None:
     """Say whether the pronoun follows the name, as measured just now."""
     (him, his), (her, hers) = ((one.name, dict(one.shares)) for one in duel)
-    he, she = tale.pronouns
+    he, she = story.pronouns
     follows = his[he] > his[she] and hers[she] > hers[he]
     moved = abs(his[he] - hers[he]) + abs(his[she] - hers[she])
-    distance, table = tale.words_back, LONGEST_TABLE
+    distance, table = story.words_back, LONGEST_TABLE
     if follows:
         text.show("follows", him=him, her=her, distance=distance, table=table, before=table - 1)
     elif moved > 0.05:

@@ -19,8 +19,9 @@ from pages.kit import (
     words,
 )
 from pages.kit.controls import Dial
+from pages.kit.pronoun_story import storyteller
 from pages.labs.overview import cached
-from pages.labs.overview.finding import Moment, moments, storyteller
+from pages.labs.overview.finding import Moment, moments
 
 OUTSIDE = (
     "The king opened his laptop and",

@@ -6,8 +6,9 @@ import streamlit as st
 
 from pages.kit import controls, figures, forward, grids, lab, plots, words
 from pages.kit.controls import Dial
+from pages.kit.pronoun_story import pronoun_story
 from pages.labs.positions import cached
-from pages.labs.positions.finding import BASES, K, Q, meeting, rotary_storyteller, tale
+from pages.labs.positions.finding import BASES, K, Q, meeting, rotary_storyteller
 
 VECTORS = ("of the model", "two equal ones", "of the example")
 LAST = 400
@@ -215,7 +216,7 @@ def leaning() -> None:
     text = words.load("04_positions")
     model = rotary_storyteller()
     config = model.config
-    traced = forward.traced(model, tale().text)
+    traced = forward.traced(model, pronoun_story().text)
     found = leans(traced.seen, config, 33)
     names = {f"layer {one.layer + 1}, head {one.head + 1}": one for one in found}
     sharpest = max(names, key=lambda name: names[name].scores[1] - sum(names[name].scores[:4]) / 4)

@@ -21,8 +21,9 @@ from pages.kit import (
 )
 from pages.kit.arrows import Arrow, Plane
 from pages.kit.controls import Dial
+from pages.kit.pronoun_story import pronoun_story, storyteller
 from pages.kit.worked_example import Steps
-from pages.labs.attention.finding import rememberer, storyteller, tale
+from pages.labs.attention.name_head import find_name_head
 
 TOKENS = ("Mira", "lost", "her")
 ASKS = ((0.2, 0.7), (0.7, -0.3), (0.9, 0.4))
@@ -90,9 +91,9 @@ def rotary_storyteller() -> models.ModelHandle:
 
 def meeting() -> Meeting:
     """The head that looks furthest back at the name, and what it compares there."""
-    model, story = rotary_storyteller(), tale()
+    model, story = rotary_storyteller(), pronoun_story()
     config = model.config
-    head = rememberer(model, story)
+    head = find_name_head(model, story)
     traced = forward.traced(model, story.text)
     last = len(traced.ids) - 1
     names = f"layers.{head.layer}.attention."
@@ -100,11 +101,11 @@ def meeting() -> Meeting:
         head.layer,
         head.head,
         traced.seen[names + "q"][0, head.head, last].clone(),
-        traced.seen[names + "k"][0, head.head * config.n_kv_heads // config.n_heads, head.place].clone(),
+        traced.seen[names + "k"][0, head.head * config.n_kv_heads // config.n_heads, head.position].clone(),
         last,
-        head.place,
+        head.position,
         traced.tokens[last].strip(),
-        traced.tokens[head.place].strip(),
+        traced.tokens[head.position].strip(),
         config.rope_theta,
     )
 

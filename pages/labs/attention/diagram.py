@@ -1,0 +1,58 @@
+"""Chapter 5: one attention layer as a diagram."""
+
+import streamlit as st
+
+from pages.kit import controls, diagram, dim_colors, session, words
+from pages.kit.controls import Dial
+
+
+@st.fragment
+def flow() -> None:
+    """One attention layer as a chart, with the shapes of the model in use."""
+    text = words.load("05_attention")
+    config = session.model_in_use().model.config
+    tokens = controls.whole(
+        "Tokens T", "c5_flow_t", Dial("", 1, config.context_length, 1, "The length of the text."), 16
+    )
+    text.show("diagram", tokens=tokens)
+    sizes = dim_colors.sizes_of(config)
+    t, c, h, k, d = tokens, sizes["C"], sizes["H"], sizes["K"], sizes["D"]
+    node, edge = diagram.Node, diagram.Edge
+    turn = config.position == "rope"
+    nodes = [
+        node("x", "x, normed", sizes={"T": t, "C": c}),
+        node("wq", "qkv_proj, rows of the queries", "weight", {"C": c, "H·D": h * d}),
+        node("wk", "qkv_proj, rows of the keys", "weight", {"C": c, "K·D": k * d}),
+        node("wv", "qkv_proj, rows of the values", "weight", {"C": c, "K·D": k * d}),
+        node("q", "queries", sizes={"H": h, "T": t, "D": d}),
+        node("k", "keys", sizes={"K": k, "T": t, "D": d}),
+        node("v", "values", sizes={"K": k, "T": t, "D": d}),
+        *([node("turn", "turn by position", "step")] if turn else []),
+        node("scores", "compare, scale by 1/√D", "step"),
+        node("mask", "mask: −∞ above the diagonal", "step"),
+        node("soft", "softmax over each row", "step"),
+        node("w", "weights", sizes={"H": h, "T": t, "S": t}),
+        node("mix", "mix the values", "step"),
+        node("m", "mixed", sizes={"H": h, "T": t, "D": d}),
+        node("join", "lay the heads side by side", "step"),
+        node("wo", "o_proj", "weight", {"H·D": h * d, "C": c}),
+        node("out", "output, added to the stream", sizes={"T": t, "C": c}),
+    ]
+    edges = [
+        *(edge("x", name) for name in ("wq", "wk", "wv")),
+        edge("wq", "q"),
+        edge("wk", "k"),
+        edge("wv", "v"),
+        *([edge("q", "turn"), edge("k", "turn"), edge("turn", "scores")] if turn else
+          [edge("q", "scores"), edge("k", "scores")]),
+        edge("scores", "mask"),
+        edge("mask", "soft"),
+        edge("soft", "w"),
+        edge("w", "mix"),
+        edge("v", "mix"),
+        edge("mix", "m"),
+        edge("m", "join"),
+        edge("join", "wo"),
+        edge("wo", "out"),
+    ]  # fmt: skip
+    diagram.flowchart(nodes, edges, alt="One attention layer from its input to its output")

@@ -1,0 +1,218 @@
+"""Chapter 5: attention in eight steps, on numbers to edit and on a head of the model in use."""
+
+import math
+
+import streamlit as st
+import torch
+
+from gptcore.lessons import by_hand
+from pages.kit import (
+    chips,
+    controls,
+    dim_colors,
+    forward,
+    latex,
+    links,
+    prompt,
+    session,
+    words,
+)
+from pages.kit.pronoun_story import beginning_that_fits, pronoun_story
+from pages.kit.worked_example import Steps
+from pages.labs.attention.name_head import default_head, pick_head
+
+TOKENS = ("token 1", "token 2", "token 3")
+Q = ((0.8, 0.1), (-0.2, 0.7), (0.5, -0.4))
+K = ((0.6, -0.3), (0.1, 0.5), (-0.4, 0.8))
+V = ((0.4, 0.9), (-0.3, 0.2), (0.7, -0.1))
+W_O = ((1.0, 0.0), (0.0, 1.0))
+SHOWN = 3  # numbers of a wide vector that are printed
+
+
+@st.fragment
+def worked_example() -> None:
+    """Three tokens of two numbers, eight steps, everything to be edited."""
+    text = words.load("05_attention")
+    text.show("example")
+    matrices = []
+    for column, (key, label, default, rows) in zip(
+        st.columns(4, gap="small"),
+        (
+            ("c5_q", text.read("example_q"), Q, TOKENS),
+            ("c5_k", text.read("example_k"), K, TOKENS),
+            ("c5_v", text.read("example_v"), V, TOKENS),
+            ("c5_o", text.read("example_o"), W_O, ("1", "2")),
+        ),
+    ):
+        with column:
+            matrices.append(prompt.matrix_input(key, default, rows=rows, columns=("1", "2"), label=label))
+    q, k, v, o = matrices
+    steps = by_hand.attention(*(torch.tensor(values) for values in matrices))
+    row, column = controls.matrix_cell(len(TOKENS), len(TOKENS), "c5_cell", text.read("example_cell"))
+    print_steps(text, q, k, v, o, steps, row, column)
+
+
+def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> None:
+    """The eight steps with their numbers put in; the chosen cell is framed and its sum spelled out."""
+    open_ = Steps(8)
+    chosen = {(row, column)}
+    raw, scores, masked = steps.raw.tolist(), steps.scores.tolist(), steps.masked.tolist()
+    weights, mixed = steps.weights.tolist(), steps.mixed.tolist()
+    subscript = f"{row + 1},{column + 1}"
+    seen = masked[row][column] != -math.inf
+    if open_(text.read("example_given_title")):
+        text.show("example_given")
+        for place, name, values in zip(st.columns(3), "QKV", (q, k, v)):
+            place.latex(f"{name} = {latex.matrix(values)}")
+    if open_(text.read("example_compare_title")):
+        text.show("example_compare")
+        st.latex(rf"Q K^\top = {latex.matrix(raw, marked=chosen)}")
+        st.latex(rf"q_{{{row + 1}}} \cdot k_{{{column + 1}}} = {latex.dot(q[row], k[column])}")
+    if open_(text.read("example_scale_title")):
+        text.show("example_scale")
+        st.latex(rf"\frac{{Q K^\top}}{{\sqrt 2}} = {latex.matrix(scores, marked=chosen)}")
+        st.latex(
+            rf"s_{{{subscript}}} = \frac{{{latex.number(raw[row][column])}}}{{{math.sqrt(2):.4f}}} = "
+            rf"{latex.number(scores[row][column])}"
+        )
+    if open_(text.read("example_mask_title")):
+        text.show("example_mask")
+        st.latex(latex.matrix(masked, marked=chosen))
+    if open_(text.read("example_exp_title")):
+        text.show("example_exp")
+        st.latex(rf"e^{{s}} = {latex.matrix(steps.exponentials.tolist(), marked=chosen)}")
+    if open_(text.read("example_share_title")):
+        top = latex.number(steps.exponentials[row, column].item())
+        terms = " + ".join(latex.number(value) for value in steps.exponentials[row, : row + 1].tolist())
+        st.latex(rf"W = {latex.matrix(weights, marked=chosen)}")
+        st.latex(rf"w_{{{subscript}}} = \frac{{{top}}}{{{terms}}} = {latex.number(weights[row][column])}")
+        short = 0 if row == len(q) - 1 else row  # the last row forbids nothing
+        text.show("example_share", row=short + 1, leaky=float(steps.struck[short].sum()))
+    if open_(text.read("example_mix_title")):
+        text.show("example_mix")
+        last = len(q) - 1
+        terms = [rf"{latex.number(weights[last][j])} \cdot {latex.matrix([v[j]])}" for j in range(len(v))]
+        lines = r" \\ & + ".join(terms)
+        st.latex(rf"\begin{{aligned}} & {lines} \\ & = {latex.matrix([mixed[last]])} \end{{aligned}}")
+        st.latex(rf"W V = {latex.matrix(mixed)}")
+    if open_(text.read("example_project_title")):
+        text.show("example_project")
+        st.latex(
+            rf"\begin{{aligned}} \text{{output}} &= {latex.matrix(mixed)} {latex.matrix(o)} \\ &= "
+            rf"{latex.matrix(steps.output.tolist())} \end{{aligned}}"
+        )
+    if not seen:
+        st.caption(
+            f"Token {row + 1} may not look at token {column + 1}: from step 4 on this cell takes no part."
+        )
+
+
+@st.fragment
+def real_steps() -> None:
+    """The steps of one head of the model in use, on three tokens of any text."""
+    text = words.load("05_attention")
+    model = session.model_in_use()
+    config = model.config
+    st.subheader(text.read("example_real_title"), anchor="real")
+    text.show("example_real", width=config.head_dim)
+    story = pronoun_story()
+    typed = prompt.text_input(text.read("example_real_text"), "c5_real_text", beginning_that_fits(model))
+    try:
+        traced = forward.traced(model, typed)
+    except ValueError as error:
+        st.error(f"{error}.", icon=":material/error:")
+        return
+    if len(traced.ids) < 3:
+        st.info(text.read("example_real_three"), icon=":material/info:")
+        return
+    best = default_head(model)
+    head = pick_head("c5_real_head", text.read("lab_heads_head"), config, best)
+    places = three_tokens(traced, text, best.position if typed == story.text else 0)
+    if places is None:
+        return
+    layer, number = head
+    found = by_hand.head_on(model.model, traced.seen, layer, number, places)
+    print_real(text, model, traced, found, places, layer, number)
+
+
+def three_tokens(traced: forward.Traced, text: words.Words, name: int) -> list[int] | None:
+    """Three places of a text, in the URL as ?c5_real=5,10,20; None until there are three."""
+    last = len(traced.ids) - 1
+    default = sorted({name, last // 2, last}) if 0 < last // 2 != name else [0, 1, last]
+    key = "c5_real"
+    names = [f"{place + 1} {chips.visible(token)}" for place, token in enumerate(traced.tokens)]
+    asked = st.query_params.get(key, "")
+    link = [int(part) - 1 for part in asked.split(",") if part.isdigit()]
+    if asked and not (len(set(link)) == 3 and all(0 <= place <= last for place in link)):
+        st.warning(
+            f"The link asks for `{key}={asked[:40].replace('`', '')}`, which is not used: it must be three places "
+            f"from 1 to {last + 1}, parted by commas.",
+            icon=":material/link_off:",
+        )
+        link = []
+    if key not in st.session_state or any(place > last for place in st.session_state[key]):
+        st.session_state[key] = link or default
+    places = st.multiselect(
+        text.read("example_real_tokens"),
+        list(range(last + 1)),
+        format_func=lambda place: names[place],
+        key=key,
+        max_selections=3,
+        disabled=links.locked(key),
+    )
+    links.write(key, ",".join(str(place + 1) for place in places), ",".join(str(p + 1) for p in default))
+    if len(places) < 3:
+        st.info(text.read("example_real_three"), icon=":material/info:")
+        return None
+    return sorted(places)
+
+
+def print_real(
+    text: words.Words, model, traced: forward.Traced, found, places: list[int], layer, head
+) -> None:
+    """Each step of a real head as a matrix, the first numbers of wide ones."""
+    steps, width = found.steps, model.config.head_dim
+    names = [chips.visible(traced.tokens[place]) for place in places]
+    n = len(traced.ids)
+
+    def first(values) -> str:
+        return latex.matrix(values[:, :SHOWN].tolist(), ".2f").replace(
+            r" \\", r" & \dots \\"
+        ).replace(r"\end", r" & \dots\end")  # fmt: skip
+
+    def step(number: int, name: str, **sizes: int) -> None:
+        st.markdown(f"**{number} · {name}** {dim_colors.shape(**sizes)}")
+
+    with st.container(border=True, key="c5_real_steps"):
+        st.markdown("Rows and columns: " + ", ".join(f"`{name}`" for name in names))
+        step(1, "Project", T=3, D=width)
+        for column, name, values in zip(st.columns(3), "QKV", (found.q, found.k, found.v)):
+            column.latex(f"{name} = {first(values)}")
+        step(2, f"Turn by the positions {', '.join(str(place) for place in places)}", T=3, D=width)
+        for column, name, values in zip(st.columns(3), "QK", (found.q_turned, found.k_turned)):
+            column.latex(f"{name}' = {first(values)}")
+        # Two by two, row after row: on a phone columns stand below each other, and the steps must stay in order.
+        (third, fourth), (fifth, sixth), (seventh, eighth) = (st.columns(2, gap="large") for _ in range(3))
+        with third:
+            step(3, "Compare", T=3, S=3)
+            st.latex(rf"Q' K'^\top = {latex.matrix(steps.raw.tolist(), '.2f')}")
+        with fourth:
+            step(4, "Scale", T=3, S=3)
+            st.latex(
+                rf"\frac{{Q' K'^\top}}{{\sqrt{{{width}}}}} = {latex.matrix(steps.scores.tolist(), '.2f')}"
+            )
+        with fifth:
+            step(5, "Mask", T=3, S=3)
+            st.latex(latex.matrix(steps.masked.tolist(), ".2f"))
+        with sixth:
+            step(6, "Softmax", T=3, S=3)
+            st.latex(rf"W = {latex.matrix(steps.weights.tolist(), '.3f')}")
+        with seventh:
+            step(7, "Mix the values", T=3, D=width)
+            st.latex(rf"W V = {first(steps.mixed)}")
+        with eighth:
+            step(8, "Write into the stream", T=3, C=model.config.d_model)
+            st.latex(rf"W V\, W_O = {first(steps.output)}")
+        whole = traced.seen[f"layers.{layer}.attention.weights"][0, head, places[-1], places[0]]
+        if n > 3:
+            text.show("example_real_alone", name=names[0].strip("␣"), share=float(whole))
