@@ -441,9 +441,9 @@ EXPORTS = {
 
 def stories(options: argparse.Namespace) -> None:
     if options.check is not None:
-        from gptcore.stories.scores import check
+        from gptcore.stories.scores import score_text
 
-        ladder = check(_read_text(options.check)).to_dict()
+        ladder = score_text(_read_text(options.check)).to_dict()
         print(json.dumps(ladder) if options.json else "\n".join(f"{k}: {v}" for k, v in ladder.items()))
         return
     from gptcore.stories.writer import write_stories

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,15 @@ def test_every_picture_in_the_readme_is_there_in_light_and_in_dark_and_all_are_s
     assert shown and all((ROOT / name).is_file() for name in shown)
     assert {name.replace("-dark.", "-light.") for name in shown} == {n for n in shown if "-light." in n}
     assert sum((ROOT / name).stat().st_size for name in shown) < 1_500_000
+
+
+def test_an_installed_library_has_every_module_and_all_its_data():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    library = ROOT / "gptcore"
+    assert "gptcore*" in settings["packages"]["find"]["include"]
+    assert {path.parent for path in library.rglob("*.py")} == {
+        path.parent for path in library.rglob("__init__.py")
+    }
+    packed = {path for pattern in settings["package-data"]["gptcore"] for path in library.glob(pattern)}
+    data = {path for path in library.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path for path in data if path.suffix not in (".py", ".md")} <= packed

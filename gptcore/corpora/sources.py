@@ -6,9 +6,8 @@ from pathlib import Path
 
 from gptcore.corpora.documents import Corpus, CorpusError, split_documents, text_corpus
 from gptcore.corpora.hub import hub_corpus
-from gptcore.stories.writer import write_stories
+from gptcore.stories.writer import N_STORIES, write_stories
 
-N_STORIES = 20_000
 # Token ids, and their copy in windows, take about five times the memory of the text itself.
 MAX_FILE_BYTES = 500_000_000
 

@@ -91,10 +91,6 @@ class Cost:
     def bytes_per_token(self) -> float:
         return self.n_bytes / self.n_tokens if self.n_tokens else 0.0
 
-    @property
-    def characters_per_token(self) -> float:
-        return self.n_characters / self.n_tokens if self.n_tokens else 0.0
-
 
 def cost(text: str, tokenizer: Tokenizer) -> Cost:
     """Return the tokens, bytes and characters of a text."""

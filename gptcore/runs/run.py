@@ -34,7 +34,6 @@ LONGEST_LINE = 65_536  # bytes; a sample of text is the longest event
 LONGEST_NAME = 60  # characters
 RUN_ID = re.compile(r"[a-z0-9_-]{1,64}")
 ALIVE = ("starting", "running")
-STATES = ("waiting", *ALIVE, "paused", "interrupted", "done", "failed")
 
 
 class RunError(ValueError):

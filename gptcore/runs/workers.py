@@ -392,12 +392,12 @@ class Keeper:
             import gptcore.training.loop  # noqa: F401
             from gptcore.corpora.encoding import encode_corpus
             from gptcore.corpora.sources import load_corpus
-            from gptcore.stories.scores import check
+            from gptcore.stories.scores import score_text
             from gptcore.tokenizer import story_tokenizer
 
             stories = load_corpus("stories")
             encode_corpus(stories, story_tokenizer())
-            check(stories.validation[0])  # it compares with all that the training stories say
+            score_text(stories.validation[0])  # it compares with all that the training stories say
             gc.collect()
             gc.freeze()  # the collector would touch, and so copy, pages that children share
 

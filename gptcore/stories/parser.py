@@ -1,55 +1,30 @@
-"""The parser of the story world: does the grammar of `stories.py` print this sentence?
+"""The parser of the story world: does the grammar in `grammar.txt` print this sentence?
 
-It walks the same rules as the generator. A position in the grammar is what is still to come (a stack of
+It walks the same rules as the writer. A position in the grammar is what is still to come (a stack of
 symbols) and what the sentence has said about its roles (A is a woman, the thing is food). A state is the set
 of all positions that the words so far allow; a word moves a state on, and each move is computed once and
 kept, so the grammar grows into an automaton where sentences have been. Gender and kind travel in the
 position: after "Mira gave" only "her" leads on to "sister", never "his".
 
 This is grammar, not sense. Gender binds within a clause. In the next one a "he" may be somebody else, and a
-king may be named Rosa: whether the story has such a person is asked of the passage, in `ladder.py`.
+king may be named Rosa: whether the story has such a person is a question about the passage, see `scores.py`.
 """
 
-import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping
 from functools import cache
 
+from gptcore.stories.grammar import RULES, Class, Mention, Rule, Word
 from gptcore.stories.lexicon import (
     CLASSES,
     FEMALE_NAMES,
-    GENDER,
     MALE_NAMES,
     NOUN_GENDER,
     PREPOSITION,
     THING_KINDS,
 )
-from gptcore.stories.writer import (
-    KIN,
-    NOUN_KIND,
-    PEOPLE,
-    PRONOUNS,
-    RULES,
-    Class,
-    Mention,
-    Rule,
-    Word,
-    print_tokens,
-)
-
-_TOKEN = re.compile(r"'s\b|[A-Za-z]+|[^\sA-Za-z]")
-
-
-def read_tokens(text: str) -> list[str]:
-    """The tokens of a printed sentence as the grammar has them: small letters, *a* for *an*, paired quotes."""
-    tokens, inside, first = [], False, True
-    for token in _TOKEN.findall(text):
-        if token == '"':
-            token, inside = ("”", False) if inside else ("“", True)
-        elif first and token not in GENDER and token != "I":
-            token = token[:1].lower() + token[1:]
-        first = token == "“"
-        tokens.append("a" if token == "an" else token)
-    return tokens
+from gptcore.stories.printing import print_tokens, read_tokens
+from gptcore.stories.writer import KIN, NOUN_KIND, PEOPLE, PRONOUNS
 
 
 def accepts(sentence: str) -> bool:
@@ -57,22 +32,14 @@ def accepts(sentence: str) -> bool:
     tokens = read_tokens(sentence)
     if not tokens or print_tokens(tokens) != sentence:
         return False
-    state = _start()
-    for token in tokens:
-        state = _moves(state).get(_LETTER.get(token))
-        if state is None:
-            return False
-    return _END in _STATES[state]
+    state = _AUTOMATON.walk(tokens)
+    return state is not None and _AUTOMATON.is_final(state)
 
 
 def next_words(prefix: str) -> frozenset[str]:
     """The words the grammar allows after this beginning of a sentence; empty if it is no beginning of one."""
-    state = _start()
-    for token in read_tokens(prefix):
-        state = _moves(state).get(_LETTER.get(token))
-        if state is None:
-            return frozenset()
-    letters = _moves(state)
+    state = _AUTOMATON.walk(read_tokens(prefix))
+    letters = {} if state is None else _AUTOMATON.moves(state)
     return frozenset(word for word, letter in _LETTER.items() if letter in letters)
 
 
@@ -99,13 +66,22 @@ class _OneOf:
         self.words = frozenset(words)
 
 
-def _person_nouns(role):
-    """(gender, words) of the nouns that describe a role."""
+_Symbol = Word | Class | Rule | Mention | _Bind | _OneOf
+_Symbols = tuple[_Symbol, ...]
+_Environment = tuple[tuple[str, str], ...]  # what is known of each role, as sorted (role, gender or kind)
+_Position = tuple[int, _Environment]  # the number of a stack, and what is known
+
+
+def _person_nouns(role: str) -> dict[str, set[str]]:
+    """The nouns that describe a role, by gender."""
     forms = {"A": ("noun",), "H": ("folk", "animal"), "E": ("beast",)}[role]
-    groups = {}
-    for form in forms:
-        for noun, (_, gender) in NOUN_KIND[form].items():
-            groups.setdefault(gender or "?", set()).add(noun)
+    return _by_gender((noun, gender) for form in forms for noun, (_, gender) in NOUN_KIND[form].items())
+
+
+def _by_gender(nouns: Iterable[tuple[str, str | None]]) -> dict[str, set[str]]:
+    groups: dict[str, set[str]] = {}
+    for noun, gender in nouns:
+        groups.setdefault(gender or "?", set()).add(noun)
     return groups
 
 
@@ -119,11 +95,11 @@ _KIN_NOUNS = {
 _NAMES = {"m": MALE_NAMES, "f": FEMALE_NAMES}
 
 
-def _pronoun(role, case):
+def _pronoun(role: str, case: str) -> list[_Symbols]:
     return [(_Bind(role, gender), Word(PRONOUNS[gender][case])) for gender in _GENDERS[role]]
 
 
-def _described(role):
+def _described(role: str) -> list[_Symbols]:
     """Full mentions of a role: a name, *the* and a noun, a relative of A."""
     if role == "K":
         return [
@@ -135,19 +111,17 @@ def _described(role):
     ]
 
 
-def _expand_person(role, form, bound):
+def _expand_person(role: str, form: str, bound: str | None) -> list[_Symbols]:
     if form in ("name", "noun", "folk", "animal", "beast"):
         if form == "name" and bound:
             return [(_OneOf([*MALE_NAMES, *FEMALE_NAMES]),)]
         if form == "name":
             return [(_Bind(role, gender), _OneOf(_NAMES[gender])) for gender in "mf"]
-        groups = {}
-        for noun, (_, gender) in NOUN_KIND[form].items():
-            groups.setdefault(gender or "?", set()).add(noun)
+        groups = _by_gender((noun, gender) for noun, (_, gender) in NOUN_KIND[form].items())
         return [(_Bind(role, gender), _OneOf(nouns)) for gender, nouns in groups.items()]
     if form == "bare":
-        nouns = set().union(*_KIN_NOUNS.values()) if role == "K" else set().union(*_ROLE_NOUNS[role].values())
-        return [(_OneOf(nouns),)]
+        nouns = _KIN_NOUNS if role == "K" else _ROLE_NOUNS[role]
+        return [(_OneOf(set().union(*nouns.values())),)]
     if form == "full":
         return _described(role)
     form = "" if form == "he" else form
@@ -158,14 +132,13 @@ def _expand_person(role, form, bound):
     return _pronoun(role, form) + _described(role)
 
 
-def _expand_thing(role, form, kind):
-    alternatives = []
+def _expand_thing(role: str, form: str, kind: str | None) -> list[_Symbols]:
     if form == "" and kind is not None and kind.startswith("+"):
         return [(Word("it"),)]
     kinds = [kind.lstrip("+")] if kind else THING_KINDS
     if form in THING_KINDS:
         kinds, form = [form], "a"
-    before = {
+    determiners: list[_Symbols] = {
         "a": [(Word("a"),)],
         "my": [(Word("my"),)],
         "": [(Word("the"),)],
@@ -173,9 +146,10 @@ def _expand_thing(role, form, kind):
         "own": [(Word("the"),), (Mention("A", "his"),)],
         "bare": [()],
     }[form]
+    alternatives: list[_Symbols] = []
     for kind in kinds:
         noun, adjective = _OneOf(CLASSES[kind.upper()]), _OneOf(CLASSES[kind.upper() + "_ADJ"])
-        for determiner in before:
+        for determiner in determiners:
             alternatives.append((_Bind(role, "+" + kind), *determiner, noun))
             if form != "bare":
                 alternatives.append((_Bind(role, "+" + kind), *determiner, adjective, noun))
@@ -184,8 +158,8 @@ def _expand_thing(role, form, kind):
     return alternatives
 
 
-def _expand_place(form):
-    alternatives = []
+def _expand_place(form: str) -> list[_Symbols]:
+    alternatives: list[_Symbols] = []
     for kind, preposition in PREPOSITION.items():
         noun, adjective = _OneOf(CLASSES[kind]), _OneOf(CLASSES["PLACE_ADJ"])
         lead = (Word(preposition), Word("the")) if form == "in" else (Word("the"),)
@@ -193,8 +167,9 @@ def _expand_place(form):
     return alternatives
 
 
-def _expand(symbol, bound):
-    """The ways a symbol can go on, given what its role is bound to (None: not told in this sentence)."""
+@cache
+def _expand(symbol: Class | Mention | Rule, bound: str | None) -> list[_Symbols]:
+    """The ways a symbol can continue, given what its role is bound to (None: not told in this sentence)."""
     if isinstance(symbol, Class):
         return [(_OneOf(CLASSES[symbol.name]),)]
     if isinstance(symbol, Mention):
@@ -205,51 +180,19 @@ def _expand(symbol, bound):
         return _expand_person(symbol.role, symbol.form, bound)
     if symbol.role is None:
         return [symbols for _, symbols in RULES[symbol.name]]
-    ways = []
+    alternatives: list[_Symbols] = []
     for name in RULES:
         rule, _, kind = name.partition(".")
         if rule == symbol.name and (bound is None or symbol.role != "T" or bound.lstrip("+") == kind):
             bind = () if symbol.role != "T" or bound else (_Bind("T", kind),)
-            ways += [(*bind, *symbols) for _, symbols in RULES[name]]
-    return ways
-
-
-CLAUSE_MARKS = frozenset(
-    (
-        *",.?“”",
-        "that",
-        "because",
-        "so",
-        "but",
-        "for",
-        "when",
-        "while",
-        "until",
-        "if",
-        "than",
-        "since",
-        "although",
-        "whether",
-    )
-)
-
-# Stacks and states are kept once each and known by number, so that comparing them costs nothing.
-_EMPTY = 0
-_END = (_EMPTY, ())
-_STACKS = [(None, 0)]
-_STACK_IDS = {}
-_LIVE = [frozenset()]
-_STATES = []
-_STATE_IDS = {}
-_MOVES = {}
+            alternatives += [(*bind, *symbols) for _, symbols in RULES[name]]
+    return alternatives
 
 
 @cache
-def _roles_in(symbol):
+def _roles_in(symbol: _Symbol) -> frozenset[str]:
     """The roles whose binding can still matter while this symbol is to come."""
-    if isinstance(symbol, Mention):
-        return frozenset((*PEOPLE, symbol.role))
-    if isinstance(symbol, _Bind):
+    if isinstance(symbol, (Mention, _Bind)):
         return frozenset((*PEOPLE, symbol.role))
     if not isinstance(symbol, Rule):
         return frozenset()
@@ -258,20 +201,15 @@ def _roles_in(symbol):
     return frozenset(symbol.role or "").union(*inner)
 
 
-def _push(symbols, stack):
-    for symbol in reversed(symbols):
-        key = (symbol, stack)
-        if key not in _STACK_IDS:
-            _STACK_IDS[key] = len(_STACKS)
-            _STACKS.append(key)
-            _LIVE.append(_LIVE[stack] | _roles_in(symbol))
-        stack = _STACK_IDS[key]
-    return stack
+CLAUSE_MARKS = frozenset((
+    *",.?“”", "that", "because", "so", "but", "for", "when", "while", "until", "if", "than", "since", "although",
+    "whether",
+))  # fmt: skip
 
 
-def _bind(env, bind):
+def _bind(environment: _Environment, bind: _Bind) -> _Environment | None:
     """The environment with the role bound, or None if that cannot be."""
-    known, role, value = dict(env), bind.role, bind.value
+    known, role, value = dict(environment), bind.role, bind.value
     old = known.get(role)
     if old is not None and "?" not in (old, value) and old.lstrip("+") != value.lstrip("+"):
         return None
@@ -279,66 +217,112 @@ def _bind(env, bind):
     return tuple(sorted(known.items()))
 
 
-def _past(symbol, env):
-    """The environment behind a word: at the mark or word that parts two clauses, who is who is open again."""
+def _past(symbol: _Symbol, environment: _Environment) -> _Environment:
+    """The environment behind a word: at a mark or word between two clauses, who is who is open again."""
     if isinstance(symbol, Word) and symbol.text in CLAUSE_MARKS:
-        return tuple(pair for pair in env if pair[0] not in PEOPLE)
-    return env
+        return tuple(pair for pair in environment if pair[0] not in PEOPLE)
+    return environment
 
 
-def _close(positions):
-    """Positions that wait for a word, from positions anywhere."""
-    waiting, seen, todo = set(), set(positions), list(positions)
-    while todo:
-        stack, env = todo.pop()
-        symbol, rest = _STACKS[stack]
-        if symbol is None or isinstance(symbol, (Word, _OneOf)):
-            waiting.add((stack, tuple(pair for pair in env if pair[0] in _LIVE[stack])))
-            continue
-        if isinstance(symbol, _Bind):
-            bound = _bind(env, symbol)
-            follow = [] if bound is None else [(rest, bound)]
-        else:
-            bound = dict(env).get(getattr(symbol, "role", None))
-            follow = [(_push(symbols, rest), env) for symbols in _expand_once(symbol, bound)]
-        for position in follow:
-            if position not in seen:
-                seen.add(position)
-                todo.append(position)
-    return frozenset(waiting)
+class Automaton:
+    """The states of the grammar and the moves between them, each made when a sentence first needs it.
 
+    Stacks and states are kept once each and known by number, so that comparing them costs nothing. Several
+    threads may use one automaton: it grows under a lock, and what it has is read without one.
+    """
 
-_expand_once = cache(_expand)
+    EMPTY = 0  # the stack with nothing to come
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stacks: list[tuple[_Symbol | None, int]] = [(None, 0)]  # the next symbol, the stack below it
+        self._stack_ids: dict[tuple[_Symbol, int], int] = {}
+        self._live: list[frozenset[str]] = [frozenset()]  # by stack: the roles that still matter
+        self._states: list[frozenset[_Position]] = []
+        self._state_ids: dict[frozenset[_Position], int] = {}
+        self._moves: dict[int, dict[int, int]] = {}
+        sentences = [symbols for name, ways in RULES.items() if name[0].isupper() for _, symbols in ways]
+        self.start = self._state([(self._push(symbols, self.EMPTY), ()) for symbols in sentences])
 
-def _state(waiting):
-    if waiting not in _STATE_IDS:
-        _STATE_IDS[waiting] = len(_STATES)
-        _STATES.append(waiting)
-    return _STATE_IDS[waiting]
+    def walk(self, tokens: Iterable[str]) -> int | None:
+        """Return the state these tokens lead to from the start, or None where they lead nowhere."""
+        state: int | None = self.start
+        for token in tokens:
+            state = self.moves(state).get(_LETTER.get(token))
+            if state is None:
+                return None
+        return state
 
+    def is_final(self, state: int) -> bool:
+        """Whether a sentence may end in a state."""
+        return (self.EMPTY, ()) in self._states[state]
 
-def _moves(state):
-    """Where each letter (a class of words the grammar cannot tell apart) leads from a state."""
-    moves = _MOVES.get(state)
-    if moves is None:
-        reached = {}
-        for stack, env in _STATES[state]:
-            symbol, rest = _STACKS[stack]
+    def moves(self, state: int) -> Mapping[int, int]:
+        """Where each letter (a class of words the grammar cannot tell apart) leads from a state."""
+        moves = self._moves.get(state)
+        if moves is None:
+            with self._lock:
+                moves = self._moves.get(state)  # another thread may have made it meanwhile
+                if moves is None:
+                    moves = self._moves[state] = self._find_moves(state)
+        return moves
+
+    def _find_moves(self, state: int) -> dict[int, int]:
+        reached: dict[int, list[_Position]] = {}
+        for stack, environment in self._states[state]:
+            symbol, rest = self._stacks[stack]
             if symbol is not None:
                 for letter in _letters(symbol):
-                    reached.setdefault(letter, []).append((rest, _past(symbol, env)))
-        moves = _MOVES[state] = {letter: _state(_close(positions)) for letter, positions in reached.items()}
-    return moves
+                    reached.setdefault(letter, []).append((rest, _past(symbol, environment)))
+        return {letter: self._state(positions) for letter, positions in reached.items()}
+
+    def _state(self, positions: Iterable[_Position]) -> int:
+        """The number of the state with these positions."""
+        waiting = self._close(positions)
+        if waiting not in self._state_ids:
+            self._states.append(waiting)
+            self._state_ids[waiting] = len(self._states) - 1
+        return self._state_ids[waiting]
+
+    def _push(self, symbols: _Symbols, stack: int) -> int:
+        """The number of the stack with these symbols on top of another."""
+        for symbol in reversed(symbols):
+            key = (symbol, stack)
+            if key not in self._stack_ids:
+                self._stacks.append(key)
+                self._live.append(self._live[stack] | _roles_in(symbol))
+                self._stack_ids[key] = len(self._stacks) - 1
+            stack = self._stack_ids[key]
+        return stack
+
+    def _close(self, positions: Iterable[_Position]) -> frozenset[_Position]:
+        """Positions that wait for a word, from positions anywhere."""
+        todo = list(positions)
+        waiting, seen = set(), set(todo)
+        while todo:
+            stack, environment = todo.pop()
+            symbol, rest = self._stacks[stack]
+            if symbol is None or isinstance(symbol, (Word, _OneOf)):
+                waiting.add((stack, tuple(pair for pair in environment if pair[0] in self._live[stack])))
+                continue
+            for position in self._follow(symbol, rest, environment):
+                if position not in seen:
+                    seen.add(position)
+                    todo.append(position)
+        return frozenset(waiting)
+
+    def _follow(
+        self, symbol: Class | Mention | Rule | _Bind, rest: int, environment: _Environment
+    ) -> list[_Position]:
+        """The positions that a symbol without a word of its own leads to."""
+        if isinstance(symbol, _Bind):
+            bound = _bind(environment, symbol)
+            return [] if bound is None else [(rest, bound)]
+        value = dict(environment).get(getattr(symbol, "role", None))
+        return [(self._push(symbols, rest), environment) for symbols in _expand(symbol, value)]
 
 
-@cache
-def _start():
-    sentences = [symbols for name, ways in RULES.items() if name[0].isupper() for _, symbols in ways]
-    return _state(_close([(_push(symbols, _EMPTY), ()) for symbols in sentences]))
-
-
-def _word_sets():
+def _word_sets() -> list[frozenset[str]]:
     """All the sets of words the grammar chooses from, and the words it prints as they are."""
     sets = [*CLASSES.values(), *_NAMES.values(), *_KIN_NOUNS.values()]
     for role in _ROLE_NOUNS:
@@ -348,9 +332,8 @@ def _word_sets():
     return [frozenset(words) for words in sets]
 
 
-def _alphabet():
+def _alphabet() -> dict[str, int]:
     """Each word's letter: words that are in the same sets and nowhere by themselves share one."""
-    sets = _word_sets()
     literal = {
         symbol.text
         for ways in RULES.values()
@@ -360,22 +343,24 @@ def _alphabet():
     }
     literal |= {form for forms in PRONOUNS.values() for form in forms.values()} | set(PREPOSITION.values())
     literal |= {"the", "a", "my", "'s", "it"}
-    member = {}
-    for i, words in enumerate(sets):
+    member: dict[str, list[int]] = {}
+    for i, words in enumerate(_word_sets()):
         for word in words:
             member.setdefault(word, []).append(i)
-    letters = {}
-    for word in literal | set(member):
-        signature = (tuple(member.get(word, ())), word if word in literal else "")
-        letters[word] = signature
-    number = {signature: i for i, signature in enumerate(dict.fromkeys(letters.values()))}
-    return {word: number[signature] for word, signature in letters.items()}
+    signatures = {
+        word: (tuple(member.get(word, ())), word if word in literal else "") for word in literal | set(member)
+    }
+    number = {signature: i for i, signature in enumerate(dict.fromkeys(signatures.values()))}
+    return {word: number[signature] for word, signature in signatures.items()}
 
 
 _LETTER = _alphabet()
 
 
 @cache
-def _letters(symbol):
+def _letters(symbol: Word | _OneOf) -> frozenset[int]:
     words = (symbol.text,) if isinstance(symbol, Word) else symbol.words
     return frozenset(_LETTER[word] for word in words)
+
+
+_AUTOMATON = Automaton()

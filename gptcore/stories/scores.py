@@ -1,17 +1,17 @@
-"""The ladder: four scores of a text that is meant to be stories, and what tables of word counts score.
+"""Story scores: four measures of a text that is meant to be stories, and what tables of word counts score.
 
-1. *grammar*: the share of sentences the parser accepts.
-2. *new*: the share of all sentences that are accepted and stand in no default training story. A table copies
-   its way up the first rung; this one tells copying from learning.
-3. *pronouns*: the share of he, him, his, himself, she, her, herself that fit who is on stage: someone of that
+1. *grammar*: the fraction of sentences that the parser accepts.
+2. *new*: the fraction of all sentences that are accepted and occur in no default training story. A table reaches a
+   high grammar score by copying; this score tells copying from learning.
+3. *pronouns*: the fraction of he, him, his, himself, she, her, herself that fit the story: someone of that
    gender has been mentioned earlier in the same sentence or in the sentence before it, by name, by a noun
    such as *queen*, or by a pronoun that was itself right. A noun such as *baker* has the gender of the name it
    was first introduced with ("a baker named Nora").
-4. *names*: the share of name mentions that belong to someone introduced in this story. Any name in a story's
+4. *names*: the fraction of name mentions that belong to someone introduced in this story. Any name in a story's
    first sentence introduces, later only "named X" and "name was X" or "name is X" do; introductions are not
-   counted. A capitalised word the world does not know, inside a sentence, counts as a wrong name.
+   counted. A capitalized word the world does not know, inside a sentence, counts as a wrong name.
 
-In stories of the generator rungs 1, 3 and 4 are exactly 1.
+In stories of the writer, grammar, pronouns and names are exactly 1.
 """
 
 import random
@@ -23,16 +23,16 @@ from functools import cache
 import numpy as np
 
 from gptcore.stories.lexicon import FOLK_COMMON, GENDER, NOUN_GENDER
-from gptcore.stories.parser import accepts, read_tokens
-from gptcore.stories.writer import Story, join_tokens, write_stories
+from gptcore.stories.parser import accepts
+from gptcore.stories.printing import join_tokens, read_tokens
+from gptcore.stories.writer import N_STORIES, write_stories
 
-N_DEFAULT_STORIES = 20_000
-VALIDATION_SHARE = 0.05
+VALIDATION_FRACTION = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ladder:
-    """The four scores: counts of sentences, then shares from 0 to 1; None where there was nothing to judge."""
+class StoryScores:
+    """The four scores: counts of sentences, then fractions from 0 to 1; None where there was nothing to judge."""
 
     sentences: int
     accepted: int
@@ -47,7 +47,7 @@ class Ladder:
 
 
 def passages(text: str) -> list[str]:
-    """The stories of a text: blank lines part them."""
+    """The stories of a text: separated by blank lines."""
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
@@ -87,8 +87,8 @@ def _is_name(token: str) -> bool:
 
 
 def _introduced(sentences: Sequence[list[str]]) -> list[set[int]]:
-    """For each sentence of a passage the set of places where its tokens introduce a name."""
-    places = []
+    """For each sentence of a passage the indices of the tokens that introduce a name."""
+    introductions = []
     for i, tokens in enumerate(sentences):
         by_form = {
             j
@@ -96,8 +96,8 @@ def _introduced(sentences: Sequence[list[str]]) -> list[set[int]]:
             if _is_name(tokens[j])
             and (tokens[j - 1] == "named" or (tokens[j - 1] in ("was", "is") and tokens[j - 2] == "name"))
         }
-        places.append({j for j, token in enumerate(tokens) if _is_name(token)} if i == 0 else by_form)
-    return places
+        introductions.append({j for j, token in enumerate(tokens) if _is_name(token)} if i == 0 else by_form)
+    return introductions
 
 
 def judge_pronouns(sentences: Sequence[list[str]]) -> tuple[int, int]:
@@ -105,10 +105,10 @@ def judge_pronouns(sentences: Sequence[list[str]]) -> tuple[int, int]:
     right = total = 0
     last, tied = {}, {}
     for i, (tokens, introduced) in enumerate(zip(sentences, _introduced(sentences), strict=True)):
-        for place in introduced:
-            nouns = [token for token in tokens[:place] if token in _COMMON or token in NOUN_GENDER]
+        for j in introduced:
+            nouns = [token for token in tokens[:j] if token in _COMMON or token in NOUN_GENDER]
             if nouns and nouns[-1] in _COMMON:
-                tied.setdefault(nouns[-1], GENDER.get(tokens[place]))
+                tied.setdefault(nouns[-1], GENDER.get(tokens[j]))
         for token in tokens:
             gender = PRONOUN_GENDER.get(token)
             if gender is None:
@@ -131,7 +131,7 @@ def judge_names(sentences: Sequence[list[str]]) -> tuple[int, int]:
     right = total = 0
     known = set()
     for tokens, introduced in zip(sentences, _introduced(sentences), strict=True):
-        known |= {tokens[place] for place in introduced}
+        known |= {tokens[j] for j in introduced}
         for j, token in enumerate(tokens):
             if _is_name(token) and j not in introduced:
                 total += 1
@@ -142,28 +142,28 @@ def judge_names(sentences: Sequence[list[str]]) -> tuple[int, int]:
 @cache
 def training_sentences() -> frozenset[int]:
     """Hashes of all sentences of the default training stories; made once, in a few seconds."""
-    stories = write_stories(N_DEFAULT_STORIES - int(N_DEFAULT_STORIES * VALIDATION_SHARE))
+    stories = write_stories(N_STORIES - int(N_STORIES * VALIDATION_FRACTION))
     return frozenset(hash(sentence) for story in stories for sentence in story.sentences)
 
 
-def check(text: str) -> Ladder:
-    """The ladder of a text, its stories parted by blank lines; all zero where no sentence is finished."""
+def score_text(text: str) -> StoryScores:
+    """The scores of a text, its stories separated by blank lines; all zero where no sentence is finished."""
     stories = [split_sentences(passage) for passage in passages(text)]
     sentences = [sentence for story in stories for sentence in story]
     known = training_sentences()
     accepted = [sentence for sentence in sentences if accepts(sentence)]
     tokens = [[read_tokens(sentence) for sentence in story] for story in stories]
-    return Ladder(
+    return StoryScores(
         sentences=len(sentences),
         accepted=len(accepted),
         rate=len(accepted) / max(1, len(sentences)),
         new=sum(hash(sentence) not in known for sentence in accepted) / max(1, len(sentences)),
-        pronouns=_share(judge_pronouns(story) for story in tokens),
-        names=_share(judge_names(story) for story in tokens),
+        pronouns=_fraction(judge_pronouns(story) for story in tokens),
+        names=_fraction(judge_names(story) for story in tokens),
     )
 
 
-def _share(counts: Iterable[tuple[int, int]]) -> float | None:
+def _fraction(counts: Iterable[tuple[int, int]]) -> float | None:
     counts = list(counts)
     right, total = (sum(count[i] for count in counts) for i in (0, 1))
     return right / total if total else None
@@ -172,8 +172,8 @@ def _share(counts: Iterable[tuple[int, int]]) -> float | None:
 class WordTable:
     """Texts as the numbers of their words and marks, so that n-gram tables of any order can be drawn from.
 
-    The table itself is never written out: to draw the word after a context is to draw one of the places
-    where the context stands and to read on, which has the same probabilities.
+    The table itself is never written out: to draw the word after a context is to draw one of the positions
+    where the context occurs and to read on, which has the same probabilities.
     """
 
     STORY_END = "\n\n"
@@ -194,7 +194,7 @@ class WordTable:
         self.ids = np.array(ids, dtype=np.uint64)
 
     def _contexts(self, length: int) -> np.ndarray:
-        """For each place a hash of the `length` words before it; before a story stands its end mark, repeated."""
+        """For each position a hash of the `length` words before it; before a story stands its end mark, repeated."""
         since_start = np.arange(len(self.ids)) - np.maximum.accumulate(
             np.where(np.roll(self.ids, 1) == 0, np.arange(len(self.ids)), 0)
         )
@@ -205,7 +205,7 @@ class WordTable:
         return hashes
 
     def sample(self, order: int, n_sentences: int, seed: int = 0) -> str:
-        """Stories drawn from the table of this order (2: each word given the one before), parted by blank lines.
+        """Stories drawn from the table of this order (2: each word given the one before), separated by blank lines.
 
         They go on until at least `n_sentences` sentences are there and a story ends. No back-off is needed:
         the words of a context were read off the text together.
@@ -213,8 +213,8 @@ class WordTable:
         if order < 2:
             raise ValueError(f"order={order} has no context: choose 2 or more.")
         hashes = self._contexts(order - 1)
-        places = np.argsort(hashes, kind="stable")
-        table, ids = hashes[places], self.ids
+        positions = np.argsort(hashes, kind="stable")
+        table, ids = hashes[positions], self.ids
         rng = random.Random(seed).random
         stories, tokens, n = [], [], 0
         while n < n_sentences or tokens:
@@ -226,7 +226,7 @@ class WordTable:
                 key = (key * int(_FACTOR) + word + 1) & _MASK
             key = np.uint64(key)
             low, high = table.searchsorted(key), table.searchsorted(key, side="right")
-            word = int(ids[places[low + int(rng() * (high - low))]])
+            word = int(ids[positions[low + int(rng() * (high - low))]])
             if word:
                 tokens.append(word)
                 n += self.words[word] in ".?"
@@ -242,18 +242,18 @@ _MASK = 2**64 - 1
 
 
 def sample_table(documents: Iterable[str], order: int, n_sentences: int, seed: int = 0) -> str:
-    """Text drawn from the word n-gram table of the documents (order 2: bigrams), stories parted by blank lines."""
+    """Text drawn from the word n-gram table of the documents (order 2: bigrams), stories separated by blank lines."""
     return WordTable(documents).sample(order, n_sentences, seed)
 
 
 @cache
 def table_scores(
     orders: tuple[int, ...] = (3, 5, 7), n_sentences: int = 2_000, seed: int = 0
-) -> dict[int, Ladder]:
-    """The ladder that tables of the default training stories reach, by order: the lines a model has to beat."""
-    stories = write_stories(N_DEFAULT_STORIES - int(N_DEFAULT_STORIES * VALIDATION_SHARE))
+) -> dict[int, StoryScores]:
+    """The scores that tables of the default training stories reach, by order: what a model has to beat."""
+    stories = write_stories(N_STORIES - int(N_STORIES * VALIDATION_FRACTION))
     table = WordTable([story.text for story in stories])
-    return {order: check(table.sample(order, n_sentences, seed)) for order in orders}
+    return {order: score_text(table.sample(order, n_sentences, seed)) for order in orders}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,15 +308,3 @@ def reference_probe() -> tuple[Probe, ...]:
         )
         for text, male, female in _PROBES
     )
-
-
-def shuffled_stories(stories: Sequence[Story], seed: int = 0) -> str:
-    """The same number of stories of the same lengths, their sentences drawn from all of them: chance on rungs 3 and 4.
-
-    Every sentence is as right as before and every reference is broken, so what `check` gives for pronouns and
-    names of this text is what a writer gets who knows sentences and forgets who the story is about.
-    """
-    sentences = [sentence for story in stories for sentence in story.sentences]
-    random.Random(seed).shuffle(sentences)
-    left = iter(sentences)
-    return "\n\n".join(" ".join(next(left) for _ in story.sentences) for story in stories)

@@ -11,7 +11,7 @@ from gptcore.config import TrainConfig
 from gptcore.corpora.documents import Corpus
 from gptcore.generation.packed_weights import forget
 from gptcore.generation.sampling import Sampling, generate_batch
-from gptcore.stories.scores import check
+from gptcore.stories.scores import score_text
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
 from gptcore.training.devices import autocast
@@ -93,7 +93,7 @@ class Evaluator:
         samples = generate_batch(model, ids, room, SAMPLING, seed=0, stop_id=tokenizer.eot_id)
         forget(model)  # its weights change with the next step
         texts = [self.prompt + tokenizer.decode(sample) for sample in samples]
-        scores = check("\n\n".join(texts)).to_dict() if self.tells_stories else None
+        scores = score_text("\n\n".join(texts)).to_dict() if self.tells_stories else None
         state.seconds += time.perf_counter() - started
         yield events.Sampled(**state.progress(), text=texts[0], prompt=self.prompt, ladder=scores)
 

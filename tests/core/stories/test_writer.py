@@ -8,18 +8,18 @@ from collections import Counter
 import pytest
 
 from gptcore.stories import lexicon
-from gptcore.stories.parser import CLAUSE_MARKS, accepts, next_words, read_tokens, word_known
+from gptcore.stories.parser import CLAUSE_MARKS, accepts, next_words, word_known
+from gptcore.stories.printing import join_tokens, print_tokens, read_tokens
 from gptcore.stories.scores import PRONOUN_GENDER, WordTable, split_sentences
 from gptcore.stories.writer import (
     ACTIONS,
     PROMPTS,
     Draw,
     Teller,
-    join_tokens,
-    print_tokens,
     write_stories,
     write_story,
 )
+from tests.core.stories.word_classes import gender_of, word_class
 
 N_STORIES = 20_000
 
@@ -66,21 +66,21 @@ def test_vocabulary_is_wide_and_no_class_has_most_of_it(stories):
         for word in re.findall(r"[A-Za-z]+", story.text)
     }
     assert len(types) >= 1_200
-    classes = Counter(map(lexicon.word_class, types))
+    classes = Counter(map(word_class, types))
     assert max(classes.values()) <= len(types) / 4
 
 
 def test_sentences_have_many_shapes(stories):
     first = [sentence for story in stories[:400] for sentence in story.sentences][:2_000]
-    shapes = {tuple(map(lexicon.word_class, read_tokens(sentence))) for sentence in first}
+    shapes = {tuple(map(word_class, read_tokens(sentence))) for sentence in first}
     assert len(shapes) >= 1_000
 
 
 def test_names_and_gendered_nouns_come_in_even_measure():
     assert len(lexicon.names("m")) >= 80
     assert len(lexicon.names("f")) >= 80
-    assert lexicon.gender_of("queen") == "f" and lexicon.gender_of("Tom") == "m"
-    assert lexicon.gender_of("baker") is None
+    assert gender_of("queen") == "f" and gender_of("Tom") == "m"
+    assert gender_of("baker") is None
     assert not set(lexicon.names("m")) & set(lexicon.names("f"))
 
 
@@ -310,7 +310,7 @@ def test_a_pronoun_of_the_wrong_gender_is_never_accepted(sentences):
                 return print_tokens([*tokens[:i], other[token], *tokens[i + 1 :]])
             # A noun such as baker may be of either gender: what follows it proves nothing.
             fits_both = token in lexicon.FOLK_COMMON or token in lexicon.CLASSES["ROYAL"]
-            seen |= {gender or lexicon.gender_of(token)} if not fits_both else {"either"}
+            seen |= {gender or gender_of(token)} if not fits_both else {"either"}
             seen.discard(None)
         return None
 
