@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from gptcore.runs.options import add_plugin_option, add_request_options
+
 ERROR = "error: "  # how a sentence about bad input begins on standard error
 
 
@@ -22,24 +24,14 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("train", help="train a model and keep the run in a directory")
     command.set_defaults(run=train)
-    command.add_argument("--preset", default="nano", help="nano, tiny, small or small_legacy")
-    command.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", dest="settings"
-    )
-    command.add_argument("--corpus", default="stories", metavar="stories|book|FILE|hub:NAME")
-    command.add_argument("--tokenizer", metavar="story|gpt2|FILE|train")
-    length = command.add_mutually_exclusive_group()
-    length.add_argument("--seconds", type=float, metavar="S", help="seconds of training")
-    length.add_argument("--steps", type=int, metavar="N")
-    command.add_argument("--seed", type=int, metavar="N")
+    add_request_options(command)
     command.add_argument("--out", required=True, metavar="DIR", help="a new or empty directory")
-    _plugin_option(command)
     command.add_argument("--json", action="store_true", help="print each event as a line of JSON")
 
     command = commands.add_parser("resume", help="go on with a run that was stopped or interrupted")
     command.set_defaults(run=resume)
     command.add_argument("dir", metavar="DIR")
-    _plugin_option(command)
+    add_plugin_option(command)
     command.add_argument("--json", action="store_true")
 
     command = commands.add_parser("sample", help="continue a text with a trained model")
@@ -57,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0, metavar="N")
     command.add_argument("--no-cache", action="store_true", help="compute every token again at each step")
     command.add_argument("--past-context", choices=("stop", "slide"), default="stop")
-    _plugin_option(command)
+    add_plugin_option(command)
     command.add_argument("--json", action="store_true")
 
     command = commands.add_parser("export", help="write a model in a form that others read")
@@ -121,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", required=True, metavar="DIR", help="a directory of runs; finished ones are kept"
     )
-    _plugin_option(command)
+    add_plugin_option(command)
     command.add_argument("--json", action="store_true")
 
     command = commands.add_parser("nursery", help="what the app starts, to fork its jobs from")
@@ -130,39 +122,30 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _plugin_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--plugin", metavar="FILE", help="Python of yours that adds parts; it is run first")
-
-
 def train(options: argparse.Namespace) -> None:
-    from gptcore.config import ConfigError
-    from gptcore.runs.plan import make_plan, parse_settings
+    from gptcore.runs.plan import make_plan
     from gptcore.runs.recorder import FollowerRecorder, Recorder
+    from gptcore.runs.request import RunRequest, setting_words
     from gptcore.training.distributed import join_process_group
 
-    for name in ("seconds", "steps"):
-        value = getattr(options, name)
-        if value is not None and not value > 0:
-            raise ConfigError(f"--{name} {value:g} is not above 0")
-    asked = {
-        name: getattr(options, name) for name in ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
-    }
+    request = RunRequest.from_options(options)
     group = join_process_group()
     recorder = Recorder(options.out) if group.leads else FollowerRecorder(options.out)
     try:
-        plan = make_plan(**asked, settings=parse_settings(options.settings))
+        plan = make_plan(request)
         group.check(plan.train)
-        request = {
-            **asked,
-            "settings": options.settings,
+        asked = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
+        described = {
+            **{name: getattr(request, name) for name in asked},
+            "settings": setting_words(dict(request.settings)),
             "model": plan.model.to_dict(),
             "train": plan.train.to_dict(),
             "corpus_name": plan.corpus.name,
             "notes": list(plan.notes),
-            "plugin": options.plugin,
+            "plugin": request.plugin,
         }
-        copied = (*plan.corpus.train, *plan.corpus.validation) if Path(options.corpus).is_file() else None
-        recorder.describe(request, plan.tokenizer, "".join(copied) if copied else None)
+        copied = (*plan.corpus.train, *plan.corpus.validation) if Path(request.corpus).is_file() else None
+        recorder.describe(described, plan.tokenizer, "".join(copied) if copied else None)
     except BaseException:
         recorder.discard()
         raise
@@ -246,7 +229,7 @@ def arena(options: argparse.Namespace) -> int:
         run = Run(Path(options.out) / planned.name)
         if module.is_of_another(planned, run.config()):
             raise RunError(f"{run.folder} was trained by other choices; give another --out")
-        _carry_out(run, planned.arguments)
+        _carry_out(run, planned.request.arguments())
         loss = module.last_loss(run.events()[0])
         if loss is None:
             print(f"{ERROR}stopped; the same command goes on where it ended", file=sys.stderr)

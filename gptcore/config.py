@@ -75,6 +75,29 @@ class _Config:
         _require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}")
         return cls(**values)
 
+    def changes_from(self, base: Self | None = None, leave_out: Iterable[str] = ()) -> dict[str, Any]:
+        """Return the fields that must be named to get this config by `base.replace`, or from the defaults.
+
+        What follows from another field is left out, and so are fields that need not agree (`leave_out`).
+
+        >>> PRESETS["nano"].model.replace(d_model=64).changes_from(PRESETS["nano"].model)
+        {'d_model': 64}
+        """
+        kind = type(self)
+        build = kind if base is None else base.replace
+        defaults = {field.name: field.default for field in fields(kind)}
+        given = {name: defaults[name] if base is None else getattr(base, name) for name in leave_out}
+        target = self.replace(**given) if given else self
+        kept = {name: getattr(target, name) for name in defaults if name not in given}
+        for name in list(kept):
+            rest = {other: value for other, value in kept.items() if other != name}
+            try:
+                if build(**rest) == target:
+                    kept = rest
+            except (TypeError, ValueError):
+                continue  # it cannot be left out
+        return kept
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RopeScaling(_Config):

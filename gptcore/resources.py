@@ -14,6 +14,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def cores_for_training() -> int:
+    """Return the threads for a run that a page starts: all cores but one, with which the page goes on answering."""
+    return max(1, available_cores() - 1)
+
+
 def available_memory() -> int:
     """Return the bytes of memory this process may use: the machine's, or its container's where that is less."""
     try:

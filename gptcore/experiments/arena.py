@@ -9,12 +9,12 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gptcore.account import forward_flops, n_parameters
 from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
-from gptcore.runs.plan import parse_settings, sort_settings
+from gptcore.runs.request import RunRequest, parse_settings, split_settings
 
 EQUAL_IN = ("parameters", "flops", "seconds")
 ARMS = ("a", "b")
@@ -29,15 +29,6 @@ STYLES: Mapping[str, Mapping[str, Any]] = {
     "LLaMA-style": {"norm": "rmsnorm", "ffn": "swiglu", "position": "rope", "bias": "none"},
     "GPT-2-style": {"norm": "layernorm", "ffn": "gelu", "position": "learned", "bias": "all"},
 }
-_CHOICES = (
-    "preset",
-    "corpus",
-    "tokenizer",
-    "seconds",
-    "steps",
-    "seed",
-    "settings",
-)  # as a run's config.json names them
 _ROUND = 8  # a feed-forward width that memory and vector units like
 _NEAR = 0.005  # of the parameters: how far a round width may be off before the exact one is taken
 
@@ -124,10 +115,10 @@ def asked(
 
     The shape is the nano preset's with a context of `CONTEXT` tokens. Raises ConfigError.
     """
-    shared, training = sort_settings(parse_settings(settings[0]))
+    shared, training = split_settings(parse_settings(settings[0]))
     models = []
     for name, words in zip(styles, settings[1:], strict=True):
-        own, not_of_a_model = sort_settings(parse_settings(words))
+        own, not_of_a_model = split_settings(parse_settings(words))
         if not_of_a_model:
             raise ConfigError(f"{', '.join(not_of_a_model)} is for both arms; give it with --set")
         models.append(style(name, PRESETS["nano"].model.replace(context_length=CONTEXT), **{**shared, **own}))
@@ -253,12 +244,12 @@ def _off(config: ModelConfig, width: int, wanted: int) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One run of a match: which arm, rate and seed, and the words after `python -m gptcore train`."""
+    """One run of a match: which arm, rate and seed, and the request that trains it."""
 
     arm: str
     rate: float
     seed: int
-    arguments: tuple[str, ...]
+    request: RunRequest
 
     @property
     def name(self) -> str:
@@ -273,57 +264,31 @@ def plan(match: Match, corpus: str = "stories", plugin: str | None = None) -> tu
     in the same order; where one trains longer it reads on.
     """
     even = equalise(match)
-    own = ("--plugin", plugin) if plugin else ()
-    return tuple(
-        Planned(
-            arm=arm, rate=rate, seed=seed, arguments=(*own, *_arguments(match, even[arm], rate, seed, corpus))
+    planned = []
+    for seed, rate, arm in itertools.product(match.seeds, match.rates, ARMS):
+        train = match.train.replace(
+            learning_rate=rate, window_length=match.window, seed=seed, steps=even[arm].steps
         )
-        for seed, rate, arm in itertools.product(match.seeds, match.rates, ARMS)
-    )
-
-
-def _arguments(match: Match, arm: Arm, rate: float, seed: int, corpus: str) -> tuple[str, ...]:
-    train = match.train.replace(learning_rate=rate, window_length=match.window)
-    length = ("--seconds", f"{train.seconds:g}") if arm.steps is None else ("--steps", str(arm.steps))
-    settings = [*_written(arm.model, PRESETS["nano"].model), *_written(train, PRESETS["nano"].train)]
-    # Whatever the text, the tokens are those of the stories: a vocabulary that shrank would undo what was made equal.
-    text = ("--corpus", corpus, "--tokenizer", "story")
-    return ("--preset", "nano", *text, *length, "--seed", str(seed), "--set", *settings)
-
-
-def _written(config: ModelConfig | TrainConfig, base: ModelConfig | TrainConfig) -> list[str]:
-    """Return the FIELD=VALUE words that turn `base` into `config`; raises ConfigError where none do."""
-    elsewhere = ("steps", "seconds", "seed")  # options of their own
-    config, base = (
-        one.replace(steps=1, seconds=None, seed=0) if isinstance(one, TrainConfig) else one
-        for one in (config, base)
-    )
-    differ = {f.name: getattr(config, f.name) for f in fields(config)}
-    differ = {name: value for name, value in differ.items() if value != getattr(base, name)}
-    # What follows from a changed field is written down too where it is wanted otherwise.
-    for name, value in config.to_dict().items():
-        if name not in elsewhere and getattr(base.replace(**differ), name) != getattr(config, name):
-            differ[name] = value
-    pairs = [f"{name}={_word(value)}" for name, value in differ.items()]
-    if base.replace(**parse_settings(pairs)) != config:
-        raise ConfigError(f"{', '.join(pairs)} cannot be said on a command line; choose plainer values")
-    return pairs
+        # Whatever the text, the tokens are those of the stories: a vocabulary that shrank would undo what was
+        # made equal.
+        request = RunRequest.of(even[arm].model, train, corpus=corpus, tokenizer="story", plugin=plugin)
+        planned.append(Planned(arm=arm, rate=rate, seed=seed, request=request))
+    return tuple(planned)
 
 
 def is_of_another(planned: Planned, config: Mapping[str, Any]) -> bool:
     """Return whether a run's `config.json` tells of other choices than these; an empty one tells nothing."""
-    from gptcore.__main__ import parser
-
     if not config:
         return False
-    options = vars(parser().parse_args(["train", *planned.arguments, "--out", "OUT"]))
-    return any(config.get(name) != options[name] for name in _CHOICES)
+    try:
+        other = RunRequest.from_dict(config)
+        return _choices(other) != _choices(planned.request)
+    except ConfigError:
+        return True
 
 
-def _word(value: Any) -> str:
-    if hasattr(value, "kind"):
-        return f"{value.kind}:{value.factor:g}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _choices(request: RunRequest) -> tuple:
+    return request.configs(), request.corpus, request.tokenizer
 
 
 class Result(NamedTuple):

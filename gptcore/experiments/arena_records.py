@@ -5,11 +5,14 @@ import json
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from gptcore.config import PRESETS
 from gptcore.experiments.arena import Match, Result, Verdict, plan
 from gptcore.files import read_json, write_json
+from gptcore.runs.request import LENGTHS, RunRequest, setting_words
 from gptcore.runs.run import runs_folder
 
 FOLDER = "arena"
@@ -36,8 +39,40 @@ def folder() -> Path:
 
 def key_of(match: Match) -> str:
     """Return what tells a match from any other: the same for the same runs."""
-    listed = [one.arguments for one in plan(match)]
+    listed = [_words(planned.request) for planned in plan(match)]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:20]
+
+
+def _words(request: RunRequest) -> list[str]:
+    """Return a run's choices as the first edition wrote them, every differing field: its records are found by them."""
+    configs = request.configs()
+    preset = PRESETS[request.preset]
+    settings: dict[str, Any] = {}
+    for config, base in zip(configs, (preset.model, preset.train)):
+        base = (
+            base.replace(**{name: getattr(config, name) for name in LENGTHS})
+            if base is preset.train
+            else base
+        )
+        chosen = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "seed"}
+        differ = {name: value for name, value in chosen.items() if value != getattr(base, name)}
+        changed = base.replace(**differ)
+        settings |= differ
+        settings |= {name: value for name, value in chosen.items() if value != getattr(changed, name)}
+    length = (
+        ("--seconds", f"{request.seconds:g}") if request.steps is None else ("--steps", str(request.steps))
+    )
+    text = ("--corpus", request.corpus, "--tokenizer", request.tokenizer)
+    return [
+        "--preset",
+        request.preset,
+        *text,
+        *length,
+        "--seed",
+        str(request.seed),
+        "--set",
+        *setting_words(settings),
+    ]
 
 
 def keep(

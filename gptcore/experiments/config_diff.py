@@ -5,19 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from gptcore.config import ModelConfig
-from gptcore.formats.script import changed_fields
 
 
 def differing(a: ModelConfig, b: ModelConfig) -> list[str]:
     """Return the fields in which two models differ by themselves; what follows from another field is left out."""
     differ = [f.name for f in fields(a) if getattr(a, f.name) != getattr(b, f.name)]
-    written = set(changed_fields(a)) | set(changed_fields(b))
+    written = set(a.changes_from()) | set(b.changes_from())
     return [name for name in differ if name in written]
 
 
 def diff(a: ModelConfig, b: ModelConfig, names: Sequence[str] = ("a", "b")) -> str:
     """Return both configs as Python code, in one unified diff; equal fields stand between those that differ."""
-    written = set(changed_fields(a)) | set(changed_fields(b))
+    written = set(a.changes_from()) | set(b.changes_from())
     texts = []
     for config in (a, b):
         values = config.to_dict()

@@ -43,9 +43,10 @@ class Outcome:
 def trial(way: Way, *, steps: int = STEPS, seed: int = 1) -> Iterator[float | Outcome]:
     """Train a small model on the stories this way; yield the share done after each step, the outcome at last."""
     from gptcore.runs.plan import make_plan
+    from gptcore.runs.request import RunRequest
     from gptcore.training.loop import train
 
-    plan = make_plan("nano", steps=steps, seed=seed, settings=FIXED | SHAPE | way)
+    plan = make_plan(RunRequest(steps=steps, seed=seed, settings=FIXED | SHAPE | way))
     loss, model = math.nan, None
     for event in train(plan.model, plan.train, plan.corpus, plan.tokenizer):
         match event.event:

@@ -67,25 +67,9 @@ def of_run(folder: str | Path) -> Recipe:
     )
 
 
-def changed_fields(config: ModelConfig | TrainConfig, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the fields that must be written down to get this config: what follows from others is left out."""
-    kind = type(config)
-    if leave_out:
-        config = config.replace(**{name: kind.__dataclass_fields__[name].default for name in leave_out})
-    kept = {field.name: getattr(config, field.name) for field in fields(kind) if field.name not in leave_out}
-    for name in list(kept):
-        rest = {other: value for other, value in kept.items() if other != name}
-        try:
-            if kind(**rest) == config:
-                kept = rest
-        except (TypeError, ValueError):
-            continue  # it cannot be left out
-    return kept
-
-
 def _call(config: ModelConfig | TrainConfig, leave_out: tuple[str, ...] = ()) -> str:
     values = config.to_dict()  # which holds plain values only
-    lines = [f"    {name}={_literal(values[name])}," for name in changed_fields(config, leave_out)]
+    lines = [f"    {name}={_literal(values[name])}," for name in config.changes_from(leave_out=leave_out)]
     return "\n".join([f"{type(config).__name__}(", *lines, ")"])
 
 

@@ -2,11 +2,12 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gptcore.runs.limits import LAB_SECONDS, Limits
-from gptcore.runs.queue import requests
+from gptcore.runs.queue import request_in, requests
 from gptcore.runs.run import NOT_RUNS, UNPACKING, Run, changing, delete, list_runs, request_of
 
 
@@ -45,10 +46,9 @@ class Cleaner:
         texts = set((folder / NOT_RUNS[0]).glob("*.txt"))
         with changing(folder):
             needed = {
-                word
-                for request in requests(folder)
-                if request.get("waiting") or Run(folder / request["id"]).state() == "starting"
-                for word in request.get("arguments") or []
+                _corpus_of(record)
+                for record in requests(folder)
+                if record.get("waiting") or Run(folder / record["id"]).state() == "starting"
             }
             unread = {path for path in texts if str(path) not in needed}
             gone = unread & self._unread
@@ -66,6 +66,14 @@ class Cleaner:
             shutil.rmtree(path, ignore_errors=True)
             self._over_since.pop(path)
         return [path.name for path in gone]
+
+
+def _corpus_of(record: Mapping[str, Any]) -> str | None:
+    """Return the text that a request file names; None where it cannot be read."""
+    try:
+        return request_in(record).corpus
+    except ValueError:
+        return None
 
 
 def _age(run: Run) -> float:

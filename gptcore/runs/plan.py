@@ -4,16 +4,16 @@ What was asked for by name is kept or refused. What came with the preset shrinks
 a note says so.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
+from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
 from gptcore.corpora.documents import Corpus
 from gptcore.corpora.encoding import MIN_TOKENS, encode_documents
 from gptcore.corpora.sources import load_corpus
 from gptcore.formats import Tokenizer
+from gptcore.runs.request import RunRequest
 from gptcore.tokenizer import TokenizerError, load_tiktoken, story_tokenizer
 
 
@@ -21,7 +21,6 @@ from gptcore.tokenizer import TokenizerError, load_tiktoken, story_tokenizer
 class Plan:
     """All that `train` needs, and what had to give way."""
 
-    preset: str
     model: ModelConfig
     train: TrainConfig
     corpus: Corpus
@@ -29,95 +28,22 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def make_plan(
-    preset: str = "nano",
-    *,
-    settings: Mapping[str, Any] | None = None,
-    corpus: str = "stories",
-    tokenizer: str | None = None,
-    seconds: float | None = None,
-    steps: int | None = None,
-    seed: int | None = None,
-) -> Plan:
-    """Return what to train; raises ValueError, in one sentence, for what cannot be had.
-
-    `settings` are fields of ModelConfig or TrainConfig by name; `corpus` as for `load_corpus`; `tokenizer` is
-    `story`, `gpt2`, `train` or a file, by default the preset's, or one trained on the text.
-    """
-    if preset not in PRESETS:
-        raise ConfigError(f"preset={preset!r} is none of {', '.join(PRESETS)}")
-    chosen = PRESETS[preset]
-    model_settings, train_settings = sort_settings(settings or {})
-    if seconds is not None or steps is not None:
-        train_settings = {"steps": None, "seconds": None} | train_settings
-        train_settings |= {"seconds": seconds} if seconds is not None else {}
-        train_settings |= {"steps": steps} if steps is not None else {}
-    if seed is not None:
-        train_settings["seed"] = seed
-    train = chosen.train.replace(**train_settings)
-    shape = chosen.model.replace(**model_settings)  # refuses a bad shape early
-
-    text = load_corpus(corpus, seed=0)
+def make_plan(request: RunRequest) -> Plan:
+    """Return what to train for a request; raises ValueError, in one sentence, for what cannot be had."""
+    shape, train = request.configs()
+    text = load_corpus(request.corpus, seed=0)
     notes: list[str] = []
-    vocabulary = model_settings.get("vocab_size")
-    words = _tokenizer(
-        tokenizer or _default_tokenizer(chosen.tokenizer, text), text, shape, vocabulary, notes
+    named = dict(request.settings)
+    tokenizer = _tokenizer(
+        request.tokenizer or _default_tokenizer(PRESETS[request.preset].tokenizer, text),
+        text,
+        shape,
+        named.get("vocab_size"),
+        notes,
     )
-    context = _context(shape.context_length, "context_length" in model_settings, text, words, notes)
-    model = shape.replace(vocab_size=words.vocab_size, context_length=context)
-    return Plan(preset=preset, model=model, train=train, corpus=text, tokenizer=words, notes=tuple(notes))
-
-
-def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return FIELD=VALUE words as typed settings.
-
-    >>> parse_settings(["d_model=64", "norm=layernorm", "tie_embeddings=false"])
-    {'d_model': 64, 'norm': 'layernorm', 'tie_embeddings': False}
-    """
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {pair!r} is not of the form FIELD=VALUE")
-        settings[name.strip()] = (
-            _scaling(value) if name.strip() == "rope_scaling" else _literal(value.strip())
-        )
-    return settings
-
-
-def _literal(word: str) -> Any:
-    named = {"true": True, "false": False, "none": None}
-    if word.lower() in named and word.lower() != "none":
-        return named[word.lower()]
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word
-
-
-def _scaling(word: str) -> RopeScaling | None:
-    """Return rotary scaling written as KIND:FACTOR, such as ntk:4."""
-    if word == "none":
-        return None
-    kind, _, factor = word.partition(":")
-    try:
-        return RopeScaling(kind=kind, factor=float(factor))
-    except ValueError as error:
-        raise ConfigError(f"rope_scaling={word!r} is not of the form KIND:FACTOR, such as ntk:4") from error
-
-
-def sort_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part settings by the config they belong to."""
-    ours = {f.name for f in fields(ModelConfig)}
-    theirs = {f.name for f in fields(TrainConfig)}
-    unknown = sorted(set(settings) - ours - theirs)
-    if unknown:
-        raise ConfigError(f"there is no setting {', '.join(unknown)} in ModelConfig or TrainConfig")
-    return {k: v for k, v in settings.items() if k in ours}, {
-        k: v for k, v in settings.items() if k in theirs
-    }
+    context = _context(shape.context_length, "context_length" in named, text, tokenizer, notes)
+    model = shape.replace(vocab_size=tokenizer.vocab_size, context_length=context)
+    return Plan(model=model, train=train, corpus=text, tokenizer=tokenizer, notes=tuple(notes))
 
 
 def _default_tokenizer(preset_tokenizer: str, corpus: Corpus) -> str:

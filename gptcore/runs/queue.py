@@ -10,18 +10,17 @@ fair queueing; Goyal, Vin, Cheng 1996). No clock is asked.
 """
 
 import contextlib
-import hashlib
-import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gptcore.account import n_parameters
 from gptcore.files import disk_bytes, read_json, write_json
 from gptcore.resources import process_identity
 from gptcore.runs.limits import Limits
+from gptcore.runs.request import RunRequest
 from gptcore.runs.run import (
     Run,
     RunError,
@@ -38,111 +37,65 @@ RESERVED = b"\n" * 4096
 Launch = Callable[[Sequence[str], Path], int]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What a request comes to, before any text is read: its key, its size and its length."""
-
-    key: str  # the same for requests that would give the same run
-    n_parameters: int
-    seconds: float | None
-
-
-def wanted(arguments: Sequence[str]) -> Wanted:
-    """Work out what `python -m gptcore train` with these arguments would train; raises ValueError as it would."""
-    from gptcore import __version__
-    from gptcore.__main__ import parser
-    from gptcore.account import n_parameters
-    from gptcore.config import PRESETS, ConfigError
-    from gptcore.runs.plan import parse_settings, sort_settings
-
-    options = parser().parse_args(["train", *arguments, "--out", "OUT"])
-    if options.preset not in PRESETS:
-        raise ConfigError(f"preset={options.preset!r} is none of {', '.join(PRESETS)}")
-    preset = PRESETS[options.preset]
-    settings = parse_settings(options.settings)
-    for_model, for_training = sort_settings(settings)
-    model = preset.model.replace(**for_model)
-    length = {"seconds": options.seconds, "steps": options.steps}
-    if any(value is not None for value in length.values()):
-        for_training = length | for_training
-    if options.seed is not None:
-        for_training["seed"] = options.seed
-    train = preset.train.replace(**for_training)
-    asked = {
-        "version": __version__,
-        "preset": options.preset,
-        "model": model.to_dict(),
-        "train": train.to_dict(),
-        # Sizes given by name are kept, those of the preset shrink to a short text.
-        "named": sorted(for_model),
-        "corpus": _content(options.corpus),
-        "tokenizer": _content(options.tokenizer or ""),
-    }
-    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return Wanted(key=key, n_parameters=n_parameters(model), seconds=train.seconds)
-
-
-def _content(source: str) -> str:
-    """Return a name as it stands, and the hash of what is in a file."""
-    path = Path(source)
-    if source and path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    return source
-
-
-def ask(
-    arguments: Sequence[str],
+def submit(
+    request: RunRequest,
     *,
     owner: str = "",
     lab: bool = False,
     name: str = "",
     limits: Limits | None = None,
 ) -> Run:
-    """Ask for a run of `python -m gptcore train` with these arguments; return it at once, waiting for its turn.
+    """Ask for a run; return it at once, waiting for its turn.
 
-    A run that the same request has led to, and that is under way or finished, is returned instead. `owner` is
+    A run that an equal request has led to, and that is under way or finished, is returned instead. `owner` is
     the hash of who asks. A lab's run keeps its last state alone and is removed after an hour. Raises
     LimitError, ConfigError or RunError.
     """
     limits = limits or Limits.from_environment()
-    want = wanted(arguments)
-    limits.check_parameters(want.n_parameters)
-    limits.check_seconds(want.seconds)
+    model, train = request.configs()
+    limits.check_parameters(n_parameters(model))
+    limits.check_seconds(train.seconds)
+    request = request.sealed()
+    key = request.key
     folder = runs_folder()
     with changing(folder):
         known = requests(folder)
-        for request in known:
-            if request.get("key") == want.key and _is_of_use(run := Run(folder / request["id"])):
-                owners = request.get("owners") or []
+        for record in known:
+            if record.get("key") == key and _is_of_use(run := Run(folder / record["id"])):
+                owners = record.get("owners") or []
                 if owner not in owners:
-                    write_json(request_of(run.folder), request | {"owners": [*owners, owner]})
+                    write_json(request_of(run.folder), record | {"owners": [*owners, owner]})
                 return run
         limits.check_disk(disk_bytes(folder))
         run_id = secrets.token_hex(10)
-        request = {
+        record = {
             "id": run_id,
-            "arguments": list(arguments),
-            "key": want.key,
+            "request": request.to_dict(),
+            "key": key,
             "owners": [owner],
             "lab": lab,
             "name": name,
             "asked": round(time.time(), 1),
             **_turn(folder, known, owner, limits),
         }
-        write_json(request_of(folder / run_id), request)
+        write_json(request_of(folder / run_id), record)
     return Run(folder / run_id)
 
 
-def found(keys: Sequence[str]) -> list[Run | None]:
-    """Return for each key (see `wanted`) the run its request has led to: one of use, else the newest, else None."""
+def request_in(record: Mapping[str, Any]) -> RunRequest:
+    """Return the request that a request file holds, also one of the first edition; raises ConfigError."""
+    return RunRequest.from_dict(record.get("request") or {"arguments": record.get("arguments") or []})
+
+
+def find_runs(keys: Sequence[str]) -> list[Run | None]:
+    """Return for each key of a request the run it has led to: one of use, else the newest, else None."""
     folder = runs_folder()
     by_key: dict[str, list[dict[str, Any]]] = {}
     for request in requests(folder):
         by_key.setdefault(request.get("key", ""), []).append(request)
     best: list[Run | None] = []
     for key in keys:
-        newest_first = sorted(by_key.get(key, ()), key=lambda one: one.get("asked", 0), reverse=True)
+        newest_first = sorted(by_key.get(key, ()), key=lambda record: record.get("asked", 0), reverse=True)
         runs = [Run(folder / request["id"]) for request in newest_first]
         best.append(next((run for run in runs if _is_of_use(run)), runs[0] if runs else None))
     return best
@@ -186,7 +139,7 @@ def withdraw(run: Run, owner: str = "") -> None:
             request_of(run.folder).unlink(missing_ok=True)
 
 
-def tend(folder: Path, launch: Launch, limits: Limits | None = None) -> list[Run]:
+def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[Run]:
     """Launch the waiting runs whose turn it is, as many as may run at once; return those launched."""
     limits = limits or Limits.from_environment()
     with changing(folder):
@@ -203,28 +156,36 @@ def tend(folder: Path, launch: Launch, limits: Limits | None = None) -> list[Run
     return launched
 
 
-def _launch(run: Run, request: dict[str, Any], launch: Launch) -> None:
-    if request.get("resume"):
-        words = ["resume", str(run.folder), "--json"]
-    else:
-        words = ["train", *request["arguments"], "--out", str(run.folder), "--json"]
+def _launch(run: Run, record: dict[str, Any], launch: Launch) -> None:
     log = log_of(run.folder)
     events = run.folder / "events.jsonl"
     log_size = events.stat().st_size if events.is_file() else 0
     try:
-        (run.folder / "control.json").unlink(missing_ok=True)  # a wish from before it was paused
+        (run.folder / "control.json").unlink(missing_ok=True)  # an action from before it was paused
         log.write_bytes(RESERVED)
-        identity = process_identity(launch(words, log))
-    except OSError as error:
+        identity = process_identity(launch(_words(run, record), log))
+    except (ValueError, OSError) as error:
         identity = {"pid": 0, "born": 0}
+        reason = (
+            f"the process could not be started: {error.strerror}" if isinstance(error, OSError) else error
+        )
         with contextlib.suppress(OSError):
-            log.write_text(f"error: the process could not be started: {error.strerror}\n", encoding="utf-8")
+            log.write_text(f"error: {reason}\n", encoding="utf-8")
     write_json(
-        request_of(run.folder), request | {"waiting": False, "launched": {**identity, "log_size": log_size}}
+        request_of(run.folder), record | {"waiting": False, "launched": {**identity, "log_size": log_size}}
     )
 
 
-def place(run: Run) -> int | None:
+def _words(run: Run, record: dict[str, Any]) -> list[str]:
+    """Return the words after `python -m gptcore` that carry a record out; raises ConfigError."""
+    if record.get("resume"):
+        return ["resume", str(run.folder), "--json"]
+    request = request_in(record)
+    request.check_files()
+    return ["train", *request.arguments(), "--out", str(run.folder), "--json"]
+
+
+def position(run: Run) -> int | None:
     """Return how many runs will begin before this one, and itself: 1 is next. None if it does not wait."""
     queue = [request["id"] for request in _queue(requests(run.folder.parent))]
     return queue.index(run.id) + 1 if run.id in queue else None

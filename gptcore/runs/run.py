@@ -235,7 +235,7 @@ class Run:
             return "resume" if self.can_resume() else "delete"
         return None
 
-    def wish(self) -> str | None:
+    def requested_action(self) -> str | None:
         """Return what the run has been asked and has not done yet: `pause`, `stop` or nothing."""
         wishes = read_json(self.folder / "control.json")
         return next((wish for wish in ("stop", "pause") if wishes.get(wish)), None)
@@ -350,7 +350,7 @@ def delete(run: Run) -> None:
     shutil.rmtree(going, ignore_errors=True)
 
 
-def leave(run: Run, owner: str) -> int:
+def release(run: Run, owner: str) -> int:
     """Take one of several who asked for a run off its list; return how many are left, who keep it.
 
     The last one is not taken off: without one a run would be nobody's.

@@ -35,7 +35,7 @@ from gptcore.experiments import claim_queue
 from gptcore.resources import available_cores
 from gptcore.runs.cleaner import Cleaner
 from gptcore.runs.limits import PREFIX, Limits
-from gptcore.runs.queue import is_busy, tend
+from gptcore.runs.queue import is_busy, poll
 
 PRIORITY = 5  # how far a job gives way to the server
 BUSY_SECONDS = 0.3  # between two looks at a queue in which something may change
@@ -409,7 +409,7 @@ class Keeper:
         limits = Limits.from_environment(environment)
         launch = launch_fork if self.forks else launch_command
         with _settings_of(environment):
-            tend(folder, launch, limits)
+            poll(folder, launch, limits)
             claim_queue.tend(folder, launch)
         now = time.monotonic()
         if now - self.cleaned.get(folder, 0.0) > CLEAN_SECONDS:

@@ -105,7 +105,7 @@ def _status(run: "Run", state: str, history: History, prefix: str) -> None:
 def _buttons(run: "Run", state: str, prefix: str, places: list) -> None:
     """Pause or resume, and stop; for a visitor whose run it is not, none of them works."""
     mine = visitor.owns(run)
-    asked = run.wish() is not None
+    asked = run.requested_action() is not None
     shared = len(run.owners()) > 1
     first, second = places
     resumes = state not in session.UNDER_WAY and run.action() == "resume"
@@ -167,7 +167,7 @@ def _sentence(run: "Run", state: str, history: History) -> str:
     text = words.load("live")
     if state == "waiting":
         return text.read("waiting", place=session.place_in_queue(run) or 1)
-    if state == "running" and (wish := run.wish()):
+    if state == "running" and (wish := run.requested_action()):
         return text.read("pausing" if wish == "pause" else "stopping", step=history.last_step)
     if state == "running" and history.start and history.steps:
         left = history.seconds_left

@@ -5,14 +5,15 @@ shows its first words before anything heavy is read.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 import streamlit as st
 
 from gptcore.runs.limits import Limits
-from gptcore.runs.run import Run, RunError, delete, leave, list_runs, runs_folder
+from gptcore.runs.request import RunRequest
+from gptcore.runs.run import Run, RunError, delete, list_runs, release, runs_folder
 from pages.kit import links, models, visitor
 from pages.kit.models import SHIPPED, ModelHandle
 
@@ -52,33 +53,26 @@ def view_run(run_id: str | None) -> None:
     links.keep("run", run_id)
 
 
-def start_run(arguments: Sequence[str], *, lab: bool = False, view: bool = True) -> Run:
-    """Ask for `python -m gptcore train` with these arguments and put the run on view, or leave what is there.
+def start_run(request: RunRequest, *, lab: bool = False, view: bool = True) -> Run:
+    """Ask for a run and put it on view, or leave what is there.
 
     It begins at once or waits for its turn; what has been asked for before is the same run. A lab's run is
     removed after an hour. Raises LimitError, ConfigError or RunError.
     """
     from gptcore.runs import queue
 
-    run = queue.ask(arguments, owner=visitor.me(), lab=lab)
+    run = queue.submit(request, owner=visitor.me(), lab=lab)
     tend()
     if view:
         view_run(run.id)
     return run
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _keys(requests: tuple[tuple[str, ...], ...]) -> list[str]:
-    from gptcore.runs import queue
-
-    return [queue.wanted(arguments).key for arguments in requests]
-
-
-def runs_asked(requests: tuple[tuple[str, ...], ...]) -> list[Run | None]:
+def find_runs(requests: Iterable[RunRequest]) -> list[Run | None]:
     """The run that each of these requests has led to, whoever asked; None where nobody has."""
     from gptcore.runs import queue
 
-    return queue.found(_keys(requests))
+    return queue.find_runs([request.key for request in requests])
 
 
 def resume_run(run: Run) -> None:
@@ -91,13 +85,13 @@ def resume_run(run: Run) -> None:
 
 def stop_run(run: Run) -> None:
     """Stop a run; where others asked for it too it goes on for them, and leaves this visitor's list."""
-    if not leave(run, visitor.me()):
+    if not release(run, visitor.me()):
         run.stop()
 
 
 def delete_run(run: Run) -> None:
     """Remove a run; where others asked for it too, it only leaves this visitor's list."""
-    if not leave(run, visitor.me()):
+    if not release(run, visitor.me()):
         delete(run)
         if model_name() == run.id:
             use_model(SHIPPED)
@@ -119,7 +113,7 @@ def place_in_queue(run: Run) -> int | None:
     """How many runs begin before this one, and itself; None where it does not wait."""
     from gptcore.runs import queue
 
-    return queue.place(run)
+    return queue.position(run)
 
 
 def tend() -> None:

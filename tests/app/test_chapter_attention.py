@@ -205,16 +205,16 @@ def test_the_button_asks_for_a_run_without_a_mask(monkeypatch):
 
     asked = []
 
-    def ask(arguments, *, lab):
-        asked.append((list(arguments), lab))
+    def ask(request, *, lab):
+        asked.append((request, lab))
         raise ValueError("not here")
 
     app = open_page()
     monkeypatch.setattr(session, "start_run", ask)
     app.button(key="c5_mask_train").click().run()
     assert not app.exception
-    ((arguments, lab),) = asked
-    assert "causal=false" in arguments and lab
+    ((request, lab),) = asked
+    assert dict(request.settings)["causal"] is False and lab
     assert any("not here" in error.value for error in app.error)
 
 

@@ -113,12 +113,12 @@ def test_the_diagram_has_the_norms_of_its_place_and_two_free_paths(place):
 
 
 def test_every_stack_that_can_be_asked_for_can_be_trained():
-    from gptcore.runs.queue import wanted
-    from pages.labs.block.depth import RATES, SECONDS, STACKS, arguments
+    from pages.labs.block.depth import RATES, SECONDS, STACKS, request_for
     from pages.labs.block.finding import PLACES
 
     for n, place, residual, optimizer in itertools.product(STACKS, PLACES, (True, False), RATES):
-        assert wanted(arguments(n, place, residual, optimizer)).seconds == SECONDS
+        _, train = request_for(n, place, residual, optimizer).configs()
+        assert train.seconds == SECONDS
 
 
 def test_parts_stand_in_the_order_of_every_chapter(page):

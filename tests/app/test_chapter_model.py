@@ -144,12 +144,13 @@ def test_an_untrained_tied_model_starts_above_ln_v_and_repeats():
 
 
 def test_runs_of_the_lab_differ_in_size_alone():
+    from gptcore.account import n_parameters
     from gptcore.experiments.measurements.model import SIZES
-    from gptcore.runs.queue import wanted
-    from pages.labs.model.scaling import arguments, weights
+    from pages.labs.model.scaling import request_for, weights
 
     for name in SIZES:
-        assert wanted(arguments(name)).n_parameters == weights(name)
+        model, _ = request_for(name).configs()
+        assert n_parameters(model) == weights(name)
 
 
 def test_parts_stand_in_the_order_of_every_chapter(page):

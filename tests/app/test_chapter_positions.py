@@ -3,6 +3,7 @@
 import cmath
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -177,14 +178,16 @@ def test_a_lab_answers_a_prediction(page):
 
 
 def test_the_runs_of_the_lab_differ_in_positions_alone():
-    from gptcore.runs.queue import wanted
-    from pages.labs.positions.order import SCHEMES, STEPS, arguments
+    from gptcore.runs.request import RunRequest
+    from pages.labs.positions.order import SCHEMES, STEPS, request_for
 
-    asked = {scheme: arguments(scheme) for scheme in SCHEMES}
-    same = {tuple(word for word in words if not word.startswith("position=")) for words in asked.values()}
-    assert len(same) == 1
-    assert len({wanted(words).key for words in asked.values()}) == len(SCHEMES)
-    assert str(STEPS) in asked["rope"]
+    requests = [request_for(scheme) for scheme in SCHEMES]
+    settings = [dict(request.settings) for request in requests]
+    assert [chosen.pop("position") for chosen in settings] == list(SCHEMES)
+    assert all(chosen == settings[0] for chosen in settings)
+    assert {replace(request, settings=settings[0]) for request in requests} == {
+        RunRequest(steps=STEPS, seed=1, settings=settings[0])
+    }
 
 
 def test_what_the_runs_came_to_is_told_by_their_losses():

@@ -34,21 +34,20 @@ def test_numbers_of_the_run_are_those_of_plain_arithmetic(page):
 
 def test_command_and_script_follow_the_controls_and_agree():
     app = open_page(c10_steps="100", c10_rate="0.003", c10_size="micro", c10_d_model="64", c10_n_heads="4")
-    from gptcore.__main__ import parser
     from gptcore.config import PRESETS
-    from gptcore.runs.plan import parse_settings
+    from gptcore.runs.request import RunRequest
 
     words = shlex.split(shown_code(app, "python -m gptcore train"))[3:]
-    options = parser().parse_args(words)
+    request = RunRequest.from_arguments(words[1:-2])
     place: dict = {}
     script = shown_code(app, '"""From a text')
     head = script.partition("# 2 ·")[0]
     exec(head, place)
-    settings = parse_settings(options.settings)
+    settings = dict(request.settings)
     rate = settings.pop("learning_rate")
     assert PRESETS["nano"].model.replace(**settings) == place["MODEL"]
     assert place["TRAIN"].learning_rate == rate == 0.003
-    assert place["STEPS"] == options.steps == 100
+    assert place["STEPS"] == request.steps == 100
 
 
 def test_the_same_weights_with_other_heads_cost_nats():

@@ -1,17 +1,17 @@
 """Chapter 8: what the sliders say is what is trained, and what cannot work is said in one sentence."""
 
 import json
+import shlex
 import time
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gptcore.__main__ import parser
 from gptcore.account import n_parameters
 from gptcore.config import ConfigError, ModelConfig
-from gptcore.runs.plan import make_plan, parse_settings
-from gptcore.runs.queue import wanted
+from gptcore.runs.plan import make_plan
+from gptcore.runs.request import RunRequest
 from gptcore.runs.run import FORMAT, Run, list_runs
 from pages.kit import controls, event_log, words
 from pages.labs import training
@@ -47,15 +47,10 @@ def errors(app: AppTest) -> list[str]:
 )
 def test_the_command_trains_the_shape_on_the_sliders(changes):
     config = training.train.NANO.replace(**changes, head_dim=None, score_scale=None)
-    words = training.train.arguments(config, controls.CorpusChoice("stories"), 20, 3)
-    options = parser().parse_args(["train", *words, "--out", "DIR"])
-    plan = make_plan(
-        options.preset,
-        settings=parse_settings(options.settings),
-        corpus=options.corpus,
-        seconds=options.seconds,
-        seed=options.seed,
-    )
+    request = training.train.request_for(config, controls.CorpusChoice("stories"), 20, 3)
+    words = shlex.split(request.command())
+    assert words[:4] == ["python", "-m", "gptcore", "train"] and words[-2:] == ["--out", "DIR"]
+    plan = make_plan(RunRequest.from_arguments(words[4:-2]))
     assert plan.model == config
     assert (plan.train.seconds, plan.train.seed) == (20, 3)
 
@@ -204,8 +199,8 @@ def asked(monkeypatch):
 
     asked = []
 
-    def ask(arguments, *, lab):
-        asked.append((list(arguments), lab))
+    def ask(request, *, lab):
+        asked.append((request, lab))
         raise ValueError("not here")
 
     monkeypatch.setattr(session, "start_run", ask)
@@ -215,8 +210,8 @@ def asked(monkeypatch):
 def test_the_button_asks_for_a_lab_run_with_the_fault(app, asked):
     app.selectbox(key="c8_fault_which").set_value("rate × 300").run()
     app.button(key="c8_fault_start").click().run()
-    ((arguments, lab),) = asked
-    assert "learning_rate=3.0" in arguments and lab
+    ((request, lab),) = asked
+    assert dict(request.settings)["learning_rate"] == 3.0 and lab
     assert errors(app) == ["not here"]
 
 
@@ -224,12 +219,9 @@ def test_every_fault_of_the_library_is_offered_and_asks_for_another_run():
     from gptcore.training.faults import FAULTS
 
     assert set(training.faults.NAMES) == set(FAULTS)
-    asked = {wanted(training.faults.arguments(name, 1)).key for name in FAULTS}
+    asked = {training.faults.request_for(name, 1).key for name in FAULTS}
     assert len(asked) == len(FAULTS)
-    assert (
-        wanted(training.faults.arguments("healthy", 1)).key
-        != wanted(training.faults.arguments("healthy", 2)).key
-    )
+    assert training.faults.request_for("healthy", 1).key != training.faults.request_for("healthy", 2).key
 
 
 def test_cases_hide_every_fault_and_the_healthy_run_too():
@@ -260,7 +252,7 @@ def finished(own_runs, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"format": FORMAT}))
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in RUN))
-    monkeypatch.setattr(session, "start_run", lambda arguments, *, lab: Run(folder))
+    monkeypatch.setattr(session, "start_run", lambda request, *, lab: Run(folder))
 
 
 def words_of(app: AppTest) -> str:

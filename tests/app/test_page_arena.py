@@ -53,7 +53,7 @@ def said(app: AppTest) -> str:
 def finish(match: arena.Match, loss) -> None:
     """Write every run of a match as if it had been trained: `loss(arm, rate, seed)` is its last."""
     for one in arena.plan(match):
-        run = queue.ask(one.arguments, owner=visitor.HOME, lab=True)
+        run = queue.submit(one.request, owner=visitor.HOME, lab=True)
         write_json(runs.request_of(run.folder), run.request() | {"waiting": False})
         write_run(run.folder, steps=100)
         log = run.folder / "events.jsonl"

@@ -17,7 +17,8 @@ import gptcore
 from gptcore.__main__ import main
 from gptcore.config import PRESETS
 from gptcore.formats import load
-from gptcore.runs.plan import make_plan, parse_settings
+from gptcore.runs.plan import make_plan
+from gptcore.runs.request import RunRequest, parse_settings
 from gptcore.runs.run import Run
 
 ROOT = Path(gptcore.__file__).resolve().parent.parent
@@ -382,12 +383,12 @@ def test_bad_input_of_a_real_process_is_one_line_and_status_2(texts, tmp_path):
 
 
 def test_preset_values_shrink_to_the_text_and_say_so(file, capsys, tmp_path):
-    plan = make_plan("nano", corpus=str(file))
+    plan = make_plan(RunRequest(corpus=str(file)))
     assert plan.model.vocab_size < 2048
     assert any("vocabulary" in note for note in plan.notes)
     short = tmp_path / "short.txt"
     short.write_text(file.read_text()[:1500])
-    plan = make_plan("nano", corpus=str(short))
+    plan = make_plan(RunRequest(corpus=str(short)))
     assert plan.model.context_length < 256
     assert any("context" in note for note in plan.notes)
     arguments = ["train", "--corpus", str(short), "--steps", "1", "--out", str(tmp_path / "run"), "--json"]
@@ -414,21 +415,24 @@ def test_settings_are_typed_and_what_follows_from_a_size_follows(file):
         "tie_embeddings": False,
     }
     settings = parse_settings(words)
-    plan = make_plan("nano", corpus=str(file), settings=settings)
+    plan = make_plan(RunRequest(corpus=str(file), settings=settings))
     assert (plan.model.head_dim, plan.model.score_scale) == (16, 16**-0.5)
     assert plan.model.rope_scaling.factor == 4
     nano = PRESETS["nano"].train
     share = nano.min_learning_rate / nano.learning_rate  # the final rate keeps its share of the full one
     assert plan.train.min_learning_rate == pytest.approx(share * 1e-3)
-    assert make_plan("nano", corpus=str(file), settings={"head_dim": 64}).model.score_scale == 1 / 8
-    assert make_plan("nano", corpus=str(file), settings={"context_length": 8}).model.context_length == 8
+    assert make_plan(RunRequest(corpus=str(file), settings={"head_dim": 64})).model.score_scale == 1 / 8
+    assert make_plan(RunRequest(corpus=str(file), settings={"context_length": 8})).model.context_length == 8
 
 
 def test_a_length_given_replaces_the_presets(file):
-    assert make_plan("nano", corpus=str(file)).train.seconds == 60
-    plan = make_plan("nano", corpus=str(file), steps=7, seed=3)
+    assert make_plan(RunRequest(corpus=str(file))).train.seconds == 60
+    plan = make_plan(RunRequest(corpus=str(file), steps=7, seed=3))
     assert (plan.train.steps, plan.train.seconds, plan.train.seed) == (7, None, 3)
-    assert make_plan("tiny", corpus=str(file), tokenizer="train", seconds=2.0).train.steps is None
+    assert (
+        make_plan(RunRequest(preset="tiny", corpus=str(file), tokenizer="train", seconds=2.0)).train.steps
+        is None
+    )
 
 
 def ran_out_of_room(process: subprocess.Popen) -> None:

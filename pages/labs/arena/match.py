@@ -233,7 +233,7 @@ def facts(match: arena.Match, even: arena.Even, names: tuple[str, str]) -> list[
 def entries_of(match: arena.Match) -> list[Entry]:
     """Every run of a match with what it has told so far."""
     planned = arena.plan(match)
-    runs = session.runs_asked(tuple(one.arguments for one in planned))
+    runs = session.find_runs(one.request for one in planned)
     return [
         Entry(one, run, curves.History() if run is None else _told(run)) for one, run in zip(planned, runs)
     ]
@@ -317,7 +317,7 @@ def ask(match: arena.Match, *, again: bool = True) -> str | None:
             if one.run is not None and one.run.can_resume() and visitor.asked_for(one.run):
                 session.resume_run(one.run)
             else:
-                session.start_run(one.planned.arguments, lab=True, view=False)
+                session.start_run(one.planned.request, lab=True, view=False)
             asked = True
     except (ValueError, OSError) as error:
         return None if asked else str(error)  # the queue is full: the rest is asked for as places come free

@@ -1,9 +1,9 @@
 """Chapter 5: what the mask forbids, what a model does without it, and a flag that gets it wrong."""
 
-import os
-
 import streamlit as st
 
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
 from pages.kit import (
     chips,
     controls,
@@ -134,11 +134,11 @@ def _train(text: words.Words) -> None:
 
 
 def _start() -> None:
-    threads = max(1, (os.cpu_count() or 2) - 1)
-    arguments = ["--preset", "nano", "--corpus", "stories", "--seconds", str(SECONDS), "--seed", "1"]
-    arguments += ["--set", "causal=false", f"threads={threads}", "n_samples=2", "n_evals=12"]
+    settings = {"causal": False, "threads": cores_for_training(), "n_samples": 2, "n_evals": 12}
     try:
-        st.session_state[RUN] = session.start_run(arguments, lab=True).id
+        st.session_state[RUN] = session.start_run(
+            RunRequest(seconds=SECONDS, seed=1, settings=settings), lab=True
+        ).id
         st.session_state["c5_mask_problem"] = None
     except (ValueError, OSError) as error:
         st.session_state["c5_mask_problem"] = str(error)

@@ -1,9 +1,9 @@
 """Chapter 6: gradients along a stack of blocks, at birth and after training."""
 
-import os
-
 import streamlit as st
 
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
 from pages.kit import controls, curves, event_log, figures, initialization, lab, live, plots, session, words
 from pages.kit.models import ModelHandle
 from pages.labs.block import cached
@@ -202,27 +202,23 @@ def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer:
     st.plotly_chart(picture.figure, key="c6_trained_loss", config=figures.CONFIG, alt=picture.alt)
 
 
-def arguments(n: int, place: str, residual: bool, optimizer: str) -> list[str]:
-    """What the command is told to train a stack of this kind."""
-    threads = max(1, (os.cpu_count() or 2) - 1)
-    shape = ["d_model=64", "n_heads=4", "d_ff=192", "context_length=64", f"n_layers={n}"]
-    kind = [f"norm_position={place}", f"residual={str(residual).lower()}"]
-    way = [
-        f"optimizer={optimizer}",
-        f"learning_rate={RATES[optimizer]}",
-        "grow_windows=false",
-        "batch_size=4",
-    ]
-    ending = [f"threads={threads}", "n_samples=1", "n_evals=6"]
-    return [
-        *("--preset", "nano", "--corpus", "stories", "--seconds", str(SECONDS), "--seed", "1"),
-        *("--set", *shape, *kind, *way, *ending),
-    ]
+def request_for(n_layers: int, norm_position: str, residual: bool, optimizer: str) -> RunRequest:
+    """The run that trains a stack of this kind."""
+    shape = {"d_model": 64, "n_heads": 4, "d_ff": 192, "context_length": 64, "n_layers": n_layers}
+    block = {"norm_position": norm_position, "residual": residual}
+    training = {
+        "optimizer": optimizer,
+        "learning_rate": RATES[optimizer],
+        "grow_windows": False,
+        "batch_size": 4,
+    }
+    watching = {"threads": cores_for_training(), "n_samples": 1, "n_evals": 6}
+    return RunRequest(seconds=SECONDS, seed=1, settings=shape | block | training | watching)
 
 
 def _start(n: int, place: str, residual: bool, optimizer: str) -> None:
     try:
-        st.session_state[RUN] = session.start_run(arguments(n, place, residual, optimizer), lab=True).id
+        st.session_state[RUN] = session.start_run(request_for(n, place, residual, optimizer), lab=True).id
         st.session_state["c6_trained_problem"] = None
     except (ValueError, OSError) as error:
         st.session_state["c6_trained_problem"] = str(error)

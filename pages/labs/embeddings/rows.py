@@ -1,9 +1,9 @@
 """Chapter 3: rows that nobody reads, a table that is turned, and how long rows are."""
 
-import os
-
 import streamlit as st
 
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
 from pages.kit import chips, controls, figures, forward, initialization, lab, live, plots, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
@@ -136,12 +136,11 @@ def _train(together: list[int], text: words.Words) -> None:
 
 
 def _start(table: str, decay: bool) -> None:
-    threads = max(1, (os.cpu_count() or 2) - 1)
-    arguments = ["--preset", "nano", "--corpus", "stories", "--seconds", str(SECONDS), "--seed", "3"]
-    arguments += ["--set", f"tie_embeddings={'true' if table == 'tied' else 'false'}"]
-    arguments += [f"weight_decay={0.1 if decay else 0.0}", f"threads={threads}", "n_samples=1", "n_evals=3"]
+    choices = {"tie_embeddings": table == "tied", "weight_decay": 0.1 if decay else 0.0}
+    watching = {"threads": cores_for_training(), "n_samples": 1, "n_evals": 3}
+    request = RunRequest(seconds=SECONDS, seed=3, settings=choices | watching)
     try:
-        st.session_state[RUN] = session.start_run(arguments, lab=True).id
+        st.session_state[RUN] = session.start_run(request, lab=True).id
         st.session_state["c3_unused_problem"] = None
     except (ValueError, OSError) as error:
         st.session_state["c3_unused_problem"] = str(error)

@@ -1,7 +1,6 @@
 """Chapter 7: three sizes trained and the fourth foretold; and where an untrained model starts."""
 
 import math
-import os
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -9,6 +8,8 @@ import streamlit as st
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import SIZES, SPREADS, STEPS, Law, fit
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
 from pages.kit import controls, curves, event_log, figures, initialization, lab, plots, session, words
 from pages.kit.controls import Dial
 
@@ -27,18 +28,11 @@ def weights(name: str) -> int:
     return n_parameters(PRESETS["nano"].model.replace(n_kv_heads=None, **SIZES[name]))
 
 
-def arguments(name: str) -> list[str]:
-    """The command of one size's run: the same text, seed and steps for each."""
-    threads = max(1, (os.cpu_count() or 2) - 1)
-    shape = [f"{field}={value}" for field, value in SIZES[name].items()]
-    settings = [
-        *shape,
-        f"n_kv_heads={SIZES[name]['n_heads']}",
-        f"threads={threads}",
-        "n_samples=0",
-        "n_evals=6",
-    ]
-    return ["--preset", "nano", "--steps", str(STEPS), "--seed", "1", "--set", *settings]
+def request_for(name: str) -> RunRequest:
+    """One size's run: the same text, seed and steps for each."""
+    shape = SIZES[name] | {"n_kv_heads": SIZES[name]["n_heads"]}
+    watching = {"threads": cores_for_training(), "n_samples": 0, "n_evals": 6}
+    return RunRequest(steps=STEPS, seed=1, settings=shape | watching)
 
 
 @st.fragment
@@ -93,7 +87,7 @@ def start(names: tuple[str, ...]) -> None:
     started = dict(st.session_state.get(RUNS, {}))
     try:
         for name in names:
-            started[name] = session.start_run(arguments(name), lab=True).id
+            started[name] = session.start_run(request_for(name), lab=True).id
     except (ValueError, OSError) as error:
         st.session_state[PROBLEM] = str(error)
     st.session_state[RUNS] = started

@@ -1,11 +1,12 @@
 """The labs of chapter 0."""
 
 import math
-import os
 from dataclasses import dataclass
 
 import streamlit as st
 
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
 from pages.kit import (
     book,
     chips,
@@ -239,15 +240,9 @@ def doors(text: words.Words) -> None:
 
 
 def _start() -> None:
-    # A page goes on answering while the model trains: one core is left to it.
-    threads = max(1, (os.cpu_count() or 2) - 1)
     try:
         session.start_run(
-            [
-                *("--preset", "nano", "--corpus", "stories"),
-                *("--seconds", str(HERE_SECONDS), "--seed", str(HERE_SEED)),
-                *("--set", f"threads={threads}"),
-            ]
+            RunRequest(seconds=HERE_SECONDS, seed=HERE_SEED, settings={"threads": cores_for_training()})
         )
         st.session_state["c0_problem"] = None
     except (ValueError, OSError) as error:

@@ -1,11 +1,12 @@
 """Chapter 4: which scheme knows the order, and what each learns in a few seconds."""
 
-import os
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from gptcore.experiments.measurements.positions import SCHEMES
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
 from pages.kit import controls, curves, event_log, figures, lab, plots, session, words
 from pages.labs.positions import cached
 
@@ -18,7 +19,7 @@ EVERY_SECONDS = 1.5
 RUNS = "c4_order_runs"
 PROBLEM = "c4_order_problem"
 CLEAR = 0.1  # nats; one seed tells no smaller difference
-SHAPE = ("d_model=64", "n_layers=3", "d_ff=192")
+SHAPE = {"d_model": 64, "n_layers": 3, "d_ff": 192}
 
 
 @st.fragment
@@ -83,11 +84,10 @@ def train(text: words.Words) -> None:
         st.fragment(watch, run_every=EVERY_SECONDS if alive else None)(alive)
 
 
-def arguments(scheme: str) -> list[str]:
-    """The command of one scheme's run: the same text, seed and number of steps for each."""
-    threads = max(1, (os.cpu_count() or 2) - 1)
-    settings = [*SHAPE, f"position={scheme}", f"threads={threads}", "n_samples=0", "n_evals=8"]
-    return ["--preset", "nano", "--steps", str(STEPS), "--seed", "1", "--set", *settings]
+def request_for(scheme: str) -> RunRequest:
+    """One scheme's run: the same text, seed and number of steps for each."""
+    watching = {"threads": cores_for_training(), "n_samples": 0, "n_evals": 8}
+    return RunRequest(steps=STEPS, seed=1, settings=SHAPE | {"position": scheme} | watching)
 
 
 def start() -> None:
@@ -96,7 +96,7 @@ def start() -> None:
     started: dict[str, str] = {}
     try:
         for scheme in SCHEMES:
-            started[scheme] = session.start_run(arguments(scheme), lab=True).id
+            started[scheme] = session.start_run(request_for(scheme), lab=True).id
     except (ValueError, OSError) as error:
         st.session_state[PROBLEM] = str(error)
     st.session_state[RUNS] = started

@@ -7,6 +7,8 @@ import streamlit as st
 
 from gptcore.account import forward_flops, n_parameters, training_bytes
 from gptcore.config import PRESETS, ConfigError
+from gptcore.formats import script
+from gptcore.runs.request import RunRequest
 from pages.kit import controls, diagram, dim_colors, event_log, figures, models, plots, session, words
 from pages.kit.worked_example import Steps
 from pages.labs.attention.cost import size
@@ -47,8 +49,6 @@ def finding() -> None:
 @st.fragment
 def worked_example() -> None:
     """A shape, a length, a rate: the command, what it costs, and the script."""
-    from gptcore.formats import script
-
     text = words.load("10_script")
     text.show("example")
     left, right = st.columns(2, gap="large")
@@ -66,8 +66,6 @@ def worked_example() -> None:
 
 def print_steps(text: words.Words, made) -> None:
     """Command, numbers and script of one recipe."""
-    from gptcore.formats import script
-
     config, train, open_ = made.model, made.train, Steps(3)
     if open_(text.read("example_command_title")):
         text.show("example_command")
@@ -112,14 +110,12 @@ def print_steps(text: words.Words, made) -> None:
             )
 
 
-def command(made) -> str:
+def command(made: script.Recipe) -> str:
     """The line in a terminal that trains the same model."""
-    from gptcore.formats import script
-
-    given = {} if made.model == PRESETS["nano"].model else script.changed_fields(made.model)
-    shape = [f"{name}={value}" for name, value in given.items() if name != "vocab_size"]
-    given_words = ["python -m gptcore train --preset nano", f"--steps {made.steps}", "--set", *shape]
-    return " ".join([*given_words, f"learning_rate={made.train.learning_rate:g}", "--out runs/mine"])
+    shape = made.model.changes_from(PRESETS["nano"].model)
+    shape.pop("vocab_size", None)  # the tokenizer decides
+    settings = shape | {"learning_rate": made.train.learning_rate}
+    return RunRequest(steps=made.steps, settings=settings).command(out="runs/mine")
 
 
 def flow() -> None:
@@ -160,7 +156,7 @@ def scale_up() -> None:
     text = words.load("10_script")
     text.show("lab_scale", small=n_parameters(PRESETS["small"].model))
     st.code(
-        "torchrun --nproc-per-node=2 -m gptcore train --preset small --corpus FILE --out runs/small",
+        RunRequest(preset="small", corpus="FILE").command(out="runs/small", n_processes=2),
         language="bash",
         wrap_lines=True,
     )
@@ -169,8 +165,6 @@ def scale_up() -> None:
 
 def take_along() -> None:
     """What was trained here, and the model in use as a script, a notebook or a folder for others."""
-    from gptcore.formats import script
-
     text = words.load("10_script")
     text.show("lab_take")
     runs = [run for run in session.runs() if session.has_model(run)]

@@ -6,6 +6,7 @@ import random
 import streamlit as st
 
 from gptcore.config import PRESETS
+from gptcore.runs.request import RunRequest
 from pages.kit import claim, controls, curves, event_log, figures, lab, live, progress, session, words
 from pages.kit.controls import Dial
 from pages.kit.history import History
@@ -220,19 +221,17 @@ def diagnosis(history: History, fault: str, text: words.Words) -> None:
         text.show("lab_fault_not_yet")
 
 
-def arguments(fault: str, seed: int) -> list[str]:
-    """What the command is told for a run with this fault: the one of which a long test asks the rule."""
+def request_for(fault: str, seed: int) -> RunRequest:
+    """A run with this fault: the one of which a long test asks the rule."""
     from gptcore.training import faults
 
-    pairs = faults.settings(fault).items()
-    length = ("--steps", str(faults.STEPS), "--seed", str(seed))
-    return ["--preset", "nano", *length, "--set", *(f"{name}={value}" for name, value in pairs)]
+    return RunRequest(steps=faults.STEPS, seed=seed, settings=faults.settings(fault))
 
 
 def _start(fault: str, seed: int, prefix: str) -> None:
     """Ask for a run with this fault. For callbacks."""
     try:
-        run = session.start_run(arguments(fault, seed), lab=True)
+        run = session.start_run(request_for(fault, seed), lab=True)
         st.session_state[RUNS] = {**st.session_state.get(RUNS, {}), (fault, seed): run.id}
         st.session_state[f"{prefix}_problem"] = None
     except (ValueError, OSError) as error:

@@ -1,20 +1,16 @@
 """The labs of chapter 8."""
 
-import os
-import shlex
-from collections.abc import Mapping
-from typing import Any
-
 import streamlit as st
 
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.documents import text_corpus
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
 from pages.kit import controls, event_log, lab, links, live, models, session, words
 from pages.kit.controls import CorpusChoice
 
 NANO = PRESETS["nano"].model
-SHAPE = ("d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff")
 VOCABULARY = controls.Dial(
     "Vocabulary", 300, 8192, 4, "Tokens that byte pairs are merged into. 256 are bytes."
 )
@@ -53,21 +49,7 @@ def _train_here(text: words.Words) -> None:
         seed = controls.seed("c8_seed")
     if config is not None:
         text.show("cost", parameters=n_parameters(config), megabytes=16 * n_parameters(config) / 1e6)
-        st.code(
-            shlex.join(
-                [
-                    "python",
-                    "-m",
-                    "gptcore",
-                    "train",
-                    *arguments(config, corpus, seconds, seed),
-                    "--out",
-                    "DIR",
-                ]
-            ),
-            language="bash",
-            wrap_lines=True,
-        )
+        st.code(request_for(config, corpus, seconds, seed).command(), language="bash", wrap_lines=True)
     if problem := st.session_state.get(_PROBLEM):
         st.error(problem, icon=":material/error:")
     if st.button(
@@ -115,29 +97,13 @@ def on_view() -> None:
     text.show("lab_look")
 
 
-def arguments(
+def request_for(
     config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int, file: str = "FILE"
-) -> list[str]:
-    """What the command is told. Preset values are left out: those may shrink to what a text allows."""
-    settings = _changed(config.to_dict(), NANO.to_dict())
-    # A page goes on answering while the model trains: one core is left to it.
-    settings["threads"] = max(1, (os.cpu_count() or 2) - 1)
-    return [
-        *("--preset", "nano"),
-        *("--corpus", "stories" if corpus.source == "stories" else file),
-        *("--seconds", str(seconds)),
-        *("--seed", str(seed)),
-        *("--set", *(f"{field}={value}" for field, value in settings.items())),
-    ]
-
-
-def _changed(config: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
-    fields = [*SHAPE, "context_length", "vocab_size", *controls.PARTS]
-    changed = {field: config[field] for field in fields if config[field] != preset[field]}
-    if changed.keys() & set(SHAPE):
-        # A width that is named makes the sizes that follow from it defaults again, so all are named.
-        changed = {field: config[field] for field in SHAPE} | changed
-    return changed
+) -> RunRequest:
+    """The run that trains this model on this text, which lies in `file` where it is no built-in one."""
+    length = {"steps": None, "seconds": float(seconds), "seed": seed}
+    train = PRESETS["nano"].train.replace(**length, threads=cores_for_training())
+    return RunRequest.of(config, train, corpus="stories" if corpus.source == "stories" else file)
 
 
 def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> str | None:
@@ -149,7 +115,7 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
                 return words.load("08_training").read("no_text")
             text_corpus(corpus.text, corpus.name)  # a text that is none is refused here, not in the child
             file = str(session.keep_text(corpus.text))
-        session.start_run(arguments(config, corpus, seconds, seed, file))
+        session.start_run(request_for(config, corpus, seconds, seed, file))
     except ValueError as error:
         return str(error)
     return None

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from gptcore.__main__ import main, parser
+from gptcore.__main__ import main
 from gptcore.account import n_parameters
 from gptcore.config import NORM_POSITIONS, PRESETS, ConfigError, ModelConfig
 from gptcore.corpora.windows import Windows
@@ -17,7 +17,8 @@ from gptcore.feedforward import FEEDFORWARDS
 from gptcore.model import GPT
 from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
-from gptcore.runs.plan import make_plan, parse_settings, sort_settings
+from gptcore.runs.plan import make_plan
+from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
 from gptcore.training import loop
 
@@ -90,10 +91,8 @@ def test_the_listed_commands_train_the_arms_that_were_asked_for(equal_in):
     even, planned = equalise(match), plan(match)
     assert len({one.name for one in planned}) == len(planned) == 2 * len(match.rates) * len(match.seeds)
     for one in planned:
-        options = parser().parse_args(["train", *one.arguments, "--out", "x"])
-        names = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
-        asked = {name: getattr(options, name) for name in names}
-        found = make_plan(**asked, settings=parse_settings(options.settings))
+        assert RunRequest.from_arguments(one.request.arguments()) == one.request
+        found = make_plan(one.request)
         assert found.model == even[one.arm].model
         assert (found.train.learning_rate, found.train.seed) == (one.rate, one.seed)
         assert found.train.steps == even[one.arm].steps and found.train.seconds == match.train.seconds
@@ -109,13 +108,11 @@ def test_both_arms_read_the_same_batches(monkeypatch, corpus, tokenizer):
     read: dict[tuple[str, int], list] = {}
     deal = Windows.next
     for one in plan(match):
-        options = parser().parse_args(["train", *one.arguments, "--out", "x"])
-        for_model, for_training = sort_settings(parse_settings(options.settings))
-        model = PRESETS["nano"].model.replace(**for_model, vocab_size=tokenizer.vocab_size)
-        length = {"seconds": None, "steps": options.steps, "seed": options.seed}
+        model, train = one.request.configs()
+        model = model.replace(vocab_size=tokenizer.vocab_size)
         taken = read.setdefault((one.arm, one.seed), [])
         monkeypatch.setattr(Windows, "next", lambda self, taken=taken: taken.append(deal(self)) or taken[-1])
-        list(loop.train(model, PRESETS["nano"].train.replace(**for_training, **length), corpus, tokenizer))
+        list(loop.train(model, train, corpus, tokenizer))
     for seed in match.seeds:
         a, b = read["a", seed], read["b", seed]
         assert len(a) == 12 < len(b)

@@ -18,7 +18,7 @@ import gptcore
 from gptcore import load, load_corpus, story_tokenizer, train
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
-from gptcore.formats.script import Recipe, changed_fields, notebook, of_run, script, write
+from gptcore.formats.script import Recipe, notebook, of_run, script, write
 
 TINY = ModelConfig(vocab_size=2048, context_length=32, d_model=16, n_layers=1, n_heads=2, norm="layernorm")
 TRAIN = TrainConfig(batch_size=2, accumulation=2, warmup_steps=1, eval_batches=1, seed=5, optimizer="muon")
@@ -138,7 +138,7 @@ def test_the_script_is_about_a_hundred_lines_in_style():
     ],
 )
 def test_fields_written_down_give_the_config_again_and_none_can_be_spared(config):
-    kept = changed_fields(config)
+    kept = config.changes_from()
     assert type(config)(**kept) == config
     for name in kept:
         rest = {other: value for other, value in kept.items() if other != name}

@@ -10,6 +10,7 @@ from gptcore.resources import process_identity
 from gptcore.runs import run as runs
 from gptcore.runs.cleaner import Cleaner
 from gptcore.runs.limits import LAB_SECONDS, Limits
+from gptcore.runs.request import RunRequest
 
 
 @pytest.fixture(autouse=True)
@@ -66,13 +67,17 @@ def test_what_a_killed_server_left_half_unpacked_goes_after_an_hour(folder):
     assert list(folder.glob(".*abc")) == []
 
 
-def test_texts_go_once_no_run_will_read_them(folder):
+@pytest.mark.parametrize("written_by", ["this edition", "the first edition"])
+def test_texts_go_once_no_run_will_read_them(folder, written_by):
     texts = folder / "texts"
     for name in ("wanted.txt", "unwanted.txt"):
         (texts / name).write_text("The fox sat by the river.\n" * 50)
-    arguments = ["--corpus", str(texts / "wanted.txt"), "--steps", "2"]
-    request = {"owners": ["a"], "arguments": arguments, "waiting": True, "turn": 0, "sequence": 1}
-    write_json(folder / "one.request.json", request)
+    wanted = RunRequest(corpus=str(texts / "wanted.txt"), steps=2)
+    named = {"request": wanted.to_dict()}
+    if written_by == "the first edition":
+        named = {"arguments": list(wanted.arguments())}
+    record = {"owners": ["a"], **named, "waiting": True, "turn": 0, "sequence": 1}
+    write_json(folder / "one.request.json", record)
     cleaner = Cleaner()
     assert cleaner.clean(folder, limits()) == []  # it may have been written a moment ago
     assert cleaner.clean(folder, limits()) == ["unwanted.txt"]

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,22 +12,25 @@ from gptcore.files import read_json, write_json
 from gptcore.runs import queue, workers
 from gptcore.runs import run as runs
 from gptcore.runs.limits import LimitError, Limits
+from gptcore.runs.request import RunRequest
 
-SIZES = ["d_model=16", "n_heads=2", "n_layers=1", "vocab_size=280", "context_length=16", "threads=1"]
-FIXED = ["batch_size=2", "precision=fp32", "attention_path=fused", "n_samples=1", "n_evals=1"]
+SIZES = {"d_model": 16, "n_heads": 2, "n_layers": 1, "vocab_size": 280, "context_length": 16, "threads": 1}
+FIXED = {"batch_size": 2, "precision": "fp32", "attention_path": "fused", "n_samples": 1, "n_evals": 1}
 
 
 @pytest.fixture
-def words(tmp_path, monkeypatch, text):
-    """A function that returns the arguments of a tiny run."""
+def request_for(tmp_path, monkeypatch, text):
+    """A function that returns the request for a tiny run."""
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     (tmp_path / "animals.txt").write_text(text)
 
-    def arguments(seed: int = 0, steps: int = 3, more: tuple[str, ...] = ()) -> list[str]:
-        source = ["--corpus", str(tmp_path / "animals.txt"), "--steps", str(steps), "--seed", str(seed)]
-        return [*source, "--set", *SIZES, *FIXED, *more]
+    def request_for(seed: int = 0, **changes) -> RunRequest:
+        settings = SIZES | FIXED | changes.pop("settings", {})
+        length = {} if "seconds" in changes else {"steps": 3}
+        given = {"corpus": str(tmp_path / "animals.txt"), **length, **changes}
+        return RunRequest(seed=seed, settings=settings, **given)
 
-    return arguments
+    return request_for
 
 
 def limits(**changes: str) -> Limits:
@@ -49,11 +53,13 @@ class Pretender:
         write_json(path, read_json(path) | {"launched": {"pid": 0, "born": 0, "log_size": 0}})
 
 
-def test_thirty_equal_requests_are_one_run(words):
+def test_thirty_equal_requests_are_one_run(request_for):
     tight = limits(hosted="1", queue_per_visitor="1", queue="2")
     found = []
     students = [
-        threading.Thread(target=lambda i=i: found.append(queue.ask(words(), owner=f"s{i}", limits=tight)))
+        threading.Thread(
+            target=lambda i=i: found.append(queue.submit(request_for(), owner=f"s{i}", limits=tight))
+        )
         for i in range(30)
     ]
     for student in students:
@@ -66,53 +72,54 @@ def test_thirty_equal_requests_are_one_run(words):
     assert all(runs.list_runs(f"s{i}") == found[:1] for i in range(30))
 
 
-def test_the_order_of_settings_is_no_difference_and_the_rest_is(words, tmp_path):
-    key = queue.wanted(words()).key
-    assert queue.wanted([*words()[:-5], *reversed(words()[-5:])]).key == key
-    different = [words(seed=1), words(steps=4), words(more=("dropout=0.5",))]
+def test_the_order_of_settings_is_no_difference_and_the_rest_is(request_for, tmp_path):
+    key = request_for().key
+    arguments = request_for().arguments()
+    assert RunRequest.from_arguments([*arguments[:-5], *reversed(arguments[-5:])]).key == key
+    different = [request_for(seed=1), request_for(steps=4), request_for(settings={"dropout": 0.5})]
     (tmp_path / "other.txt").write_text("another text")
-    different.append(["--corpus", str(tmp_path / "other.txt"), *words()[2:]])
-    assert len({key, *(queue.wanted(one).key for one in different)}) == 5
+    different.append(request_for(corpus=str(tmp_path / "other.txt")))
+    assert len({key, *(request.key for request in different)}) == 5
     (tmp_path / "copy.txt").write_text((tmp_path / "animals.txt").read_text())
-    assert queue.wanted(["--corpus", str(tmp_path / "copy.txt"), *words()[2:]]).key == key
+    assert request_for(corpus=str(tmp_path / "copy.txt")).key == key
 
 
-def test_twelve_runs_of_four_visitors_take_turns(words):
+def test_twelve_runs_of_four_visitors_take_turns(request_for):
     """Each asks for three, one visitor after the other; two may run at once."""
     two, launch = limits(runs_at_once="2"), Pretender()
     asked = {}
     for visitor in "abcd":
         for number in range(3):
-            run = queue.ask(words(seed=ord(visitor) * 10 + number), owner=visitor, limits=two)
+            run = queue.submit(request_for(seed=ord(visitor) * 10 + number), owner=visitor, limits=two)
             asked[run.id] = f"{visitor}{number}"
-            queue.tend(runs.runs_folder(), launch, two)
+            queue.poll(runs.runs_folder(), launch, two)
     assert [asked[one] for one in launch.begun] == ["a0", "a1"]
     expected = ["b0", "c0", "d0", "b1", "c1", "d1", "a2", "b2", "c2", "d2"]
-    places = {asked[run.id]: queue.place(run) for run in runs.list_runs()}
+    places = {asked[run.id]: queue.position(run) for run in runs.list_runs()}
     assert places == {name: place for place, name in enumerate(expected, 1)} | {"a0": None, "a1": None}
     for ended in range(12):
         launch.end(launch.begun[ended])
-        queue.tend(runs.runs_folder(), launch, two)
+        queue.poll(runs.runs_folder(), launch, two)
         alive = queue.n_alive(runs.runs_folder(), queue.requests(runs.runs_folder()))
         assert alive == min(2, 11 - ended)
     assert [asked[one] for one in launch.begun] == ["a0", "a1", *expected]
 
 
-def test_a_newcomer_goes_before_the_second_run_of_somebody_else(words):
+def test_a_newcomer_goes_before_the_second_run_of_somebody_else(request_for):
     one, launch = limits(runs_at_once="1"), Pretender()
     for seed in range(4):
-        queue.ask(words(seed=seed), owner="a", limits=one)
-        queue.tend(runs.runs_folder(), launch, one)
-    late = queue.ask(words(seed=9), owner="b", limits=one)
-    assert queue.place(late) == 1
+        queue.submit(request_for(seed=seed), owner="a", limits=one)
+        queue.poll(runs.runs_folder(), launch, one)
+    late = queue.submit(request_for(seed=9), owner="b", limits=one)
+    assert queue.position(late) == 1
 
 
-def test_one_visitor_cannot_fill_the_queue_and_a_full_one_refuses(words):
+def test_one_visitor_cannot_fill_the_queue_and_a_full_one_refuses(request_for):
     tight, launch = limits(runs_at_once="1", queue_per_visitor="2", queue="3"), Pretender()
 
     def ask(owner, seed):
-        run = queue.ask(words(seed=seed), owner=owner, limits=tight)
-        queue.tend(runs.runs_folder(), launch, tight)
+        run = queue.submit(request_for(seed=seed), owner=owner, limits=tight)
+        queue.poll(runs.runs_folder(), launch, tight)
         return run
 
     ask("a", 0), ask("a", 1), ask("a", 2)
@@ -126,31 +133,31 @@ def test_one_visitor_cannot_fill_the_queue_and_a_full_one_refuses(words):
     assert ask("c", 5).state() == "waiting"
 
 
-def test_who_withdraws_from_a_shared_request_leaves_it_to_the_others(words):
-    first = queue.ask(words(), owner="a")
-    assert queue.ask(words(), owner="b") == first
+def test_who_withdraws_from_a_shared_request_leaves_it_to_the_others(request_for):
+    first = queue.submit(request_for(), owner="a")
+    assert queue.submit(request_for(), owner="b") == first
     queue.withdraw(first, "a")
     assert first.state() == "waiting" and first.owners() == ["b"]
 
 
-def test_what_exceeds_a_limit_is_refused_before_anything_is_written(words):
+def test_what_exceeds_a_limit_is_refused_before_anything_is_written(request_for):
     for tight in (limits(parameters="1000"), limits(seconds="5"), limits(disk_mb="0.001")):
         (runs.runs_folder() / "texts").mkdir(parents=True, exist_ok=True)
         (runs.runs_folder() / "texts" / "long.txt").write_text("x" * 2000)
-        asked = [*words()[:2], "--seconds", "10", *words()[6:]]
+        asked = request_for(seconds=10)
         with pytest.raises(LimitError, match=r"limit here|may take here|they may take"):
-            queue.ask(asked, limits=tight)
+            queue.submit(asked, limits=tight)
     with pytest.raises(ConfigError, match="not a multiple"):
-        queue.ask(words(more=("n_heads=3",)))
+        queue.submit(request_for(settings={"n_heads": 3}))
     assert runs.list_runs() == []
 
 
-def test_two_servers_on_one_folder_launch_each_run_once(words):
+def test_two_servers_on_one_folder_launch_each_run_once(request_for):
     both, launches = limits(runs_at_once="12"), [Pretender(), Pretender()]
     for seed in range(12):
-        queue.ask(words(seed=seed), limits=both)
+        queue.submit(request_for(seed=seed), limits=both)
     servers = [
-        threading.Thread(target=queue.tend, args=(runs.runs_folder(), launch, both)) for launch in launches
+        threading.Thread(target=queue.poll, args=(runs.runs_folder(), launch, both)) for launch in launches
     ]
     for server in servers:
         server.start()
@@ -160,21 +167,21 @@ def test_two_servers_on_one_folder_launch_each_run_once(words):
     assert len(begun) == len(set(begun)) == 12
 
 
-def test_a_process_that_cannot_be_started_is_a_failed_run(words):
+def test_a_process_that_cannot_be_started_is_a_failed_run(request_for):
     def refuse(words, log):
         raise OSError(11, "Resource temporarily unavailable")
 
-    run = queue.ask(words())
-    queue.tend(runs.runs_folder(), refuse)
+    run = queue.submit(request_for())
+    queue.poll(runs.runs_folder(), refuse)
     assert run.state() == "failed"
     assert "could not be started" in run.failure()
 
 
-def test_real_runs_of_four_visitors_all_come_to_their_end(words, monkeypatch):
+def test_real_runs_of_four_visitors_all_come_to_their_end(request_for, monkeypatch):
     if not workers.can_fork():
         pytest.skip("a fresh process for each run takes too long for a test")
     monkeypatch.setenv("GLASSBOX_RUNS_AT_ONCE", "2")
-    asked = [queue.ask(words(seed=seed, steps=2), owner="abcd"[seed % 4]) for seed in range(12)]
+    asked = [queue.submit(request_for(seed=seed, steps=2), owner="abcd"[seed % 4]) for seed in range(12)]
     workers.shared().tend(runs.runs_folder())
     deadline, most = time.monotonic() + 120, 0
     while any(run.state() != "done" for run in asked):
@@ -187,12 +194,31 @@ def test_real_runs_of_four_visitors_all_come_to_their_end(words, monkeypatch):
     assert turns == sorted(turns)
 
 
-def test_a_waiting_run_outlives_the_server_that_took_it(words):
+def test_a_waiting_run_outlives_the_server_that_took_it(request_for):
     one, launch = limits(runs_at_once="1"), Pretender()
-    running, waiting = (queue.ask(words(seed=seed), limits=one) for seed in range(2))
-    queue.tend(runs.runs_folder(), launch, one)
+    running, waiting = (queue.submit(request_for(seed=seed), limits=one) for seed in range(2))
+    queue.poll(runs.runs_folder(), launch, one)
     assert (running.state(), waiting.state()) == ("starting", "waiting")
     launch.end(running.id)
     another = Pretender()
-    queue.tend(runs.runs_folder(), another, one)
+    queue.poll(runs.runs_folder(), another, one)
     assert another.begun == [waiting.id]
+
+
+def test_a_request_that_waited_since_the_first_edition_begins(request_for):
+    folder = runs.runs_folder()
+    folder.mkdir()
+    waiting = read_json(Path(__file__).parent / "first_edition" / "waiting.request.json")
+    write_json(folder / f"{waiting['id']}.request.json", waiting)
+    assert queue.find_runs([queue.request_in(waiting).key]) == [runs.Run(folder / waiting["id"])]
+    launch = Pretender()
+    queue.poll(folder, launch, limits())
+    assert launch.begun == [waiting["id"]]
+
+
+def test_a_text_that_changed_since_it_was_asked_for_is_not_trained_on(request_for, tmp_path):
+    run, launch = queue.submit(request_for()), Pretender()
+    (tmp_path / "animals.txt").write_text("Another text altogether.\n" * 50)
+    queue.poll(runs.runs_folder(), launch, limits())
+    assert launch.begun == [] and run.state() == "failed"
+    assert "animals.txt has changed since this run was asked for" in run.failure()

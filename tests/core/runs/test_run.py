@@ -24,6 +24,7 @@ from gptcore.resources import process_is_running
 from gptcore.runs import queue, workers
 from gptcore.runs import run as runs
 from gptcore.runs.recorder import Recorder, read_state
+from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, RunError
 from gptcore.training.loop import train
 
@@ -263,7 +264,7 @@ def ask(tmp_path, monkeypatch, text):
 
     def begin(steps: int = 1_000_000, **others) -> Run:
         words = ["--corpus", str(tmp_path / "animals.txt"), "--steps", str(steps), "--set", *SIZES, *FIXED]
-        run = queue.ask(words, **others)
+        run = queue.submit(RunRequest.from_arguments(words), **others)
         tend()
         return run
 
@@ -337,7 +338,7 @@ def test_a_finished_run_is_finished(ask):
 
 
 def test_a_run_that_could_not_begin_says_why(ask, tmp_path):
-    run = queue.ask(["--corpus", str(tmp_path / "nowhere.txt"), "--steps", "5"])
+    run = queue.submit(RunRequest(corpus=str(tmp_path / "nowhere.txt"), steps=5))
     tend()
     assert waited(run, OVER) == "failed"
     assert "nowhere.txt" in run.failure()

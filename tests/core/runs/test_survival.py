@@ -14,6 +14,7 @@ import pytest
 
 from gptcore.resources import process_is_running
 from gptcore.runs import queue, workers
+from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, delete, runs_folder
 
 KILLS = int(os.environ.get("GLASSBOX_KILLS", "2"))
@@ -34,7 +35,7 @@ def source(tmp_path_factory, text) -> Path:
 
 def ask(source: Path) -> Run:
     words = ["--corpus", str(source), "--steps", str(STEPS), "--seed", "5", "--set", *SIZES, *FIXED, *MORE]
-    run = queue.ask(words)
+    run = queue.submit(RunRequest.from_arguments(words))
     workers.shared().tend(runs_folder())
     return run
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from gptcore.runs import queue, workers
+from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, runs_folder
 from gptcore.runs.workers import JobError, Nursery
 
@@ -147,12 +148,12 @@ def test_a_forked_run_and_the_command_give_the_same_numbers(warm, tmp_path, monk
     (tmp_path / "animals.txt").write_text(text)
     words = ["--corpus", str(tmp_path / "animals.txt"), "--steps", "25", "--set", *SIZES, *FIXED]
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "forked"))
-    forked = queue.ask(words)
+    forked = queue.submit(RunRequest.from_arguments(words))
     assert forked.state() == "waiting"
     warm.tend(runs_folder())
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "command"))
-    command = queue.ask(words)
-    queue.tend(runs_folder(), workers.launch_command)
+    command = queue.submit(RunRequest.from_arguments(words))
+    queue.poll(runs_folder(), workers.launch_command)
     assert (ended(forked), ended(command)) == ("done", "done"), (forked.failure(), command.failure())
     assert told(forked) == told(command)
     weights = [run.folder / "latest" / "model.safetensors" for run in (forked, command)]
@@ -163,7 +164,7 @@ def test_a_run_outlives_the_nursery_it_was_forked_from(tmp_path, monkeypatch, te
     (tmp_path / "animals.txt").write_text(text)
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     words = ["--corpus", str(tmp_path / "animals.txt"), "--steps", "1000000", "--set", *SIZES, *FIXED]
-    run = queue.ask(words)
+    run = queue.submit(RunRequest.from_arguments(words))
     short = Nursery()
     short.tend(runs_folder())
     deadline = time.monotonic() + 60

@@ -11,8 +11,8 @@ from gptcore.config import PRESETS, ModelConfig, TrainConfig
 from gptcore.corpora.documents import Corpus
 from gptcore.corpora.windows import Windows
 from gptcore.model import GPT
-from gptcore.runs.plan import make_plan, sort_settings
-from gptcore.runs.queue import wanted
+from gptcore.runs.plan import make_plan
+from gptcore.runs.request import RunRequest, split_settings
 from gptcore.stories.writer import write_stories
 from gptcore.tokenizer import story_tokenizer
 from gptcore.training import faults
@@ -124,10 +124,7 @@ def test_a_broken_run_says_so_and_resumes_to_the_same_losses(shape, corpus, toke
 
 
 def test_a_broken_run_is_another_request_than_the_healthy_one():
-    keys = set()
-    for settings in FAULTS.values():
-        pairs = [f"{name}={value}" for name, value in settings.items()]
-        keys.add(wanted(["--steps", "20", "--set", "threads=1", *pairs]).key)
+    keys = {RunRequest(steps=20, settings={"threads": 1} | settings).key for settings in FAULTS.values()}
     assert len(keys) == len(FAULTS)
 
 
@@ -149,7 +146,7 @@ def few_stories():
 @pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {"looks ahead"}))
 def test_a_short_run_is_told_by_its_curves(fault, few_stories):
     corpus, tokenizer = few_stories
-    for_model, for_training = sort_settings(FAULTS[fault])
+    for_model, for_training = split_settings(FAULTS[fault])
     shape = ModelConfig(
         vocab_size=tokenizer.vocab_size, context_length=64, d_model=32, n_layers=2, n_heads=2, d_ff=96
     ).replace(**for_model)
@@ -162,7 +159,8 @@ def test_a_short_run_is_told_by_its_curves(fault, few_stories):
 
 def tell(fault: str, seed: int, **changes) -> str:
     """Train with this fault and return what the rule says of it."""
-    plan = make_plan("nano", settings=faults.settings(fault) | changes, steps=faults.STEPS, seed=seed)
+    settings = faults.settings(fault) | changes
+    plan = make_plan(RunRequest(settings=settings, steps=faults.STEPS, seed=seed))
     seen = train(plan.model, plan.train, plan.corpus, plan.tokenizer)
     return diagnose(Curves.of(event.to_dict() for event in seen))
 

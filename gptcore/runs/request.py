@@ -1,0 +1,329 @@
+"""What is asked of a worker: one frozen value that pages, the command line, the arena and the queue hand on.
+
+A `RunRequest` is equal by value, has a `key` that is the same for requests with the same result, and goes through
+JSON and through command-line arguments unchanged. Files it names (text, tokenizer, plugin) count by their content:
+`sealed` writes down their hashes, so that a file changed in the meantime is noticed.
+
+Most requests train (`kind="train"`). A job of another kind carries what it needs in `settings`, as plain JSON values.
+"""
+
+import argparse
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from gptcore import __version__
+from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
+from gptcore.runs.options import add_request_options
+
+TRAIN = "train"
+FILES = ("corpus", "tokenizer", "plugin")  # the fields that may name a file
+LENGTHS = ("seconds", "steps")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """What to train and for how long, or another kind of job with its settings.
+
+    `settings` are fields of ModelConfig or TrainConfig by name, given as a mapping and kept as sorted pairs; they
+    change the preset. `corpus` is as for `load_corpus`; `tokenizer` is `story`, `gpt2`, `train` or a file, by default
+    the preset's or one trained on the text; `plugin` is a file run first. `hashes` are the SHA-256 of the files named.
+    Raises ConfigError, in one sentence, for what cannot be asked.
+    """
+
+    kind: str = TRAIN
+    preset: str = "nano"
+    settings: tuple[tuple[str, Any], ...] = ()
+    corpus: str = "stories"
+    tokenizer: str | None = None
+    seconds: float | None = None
+    steps: int | None = None
+    seed: int | None = None
+    plugin: str | None = None
+    hashes: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self):
+        settings = dict(self.settings)
+        if self.kind == TRAIN:
+            settings = _checked_settings(settings)
+            if self.preset not in PRESETS:
+                raise ConfigError(f"preset={self.preset!r} is none of {', '.join(PRESETS)}")
+            for name in LENGTHS:
+                value = getattr(self, name)
+                if value is not None and not value > 0:
+                    raise ConfigError(f"--{name} {value:g} is not above 0")
+        if self.seconds is not None:
+            object.__setattr__(self, "seconds", float(self.seconds))
+        object.__setattr__(self, "settings", _frozen(settings).pairs)
+        object.__setattr__(self, "hashes", tuple(sorted(dict(self.hashes).items())))
+
+    @classmethod
+    def of(cls, model: ModelConfig, train: TrainConfig, *, preset: str = "nano", **others: Any) -> Self:
+        """Return the request that trains exactly this model this way; `others` are further fields.
+
+        Sizes that the preset has too are not named, so they may shrink to what a short text allows.
+        """
+        known = PRESETS[preset]
+        settings = model.changes_from(known.model)
+        settings |= train.changes_from(known.train, leave_out=(*LENGTHS, "seed"))
+        length = {name: getattr(train, name) for name in (*LENGTHS, "seed")}
+        return cls(preset=preset, settings=settings, **length, **others)
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Self:
+        """Return the request that parsed options (`add_request_options`) describe."""
+        names = ("preset", "corpus", "tokenizer", *LENGTHS, "seed", "plugin")
+        return cls(
+            settings=parse_settings(options.settings), **{name: getattr(options, name) for name in names}
+        )
+
+    @classmethod
+    def from_arguments(cls, words: Sequence[str]) -> Self:
+        """Return the request that the words after `python -m gptcore train` describe; raises ConfigError."""
+        parser = _Words(add_help=False)
+        add_request_options(parser)
+        return cls.from_options(parser.parse_args(list(words)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the request in a JSON object, in a run's `config.json`, or in the first edition's request file.
+
+        Raises ConfigError for a field that no request has.
+        """
+        if "arguments" in values:  # the first edition kept the words themselves
+            return cls.from_arguments(values["arguments"])
+        known = {field.name for field in fields(cls)}
+        if "format" in values:  # a run's config.json holds much besides the request
+            values = {name: value for name, value in values.items() if name in known - {"kind", "hashes"}}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"a request has no field {', '.join(unknown)}")
+        settings = values.get("settings") or {}
+        if isinstance(settings, list):
+            settings = parse_settings(settings)
+        return cls(**{**values, "settings": settings, "hashes": values.get("hashes") or {}})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold; fields at their default are left out."""
+        chosen = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        if self.settings:
+            chosen["settings"] = self.payload
+        if self.hashes:
+            chosen["hashes"] = dict(self.hashes)
+        return {"kind": self.kind, **chosen}
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return {name: _thawed(value) for name, value in self.settings}
+
+    def configs(self) -> tuple[ModelConfig, TrainConfig]:
+        """Return the preset's configs with the settings, length and seed asked for; raises ConfigError."""
+        chosen = PRESETS[self.preset]
+        for_model, for_training = split_settings(dict(self.settings))
+        length = {name: value for name in LENGTHS if (value := getattr(self, name)) is not None}
+        if length:
+            for_training = dict.fromkeys(LENGTHS) | for_training | length
+        if self.seed is not None:
+            for_training["seed"] = self.seed
+        return chosen.model.replace(**for_model), chosen.train.replace(**for_training)
+
+    @property
+    def key(self) -> str:
+        """The same for requests that give the same result, whatever their files are called; raises ConfigError."""
+        if self.kind == TRAIN:
+            model, train = self.configs()
+            content = {
+                "version": __version__,
+                "preset": self.preset,
+                "model": model.to_dict(),
+                "train": train.to_dict(),
+                # Sizes given by name are kept, those of the preset shrink to a short text.
+                "named": sorted(split_settings(dict(self.settings))[0]),
+                "corpus": self._content("corpus"),
+                "tokenizer": self._content("tokenizer"),
+            }
+            if self.plugin:
+                content["plugin"] = self._content("plugin")
+        else:
+            content = {"version": __version__} | replace(self, hashes=()).to_dict()
+            content |= {name: self._content(name) for name in FILES if name in content}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _content(self, name: str) -> str:
+        """Return a name as it stands, and the hash of what is in a file."""
+        source = getattr(self, name) or ""
+        return dict(self.hashes).get(name) or _file_hash(source) or source
+
+    def sealed(self) -> Self:
+        """Return this request with the hash of every file it names, as the files are now."""
+        found = {name: _file_hash(getattr(self, name)) for name in FILES}
+        return replace(self, hashes={k: v for k, v in found.items() if v} | dict(self.hashes))
+
+    def check_files(self) -> None:
+        """Raise ConfigError where a file is no longer what it was when the request was sealed."""
+        for name, known in self.hashes:
+            found = _file_hash(getattr(self, name))
+            if found and found != known:
+                raise ConfigError(
+                    f"{name} {getattr(self, name)} has changed since this run was asked for; ask for it again"
+                )
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the words after `python -m gptcore train`; raises ConfigError for another kind of job."""
+        if self.kind != TRAIN:
+            raise ConfigError(f"a job of kind {self.kind!r} cannot be given to `train`")
+        words = [*_option("preset", self.preset), *_option("corpus", self.corpus)]
+        words += _option("tokenizer", self.tokenizer)
+        words += [] if self.seconds is None else _option("seconds", _number_word(self.seconds))
+        for name in ("steps", "seed", "plugin"):
+            words += _option(name, getattr(self, name))
+        return (*words, *(("--set", *setting_words(dict(self.settings))) if self.settings else ()))
+
+    def command(self, out: str = "DIR", n_processes: int = 1) -> str:
+        """Return the command line that carries this request out, on several GPUs with a process for each."""
+        program = ["python"] if n_processes == 1 else ["torchrun", f"--nproc-per-node={n_processes}"]
+        return shlex.join([*program, "-m", "gptcore", "train", *self.arguments(), "--out", out])
+
+
+class _Words(argparse.ArgumentParser):
+    """A parser that raises where the command line's would end the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """A JSON object as a hashable value."""
+
+    pairs: tuple[tuple[str, Any], ...]
+
+
+def _frozen(value: Any) -> Any:
+    """Return a JSON value as a hashable one."""
+    if isinstance(value, Mapping):
+        pairs = ((name, _frozen(inner)) for name, inner in value.items())
+        return _Object(tuple(sorted(pairs, key=lambda pair: pair[0])))
+    return tuple(_frozen(inner) for inner in value) if isinstance(value, (list, tuple)) else value
+
+
+def _thawed(value: Any) -> Any:
+    """Return what `_frozen` was given, as JSON has it."""
+    if isinstance(value, _Object):
+        return {name: _thawed(inner) for name, inner in value.pairs}
+    if isinstance(value, RopeScaling):
+        return value.to_dict()
+    return [_thawed(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _file_hash(source: str | None) -> str | None:
+    """Return the SHA-256 of a file, None where the name is no file's."""
+    try:
+        if not source or not Path(source).is_file():
+            return None
+        with Path(source).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):  # a name that no file can have, or one that may not be read
+        return None
+
+
+def _option(name: str, value: Any) -> list[str]:
+    if value is None:
+        return []
+    word = str(value)
+    return [f"--{name}={word}"] if word.startswith("-") else [f"--{name}", word]
+
+
+def _number_word(value: float) -> str:
+    """Return a number as somebody would write it, exactly."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, Any]:
+    """Return FIELD=VALUE words as typed settings.
+
+    >>> parse_settings(["d_model=64", "norm=layernorm", "tie_embeddings=false"])
+    {'d_model': 64, 'norm': 'layernorm', 'tie_embeddings': False}
+    """
+    settings: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {word!r} is not of the form FIELD=VALUE")
+        name, value = name.strip(), value.strip()
+        settings[name] = _parse_scaling(value) if name == "rope_scaling" else _parse_value(value)
+    return settings
+
+
+def _parse_value(word: str) -> bool | int | float | str:
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
+def _parse_scaling(word: str) -> RopeScaling | None:
+    """Return rotary scaling written as KIND:FACTOR, such as ntk:4."""
+    if word == "none":
+        return None
+    kind, _, factor = word.partition(":")
+    try:
+        return RopeScaling(kind=kind, factor=float(factor))
+    except ValueError as error:
+        raise ConfigError(f"rope_scaling={word!r} is not of the form KIND:FACTOR, such as ntk:4") from error
+
+
+def setting_words(settings: Mapping[str, Any]) -> list[str]:
+    """Return settings as FIELD=VALUE words, from which `parse_settings` makes the same settings.
+
+    >>> setting_words({"d_model": 64, "tie_embeddings": False, "rope_scaling": RopeScaling(kind="ntk", factor=2.0)})
+    ['d_model=64', 'tie_embeddings=false', 'rope_scaling=ntk:2']
+    """
+    return [f"{name}={_value_word(name, value)}" for name, value in settings.items()]
+
+
+def _value_word(name: str, value: Any) -> str:
+    if isinstance(value, RopeScaling):
+        return f"{value.kind}:{_number_word(value.factor)}"
+    if isinstance(value, bool) or (name == "rope_scaling" and value is None):
+        return str(value).lower()
+    return str(value)
+
+
+def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of ModelConfig and those of TrainConfig; raises ConfigError for any other."""
+    parts = []
+    for kind in (ModelConfig, TrainConfig):
+        names = {field.name for field in fields(kind)}
+        parts.append({name: value for name, value in settings.items() if name in names})
+    unknown = sorted(set(settings) - set(parts[0]) - set(parts[1]))
+    if unknown:
+        raise ConfigError(f"there is no setting {', '.join(unknown)} in ModelConfig or TrainConfig")
+    return parts[0], parts[1]
+
+
+def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return training settings with their types; raises ConfigError for a field or value that words cannot say."""
+    split_settings(settings)
+    if isinstance(scaling := settings.get("rope_scaling"), Mapping):
+        settings = settings | {"rope_scaling": RopeScaling.from_dict(dict(scaling))}
+    words = setting_words(settings)
+    for word, (name, value) in zip(words, settings.items()):
+        said = parse_settings([word]).get(name)
+        if said != value or type(said) is not type(value):
+            raise ConfigError(f"{word} cannot be said on a command line; choose a plainer value")
+    return settings
