@@ -14,7 +14,7 @@ from pages.labs import overview  # noqa: E402
 
 # The finding of this chapter stands above everything: swap the name, and the word in the gap follows.
 overview.finding.first_ten_seconds()
-overview.finding.train_here()
+overview.train.train_here()
 st.divider()
 
 book.title(row)
@@ -25,7 +25,7 @@ if book.part("analogy", text):
 
 if book.part("example", text):
     text.show("example")
-    overview.finding.one_prediction()
+    overview.example.one_prediction()
 
 if book.part("code", text):
     text.show("code")
@@ -33,15 +33,15 @@ if book.part("code", text):
     annotated.code("model.GPT.forward", key="c0_code_forward")
 
 if book.part("diagram", text):
-    overview.more.flow()
+    overview.diagram.flow()
 
 if book.part("lab", text):
-    overview.finding.continuations()
-    overview.more.outside()
-    overview.more.when_it_knows()
+    overview.continuations.continuations()
+    overview.out_of_domain.outside()
+    overview.over_training.when_it_knows()
     st.subheader("More experiments", anchor=False)
-    lab.more("c0_more_chat", text.read("lab_chat_title"), overview.more.chat)
-    lab.more("c0_more_guess", text.read("lab_guess_title"), overview.more.be_the_model)
+    lab.more("c0_more_chat", text.read("lab_chat_title"), overview.chat.chat)
+    lab.more("c0_more_guess", text.read("lab_guess_title"), overview.bet.be_the_model)
 
 if book.part("measured", text):
     text.show("measured")

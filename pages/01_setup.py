@@ -14,8 +14,8 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    setup.finding.worked_example()
-    setup.finding.machine()
+    setup.example.worked_example()
+    setup.machine.machine()
 
 if book.part("code", text):
     text.show("code")
@@ -29,14 +29,14 @@ if book.part("code", text):
     annotated.code("training.devices.autocast", key="c1_code_autocast")
 
 if book.part("diagram", text):
-    setup.finding.flow()
+    setup.diagram.flow()
 
 if book.part("lab", text):
-    setup.finding.one_knob()
+    setup.learning_rate.one_knob()
     setup.shapes.playground()
     setup.timing.how_long()
     st.subheader("More experiments", anchor=False)
-    lab.more("c1_more_few", text.read("lab_few_title"), setup.finding.too_few_points)
+    lab.more("c1_more_few", text.read("lab_few_title"), setup.few_points.too_few_points)
     lab.more("c1_more_bits", text.read("lab_bits_title"), setup.shapes.bits)
 
 if book.part("measured", text):

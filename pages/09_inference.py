@@ -14,7 +14,7 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    inference.finding.worked_example()
+    inference.example.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -25,11 +25,11 @@ if book.part("code", text):
     annotated.code("cache.KVCache.extend", key="c9_code_extend")
 
 if book.part("diagram", text):
-    inference.finding.flow()
+    inference.diagram.flow()
 
 if book.part("lab", text):
-    inference.finding.two_lanes()
-    inference.finding.choose_and_write()
+    inference.two_lanes.two_lanes()
+    inference.sampling.choose_and_write()
     inference.beam.tree()
     inference.speculative.guessing_ahead()
     st.subheader("More experiments", anchor=False)

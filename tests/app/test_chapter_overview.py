@@ -29,11 +29,11 @@ def test_the_two_beginnings_differ_in_the_name_alone_and_it_stands_far_back():
 def test_each_moment_of_training_is_another_model_and_later_than_the_one_before():
     from pages.labs import overview
 
-    found = overview.finding.moments(models.shipped())
+    found = overview.moments.moments(models.shipped())
     assert [moment.option for moment in found][:: len(found) - 1] == ["0", "full"]
     assert found[0].step == 0
     assert [moment.option for moment in found] == [
-        o for o in overview.finding.SECONDS if o in {m.option for m in found}
+        o for o in overview.moments.SECONDS if o in {m.option for m in found}
     ]
     steps = [moment.step for moment in found]
     assert steps == sorted(set(steps))
@@ -142,7 +142,7 @@ def test_what_it_is_told_it_knows_in_the_same_text_alone():
 
 def test_a_bet_is_paid_in_nats():
     from gptcore.stories.writer import write_story
-    from pages.labs.overview.more import FRESH, WORDS_BEFORE
+    from pages.labs.overview.bet import FRESH, WORDS_BEFORE
 
     app = open_page(c0_more_guess="true", c0_guess_story="3", c0_guess_show="true", c0_guess_p="0.25")
     came = write_story(FRESH + 3).text.split(" ")[WORDS_BEFORE + 3].strip('.,?!"')
@@ -167,7 +167,7 @@ def test_the_diagram_names_what_the_model_computes():
 
     model, tokenizer = load(SHIPPED)
     top = {name.split(".")[0] for name in trace(model, tokenizer.encode("Once"))}
-    drawn = (ROOT / "pages/labs/overview/more.py").read_text(encoding="utf-8")
+    drawn = (ROOT / "pages/labs/overview/diagram.py").read_text(encoding="utf-8")
     boxes = {
         "embedding": "embedding table", "positioned": "turns queries by position", "layers": "attention: look back",
         "final_normed": "final norm", "logits": "logits", "probabilities": "probabilities",

@@ -29,7 +29,7 @@ def passed(text: str = SHORT, what=None, swap=None, view: str = "pass") -> cache
 
 
 def given(text: str = SHORT, view: str = "pass"):
-    words = journey.walk.known("swiglu")
+    words = journey.panel.known("swiglu")
     return cached.journey_drawn(models.shipped(), text, None, None, view, _known=words)
 
 
@@ -72,7 +72,7 @@ def test_any_sentence_makes_a_map_that_can_be_read_back(text):
 
 
 def test_a_picture_of_the_map_marks_what_is_on_view():
-    one, words = passed().trace_map, journey.walk.known("swiglu")
+    one, words = passed().trace_map, journey.panel.known("swiglu")
     root = ElementTree.fromstring(trace_map.still(one, words["titles"], words["say"], 5, 2, 4))
     classes = [element.get("class") for element in root.iter()]
     assert classes.count("curves on") == 1
@@ -108,9 +108,9 @@ def test_a_swapped_token_moves_nothing_before_it():
 
 
 def test_every_kind_of_stage_has_its_words_and_its_line_of_code():
-    assert set(journey.walk.KINDS) == set(_FORMS)
+    assert set(journey.panel.KINDS) == set(_FORMS)
     for ffn in ("swiglu", "gelu"):
-        known = journey.walk.known(ffn)
+        known = journey.panel.known(ffn)
         for kind in _FORMS:
             assert known["titles"][kind] and known["formulas"][kind] and known["abouts"][kind]
             code = known["codes"][kind]
@@ -161,4 +161,4 @@ def test_the_map_says_every_word_it_has_and_has_every_word_it_says():
     said = set(re.findall(r"\bsay\.(\w+)", trace_map.JS)) | set(
         re.findall(r'words\["(\w+)"\]', python.replace("'", '"'))
     )
-    assert said == set(journey.walk.sayings())
+    assert said == set(journey.panel.sayings())

@@ -8,7 +8,12 @@ import pytest
 from pages.kit import words
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
-SCRIPTS = sorted(path for path in PAGES.rglob("*.py") if "words.load(" in path.read_text(encoding="utf-8"))
+SCRIPTS = sorted(
+    path
+    for path in PAGES.rglob("*.py")
+    if "words.load(" in (source := path.read_text(encoding="utf-8"))
+    or ("words.Words" in source and PAGES / "labs" in path.parents)
+)
 FILES = sorted((PAGES / "text" / "en").glob("*.md"))
 
 
@@ -46,10 +51,19 @@ def uses(tree: ast.AST) -> list[tuple[str, set[str] | None]]:
     return found
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def loaded_for(script: Path) -> set[str]:
+    """The files of words a script loads, or is handed by the labs of its folder."""
+    own = set(loads(ast.parse(script.read_text(encoding="utf-8"))))
+    if own:
+        return own
+    labs = script.parent.glob("*.py")
+    return {name for path in labs for name in loads(ast.parse(path.read_text(encoding="utf-8")))}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_section_asked_for_exists_and_gets_its_numbers(script):
     tree = ast.parse(script.read_text(encoding="utf-8"))
-    names = set(loads(tree))
+    names = loaded_for(script)
     assert len(names) == 1, "a script has one file of words"
     sections = words.load(names.pop()).sections
     for section, numbers in uses(tree):
@@ -63,7 +77,7 @@ def test_every_section_is_used(file):
     for script in SCRIPTS:
         source = script.read_text(encoding="utf-8")
         tree = ast.parse(source)
-        if file.stem in loads(tree):
+        if file.stem in loaded_for(script):
             mentioned |= {
                 node.value
                 for node in ast.walk(tree)

@@ -1,5 +1,11 @@
 """The labs of the page `arena`."""
 
-from pages.labs.arena import match
+from pages.labs.arena import entries, match, records, results, terms
 
-__all__ = ["match"]
+__all__ = [
+    "entries",
+    "match",
+    "records",
+    "results",
+    "terms",
+]

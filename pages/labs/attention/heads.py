@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from gptcore.interpret import heads
 from pages.kit import (
     chips,
     controls,
@@ -10,18 +11,13 @@ from pages.kit import (
     generation_figures,
     grids,
     lab,
+    plots,
     prompt,
     session,
     words,
 )
 from pages.kit.pronoun_story import PronounStory, beginning_that_fits, pronoun_story, storyteller
-from pages.labs.attention.name_head import (
-    default_head,
-    find_name_head,
-    next_tokens,
-    pick_head,
-    shaded_tokens,
-)
+from pages.labs.attention.name_head import default_head, find_name_head, next_tokens, pick_head, shaded_tokens
 
 WHAT = ("weight", "handed over")
 MORE_TEXTS = (
@@ -75,8 +71,6 @@ def where_heads_look() -> None:
 
 def shares(traced: forward.Traced, what: str):
     """The weights of all heads, or what they hand over, as shares of each row."""
-    from gptcore.interpret import heads
-
     if what == "weight":
         return heads.weights(traced.seen)
     lengths = heads.handed_over(traced.seen)
@@ -85,8 +79,6 @@ def shares(traced: forward.Traced, what: str):
 
 def say(traced: forward.Traced, layer: int, head: int, place: int, text: words.Words) -> None:
     """What the chosen head does from the chosen token, in one sentence of numbers."""
-    from gptcore.interpret import heads
-
     found = heads.weights(traced.seen)
     row = found[layer, head, place]
     seen = int(row.argmax())
@@ -168,8 +160,6 @@ def next_words(
 
 def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int]):
     """The likeliest tokens of either model, each with its chance with the head and without."""
-    from pages.kit import plots
-
     less = dict(next_tokens(model, before, off, most=model.config.vocab_size))
     more = dict(next_tokens(model, before, None, most=model.config.vocab_size))
     names = list(dict.fromkeys([name for name, _ in whole[:4]] + list(less)[:4]))
@@ -221,8 +211,6 @@ def guess(teller, story: PronounStory, text: words.Words) -> None:
 @st.fragment
 def habits() -> None:
     """Two habits that heads of larger models are known for, scored for every head of this one."""
-    from gptcore.interpret import heads
-
     text = words.load("05_attention")
     model = session.model_in_use()
     text.show("lab_scores")

@@ -2,11 +2,13 @@
 
 import streamlit as st
 
+from gptcore.interpret import heads
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from pages.kit import (
     chips,
     controls,
+    curves,
     event_log,
     figures,
     grids,
@@ -29,8 +31,6 @@ RUN = "c5_mask_run"
 @st.fragment
 def mask_removed() -> None:
     """Change a token and see which outputs move; then train a model that may look ahead."""
-    from gptcore.interpret import heads
-
     text = words.load("05_attention")
     with lab.frame("c5_mask", text.read("lab_mask_title")):
         text.show("lab_mask")
@@ -127,8 +127,6 @@ def _train(text: words.Words) -> None:
                 st.text(history.samples[-1]["text"].strip()[:400])
     else:
         text.show("lab_mask_not_yet")
-    from pages.kit import curves
-
     picture = curves.loss(history)
     st.plotly_chart(picture.figure, key="c5_mask_loss", config=figures.CONFIG, alt=picture.alt)
 

@@ -3,6 +3,11 @@
 import random
 from collections.abc import Sequence
 
+import torch
+
+from gptcore.account import cache_bytes, parameters
+from gptcore.config import ModelConfig
+from gptcore.lessons import by_hand as computed
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
 BUGGY = (
@@ -42,9 +47,6 @@ def _cached(draw: random.Random) -> dict[str, int]:
 
 def by_hand(draw: random.Random) -> Numeric:
     """The weight that the second of two tokens gives to the first, from their queries and keys."""
-    import torch
-
-    from gptcore.lessons import by_hand as computed
 
     def pair() -> list[float]:
         return [draw.randint(-9, 9) / 10 for _ in range(2)]
@@ -75,8 +77,6 @@ def by_hand(draw: random.Random) -> Numeric:
 
 
 def _shape(draw: random.Random, kv: int):
-    from gptcore.config import ModelConfig
-
     width = draw.choice((64, 128))
     return ModelConfig(
         vocab_size=32_000,
@@ -90,8 +90,6 @@ def _shape(draw: random.Random, kv: int):
 
 def cache(draw: random.Random) -> Numeric:
     """The megabytes of a cache with two key heads."""
-    from gptcore.account import cache_bytes
-
     config, tokens = _shape(draw, 2), draw.choice((1000, 2000, 4000))
     held = cache_bytes(config, tokens, bytes_per_value=2) / 1e6
     return Numeric(
@@ -116,8 +114,6 @@ def cache(draw: random.Random) -> Numeric:
 
 def weights_saved(draw: random.Random) -> Numeric:
     """The weights of one layer's attention that go when 8 key heads become 2."""
-    from gptcore.account import parameters
-
     config = _shape(draw, 8).replace(n_layers=1)
     fewer = config.replace(n_kv_heads=2)
     saved = parameters(config)["attention"] - parameters(fewer)["attention"]

@@ -4,7 +4,9 @@ import math
 from itertools import pairwise
 
 import streamlit as st
+import torch
 
+from gptcore.lessons import by_hand
 from pages.kit import (
     controls,
     diagram,
@@ -63,10 +65,6 @@ def finding() -> None:
 @st.fragment
 def worked_example() -> None:
     """One token of four numbers through norm, SwiGLU and residual; everything to be edited."""
-    import torch
-
-    from gptcore.lessons import by_hand
-
     text = words.load("06_block")
     text.show("example")
     four, two = ("1", "2", "3", "4"), ("1", "2")

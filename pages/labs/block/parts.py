@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from gptcore.lessons import by_hand
 from gptcore.lessons.by_hand import ACTIVATIONS
 from pages.kit import controls, figures, lab, plots, session, words
 from pages.labs.block.finding import X
@@ -14,8 +15,6 @@ PREDICTED_Z = -6.0
 @st.fragment
 def gates() -> None:
     """The activations against z, and where the gates of the model in use stand."""
-    from gptcore.lessons import by_hand
-
     text = words.load("06_block")
     with lab.frame("c6_gate", text.read("lab_gate_title")):
         text.show("lab_gate")
@@ -102,8 +101,6 @@ def _gates_of_the_model(text: words.Words) -> None:
 @st.fragment
 def both_norms() -> None:
     """Four numbers scaled and shifted together, after either norm."""
-    from gptcore.lessons import by_hand
-
     text = words.load("06_block")
     text.show("lab_norms")
     left, right = st.columns(2, gap="large")

@@ -4,6 +4,11 @@ import math
 import random
 from collections.abc import Sequence
 
+import torch
+
+from gptcore.feedforward import GELUMLP, SwiGLU
+from gptcore.lessons.by_hand import activation
+from gptcore.norms import LayerNorm, rms_norm
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
 BUGGY = (
@@ -39,9 +44,6 @@ def questions(seed: int) -> Sequence[Question]:
 
 def rms_by_hand(draw: random.Random) -> Numeric:
     """The first number of three after RMSNorm."""
-    import torch
-
-    from gptcore.norms import LayerNorm, rms_norm
 
     def vector() -> list[float]:
         return [draw.choice((-1, 1)) * draw.randint(1, 9) / 2 for _ in range(3)]
@@ -64,8 +66,6 @@ def rms_by_hand(draw: random.Random) -> Numeric:
 
 def gated_by_hand(draw: random.Random) -> Numeric:
     """One hidden number of SwiGLU from its gate and its up projection."""
-    from gptcore.lessons.by_hand import activation
-
     z, up = draw.choice((-2, -1, 2, 3)) * 1.0, draw.choice((-5, -4, 4, 5)) * 1.0
     silu = activation("SiLU", (z,)).values[0]
     return Numeric(
@@ -83,8 +83,6 @@ def gated_by_hand(draw: random.Random) -> Numeric:
 
 def width_of_the_other(draw: random.Random) -> Numeric:
     """The width at which SwiGLU has as many weights as a plain MLP."""
-    from gptcore.feedforward import GELUMLP, SwiGLU
-
     c = draw.choice((96, 192, 384, 768))
     plain = GELUMLP(c, 4 * c)
     n_weights = sum(weight.numel() for weight in plain.parameters())
@@ -100,8 +98,6 @@ def width_of_the_other(draw: random.Random) -> Numeric:
 
 def factors(draw: random.Random) -> Numeric:
     """What a gradient is multiplied by over a few residual layers, each with the same slope of its branch."""
-    import torch
-
     slope, n = draw.choice((-0.3, 0.1, 0.2, 0.5)), draw.choice((3, 4, 5))
     x = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     y = x

@@ -4,6 +4,7 @@ import math
 
 import streamlit as st
 
+from gptcore.interpret.gradient_depth import moved_by_change, written
 from pages.kit import chips, controls, figures, forward, lab, models, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.labs.block import cached
@@ -27,8 +28,6 @@ def traced_text(text: words.Words, key: str, *, born: bool = False) -> forward.T
 @st.fragment
 def who_writes() -> None:
     """The part of each sub-layer in the last stream, and what is lost when a block falls silent."""
-    from gptcore.interpret.gradient_depth import written
-
     text = words.load("06_block")
     with lab.frame("c6_written", text.read("lab_written_title")):
         text.show("lab_written")
@@ -102,8 +101,6 @@ def _say_written(text: words.Words, found) -> None:
 @st.fragment
 def who_mixes() -> None:
     """Change one token: which outputs of attention move, and which of the feed-forward layer."""
-    from gptcore.interpret.gradient_depth import moved_by_change
-
     text = words.load("06_block")
     text.show("lab_mix")
     traced = traced_text(text, "c6_mix_text")

@@ -1,5 +1,31 @@
 """The labs of the page `inference`."""
 
-from pages.labs.inference import beam, cost, finding, quiz, race, speculative
+from pages.labs.inference import (
+    beam,
+    cost,
+    diagram,
+    example,
+    finding,
+    prompts,
+    quiz,
+    race,
+    sampling,
+    speculative,
+    ticks,
+    two_lanes,
+)
 
-__all__ = ["beam", "cost", "finding", "quiz", "race", "speculative"]
+__all__ = [
+    "beam",
+    "cost",
+    "diagram",
+    "example",
+    "finding",
+    "prompts",
+    "quiz",
+    "race",
+    "sampling",
+    "speculative",
+    "ticks",
+    "two_lanes",
+]

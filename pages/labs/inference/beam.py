@@ -1,18 +1,15 @@
 """Chapter 9: beam search as a tree, and the texts it came to."""
 
 import math
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from gptcore.generation.beam import Beams, Hypothesis, normalised
 from pages.kit import controls, figures, lab, prompt, session, trees, words
 from pages.kit.chips import visible
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.labs.inference import cached
-
-if TYPE_CHECKING:
-    from gptcore.generation.beam import Beams, Hypothesis
 
 # Beginnings after which greedy and a beam of three part, a little and much.
 BEGINNINGS = (
@@ -63,12 +60,12 @@ def tree() -> None:
         ask(text, found)
 
 
-def written(one: "Hypothesis", found: "Beams", model: ModelHandle) -> str:
+def written(one: Hypothesis, found: Beams, model: ModelHandle) -> str:
     """A text the search came to, its end token included."""
     return model.tokenizer.decode([found.nodes[place].token_id for place in one.path])
 
 
-def describe(text: words.Words, found: "Beams", model: ModelHandle, typed: str) -> None:
+def describe(text: words.Words, found: Beams, model: ModelHandle, typed: str) -> None:
     """The best text against greedy's: how likely each is, and what the search cost."""
     best, greedy = found.best, found.greedy
     whole = (typed + written(best, found, model)).strip()
@@ -88,7 +85,7 @@ def describe(text: words.Words, found: "Beams", model: ModelHandle, typed: str) 
     )
 
 
-def draw(found: "Beams", model: ModelHandle, typed: str, cut: int) -> figures.Picture:
+def draw(found: Beams, model: ModelHandle, typed: str, cut: int) -> figures.Picture:
     """The tree with the likeliest `cut` of what was cut in a row; the rest of it would fill the page."""
     marked = {*found.best.path, *found.greedy.path}
     n_cut: dict[int, int] = {}
@@ -123,7 +120,7 @@ def draw(found: "Beams", model: ModelHandle, typed: str, cut: int) -> figures.Pi
     )
 
 
-def listed(text: words.Words, found: "Beams", model: ModelHandle) -> None:
+def listed(text: words.Words, found: Beams, model: ModelHandle) -> None:
     """The texts the search came to, the best first."""
     texts = list(found.hypotheses[:LISTED])
     if all(one.path != found.greedy.path for one in texts):
@@ -144,10 +141,8 @@ def listed(text: words.Words, found: "Beams", model: ModelHandle) -> None:
     )
 
 
-def ask(text: words.Words, found: "Beams") -> None:
+def ask(text: words.Words, found: Beams) -> None:
     """Without a penalty: can the winner become longer? It cannot, by arithmetic."""
-    from gptcore.generation.beam import normalised
-
     # The penalty takes no part in the search, so the same finished texts are compared at another.
     short, long = (
         max(found.hypotheses, key=lambda one: normalised(one.total, one.n_counted, penalty))

@@ -3,6 +3,11 @@
 import random
 from collections.abc import Sequence
 
+import torch
+
+from gptcore.generation.beam import normalised as score
+from gptcore.generation.speculative import expected_speedup, expected_tokens
+from gptcore.lessons import by_hand as computed
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
 BUGGY = (
@@ -38,10 +43,6 @@ def questions(seed: int) -> Sequence[Question]:
 
 def by_hand(draw: random.Random) -> Numeric:
     """The share of the first of two scores at a temperature."""
-    import torch
-
-    from gptcore.lessons import by_hand as computed
-
     first = draw.randint(10, 25) / 10
     second = first - draw.randint(5, 12) / 10
     degree = draw.choice((0.5, 2.0))
@@ -76,8 +77,6 @@ def pushed(draw: random.Random) -> Numeric:
 
 def normalised(draw: random.Random) -> Choice:
     """Which of two finished texts a beam prefers at a length penalty."""
-    from gptcore.generation.beam import normalised as score
-
     short, long = draw.choice(((3, 6), (4, 8), (4, 10)))
     per_token = draw.choice((0.5, 0.6, 0.7))
     totals = (-round(short * per_token * 1.2, 2), -round(long * per_token, 2))
@@ -100,8 +99,6 @@ def normalised(draw: random.Random) -> Choice:
 
 def ahead(draw: random.Random) -> Numeric:
     """The speed-up of guessing ahead."""
-    from gptcore.generation.speculative import expected_speedup, expected_tokens
-
     chance, n_ahead, cost = draw.choice((0.5, 0.6, 0.8)), draw.choice((2, 3)), draw.choice((0.1, 0.2))
     return Numeric(
         name="ahead",

@@ -8,12 +8,9 @@ import statistics
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from gptcore.generation.sampling import Step, generate
 from pages.kit.models import ModelHandle
-
-if TYPE_CHECKING:
-    from gptcore.generation.sampling import Step
 
 LANES = ("cache off", "cache on")
 REPEATS = 3
@@ -47,7 +44,7 @@ class Race:
 
     entry: Entry
     laps: list[Lap] = field(default_factory=list)
-    steps: "Generator[Step, None, str] | None" = None  # of the last lap, while it is under way
+    steps: Generator[Step, None, str] | None = None  # of the last lap, while it is under way
     spent: float = 0.0  # seconds of measuring, all laps together
 
     def work(self, model: ModelHandle, seconds: float) -> None:
@@ -123,9 +120,7 @@ def smooth(values: list[float], width: int = 9) -> list[float]:
     return [statistics.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
 
 
-def _start(model: ModelHandle, entry: Entry, lane: str) -> "Generator[Step, None, str]":
-    from gptcore.generation.sampling import generate
-
+def _start(model: ModelHandle, entry: Entry, lane: str) -> Generator[Step, None, str]:
     ids = model.tokenizer.encode(entry.prompt) or [model.tokenizer.eot_id]
     choices = {
         "temperature": TEMPERATURE,

@@ -1,17 +1,13 @@
 """Chapter 9: guessing ahead, by calls, by cost, and by the clock."""
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
+from gptcore.experiments.measurements.inference import Guessed
+from gptcore.generation.speculative import Cycle, Drafted, expected_speedup, expected_tokens
 from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.labs.inference import cached
-
-if TYPE_CHECKING:
-    from gptcore.experiments.measurements.inference import Guessed
-    from gptcore.generation.speculative import Cycle, Drafted
 
 BEGINNING = "Long ago, a king"
 N_NEW = 48
@@ -52,7 +48,7 @@ def guessing_ahead() -> None:
         ask(text, found, n_ahead, price)
 
 
-def strip(text: words.Words, found: "Guessed", model: ModelHandle) -> None:
+def strip(text: words.Words, found: Guessed, model: ModelHandle) -> None:
     """Every guess in its colour, cycle by cycle, and the tokens the target added."""
     st.markdown(f"**{text.read('lab_ahead_strip')}**")
     tokens: list[chips.Chip] = []
@@ -86,7 +82,7 @@ def name(token_id: int, model: ModelHandle) -> str:
     )
 
 
-def guess(one: "Drafted", cycle: "Cycle", model: ModelHandle) -> chips.Chip:
+def guess(one: Drafted, cycle: Cycle, model: ModelHandle) -> chips.Chip:
     """One guess as a chip; its note tells both chances."""
     kind = {True: "kept", False: "refused", None: "unjudged"}[one.kept]
     note = f"p {one.p:.1%}, q {one.q:.1%}, kept with the chance {min(1.0, one.p / one.q):.0%}"
@@ -97,10 +93,8 @@ def guess(one: "Drafted", cycle: "Cycle", model: ModelHandle) -> chips.Chip:
     )
 
 
-def calls(text: words.Words, found: "Guessed", n_ahead: int) -> None:
+def calls(text: words.Words, found: Guessed, n_ahead: int) -> None:
     """Tokens a pass: as counted, and as the formula says for the measured share."""
-    from gptcore.generation.speculative import expected_tokens
-
     chance = found.acceptance
     text.show(
         "lab_ahead_calls",
@@ -117,10 +111,8 @@ def calls(text: words.Words, found: "Guessed", n_ahead: int) -> None:
     st.latex(rf"1 + \alpha + \dots + \alpha^K = {terms} = {expected_tokens(chance, n_ahead):.2f}")
 
 
-def cost(text: words.Words, found: "Guessed", n_ahead: int) -> float:
+def cost(text: words.Words, found: Guessed, n_ahead: int) -> float:
     """What the calls are worth at a chosen price of a guess, and what the clock said here; returns the price."""
-    from gptcore.generation.speculative import expected_speedup, expected_tokens
-
     text.show("lab_ahead_price")
     price = controls.decimal(
         text.read("lab_ahead_c"), "c9_ahead_c", 0.0, 1.0, 0.1, 0.05, text.read("lab_ahead_c_help")
@@ -172,10 +164,8 @@ def cost(text: words.Words, found: "Guessed", n_ahead: int) -> float:
     return price
 
 
-def ask(text: words.Words, found: "Guessed", n_ahead: int, price: float) -> None:
+def ask(text: words.Words, found: Guessed, n_ahead: int, price: float) -> None:
     """Does drafting far more help? What the formula says at the measured share and the price on the slider."""
-    from gptcore.generation.speculative import expected_speedup, expected_tokens
-
     chance = found.acceptance
     now, then = (expected_speedup(chance, k, price) for k in (n_ahead, MOST_AHEAD))
     options = (text.read("lab_ahead_faster"), text.read("lab_ahead_slower"), text.read("lab_ahead_even"))

@@ -1,5 +1,13 @@
 """The labs of the page `journey`."""
 
-from pages.labs.journey import walk
+from pages.labs.journey import attribution, changes, export, panel, position, prediction, walk
 
-__all__ = ["walk"]
+__all__ = [
+    "attribution",
+    "changes",
+    "export",
+    "panel",
+    "position",
+    "prediction",
+    "walk",
+]

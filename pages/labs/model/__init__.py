@@ -2,4 +2,10 @@
 
 from pages.labs.model import finding, logit_lens, quiz, scaling, shape
 
-__all__ = ["finding", "logit_lens", "quiz", "scaling", "shape"]
+__all__ = [
+    "finding",
+    "logit_lens",
+    "quiz",
+    "scaling",
+    "shape",
+]

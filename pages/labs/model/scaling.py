@@ -1,7 +1,6 @@
 """Chapter 7: three sizes trained and the fourth foretold; and where an untrained model starts."""
 
 import math
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -10,11 +9,9 @@ from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import SIZES, SPREADS, STEPS, Law, fit
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
+from gptcore.runs.run import Run
 from pages.kit import controls, curves, event_log, figures, initialization, lab, plots, session, words
 from pages.kit.controls import Dial
-
-if TYPE_CHECKING:
-    from gptcore.runs.run import Run
 
 EVERY_SECONDS = 1.5
 RUNS = "c7_scale_runs"
@@ -93,19 +90,19 @@ def start(names: tuple[str, ...]) -> None:
     st.session_state[RUNS] = started
 
 
-def runs() -> "dict[str, Run]":
+def runs() -> dict[str, Run]:
     """The runs that were started here and are still there, by size."""
     asked = st.session_state.get(RUNS, {})
     found = {name: session.run_named(asked[name]) for name in SIZES if name in asked}
     return {name: run for name, run in found.items() if run is not None}
 
 
-def histories(found: "dict[str, Run]") -> dict[str, curves.History]:
+def histories(found: dict[str, Run]) -> dict[str, curves.History]:
     """What each run has told so far."""
     return {name: event_log.read(run.folder) for name, run in found.items()}
 
 
-def reached(found: "dict[str, Run]") -> dict[str, float]:
+def reached(found: dict[str, Run]) -> dict[str, float]:
     """The held-out loss of each size whose run has come to its end."""
     return {
         name: history.val_loss[-1]

@@ -1,5 +1,29 @@
 """The labs of the page `overview`."""
 
-from pages.labs.overview import finding, more, quiz
+from pages.labs.overview import (
+    bet,
+    chat,
+    continuations,
+    diagram,
+    example,
+    finding,
+    moments,
+    out_of_domain,
+    over_training,
+    quiz,
+    train,
+)
 
-__all__ = ["finding", "more", "quiz"]
+__all__ = [
+    "bet",
+    "chat",
+    "continuations",
+    "diagram",
+    "example",
+    "finding",
+    "moments",
+    "out_of_domain",
+    "over_training",
+    "quiz",
+    "train",
+]

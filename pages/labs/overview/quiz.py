@@ -4,6 +4,10 @@ import math
 import random
 from collections.abc import Sequence
 
+import torch
+
+from gptcore.config import ModelConfig
+from gptcore.generation.sampling import Sampling, distribution
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
 STAGES = (
@@ -40,10 +44,6 @@ def questions(seed: int) -> Sequence[Question]:
 
 def by_hand(draw: random.Random) -> Numeric:
     """The share of the first of three scores."""
-    import torch
-
-    from gptcore.generation.sampling import Sampling, distribution
-
     logits = sorted((draw.randint(-5, 30) / 10 for _ in range(3)), reverse=True)
     while logits[0] - logits[1] < 0.3 or sum(logits) < 0.5:
         logits = sorted((draw.randint(-5, 30) / 10 for _ in range(3)), reverse=True)
@@ -80,8 +80,6 @@ def surprise(draw: random.Random) -> Numeric:
 
 def scores(draw: random.Random) -> Numeric:
     """How many scores one pass over a text makes."""
-    from gptcore.config import ModelConfig
-
     config = ModelConfig(
         vocab_size=draw.choice((2048, 4096)), context_length=256, d_model=128, n_layers=4, n_heads=4
     )

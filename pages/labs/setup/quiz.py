@@ -3,6 +3,11 @@
 import random
 from collections.abc import Sequence
 
+import torch
+
+from gptcore.account import n_parameters, training_bytes
+from gptcore.config import PRESETS
+from gptcore.lessons import line_fit, shapes
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
 LOOP = (
@@ -38,10 +43,6 @@ def questions(seed: int) -> Sequence[Question]:
 
 def one_step(draw: random.Random) -> Numeric:
     """The weight w after one step from 0 and 0, on two points."""
-    import torch
-
-    from gptcore.lessons import line_fit
-
     xs = draw.sample((1, 2, 3, 4), 2)
     ys = [draw.randint(1, 5) for _ in range(2)]
     rate = draw.choice((0.05, 0.1))
@@ -71,10 +72,6 @@ def flies_off(draw: random.Random) -> Choice:
 
 def one_cell(draw: random.Random) -> Numeric:
     """One cell of a matrix product."""
-    import torch
-
-    from gptcore.lessons import shapes
-
     while True:
         a = [[draw.randint(-3, 5) for _ in range(2)] for _ in range(2)]
         b = [[draw.randint(-3, 5) for _ in range(2)] for _ in range(2)]
@@ -100,8 +97,6 @@ def one_cell(draw: random.Random) -> Numeric:
 
 def broadcast(draw: random.Random) -> Numeric:
     """How many numbers a sum of a column and a row has."""
-    from gptcore.lessons import shapes
-
     rows, columns = draw.sample(range(3, 10), 2)
     shape = shapes.broadcast((rows, 1), (1, columns))
     return Numeric(
@@ -115,9 +110,6 @@ def broadcast(draw: random.Random) -> Numeric:
 
 def state(draw: random.Random) -> Numeric:
     """Megabytes that training holds between steps."""
-    from gptcore.account import n_parameters, training_bytes
-    from gptcore.config import PRESETS
-
     nano = PRESETS["nano"].model
     config = nano.replace(d_model=draw.choice((64, 128, 256)), n_layers=draw.choice((2, 4, 8)), d_ff=384)
     held, weights = training_bytes(config) / 1e6, n_parameters(config)

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from gptcore.lessons import shapes
+from gptcore.lessons.number_formats import FORMATS, stored
 from pages.kit import controls, figures, grids, lab, words
 from pages.kit.controls import Dial
 
@@ -13,8 +15,6 @@ NEXT = {"A + B": (3, 1, 1, 4), "A @ B": (2, 5, 5, 3), "A.view": (4, 3, 2, 6), "A
 @st.fragment
 def playground() -> None:
     """Two tensors, one operation: the shapes drawn, the result, or the rule that was broken."""
-    from gptcore.lessons import shapes
-
     text = words.load("01_setup")
     with lab.frame("c1_shape", text.read("lab_shape_title")):
         text.show("lab_shape")
@@ -61,8 +61,6 @@ def _set(values: dict[str, int]) -> None:
 
 
 def _draw(text: words.Words, operation: str, a, b, found) -> None:
-    from gptcore.lessons import shapes
-
     shown = [("A", shapes.counted(a))]
     if operation in ("A + B", "A @ B"):
         shown.append(("B", shapes.counted(b, 10)))
@@ -102,8 +100,6 @@ def _draw(text: words.Words, operation: str, a, b, found) -> None:
 
 def _ask(text: words.Words, operation: str, a, b) -> None:
     """Predict the shape at the next setting, which is a legal one of the same operation."""
-    from gptcore.lessons import shapes
-
     following = NEXT[operation]
     next_a, next_b = following[:2], following[2:]
     right = tuple(shapes.OPERATIONS[operation](next_a, next_b).result.shape)
@@ -129,8 +125,6 @@ def _ask(text: words.Words, operation: str, a, b) -> None:
 @st.fragment
 def bits() -> None:
     """One number in three formats, bit by bit."""
-    from gptcore.lessons.number_formats import FORMATS, stored
-
     text = words.load("01_setup")
     text.show("lab_bits")
     left, right = st.columns(2, gap="large")

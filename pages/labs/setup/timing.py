@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from gptcore.experiments import budget, claims
+from gptcore.experiments.measurements import setup
 from pages.kit import claim, lab, words
 from pages.labs.setup import cached
 
@@ -12,9 +14,6 @@ FITS = 0.8  # of the memory: the system and what a step holds on its way need th
 @st.fragment
 def how_long() -> None:
     """Operations of each preset, the time they would take at the matrix rate and at the rate of training here."""
-    from gptcore.experiments import budget, claims
-    from gptcore.experiments.measurements import setup
-
     text = words.load("01_setup")
     with lab.frame("c1_time", text.read("lab_time_title")):
         found = budget.budgets()

@@ -1,0 +1,142 @@
+"""The runs of a match: what was planned, what there is, and the buttons that start and stop them."""
+
+import math
+from typing import NamedTuple
+
+import streamlit as st
+
+from gptcore.experiments import arena
+from gptcore.experiments.arena_records import key_of
+from gptcore.runs.run import Run
+from pages.kit import curves, event_log, live, session, visitor, words
+from pages.labs.arena import cached
+
+STARTING_SECONDS = 4.0  # of a run: its process, the text, the last look
+PROBLEM, GOING = "arena_problem", "arena_going"
+
+
+class Entry(NamedTuple):
+    """One run of the match as it stands: what was planned, the run where there is one, what it has told."""
+
+    planned: arena.Planned
+    run: Run | None
+    history: curves.History
+
+    @property
+    def loss(self) -> float | None:
+        """The last validation loss of a run that is over."""
+        if not self.history.end:
+            return None
+        looked = [{"event": "eval", "val_loss": value} for value in self.history.val_loss[-1:]]
+        loss = arena.last_loss([*looked, self.history.end])
+        return math.inf if loss is not None and math.isnan(loss) else loss
+
+    @property
+    def alive(self) -> bool:
+        return self.run is not None and session.is_under_way(self.run)
+
+
+def entries_of(match: arena.Match) -> list[Entry]:
+    """Every run of a match with what it has told so far."""
+    planned = arena.plan(match)
+    runs = session.find_runs(one.request for one in planned)
+    return [
+        Entry(one, run, curves.History() if run is None else _told(run)) for one, run in zip(planned, runs)
+    ]
+
+
+def _told(run: Run) -> curves.History:
+    return event_log.read(run.folder)
+
+
+def seconds_of(match: arena.Match, even: arena.Even, entries: list[Entry]) -> float:
+    """About how many seconds the runs still to come take here, by what such runs took or by the rate measured."""
+    taken: dict[str, list[float]] = {arm: [] for arm in arena.ARMS}
+    for one in entries:
+        if one.loss is not None and one.history.seconds:
+            taken[one.planned.arm].append(one.history.seconds[-1])
+    total = 0.0
+    looks = match.train.n_evals * match.train.eval_batches / 3  # in steps: a look only goes forward
+    for one in entries:
+        if one.loss is None:
+            arm, known = even[one.planned.arm], taken[one.planned.arm]
+            if match.train.seconds is not None:
+                seconds = match.train.seconds
+            elif known:
+                seconds = sum(known) / len(known)
+            else:
+                seconds = (arm.steps + looks) * arm.flops_per_step / cached.training_rate()
+            share = 1 - one.history.last_step / one.history.total_steps if one.history.start else 1
+            total += STARTING_SECONDS + share * seconds
+    return total / session.limits().runs_at_once
+
+
+def start_or_stop(text: words.Words, match: arena.Match, even: arena.Even, entries: list[Entry]) -> None:
+    """How many runs and minutes, and the two buttons."""
+    missing = [one for one in entries if one.loss is None]
+    alive = [one for one in entries if one.alive]
+    if missing:
+        text.show("plan", n=len(entries), left=len(missing), arms=len(arena.ARMS), rates=len(match.rates),
+                  seeds=len(match.seeds), long=live.duration(seconds_of(match, even, entries)))  # fmt: skip
+    with st.container(horizontal=True):
+        st.button(
+            text.read("start", n=len(missing)),
+            key="arena_start",
+            icon=":material/play_arrow:",
+            type="primary",
+            disabled=not missing or len(alive) == len(missing),
+            on_click=start,
+            args=(match,),
+        )
+        st.button(
+            text.read("stop"),
+            key="arena_stop",
+            icon=":material/stop:",
+            disabled=not alive,
+            on_click=stop,
+            args=(match,),
+            help=text.read("stop_help"),
+        )
+    if problem := st.session_state.get(PROBLEM):
+        st.error(problem, icon=":material/error:")
+
+
+def start(match: arena.Match) -> None:
+    """Ask for every run that is not over and not under way. For callbacks."""
+    st.session_state[GOING] = key_of(match)
+    st.session_state[PROBLEM] = ask(match)
+
+
+def ask(match: arena.Match, *, again: bool = True) -> str | None:
+    """Ask for what is missing, as much as the queue takes; return why nothing could be asked for.
+
+    Without `again` only for what was never asked for: a run that has failed waits for the learner.
+    """
+    asked = False
+    try:
+        for one in entries_of(match):
+            if one.loss is not None or one.alive or (one.run is not None and not again):
+                asked = asked or one.alive
+                continue
+            if one.run is not None and one.run.can_resume() and visitor.asked_for(one.run):
+                session.resume_run(one.run)
+            else:
+                session.start_run(one.planned.request, lab=True, view=False)
+            asked = True
+    except (ValueError, OSError) as error:
+        return None if asked else str(error)  # the queue is full: the rest is asked for as places come free
+    return None
+
+
+def stop(match: arena.Match) -> None:
+    """Take the runs that wait out of the queue and pause those that train; what is over stays. For callbacks."""
+    st.session_state.pop(GOING, None)
+    for one in entries_of(match):
+        if not one.alive:
+            continue
+        if one.run.state() == "waiting":
+            session.withdraw_run(one.run)
+        elif len(one.run.owners()) > 1:
+            session.stop_run(one.run)  # it goes on for the others
+        elif visitor.owns(one.run):
+            one.run.pause()

@@ -1,0 +1,46 @@
+"""How a match is judged, and the matches held here."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from gptcore.experiments import arena, arena_records
+from pages.kit import words
+
+
+def rule() -> None:
+    """By what a match is judged."""
+    n = len(arena.SEEDS)
+    words.load("arena").show(
+        "rule", chance=arena.CHANCE, n=n, freedom=2 * n - 2, needed=arena.needed(n, arena.CHANCE)
+    )
+
+
+def matches_held() -> None:
+    """Every finished match of this runs folder."""
+    text = words.load("arena")
+    found = arena_records.every()
+    if not found:
+        text.show("none_held")
+        return
+    rows = []
+    for record in found:
+        winner = dict(zip(arena.ARMS, record.names)).get(record.winner, "–")
+        rows.append(
+            {
+                "A": record.names[0],
+                "B": record.names[1],
+                "Terms": record.terms,
+                "Verdict": record.verdict,
+                "Lower": winner,
+                "By (nats)": record.difference,
+                "Held": f"{datetime.fromtimestamp(record.when):%d %b %H:%M}",
+            }
+        )
+    st.dataframe(
+        rows,
+        key="arena_held",
+        hide_index=True,
+        column_config={"By (nats)": st.column_config.NumberColumn(format="%.3f")},
+        alt=text.read("held_alt", n=len(rows)),
+    )

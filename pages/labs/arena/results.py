@@ -1,0 +1,127 @@
+"""What the runs of a match show: the verdict, losses by rate, curves, story scores and samples."""
+
+import math
+from typing import Any
+
+import streamlit as st
+
+from gptcore.experiments import arena
+from pages.kit import controls, curves, figures, plots, words
+
+AGAINST = tuple(curves.AGAINST)
+
+
+def at_their_best(results: list[arena.Result]) -> dict[str, float]:
+    """Each arm's best rate by the mean of what is there so far."""
+    losses: dict[tuple[str, float], list[float]] = {}
+    for one in results:
+        losses.setdefault((one.arm, one.rate), []).append(one.loss)
+    means = {key: sum(found) / len(found) for key, found in losses.items()}
+    return {
+        arm: min((mean, rate) for (other, rate), mean in means.items() if other == arm)[1]
+        for arm in arena.ARMS
+        if any(other == arm and math.isfinite(mean) for (other, _), mean in means.items())
+    }
+
+
+def say(text: words.Words, verdict: arena.Verdict, names: tuple[str, str]) -> None:
+    """The verdict in a sentence, with what speaks against believing it too soon."""
+    by_arm = dict(zip(arena.ARMS, names))
+    if verdict.word == "open":
+        st.info(text.read("verdict_open"), icon=":material/hourglass_empty:")
+        return
+    if verdict.word == "clear":
+        st.success(
+            text.read("verdict_clear", winner=by_arm[verdict.winner], difference=verdict.difference,
+                      chance=verdict.chance),
+            icon=":material/balance:",
+        )  # fmt: skip
+    else:
+        st.info(
+            text.read("verdict_noise", winner=by_arm[verdict.winner], difference=verdict.difference,
+                      error=verdict.standard_error, chance=verdict.chance),
+            icon=":material/balance:",
+        )  # fmt: skip
+    if verdict.apart and verdict.word != "clear":
+        n = len(verdict.best["a"].losses)
+        text.show("verdict_apart", n=n, orders=math.comb(2 * n, n))
+    for arm, best in verdict.best.items():
+        if best.edge is not None:
+            text.show("verdict_edge", name=by_arm[arm], rate=best.rate, edge=best.edge)
+
+
+def rates(text: words.Words, match: arena.Match, results: list[arena.Result], names: tuple[str, str]) -> None:
+    """Last losses by rate and arm: as a table, and as curves with the band of the seeds."""
+    found = {
+        (arm, rate): [one.loss for one in results if (one.arm, one.rate) == (arm, rate)]
+        for arm in arena.ARMS
+        for rate in match.rates
+    }
+    rows = []
+    for rate in match.rates:
+        row: dict[str, Any] = {text.read("table_rate"): f"{rate:g}"}
+        for arm, one in zip(arena.ARMS, names):
+            losses = sorted(found[arm, rate])
+            row[one] = f"{sum(losses) / len(losses):.3f}" if losses else "–"
+            row[f"{arm.upper()}, {text.read('table_seeds')}"] = (
+                " ".join(f"{loss:.3f}" for loss in losses) or "–"
+            )
+        rows.append(row)
+    st.dataframe(rows, key="arena_table", hide_index=True)
+    text.show("table_note")
+    bands = {}
+    for arm, one in zip(arena.ARMS, names):
+        finite = [[loss for loss in found[arm, rate] if math.isfinite(loss)] for rate in match.rates]
+        bands[one] = plots.Band(
+            *([fold(losses) if losses else None for losses in finite] for fold in (_mean, min, max))
+        )
+    # A band needs both ends everywhere: until then the means alone are drawn.
+    bands = {one: band if None not in band.y else plots.Band(band.y) for one, band in bands.items()}
+    picture = plots.curves(
+        match.rates, bands, x_title=text.read("table_rate"), y_title=text.read("loss_axis"), log_x=True,
+        height=300, revision="arena_rates", what=text.read("rates_what"),
+    )  # fmt: skip
+    st.plotly_chart(picture.figure, key="arena_rates", config=figures.CONFIG, alt=picture.alt)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def on_the_way(text: words.Words, told: dict[str, list[curves.History]]) -> None:
+    """Both arms at their best rates, by step, token or second, with bands."""
+    text.show("way")
+    against = controls.choice(text.read("way_against"), "arena_against", AGAINST)
+    picture = curves.bands(told, against=against)
+    st.plotly_chart(picture.figure, key="arena_way", config=figures.CONFIG, alt=picture.alt)
+
+
+def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
+    """The four story scores at the end, the mean over an arm's seeds."""
+    scores: dict[str, list[float]] = {}
+    for one, histories in told.items():
+        ladders = [history.samples[-1]["ladder"] for history in histories if history.samples]
+        by_rung = [
+            [ladder[rung] for ladder in ladders if ladder and ladder.get(rung) is not None]
+            for rung in curves.SCORES
+        ]
+        scores[one] = [_mean(found) if found else 0.0 for found in by_rung]
+    text.show("ladder")
+    picture = plots.columns(
+        [rung for rung, _ in curves.SCORES.values()], scores, y_title=text.read("ladder_axis"), form=".0%",
+        height=280, revision="arena_ladder",
+    )  # fmt: skip
+    picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
+    st.plotly_chart(picture.figure, key="arena_ladder", config=figures.CONFIG, alt=picture.alt)
+
+
+def samples(text: words.Words, told: dict[str, list[curves.History]]) -> None:
+    """What one run of each arm writes at the end."""
+    count = min(len(histories) for histories in told.values())
+    seed = controls.choice(text.read("sample_seed"), "arena_sample", [str(place) for place in range(count)])
+    for (one, histories), place in zip(told.items(), st.columns(2, gap="large")):
+        with place:
+            st.caption(one)
+            with st.container(height=200, border=True):
+                written = histories[int(seed)].samples
+                st.text(written[-1]["text"].strip() if written else "")

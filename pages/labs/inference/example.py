@@ -1,0 +1,140 @@
+"""Chapter 9: temperature, top-k, top-p and one draw by hand."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+import torch
+
+from gptcore.generation.sampling import Sampling
+from gptcore.lessons import by_hand
+from pages.kit import controls, figures, generation_figures, latex, prompt, replay, words
+from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
+
+NINE = (0.45, 0.22, 0.13, 0.08, 0.05, 0.03, 0.02, 0.01, 0.01)
+FOUR = (2.0, 1.0, 0.5, 0.1)
+FOUR_NAMES = ("a", "b", "c", "d")
+TEMPERATURES = (0.5, 1.0, 2.0)
+
+
+@st.fragment
+def worked_example() -> None:
+    """From four scores to shares at three temperatures; from nine shares to what two filters leave; one draw."""
+    text = words.load("09_inference")
+    open_ = Steps(6)
+    three_temperatures(text, open_)
+    nine_shares(text, open_)
+
+
+def three_temperatures(text: words.Words, open_: Steps) -> None:
+    """Softmax of four scores at three temperatures, the scores to be edited."""
+    text.show("example")
+    left, right = st.columns([2, 5], gap="large")
+    with left:
+        scores = prompt.number_column(
+            "c9_scores",
+            FOUR_NAMES,
+            FOUR,
+            column="score",
+            note="token",
+            low=-10,
+            high=10,
+            step=0.1,
+        )
+    steps = {degree: by_hand.softmax(torch.tensor(scores), degree) for degree in TEMPERATURES}
+    low = TEMPERATURES[0]
+    with right:
+        for column, degree in zip(st.columns(3), TEMPERATURES, strict=True):
+            with column:
+                st.markdown(f"**T = {degree:g}**")
+                shares = steps[degree].shares.tolist()
+                replay.pick(
+                    [replay.Candidate(name, p) for name, p in zip(FOUR_NAMES, shares, strict=True)],
+                    key=f"c9_t{degree:g}".replace(".", "_"),
+                    label=text.read("temperature_label", degree=degree),
+                )
+    if open_(text.read("example_divide_title")):
+        text.show("example_divide")
+        rows = [scores, *(steps[degree].scaled.tolist() for degree in TEMPERATURES)]
+        st.latex(_rows(("z", *(rf"z / {degree:g}" for degree in TEMPERATURES)), rows, ".3f"))
+    if open_(text.read("example_exp_title")):
+        text.show("example_exp")
+        rows = [steps[degree].exponentials.tolist() for degree in TEMPERATURES]
+        st.latex(_rows([rf"e^{{z / {degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
+    if open_(text.read("example_share_title")):
+        text.show("example_share")
+        rows = [steps[degree].shares.tolist() for degree in TEMPERATURES]
+        st.latex(_rows([rf"p_{{T={degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
+        terms = " + ".join(f"e^{{{score:g}/{low:g}}}" for score in scores)
+        st.latex(
+            rf"p_{{T={low:g}}}(a) ="
+            rf" \frac{{e^{{{scores[0]:g}/{low:g}}}}}{{{terms}}} = {steps[low].shares[0].item():.3f}"
+        )
+
+
+def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> str:
+    """Named rows of numbers under one another in LaTeX."""
+    lines = [
+        f"{name} &= " + r" \quad ".join(latex.number(value, form) for value in row)
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
+
+
+def nine_shares(text: words.Words, open_: Steps) -> None:
+    """Top-k and top-p on nine probabilities, the probabilities to be edited; then one draw."""
+    text.show("example_filters")
+    names = tuple(str(place) for place in range(1, len(NINE) + 1))
+    left, right = st.columns([2, 5], gap="large")
+    with left:
+        shares = prompt.number_column(
+            "c9_nine", names, NINE, column="share", note="token", low=0.0, high=1.0, step=0.01
+        )
+    with right:
+        k = controls.whole("Top-k", "c9_nine_k", Dial("", 1, len(NINE), 1, text.read("k_help")), 3)
+        p = controls.decimal("Top-p", "c9_nine_p", 0.05, 1.0, 0.9, 0.05, text.read("p_help"))
+        whole = sum(shares)
+        if whole <= 0:
+            st.error(text.read("no_shares"), icon=":material/error:")
+            return
+        given = torch.tensor([share / whole for share in shares])
+        found = {
+            f"top-k = {k}": (by_hand.cut(given, Sampling(top_k=k)), "c9_nine_top_k"),
+            f"top-p = {p:g}": (by_hand.cut(given, Sampling(top_p=p)), "c9_nine_top_p"),
+        }
+        for column, (label, (one, key)) in zip(st.columns(2), found.items(), strict=True):
+            kept = one.after.tolist()
+            with column:
+                st.markdown(f"**{label}** keeps {sum(share > 0 for share in kept)}")
+                picture = generation_figures.probability_bars(
+                    names,
+                    [after or before for after, before in zip(kept, given.tolist(), strict=True)],
+                    kept=[share > 0 for share in kept],
+                    height=270,
+                    revision=key,
+                )
+                st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+    if abs(whole - 1) > 1e-6:
+        text.show("rescaled", total=whole)
+    one = found[f"top-p = {p:g}"][0]
+    n_kept = int(one.kept.sum())
+    if open_(text.read("example_running_title")):
+        before = one.running[n_kept - 2].item() if n_kept > 1 else 0.0
+        text.show("example_running", p=p, n=n_kept, before=before, reached=one.running[n_kept - 1].item())
+        st.latex(_rows(("p", r"\text{sum}"), (one.sorted.tolist(), one.running.tolist()), ".3f"))
+    if open_(text.read("example_again_title")):
+        text.show("example_again", mass=one.mass)
+        after = one.after[one.order][:n_kept].tolist()
+        parts = r" \quad ".join(
+            rf"\tfrac{{{latex.number(old, '.3f')}}}{{{latex.number(one.mass, '.3f')}}} = {new:.3f}"
+            for old, new in zip(one.sorted.tolist(), after)
+        )
+        st.latex(parts)
+    if open_(text.read("example_draw_title")):
+        where = controls.decimal(
+            text.read("example_draw_u"), "c9_u", 0.0, 0.99, 0.6, 0.01, text.read("u_help")
+        )
+        token = by_hand.drawn(one.after, where)
+        ends = one.after.cumsum(0).tolist()
+        start = ends[token] - one.after[token].item()
+        text.show("example_draw", u=where, token=token + 1, start=start, end=ends[token])

@@ -1,0 +1,243 @@
+"""Chapter 9: one prompt with the cache and without, measured, then replayed side by side."""
+
+import itertools
+
+import streamlit as st
+
+from gptcore import account
+from gptcore.cache import KVCache
+from pages.kit import (
+    controls,
+    figures,
+    generation_figures,
+    lab,
+    prompt,
+    replay,
+    session,
+    words,
+)
+from pages.kit.controls import Dial
+from pages.kit.models import ModelHandle
+from pages.labs.inference.prompts import examples, shown
+from pages.labs.inference.race import LANES, Entry, Race, smooth
+from pages.labs.inference.ticks import Ticks
+
+CHUNK_SECONDS = 0.4
+EVERY_SECONDS = 0.2
+REPLAY_SECONDS = 8.0
+SLOWER = (1, 2, 5, 10, 20, 50)
+
+
+@st.fragment
+def two_lanes() -> None:
+    """One prompt, two lanes: measured first, in pieces, then replayed and compared."""
+    text = words.load("09_inference")
+    with lab.frame("c9_race", text.read("lab_race_title")):
+        text.show("lab_race")
+        _two_lanes(text)
+
+
+def _two_lanes(text: words.Words) -> None:
+    model = session.model_in_use()
+    config = model.config
+    typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", examples(1)[0], examples(4))
+    left, right = st.columns(2, gap="large")
+    with left:
+        dial = Dial("", 8, config.context_length, 8, text.read("new_help", context=config.context_length))
+        n_new = controls.whole(text.read("new_label"), "c9_new", dial, min(240, config.context_length))
+    with right:
+        seed = controls.seed("c9_race_seed")
+    n_prompt = max(1, len(model.tokenizer.encode(typed)))
+    room = config.context_length - n_prompt + 1
+    entry = Entry(model, typed, min(n_new, max(1, room)), seed)
+    running = _of_model("c9_running", model)
+    measured = _of_model("c9_measured", model)
+    if running is None and measured is None and not st.session_state.get("c9_problem"):
+        running = st.session_state["c9_running"] = Race(entry)
+    if running is not None and _measure(running, model):
+        running, measured = None, _of_model("c9_measured", model)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            text.read("race_button"),
+            key="c9_race",
+            type="primary",
+            icon=":material/timer:",
+            disabled=running is not None,
+            on_click=_start_race,
+            args=(entry,),
+        )
+        st.button(
+            text.read("stop_button"),
+            key="c9_race_stop",
+            icon=":material/stop:",
+            disabled=running is None,
+            on_click=_stop_race,
+        )
+        if running is None and measured is not None and measured.entry != entry:
+            st.caption(text.read("stale"))
+    if running is not None:
+        st.fragment(_measuring, run_every=EVERY_SECONDS)(Ticks())
+    if problem := st.session_state.get("c9_problem"):
+        st.error(f"{problem}.", icon=":material/error:")
+    if measured is not None:
+        results(measured, model, text)
+        predict_race(measured, text)
+    elif running is not None:
+        # Room for what is coming, so that the page below does not jump.
+        st.container(height=880, border=False)
+
+
+def predict_race(race: Race, text: words.Words) -> None:
+    """With half as many tokens: what the same race says about its own first half."""
+    seconds = {lane: race.seconds(lane) for lane in LANES}
+    n_new = len(seconds[LANES[1]])
+    half = max(1, n_new // 2)
+    off, on = (sum(seconds[lane][:half]) for lane in LANES)
+    whole = sum(seconds[LANES[0]]) / sum(seconds[LANES[1]])
+    lab.predict(
+        "c9_race",
+        text.read("lab_race_predict"),
+        (text.read("lab_race_more"), text.read("lab_race_less"), text.read("lab_race_same")),
+        right=1,
+        because=text.read("lab_race_because", half=half, shorter=off / on, n_new=n_new, whole=whole),
+    )
+
+
+def _of_model(key: str, model: ModelHandle) -> Race | None:
+    """The race kept under this key, if it was run with the model now in use."""
+    race: Race | None = st.session_state.get(key)
+    return race if race is not None and race.entry.model.path == model.path else None
+
+
+def _start_race(entry: Entry) -> None:
+    st.session_state["c9_problem"] = None
+    st.session_state["c9_running"] = Race(entry)
+
+
+def _stop_race() -> None:
+    race: Race | None = st.session_state.pop("c9_running", None)
+    if race is not None and race.shown:
+        race.close()
+        st.session_state["c9_measured"] = race
+    elif st.session_state.get("c9_measured") is None:
+        st.session_state["c9_problem"] = words.load("09_inference").read("stopped_early")
+
+
+def _measure(race: Race, model: ModelHandle) -> bool:
+    """Measure a little; return whether the race is over, be it with a result or with a problem."""
+    try:
+        race.work(model, CHUNK_SECONDS)
+    except ValueError as error:
+        st.session_state["c9_problem"] = str(error)
+        st.session_state["c9_running"] = None
+        return True
+    if race.ended:
+        st.session_state["c9_measured"] = race
+        st.session_state["c9_running"] = None
+    return race.ended
+
+
+def _measuring(ticks: Ticks) -> None:
+    """Go on measuring and show how far it is; one run of the page at the end shows the result."""
+    text = words.load("09_inference")
+    race: Race | None = st.session_state.get("c9_running")
+    if race is None:
+        return
+    if not ticks.first() and _measure(race, session.model_in_use()):
+        st.rerun()
+    st.progress(race.share, text=text.read("measuring", lap=len(race.laps), lane=race.laps[-1].lane))
+
+
+def results(race: Race, model: ModelHandle, text: words.Words) -> None:
+    """The verdict, the replay of both lanes, and the curves and bytes behind them."""
+    off, on = LANES
+    seconds = {lane: race.seconds(lane) for lane in LANES}
+    totals = {lane: sum(values) for lane, values in seconds.items()}
+    n_new = len(race.tokens(on))
+    different = race.first_difference()
+    laps = sum(len(race.whole(lane)) for lane in LANES)
+    if different is None:
+        st.badge(text.read("identical", n=n_new, laps=laps), icon=":material/check_circle:", color="green")
+    else:
+        st.badge(text.read("different", place=different + 1), icon=":material/cancel:", color="red")
+    longest = max(totals.values())
+    slower = min(SLOWER, key=lambda factor: abs(factor * longest - REPLAY_SECONDS))
+    replay.lanes(
+        race.entry.prompt,
+        [
+            replay.Lane(
+                lane,
+                [shown(model.tokenizer.token_text(i)) for i in race.tokens(lane)],
+                list(itertools.accumulate(seconds[lane])),
+            )
+            for lane in LANES
+        ],
+        key="c9_lanes",
+        play=f"{race.entry} {totals}",
+        slower=slower,
+        again=text.read("replay_again", slower=slower),
+        skip=text.read("replay_skip", slower=slower),
+        unit=text.read("rate_unit"),
+    )
+    n_prompt = max(1, len(model.tokenizer.encode(race.entry.prompt)))
+    curves = {lane: smooth(values[1:]) for lane, values in seconds.items()}
+    if n_new > 2:
+        picture = generation_figures.time_per_token(
+            curves, n_prompt + 1, points={lane: values[1:] for lane, values in seconds.items()}
+        )
+        text.show(
+            "lab_race_curve",
+            start=1000 * curves[off][0],
+            end=1000 * curves[off][-1],
+            flat=1000 * curves[on][0],
+            flat_end=1000 * curves[on][-1],
+        )
+        st.plotly_chart(picture.figure, key="c9_time", config=figures.CONFIG, alt=picture.alt)
+    lanes_table(seconds, text)
+    slogan(race, n_prompt, totals[off] / totals[on], text)
+    cache_bytes(model, n_prompt, n_new, text)
+
+
+def lanes_table(seconds: dict[str, list[float]], text: words.Words) -> None:
+    """What each lane took, in the three numbers that matter to whoever waits."""
+    for column, lane in zip(st.columns(2, gap="medium"), LANES, strict=True):
+        values = seconds[lane]
+        with column, st.container(horizontal=True, border=True):
+            st.metric(text.read("rate", lane=lane), f"{len(values) / sum(values):,.0f}")
+            st.metric(text.read("first"), f"{1000 * values[0]:.1f} ms")
+            st.metric(text.read("last"), f"{1000 * smooth(values)[-1]:.1f} ms")
+
+
+def slogan(race: Race, n_prompt: int, faster: float, text: words.Words) -> None:
+    """What the factor of the slogan counts, beside what the clock says."""
+    n_new = len(race.tokens(LANES[1]))
+    lengths = range(n_prompt, n_prompt + n_new)
+    pushed_off, pushed_on = sum(lengths), n_prompt + n_new - 1
+    text.show(
+        "lab_race_slogan",
+        n_new=n_new,
+        pushed_off=pushed_off,
+        pushed_on=pushed_on,
+        counted=pushed_off / pushed_on,
+        faster=faster,
+        pairs_off=sum(length * (length + 1) // 2 for length in lengths),
+        pairs_on=pushed_on * (pushed_on + 1) // 2,
+    )
+
+
+def cache_bytes(model: ModelHandle, n_prompt: int, n_new: int, text: words.Words) -> None:
+    """Bytes set aside and bytes in use, with the numbers put into the formula."""
+    config, dtype = model.config, model.model.dtype
+    # As `generate` makes it: room for the prompt and what is asked for, at most the context.
+    cache = KVCache(config, dtype=dtype, capacity=n_prompt + n_new)
+    cache.advance(min(n_prompt + n_new - 1, cache.capacity))
+    width = dtype.itemsize
+    text.show(
+        "lab_race_bytes", allocated=cache.n_bytes / 1e3, used=cache.n_bytes_used / 1e3, positions=cache.length
+    )
+    st.latex(
+        rf"2 \cdot \underbrace{{{config.n_layers}}}_{{L}} \cdot \underbrace{{{config.n_kv_heads}}}_{{K}} \cdot "
+        rf"\underbrace{{{config.head_dim}}}_{{D}} \cdot \underbrace{{{cache.capacity}}}_{{\text{{positions}}}} \cdot "
+        rf"\underbrace{{{width}}}_{{\text{{bytes}}}} = "
+        rf"{account.cache_bytes(config, cache.capacity, bytes_per_value=width):,}".replace(",", r"{,}")
+    )

@@ -1,0 +1,68 @@
+"""How much each part adds to the logit of a word."""
+
+import streamlit as st
+
+from gptcore.interpret.attribution import AttributionError, shares
+from pages.kit import chips, controls, figures, models, plots, words
+from pages.labs.attention.heads import bare
+from pages.labs.journey import cached
+
+PARTS = {
+    "embedding": "part_embedding",
+    "positions": "part_positions",
+    "head": "part_head",
+    "attention_bias": "part_attention_bias",
+    "feedforward": "part_feedforward",
+    "final_norm_bias": "part_final_norm_bias",
+}
+
+
+def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, text: words.Words) -> None:
+    """The share of every part in the logit of a word after the token on view."""
+    st.subheader(text.read("said_title"), anchor="who")
+    text.show("said")
+    drawn = passed.trace_map
+    row = token - (len(drawn.tokens) - drawn.stages[-1].rows)
+    if row < 0:
+        st.caption(text.read("said_kept"))
+        return
+    said = drawn.stages[-1].said[row]
+    names = {chips.visible(word): word for word, _, _ in said}
+    if st.session_state.get("j_word") not in names:
+        st.session_state.pop("j_word", None)
+    shown = controls.listed(text.read("said_word"), "j_word", list(names), default=next(iter(names)))
+    word_id = model.tokenizer.encode(names[shown])[0]
+    try:
+        found = shares(model.model, dict(passed.seen), row_in(passed, row), word_id)
+    except AttributionError as error:
+        st.info(text.read("said_refused", reason=str(error)), icon=":material/info:")
+        return
+    values = [one.value for one in found]
+    labels = [named(one.part, one.layer, one.head, text) for one in found]
+    largest = max(range(len(values)), key=lambda i: abs(values[i]))
+    logit = float(passed.seen["logits"][0, row_in(passed, row), word_id])
+    text.show(
+        "said_at",
+        token=bare(drawn.tokens[token]),
+        word=shown,
+        logit=logit,
+        n=len(values),
+        differ=max(abs(sum(values) - logit), 1e-6),
+        largest=labels[largest],
+    )
+    alt = text.read("said_alt", n=len(values), word=shown, largest=labels[largest], value=values[largest])
+    picture = plots.signed(labels, values, y_title=text.read("said_axis"), alt=alt)
+    st.plotly_chart(picture.figure, key="j_said", config=figures.CONFIG, alt=picture.alt)
+
+
+def row_in(passed: cached.Journey, row: int) -> int:
+    """A row of the picture as a row of the trace, which has all tokens."""
+    return passed.seen["logits"].shape[1] - passed.trace_map.stages[-1].rows + row
+
+
+def named(part: str, layer: int | None, head: int | None, text: words.Words) -> str:
+    """A part in a word or two, counted from 1."""
+    name = text.read(PARTS[part])
+    if head is not None:
+        return f"{name} {layer + 1}.{head + 1}"
+    return name if layer is None else f"{name} {layer + 1}"

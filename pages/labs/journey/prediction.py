@@ -1,0 +1,39 @@
+"""Predict what the model says without the head that attends to the name."""
+
+from gptcore.interpret.ablation import WhatIf
+from pages.kit import lab, models, words
+from pages.kit.pronoun_story import pronoun_story, storyteller
+from pages.labs.attention.heads import bare
+from pages.labs.attention.name_head import find_name_head
+from pages.labs.journey import cached
+
+
+def guess(model: models.ModelHandle, typed: str, text: words.Words) -> None:
+    """Predict what is said once the head that remembers the name is silent."""
+    story = pronoun_story()
+    if storyteller().name != model.name or typed != story.text:
+        return
+    best = find_name_head(model, story)
+    silent = WhatIf(part="head", layer=best.layer, head=best.head)
+    found = cached.journey(model, typed, silent, None, "moved")
+    (after, p_after), (before, p_before) = found.says, found.said
+    other, own = story.pronouns
+    lab.predict(
+        "j_silence",
+        text.read("predict", layer=best.layer + 1, head=best.head + 1, name=story.name, share=best.weight),
+        (
+            text.read("predict_same", word=bare(own)),
+            text.read("predict_other", word=bare(other)),
+            text.read("predict_third"),
+        ),
+        right={own: 0, other: 1}.get(after, 2),
+        because=text.read(
+            "predict_because", after=bare(after), p_after=p_after, before=bare(before), p_before=p_before
+        ),
+        then={
+            "j_view": "pass",
+            "j_what": "head",
+            "j_layer": str(best.layer + 1),
+            "j_head": str(best.head + 1),
+        },
+    )

@@ -1,0 +1,37 @@
+"""Chapter 0: a name told in the context is known there and nowhere else."""
+
+import streamlit as st
+
+from pages.kit import controls, figures, forward, plots, words
+from pages.kit.controls import Dial
+from pages.kit.pronoun_story import storyteller
+
+NAME = " Mira"
+TOLD = "Once there was a queen named Mira who lived in a castle. "
+ASKED = '"Thank you," said'
+
+
+@st.fragment
+def chat() -> None:
+    """Told a name in the text it knows it; in a new text it does not."""
+    text = words.load("00_overview")
+    text.show("lab_chat", told=TOLD.strip(), asked=ASKED)
+    model = storyteller()
+    dial = Dial("", 0, 4, 1, text.read("lab_chat_help"))
+    times = controls.whole(text.read("lab_chat_times"), "c0_chat_times", dial, 1)
+
+    def asked(n: int) -> float:
+        return forward.next_token_probabilities(model, TOLD * n + ASKED, (NAME,))[0]
+
+    inside, before = asked(times), asked(0)
+    fresh = asked(0)
+    picture = plots.columns(
+        ["before", f"same text, told {times} times", "new text"],
+        {NAME: [before, inside, fresh]},
+        y_title=text.read("lab_chat_chart", name=NAME.strip()),
+        form=".1%",
+        height=260,
+        revision="c0 chat",
+    )
+    st.plotly_chart(picture.figure, key="c0_chat_bars", config=figures.CONFIG, alt=picture.alt)
+    text.show("lab_chat_says", times=times, name=NAME.strip(), inside=inside, fresh=fresh, before=before)

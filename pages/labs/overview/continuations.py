@@ -1,0 +1,135 @@
+"""Chapter 0: what the trained and the untrained model predict after any prompt."""
+
+import streamlit as st
+
+from gptcore.generation.sampling import generate
+from gptcore.stories.parser import word_known
+from gptcore.stories.writer import PROMPTS
+from pages.kit import chips, event_log, forward, initialization, lab, links, prompt, replay, session, words
+from pages.kit.chips import visible
+from pages.kit.models import ModelHandle
+from pages.labs.overview.example import N_CANDIDATES
+from pages.labs.overview.finding import END
+
+FIRST_PROMPT = "Once upon a time"
+# From outside the world of the stories, to see what the model makes of it.
+STRANGE = ("The king opened his laptop and", "Photosynthesis is")
+
+
+def prompts() -> tuple[str, ...]:
+    """Prompts to click on: three from the story world, and what it never heard of."""
+    return (FIRST_PROMPT, PROMPTS[0], PROMPTS[7], *STRANGE)
+
+
+@st.fragment
+def continuations() -> None:
+    """Type a prompt, see what the trained and the untrained model expect, append a token by clicking."""
+    text = words.load("00_overview")
+    with lab.frame("c0_next", text.read("lab_next_title")):
+        text.show("lab_next")
+        _continuations(text)
+
+
+def _continuations(text: words.Words) -> None:
+    model = session.model_in_use()
+    typed = prompt.text_input(text.read("prompt_label"), "c0_prompt", FIRST_PROMPT, prompts())
+    known = story_word if model.learned_from_stories() else None
+    strip = prompt.token_chips(typed, model.tokenizer, known)
+    chips.strip(strip, key="c0_pieces", label="The tokens of the prompt")
+    what_it_read(model, any(chip.kind == "unknown" for chip in strip), text)
+    ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]
+    try:
+        trained = next(generate(model.model, ids, 1, temperature=0.0, n_alternatives=N_CANDIDATES))
+        born = next(
+            generate(
+                initialization.untrained(model.config), ids, 1, temperature=0.0, n_alternatives=N_CANDIDATES
+            )
+        )
+    except ValueError as error:
+        st.error(f"{error}.", icon=":material/error:")
+        return
+    left, right = st.columns(2, gap="large")
+    for column, title, step, key in (
+        (left, "bars_trained", trained, "c0_trained"),
+        (right, "bars_untrained", born, "c0_untrained"),
+    ):
+        with column:
+            st.markdown(f"**{text.read(title)}**")
+            rows = [(model.tokenizer.token_text(i), p) for i, p in step.alternatives]
+            tokens = [token for token, _ in rows]
+            replay.pick(
+                [
+                    replay.Candidate(
+                        "(end)" if token == END else token, p, token != END and "\\x" not in token
+                    )
+                    for token, p in rows
+                ],
+                key=key,
+                label=text.read(title),
+                hint=text.read("pick_hint"),
+                on_pick=lambda place, tokens=tokens: _append(tokens[place]),
+            )
+    follow = forward.continuation(model, typed, 24)
+    st.markdown(f"**{text.read('follow')}**")
+    st.text(typed + "".join(token for token, _ in follow))
+    with st.container(horizontal=True):
+        st.button(
+            text.read("take_back"),
+            key="c0_back",
+            icon=":material/undo:",
+            on_click=_take_back,
+            disabled=not typed,
+        )
+    _ask(text, model, typed, trained)
+
+
+def _ask(text: words.Words, model: ModelHandle, typed: str, trained) -> None:
+    """Predict what becomes of the story once its fifth choice is put in."""
+    place = 4
+    if len(trained.alternatives) <= place or len(typed) > links.LONGEST:
+        return
+    token = model.tokenizer.token_text(trained.alternatives[place][0])
+    if token == END or "\\x" in token:
+        return
+    before, after = (
+        "".join(piece for piece, _ in forward.continuation(model, start, 12))
+        for start in (typed, typed + token)
+    )
+    lab.predict(
+        "c0_next",
+        text.read(
+            "lab_next_predict", token=visible(token), place=place + 1, p=trained.alternatives[place][1]
+        ),
+        (text.read("lab_next_predict_back"), text.read("lab_next_predict_along")),
+        right=0 if after and before.endswith(after[: len(before) // 2]) else 1,
+        because=text.read("lab_next_because", before=before.strip(), after=(token + after).strip()),
+        then={"c0_prompt": typed + token},
+    )
+
+
+def _append(token: str) -> None:
+    st.session_state["c0_prompt"] = st.session_state.get("c0_prompt", FIRST_PROMPT) + token
+
+
+def _take_back() -> None:
+    tokenizer = session.model_in_use().tokenizer
+    ids = tokenizer.encode(st.session_state["c0_prompt"])
+    st.session_state["c0_prompt"] = tokenizer.decode(ids[:-1])
+
+
+def story_word(word: str) -> bool:
+    """Whether the story world has this word."""
+    return word_known(word)
+
+
+def what_it_read(model: ModelHandle, strange: bool, text: words.Words) -> None:
+    """One sentence on what the model has read, and on the hatched pieces if there are any."""
+    past = event_log.read(model.path)
+    if not model.learned_from_stories():
+        text.show("read_other", label=session.model_label(model))
+    elif strange:
+        text.show("read_strange")
+    elif past.start:
+        text.show("read_stories", tokens=past.tokens)
+    else:
+        text.show("read_only_stories")

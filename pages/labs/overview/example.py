@@ -1,0 +1,134 @@
+"""Chapter 0: one prediction in seven stages, and softmax by hand."""
+
+import math
+
+import streamlit as st
+import torch
+
+from gptcore.generation.sampling import Sampling, distribution
+from gptcore.tracing import trace
+from pages.kit import (
+    chips,
+    controls,
+    forward,
+    prompt,
+    replay,
+    session,
+    words,
+)
+from pages.kit.chips import visible
+from pages.kit.worked_example import Steps
+from pages.labs.overview.finding import END
+
+EXAMPLES = {
+    "a place": "In front of her door stood a",
+    "a beginning": "Once upon a time",
+    "a name to remember": "Once there was a queen named Mira who",
+}
+N_CANDIDATES = 10
+
+
+@st.fragment
+def one_prediction() -> None:
+    """One next-word prediction in seven stages, with the shapes of the tensors that were computed."""
+    text = words.load("00_overview")
+    model = session.model_in_use()
+    example = EXAMPLES[controls.choice(text.read("example_label"), "c0_example", list(EXAMPLES))]
+    ids = model.tokenizer.encode(example)
+    chips.strip(
+        prompt.token_chips(example, model.tokenizer),
+        key="c0_example_pieces",
+        label="The tokens of the example",
+    )
+    seen = trace(model.model, ids)
+    best = forward.continuation(model, example, 1, n_alternatives=N_CANDIDATES)[0][1]
+    top = [(model.tokenizer.encode(token), token, p) for token, p in best if token != END]
+    top = [(found[0], token, p) for found, token, p in top if len(found) == 1][:4]
+    logits = seen["logits"][0, -1]
+    config = model.config
+    steps = Steps(9)
+    if steps(text.read("example_text_title")):
+        text.show("example_text", example=example, characters=len(example))
+    if steps(text.read("example_tokens_title")):
+        text.show(
+            "example_tokens", n_tokens=len(ids), vocabulary=config.vocab_size, ids=", ".join(map(str, ids))
+        )
+    if steps(text.read("example_embedding_title")):
+        first = ", ".join(f"{value:.2f}" for value in seen["embedding"][0, 0, :3].tolist())
+        text.show("example_embedding", embedding=shape(seen["embedding"]), first=first)
+    if steps(text.read("example_blocks_title")):
+        text.show(
+            "example_blocks",
+            n_layers=config.n_layers,
+            n_heads=config.n_heads,
+            weights=shape(seen["layers.0.attention.weights"]),
+            inner=shape(seen["layers.0.feedforward.hidden"]),
+            stream=shape(seen[f"layers.{config.n_layers - 1}.after_feedforward"]),
+        )
+    if steps(text.read("example_norm_title")):
+        text.show("example_norm", final=shape(seen["final_normed"]))
+    if steps(text.read("example_scores_title")):
+        text.show(
+            "example_scores",
+            vocabulary=config.vocab_size,
+            logits=shape(seen["logits"]),
+            token=visible(top[0][1]),
+            score=float(logits[top[0][0]]),
+        )
+    if steps(text.read("example_shares_title")):
+        text.show("example_shares", vocabulary=config.vocab_size, token=visible(top[0][1]), p=top[0][2])
+    scores = [(visible(token), round(float(logits[number]), 1)) for number, token, _ in top]
+    by_hand(scores, example, text, steps)
+
+
+def shape(tensor) -> str:
+    """The shape of one sequence's tensor, its batch of one left out."""
+    sizes = tuple(tensor.shape)[1:]
+    return " × ".join(map(str, sizes))
+
+
+def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words, steps: Steps) -> None:
+    """Softmax of four scores and the surprise at one word, with the numbers put in."""
+    if not steps(text.read("example_softmax_title")):
+        return
+    text.show("example_softmax", vocabulary=session.model_in_use().model.config.vocab_size)
+    names = [name for name, _ in scores]
+    place = list(EXAMPLES.values()).index(example)
+    left, right = st.columns(2, gap="large")
+    with left:
+        logits = prompt.number_column(
+            f"c0_logits_{place}",
+            names,
+            [score for _, score in scores],
+            column="score",
+            note="token",
+            low=-20.0,
+            high=40.0,
+            step=0.1,
+        )
+        key = f"c0_came_{place}"
+        if st.session_state.get(key, names[0]) not in names:
+            del st.session_state[key]  # chosen while another model was in use
+        came = names.index(controls.choice(text.read("example_came"), key, names))
+    probabilities = distribution(torch.tensor(logits), Sampling()).tolist()
+    with right:
+        replay.pick(
+            [replay.Candidate(name, p) for name, p in zip(names, probabilities, strict=True)],
+            key="c0_four",
+            label="Probabilities of the four tokens",
+        )
+    name = names[came].replace("␣", "")
+    terms = " + ".join(f"e^{{{value:g}}}" for value in logits)
+    st.latex(
+        rf"p(\text{{{_plain(name)}}}) = \frac{{e^{{{logits[came]:g}}}}}{{{terms}}} = {probabilities[came]:.3f}"
+    )
+    if not steps(text.read("example_surprise_title")):
+        return
+    surprise = -math.log(max(probabilities[came], 1e-300))
+    st.latex(rf"-\ln {probabilities[came]:.3f} = {surprise:.3f}\ \text{{nats}}")
+    text.show("example_surprise", name=names[came], nats=surprise, sides=math.exp(min(surprise, 700)))
+
+
+def _plain(name: str) -> str:
+    """A token as LaTeX text: what has a meaning there becomes a space."""
+    return "".join(c if c.isalnum() or c in ".,;:?!'" else " " for c in name)

@@ -1,0 +1,69 @@
+"""Chapter 0: train a model here, and three ways into the course."""
+
+import streamlit as st
+
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
+from pages.kit import book, live, session, words
+
+HERE_SECONDS = 60
+HERE_SEED = 1
+
+
+def train_here() -> None:
+    """The button that starts a run, the run while it learns, and what it offers at its end."""
+    text = words.load("00_overview")
+    run = session.run_on_view()
+    alive = run is not None and session.is_under_way(run)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.button(
+            text.read("train_button"),
+            key="c0_train",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=alive,
+            help=text.read("train_help", seconds=HERE_SECONDS),
+            on_click=_start,
+        )
+        doors(text)
+    if problem := st.session_state.get("c0_problem"):
+        st.error(problem, icon=":material/error:")
+    if run is None:
+        return
+    live.brief(run, "c0")
+    if not alive and session.has_model(run):
+        in_use = st.session_state.get(session.MODEL_KEY) == run.id
+        st.button(
+            text.read("in_use") if in_use else text.read("use"),
+            key="c0_use",
+            icon=":material/check:" if in_use else ":material/swap_horiz:",
+            disabled=in_use,
+            on_click=session.use_model,
+            args=(run.id,),
+        )
+
+
+def doors(text: words.Words) -> None:
+    """Three ways on from here, with the minutes their words take to read."""
+    rows = {row.url: row for row in book.TABLE}
+    st.page_link(
+        book.page_of(rows["inference"]),
+        label=text.read("door_show", minutes=words.minutes(rows["inference"].words)),
+        icon=":material/bolt:",
+    )
+    st.markdown(text.read("door_teach", minutes=words.minutes(rows["overview"].words)))
+    st.page_link(
+        book.page_of(rows["training"]),
+        label=text.read("door_weigh", minutes=words.minutes(rows["training"].words)),
+        icon=":material/tune:",
+    )
+
+
+def _start() -> None:
+    try:
+        session.start_run(
+            RunRequest(seconds=HERE_SECONDS, seed=HERE_SEED, settings={"threads": cores_for_training()})
+        )
+        st.session_state["c0_problem"] = None
+    except (ValueError, OSError) as error:
+        st.session_state["c0_problem"] = str(error)
