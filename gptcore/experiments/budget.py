@@ -4,8 +4,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+
 from gptcore.account import forward_flops, n_parameters, training_bytes
 from gptcore.config import PRESETS, ModelConfig
+from gptcore.model import GPT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +51,6 @@ def budgets() -> Mapping[str, Budget]:
 def training_rate(config: ModelConfig, n_tokens: int, batch_size: int = 2, repeats: int = 3) -> float:
     """Return the operations a second of forward and backward passes here, the fastest of some; the rest of a step
     (clipping, the optimizer) is a few per cent more."""
-    import torch
-
-    from gptcore.model import GPT
 
     model = GPT(config)
     ids = torch.randint(

@@ -5,6 +5,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from gptcore.resources import available_cores
+from gptcore.training.devices import pick_device, precisions
+
 # How processors name their units for products in bf16, where the system tells.
 BF16_UNITS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
 
@@ -25,10 +30,6 @@ class Machine:
 
 def describe() -> Machine:
     """Return this machine as training sees it."""
-    import torch
-
-    from gptcore.resources import available_cores
-    from gptcore.training.devices import pick_device, precisions
 
     device = pick_device()
     name, memory = processor()

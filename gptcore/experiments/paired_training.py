@@ -9,16 +9,17 @@ machine gives the same number.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
 
 from gptcore.experiments.claims import Progress, Repetition
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.optim import Optimizer
-
-    from gptcore.model import GPT
-    from gptcore.tokenizer import Tokenizer
+from gptcore.model import GPT
+from gptcore.runs.plan import make_plan
+from gptcore.runs.request import RunRequest
+from gptcore.tokenizer import Tokenizer
+from gptcore.training.loop import train
 
 SEEDS = (1, 2, 3)
 STEPS = 120
@@ -42,9 +43,6 @@ class Outcome:
 
 def trial(way: Way, *, steps: int = STEPS, seed: int = 1) -> Iterator[float | Outcome]:
     """Train a small model on the stories this way; yield the share done after each step, the outcome at last."""
-    from gptcore.runs.plan import make_plan
-    from gptcore.runs.request import RunRequest
-    from gptcore.training.loop import train
 
     plan = make_plan(RunRequest(steps=steps, seed=seed, settings=FIXED | SHAPE | way))
     loss, model = math.nan, None
@@ -93,7 +91,6 @@ def short_steps(
     seed: int = 0,
 ) -> Iterator[float]:
     """Move a model on random windows of some ids, at a rate that stays; yield the share done after each step."""
-    import torch
 
     draw = torch.Generator().manual_seed(seed)
     for step in range(1, steps + 1):

@@ -9,6 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
+
+from gptcore.training.devices import steady_heap
+
 
 def seconds(
     call: Callable[[], object],
@@ -45,9 +49,6 @@ def one_thread() -> Iterator[None]:
     Memory that was used stays with the process, as in training: whether it is handed back after each call would
     otherwise hang on what was measured before.
     """
-    import torch
-
-    from gptcore.training.devices import steady_heap
 
     before = torch.get_num_threads()
     steady_heap()

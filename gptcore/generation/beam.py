@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gptcore.cache import KVCache
-from gptcore.generation.packed_weights import packed
+from gptcore.generation.fast_model import FastModel
 from gptcore.generation.sampling import check_prompt
 from gptcore.model import GPT
 
@@ -73,12 +72,12 @@ class Beams:
         return self.hypotheses[0]
 
 
-def normalised(total: float, n_tokens: int, length_penalty: float) -> float:
+def length_normalized(total: float, n_tokens: int, length_penalty: float) -> float:
     """Return total / n_tokens ** length_penalty: 0 leaves the sum, 1 makes the mean of it.
 
     A sum of log-probabilities falls with every token, so without a penalty short texts win.
 
-    >>> normalised(-6.0, 4, 0.0), normalised(-6.0, 4, 1.0), normalised(-6.0, 4, 0.5)
+    >>> length_normalized(-6.0, 4, 0.0), length_normalized(-6.0, 4, 1.0), length_normalized(-6.0, 4, 0.5)
     (-6.0, -1.5, -3.0)
     """
     return total / n_tokens**length_penalty
@@ -88,22 +87,18 @@ class _Rows:
     """The texts still growing, a row of one batch each."""
 
     def __init__(self, model: GPT, ids: Sequence[int], use_cache: bool, capacity: int):
-        self.model = packed(model)
+        self.model = FastModel(model)
         self.ids = torch.tensor([list(ids)], device=model.device)  # (B, T), one row until the first choice
-        self.cache = (
-            KVCache(model.config, dtype=model.dtype, device=model.device, capacity=capacity)
-            if use_cache
-            else None
-        )
+        self.cache = self.model.new_cache(capacity=capacity) if use_cache else None
 
     def log_probabilities(self) -> Tensor:
         """Return what every token of the vocabulary would add to each row, in nats: (B, V)."""
         fresh = self.ids if self.cache is None else self.ids[:, self.cache.length :]
-        logits = self.model.output(self.model.hidden(fresh, self.cache)[:, -1])
+        logits = self.model.next_logits(fresh, self.cache)
         # Over the whole vocabulary: made to sum to 1 over a shortlist, unlikely texts would look likely.
         return torch.log_softmax(logits.double(), dim=-1)
 
-    def go_on(self, rows: Tensor, token_ids: Tensor) -> None:
+    def extend(self, rows: Tensor, token_ids: Tensor) -> None:
         """Make each of `rows` (B',), in this order, longer by its token (B',)."""
         self.ids = torch.cat((self.ids[rows], token_ids.unsqueeze(1)), dim=1)
         if self.cache is not None:
@@ -205,7 +200,7 @@ class _Search:
                 going.append(rank)
         if going:
             chosen = torch.tensor(going, device=rows.device)
-            self.rows.go_on(rows[chosen], token_ids[chosen])
+            self.rows.extend(rows[chosen], token_ids[chosen])
         return [place for place, rank in zip(self.live, going) if rank < self.n_beams]
 
     def fate(self, rank: int, token_id: int, n_going: int) -> str:
@@ -241,7 +236,7 @@ class _Search:
             token_ids=token_ids[:-1] if ended else token_ids,
             total=node.total,
             n_counted=node.depth,
-            score=normalised(node.total, node.depth, self.length_penalty),
+            score=length_normalized(node.total, node.depth, self.length_penalty),
             ended=ended,
             path=tuple(path),
         )

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from gptcore.cache import KVCache
 from gptcore.config import MAX_SEED
-from gptcore.generation.decode_step import one_more
-from gptcore.generation.packed_weights import packed
+from gptcore.generation.fast_model import FastModel
 from gptcore.model import GPT
 
 
@@ -47,7 +46,7 @@ class Sampling:
             raise ValueError(f"repetition_penalty={self.repetition_penalty} is not above 0")
 
 
-def penalise_repetition(logits: Tensor, seen: Tensor | None, penalty: float) -> Tensor:
+def penalize_repetition(logits: Tensor, seen: Tensor | None, penalty: float) -> Tensor:
     """Make the tokens in `seen` (..., S), if any, less likely: logits (..., V) -> (..., V).
 
     A positive score is divided and a negative one multiplied, so that either falls.
@@ -85,7 +84,7 @@ def distribution(logits: Tensor, sampling: Sampling, seen: Tensor | None = None)
 
     `seen` (..., S) are the ids so far, for the repetition penalty. Greedy gives all to the first of the best.
     """
-    logits = penalise_repetition(logits.float(), seen, sampling.repetition_penalty)
+    logits = penalize_repetition(logits.float(), seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits).scatter(-1, best, 1.0)
@@ -118,12 +117,12 @@ def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
     return torch.searchsorted(ends, where * ends[..., -1:], right=True)
 
 
-def choose(
+def pick_token(
     logits: Tensor, sampling: Sampling, generator: torch.Generator, seen: Tensor | None = None
 ) -> Tensor:
-    """Choose the next token of each row, the best one at temperature 0, else by chance: (..., V) -> ids (..., 1)."""
+    """Pick the next token of each row, the likeliest at temperature 0, else a random draw: (..., V) -> ids (..., 1)."""
     if sampling.temperature == 0:  # nothing to filter, nothing to draw
-        return penalise_repetition(logits.float(), seen, sampling.repetition_penalty).argmax(
+        return penalize_repetition(logits.float(), seen, sampling.repetition_penalty).argmax(
             dim=-1, keepdim=True
         )
     return draw(distribution(logits, sampling, seen), generator)
@@ -152,9 +151,9 @@ class Step:
 
 
 class _Window:
-    """The tokens the model may look at, and the one way to get the next scores from them."""
+    """The tokens the model may attend to, and the one way to get the next logits from them."""
 
-    def __init__(self, model: GPT, ids: list[int], use_cache: bool, capacity: int):
+    def __init__(self, model: FastModel, ids: list[int], use_cache: bool, capacity: int):
         self.model, self.ids, self.use_cache = model, ids, use_cache
         self.capacity = capacity
         self.cache: KVCache | None = None
@@ -166,13 +165,11 @@ class _Window:
         time. The output layer is applied to the last position alone either way.
         """
         if self.use_cache and self.cache is None:
-            config, dtype, device = self.model.config, self.model.dtype, self.model.device
-            self.cache = KVCache(config, dtype=dtype, device=device, capacity=self.capacity)
+            self.cache = self.model.new_cache(capacity=self.capacity)
         fresh = self.ids[self.cache.length :] if self.cache is not None else self.ids
         if self.cache is not None and len(fresh) == 1:
-            return one_more(self.model, fresh[0], self.cache)
-        hidden = self.model.hidden(torch.tensor([fresh], device=self.model.device), self.cache)
-        return self.model.output(hidden[:, -1])[0]
+            return self.model.step(fresh[0], self.cache)
+        return self.model.next_logits(torch.tensor([fresh], device=self.model.device), self.cache)[0]
 
     def slide(self) -> None:
         """Go on over the last half of the context, computed anew: every kept token has a new position."""
@@ -219,7 +216,7 @@ def generate(
     check_prompt(ids, model.config.vocab_size, context if past_context == "stop" else None)
     device = model.device
     generator = seeded(seed, device)
-    window = _Window(packed(model), list(ids), use_cache, min(context, len(ids) + max_new_tokens))
+    window = _Window(FastModel(model), list(ids), use_cache, min(context, len(ids) + max_new_tokens))
     if len(ids) > context:
         window.slide()
     seen = list(ids)
@@ -228,8 +225,8 @@ def generate(
         if len(window.ids) > context:
             window.slide()
         logits = window.next_logits()
-        penalised = torch.tensor(seen, device=device) if repetition_penalty != 1.0 else None
-        token_id = int(choose(logits, sampling, generator, penalised))
+        penalized = torch.tensor(seen, device=device) if repetition_penalty != 1.0 else None
+        token_id = int(pick_token(logits, sampling, generator, penalized))
         if token_id in stop_ids:
             return "stop"
         own = torch.softmax(logits.float(), dim=-1)
@@ -271,16 +268,16 @@ def generate_batch(
     """
     for row in ids.tolist():
         check_prompt(row, model.config.vocab_size, model.config.context_length)
-    model = packed(model)
+    fast = FastModel(model)
     room = min(max_new_tokens, model.config.context_length - ids.shape[1] + 1)
     ids = ids.to(model.device)
-    cache = KVCache(model.config, ids.shape[0], dtype=model.dtype, device=model.device)
+    cache = fast.new_cache(ids.shape[0])
     generator = seeded(seed, model.device)
     new, fresh = [], ids
     running = torch.ones(ids.shape[0], dtype=torch.bool, device=model.device)
     for _ in range(room):
-        logits = model.output(model.hidden(fresh, cache)[:, -1])  # (B, V)
-        fresh = choose(logits, sampling, generator, torch.cat([ids, *new], dim=1))  # (B, 1)
+        logits = fast.next_logits(fresh, cache)  # (B, V)
+        fresh = pick_token(logits, sampling, generator, torch.cat([ids, *new], dim=1))  # (B, 1)
         new.append(fresh)
         running &= fresh[:, 0] != stop_id
         if stop_id is not None and not running.any():

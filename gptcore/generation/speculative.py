@@ -1,8 +1,7 @@
-"""Guessing ahead: a cheap draft writes a few tokens, the model reads them in one pass and keeps what it would
-have written itself.
+"""Speculative decoding: a cheap draft proposes a few tokens, and the target checks them in one pass.
 
-What comes out is drawn exactly as the model alone would draw it (Leviathan et al. 2023; Chen et al. 2023). The
-draft decides how many tokens a pass gives, and not which.
+The text follows exactly the distribution of the target alone (Leviathan et al. 2023; Chen et al. 2023). The draft
+decides how many tokens a pass gives, and not which.
 """
 
 import time
@@ -14,54 +13,53 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gptcore.cache import KVCache
-from gptcore.generation.decode_step import one_more
-from gptcore.generation.packed_weights import packed
+from gptcore.generation.fast_model import FastModel
 from gptcore.generation.sampling import Sampling, check_prompt, distribution, draw, seeded
 from gptcore.model import GPT
 
 
 def acceptance(p: Tensor, q: Tensor, drafted: Tensor) -> Tensor:
-    """Return the chance min(1, p/q) to keep each drafted token: p, q (..., K, V), drafted (..., K) -> (..., K)."""
-    place = drafted.unsqueeze(-1)
-    return (p.gather(-1, place) / q.gather(-1, place)).clamp(max=1.0).squeeze(-1)
+    """Return the probability min(1, p/q) to accept each token: p, q (..., K, V), drafted (..., K) -> (..., K)."""
+    ids = drafted.unsqueeze(-1)
+    return (p.gather(-1, ids) / q.gather(-1, ids)).clamp(max=1.0).squeeze(-1)
 
 
-def left_over(p: Tensor, q: Tensor) -> Tensor:
+def residual_distribution(p: Tensor, q: Tensor) -> Tensor:
     """Return max(0, p - q) made to sum to 1: (..., V), (..., V) -> (..., V). Where nothing is left: p.
 
-    It is what the draft proposes too seldom; drawing a refused token's successor from it makes up for that.
+    It is what the draft proposes too rarely; drawing from it after a rejection makes up for that.
     """
     left = (p - q).clamp(min=0.0)
     total = left.sum(dim=-1, keepdim=True)
     return torch.where(total > 0, left / total, p)
 
 
-def agreement(p: Tensor, q: Tensor) -> Tensor:
-    """Return the chance α that a token drawn from q is kept, the sum of min(p, q): (..., V), (..., V) -> (...)."""
+def acceptance_rate(p: Tensor, q: Tensor) -> Tensor:
+    """Return the probability α that a token drawn from q is accepted, sum(min(p, q)): (..., V), (..., V) -> (...)."""
     return torch.minimum(p, q).sum(dim=-1)
 
 
-def judge(p: Tensor, q: Tensor, drafted: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return how many drafted tokens are kept (...), and the one token (...) that follows them.
+def verify(p: Tensor, q: Tensor, drafted: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return how many drafted tokens are accepted (...), and the one token (...) that follows them.
 
     `p` (..., K+1, V) are the target's probabilities, its row behind the last draft included; `q` (..., K, V) those
-    `drafted` (..., K) were drawn with. Each is kept by chance until one is refused. What follows is drawn from
-    what is left there; where all are kept nothing was proposed, so all of p is left: the bonus token.
+    `drafted` (..., K) were drawn with. Each is accepted with its probability until one is rejected. What follows is
+    drawn from the residual distribution there; where all are accepted nothing was proposed, so it is all of p: the
+    bonus token.
     """
-    chances = acceptance(p[..., :-1, :], q, drafted)  # (..., K)
-    where = torch.rand(chances.shape, generator=generator, dtype=chances.dtype, device=chances.device)
-    n_kept = (where < chances).long().cumprod(dim=-1).sum(dim=-1)  # (...)
+    accepted = acceptance(p[..., :-1, :], q, drafted)  # (..., K)
+    uniform = torch.rand(accepted.shape, generator=generator, dtype=accepted.dtype, device=accepted.device)
+    n_kept = (uniform < accepted).long().cumprod(dim=-1).sum(dim=-1)  # (...)
     proposed = torch.cat((q, torch.zeros_like(p[..., -1:, :])), dim=-2)  # (..., K+1, V)
-    left = left_over(p, proposed)
-    place = n_kept[..., None, None].expand(*n_kept.shape, 1, p.shape[-1])
-    return n_kept, draw(left.gather(-2, place).squeeze(-2), generator).squeeze(-1)
+    residual = residual_distribution(p, proposed)
+    row = n_kept[..., None, None].expand(*n_kept.shape, 1, p.shape[-1])
+    return n_kept, draw(residual.gather(-2, row).squeeze(-2), generator).squeeze(-1)
 
 
 def expected_tokens(acceptance: float, n_ahead: int) -> float:
-    """Return the tokens a cycle gives on average: those kept, and one that the target draws itself.
+    """Return the tokens a cycle gives on average: those accepted, and one that the target draws itself.
 
-    This is 1 + α + … + α^K = (1 - α^(K+1)) / (1 - α), if every draft is kept with the same chance α.
+    This is 1 + α + … + α^K = (1 - α^(K+1)) / (1 - α), if every draft is accepted with the same probability α.
 
     >>> expected_tokens(1.0, 5), expected_tokens(0.0, 5)
     (6.0, 1.0)
@@ -70,7 +68,7 @@ def expected_tokens(acceptance: float, n_ahead: int) -> float:
 
 
 def expected_speedup(acceptance: float, n_ahead: int, draft_cost: float) -> float:
-    """Return how many times as fast guessing ahead is: tokens a cycle over its cost (Leviathan et al. 2023).
+    """Return how many times as fast speculative decoding is: tokens a cycle over its cost (Leviathan et al. 2023).
 
     A cycle drafts `n_ahead` tokens at `draft_cost` passes of the target each, then checks them in one pass.
 
@@ -81,45 +79,44 @@ def expected_speedup(acceptance: float, n_ahead: int, draft_cost: float) -> floa
 
 
 class Draft(Protocol):
-    """Whoever can guess: scores for the next token, and the readiness to be set back."""
+    """What can propose tokens: it gives logits for the next one, and can be rolled back."""
 
     vocab_size: int
     context_length: int | None  # None: any length
 
-    def scores(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
-        """Return the scores of what follows each of the last `n_last` tokens: (n_last, V)."""
+    def logits(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
+        """Return the logits of what follows each of the last `n_last` tokens: (n_last, V)."""
 
-    def keep(self, length: int) -> None:
-        """Forget what was read behind the first `length` tokens."""
+    def roll_back(self, length: int) -> None:
+        """Forget what was read after the first `length` tokens."""
 
 
-class Reader:
+class CachedModel:
     """A model with a cache of its own, reading a text that grows and is cut back."""
 
     def __init__(self, model: GPT, capacity: int | None = None):
-        self.model = packed(model)
+        self.model = FastModel(model)
         self.vocab_size, self.context_length = model.config.vocab_size, model.config.context_length
-        self.cache = KVCache(model.config, dtype=model.dtype, device=model.device, capacity=capacity)
+        self.cache = self.model.new_cache(capacity=capacity)
 
     @torch.inference_mode()
-    def scores(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
-        """Return the scores of what follows each of the last `n_last` tokens: (n_last, V).
+    def logits(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
+        """Return the logits of what follows each of the last `n_last` tokens: (n_last, V).
 
         Only what the cache has not seen goes through the model, at least those `n_last`.
         """
         fresh = list(ids[self.cache.length :])
         if len(fresh) == 1:
-            return one_more(self.model, fresh[0], self.cache).unsqueeze(0)
-        hidden = self.model.hidden(torch.tensor([fresh], device=self.model.device), self.cache)
-        return self.model.output(hidden[0, -n_last:])
+            return self.model.step(fresh[0], self.cache).unsqueeze(0)
+        return self.model.last_logits(torch.tensor(fresh, device=self.model.device), self.cache, n_last)
 
-    def keep(self, length: int) -> None:
-        """Forget what was read behind the first `length` tokens."""
+    def roll_back(self, length: int) -> None:
+        """Forget what was read after the first `length` tokens."""
         self.cache.keep(min(length, self.cache.length))
 
 
-class TokenCounts:
-    """A draft that costs next to nothing: what followed the last tokens in some text, counted.
+class NgramDraft:
+    """A draft that costs next to nothing: an n-gram table of what followed the last tokens in some text.
 
     The longest context of up to `order - 1` tokens that the text holds decides; a token it never saw there gets
     nothing, which costs acceptance and no exactness.
@@ -134,22 +131,22 @@ class TokenCounts:
         self.vocab_size, self.order = vocab_size, order
         self.followers: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
         for length in range(order):
-            for place in range(length, len(ids)):
-                self.followers[tuple(ids[place - length : place])][ids[place]] += 1
+            for end in range(length, len(ids)):
+                self.followers[tuple(ids[end - length : end])][ids[end]] += 1
 
-    def scores(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
+    def logits(self, ids: Sequence[int], n_last: int = 1) -> Tensor:
         """Return the logarithms of the counts after each of the last `n_last` tokens, -inf for none: (n_last, V)."""
         rows = torch.full((n_last, self.vocab_size), -torch.inf)
         for row, end in enumerate(range(len(ids) - n_last + 1, len(ids) + 1)):
-            found = self._after(ids[max(0, end - self.order + 1) : end])
-            rows[row, list(found)] = torch.tensor(list(found.values()), dtype=rows.dtype).log()
+            counts = self._after(ids[max(0, end - self.order + 1) : end])
+            rows[row, list(counts)] = torch.tensor(list(counts.values()), dtype=rows.dtype).log()
         return rows
 
     def _after(self, context: Sequence[int]) -> Counter[int]:
         known = (tuple(context[start:]) for start in range(len(context) + 1))
-        return next(self.followers[one] for one in known if one in self.followers)
+        return next(self.followers[tokens] for tokens in known if tokens in self.followers)
 
-    def keep(self, length: int) -> None:
+    def roll_back(self, length: int) -> None:
         """Do nothing: a table remembers no text."""
 
 
@@ -170,10 +167,11 @@ def first_layers(model: GPT, n_layers: int) -> GPT:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Drafted:
-    """One guess: the chance q the draft drew it with, p the target gives it, and what became of it.
+class DraftToken:
+    """One drafted token: the probability q the draft drew it with, p the target gives it, and what became of it.
 
-    `kept` is None where a guess before it was refused: it stands on a text that was not written, and was not judged.
+    `kept` is None where a token before it was rejected: it continues a text that was not written, so it was not
+    verified.
     """
 
     token_id: int
@@ -184,14 +182,14 @@ class Drafted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cycle:
-    """One round of drafting and judging.
+    """One round of drafting and verifying.
 
-    `next_id` is the target's own token: drawn anew in place of the refused guess, or the bonus behind the last
+    `next_id` is the target's own token: drawn in place of the rejected one, or the bonus token after the last
     (`is_bonus`). `token_ids` is what the text grew by, cut before a stop token. Calls are passes; the table of
     counts has some too. `draft_seconds` and `target_seconds` are what they took.
     """
 
-    drafted: tuple[Drafted, ...]
+    drafted: tuple[DraftToken, ...]
     next_id: int
     is_bonus: bool
     token_ids: tuple[int, ...]
@@ -232,46 +230,66 @@ def speculate(
         repetition_penalty=repetition_penalty,
     )
     text = torch.as_tensor(ids, dtype=torch.int64).flatten().tolist()
-    helper = Reader(draft) if isinstance(draft, GPT) else draft
-    check_pair(target, helper)
-    context = min(target.config.context_length, helper.context_length or target.config.context_length)
+    proposer = CachedModel(draft) if isinstance(draft, GPT) else draft
+    check_pair(target, proposer)
+    context = min(target.config.context_length, proposer.context_length or target.config.context_length)
     check_prompt(text, target.config.vocab_size, context)
     if n_ahead < 1:
         raise ValueError(f"n_ahead={n_ahead} drafts nothing; ask for 1 token or more")
     generator = seeded(seed, target.device)
-    end, why = min((len(text) + max_new_tokens, "length"), (context + 1, "context"))
-    reader = Reader(target)
+    end, reason = min((len(text) + max_new_tokens, "length"), (context + 1, "context"))
+    checker = CachedModel(target)
     while len(text) < end:
-        started = time.perf_counter()
-        guesses, q = _guess(helper, text, min(n_ahead, end - len(text) - 1), sampling, generator)
-        drafted_at = time.perf_counter()
-        p = _chances(reader.scores(text + guesses, len(guesses) + 1), text, guesses, sampling)
-        n_kept, next_id = map(
-            int, judge(p, q, torch.tensor(guesses, dtype=torch.int64, device=p.device), generator)
-        )
-        # The keys and values of what was refused are forgotten; those of what was kept need no second pass.
-        reader.keep(len(text) + n_kept)
-        helper.keep(len(text) + n_kept)
-        new = [*guesses[:n_kept], next_id]
-        stopped = next((place for place, token_id in enumerate(new) if token_id in stop_ids), None)
-        text += new[:stopped]
-        yield Cycle(
-            drafted=tuple(
-                Drafted(token_id=token_id, q=float(q[place, token_id]), p=float(p[place, token_id]),
-                        kept=None if place > n_kept else place < n_kept)
-                for place, token_id in enumerate(guesses)
-            ),
-            next_id=next_id,
-            is_bonus=n_kept == len(guesses),
-            token_ids=tuple(new[:stopped]),
-            draft_calls=len(guesses),
-            target_calls=1,
-            draft_seconds=drafted_at - started,
-            target_seconds=time.perf_counter() - drafted_at,
-        )  # fmt: skip
-        if stopped is not None:
+        n_drafted = min(n_ahead, end - len(text) - 1)
+        cycle, stopped = _cycle(checker, proposer, text, n_drafted, sampling, generator, stop_ids)
+        text += cycle.token_ids
+        yield cycle
+        if stopped:
             return "stop"
-    return why
+    return reason
+
+
+def _cycle(
+    target: CachedModel,
+    draft: Draft,
+    text: list[int],
+    n_ahead: int,
+    sampling: Sampling,
+    generator: torch.Generator,
+    stop_ids: Collection[int],
+) -> tuple[Cycle, bool]:
+    """Draft `n_ahead` tokens after the text and verify them; return the cycle, and whether it met a stop token."""
+    started = time.perf_counter()
+    drafted, q = _draft(draft, text, n_ahead, sampling, generator)
+    drafted_at = time.perf_counter()
+    p = _probabilities(target.logits(text + drafted, len(drafted) + 1), text, drafted, sampling)
+    drafted_ids = torch.tensor(drafted, dtype=torch.int64, device=p.device)
+    n_kept, next_id = map(int, verify(p, q, drafted_ids, generator))
+    # The keys and values of rejected tokens are dropped; those of accepted ones need no second pass.
+    target.roll_back(len(text) + n_kept)
+    draft.roll_back(len(text) + n_kept)
+    new = [*drafted[:n_kept], next_id]
+    stopped = next((index for index, token_id in enumerate(new) if token_id in stop_ids), None)
+    tokens = tuple(
+        DraftToken(
+            token_id=token_id,
+            q=float(q[index, token_id]),
+            p=float(p[index, token_id]),
+            kept=None if index > n_kept else index < n_kept,
+        )
+        for index, token_id in enumerate(drafted)
+    )
+    cycle = Cycle(
+        drafted=tokens,
+        next_id=next_id,
+        is_bonus=n_kept == len(drafted),
+        token_ids=tuple(new[:stopped]),
+        draft_calls=len(drafted),
+        target_calls=1,
+        draft_seconds=drafted_at - started,
+        target_seconds=time.perf_counter() - drafted_at,
+    )
+    return cycle, stopped is not None
 
 
 def check_pair(target: GPT, draft: Draft) -> None:
@@ -283,28 +301,28 @@ def check_pair(target: GPT, draft: Draft) -> None:
         )
 
 
-def _guess(
+def _draft(
     draft: Draft, text: list[int], n: int, sampling: Sampling, generator: torch.Generator
 ) -> tuple[list[int], Tensor]:
-    """Return `n` tokens the draft writes behind the text, and the chances (n, V) they were drawn with."""
-    guesses, chances = [], torch.zeros(0, draft.vocab_size, dtype=torch.float64, device=generator.device)
+    """Return `n` tokens the draft proposes after the text, and the probabilities (n, V) they were drawn with."""
+    drafted, q = [], torch.zeros(0, draft.vocab_size, dtype=torch.float64, device=generator.device)
     for _ in range(n):
-        scores = draft.scores(text + guesses).to(generator.device)
-        q = _chances(scores, text + guesses, [], sampling)
-        guesses.append(int(draw(q, generator)))
-        chances = torch.cat((chances, q))
-    return guesses, chances
+        logits = draft.logits(text + drafted).to(generator.device)
+        row = _probabilities(logits, text + drafted, [], sampling)
+        drafted.append(int(draw(row, generator)))
+        q = torch.cat((q, row))
+    return drafted, q
 
 
-def _chances(logits: Tensor, text: list[int], guesses: list[int], sampling: Sampling) -> Tensor:
-    """Return what each of the last tokens is followed by: logits (K+1, V) -> probabilities (K+1, V), float64.
+def _probabilities(logits: Tensor, text: list[int], drafted: list[int], sampling: Sampling) -> Tensor:
+    """Return the distribution after each of the last tokens: logits (K+1, V) -> probabilities (K+1, V), float64.
 
-    Row k has seen the text and the first k guesses; the repetition penalty looks at those and no further.
+    Row k has seen the text and the first k drafted tokens; the repetition penalty covers those and no more.
     """
     seen = None
     if sampling.repetition_penalty != 1.0:
-        rows = [text + guesses[:k] + text[:1] * (len(guesses) - k) for k in range(len(guesses) + 1)]
+        rows = [text + drafted[:k] + text[:1] * (len(drafted) - k) for k in range(len(drafted) + 1)]
         seen = torch.tensor(rows, device=logits.device)
-    # In float64: rounding must not leave a refused token with nothing to draw in its place.
-    chances = distribution(logits, sampling, seen).double()
-    return chances / chances.sum(dim=-1, keepdim=True)
+    # In float64: rounding must not leave a rejected token with nothing to draw in its place.
+    probabilities = distribution(logits, sampling, seen).double()
+    return probabilities / probabilities.sum(dim=-1, keepdim=True)

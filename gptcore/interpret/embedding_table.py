@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from gptcore.config import ModelConfig
 from gptcore.model import GPT
+from gptcore.norms import rms_norm
 
 SAME_SPOT = 0.999  # rows with a larger cosine lie on one spot
 MOST_ROWS = 4096  # of which all pairs are compared
@@ -152,7 +153,6 @@ def differ(model: GPT, other: GPT, ids: Sequence[int]) -> float:
 def scaled_and_normed(model: GPT, ids: Sequence[int]) -> tuple[float, float]:
     """Return how far multiplying the rows of these ids by sqrt(C) moves them, and how far it moves what the
     first block reads, after its norm: the largest difference of any number."""
-    from gptcore.norms import rms_norm
 
     x = model.embedding(torch.tensor(list(ids)))
     scaled = x * model.config.d_model**0.5

@@ -1,5 +1,6 @@
 """A tokenizer taken apart: which pairs compete, how one piece is put together, what a text costs."""
 
+import codecs
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -103,7 +104,6 @@ def cost(text: str, tokenizer: Tokenizer) -> Cost:
 
 def shown_as_it_comes(tokens: Iterable[bytes]) -> tuple[list[str], list[str]]:
     """Return what a reader sees token by token: each decoded alone, and with unfinished characters held back."""
-    import codecs
 
     tokens = list(tokens)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")

@@ -7,6 +7,7 @@ What stands here was read in the papers and configs named as the source. Models 
 from dataclasses import dataclass
 from itertools import starmap
 
+from gptcore.account import parameters
 from gptcore.config import ModelConfig
 from gptcore.lessons.published_models import PUBLISHED
 
@@ -161,7 +162,6 @@ ORIGINS: tuple[Origin, ...] = tuple(starmap(Origin, (
 
 def share_of_feedforward(config: ModelConfig) -> float:
     """Return the share of a model's weights that its feed-forward layers hold."""
-    from gptcore.account import parameters
 
     found = parameters(config)
     return found["feedforward"] / sum(found.values())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gptcore.config import TrainConfig
 from gptcore.corpora.documents import Corpus
-from gptcore.generation.packed_weights import forget
+from gptcore.generation.fast_model import release
 from gptcore.generation.sampling import Sampling, generate_batch
 from gptcore.stories.scores import score_text
 from gptcore.tokenizer import Tokenizer
@@ -91,7 +91,7 @@ class Evaluator:
         ids = torch.tensor([prompt[-model.config.context_length // 2 :]] * rows)
         room = min(SAMPLE_TOKENS, model.config.context_length - 1)
         samples = generate_batch(model, ids, room, SAMPLING, seed=0, stop_id=tokenizer.eot_id)
-        forget(model)  # its weights change with the next step
+        release(model)  # its weights change with the next step
         texts = [self.prompt + tokenizer.decode(sample) for sample in samples]
         scores = score_text("\n\n".join(texts)).to_dict() if self.tells_stories else None
         state.seconds += time.perf_counter() - started

@@ -6,18 +6,26 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
+
+from gptcore.attention import allowed_pairs, attention_weights, explicit_attention, fused_attention
+from gptcore.cache import KVCache
+from gptcore.checkpoint import SHIPPED
+from gptcore.config import PRESETS, ModelConfig
+from gptcore.corpora.encoding import encode_documents
+from gptcore.corpora.windows import fixed_batches
 from gptcore.experiments.claims import Claim, Progress, Repetition, by_middle, wherever
 from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, trials
 from gptcore.experiments.timing import of_processor, one_thread
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from gptcore.config import ModelConfig
-    from gptcore.model import GPT
-    from gptcore.tokenizer import Tokenizer
+from gptcore.formats import load
+from gptcore.interpret.heads import without_mask
+from gptcore.model import GPT
+from gptcore.stories.writer import write_stories
+from gptcore.tokenizer import Tokenizer
 
 WIDTHS = (4, 16, 64, 256, 1024)
 N_KEYS = 16
@@ -48,9 +56,6 @@ def softness(
     width: int, scale: str, *, seed: int = 0, n_queries: int = 256, n_keys: int = N_KEYS
 ) -> Softness:
     """Return what softmax makes of the scores of random queries and keys, each number drawn with variance 1."""
-    import torch
-
-    from gptcore.attention import attention_weights
 
     generator = torch.Generator().manual_seed(seed)
     q = torch.randn(n_queries, width, generator=generator)
@@ -89,7 +94,6 @@ def _room_left() -> Iterator[Repetition]:
 
 def drawn(length: int, seed: int = 0) -> "tuple[Tensor, Tensor, Tensor]":
     """Return random queries, keys and values of one text of this length: (1, H, T, D) each."""
-    import torch
 
     generator = torch.Generator().manual_seed(seed)
     q, k, v = (torch.randn(1, HEADS, length, HEAD_DIM, generator=generator) for _ in range(3))
@@ -98,7 +102,6 @@ def drawn(length: int, seed: int = 0) -> "tuple[Tensor, Tensor, Tensor]":
 
 def both_paths(length: int) -> "dict[str, Callable[[], Tensor]]":
     """Return the explicit and the fused computation of one causal attention, ready to be called."""
-    from gptcore.attention import allowed_pairs, explicit_attention, fused_attention
 
     q, k, v = drawn(length)
     allowed, scale = allowed_pairs(length, length, causal=True, window=None), HEAD_DIM**-0.5
@@ -120,7 +123,6 @@ def _times_as_fast() -> Iterator[Repetition]:
 
 def peak_bytes(call: Callable[[], object]) -> int:
     """Return the most bytes torch held at once during a call, beyond what was there before it."""
-    from torch.profiler import ProfilerActivity, profile
 
     call()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
@@ -145,14 +147,10 @@ def _growth() -> Iterator[Repetition]:
 
 
 def _shape(n_kv_heads: int) -> "ModelConfig":
-    from gptcore.config import PRESETS
-
     return PRESETS["nano"].model.replace(n_heads=8, head_dim=16, n_kv_heads=n_kv_heads)
 
 
 def _cache_ratios() -> Iterator[Repetition]:
-    from gptcore.cache import KVCache
-
     whole = KVCache(_shape(8)).n_bytes
     yield {
         f"{8 // k} queries to a key head": whole / KVCache(_shape(k)).n_bytes / (8 // k) for k in (4, 2, 1)
@@ -160,8 +158,6 @@ def _cache_ratios() -> Iterator[Repetition]:
 
 
 def _weights_saved() -> Iterator[Repetition]:
-    from gptcore.model import GPT
-
     def count(n_kv_heads: int) -> int:
         return sum(weight.numel() for weight in GPT(_shape(n_kv_heads)).parameters())
 
@@ -171,11 +167,6 @@ def _weights_saved() -> Iterator[Repetition]:
 
 def loss_on_fresh_stories(model: "GPT", tokenizer: "Tokenizer", *, seed: int = 0, n: int = 20) -> float:
     """Return a model's mean loss, in nats a token, on stories that no training run has read."""
-    import torch
-
-    from gptcore.corpora.encoding import encode_documents
-    from gptcore.corpora.windows import fixed_batches
-    from gptcore.stories.writer import write_stories
 
     texts = [story.text for story in write_stories(n, seed=900_000 + 1000 * seed)]
     length = min(256, model.config.context_length)
@@ -185,10 +176,6 @@ def loss_on_fresh_stories(model: "GPT", tokenizer: "Tokenizer", *, seed: int = 0
 
 
 def _unmasked_losses() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.interpret.heads import without_mask
-
     model, tokenizer = load(SHIPPED)
     free = without_mask(model)
     for seed in range(3):
@@ -211,10 +198,6 @@ def causal_flag(n_new: int, n_cached: int, *, seed: int = 0) -> CausalFlag:
 
     What it allows is read from its output: with the identity as values the output is the weights.
     """
-    import torch
-    from torch.nn import functional as F
-
-    from gptcore.attention import allowed_pairs, attention_weights
 
     n_keys = n_new + n_cached
     generator = torch.Generator().manual_seed(seed)
@@ -234,7 +217,6 @@ def causal_flag(n_new: int, n_cached: int, *, seed: int = 0) -> CausalFlag:
 
 def paths_differ(model: "GPT", n_tokens: int, *, seed: int = 0) -> tuple[int, float]:
     """Return how many random tokens were read, and how far the logits of both attention paths lie apart."""
-    import torch
 
     n_tokens = min(n_tokens, model.config.context_length)
     generator = torch.Generator().manual_seed(seed)

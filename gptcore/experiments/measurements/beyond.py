@@ -1,12 +1,11 @@
 """Claims about what is built around such a model: experts, preferences, weights of four bits."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from gptcore.experiments.claims import Claim, Repetition, wherever
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 EXPERTS = 8
 BETAS = (0.1, 0.5)
@@ -19,7 +18,6 @@ def balanced_choices(n_experts: int, *, seed: int = 0) -> "Tensor":
 
     Each token has the same shares as the one before, moved on by one expert.
     """
-    import torch
 
     shares = torch.rand(n_experts, generator=torch.Generator().manual_seed(seed)).mul(3).softmax(0)
     return torch.stack([shares.roll(place) for place in range(n_experts)])
@@ -31,7 +29,6 @@ def balance_loss(probabilities: "Tensor", k: int, *, divided: bool) -> float:
     The number of experts times the sum, over experts, of the share of tokens sent there and the mean probability
     (Shazeer et al. 2017; Fedus et al. 2021). With `k` experts a token the shares sum to k, or `divided` by k to 1.
     """
-    import torch
 
     n_tokens, n_experts = probabilities.shape
     chosen = probabilities.topk(k, dim=-1).indices
@@ -54,7 +51,6 @@ def pull(beta: float, margin: float) -> float:
 
     `margin` is how much further the model already is than its reference, in nats (Rafailov et al. 2023).
     """
-    import torch
 
     at = torch.tensor(margin, dtype=torch.float64, requires_grad=True)
     (-torch.nn.functional.logsigmoid(beta * at)).backward()
@@ -72,7 +68,6 @@ def bits_for_constants(weights: "Tensor", *, twice: bool) -> float:
     Each block of 64 weights keeps its largest size in fp32. `twice` keeps those in 8 bits, with one fp32 for 256
     of them (Dettmers et al. 2023, double quantisation).
     """
-    import torch
 
     constants = weights.view(-1, BLOCK).abs().amax(1)
     stored = [constants]
@@ -84,8 +79,6 @@ def bits_for_constants(weights: "Tensor", *, twice: bool) -> float:
 
 
 def _bits() -> Iterator[Repetition]:
-    import torch
-
     for seed in range(3):
         weights = torch.randn(512, 512, generator=torch.Generator().manual_seed(seed))
         once, twice = (bits_for_constants(weights, twice=twice) for twice in (False, True))

@@ -2,17 +2,24 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gptcore.checkpoint import SHIPPED
+from gptcore.config import PRESETS
 from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, by_middle, wherever
 from gptcore.experiments.paired_training import trials
 from gptcore.experiments.timing import of_processor, one_thread
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from gptcore.model import GPT
-    from gptcore.tokenizer import Tokenizer
+from gptcore.formats import load
+from gptcore.interpret.gradient_depth import at_birth, factors, profile, rms, stack
+from gptcore.model import GPT
+from gptcore.norms import rms_norm
+from gptcore.stories.scores import reference_probe
+from gptcore.stories.writer import write_story
+from gptcore.tokenizer import Tokenizer
+from gptcore.tracing import trace
 
 ROWS, WIDTHS = 512, (128, 768)
 ROUNDS = 5
@@ -22,7 +29,6 @@ PLACES = ("pre", "branch", "post")
 
 def layer_norm_by_hand(x: "Tensor", weight: "Tensor", bias: "Tensor", eps: float) -> "Tensor":
     """Return LayerNorm written out in single operations, as `norms.rms_norm` is: (..., C) -> (..., C)."""
-    import torch
 
     centred = x - x.mean(-1, keepdim=True)
     spread = torch.rsqrt(centred.square().mean(-1, keepdim=True) + eps)
@@ -31,17 +37,12 @@ def layer_norm_by_hand(x: "Tensor", weight: "Tensor", bias: "Tensor", eps: float
 
 def gelu_by_hand(x: "Tensor") -> "Tensor":
     """Return the tanh form of GELU in single operations (Hendrycks and Gimpel 2016)."""
-    import torch
 
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def norm_calls(n_rows: int, width: int) -> dict[str, Callable[[], "Tensor"]]:
     """Return both norms, written out and torch's own, on the same random rows, ready to be called."""
-    import torch
-    from torch.nn import functional as F
-
-    from gptcore.norms import rms_norm
 
     x = torch.randn(n_rows, width, generator=torch.Generator().manual_seed(0))
     weight, bias = torch.ones(width), torch.zeros(width)
@@ -55,8 +56,6 @@ def norm_calls(n_rows: int, width: int) -> dict[str, Callable[[], "Tensor"]]:
 
 def activation_calls(n_rows: int, width: int) -> dict[str, Callable[[], "Tensor"]]:
     """Return the activations, written out and torch's own, on the same random rows, ready to be called."""
-    import torch
-    from torch.nn import functional as F
 
     x = torch.randn(n_rows, width, generator=torch.Generator().manual_seed(0))
     return {
@@ -69,8 +68,6 @@ def activation_calls(n_rows: int, width: int) -> dict[str, Callable[[], "Tensor"
 
 
 def _norm_ratios() -> Iterator[Repetition]:
-    import torch
-
     shapes = {(16, WIDTHS[0]): "small", (ROWS, WIDTHS[1]): "large"}
     calls = {name: norm_calls(*shape) for shape, name in shapes.items()}
     with torch.inference_mode(), one_thread():
@@ -86,8 +83,6 @@ def _norm_ratios() -> Iterator[Repetition]:
 
 
 def _activation_ratios() -> Iterator[Repetition]:
-    import torch
-
     calls = activation_calls(ROWS, WIDTHS[0] * 3)
     with torch.inference_mode(), one_thread():
         for _ in range(ROUNDS):
@@ -96,11 +91,6 @@ def _activation_ratios() -> Iterator[Repetition]:
 
 
 def _norm_share() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.config import PRESETS
-    from gptcore.model import GPT
-
     config = PRESETS["nano"].model
     model = GPT(config)
     generator = torch.Generator().manual_seed(0)
@@ -121,8 +111,6 @@ def _norm_share() -> Iterator[Repetition]:
 
 
 def _cut_residuals() -> Iterator[Repetition]:
-    from gptcore.interpret.gradient_depth import at_birth, stack
-
     for seed in range(3):
         yield {
             f"{n} blocks": math.log10(
@@ -134,11 +122,6 @@ def _cut_residuals() -> Iterator[Repetition]:
 
 
 def _smallest_factors() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.interpret.gradient_depth import factors
-    from gptcore.stories.scores import reference_probe
-
     model, tokenizer = load(SHIPPED)
     for probe in reference_probe()[:3]:
         ids = tokenizer.encode(probe.female)
@@ -149,12 +132,6 @@ def _smallest_factors() -> Iterator[Repetition]:
 
 
 def _growth_of_the_stream() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.interpret.gradient_depth import rms
-    from gptcore.stories.scores import reference_probe
-    from gptcore.tracing import trace
-
     model, tokenizer = load(SHIPPED)
     last = model.config.n_layers - 1
     for probe in reference_probe()[:3]:
@@ -164,8 +141,6 @@ def _growth_of_the_stream() -> Iterator[Repetition]:
 
 
 def _places_at_birth() -> Iterator[Repetition]:
-    from gptcore.interpret.gradient_depth import at_birth, stack
-
     for seed in range(3):
         yield {
             f"{place}, {n} blocks": math.log10(max(pulls) / min(pulls))
@@ -177,10 +152,6 @@ def _places_at_birth() -> Iterator[Repetition]:
 
 def mixed_by(part: str, *, seed: int = 0) -> int:
     """Return how many other tokens' outputs move when one token's vector does: in `attention` or `feedforward`."""
-    import torch
-
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
 
     model, _ = load(SHIPPED)
     block, n_tokens, place = model.layers[0], 12, 4
@@ -203,11 +174,6 @@ def _tokens_mixed() -> Iterator[Repetition]:
 
 
 def _not_linear() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-
     model, _ = load(SHIPPED)
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
@@ -222,10 +188,6 @@ def _not_linear() -> Iterator[Repetition]:
 
 def unevenness(model: "GPT", tokenizer: "Tokenizer") -> float:
     """Return how unevenly the loss pulls along the blocks, on a story: largest over smallest, in powers of ten."""
-    import torch
-
-    from gptcore.interpret.gradient_depth import profile
-    from gptcore.stories.writer import write_story
 
     ids = torch.tensor([tokenizer.encode(write_story(900_000).text)[: model.config.context_length + 1]])
     pulls = profile(model, ids[:, :-1], ids[:, 1:]).pulls[1:]

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+import torch
+
+from gptcore.checkpoint import SHIPPED
+from gptcore.config import PRESETS, ModelConfig
 from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
 from gptcore.experiments.paired_training import SEEDS, short_steps
-
-if TYPE_CHECKING:
-    from gptcore.model import GPT
-    from gptcore.tokenizer import Tokenizer
+from gptcore.formats import load
+from gptcore.interpret.embedding_table import SMALL, WAYS, analogy, differ, neighbours_kept, one_step, turned
+from gptcore.model import GPT
+from gptcore.stories import lexicon
+from gptcore.stories.writer import write_stories
+from gptcore.tokenizer import Tokenizer
 
 N_READ = 500  # stories; a token of none of them counts as unread
 SENTENCE = "Once upon a time there was a young queen who lost her golden ring by the river."
@@ -17,15 +22,11 @@ SENTENCE = "Once upon a time there was a young queen who lost her golden ring by
 
 @lru_cache(maxsize=1)
 def _shipped() -> "tuple[GPT, Tokenizer]":
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-
     return load(SHIPPED)
 
 
 def story_pairs(tokenizer: "Tokenizer") -> list[tuple[int, int]]:
     """Return the ids of his and hers for each pair of the story world whose words are one token each."""
-    from gptcore.stories import lexicon
 
     found = []
     for pair in lexicon.ROYAL_PAIRS + lexicon.FOLK_PAIRS + lexicon.ELDER_KIN_PAIRS + lexicon.SIBLING_PAIRS:
@@ -36,8 +37,6 @@ def story_pairs(tokenizer: "Tokenizer") -> list[tuple[int, int]]:
 
 
 def _sums() -> Iterator[Repetition]:
-    from gptcore.interpret.embedding_table import analogy
-
     model, tokenizer = _shipped()
     table, pairs = model.embedding.weight.detach(), story_pairs(tokenizer)
     found = [
@@ -54,8 +53,6 @@ def _sums() -> Iterator[Repetition]:
 
 
 def _moved() -> Iterator[Repetition]:
-    from gptcore.interpret.embedding_table import SMALL, WAYS, one_step
-
     for seed in range(3):
         found = {}
         for way in WAYS:
@@ -65,8 +62,6 @@ def _moved() -> Iterator[Repetition]:
 
 
 def _turned() -> Iterator[Repetition]:
-    from gptcore.interpret.embedding_table import differ, turned
-
     model, tokenizer = _shipped()
     ids = tokenizer.encode(SENTENCE)
     for seed in range(3):
@@ -74,8 +69,6 @@ def _turned() -> Iterator[Repetition]:
 
 
 def _kept() -> Iterator[Repetition]:
-    from gptcore.interpret.embedding_table import neighbours_kept
-
     model, tokenizer = _shipped()
     table = model.embedding.weight.detach()
     words = [one for one in read_tokens() if tokenizer.token_text(one)[1:].isalpha()]
@@ -85,7 +78,6 @@ def _kept() -> Iterator[Repetition]:
 @lru_cache(maxsize=1)
 def read_tokens() -> tuple[int, ...]:
     """Return the tokens that occur in some stories, in the order of their ids."""
-    from gptcore.stories.writer import write_stories
 
     _, tokenizer = _shipped()
     return tuple(sorted({i for story in write_stories(N_READ) for i in tokenizer.encode(story.text)}))
@@ -93,11 +85,6 @@ def read_tokens() -> tuple[int, ...]:
 
 def _stay() -> Iterator[Repetition | Progress]:
     """Train small models with and without tying and decay, and see which unread rows stand where they were born."""
-    import torch
-
-    from gptcore.config import ModelConfig
-    from gptcore.model import GPT
-    from gptcore.stories.writer import write_stories
 
     _, tokenizer = _shipped()
     ids = torch.tensor(tokenizer.encode("\n".join(story.text for story in write_stories(60))))
@@ -127,12 +114,8 @@ def _stay() -> Iterator[Repetition | Progress]:
 
 
 def _scaled() -> Iterator[Repetition]:
-    from gptcore.config import PRESETS
-    from gptcore.model import GPT
-
     shape = PRESETS["small_legacy"].model.replace(n_layers=1, vocab_size=64, context_length=64)
     model = GPT(shape, seed=0)
-    import torch
 
     ids = torch.tensor([[1, 2, 3]])
     trace: dict = {}

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
+from gptcore.config import PRESETS
 from gptcore.experiments.claims import Claim, Repetition, wherever
+from gptcore.lessons.provenance import choices_that_differ, share_of_feedforward
+from gptcore.lessons.published_models import PUBLISHED
 
 # Two thirds, with room for a rule of thumb.
 TWO_THIRDS = (0.60, 0.73)
@@ -10,19 +13,12 @@ FIRST = "LLaMA 2 7B"
 
 
 def _shares_of_feedforward() -> Iterator[Repetition]:
-    from gptcore.config import PRESETS
-    from gptcore.lessons.provenance import share_of_feedforward
-    from gptcore.lessons.published_models import PUBLISHED
-
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: one.config for name, one in PUBLISHED.items()}
     yield {name: 100 * share_of_feedforward(config) for name, config in shapes.items()}
 
 
 def _choices_that_differ() -> Iterator[Repetition]:
-    from gptcore.lessons.provenance import choices_that_differ
-    from gptcore.lessons.published_models import PUBLISHED
-
     first = PUBLISHED[FIRST].config
     llamas = {name: one.config for name, one in PUBLISHED.items() if one.config.ffn == "swiglu"}
     yield {

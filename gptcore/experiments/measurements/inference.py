@@ -1,29 +1,30 @@
-"""Claims about generation: what a cache of keys and values saves, what it leaves as it was, and what guessing ahead
-gains."""
+"""Claims about generation: what a KV cache saves, what it leaves as it was, and what a repetition penalty does."""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
+import torch
+from torch import Tensor
+
+from gptcore.cache import KVCache
+from gptcore.checkpoint import SHIPPED
+from gptcore.config import PRESETS, ModelConfig
 from gptcore.experiments.claims import Claim, Repetition, Spread, by_middle, wherever
 from gptcore.experiments.timing import of_processor, one_thread
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from gptcore.generation.speculative import Cycle, Draft
-    from gptcore.model import GPT
+from gptcore.formats import load
+from gptcore.generation.fast_model import FastModel
+from gptcore.generation.sampling import penalize_repetition
+from gptcore.model import GPT
+from gptcore.stories.writer import write_stories
 
 NEW_TOKENS = (32, 128, 248)
 VOCABULARIES = (2048, 50_257)
 WITHOUT = 48  # tokens written without a cache
 COUNTED = (16, 32, 64, 128)
-GUESSES = (0.5, 0.7, 0.8, 0.9)  # chances that a drafted token is accepted
-AHEAD, DRAFT_COST = 5, 0.1  # tokens drafted a cycle, and what one costs in passes of the target
 PROMPT = 8
 ROUNDS = 5
 WIDE = {
@@ -36,9 +37,6 @@ WIDE = {
 
 
 def _nano(vocab_size: int = 2048) -> "GPT":
-    from gptcore.config import PRESETS
-    from gptcore.model import GPT
-
     return GPT(PRESETS["nano"].model.replace(vocab_size=vocab_size)).eval()
 
 
@@ -47,9 +45,6 @@ LANES = ("all positions scored", "last position scored", "cache")
 
 def _seconds(model: "GPT", stops: Sequence[int], lane: str) -> list[float]:
     """Return the processor's seconds after so many new tokens, the likeliest each time, in one of three lanes."""
-    import torch
-
-    from gptcore.cache import KVCache
 
     ids = list(range(1, PROMPT + 1))
     cache = KVCache(model.config) if lane == "cache" else None
@@ -89,17 +84,11 @@ def _without_the_cache() -> Iterator[Repetition]:
 
 
 def _half_the_bytes() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.config import PRESETS
-    from gptcore.generation.packed_weights import packed
-    from gptcore.model import GPT
-
     with one_thread():
         narrow, wide = (GPT(PRESETS["nano"].model.replace(**changes)).eval() for changes in ({}, WIDE))
         lanes = {
-            "128 wide": (narrow, packed),
-            "768 wide": (wide, packed),
+            "128 wide": (narrow, _packed),
+            "768 wide": (wide, _packed),
             "768 wide, not packed": (wide, _as_it_is),
         }
         calls = {
@@ -113,15 +102,16 @@ def _half_the_bytes() -> Iterator[Repetition]:
                 yield {name: of_processor(full) / of_processor(half) for name, (full, half) in calls.items()}
 
 
+def _packed(model: GPT) -> GPT:
+    return FastModel(model).model
+
+
 def _as_it_is(model: "GPT") -> "GPT":
     return model
 
 
 def _next_token(model: "GPT") -> Callable[[], object]:
     """Return the call that puts one more token behind a short text through a model, again and again."""
-    import torch
-
-    from gptcore.cache import KVCache
 
     cache = KVCache(model.config, dtype=model.dtype, capacity=PROMPT + 1)
     with torch.inference_mode():
@@ -137,11 +127,6 @@ def _next_token(model: "GPT") -> Callable[[], object]:
 
 def pairs_compared(n_tokens: int, *, cached: bool) -> int:
     """Return how many query-key pairs of one head are compared while a text grows to `n_tokens`, counted in a trace."""
-    import torch
-
-    from gptcore.cache import KVCache
-    from gptcore.config import ModelConfig
-    from gptcore.model import GPT
 
     shape = {"vocab_size": 16, "d_model": 4, "n_layers": 1, "n_heads": 1, "d_ff": 4}
     model = GPT(ModelConfig(context_length=n_tokens, **shape)).eval()
@@ -177,13 +162,6 @@ def _exponents() -> Iterator[Repetition]:
 
 
 def _cached_scores_off_by() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.cache import KVCache
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.stories.writer import write_stories
-
     model, tokenizer = load(SHIPPED)
     models = {"fp32": model.eval()}
     models["bf16"] = load(SHIPPED)[0].eval().to(torch.bfloat16)
@@ -206,18 +184,12 @@ def made_likelier(way: str, *, penalty: float = 1.3, n_stories: int = 5) -> floa
 
     `way` is `multiplying`, `dividing`, or `by sign`, which divides what is positive and multiplies what is negative.
     """
-    import torch
-
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.generation.sampling import penalise_repetition
-    from gptcore.stories.writer import write_stories
 
     model, tokenizer = load(SHIPPED)
     ways = {
         "multiplying": lambda scores, seen: scores.scatter(-1, seen, scores[seen] * penalty),
         "dividing": lambda scores, seen: scores.scatter(-1, seen, scores[seen] / penalty),
-        "by sign": lambda scores, seen: penalise_repetition(scores, seen, penalty),
+        "by sign": lambda scores, seen: penalize_repetition(scores, seen, penalty),
     }
     risen = said = 0
     for story in write_stories(n_stories, seed=10**6):
@@ -229,43 +201,8 @@ def made_likelier(way: str, *, penalty: float = 1.3, n_stories: int = 5) -> floa
     return risen / said
 
 
-def _penalised() -> Iterator[Repetition]:
+def _penalized() -> Iterator[Repetition]:
     yield {way: made_likelier(way) for way in ("multiplying", "dividing", "by sign")}
-
-
-def _drawn_speedups(n_cycles: int = 20_000) -> Iterator[Repetition]:
-    import torch
-
-    for seed in range(5):
-        generator = torch.Generator().manual_seed(seed)
-        draws = torch.rand(n_cycles, AHEAD, generator=generator)
-        yield {
-            f"α = {chance:g}": float((draws < chance).long().cumprod(-1).sum(-1).float().mean() + 1)
-            / (1 + AHEAD * DRAFT_COST)
-            for chance in GUESSES
-        }
-
-
-def _law_off_by() -> Iterator[Repetition]:
-    """How far what comes out of guessing is from the target's own chances, over all drafts, and that of a mistake."""
-    import torch
-
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.generation.speculative import agreement, first_layers, left_over
-    from gptcore.stories.writer import write_stories
-
-    model, tokenizer = load(SHIPPED)
-    draft = first_layers(model, model.config.n_layers // 2)
-    for story in write_stories(3, seed=10**6):
-        ids = torch.tensor([tokenizer.encode(story.text)[:64]])
-        with torch.inference_mode():
-            p, q = (torch.softmax(one(ids)[0].double(), -1) for one in (model, draft))
-        kept, refused = torch.minimum(p, q), 1 - agreement(p, q).unsqueeze(-1)
-        yield {
-            "as published": float((kept + refused * left_over(p, q) - p).abs().sum(-1).amax() / 2),
-            "refused ones drawn from p": float((kept + refused * p - p).abs().sum(-1).amax() / 2),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +216,6 @@ class NextToken:
 
 def next_token(model: "GPT", lengths: Sequence[int], repeats: int = 5) -> NextToken:
     """Time one more token after texts of these lengths, the quickest of several turns: what the rest disturbs least."""
-    import torch
-
-    from gptcore.cache import KVCache
 
     calls: list[Callable[[], object]] = []
     for length in lengths:
@@ -320,9 +254,6 @@ def greedy_from(model: "GPT", ids: Sequence[int], n_new: int, *, shift: int) -> 
 
     With `shift=0` it is what `generate` gives at temperature 0; any other is a mistake made on purpose.
     """
-    import torch
-
-    from gptcore.cache import KVCache
 
     cache, new = KVCache(model.config, dtype=model.dtype, device=model.device), []
     with torch.inference_mode():
@@ -336,111 +267,6 @@ def greedy_from(model: "GPT", ids: Sequence[int], n_new: int, *, shift: int) -> 
             logits = model.output(model.forward_hidden(fresh, place, cache)[:, -1])[0]
             cache.advance(1)
     return new
-
-
-@dataclass(frozen=True, slots=True)
-class Guessed:
-    """One text written by guessing ahead, and as many tokens one by one, in turns so that both meet the same machine.
-
-    `one_by_one`, `one_guess` and `one_pass` are seconds of the quickest of each, which other work disturbs least: a
-    token without guessing, a guess, and the target's pass over all guesses of a cycle.
-    """
-
-    cycles: tuple["Cycle", ...]
-    one_by_one: float
-    one_guess: float
-    one_pass: float
-
-    @property
-    def n_tokens(self) -> int:
-        return sum(len(cycle.token_ids) for cycle in self.cycles)
-
-    @property
-    def n_drafted(self) -> int:
-        return sum(len(cycle.drafted) for cycle in self.cycles)
-
-    @property
-    def n_judged(self) -> int:
-        """Guesses that were looked at: all up to the first refused one of each cycle."""
-        return sum(one.kept is not None for cycle in self.cycles for one in cycle.drafted)
-
-    @property
-    def n_kept(self) -> int:
-        return sum(one.kept is True for cycle in self.cycles for one in cycle.drafted)
-
-    @property
-    def acceptance(self) -> float:
-        """The share α of guesses looked at that were kept; 0 where none was made."""
-        return self.n_kept / max(1, self.n_judged)
-
-    @property
-    def speedup(self) -> float:
-        """How many times as fast guessing was by the clock; below 1 it was slower."""
-        seconds = self.n_drafted * self.one_guess + len(self.cycles) * self.one_pass
-        return self.n_tokens * self.one_by_one / seconds
-
-
-def guessing(
-    model: "GPT",
-    draft: "GPT | Draft",
-    ids: Sequence[int],
-    n_new: int,
-    *,
-    n_ahead: int,
-    seed: int,
-    **filters,
-) -> Guessed:
-    """Write by guessing ahead and one by one, in turns, and time both; each is run for a few tokens first."""
-    from gptcore.generation.decode_step import WORTH_RECORDING
-    from gptcore.generation.sampling import generate
-    from gptcore.generation.speculative import speculate
-
-    choices = {"seed": seed, **filters}
-    short = list(ids)[:4]
-    for _ in generate(model, short, WORTH_RECORDING + 8, n_alternatives=0, **choices):
-        pass  # so that the step is recorded before the clock runs
-    for _ in speculate(model, draft, short, 2 * n_ahead, n_ahead=n_ahead, **choices):
-        pass
-    cycles, plain = [], []
-    alone = generate(model, ids, n_new, n_alternatives=0, **choices)
-    for cycle in speculate(model, draft, ids, n_new, n_ahead=n_ahead, **choices):
-        cycles.append(cycle)
-        plain += [step.seconds for step in islice(alone, len(cycle.token_ids))]
-    # The first cycle reads the prompt too, and the last may draft less.
-    rest = [cycle for cycle in cycles[1:] if len(cycle.drafted) == n_ahead] or cycles
-    return Guessed(
-        cycles=tuple(cycles),
-        one_by_one=min(plain[1:] or plain),
-        one_guess=min([cycle.draft_seconds / max(1, cycle.draft_calls) for cycle in rest]),
-        one_pass=min([cycle.target_seconds for cycle in rest]),
-    )
-
-
-def _exact(found: "Mapping[str, Spread]") -> str:
-    off = found["as published"]
-    return "holds" if off.low > 1e-6 else "holds not" if off.high < 1e-6 else "depends"
-
-
-def _guessed_ahead() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.corpora.encoding import encode_documents
-    from gptcore.formats import load
-    from gptcore.generation.speculative import TokenCounts, first_layers
-    from gptcore.stories.writer import write_stories
-
-    model, tokenizer = load(SHIPPED)
-    known = encode_documents([story.text for story in write_stories(300)], tokenizer)
-    drafts = {
-        "its first layer": first_layers(model, 1),
-        "a table of counts": TokenCounts(known, tokenizer.vocab_size),
-    }
-    ids = tokenizer.encode("Once upon a time")
-    with one_thread():
-        for seed in range(ROUNDS):
-            yield {
-                name: guessing(model, draft, ids, 64, n_ahead=AHEAD - 1, seed=seed).speedup
-                for name, draft in drafts.items()
-            }
 
 
 def _growth(found: Mapping[str, Spread]) -> str:
@@ -524,36 +350,6 @@ CLAIMS = (
         "fits into a processor's cache waits for other things, and a plain layout can cost more than the bytes.",
     ),
     Claim(
-        name="speculative_3x",
-        chapter=9,
-        slogan="Speculative decoding gives 3 times the speed",
-        source="Leviathan et al. 2022 and Chen et al. 2023 report 2 to 3 times for large models.",
-        how=f"20,000 cycles are drawn for chances of acceptance from 0.5 to 0.9, {AHEAD} tokens drafted a cycle at "
-        f"{DRAFT_COST:g} of a pass each; tokens over cost, five seeds. It holds at a chance where each reaches 3.",
-        unit="times as fast",
-        headline="α = 0.8",
-        measure=_drawn_speedups,
-        judge=wherever(lambda ratio: ratio >= 3),
-        transfers="The arithmetic does. The chance of acceptance depends on how alike both models are, the cost on "
-        "both sizes, and a device that is busy already has no pass to give away.",
-    ),
-    Claim(
-        name="speculative_here",
-        chapter=9,
-        slogan="Speculative decoding makes any model faster",
-        source="Read into Leviathan et al. 2022 and Chen et al. 2023, whose models fill a large device.",
-        how=f"The shipped model writes 64 tokens one by one and with {AHEAD - 1} guessed ahead, by its own first layer "
-        "and by a table of counts of 300 stories; one thread, median seconds, five seeds. It holds for a draft with "
-        "which the middle seed is faster, with a tenth to spare.",
-        unit="times as fast",
-        headline="a table of counts",
-        measure=_guessed_ahead,
-        judge=by_middle(lambda ratio: ratio > 1, within=0.1),
-        transfers="Not from here. It pays where a pass over a few tokens costs hardly more than one over a single "
-        "token, as on a GPU with billions of weights to fetch, and where the draft is cheap against that.",
-        nothing=1.0,
-    ),
-    Claim(
         name="penalty_multiplies",
         chapter=9,
         slogan="A repetition penalty multiplies the scores of what was said",
@@ -562,26 +358,11 @@ CLAIMS = (
         "or by 1.3, or by whichever their sign asks for; the share that rises. It holds where none does.",
         unit="of what was said gets likelier",
         headline="multiplying",
-        measure=_penalised,
+        measure=_penalized,
         judge=lambda found: wherever(lambda share: share == 0)(
             {way: found[way] for way in ("multiplying", "dividing")}
         ),
         transfers="Yes: scores have no zero of their own, so a factor alone cannot lower them all. Dividing the "
         "positive and multiplying the negative ones can.",
-    ),
-    Claim(
-        name="speculative_approximates",
-        chapter=9,
-        slogan="Speculative decoding gives up some quality for speed",
-        source="Concluded from the draft, a weaker model that writes most of the tokens.",
-        how="At 64 places of three stories the chances of all tokens to come out, over every guess the draft could "
-        "make, against the target's own, by enumeration; half of the shipped model's layers draft. Beside it a common "
-        "mistake: a refused token replaced from p. It holds where more than one draw in a million would differ.",
-        unit="share of draws that differ",
-        headline="as published",
-        measure=_law_off_by,
-        judge=_exact,
-        transfers="Exactly, for any two models with one vocabulary. Some programs keep guesses by looser rules to gain "
-        "more; those do change the text.",
     ),
 )

@@ -4,13 +4,16 @@ what scale buys."""
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import torch
+
+from gptcore.account import forward_flops, n_parameters
+from gptcore.config import PRESETS, ModelConfig
 from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
-from gptcore.experiments.paired_training import STEPS, trials
-
-if TYPE_CHECKING:
-    from gptcore.config import ModelConfig
+from gptcore.experiments.paired_training import STEPS, Outcome, trials
+from gptcore.initialization import INITIAL_STD
+from gptcore.lessons.published_models import PUBLISHED
+from gptcore.model import GPT
 
 SIZES: Mapping[str, Mapping[str, int]] = {
     "32 × 2": {"d_model": 32, "n_layers": 2, "n_heads": 2, "d_ff": 96},
@@ -23,7 +26,6 @@ SPREADS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 def tying_saves(config: "ModelConfig") -> float:
     """Return what share of the untied model goes when the output layer shares the embedding's table."""
-    from gptcore.account import n_parameters
 
     untied = n_parameters(config.replace(tie_embeddings=False))
     return 1 - n_parameters(config.replace(tie_embeddings=True)) / untied
@@ -72,11 +74,6 @@ class Birth:
 
 def birth(spread: float, *, tied: bool = True, vocab_size: int = 2048, seed: int = 0) -> Birth:
     """Return where a model starts whose table is drawn with this spread, on random tokens; its blocks stay as born."""
-    import torch
-
-    from gptcore.config import ModelConfig
-    from gptcore.initialization import INITIAL_STD
-    from gptcore.model import GPT
 
     config = ModelConfig(
         vocab_size=vocab_size,
@@ -99,18 +96,12 @@ def birth(spread: float, *, tied: bool = True, vocab_size: int = 2048, seed: int
 
 
 def _tying() -> Iterator[Repetition]:
-    from gptcore.config import PRESETS
-    from gptcore.lessons.published_models import PUBLISHED
-
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: one.config for name, one in PUBLISHED.items()}
     yield {name: 100 * tying_saves(config) for name, config in shapes.items()}
 
 
 def _heads_and_context() -> Iterator[Repetition]:
-    from gptcore.account import n_parameters
-    from gptcore.config import PRESETS
-
     base = PRESETS["small"].model
     count = n_parameters(base)
     yield {
@@ -122,10 +113,6 @@ def _heads_and_context() -> Iterator[Repetition]:
 
 
 def _six() -> Iterator[Repetition]:
-    from gptcore.account import forward_flops, n_parameters
-    from gptcore.config import PRESETS
-    from gptcore.lessons.published_models import PUBLISHED
-
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: one.config for name, one in PUBLISHED.items()}
     yield {
@@ -144,8 +131,6 @@ def _first_loss() -> Iterator[Repetition]:
 
 
 def _logits() -> Iterator[Repetition]:
-    from gptcore.config import PRESETS
-
     for name in ("nano", "tiny", "small"):
         config, tokens = PRESETS[name].model, 1024
         logits = 4 * tokens * config.vocab_size
@@ -157,9 +142,6 @@ def _logits() -> Iterator[Repetition]:
 
 
 def _fourth() -> Iterator[Repetition | Progress]:
-    from gptcore.account import n_parameters
-    from gptcore.experiments.paired_training import Outcome
-
     *known, last = SIZES
 
     def missed_by(found: Mapping[str, Outcome]) -> Repetition:

@@ -1,16 +1,21 @@
 """Claims about what a language model is: whether it looks things up, learns while it writes, counts words."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import copy
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+import torch
+
+from gptcore.checkpoint import SHIPPED
+from gptcore.config import PRESETS
 from gptcore.experiments.claims import Claim, Repetition, Spread, wherever
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gptcore.model import GPT
-    from gptcore.stories.scores import WordTable
-    from gptcore.tokenizer import Tokenizer
+from gptcore.formats import load
+from gptcore.generation.sampling import Sampling, generate, generate_batch
+from gptcore.model import GPT
+from gptcore.stories.scores import WordTable, reference_probe, split_sentences, training_sentences
+from gptcore.stories.writer import write_stories
+from gptcore.tokenizer import Tokenizer
 
 FRESH = 900_000  # seeds of stories that no training run has read begin here
 SURE = 0.5
@@ -27,7 +32,6 @@ ENGLISH = (
 def after(table: "WordTable", context: Sequence[str]) -> dict[str, float]:
     """Return which words followed these in the texts of a table, with their shares; empty where they never "
     "stood."""
-    import numpy as np
 
     numbers = {word: number for number, word in enumerate(table.words)}
     if not context or any(word not in numbers for word in context):
@@ -43,7 +47,6 @@ def after(table: "WordTable", context: Sequence[str]) -> dict[str, float]:
 
 def chance(model: "GPT", tokenizer: "Tokenizer", text: str, token: str) -> float:
     """Return the probability that a token comes next after a text."""
-    import torch
 
     with torch.inference_mode():
         scores = model(torch.tensor([tokenizer.encode(text)]))[0, -1]
@@ -51,13 +54,6 @@ def chance(model: "GPT", tokenizer: "Tokenizer", text: str, token: str) -> float
 
 
 def _copied_sentences() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.generation.sampling import Sampling, generate_batch
-    from gptcore.stories.scores import split_sentences, training_sentences
-
     model, tokenizer = load(SHIPPED)
     known = training_sentences()
     start = torch.full((12, 1), tokenizer.eot_id)
@@ -68,15 +64,6 @@ def _copied_sentences() -> Iterator[Repetition]:
 
 
 def _changes_from_reading() -> Iterator[Repetition]:
-    import copy
-
-    import torch
-
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.generation.sampling import generate
-    from gptcore.stories.writer import write_stories
-
     model, tokenizer = load(SHIPPED)
     before = copy.deepcopy(model)
     asked = "Once upon a time"
@@ -94,7 +81,6 @@ def _changes_from_reading() -> Iterator[Repetition]:
 
 def right_when_sure(model: "GPT", tokenizer: "Tokenizer", texts: Sequence[str]) -> tuple[int, int]:
     """Return how often a model's favourite came, and how often it was sure: above even odds."""
-    import torch
 
     right = sure = 0
     for text in texts:
@@ -108,10 +94,6 @@ def right_when_sure(model: "GPT", tokenizer: "Tokenizer", texts: Sequence[str]) 
 
 
 def _right_when_sure() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.stories.writer import write_stories
-
     model, tokenizer = load(SHIPPED)
     stories = [story.text for story in write_stories(8, seed=FRESH)]
     found = {}
@@ -122,13 +104,6 @@ def _right_when_sure() -> Iterator[Repetition]:
 
 
 def _moved_by_the_name() -> Iterator[Repetition]:
-    import re
-
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.stories.scores import WordTable, reference_probe
-    from gptcore.stories.writer import write_stories
-
     model, tokenizer = load(SHIPPED)
     table = WordTable([story.text for story in write_stories(1500)])
     for probe in reference_probe():
@@ -150,11 +125,6 @@ def _judge_counts(found: "Mapping[str, Spread]") -> str:
 
 
 def _untrained() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.config import PRESETS
-    from gptcore.model import GPT
-
     config = PRESETS["nano"].model
     for seed in range(3):
         ids = torch.randint(config.vocab_size, (1, 128), generator=torch.Generator().manual_seed(seed))

@@ -4,17 +4,23 @@ positions."""
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gptcore.checkpoint import SHIPPED
+from gptcore.config import ModelConfig, RopeScaling
+from gptcore.corpora.encoding import encode_documents
+from gptcore.corpora.windows import fixed_batches
 from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
 from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, trials
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from gptcore.config import RopeScaling
-    from gptcore.model import GPT
-    from gptcore.tokenizer import Tokenizer
+from gptcore.formats import load
+from gptcore.lessons.by_hand import order_for_halves, turned_score
+from gptcore.model import GPT
+from gptcore.positions import apply_rope, rope_table
+from gptcore.stories.writer import write_stories
+from gptcore.tokenizer import Tokenizer
 
 SHIFTS = (1, 10, 100, 1000)
 BEYOND = 3  # times the trained context that are read
@@ -27,7 +33,6 @@ SCHEMES = ("rope", "learned", "sinusoidal", "none")
 
 def scores_by_place(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -> "Tensor":
     """Return the scores of one query and one key (D,) at every two places: (n, n), rows are the query's place."""
-    from gptcore.positions import apply_rope, rope_table
 
     cos, sin = rope_table(len(q), n, theta)
     queries, keys = (apply_rope(x.expand(n, -1), cos, sin) for x in (q, k))
@@ -36,7 +41,6 @@ def scores_by_place(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -
 
 def scores_by_distance(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -> "Tensor":
     """Return the score of a query and a key (D,) with the query 0, 1, … n - 1 tokens behind the key: (n,)."""
-    from gptcore.positions import apply_rope, rope_table
 
     cos, sin = rope_table(len(q), n, theta)
     return apply_rope(q.expand(n, -1), cos, sin) @ k / math.sqrt(len(q))
@@ -47,7 +51,6 @@ def score_left(width: int, theta: float, distances: Sequence[int]) -> list[float
 
     Each is the mean over the eighth of the distances before it: a single one may sit on a ripple.
     """
-    import torch
 
     same = torch.ones(width)
     found = scores_by_distance(same, same, max(distances) + 1, theta).double()
@@ -95,9 +98,6 @@ class PairingScores:
 
 def pairing_scores(width: int, *, seed: int = 0, distance: int = 3) -> PairingScores:
     """Return what a random query and key (D,) of neighbouring pairs score when each convention turns them."""
-    import torch
-
-    from gptcore.lessons.by_hand import order_for_halves, turned_score
 
     generator = torch.Generator().manual_seed(seed)
     q, k = torch.randn(width, generator=generator), torch.randn(width, generator=generator)
@@ -116,10 +116,6 @@ def order_known(
 
     The model is untrained, with other weights for each seed: what its build can tell, not what it learned.
     """
-    import torch
-
-    from gptcore.config import ModelConfig
-    from gptcore.model import GPT
 
     config = ModelConfig(
         vocab_size=64,
@@ -143,7 +139,6 @@ def order_known(
 
 def stretched(model: "GPT", scaling: "RopeScaling | None", n_tokens: int) -> "GPT":
     """Return a model with the same weights that takes `n_tokens` tokens, its clocks scaled or left alone."""
-    from gptcore.model import GPT
 
     config = model.config.replace(context_length=n_tokens, rope_scaling=scaling)
     other = GPT(config).eval()
@@ -153,7 +148,6 @@ def stretched(model: "GPT", scaling: "RopeScaling | None", n_tokens: int) -> "GP
 
 def scalings(factor: float, trained: int) -> "dict[str, RopeScaling | None]":
     """Return the ways to treat a longer text, by name; the first leaves the clocks as they were trained."""
-    from gptcore.config import RopeScaling
 
     return {
         "as trained": None,
@@ -170,12 +164,6 @@ def loss_by_position(
 
     Reads BEYOND times the trained context in one piece, whatever the model was trained for.
     """
-    import torch
-    from torch.nn import functional as F
-
-    from gptcore.corpora.encoding import encode_documents
-    from gptcore.corpora.windows import fixed_batches
-    from gptcore.stories.writer import write_stories
 
     length = BEYOND * model.config.context_length // BIN * BIN
     texts = [story.text for story in write_stories(12 * n_texts * BEYOND, seed=900_000 + 1000 * seed)]
@@ -193,17 +181,10 @@ def _mean(values: list[float]) -> float:
 
 
 def _shipped() -> "tuple[GPT, Tokenizer]":
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-
     return load(SHIPPED)
 
 
 def _score_drift() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.positions import apply_rope, rope_table
-
     cos, sin = rope_table(64, 2048)
     for seed in range(5):
         generator = torch.Generator().manual_seed(seed)

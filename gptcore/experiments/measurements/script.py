@@ -1,13 +1,18 @@
 """Claims about models as files: what belongs to one besides its weights, and what a seed promises."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
+import torch
+
+from gptcore.checkpoint import SHIPPED
 from gptcore.experiments.claims import Claim, Progress, Repetition, Spread
+from gptcore.experiments.measurements.attention import loss_on_fresh_stories
 from gptcore.experiments.paired_training import SEEDS
-
-if TYPE_CHECKING:
-    from gptcore.model import GPT
+from gptcore.formats import load
+from gptcore.generation.sampling import generate
+from gptcore.model import GPT
+from gptcore.training.finetune import HELD_OUT, answers, followed, single_names, tune
 
 # Configs under which the shipped weights load without complaint, since no shape changes.
 MISREADINGS: dict[str, dict[str, object]] = {
@@ -25,7 +30,6 @@ N_TOKENS = 60
 
 def misread(model: "GPT", changes: dict[str, object]) -> "GPT":
     """Return a model with the same weights under another config."""
-    from gptcore.model import GPT
 
     other = GPT(model.config.replace(**changes)).eval()
     other.load_state_dict(model.state_dict())
@@ -34,9 +38,6 @@ def misread(model: "GPT", changes: dict[str, object]) -> "GPT":
 
 def losses_misread(*, seed: int = 0) -> dict[str, float]:
     """Return the loss of the shipped weights on unread stories, under each config they fit into."""
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.experiments.measurements.attention import loss_on_fresh_stories
-    from gptcore.formats import load
 
     model, tokenizer = load(SHIPPED)
     return {
@@ -54,9 +55,6 @@ def _lost_by_config() -> Iterator[Repetition]:
 
 def rounded(model: "GPT") -> "GPT":
     """Return a copy whose weights have been through bf16, as files often keep them; it computes in fp32."""
-    import copy
-
-    import torch
 
     other = copy.deepcopy(model)
     with torch.no_grad():
@@ -67,7 +65,6 @@ def rounded(model: "GPT") -> "GPT":
 
 def written(model: "GPT", tokenizer, prompt: str, *, seed: int, n_tokens: int = N_TOKENS) -> list[int]:
     """Return the ids a model writes after a prompt at temperature 0.8."""
-    from gptcore.generation.sampling import generate
 
     steps = generate(
         model, tokenizer.encode(prompt), n_tokens, temperature=0.8, seed=seed, stop_ids=(tokenizer.eot_id,)
@@ -83,9 +80,6 @@ def parts_at(first: list[int], second: list[int]) -> int | None:
 
 
 def _same_texts() -> Iterator[Repetition]:
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-
     model, tokenizer = load(SHIPPED)
     other = rounded(model)
 
@@ -106,10 +100,6 @@ def _same_texts() -> Iterator[Repetition]:
 
 
 def _instructions_followed() -> Iterator[Repetition | Progress]:
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
-    from gptcore.training.finetune import HELD_OUT, answers, followed, single_names, tune
-
     model, tokenizer = load(SHIPPED)
     asked = single_names(tokenizer)[:HELD_OUT] * 4
     for turn, seed in enumerate(SEEDS):

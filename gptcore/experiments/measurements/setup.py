@@ -3,16 +3,19 @@ what a view copies."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
 
+import torch
+from torch import Tensor, device
+
+from gptcore.account import forward_flops
+from gptcore.config import PRESETS
+from gptcore.experiments.bench import windows
 from gptcore.experiments.claims import Claim, Repetition, Spread, by_middle, wherever
 from gptcore.experiments.timing import one_thread, seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor, device
+from gptcore.model import GPT
+from gptcore.resources import available_cores
+from gptcore.training.devices import DTYPES, autocast, pick_device, pick_execution_plan, precisions
 
 SIDES = (16, 64, 256, 1024)
 LARGE = 1024
@@ -23,9 +26,6 @@ ROUNDS = 5
 
 def square(side: int, precision: str = "fp32", on: "device | str" = "cpu") -> "Tensor":
     """Return a square matrix of random numbers: (side, side)."""
-    import torch
-
-    from gptcore.training.devices import DTYPES
 
     generator = torch.Generator().manual_seed(side)
     return torch.randn(side, side, generator=generator).to(on, DTYPES[precision])
@@ -39,11 +39,6 @@ def product_rate(side: int, precision: str = "fp32", clock: Callable[[], float] 
 
 def training_rate(preset: str, batch_size: int, precision: str, seconds: float = 2.0) -> float:
     """Return the operations a second, in 10^9, that real training reaches: matrix products of whole steps."""
-    from gptcore.account import forward_flops
-    from gptcore.config import PRESETS
-    from gptcore.experiments.bench import windows
-    from gptcore.model import GPT
-    from gptcore.training.devices import pick_execution_plan
 
     chosen = PRESETS[preset]
     train = chosen.train.replace(
@@ -56,11 +51,6 @@ def training_rate(preset: str, batch_size: int, precision: str, seconds: float =
 
 
 def _rates() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.resources import available_cores
-    from gptcore.training.devices import precisions
-
     for _ in range(2):
         torch.set_num_threads(available_cores())
         products = {kind: product_rate(LARGE, kind) for kind in precisions(torch.device("cpu"))}
@@ -99,10 +89,6 @@ def _bf16_ratios() -> Iterator[Repetition]:
 
 
 def _thread_ratios() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.resources import available_cores
-
     most = max(2, available_cores())
     for _ in range(ROUNDS):
         found = {}
@@ -116,12 +102,6 @@ def _thread_ratios() -> Iterator[Repetition]:
 
 def kept_for_backward(precision: str) -> int:
     """Return the bytes a nano model's forward pass keeps for the backward one, its weights not counted."""
-    import torch
-
-    from gptcore.config import PRESETS
-    from gptcore.experiments.bench import windows
-    from gptcore.model import GPT
-    from gptcore.training.devices import autocast
 
     config = PRESETS["nano"].model
     model, kept = GPT(config), {}
@@ -142,12 +122,6 @@ def kept_for_backward(precision: str) -> int:
 
 def training_state(precision: str) -> int:
     """Return the bytes of a small model's weights, gradients and moments after one real step."""
-    import torch
-
-    from gptcore.config import PRESETS
-    from gptcore.experiments.bench import windows
-    from gptcore.model import GPT
-    from gptcore.training.devices import autocast
 
     config = PRESETS["nano"].model.replace(n_layers=1)
     model = GPT(config)
@@ -170,8 +144,6 @@ def _memory_ratios() -> Iterator[Repetition]:
 
 
 def _autocast_exponents() -> Iterator[Repetition]:
-    import torch
-
     def bits(dtype: "torch.dtype") -> int:
         return round(math.log2(math.log2(torch.finfo(dtype).max))) + 1
 
@@ -180,7 +152,6 @@ def _autocast_exponents() -> Iterator[Repetition]:
 
 def copied(operation: str) -> float:
     """Return 1 where an operation puts its result into memory of its own, 0 where it returns a view of A."""
-    import torch
 
     a = torch.arange(12.0).reshape(3, 4)
     result = {
@@ -204,10 +175,6 @@ def _copies() -> Iterator[Repetition]:
 
 
 def _gpu_ratios() -> Iterator[Repetition]:
-    import torch
-
-    from gptcore.training.devices import pick_device
-
     found = pick_device()
     wait = torch.cuda.synchronize if found.type == "cuda" else torch.mps.synchronize
     for _ in range(ROUNDS):

@@ -1,16 +1,24 @@
 """Claims about tokens: what a token is, what a vocabulary buys, and what a larger one does to perplexity."""
 
+import inspect
 import math
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+import regex
+import torch
+
+from gptcore import tokenizer
+from gptcore.config import ModelConfig
+from gptcore.corpora.sources import N_STORIES as FIRST_FREE
 from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
 from gptcore.experiments.paired_training import SEEDS, short_steps
-
-if TYPE_CHECKING:
-    from gptcore.tokenizer import Tokenizer
+from gptcore.lessons.bpe_steps import longest_match
+from gptcore.lessons.languages import SENTENCES
+from gptcore.model import GPT
+from gptcore.stories.writer import write_stories
+from gptcore.tokenizer import Tokenizer, story_tokenizer
 
 WORDS = r"[A-Za-z]+"
 SIZES = (512, 1024, 2048)
@@ -24,24 +32,18 @@ PROSE = (
 
 def stories(n: int, seed: int) -> str:
     """Return stories beyond those of the corpus, as one text."""
-    from gptcore.corpora.sources import N_STORIES as FIRST_FREE
-    from gptcore.stories.writer import write_stories
 
     return "\n".join(story.text for story in write_stories(n, seed=FIRST_FREE + seed * n))
 
 
 def code() -> str:
     """Return some Python: the library's own tokenizer."""
-    import inspect
-
-    from gptcore import tokenizer
 
     return inspect.getsource(tokenizer)
 
 
 def texts(seed: int = 0) -> dict[str, str]:
     """Return texts of several kinds, each to be cut by the story tokenizer."""
-    from gptcore.lessons.languages import SENTENCES
 
     return {
         "stories": stories(N_STORIES, seed),
@@ -53,7 +55,6 @@ def texts(seed: int = 0) -> dict[str, str]:
 
 def whole_words(text: str, tokenizer: "Tokenizer") -> float:
     """Return the share of words that are one token where they stand, with the space before them."""
-    import regex
 
     pieces = [piece for piece in tokenizer.pieces(text) if regex.search(r"\p{L}", piece)]
     counts = Counter(pieces)
@@ -62,38 +63,27 @@ def whole_words(text: str, tokenizer: "Tokenizer") -> float:
 
 
 def _one_token_words() -> Iterator[Repetition]:
-    from gptcore.tokenizer import story_tokenizer
-
     for seed in range(3):
         yield {name: whole_words(text, story_tokenizer()) for name, text in texts(seed).items()}
 
 
 def _characters_a_token() -> Iterator[Repetition]:
-    from gptcore.tokenizer import story_tokenizer
-
     for seed in range(3):
         yield {name: len(text) / len(story_tokenizer().encode(text)) for name, text in texts(seed).items()}
 
 
 @lru_cache(maxsize=1)
 def _story_words() -> tuple[str, ...]:
-    import regex
-
     return tuple(dict.fromkeys(regex.findall(WORDS, stories(N_STORIES, 0))))
 
 
 def _same_ids() -> Iterator[Repetition]:
-    from gptcore.tokenizer import story_tokenizer
-
     tokenizer, words = story_tokenizer(), _story_words()
     same = sum(tokenizer.encode(f" {word}") == tokenizer.encode(word) for word in words)
     yield {"words of the stories": same / len(words)}
 
 
 def _cut_otherwise() -> Iterator[Repetition]:
-    from gptcore.lessons.bpe_steps import longest_match
-    from gptcore.tokenizer import story_tokenizer
-
     tokenizer = story_tokenizer()
     found = {}
     for name, text in texts().items():
@@ -105,8 +95,6 @@ def _cut_otherwise() -> Iterator[Repetition]:
 
 
 def _shorter() -> Iterator[Repetition]:
-    from gptcore.tokenizer import story_tokenizer
-
     full = story_tokenizer()
     for seed in range(3):
         text = stories(N_STORIES, seed)
@@ -117,11 +105,6 @@ def _shorter() -> Iterator[Repetition]:
 def per_token_and_byte(size: int, seed: int, steps: int = 80) -> "Iterator[float | tuple[float, float]]":
     """Train a small model with a vocabulary of this size: yield the share done after each step, then its loss on
     unread stories in nats a token and in bits a byte."""
-    import torch
-
-    from gptcore.config import ModelConfig
-    from gptcore.model import GPT
-    from gptcore.tokenizer import story_tokenizer
 
     tokenizer = story_tokenizer().first(size - 257)
     config = ModelConfig(vocab_size=size, context_length=128, d_model=64, n_layers=2, n_heads=2)

@@ -4,9 +4,21 @@ tokenizers."""
 import math
 from collections.abc import Iterator, Mapping
 
+import torch
+
+from gptcore.config import PRESETS
+from gptcore.corpora.encoding import encode_documents
+from gptcore.corpora.windows import fixed_batches
 from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, wherever
 from gptcore.experiments.paired_training import SEEDS, SHAPE, SHAPE_IN_WORDS, STEPS, short_steps, trials
+from gptcore.model import GPT
+from gptcore.stories.parser import accepts
+from gptcore.stories.scores import split_sentences
+from gptcore.stories.writer import write_stories
+from gptcore.tokenizer import story_tokenizer
+from gptcore.training.evaluation import bigram_loss
 from gptcore.training.faults import NO_CLIPPING
+from gptcore.training.optim import parameter_groups
 
 VOCABULARIES = (300, 512, 1024, 2048)
 N_STORIES = 800
@@ -35,10 +47,6 @@ def _without_clipping() -> Iterator[Repetition | Progress]:
 def table_losses(size: int, seed: int = 0) -> tuple[float, float]:
     """Return what a table of token pairs costs on unread stories, cut into this vocabulary: perplexity a token, and
     bits a byte."""
-    from gptcore.corpora.encoding import encode_documents
-    from gptcore.stories.writer import write_stories
-    from gptcore.tokenizer import story_tokenizer
-    from gptcore.training.evaluation import bigram_loss
 
     tokenizer = story_tokenizer().first(size - 257)
     texts = [story.text for story in write_stories(N_STORIES, seed=seed * 10 * N_STORIES)]
@@ -68,13 +76,6 @@ def accepted_from_frequencies(n_tokens: int = 4000, *, seed: int = 0) -> float:
 
     A guess that knows these frequencies reaches the unigram entropy of the stories as its loss, and nothing less.
     """
-    import torch
-
-    from gptcore.corpora.encoding import encode_documents
-    from gptcore.stories.parser import accepts
-    from gptcore.stories.scores import split_sentences
-    from gptcore.stories.writer import write_stories
-    from gptcore.tokenizer import story_tokenizer
 
     tokenizer = story_tokenizer()
     ids = encode_documents(
@@ -98,7 +99,6 @@ def decay_ratio(
 
     Two weights of 1 get random gradients of these sizes, with decay and without; what decay took is the difference.
     """
-    import torch
 
     rate, decay = 1e-3, 0.1
     make = {
@@ -128,16 +128,6 @@ def _decay_ratios() -> Iterator[Repetition]:
 
 
 def _decoupled() -> Iterator[Repetition | Progress]:
-    import torch
-
-    from gptcore.config import PRESETS
-    from gptcore.corpora.encoding import encode_documents
-    from gptcore.corpora.windows import fixed_batches
-    from gptcore.model import GPT
-    from gptcore.stories.writer import write_stories
-    from gptcore.tokenizer import story_tokenizer
-    from gptcore.training.optim import parameter_groups
-
     length, n_done = SHAPE["context_length"], 0
     texts = [story.text for story in write_stories(2 * N_STORIES)]
     read, asked = (

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gptcore.checkpoint import SHIPPED
+from gptcore.formats import load
+from gptcore.formats.hf_weights import state_dict
 from gptcore.lessons.exercises import Case, Exercise, Mistake, Verdict, _line_of, first_difference
 from gptcore.lessons.exercises import _own_gpt as own
+from gptcore.tracing import trace
 
 TOLERANCE = 1e-4  # on numbers of size 1, and in proportion for larger ones
 TEXTS = (
@@ -57,7 +61,6 @@ def order(n_layers: int) -> list[Seen]:
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the shipped weights by the names a learner's class gives them; a tied output layer stands there too."""
-    from gptcore.formats.hf_weights import state_dict
 
     found = {name.removeprefix("model."): weight for name, weight in state_dict(model).items()}
     return found | {"lm_head.weight": model.output.weight.detach()}
@@ -65,8 +68,6 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
 
 def judge(learner: Callable) -> Verdict:
     """Return the verdict on a model class; whatever its code raises becomes one too."""
-    from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
 
     model, tokenizer = load(SHIPPED)
     batches = [torch.tensor([tokenizer.encode(text)]) for text in TEXTS]
@@ -138,7 +139,6 @@ def catch(mine: nn.Module, ids: Tensor, wanted: list[Seen]) -> dict[Seen, Tensor
 
 def compare(mine: nn.Module, model: nn.Module, ids: Tensor) -> str | None:
     """Return in words the first tensor in which a learner's model and ours differ, or None."""
-    from gptcore.tracing import trace
 
     seen, wanted = trace(model, ids), order(model.config.n_layers)
     caught = catch(mine, ids, wanted)
@@ -367,7 +367,6 @@ EXERCISE = Exercise(
 
 def differences(learner: Callable, model: nn.Module, ids: Tensor) -> list[tuple[str, float]]:
     """Return how far each tensor of a class with our weights is from ours, largest difference, in order."""
-    from gptcore.tracing import trace
 
     mine = learner(model.config).eval()
     _fill(mine, weights(model))

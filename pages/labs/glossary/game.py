@@ -13,7 +13,7 @@ from gptcore.account import cache_bytes, forward_flops, n_parameters, parameters
 from gptcore.attention import allowed_pairs
 from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import tying_saves
-from gptcore.generation.sampling import penalise_repetition
+from gptcore.generation.sampling import penalize_repetition
 from gptcore.generation.speculative import expected_speedup
 from gptcore.lessons.by_hand import softmax, turned_score
 from gptcore.lessons.number_formats import stored
@@ -117,7 +117,7 @@ def _bf16(draw: random.Random) -> dict:
 
 def _penalty(draw: random.Random) -> dict:
     by = draw.choice((1.2, 1.3, 1.5))
-    after = penalise_repetition(torch.tensor([-2.0]), torch.tensor([0]), by)
+    after = penalize_repetition(torch.tensor([-2.0]), torch.tensor([0]), by)
     return {"by": by, "right": float(after[0]), "wrong": -2.0 / by}
 
 

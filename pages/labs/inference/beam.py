@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from gptcore.generation.beam import Beams, Hypothesis, normalised
+from gptcore.generation.beam import Beams, Hypothesis, length_normalized
 from pages.kit import controls, figures, lab, prompt, session, trees, words
 from pages.kit.chips import visible
 from pages.kit.controls import Dial
@@ -145,7 +145,7 @@ def ask(text: words.Words, found: Beams) -> None:
     """Without a penalty: can the winner become longer? It cannot, by arithmetic."""
     # The penalty takes no part in the search, so the same finished texts are compared at another.
     short, long = (
-        max(found.hypotheses, key=lambda one: normalised(one.total, one.n_counted, penalty))
+        max(found.hypotheses, key=lambda one: length_normalized(one.total, one.n_counted, penalty))
         for penalty in (0.0, 2.0)
     )
     lab.predict(

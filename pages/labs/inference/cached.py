@@ -3,10 +3,11 @@
 import streamlit as st
 
 from gptcore.corpora.encoding import encode_documents
-from gptcore.experiments.measurements import inference
-from gptcore.experiments.measurements.inference import Guessed, NextToken
+from gptcore.experiments.measurements import inference, speculative
+from gptcore.experiments.measurements.inference import NextToken
+from gptcore.experiments.measurements.speculative import SpeculativeTiming
 from gptcore.generation.beam import Beams, beam_search
-from gptcore.generation.speculative import TokenCounts, first_layers
+from gptcore.generation.speculative import NgramDraft, first_layers
 from gptcore.model import GPT
 from gptcore.stories.writer import write_stories
 from pages.kit import models
@@ -66,22 +67,24 @@ def drafts(handle: ModelHandle) -> list[str]:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _draft(handle: ModelHandle, name: str) -> GPT | TokenCounts:
+def _draft(handle: ModelHandle, name: str) -> GPT | NgramDraft:
     model, tokenizer = handle.load()
     if name == DRAFTS[1]:
         return first_layers(model, max(1, model.config.n_layers // 2))
     if name == DRAFTS[2]:
         return models.snapshots(handle)[-1].handle.model
     texts = [story.text for story in write_stories(COUNTED_STORIES)]
-    return TokenCounts(encode_documents(texts, tokenizer), model.config.vocab_size, COUNTED_ORDER)
+    return NgramDraft(encode_documents(texts, tokenizer), model.config.vocab_size, COUNTED_ORDER)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def guessed_ahead(
     handle: ModelHandle, prompt: str, draft: str, n_ahead: int, temperature: float, seed: int, n_new: int
-) -> Guessed:
+) -> SpeculativeTiming:
     """A text written by guessing ahead with this draft, and one written one by one, both timed once."""
     model, tokenizer = handle.load()
     ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
     helper = _draft(handle, draft)
-    return inference.guessing(model, helper, ids, n_new, n_ahead=n_ahead, seed=seed, temperature=temperature)
+    return speculative.time_speculative(
+        model, helper, ids, n_new, n_ahead=n_ahead, seed=seed, temperature=temperature
+    )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gptcore.generation.beam import normalised as score
+from gptcore.generation.beam import length_normalized as score
 from gptcore.generation.speculative import expected_speedup, expected_tokens
 from gptcore.lessons import by_hand as computed
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
@@ -18,7 +18,7 @@ BUGGY = (
     "    logits = output(hidden(ids, cache)[:, -1])",
 )
 LINES = (
-    "logits = penalise_repetition(logits, seen, penalty)",
+    "logits = penalize_repetition(logits, seen, penalty)",
     "logits = logits / temperature",
     "logits = keep_top_p(logits, p)",
     "probabilities = torch.softmax(logits, dim=-1)",

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from gptcore.experiments.measurements.inference import Guessed
-from gptcore.generation.speculative import Cycle, Drafted, expected_speedup, expected_tokens
+from gptcore.experiments.measurements.speculative import SpeculativeTiming
+from gptcore.generation.speculative import Cycle, DraftToken, expected_speedup, expected_tokens
 from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
@@ -48,7 +48,7 @@ def guessing_ahead() -> None:
         ask(text, found, n_ahead, price)
 
 
-def strip(text: words.Words, found: Guessed, model: ModelHandle) -> None:
+def strip(text: words.Words, found: SpeculativeTiming, model: ModelHandle) -> None:
     """Every guess in its colour, cycle by cycle, and the tokens the target added."""
     st.markdown(f"**{text.read('lab_ahead_strip')}**")
     tokens: list[chips.Chip] = []
@@ -82,7 +82,7 @@ def name(token_id: int, model: ModelHandle) -> str:
     )
 
 
-def guess(one: Drafted, cycle: Cycle, model: ModelHandle) -> chips.Chip:
+def guess(one: DraftToken, cycle: Cycle, model: ModelHandle) -> chips.Chip:
     """One guess as a chip; its note tells both chances."""
     kind = {True: "kept", False: "refused", None: "unjudged"}[one.kept]
     note = f"p {one.p:.1%}, q {one.q:.1%}, kept with the chance {min(1.0, one.p / one.q):.0%}"
@@ -93,7 +93,7 @@ def guess(one: Drafted, cycle: Cycle, model: ModelHandle) -> chips.Chip:
     )
 
 
-def calls(text: words.Words, found: Guessed, n_ahead: int) -> None:
+def calls(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> None:
     """Tokens a pass: as counted, and as the formula says for the measured share."""
     chance = found.acceptance
     text.show(
@@ -111,7 +111,7 @@ def calls(text: words.Words, found: Guessed, n_ahead: int) -> None:
     st.latex(rf"1 + \alpha + \dots + \alpha^K = {terms} = {expected_tokens(chance, n_ahead):.2f}")
 
 
-def cost(text: words.Words, found: Guessed, n_ahead: int) -> float:
+def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
     """What the calls are worth at a chosen price of a guess, and what the clock said here; returns the price."""
     text.show("lab_ahead_price")
     price = controls.decimal(
@@ -127,11 +127,14 @@ def cost(text: words.Words, found: Guessed, n_ahead: int) -> float:
         cost=1 + n_ahead * price,
         speed=speed,
     )
-    reading, guessed = found.one_pass / found.one_by_one, found.one_guess / found.one_by_one
+    reading, guessed = (
+        found.seconds_per_check / found.seconds_per_token,
+        found.seconds_per_draft / found.seconds_per_token,
+    )
     text.show(
         "lab_ahead_clock",
         speedup=found.speedup,
-        plain=1000 * found.one_by_one,
+        plain=1000 * found.seconds_per_token,
         c=guessed,
         reading=reading,
         ahead=n_ahead + 1,
@@ -164,7 +167,7 @@ def cost(text: words.Words, found: Guessed, n_ahead: int) -> float:
     return price
 
 
-def ask(text: words.Words, found: Guessed, n_ahead: int, price: float) -> None:
+def ask(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> None:
     """Does drafting far more help? What the formula says at the measured share and the price on the slider."""
     chance = found.acceptance
     now, then = (expected_speedup(chance, k, price) for k in (n_ahead, MOST_AHEAD))

@@ -7,7 +7,7 @@ import torch
 
 from gptcore.experiments import claims
 from gptcore.experiments.claims import VERDICTS, Result
-from gptcore.experiments.measurements import inference
+from gptcore.experiments.measurements import inference, speculative
 from gptcore.lessons.exercises import named
 
 
@@ -53,12 +53,14 @@ def test_times_are_given_for_each_length():
 
 def test_guessing_is_counted_and_timed_beside_writing_one_by_one(lively):
     model = lively(context_length=64)
-    found = inference.guessing(model, lively(7, context_length=64), [5, 9, 2], 20, n_ahead=3, seed=1)
+    found = speculative.time_speculative(
+        model, lively(7, context_length=64), [5, 9, 2], 20, n_ahead=3, seed=1
+    )
     assert found.n_tokens == 20
     drafted = [one for cycle in found.cycles for one in cycle.drafted]
     assert found.n_drafted == len(drafted) >= found.n_judged >= found.n_kept
     assert found.n_kept + len(found.cycles) == 20
     assert found.acceptance == found.n_kept / found.n_judged
-    assert min(found.one_by_one, found.one_guess, found.one_pass) > 0
-    same = inference.guessing(model, model, [5, 9, 2], 20, n_ahead=3, seed=1)
+    assert min(found.seconds_per_token, found.seconds_per_draft, found.seconds_per_check) > 0
+    same = speculative.time_speculative(model, model, [5, 9, 2], 20, n_ahead=3, seed=1)
     assert same.acceptance == 1.0

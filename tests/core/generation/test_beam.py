@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gptcore.formats import hf_weights
-from gptcore.generation.beam import ROOT, beam_search, normalised
+from gptcore.generation.beam import ROOT, beam_search, length_normalized
 from gptcore.generation.sampling import generate
 
 
@@ -76,7 +76,7 @@ def test_a_wide_beam_finds_the_best_of_all_texts(lively, penalty):
     for seed in range(3):
         model = lively(seed, vocab_size=5)
         texts = all_texts(model, [1, 4], n_new, stop)
-        best = max(texts, key=lambda text: normalised(texts[text], len(text), penalty))
+        best = max(texts, key=lambda text: length_normalized(texts[text], len(text), penalty))
         found = beam_search(
             model, [1, 4], n_new, n_beams=5**n_new, length_penalty=penalty, stop_ids=[stop], keep_greedy=False
         )

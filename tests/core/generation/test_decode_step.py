@@ -8,14 +8,9 @@ import pytest
 import torch
 
 from gptcore.cache import KVCache
-from gptcore.generation.decode_step import WORTH_RECORDING, _recordings, one_more
-from gptcore.generation.packed_weights import packed
+from gptcore.generation.fast_model import WORTH_RECORDING, FastModel
 from gptcore.generation.sampling import draw, generate
 from gptcore.positions import POSITIONS
-
-
-def asked(model) -> bool:
-    return model in _recordings and _recordings[model][1] is not None
 
 
 @pytest.mark.parametrize("position", POSITIONS)
@@ -31,10 +26,10 @@ def test_a_recorded_step_is_the_models_own_bit_for_bit(lively, random_ids, posit
     model.hidden(ids[:, :3], recorded)
     model.hidden(ids[:, :3], plain)
     for token_id in ids[0, 3:].tolist():
-        ours = one_more(model, token_id, recorded)
+        ours = FastModel(model).step(token_id, recorded)
         theirs = model.output(model.hidden(torch.tensor([[token_id]]), plain)[:, -1])[0]
         assert torch.equal(ours, theirs)
-    assert asked(model)
+    assert FastModel(model).is_recorded
     assert recorded.length == plain.length == 60
 
 
@@ -42,14 +37,14 @@ def test_a_recorded_step_is_the_models_own_bit_for_bit(lively, random_ids, posit
 def test_recordings_serve_any_cache_and_follow_the_weights(lively, random_ids):
     model = lively(context_length=64).eval()
     list(generate(model, [1], WORTH_RECORDING + 5))
-    assert asked(model)
+    assert FastModel(model).is_recorded
     model.layers[0].feedforward.down_proj.weight.mul_(2)
     ids = random_ids(1, 30)
     for capacity in (40, 64):
         cache, twin = (KVCache(model.config, capacity=capacity) for _ in range(2))
         model.hidden(ids, cache), model.hidden(ids, twin)
         expected = model.output(model.hidden(torch.tensor([[7]]), twin)[:, -1])[0]
-        assert torch.equal(one_more(model, 7, cache), expected)
+        assert torch.equal(FastModel(model).step(7, cache), expected)
 
 
 def test_a_model_in_another_precision_is_recorded_anew(lively):
@@ -58,7 +53,7 @@ def test_a_model_in_another_precision_is_recorded_anew(lively):
     model.bfloat16()
     narrow = [step.token_id for step in generate(model, [1], 40)]
     assert narrow == [step.token_id for step in generate(model, [1], 40, use_cache=True)]
-    assert _recordings[packed(model)][0] == torch.bfloat16
+    assert FastModel(model).is_recorded
 
 
 def test_threads_that_record_and_play_at_once_get_the_texts_of_one_after_the_other(lively):
@@ -70,7 +65,7 @@ def test_threads_that_record_and_play_at_once_get_the_texts_of_one_after_the_oth
     shared = lively(context_length=64).eval()
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda seed: text(shared, seed), range(8))) == expected
-    assert asked(shared)
+    assert FastModel(shared).is_recorded
 
 
 def test_recording_says_nothing_on_the_console(lively):
@@ -78,13 +73,13 @@ def test_recording_says_nothing_on_the_console(lively):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         list(generate(model, [1], WORTH_RECORDING + 5))
-    assert asked(model)
+    assert FastModel(model).is_recorded
 
 
 def test_a_model_in_training_is_never_recorded(lively):
     model = lively(context_length=64).train()
     list(generate(model, [1], WORTH_RECORDING + 5))
-    assert model not in _recordings
+    assert not FastModel(model).is_recorded
 
 
 def test_draws_follow_the_probabilities_and_never_hit_what_has_none():

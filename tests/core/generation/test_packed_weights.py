@@ -9,19 +9,19 @@ import torch
 
 from gptcore.config import PRESETS
 from gptcore.generation.beam import beam_search
-from gptcore.generation.decode_step import WORTH_RECORDING, _recordings
-from gptcore.generation.packed_weights import _can_pack, _Packed, packed
+from gptcore.generation.fast_model import WORTH_RECORDING, FastModel
+from gptcore.generation.packed_weights import PackedLinear, can_pack
 from gptcore.generation.sampling import Sampling, generate, generate_batch
-from gptcore.generation.speculative import Reader, speculate
+from gptcore.generation.speculative import CachedModel, speculate
 from gptcore.model import GPT
 
 pytestmark = pytest.mark.skipif(
-    not _can_pack(torch.bfloat16), reason="this processor gains nothing by packing"
+    not can_pack(torch.bfloat16), reason="this processor gains nothing by packing"
 )
 
 
 def n_packed(model) -> int:
-    return sum(isinstance(part, _Packed) for part in model.modules())
+    return sum(isinstance(part, PackedLinear) for part in model.modules())
 
 
 @pytest.mark.parametrize("changes", [{}, {"bias": "all", "ffn": "gelu"}, {"tie_embeddings": False}])
@@ -32,7 +32,7 @@ def test_a_packed_model_errs_no_more_than_a_plain_one(lively, random_ids, change
     narrow = lively(context_length=64, **changes).bfloat16()
     ids = random_ids(*shape)
     expected = exact(ids)
-    ours = packed(narrow)
+    ours = FastModel(narrow).model
     assert n_packed(ours) == 4 * exact.config.n_layers + 1
     error = (ours(ids).float() - expected).norm() / expected.norm()
     plain = (narrow(ids).float() - expected).norm() / expected.norm()
@@ -43,36 +43,36 @@ def test_a_packed_model_errs_no_more_than_a_plain_one(lively, random_ids, change
 def test_large_matrices_in_full_precision_are_packed_and_agree():
     config = PRESETS["nano"].model.replace(vocab_size=5000, d_model=256, d_ff=3000, n_layers=2)
     model = GPT(config).eval()
-    ours = packed(model)
+    ours = FastModel(model).model
     assert n_packed(ours) == 2 * 2 + 1  # gate and up, down, and the output layer; the rest is too small
     ids = torch.arange(20)[None]
     torch.testing.assert_close(ours(ids), model(ids), atol=1e-5, rtol=1e-5)
 
 
 def test_what_does_not_gain_stays_as_it_is(lively, monkeypatch):
-    assert packed(small := lively()) is small
-    assert packed(learning := lively().bfloat16().train()) is learning
+    for plain in (lively(), lively().bfloat16().train()):
+        assert not FastModel(plain).is_packed and FastModel(plain).model is plain
     monkeypatch.setattr("gptcore.generation.packed_weights.MOST_BYTES", 1000)
-    assert packed(large := lively().bfloat16()) is large
+    assert not FastModel(lively().bfloat16()).is_packed
 
 
 @torch.no_grad()
 def test_a_packed_model_follows_its_weights(lively, random_ids):
     model = lively().bfloat16()
-    first = packed(model)
-    assert packed(model) is first
+    first = FastModel(model).model
+    assert FastModel(model).model is first
     assert first.embedding.weight is model.embedding.weight
     before = first(random_ids(1, 5))
     model.layers[0].feedforward.down_proj.weight.mul_(2)
-    assert packed(model) is not first
-    after = packed(model)(random_ids(1, 5))
+    assert FastModel(model).model is not first
+    after = FastModel(model).model(random_ids(1, 5))
     assert not torch.equal(after, before)
     torch.testing.assert_close(after, model(random_ids(1, 5)), atol=0.15, rtol=0.05)
 
 
 def test_a_packed_model_goes_with_the_model(lively):
     model = lively().bfloat16()
-    twin = weakref.ref(packed(model))
+    twin = weakref.ref(FastModel(model).model)
     del model
     gc.collect()
     assert twin() is None
@@ -84,11 +84,11 @@ def test_all_who_generate_say_the_same_before_and_after_a_recording(lively):
         warnings.simplefilter("error")
         first = [step.token_id for step in generate(model, [1, 2], 20, temperature=0)]
     [*generate(model, [1], WORTH_RECORDING)]
-    assert _recordings[packed(model)][1] is not None
+    assert FastModel(model).is_recorded
     assert [step.token_id for step in generate(model, [1, 2], 20, temperature=0)] == first
     assert generate_batch(model, torch.tensor([[1, 2]]), 20, Sampling(temperature=0)) == [first]
     assert beam_search(model, [1, 2], 20, n_beams=1).best.token_ids == tuple(first)
     draft = lively(context_length=128, seed=1).bfloat16()
-    assert n_packed(Reader(draft).model)
+    assert n_packed(CachedModel(draft).model.model)
     cycles = speculate(model, draft, [1, 2], 20, n_ahead=3, temperature=0)
     assert [token for cycle in cycles for token in cycle.token_ids] == first

@@ -17,7 +17,7 @@ from gptcore.generation.sampling import (
     keep_min_p,
     keep_top_k,
     keep_top_p,
-    penalise_repetition,
+    penalize_repetition,
 )
 from gptcore.model import GPT
 from gptcore.positions import POSITIONS
@@ -73,7 +73,7 @@ def test_min_p_is_transformers(logits, p):
 @pytest.mark.parametrize("penalty", [0.8, 1.2, 5.0])
 def test_repetition_penalty_is_transformers(logits, seen, penalty):
     expected = theirs.RepetitionPenaltyLogitsProcessor(penalty)(seen, logits)
-    torch.testing.assert_close(penalise_repetition(logits, seen, penalty), expected)
+    torch.testing.assert_close(penalize_repetition(logits, seen, penalty), expected)
 
 
 COMBINED = {

@@ -8,16 +8,16 @@ import torch
 from gptcore.cache import KVCache
 from gptcore.generation.sampling import Sampling, distribution, draw, generate
 from gptcore.generation.speculative import (
-    Reader,
-    TokenCounts,
+    CachedModel,
+    NgramDraft,
     acceptance,
-    agreement,
+    acceptance_rate,
     expected_speedup,
     expected_tokens,
     first_layers,
-    judge,
-    left_over,
+    residual_distribution,
     speculate,
+    verify,
 )
 
 
@@ -66,9 +66,9 @@ def test_over_all_drafts_each_token_comes_out_as_often_as_the_target_writes_it()
         target, draft = tables(6, seed)
         p, q = target[0], draft[0]
         kept = acceptance(p.expand(6, 1, 6), q.expand(6, 1, 6), torch.arange(6).unsqueeze(1))[:, 0]
-        out = q * kept + (q * (1 - kept)).sum() * left_over(p, q)
+        out = q * kept + (q * (1 - kept)).sum() * residual_distribution(p, q)
         torch.testing.assert_close(out, p)
-        assert float((q * kept).sum()) == pytest.approx(float(agreement(p, q)))
+        assert float((q * kept).sum()) == pytest.approx(float(acceptance_rate(p, q)))
 
 
 @pytest.mark.parametrize("n_ahead", [1, 2, 3])
@@ -85,7 +85,7 @@ def test_whole_cycles_are_exact_by_enumeration(n_ahead):
         for n_kept in range(n_ahead + 1):
             ends = 1.0 if n_kept == n_ahead else float(1 - kept[n_kept])
             reaches = chance * float(kept[:n_kept].prod()) * ends
-            after = p[n_kept] if n_kept == n_ahead else left_over(p[n_kept], q[n_kept])
+            after = p[n_kept] if n_kept == n_ahead else residual_distribution(p[n_kept], q[n_kept])
             for rest in itertools.product(range(n), repeat=n_ahead - n_kept + 1):
                 text = (*guesses[:n_kept], *rest)
                 follows = float(after[rest[0]])
@@ -111,7 +111,7 @@ def drawn_by_cycles(target, draft, n_rows: int, n_new: int, n_ahead: int, sampli
         for _ in range(n_ahead):
             befores.append(draw(q_of[befores[-1]], generator)[:, 0])
         path = torch.stack(befores, 1)  # the last token and the guesses
-        n_kept, next_id = judge(p_of[path], q_of[path[:, :-1]], path[:, 1:], generator)
+        n_kept, next_id = verify(p_of[path], q_of[path[:, :-1]], path[:, 1:], generator)
         grown = torch.cat((path[:, 1:], next_id.unsqueeze(1)), 1)
         grown[everywhere, n_kept] = next_id
         going = length <= n_new
@@ -175,7 +175,7 @@ DRAFTS = {
     "another model": lambda lively, target: lively(7),
     "a smaller one": lambda lively, target: lively(8, n_layers=1, d_model=16, n_heads=2),
     "its own first layer": lambda lively, target: first_layers(target, 1),
-    "counts": lambda lively, target: TokenCounts([5, 9, 2, 7, 5, 9, 1], 61, 3),
+    "counts": lambda lively, target: NgramDraft([5, 9, 2, 7, 5, 9, 1], 61, 3),
     "itself": lambda lively, target: target,
 }
 
@@ -243,21 +243,21 @@ def test_cycles_tell_what_happened(lively):
 @torch.inference_mode()
 def test_a_reader_set_back_reads_as_if_the_rest_had_never_been(lively, random_ids):
     model, ids = lively(n_kv_heads=2), random_ids(1, 14)[0].tolist()
-    reader = Reader(model)
-    reader.scores([*ids[:4], 60, 59, 58], 4)
-    reader.keep(4)
-    torch.testing.assert_close(reader.scores(ids, 3), model(torch.tensor([ids]))[0, -3:])
+    reader = CachedModel(model)
+    reader.logits([*ids[:4], 60, 59, 58], 4)
+    reader.roll_back(4)
+    torch.testing.assert_close(reader.logits(ids, 3), model(torch.tensor([ids]))[0, -3:])
     assert isinstance(reader.cache, KVCache)
     assert reader.cache.length == 14
 
 
 def test_counts_are_those_of_the_longest_context_the_text_holds():
-    table = TokenCounts([1, 2, 3, 1, 2, 4, 1, 2, 3, 0], 6, order=3)
-    p = torch.softmax(table.scores([9, 1, 2]), -1)[0]
+    table = NgramDraft([1, 2, 3, 1, 2, 4, 1, 2, 3, 0], 6, order=3)
+    p = torch.softmax(table.logits([9, 1, 2]), -1)[0]
     torch.testing.assert_close(p, torch.tensor([0, 0, 0, 2 / 3, 1 / 3, 0]))
-    unseen = torch.softmax(table.scores([5, 5]), -1)[0]
+    unseen = torch.softmax(table.logits([5, 5]), -1)[0]
     torch.testing.assert_close(unseen, torch.tensor([1, 3, 3, 2, 1, 0]) / 10)
-    after = torch.softmax(table.scores([1, 2, 3], 2), -1)
+    after = torch.softmax(table.logits([1, 2, 3], 2), -1)
     assert after[0].tolist() == pytest.approx(p.tolist())
     assert after[1].tolist() == pytest.approx([0.5, 0.5, 0, 0, 0, 0])
 
@@ -311,4 +311,4 @@ def test_a_bad_request_is_refused_in_one_sentence(lively, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         next(speculate(**request))
     with pytest.raises(ValueError, match="at least one token"):
-        TokenCounts([], 5)
+        NgramDraft([], 5)

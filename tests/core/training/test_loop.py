@@ -13,7 +13,8 @@ from gptcore.config import ConfigError, ModelConfig, TrainConfig
 from gptcore.corpora.documents import text_corpus
 from gptcore.corpora.encoding import bytes_per_token, prepare_corpus
 from gptcore.corpora.windows import Windows, fixed_batches
-from gptcore.generation.packed_weights import SMALLEST, _can_pack, _made, _twin
+from gptcore.generation.fast_model import is_prepared
+from gptcore.generation.packed_weights import SMALLEST, can_pack, pack
 from gptcore.generation.sampling import generate
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
@@ -65,16 +66,14 @@ def whole(model_config, corpus, tokenizer):
     return [frozen(event) for event in train(model_config, CONFIG, corpus, tokenizer)]
 
 
-@pytest.mark.skipif(not _can_pack(torch.float32), reason="this processor gains nothing by packing")
+@pytest.mark.skipif(not can_pack(torch.float32), reason="this processor gains nothing by packing")
 def test_samples_leave_no_copy_of_the_weights_behind(model_config, corpus, tokenizer, monkeypatch):
     monkeypatch.setitem(SMALLEST, torch.float32, 0)
     made = []
-    monkeypatch.setattr(
-        "gptcore.generation.packed_weights._twin", lambda model: made.append(model) or _twin(model)
-    )
+    monkeypatch.setattr("gptcore.generation.fast_model.pack", lambda model: made.append(model) or pack(model))
     seen = list(train(model_config, CONFIG.replace(steps=2), corpus, tokenizer))
     assert len(made) == sum(event.event == "sample" for event in seen)
-    assert all(model not in _made for model in made)
+    assert not any(map(is_prepared, made))
 
 
 def test_events_come_in_order_and_typed(whole):
