@@ -1,21 +1,24 @@
 """What belongs to one visitor between runs of a page: the model in use and the training runs.
 
-The queue and its workers are imported inside functions: the header of every page imports this module, and chapter 0
-shows its first words before anything heavy is read.
+The queue, its workers and its requests are imported inside functions: the header of every page imports this module,
+and chapter 0 shows its first words before anything heavy is read.
 """
 
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from gptcore.runs.limits import Limits
-from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, RunError, delete, list_runs, release, runs_folder
 from pages.kit import links, models, visitor
 from pages.kit.models import SHIPPED, ModelHandle
+
+if TYPE_CHECKING:
+    from gptcore.runs.request import RunRequest
 
 MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no mention
 UNDER_WAY = ("waiting", "starting", "running")
@@ -53,7 +56,7 @@ def view_run(run_id: str | None) -> None:
     links.keep("run", run_id)
 
 
-def start_run(request: RunRequest, *, lab: bool = False, view: bool = True) -> Run:
+def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True) -> Run:
     """Ask for a run and put it on view, or leave what is there.
 
     It begins at once or waits for its turn; what has been asked for before is the same run. A lab's run is
@@ -68,7 +71,7 @@ def start_run(request: RunRequest, *, lab: bool = False, view: bool = True) -> R
     return run
 
 
-def find_runs(requests: Iterable[RunRequest]) -> list[Run | None]:
+def find_runs(requests: "Iterable[RunRequest]") -> list[Run | None]:
     """The run that each of these requests has led to, whoever asked; None where nobody has."""
     from gptcore.runs import queue
 
