@@ -14,7 +14,7 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    tokens.finding.worked_example()
+    tokens.example.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -22,20 +22,20 @@ if book.part("code", text):
     text.show("code_encode")
     annotated.code("bpe.merge_piece", key="c2_code_merge")
     annotated.code("tokenizer.Tokenizer.encode", key="c2_code_encode")
-    lab.more("c2_more_learn", text.read("code_learn_title"), tokens.finding.learn, icon=":material/code:")
+    lab.more("c2_more_learn", text.read("code_learn_title"), tokens.merges.learn, icon=":material/code:")
 
 if book.part("diagram", text):
-    tokens.finding.flow()
+    tokens.diagram.flow()
 
 if book.part("lab", text):
-    tokens.train.scrubber()
-    tokens.compare.same_text()
-    tokens.compare.sizes()
-    tokens.compare.languages()
+    tokens.merges.scrubber()
+    tokens.same_text.same_text()
+    tokens.vocabulary_size.sizes()
+    tokens.languages.languages()
     st.subheader("More experiments", anchor=False)
-    lab.more("c2_more_space", text.read("lab_space_title"), tokens.compare.last_space)
-    lab.more("c2_more_longest", text.read("lab_longest_title"), tokens.train.longest)
-    lab.more("c2_more_stream", text.read("lab_stream_title"), tokens.compare.half_an_emoji)
+    lab.more("c2_more_space", text.read("lab_space_title"), tokens.trailing_space.last_space)
+    lab.more("c2_more_longest", text.read("lab_longest_title"), tokens.longest_match.longest)
+    lab.more("c2_more_stream", text.read("lab_stream_title"), tokens.streaming.half_an_emoji)
 
 if book.part("measured", text):
     text.show("measured")

@@ -14,8 +14,8 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    embeddings.finding.worked_example()
-    embeddings.finding.one_step()
+    embeddings.example.worked_example()
+    embeddings.one_step.one_step()
 
 if book.part("code", text):
     text.show("code")
@@ -26,16 +26,16 @@ if book.part("code", text):
     annotated.code("interpret.embedding_table.analogy", key="c3_code_analogy")
 
 if book.part("diagram", text):
-    embeddings.finding.flow()
+    embeddings.diagram.flow()
 
 if book.part("lab", text):
-    embeddings.map.before_and_after()
-    embeddings.map.neighbours()
-    embeddings.map.analogies()
-    embeddings.rows.never_used()
+    embeddings.word_map.before_and_after()
+    embeddings.neighbors.neighbours()
+    embeddings.analogies.analogies()
+    embeddings.unused_rows.never_used()
     st.subheader("More experiments", anchor=False)
-    lab.more("c3_more_turn", text.read("lab_turn_title"), embeddings.rows.turn_the_table)
-    lab.more("c3_more_scale", text.read("lab_length_title"), embeddings.rows.lengths)
+    lab.more("c3_more_turn", text.read("lab_turn_title"), embeddings.rotation.turn_the_table)
+    lab.more("c3_more_scale", text.read("lab_length_title"), embeddings.row_norms.lengths)
 
 if book.part("measured", text):
     text.show("measured")

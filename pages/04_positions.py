@@ -15,7 +15,7 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    positions.finding.worked_example()
+    positions.example.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -25,16 +25,16 @@ if book.part("code", text):
     annotated.code("positions.apply_rope", key="c4_code_apply")
 
 if book.part("diagram", text):
-    positions.finding.flow()
+    positions.diagram.flow()
 
 if book.part("lab", text):
-    positions.drag.drag()
-    positions.drag.clocks()
+    positions.relative_score.drag()
+    positions.frequencies.clocks()
     positions.extrapolation.beyond()
     positions.order.order()
     st.subheader("More experiments", anchor=False)
-    lab.more("c4_more_lean", text.read("lab_lean_title"), positions.drag.leaning)
-    lab.more("c4_more_pairs", text.read("lab_pairs_title"), positions.pairs.pairings)
+    lab.more("c4_more_lean", text.read("lab_lean_title"), positions.head_offsets.leaning)
+    lab.more("c4_more_pairs", text.read("lab_pairs_title"), positions.pairings.pairings)
 
 if book.part("measured", text):
     text.show("measured")

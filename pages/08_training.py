@@ -8,7 +8,7 @@ from pages.labs import training
 book.header(__file__)
 text = words.load("08_training")
 book.objectives(text.read("can_do"))
-training.example.finding()
+training.finding.finding()
 
 if book.part("analogy", text):
     text.show("analogy")
@@ -23,19 +23,19 @@ if book.part("code", text):
     annotated.code("training.loop.train_step", key="c8_code_step")
 
 if book.part("diagram", text):
-    training.example.flow()
+    training.diagram.flow()
 
 if book.part("lab", text):
     training.train.train_here()
     training.train.on_view()
-    training.history.time_machine()
+    training.time_machine.time_machine()
     training.faults.broken()
-    training.faults.game()
+    training.diagnosis_game.game()
     st.subheader("More experiments", anchor=False)
-    lab.more("c8_more_sweep", text.read("lab_sweep_title"), training.settings.rate_finder)
-    lab.more("c8_more_batch", text.read("lab_batch_title"), training.settings.batches)
-    lab.more("c8_more_precision", text.read("lab_precision_title"), training.settings.precision)
-    lab.more("c8_more_compare", text.read("lab_compare_title"), training.settings.compare)
+    lab.more("c8_more_sweep", text.read("lab_sweep_title"), training.rate_finder.rate_finder)
+    lab.more("c8_more_batch", text.read("lab_batch_title"), training.batch_size.batches)
+    lab.more("c8_more_precision", text.read("lab_precision_title"), training.precision.precision)
+    lab.more("c8_more_compare", text.read("lab_compare_title"), training.compare_runs.compare)
 
 if book.part("measured", text):
     text.show("measured")

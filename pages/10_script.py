@@ -14,7 +14,7 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    script.finding.worked_example()
+    script.example.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -23,15 +23,15 @@ if book.part("code", text):
     annotated.code("checkpoint.read_folder", key="c10_code_read")
 
 if book.part("diagram", text):
-    script.finding.flow()
+    script.diagram.flow()
 
 if book.part("lab", text):
-    script.models.misread()
-    script.models.same_seed()
-    script.models.assistant()
+    script.misread_config.misread()
+    script.same_seed.same_seed()
+    script.tuning.assistant()
     st.subheader("More experiments", anchor=False)
-    lab.more("c10_more_take", text.read("lab_take_title"), script.finding.take_along)
-    lab.more("c10_more_scale", text.read("lab_scale_title"), script.finding.scale_up)
+    lab.more("c10_more_take", text.read("lab_take_title"), script.export.take_along)
+    lab.more("c10_more_scale", text.read("lab_scale_title"), script.export.scale_up)
 
 if book.part("measured", text):
     text.show("measured")

@@ -14,23 +14,23 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    glossary.finding.worked_example()
+    glossary.example.worked_example()
 
 if book.part("code", text):
     text.show("code")
     annotated.code("account.summands", key="c11_code_summands")
 
 if book.part("diagram", text):
-    glossary.finding.flow()
+    glossary.diagram.flow()
 
 if book.part("lab", text):
     glossary.game.game()
     glossary.terms.terms()
-    glossary.finding.who()
+    glossary.provenance.who()
     glossary.faq.faq()
     st.subheader("More experiments", anchor=False)
-    lab.more("c11_more_formulas", text.read("lab_formulas_title"), glossary.finding.formulas)
-    lab.more("c11_more_origins", text.read("lab_origins_title"), glossary.finding.origins)
+    lab.more("c11_more_formulas", text.read("lab_formulas_title"), glossary.formulas.formulas)
+    lab.more("c11_more_origins", text.read("lab_origins_title"), glossary.provenance.origins)
 
 if book.part("measured", text):
     text.show("measured")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.kit import curves, event_log, figures, links, session, story_data, visitor, words
+from pages.kit import curves, event_log, figures, links, models, session, story_data, visitor, words
 from pages.kit.history import History
 
 if TYPE_CHECKING:
@@ -252,3 +252,30 @@ def _writing(history: History, prefix: str, ended: bool) -> None:
     else:
         st.caption(f"What it {'wrote' if ended else 'writes'} at step {at:,}")
     st.text(by_step[at]["text"].strip() or "(nothing but the end-of-text token)")
+
+
+def use_or_download(run_id: str, prefix: str) -> None:
+    """What a finished run offers: its model on every page, and as a file."""
+    run = session.run_named(run_id)
+    if run is None or not session.has_model(run):
+        return
+    in_use = session.model_name() == run_id
+    with st.container(horizontal=True):
+        st.button(
+            "In use on every page" if in_use else "Use this model on every page",
+            key=f"{prefix}_use",
+            type="primary",
+            icon=":material/check:" if in_use else ":material/swap_horiz:",
+            disabled=in_use,
+            on_click=session.use_model,
+            args=(run_id,),
+        )
+        st.download_button(
+            "Download the model",
+            lambda: models.zipped(run.folder),
+            file_name=f"glassbox-{run_id[:8]}.zip",
+            mime="application/zip",
+            key=f"{prefix}_download",
+            icon=":material/download:",
+            on_click="ignore",
+        )

@@ -184,7 +184,7 @@ def test_formulas_carry_the_numbers_of_the_chosen_model(page):
     shown = formulas(page)
     assert r"\ln 50{,}257 = 10.8249" in shown
     assert r"e^{3.0} = 20.09" in shown
-    assert rf"6 \cdot N \cdot T \approx {glossary.finding.power(6 * 151_862_784 * 1024)}" in shown
+    assert rf"6 \cdot N \cdot T \approx {glossary.formulas.power(6 * 151_862_784 * 1024)}" in shown
 
 
 def test_the_table_of_models_says_what_their_configs_say(page):

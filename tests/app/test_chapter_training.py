@@ -218,16 +218,18 @@ def test_the_button_asks_for_a_lab_run_with_the_fault(app, asked):
 def test_every_fault_of_the_library_is_offered_and_asks_for_another_run():
     from gptcore.training.faults import FAULTS
 
-    assert set(training.faults.NAMES) == set(FAULTS)
+    assert set(training.faults.FAULT_NAMES) == set(FAULTS)
     asked = {training.faults.request_for(name, 1).key for name in FAULTS}
     assert len(asked) == len(FAULTS)
     assert training.faults.request_for("healthy", 1).key != training.faults.request_for("healthy", 2).key
 
 
 def test_cases_hide_every_fault_and_the_healthy_run_too():
-    drawn = [training.faults.hidden(case) for case in range(1, training.faults.CASES + 1)]
-    assert set(drawn) == set(training.faults.NAMES)
-    assert drawn == [training.faults.hidden(case) for case in range(1, training.faults.CASES + 1)]
+    drawn = [training.diagnosis_game.hidden(case) for case in range(1, training.diagnosis_game.CASES + 1)]
+    assert set(drawn) == set(training.faults.FAULT_NAMES)
+    assert drawn == [
+        training.diagnosis_game.hidden(case) for case in range(1, training.diagnosis_game.CASES + 1)
+    ]
 
 
 RUN = [
@@ -261,7 +263,7 @@ def words_of(app: AppTest) -> str:
 
 @pytest.mark.parametrize("is_right", [True, False])
 def test_a_case_says_what_it_was_only_once_it_is_answered_and_keeps_the_score(app, finished, is_right):
-    case = next(n for n in range(2, 99) if training.faults.hidden(n) == "gradients leak")
+    case = next(n for n in range(2, 99) if training.diagnosis_game.hidden(n) == "gradients leak")
     set_case(app, case)
     assert app.button(key="c8_case_tell").disabled
     app.button(key="c8_case_start").click().run()

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from pages.kit.book import TABLE
-from pages.labs.training.faults import hidden
+from pages.labs.training.diagnosis_game import hidden
 
 MINUTE = 60_000
 CHAPTER = "/training?c8_size=pico&c8_seconds={seconds}"

@@ -1,5 +1,29 @@
 """The labs of the page `embeddings`."""
 
-from pages.labs.embeddings import finding, map, quiz, rows
+from pages.labs.embeddings import (
+    analogies,
+    diagram,
+    example,
+    finding,
+    neighbors,
+    one_step,
+    quiz,
+    rotation,
+    row_norms,
+    unused_rows,
+    word_map,
+)
 
-__all__ = ["finding", "map", "quiz", "rows"]
+__all__ = [
+    "analogies",
+    "diagram",
+    "example",
+    "finding",
+    "neighbors",
+    "one_step",
+    "quiz",
+    "rotation",
+    "row_norms",
+    "unused_rows",
+    "word_map",
+]

@@ -1,5 +1,5 @@
 """The labs of the page `explainers`."""
 
-from pages.labs.explainers import topics
+from pages.labs.explainers import live_block, print_view, topic, topic_list
 
-__all__ = ["topics"]
+__all__ = ["live_block", "print_view", "topic", "topic_list"]

@@ -1,5 +1,5 @@
 """The labs of the page `glossary`."""
 
-from pages.labs.glossary import faq, finding, game, pictures, pictures_work, quiz, terms
+from pages.labs.glossary import diagram, example, faq, finding, formulas, game, provenance, quiz, terms
 
-__all__ = ["faq", "finding", "game", "pictures", "pictures_work", "quiz", "terms"]
+__all__ = ["diagram", "example", "faq", "finding", "formulas", "game", "provenance", "quiz", "terms"]

@@ -1,5 +1,27 @@
 """The labs of the page `positions`."""
 
-from pages.labs.positions import drag, extrapolation, finding, order, pairs, quiz
+from pages.labs.positions import (
+    diagram,
+    example,
+    extrapolation,
+    finding,
+    frequencies,
+    head_offsets,
+    order,
+    pairings,
+    quiz,
+    relative_score,
+)
 
-__all__ = ["drag", "extrapolation", "finding", "order", "pairs", "quiz"]
+__all__ = [
+    "diagram",
+    "example",
+    "extrapolation",
+    "finding",
+    "frequencies",
+    "head_offsets",
+    "order",
+    "pairings",
+    "quiz",
+    "relative_score",
+]

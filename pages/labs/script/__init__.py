@@ -1,5 +1,5 @@
 """The labs of the page `script`."""
 
-from pages.labs.script import finding, models, quiz
+from pages.labs.script import diagram, example, export, finding, misread_config, quiz, same_seed, tuning
 
-__all__ = ["finding", "models", "quiz"]
+__all__ = ["diagram", "example", "export", "finding", "misread_config", "quiz", "same_seed", "tuning"]

@@ -1,5 +1,31 @@
 """The labs of the page `tokens`."""
 
-from pages.labs.tokens import compare, finding, quiz, train
+from pages.labs.tokens import (
+    diagram,
+    example,
+    finding,
+    languages,
+    longest_match,
+    merges,
+    quiz,
+    same_text,
+    streaming,
+    token_chips,
+    trailing_space,
+    vocabulary_size,
+)
 
-__all__ = ["compare", "finding", "quiz", "train"]
+__all__ = [
+    "diagram",
+    "example",
+    "finding",
+    "languages",
+    "longest_match",
+    "merges",
+    "quiz",
+    "same_text",
+    "streaming",
+    "token_chips",
+    "trailing_space",
+    "vocabulary_size",
+]

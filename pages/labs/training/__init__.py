@@ -1,5 +1,31 @@
 """The labs of the page `training`."""
 
-from pages.labs.training import example, faults, history, quiz, settings, train
+from pages.labs.training import (
+    batch_size,
+    compare_runs,
+    diagnosis_game,
+    diagram,
+    example,
+    faults,
+    finding,
+    precision,
+    quiz,
+    rate_finder,
+    time_machine,
+    train,
+)
 
-__all__ = ["example", "faults", "history", "quiz", "settings", "train"]
+__all__ = [
+    "batch_size",
+    "compare_runs",
+    "diagnosis_game",
+    "diagram",
+    "example",
+    "faults",
+    "finding",
+    "precision",
+    "quiz",
+    "rate_finder",
+    "time_machine",
+    "train",
+]

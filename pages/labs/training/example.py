@@ -1,53 +1,22 @@
-"""Chapter 8: the worked example, from one prediction to one moved weight, and the diagram of a step."""
+"""Chapter 8: the worked example, from one prediction to one moved weight."""
 
 import math
 from decimal import Decimal
 
 import streamlit as st
+import torch
 
-from gptcore.config import PRESETS
-from pages.kit import (
-    controls,
-    curves,
-    diagram,
-    dim_colors,
-    event_log,
-    figures,
-    latex,
-    plots,
-    prompt,
-    session,
-    words,
-)
+from gptcore.config import PRESETS, TrainConfig
+from gptcore.lessons import by_hand
+from gptcore.training.optim import learning_rate, warmup_length
+from pages.kit import controls, figures, latex, plots, prompt, words
 from pages.kit.controls import Dial
-from pages.kit.history import late_gains
 from pages.kit.worked_example import Steps
 
 NAMES = ("cat", "dog", "sat", "the")
 SCORES = (2.0, 1.0, 0.5, 0.1)
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 BOOK_STEPS = 100_000
-
-
-def finding() -> None:
-    """What the run that made the shipped model still learned while its loss hardly moved."""
-    text = words.load("08_training")
-    shipped = event_log.shipped()
-    gains = late_gains(shipped)
-    if gains is None:
-        text.show("no_finding")
-        return
-    text.show(
-        "finding",
-        step=gains.step,
-        grammar=gains.grammar,
-        loss_moved=gains.loss_moved,
-        loss_all=gains.loss_all,
-        names_then=gains.names_then,
-        names_now=gains.names_now,
-    )
-    figure, alt = curves.finding(shipped)
-    st.plotly_chart(figure, key="c8_finding", config=figures.CONFIG, alt=alt)
 
 
 @st.fragment
@@ -62,10 +31,6 @@ def worked_example() -> None:
 
 def one_prediction(text: words.Words, open_: Steps) -> None:
     """Four scores, the token that came, what it costs, and which way it pulls."""
-    import torch
-
-    from gptcore.lessons import by_hand
-
     text.show("example")
     left, right = st.columns([2, 5], gap="large")
     with left:
@@ -106,8 +71,6 @@ def one_prediction(text: words.Words, open_: Steps) -> None:
 
 def one_weight(text: words.Words, open_: Steps) -> None:
     """One weight, two gradients, AdamW's averages and the move."""
-    from gptcore.lessons import by_hand
-
     text.show("example_adamw")
     columns = st.columns(5)
     labels = ("adam_before", "adam_now", "adam_rate", "adam_decay", "adam_weight")
@@ -157,9 +120,6 @@ def one_weight(text: words.Words, open_: Steps) -> None:
 
 def one_schedule(text: words.Words, open_: Steps) -> None:
     """The rate of every step: warm-up and half a cosine, with one step's numbers put in."""
-    from gptcore.config import TrainConfig
-    from gptcore.training.optim import learning_rate, warmup_length
-
     if not open_(text.read("example_rate_title")):
         return
     text.show("example_rate")
@@ -207,48 +167,3 @@ def one_schedule(text: words.Words, open_: Steps) -> None:
 def written(rate: float) -> str:
     """A rate with three digits as one writes it by hand: 0.00001 and not 1e-05, which LaTeX would set as letters."""
     return format(Decimal(f"{rate:.3g}"), "f")
-
-
-@st.fragment
-def flow() -> None:
-    """One step of training as a chart, with the shapes of the model in use."""
-    text = words.load("08_training")
-    config = session.model_in_use().model.config
-    rows = controls.whole(
-        text.read("diagram_rows"), "c8_flow_b", Dial("", 1, 64, 1, text.read("diagram_help")), 8
-    )
-    sizes, t = dim_colors.sizes_of(config), config.context_length
-    logits = rows * t * config.vocab_size
-    text.show("diagram", rows=rows, tokens=rows * t, megabytes=4 * logits / 1e6)
-    node, edge = diagram.Node, diagram.Edge
-    c, v = sizes["C"], sizes["V"]
-    nodes = [
-        node("windows", "a batch of windows", sizes={"B": rows, "T": t + 1}),
-        node("ids", "inputs: all but the last", sizes={"B": rows, "T": t}),
-        node("targets", "targets: all but the first", sizes={"B": rows, "T": t}),
-        node("model", "embedding, blocks, norm", "weight", {"L": config.n_layers, "C": c}),
-        node("hidden", "last hidden vectors", sizes={"B": rows, "T": t, "C": c}),
-        node("logits", "scores, a few rows at a time", sizes={"B": rows, "T": t, "V": v}),
-        node("loss", "mean of −ln p: one number", "step"),
-        node("backward", "backward: a gradient for every weight", "step"),
-        node("clip", "clip: one length over all of them", "step"),
-        node("rate", "learning_rate(step)", "step"),
-        node("optimizer", "Muon and AdamW", "step"),
-        node("moved", "weights, moved", "weight", {"L": config.n_layers, "C": c}),
-    ]
-    edges = [
-        edge("windows", "ids"),
-        edge("windows", "targets"),
-        edge("ids", "model"),
-        edge("model", "hidden"),
-        edge("hidden", "logits"),
-        edge("logits", "loss"),
-        edge("targets", "loss"),
-        edge("loss", "backward"),
-        edge("backward", "clip"),
-        edge("clip", "optimizer"),
-        edge("rate", "optimizer"),
-        edge("optimizer", "moved"),
-        edge("moved", "windows", "next step"),
-    ]
-    diagram.flowchart(nodes, edges, alt="One step of training: from a batch of windows to moved weights")

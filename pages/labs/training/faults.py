@@ -1,17 +1,18 @@
-"""Chapter 8: runs that are broken on purpose, and the game of telling them by their curves."""
+"""Chapter 8: runs that are broken on purpose, and what their curves say."""
 
 import functools
-import random
 
 import streamlit as st
 
+from gptcore.account import n_parameters
 from gptcore.config import PRESETS
 from gptcore.runs.request import RunRequest
-from pages.kit import claim, controls, curves, event_log, figures, lab, live, progress, session, words
-from pages.kit.controls import Dial
+from gptcore.training import faults
+from gptcore.training.faults import HEAP, SHAPE, Curves, diagnose
+from pages.kit import claim, controls, curves, event_log, figures, lab, live, session, words
 from pages.kit.history import History
 
-NAMES = (
+FAULT_NAMES = (
     "looks ahead",
     "targets not shifted",
     "rate × 300",
@@ -20,10 +21,7 @@ NAMES = (
     "healthy",
 )  # as `gptcore.training.faults.FAULTS` has them, the healthy run last
 SEED = 1
-CASES = 99
 RUNS = "c8_fault_runs"  # in the session: the run of each fault and seed that was asked for
-TOLD = "c8_case_told"  # and what the visitor said of each case
-PROBLEM = "c8_fault_problem"
 
 
 @st.fragment
@@ -33,7 +31,7 @@ def broken() -> None:
     with lab.frame("c8_fault", text.read("lab_fault_title")):
         n_parameters, heap = _numbers()
         text.show("lab_fault", parameters=n_parameters, heap=heap)
-        fault = controls.listed(text.read("lab_fault_which"), "c8_fault_which", list(NAMES))
+        fault = controls.listed(text.read("lab_fault_which"), "c8_fault_which", list(FAULT_NAMES))
         explain(fault, text)
         watch(fault, SEED, "c8_fault", text)
         lab.predict(
@@ -48,89 +46,9 @@ def broken() -> None:
         claim.cards("warm_up_saves", "clipping_saves")
 
 
-@st.fragment
-def game() -> None:
-    """A fresh run with a fault that is not named: watch its curves, say what it is, and see."""
-    text = words.load("08_training")
-    with lab.frame("c8_case", text.read("lab_case_title")):
-        text.show("lab_case")
-        case = controls.whole(
-            text.read("lab_case_which"), "c8_case_n", Dial("", 1, CASES, 1, text.read("lab_case_help")), 1
-        )
-        over = watch(hidden(case), case, "c8_case", text, named=False)
-        told = st.session_state.get(TOLD, {}).get(case)
-        said = st.radio(
-            text.read("lab_case_ask"),
-            NAMES,
-            index=None if told is None else NAMES.index(told),
-            key=f"c8_case_said_{case}",
-            disabled=told is not None,
-            horizontal=True,
-        )
-        if told is None:
-            st.button(
-                text.read("lab_case_tell"),
-                key="c8_case_tell",
-                icon=":material/gavel:",
-                type="primary",
-                disabled=said is None or not over,
-                on_click=_tell,
-                args=(case, said),
-                help=text.read("lab_case_tell_help"),
-            )
-        else:
-            _reveal(case, told, text)
-        text.show("lab_case_score", right=_n_right(), told=_n_told())
-
-
 def _numbers() -> tuple[int, float]:
     """The weights of the model that is broken, and the norm that only leaking gradients reach."""
-    from gptcore.account import n_parameters
-    from gptcore.training.faults import HEAP, SHAPE
-
     return n_parameters(PRESETS["nano"].model.replace(**SHAPE)), HEAP
-
-
-def hidden(case: int) -> str:
-    """What is wrong in a case: drawn by its number, the same for everybody, and healthy now and then."""
-    return random.Random(f"case {case}").choice(NAMES)
-
-
-def _tell(case: int, said: str) -> None:
-    """Keep what a visitor says of a case; the first answer counts. For callbacks."""
-    st.session_state[TOLD] = {**st.session_state.get(TOLD, {}), case: said}
-    progress.tick(f"c8.case_{case}", *([f"c8.case_{case}_right"] if said == hidden(case) else []))
-
-
-def _n_told() -> int:
-    return sum(name.startswith("c8.case_") and not name.endswith("_right") for name in progress.passed())
-
-
-def _n_right() -> int:
-    return sum(name.startswith("c8.case_") and name.endswith("_right") for name in progress.passed())
-
-
-def _reveal(case: int, told: str, text: words.Words) -> None:
-    """What it was, the rule that tells it and the repair; and what the rule itself says of this run."""
-    truth = hidden(case)
-    if told == truth:
-        st.success(text.read("lab_case_right", truth=truth), icon=":material/check:")
-    else:
-        st.info(text.read("lab_case_wrong", told=told, truth=truth), icon=":material/lightbulb:")
-    explain(truth, text)
-    if run := _run(truth, case):
-        diagnosis(event_log.follow(run), truth, text)
-    st.button(
-        text.read("lab_case_next"),
-        key="c8_case_next",
-        icon=":material/arrow_forward:",
-        on_click=_go_to,
-        args=(case % CASES + 1,),
-    )
-
-
-def _go_to(case: int) -> None:
-    st.session_state["c8_case_n"] = case
 
 
 def explain(fault: str, text: words.Words) -> None:
@@ -150,7 +68,7 @@ def explain(fault: str, text: words.Words) -> None:
             text.show("fault_none")
 
 
-def _run(fault: str, seed: int):
+def fault_run(fault: str, seed: int):
     return session.run_named(st.session_state.get(RUNS, {}).get((fault, seed)))
 
 
@@ -159,7 +77,7 @@ def watch(fault: str, seed: int, prefix: str, text: words.Words, *, named: bool 
 
     What is not `named` shows the command's result and never the command.
     """
-    run = _run(fault, seed)
+    run = fault_run(fault, seed)
     alive = run is not None and session.is_under_way(run)
     st.button(
         text.read("lab_fault_start"),
@@ -192,8 +110,6 @@ def _curves(history: History, prefix: str) -> None:
 
 def diagnosis(history: History, fault: str, text: words.Words) -> None:
     """What the rule of the page says of a finished run, with the numbers it looked at."""
-    from gptcore.training.faults import Curves, diagnose
-
     if not history.val_loss or history.start.get("unigram") is None:
         return
     curves_of = Curves(
@@ -223,8 +139,6 @@ def diagnosis(history: History, fault: str, text: words.Words) -> None:
 
 def request_for(fault: str, seed: int) -> RunRequest:
     """A run with this fault: the one of which a long test asks the rule."""
-    from gptcore.training import faults
-
     return RunRequest(steps=faults.STEPS, seed=seed, settings=faults.settings(fault))
 
 

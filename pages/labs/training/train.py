@@ -7,7 +7,7 @@ from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.documents import text_corpus
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import controls, event_log, lab, links, live, models, session, words
+from pages.kit import controls, event_log, lab, links, live, session, words
 from pages.kit.controls import CorpusChoice
 
 NANO = PRESETS["nano"].model
@@ -90,7 +90,7 @@ def on_view() -> None:
     if run is not None and not run.request().get("lab"):
         text.show("lab_own_run")
         live.view(run, "c8")
-        keep(run.id)
+        live.use_or_download(run.id, "c8")
     elif event_log.shipped().start:
         text.show("lab_shipped_run")
         live.shipped_view("c8")
@@ -119,30 +119,3 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
     except ValueError as error:
         return str(error)
     return None
-
-
-def keep(run_id: str, prefix: str = "c8") -> None:
-    """What a finished run offers: its model on every page, and as a file."""
-    run = session.run_named(run_id)
-    if run is None or not session.has_model(run):
-        return
-    in_use = session.model_name() == run_id
-    with st.container(horizontal=True):
-        st.button(
-            "In use on every page" if in_use else "Use this model on every page",
-            key=f"{prefix}_use",
-            type="primary",
-            icon=":material/check:" if in_use else ":material/swap_horiz:",
-            disabled=in_use,
-            on_click=session.use_model,
-            args=(run_id,),
-        )
-        st.download_button(
-            "Download the model",
-            lambda: models.zipped(run.folder),
-            file_name=f"glassbox-{run_id[:8]}.zip",
-            mime="application/zip",
-            key=f"{prefix}_download",
-            icon=":material/download:",
-            on_click="ignore",
-        )

@@ -7,7 +7,7 @@ from gptcore.experiments.measurements.positions import pairing_scores
 from gptcore.lessons import by_hand
 from pages.kit import controls, figures, grids, words
 from pages.kit.controls import Dial
-from pages.labs.positions.finding import PAIRINGS
+from pages.labs.positions.example import PAIRINGS
 
 WIDTH = 8
 

@@ -1,21 +1,22 @@
-"""Chapter 3: rows that nobody reads, a table that is turned, and how long rows are."""
+"""Chapter 3: rows of tokens that never occur, in the model in use and in one trained here."""
 
 import streamlit as st
 
+from gptcore.interpret import embedding_table
+from gptcore.interpret.embedding_table import cosines
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import chips, controls, figures, forward, initialization, lab, live, plots, session, words
+from pages.kit import controls, figures, initialization, lab, live, plots, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.kit.pronoun_story import storyteller
 from pages.labs.embeddings import cached
-from pages.labs.tokens.finding import code, parts
+from pages.labs.tokens.token_chips import code, parts
 
 SECONDS = 10
 RUN = "c3_unused_run"
 FIRST = 200  # of the unread tokens, the one shown
 TABLES = ("untied", "tied")
-TOP = 6  # tokens of a dimension that are named
 
 
 @st.fragment
@@ -39,14 +40,14 @@ def never_used() -> None:
         token = unseen[min(one, len(unseen)) - 1]
         swallowed = _within(token, tokenizer, seen)
         other = unseen[min(one, len(unseen)) % len(unseen)]
-        pair = _cosine(model.model, token, other)
+        pair = row_cosine(model.model, token, other)
         text.show(
             "lab_unused_says",
             token=code(tokenizer.token_text(token)),
             id=token,
             other=code(tokenizer.token_text(other)),
             cosine=pair,
-            born=float("nan") if born is None else _cosine(born, token, other),
+            born=float("nan") if born is None else row_cosine(born, token, other),
             swallowed=swallowed or text.read("lab_unused_bytes"),
         )
         lab.predict(
@@ -63,10 +64,8 @@ def never_used() -> None:
         _train(together, text)
 
 
-def _cosine(model, one: int, other: int) -> float:
+def row_cosine(model, one: int, other: int) -> float:
     """The cosine of two rows of a model's table."""
-    from gptcore.interpret.embedding_table import cosines
-
     table = model.embedding.weight.detach()
     return float(cosines(table[[one]], table[[other]]))
 
@@ -84,8 +83,6 @@ def _within(token: int, tokenizer, seen) -> str:
 
 def _train(together: list[int], text: words.Words) -> None:
     """Train a model whose table is its own, or tied, with decay or without, and look at its rows."""
-    from gptcore.interpret import embedding_table
-
     left, middle, right = st.columns([2, 2, 3], gap="medium", vertical_alignment="bottom")
     with left:
         table = controls.choice(text.read("lab_unused_table"), "c3_unused_table", TABLES)
@@ -144,83 +141,3 @@ def _start(table: str, decay: bool) -> None:
         st.session_state["c3_unused_problem"] = None
     except (ValueError, OSError) as error:
         st.session_state["c3_unused_problem"] = str(error)
-
-
-@st.fragment
-def turn_the_table() -> None:
-    """Turn the whole stream by a random rotation: the columns change, the model does not."""
-    from gptcore.interpret import embedding_table
-
-    text = words.load("03_embeddings")
-    text.show("lab_turn")
-    model = storyteller()
-    config, tokenizer = model.config, model.tokenizer
-    if not embedding_table.can_turn(config):
-        st.info(text.read("lab_turn_cannot"), icon=":material/info:")
-        return
-    left, right = st.columns(2, gap="large")
-    with left:
-        column = controls.whole(
-            text.read("lab_turn_column"), "c3_turn_column", Dial("", 0, config.d_model - 1, 1, ""), 17
-        )
-    with right:
-        seed = controls.whole(text.read("lab_turn_seed"), "c3_turn_seed", Dial("", 1, 20, 1, ""), 1)
-    other = cached.rotated(model, seed)
-    seen = sorted(cached.seen_in_stories(model))
-    places = [one for one in seen if tokenizer.token_text(one)[1:].isalpha()]
-    for side, title, one in (
-        (left, text.read("lab_turn_before", column=column), model.model),
-        (right, text.read("lab_turn_after", column=column), other),
-    ):
-        with side:
-            st.markdown(f"**{title}**")
-            lines = ["| token | number |", "| --- | --- |"]
-            lines += [
-                f"| {code(tokenizer.token_text(place))} | {value:.2f} |"
-                for place, value in embedding_table.highest(
-                    one.embedding.weight.detach(), column, places, TOP
-                )
-            ]
-            st.markdown("\n".join(lines))
-    king, queen = (tokenizer.encode(word)[0] for word in (" king", " queen"))
-    before, after = (_cosine(one, king, queen) for one in (model.model, other))
-    text.show(
-        "lab_turn_says",
-        column=column,
-        chance=embedding_table.differ(
-            model.model, other, tokenizer.encode("Once upon a time there was a queen")
-        ),
-        before=before,
-        after=after,
-    )
-
-
-@st.fragment
-def lengths() -> None:
-    """How long rows are, at birth and now, and what is left of it after the first norm."""
-    from gptcore.interpret import embedding_table
-
-    text = words.load("03_embeddings")
-    model = storyteller()
-    born = initialization.initial_model(model)
-    factor = model.config.d_model**0.5
-    sentence = "Once upon a time there was a queen."
-    traced = forward.traced(model, sentence)
-    names = [chips.visible(token) for token in traced.tokens]
-    ids = list(traced.ids)
-    table = model.model.embedding.weight.detach()
-    bars = {"trained": table[ids].norm(dim=1).tolist()}
-    if born is not None:
-        bars = {"at birth": born.embedding.weight.detach()[ids].norm(dim=1).tolist(), **bars}
-    picture = plots.columns(
-        [f"{place + 1} {name}" for place, name in enumerate(names)],
-        bars,
-        y_title="length of the row",
-        form=".1f",
-        height=270,
-        revision="lengths",
-    )
-    text.show("lab_length", sentence=sentence)
-    st.plotly_chart(picture.figure, key="c3_lengths", config=figures.CONFIG, alt=picture.alt)
-    plain, normed = embedding_table.scaled_and_normed(model.model, ids)
-    text.show("lab_length_says", factor=factor, width=model.config.d_model, plain=plain, normed=normed)

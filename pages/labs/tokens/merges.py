@@ -1,12 +1,16 @@
-"""Chapter 2: a tokenizer trained on any text, merge by merge; and what the order of the merges decides."""
+"""Chapter 2: a tokenizer trained on any text, merge by merge."""
+
+import inspect
 
 import streamlit as st
 
-from pages.kit import controls, figures, lab, links, plots, prompt, story_data, words
+import gptcore.tokenizer
+from gptcore.lessons import bpe_steps
+from pages.kit import annotated, controls, figures, lab, links, plots, story_data, words
 from pages.kit.chips import Chip, strip
 from pages.kit.controls import Dial
 from pages.labs.tokens import cached
-from pages.labs.tokens.finding import cell, code, parts
+from pages.labs.tokens.token_chips import cell, code, colored
 
 MOST_MERGES = 300
 STOPS = (0, 10, 25, 50, 75, 100, 150, 200, 250, 300)
@@ -15,16 +19,18 @@ SHOWN = 240  # characters of the text that are drawn as chips
 SOURCES = ("stories", "code", "your own")
 
 
+def learn() -> None:
+    """The heart of training, which is longer."""
+    words.load("02_tokens").show("code_learn")
+    annotated.code("bpe.learn_merges", key="c2_code_learn")
+
+
 def _source(name: str, text: words.Words) -> str:
     """The text to learn from."""
     if name == "stories":
         return "\n".join(story_data.fresh_stories(40))
     if name == "code":
-        import inspect
-
-        from gptcore import tokenizer
-
-        return inspect.getsource(tokenizer)
+        return inspect.getsource(gptcore.tokenizer)
     return own_text(text.read("lab_train_own"), "c2_train_own", text.read("lab_train_own_default"))
 
 
@@ -41,8 +47,6 @@ def own_text(label: str, key: str, default: str) -> str:
 @st.fragment
 def scrubber() -> None:
     """Train BPE on a text and move through its merges."""
-    from gptcore.lessons import bpe_steps
-
     text = words.load("02_tokens")
     with lab.frame("c2_train", text.read("lab_train_title")):
         text.show("lab_train")
@@ -114,8 +118,6 @@ def _what_happened(learned_from: str, full, n: int, text: words.Words) -> None:
 
 
 def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
-    from pages.labs.tokens.finding import colored
-
     ids = tokenizer.encode_slowly(shown)
     newest = 255 + n
     return [
@@ -156,32 +158,3 @@ def _guess(lengths: list[int], stops: tuple[int, ...], n_bytes: int, text: words
         ),
         then={"c2_train_n": 100},
     )
-
-
-@st.fragment
-def longest() -> None:
-    """The same word by the earliest merge, as BPE does it, and by the longest token, as many believe."""
-    from gptcore.lessons import bpe_steps
-
-    text = words.load("02_tokens")
-    text.show("lab_longest")
-    tokenizer = story_data.story_tokenizer()
-    typed = prompt.text_input(text.read("lab_longest_text"), "c2_longest_text", "one endless human kindness")
-    lines = ["| piece | earliest merge | longest token | cut |", "| --- | --- | --- | --- |"]
-    differ = 0
-    cut = list(dict.fromkeys(tokenizer.pieces(typed)))[:MOST_PIECES]
-    for piece in cut:
-        ours, greedy = tokenizer.encode_slowly(piece), bpe_steps.longest_match(piece, tokenizer)
-        differ += ours != greedy
-        row = (
-            cell(piece),
-            parts(ours, tokenizer).replace("|", r"\|"),
-            parts(greedy, tokenizer).replace("|", r"\|"),
-        )
-        lines.append(f"| {' | '.join(row)} | {'same' if ours == greedy else 'differs'} |")
-    if cut:
-        st.markdown("\n".join(lines))
-    text.show("lab_longest_says", differ=differ, n=len(cut))
-
-
-MOST_PIECES = 12

@@ -1,4 +1,4 @@
-"""Chapter 8: the time machine over a run."""
+"""Chapter 8: the run of the shipped model at any of its checkpoints."""
 
 import streamlit as st
 

@@ -1,0 +1,93 @@
+"""Chapter 3: arithmetic with rows of the embedding table, king − man + woman."""
+
+import streamlit as st
+
+from gptcore.interpret import embedding_table
+from gptcore.stories import lexicon
+from pages.kit import chips, controls, lab, words
+from pages.kit.pronoun_story import storyteller
+from pages.labs.embeddings import cached
+from pages.labs.embeddings.neighbors import SHOWN, similarity_bars
+from pages.labs.embeddings.word_map import id_of
+
+
+def pairs(tokenizer) -> dict[str, tuple[int, int]]:
+    """The pairs of the story world, his and hers, that are one token each: `king → queen`."""
+    every = (
+        lexicon.ROYAL_PAIRS
+        + lexicon.FOLK_PAIRS
+        + lexicon.CHILD_PAIRS
+        + lexicon.ELDER_KIN_PAIRS
+        + lexicon.SIBLING_PAIRS
+        + lexicon.FAMILY_PAIRS
+    )
+    found = {}
+    for pair in every:
+        his, hers = (id_of(word, tokenizer) for word in pair.split("/"))
+        if his is not None and hers is not None:
+            found[pair.replace("/", " → ")] = (his, hers)
+    return found
+
+
+@st.fragment
+def analogies() -> None:
+    """king − man + woman, with the honest rank of the answer."""
+    text = words.load("03_embeddings")
+    with lab.frame("c3_sum", text.read("lab_sum_title")):
+        text.show("lab_sum")
+        model = storyteller()
+        table, tokenizer = model.model.embedding.weight.detach(), model.tokenizer
+        known = pairs(tokenizer)
+        if len(known) < 2:
+            st.info(text.read("lab_sum_unknown"), icon=":material/info:")
+            return
+        names = list(known)
+        left, middle, right = st.columns([2, 2, 2], gap="medium", vertical_alignment="bottom")
+        with left:
+            asked = controls.listed(text.read("lab_sum_asked"), "c3_sum_asked", names, default=names[0])
+        with middle:
+            man = "man → woman" if "man → woman" in names else names[1]
+            by = controls.listed(text.read("lab_sum_by"), "c3_sum_by", names, default=man)
+        with right:
+            allowed = controls.switch(text.read("lab_sum_inputs"), "c3_sum_inputs", False)
+        (a, wanted), (b, c) = known[asked], known[by]
+        if asked == by:
+            st.info(text.read("lab_sum_same"), icon=":material/info:")
+            return
+        found = embedding_table.analogy(table, a, b, c, wanted, most=SHOWN)
+
+        def plain(one: int) -> str:
+            return chips.visible(tokenizer.token_text(one)).strip("␣")
+
+        st.markdown(f"#### {plain(a)} − {plain(b)} + {plain(c)} = ?", anchors=False)
+        best = found.best if allowed else found.best_without_inputs
+        similarity_bars(
+            [(tokenizer.token_text(i), cosine) for i, cosine in best],
+            "c3_sum_bars",
+            "analogy",
+            chips.visible(tokenizer.token_text(wanted)),
+        )
+        text.show(
+            "lab_sum_says",
+            wanted=plain(wanted),
+            rank=found.rank_without_inputs,
+            inputs=found.rank,
+            plain=found.rank_without_arithmetic,
+            c=plain(c),
+            v=len(table),
+        )
+        fair, naive, lazy, n = cached.analogy_scores(model, tuple(known.values()))
+        text.show("lab_sum_all", n=n, fair=fair, naive=naive, lazy=lazy)
+        winner = found.best[0][0]
+        lab.predict(
+            "c3_sum",
+            text.read("lab_sum_predict"),
+            (
+                text.read("lab_sum_predict_queen", wanted=plain(wanted)),
+                text.read("lab_sum_predict_input"),
+                text.read("lab_sum_predict_other"),
+            ),
+            right=0 if winner == wanted else 1 if winner in (a, b, c) else 2,
+            because=text.read("lab_sum_predict_because", winner=plain(winner), naive=naive, fair=fair, n=n),
+            then={"c3_sum_inputs": True},
+        )

@@ -1,0 +1,73 @@
+"""Chapter 3: the worked example, a table of four rows."""
+
+import streamlit as st
+import torch
+
+from gptcore.interpret import embedding_table
+from pages.kit import controls, latex, prompt, words
+from pages.kit.worked_example import Steps
+
+WORDS = ("king", "queen", "river", "the")
+NAMES = tuple(f"{place} {word}" for place, word in enumerate(WORDS))
+PAIRS = tuple(f"{one}, {other}" for i, one in enumerate(WORDS) for other in WORDS[i + 1 :])
+TABLE = ((0.9, 0.4, -0.2), (0.8, 0.5, 0.3), (-0.6, 0.7, 0.1), (0.1, -0.2, 0.1))
+ABOVE = ((0.2, -0.1, 0.0), (0.1, 0.3, -0.2), (-0.4, 0.2, 0.1))
+TEXTS = ("2 0 2", "0 1 2", "2 2 2", "3 1 3")
+
+
+@st.fragment
+def worked_example() -> None:
+    """A table of four rows: look up, compare, and what comes back."""
+    text = words.load("03_embeddings")
+    text.show("example")
+    left, right = st.columns(2, gap="large")
+    with left:
+        table = prompt.matrix_input(
+            "c3_table", TABLE, rows=NAMES, columns=("1", "2", "3"), label=text.read("example_table")
+        )
+        read = controls.choice(text.read("example_ids"), "c3_ids", TEXTS)
+    with right:
+        above = prompt.matrix_input(
+            "c3_above",
+            ABOVE,
+            rows=("place 1", "place 2", "place 3"),
+            columns=("1", "2", "3"),
+            label=text.read("example_above"),
+        )
+        pair = controls.listed(text.read("example_pair"), "c3_pair", PAIRS)
+        first, second = (WORDS.index(word) for word in pair.split(", "))
+    ids = [int(one) for one in read.split()]
+    e = torch.tensor(table)
+    found = embedding_table.cosines(e, e).tolist()
+    back = embedding_table.gradient(ids, torch.tensor(above), len(table)).tolist()
+    open_ = Steps(5)
+    if open_(text.read("example_look_title")):
+        text.show("example_look", ids=read)
+        st.latex(rf"E = {latex.matrix(table)} \qquad x = {latex.matrix([table[one] for one in ids])}")
+    if open_(text.read("example_onehot_title")):
+        text.show("example_onehot", id=ids[0])
+        hot = [[float(place == ids[0]) for place in range(len(table))]]
+        st.latex(rf"{latex.matrix(hot)} \cdot {latex.matrix(table)} = {latex.matrix([table[ids[0]]])}")
+    a, b = table[first], table[second]
+    lengths = [sum(value * value for value in row) ** 0.5 for row in (a, b)]
+    if open_(text.read("example_dot_title")):
+        text.show("example_dot", a=WORDS[first], b=WORDS[second])
+        st.latex(rf"a \cdot b = {latex.dot(a, b)}")
+        for name, row, length in zip("ab", (a, b), lengths):
+            terms = " + ".join(f"{latex.signed(value)}^2" for value in row)
+            st.latex(rf"|{name}| = \sqrt{{{terms}}} = {latex.number(length)}")
+    if open_(text.read("example_cosine_title")):
+        dot = sum(x * y for x, y in zip(a, b))
+        text.show("example_cosine")
+        if min(lengths) > 0:
+            below = rf"{latex.number(lengths[0])} \cdot {latex.number(lengths[1])}"
+            st.latex(
+                rf"\cos = \frac{{{latex.number(dot)}}}{{{below}}} = {latex.number(found[first][second])}"
+            )
+        st.latex(rf"\cos(E, E) = {latex.matrix(found, '.3f', marked={(first, second)})}")
+    if open_(text.read("example_back_title")):
+        places = [place + 1 for place, one in enumerate(ids) if one == ids[0]]
+        text.show("example_back", id=ids[0], places=" and ".join(map(str, places)))
+        terms = " + ".join(latex.matrix([above[place - 1]]) for place in places)
+        st.latex(rf"{terms} = {latex.matrix([back[ids[0]]])}")
+        st.latex(rf"\frac{{\partial L}}{{\partial E}} = {latex.matrix(back)}")

@@ -1,0 +1,84 @@
+"""Chapter 3: the nearest rows of a word in the embedding table."""
+
+import streamlit as st
+
+from gptcore.interpret import embedding_table
+from pages.kit import chips, controls, figures, lab, plots, prompt, words
+from pages.kit.pronoun_story import storyteller
+from pages.labs.embeddings.word_map import id_of, tables
+from pages.labs.tokens.token_chips import parts
+
+SHOWN = 8
+
+
+@st.fragment
+def neighbours() -> None:
+    """The rows nearest to that of one word, at birth and now."""
+    text = words.load("03_embeddings")
+    with lab.frame("c3_near", text.read("lab_near_title")):
+        text.show("lab_near")
+        model = storyteller()
+        found = tables(model)
+        left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
+        with left:
+            typed = prompt.text_input(
+                text.read("lab_near_word"),
+                "c3_near_word",
+                "queen",
+                ("queen", "red", "ran", "river", "she", "Mira"),
+            ).strip()
+        with right:
+            moment = controls.listed(
+                text.read("lab_near_moment"), "c3_near_at", list(found), default="trained"
+            )
+        one = id_of(typed, model.tokenizer) if typed else None
+        if one is None:
+            _in_pieces(typed, model.tokenizer, text)
+        else:
+            best = embedding_table.nearest(found[moment], found[moment][one], SHOWN, without=[one])
+            similarity_bars(
+                [(model.tokenizer.token_text(i), cosine) for i, cosine in best], "c3_near_bars", "near"
+            )
+            text.show(
+                "lab_near_says",
+                word=typed,
+                best=chips.visible(model.tokenizer.token_text(best[0][0])).strip("␣"),
+                cosine=best[0][1],
+                moment=moment,
+            )
+        now = found["trained"]
+        red, green, apple = (id_of(word, model.tokenizer) for word in ("red", "green", "apple"))
+        if None in (red, green, apple):
+            return
+        to_green, to_apple = embedding_table.cosines(now[[red]], now[[green, apple]])[0].tolist()
+        lab.predict(
+            "c3_near",
+            text.read("lab_near_predict"),
+            (text.read("lab_near_predict_apple"), text.read("lab_near_predict_green")),
+            right=1 if to_green > to_apple else 0,
+            because=text.read("lab_near_predict_because", green=to_green, apple=to_apple),
+            then={"c3_near_word": "red", "c3_near_at": "trained"},
+        )
+
+
+def _in_pieces(typed: str, tokenizer, text: words.Words) -> None:
+    if not typed:
+        st.info(text.read("lab_near_empty"), icon=":material/info:")
+    else:
+        ids = tokenizer.encode(f" {typed}")[:12]
+        st.info(text.read("lab_near_pieces", n=len(ids), parts=parts(ids, tokenizer)), icon=":material/info:")
+
+
+def similarity_bars(
+    best: list[tuple[str, float]], key: str, revision: str, wanted: str | None = None
+) -> None:
+    """Tokens with their cosines as upright bars; the one wanted is orange."""
+    names = [chips.visible(name) for name, _ in best]
+    picture = plots.columns(
+        names, {"cosine": [cosine for _, cosine in best]}, y_title="cosine", form=".2f", height=270,
+        revision=revision,
+    )  # fmt: skip
+    colors = [figures.ORANGE if name == wanted else figures.BLUE for name in names]
+    picture.figure.update_traces(marker={"color": colors})
+    picture.figure.update_yaxes(range=[min(0.0, *(c for _, c in best)), 1.15])
+    st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)

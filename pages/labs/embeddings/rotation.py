@@ -1,0 +1,60 @@
+"""Chapter 3: the residual stream rotated; its columns change and the model does not."""
+
+import streamlit as st
+
+from gptcore.interpret import embedding_table
+from pages.kit import controls, words
+from pages.kit.controls import Dial
+from pages.kit.pronoun_story import storyteller
+from pages.labs.embeddings import cached
+from pages.labs.embeddings.unused_rows import row_cosine
+from pages.labs.tokens.token_chips import code
+
+TOP = 6  # tokens of a dimension that are named
+
+
+@st.fragment
+def turn_the_table() -> None:
+    """Turn the whole stream by a random rotation: the columns change, the model does not."""
+    text = words.load("03_embeddings")
+    text.show("lab_turn")
+    model = storyteller()
+    config, tokenizer = model.config, model.tokenizer
+    if not embedding_table.can_turn(config):
+        st.info(text.read("lab_turn_cannot"), icon=":material/info:")
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        column = controls.whole(
+            text.read("lab_turn_column"), "c3_turn_column", Dial("", 0, config.d_model - 1, 1, ""), 17
+        )
+    with right:
+        seed = controls.whole(text.read("lab_turn_seed"), "c3_turn_seed", Dial("", 1, 20, 1, ""), 1)
+    other = cached.rotated(model, seed)
+    seen = sorted(cached.seen_in_stories(model))
+    places = [one for one in seen if tokenizer.token_text(one)[1:].isalpha()]
+    for side, title, one in (
+        (left, text.read("lab_turn_before", column=column), model.model),
+        (right, text.read("lab_turn_after", column=column), other),
+    ):
+        with side:
+            st.markdown(f"**{title}**")
+            lines = ["| token | number |", "| --- | --- |"]
+            lines += [
+                f"| {code(tokenizer.token_text(place))} | {value:.2f} |"
+                for place, value in embedding_table.highest(
+                    one.embedding.weight.detach(), column, places, TOP
+                )
+            ]
+            st.markdown("\n".join(lines))
+    king, queen = (tokenizer.encode(word)[0] for word in (" king", " queen"))
+    before, after = (row_cosine(one, king, queen) for one in (model.model, other))
+    text.show(
+        "lab_turn_says",
+        column=column,
+        chance=embedding_table.differ(
+            model.model, other, tokenizer.encode("Once upon a time there was a queen")
+        ),
+        before=before,
+        after=after,
+    )

@@ -1,0 +1,36 @@
+"""Chapter 3: the norms of rows, before and after training, and after the first norm layer."""
+
+import streamlit as st
+
+from gptcore.interpret import embedding_table
+from pages.kit import chips, figures, forward, initialization, plots, words
+from pages.kit.pronoun_story import storyteller
+
+
+@st.fragment
+def lengths() -> None:
+    """How long rows are, at birth and now, and what is left of it after the first norm."""
+    text = words.load("03_embeddings")
+    model = storyteller()
+    born = initialization.initial_model(model)
+    factor = model.config.d_model**0.5
+    sentence = "Once upon a time there was a queen."
+    traced = forward.traced(model, sentence)
+    names = [chips.visible(token) for token in traced.tokens]
+    ids = list(traced.ids)
+    table = model.model.embedding.weight.detach()
+    bars = {"trained": table[ids].norm(dim=1).tolist()}
+    if born is not None:
+        bars = {"at birth": born.embedding.weight.detach()[ids].norm(dim=1).tolist(), **bars}
+    picture = plots.columns(
+        [f"{place + 1} {name}" for place, name in enumerate(names)],
+        bars,
+        y_title="length of the row",
+        form=".1f",
+        height=270,
+        revision="lengths",
+    )
+    text.show("lab_length", sentence=sentence)
+    st.plotly_chart(picture.figure, key="c3_lengths", config=figures.CONFIG, alt=picture.alt)
+    plain, normed = embedding_table.scaled_and_normed(model.model, ids)
+    text.show("lab_length_says", factor=factor, width=model.config.d_model, plain=plain, normed=normed)

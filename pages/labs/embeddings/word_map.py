@@ -1,0 +1,100 @@
+"""Chapter 3: a map of some fifty words, before, during and after training."""
+
+import streamlit as st
+import torch
+
+from gptcore.interpret import embedding_table
+from pages.kit import controls, figures, initialization, lab, models, plots, words
+from pages.kit.pronoun_story import storyteller
+
+GROUPS = {
+    "nobles": "king queen prince princess duke duchess lord lady",
+    "names": "Mira Anna Clara Nora Tom Ben Leo Finn",
+    "animals": "fox rabbit bird owl cat dog mouse bear",
+    "colours": "red blue green white yellow black brown",
+    "places": "river lake sea pond stream forest hill village",
+    "deeds": "ran walked went rode said asked found lost",
+}
+
+
+def id_of(word: str, tokenizer) -> int | None:
+    """The token of a word with a space before it; None where it is several."""
+    ids = tokenizer.encode(f" {word}")
+    return ids[0] if len(ids) == 1 else None
+
+
+def on_map(tokenizer) -> dict[str, list[tuple[str, int]]]:
+    """The words of the map that are one token, by group."""
+    return {
+        group: [(word, one) for word in listed.split() if (one := id_of(word, tokenizer)) is not None]
+        for group, listed in GROUPS.items()
+    }
+
+
+def tables(model: models.ModelHandle) -> dict[str, object]:
+    """The model's table at every moment that is kept, from its birth to now."""
+    found = {}
+    if (born := initialization.initial_model(model)) is not None:
+        found["at birth"] = born.embedding.weight.detach()
+    for one in models.snapshots(model):
+        if one.step:
+            found[f"step {one.step}"] = one.handle.model.embedding.weight.detach()
+    found["trained"] = model.model.embedding.weight.detach()
+    return found
+
+
+@st.fragment
+def before_and_after() -> None:
+    """Some fifty words on a map, at birth and at moments of training."""
+    text = words.load("03_embeddings")
+    with lab.frame("c3_map", text.read("lab_map_title")):
+        text.show("lab_map")
+        model = storyteller()
+        found = tables(model)
+        moment = controls.listed(text.read("lab_map_moment"), "c3_map_at", list(found), default="trained")
+        groups = on_map(model.tokenizer)
+        ids = torch.tensor([one for listed in groups.values() for _, one in listed])
+        table = found[moment][ids].float()
+        laid = embedding_table.flat_map(table)
+        points = iter(laid.points.tolist())
+        picture = plots.scatter(
+            {group: [(*next(points), word) for word, _ in listed] for group, listed in groups.items()},
+            x_title="widest direction",
+            y_title="second widest",
+            height=460,
+            revision=f"map {moment}",
+        )
+        picture.figure.update_traces(textfont={"size": 11})
+        st.plotly_chart(picture.figure, key="c3_map_points", config=figures.CONFIG, alt=picture.alt)
+        text.show(
+            "lab_map_says",
+            moment=moment,
+            kept=laid.kept,
+            width=table.shape[1],
+            near=embedding_table.neighbours_kept(table),
+            together=_together(table, groups),
+        )
+        born = found.get("at birth")
+        if born is not None:
+            at_birth = float(embedding_table.cosines(born[ids[:1]], born[ids[1:2]]))
+            now = float(embedding_table.cosines(found["trained"][ids[:1]], found["trained"][ids[1:2]]))
+            one, two = (word for word, _ in groups["nobles"][:2])
+            lab.predict(
+                "c3_map",
+                text.read("lab_map_predict", one=one, two=two),
+                (
+                    text.read("lab_map_predict_near"),
+                    text.read("lab_map_predict_chance"),
+                    text.read("lab_map_predict_same"),
+                ),
+                right=1 if abs(at_birth) < 0.35 else 0,
+                because=text.read("lab_map_predict_because", birth=at_birth, now=now),
+                then={"c3_map_at": "at birth"},
+            )
+
+
+def _together(table, groups) -> float:
+    """The share of words whose nearest word on the list, in the table itself, is of their own group."""
+    kinds = [group for group, listed in groups.items() for _ in listed]
+    near = embedding_table.cosines(table, table).fill_diagonal_(-2.0).argmax(1).tolist()
+    return sum(kinds[place] == kinds[other] for place, other in enumerate(near)) / len(kinds)

@@ -1,0 +1,94 @@
+"""Chapter 11: the worked example, the weights of a model as a sum of products."""
+
+import streamlit as st
+
+from gptcore.account import Summand, n_parameters, parameters, summands
+from gptcore.config import BIASES, FEEDFORWARDS, NORMS, POSITIONS, PRESETS, ConfigError, ModelConfig
+from pages.kit import controls, words
+from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
+from pages.labs.model.finding import big
+
+SMALL = PRESETS["small"].model
+VOCABULARIES = (2048, 8192, 32_000, 50_257, 128_256)
+WIDTHS = (128, 256, 512, 768, 1024, 2048, 4096)
+HEADS = (1, 2, 4, 8, 12, 16, 32)
+INNER = (384, 768, 1024, 2048, 3072, 4096, 4608, 11_008, 14_336)
+LENGTHS = (256, 1024, 4096, 8192)
+
+
+@st.fragment
+def worked_example() -> None:
+    """The weights of the 151 M preset as a sum of products, and of whatever it is changed into."""
+    text = words.load("11_glossary")
+    text.show("example", total=n_parameters(SMALL))
+    one, two, three = st.columns(3, gap="medium")
+    with one:
+        v = controls.stops(text.read("example_v"), "c11_v", VOCABULARIES, SMALL.vocab_size)
+        c = controls.stops(text.read("example_c"), "c11_c", WIDTHS, SMALL.d_model)
+        f = controls.stops(text.read("example_f"), "c11_f", INNER, SMALL.d_ff)
+    with two:
+        layers = controls.whole(text.read("example_l"), "c11_l", Dial("", 1, 32, 1, ""), SMALL.n_layers)
+        h = controls.stops(text.read("example_h"), "c11_h", HEADS, SMALL.n_heads)
+        k = controls.stops(text.read("example_k"), "c11_k", HEADS, SMALL.n_kv_heads)
+    with three:
+        t = controls.stops(text.read("example_t"), "c11_t", LENGTHS, SMALL.context_length)
+        ffn = controls.choice(text.read("example_ffn"), "c11_ffn", list(FEEDFORWARDS), default="swiglu")
+        tied = controls.switch(text.read("example_tied"), "c11_tied", True)
+    with st.expander(text.read("example_more"), icon=":material/tune:"):
+        norm = controls.choice(text.read("example_norm"), "c11_norm", list(NORMS), default="rmsnorm")
+        position = controls.choice(
+            text.read("example_position"), "c11_position", list(POSITIONS), default="rope"
+        )
+        bias = controls.choice(text.read("example_bias"), "c11_bias", BIASES, default="none")
+    try:
+        config = ModelConfig(
+            vocab_size=v, context_length=t, d_model=c, n_layers=layers, n_heads=h, n_kv_heads=k, d_ff=f,
+            tie_embeddings=tied, ffn=ffn, norm=norm, position=position, bias=bias,
+        )  # fmt: skip
+    except ConfigError as error:
+        st.error(text.read("example_illegal", why=error), icon=":material/block:")
+        return
+    count(text, config)
+
+
+def count(text: words.Words, config: ModelConfig) -> None:
+    """Every part of the sum as a step, then the sum."""
+    titles = {
+        "embedding": text.read("example_embedding_title"),
+        "positions": text.read("example_positions_title"),
+        "attention": text.read("example_attention_title"),
+        "feedforward": text.read("example_feedforward_title"),
+        "norms": text.read("example_norms_title"),
+        "output": text.read("example_output_title"),
+    }
+    found = summands(config)
+    used = [part for part in titles if any(one.part == part for one in found)]
+    open_ = Steps(len(used) + 1)
+    for part in used:
+        if open_(titles[part]):
+            lines = " \\\\ ".join(product(one) for one in found if one.part == part)
+            st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}")
+    if open_(text.read("example_sum_title")):
+        total, counts = n_parameters(config), parameters(config)
+        st.latex(" + ".join(big(counts[part]) for part in used) + f" = {big(total)}")
+        largest = max(used, key=lambda part: counts[part])
+        text.show("example_sum", part=titles[largest].lower(), share=counts[largest] / total)
+        if config == SMALL:
+            narrow = n_parameters(SMALL.replace(d_ff=2048))
+            text.show("example_proportion", narrow=narrow)
+
+
+def product(one: Summand) -> str:
+    r"""A summand in LaTeX: its name, its letters, the numbers in their place, and the product.
+
+    >>> product(Summand("embedding", "word list", {"V": 2048, "C": 128}))
+    '\\text{word list}\\quad V \\cdot C &= 2{,}048 \\cdot 128 = 262{,}144'
+    """
+    factors = {
+        letter: int(value) for letter, value in one.factors.items() if not (letter == "n" and value == 1)
+    }
+    letters = r" \cdot ".join(str(value) if letter == "n" else letter for letter, value in factors.items())
+    numbers = r" \cdot ".join(big(value) for value in factors.values())
+    value = f"{numbers} = {big(one.count)}" if len(factors) > 1 else numbers
+    return rf"\text{{{one.name}}}\quad {letters} &= {value}"

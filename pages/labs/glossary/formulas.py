@@ -1,0 +1,74 @@
+"""Chapter 11: the formulas of weights, cache and compute with numbers put in."""
+
+import math
+
+import streamlit as st
+
+from gptcore.account import cache_bytes, forward_flops, n_parameters, training_bytes
+from gptcore.config import ModelConfig
+from pages.kit import controls, words
+from pages.labs.attention.cost import size
+from pages.labs.glossary.example import LENGTHS
+from pages.labs.model.finding import big
+from pages.labs.model.shape import SHAPES
+
+
+@st.fragment
+def formulas() -> None:
+    """The formulas of the book with the numbers of one model in their places."""
+    text = words.load("11_glossary")
+    text.show("lab_formulas")
+    one, two, three = st.columns(3, gap="medium")
+    with one:
+        name = controls.listed(
+            text.read("lab_formulas_model"), "c11_formulas_model", list(SHAPES), default="small"
+        )
+    with two:
+        t = controls.stops(text.read("lab_formulas_tokens"), "c11_formulas_tokens", LENGTHS, 1024)
+    with three:
+        loss = controls.decimal(
+            text.read("lab_formulas_loss"), "c11_formulas_loss", 0.5, 11.0, 3.0, 0.1, "Nats a token."
+        )
+    for title, line in lines_of(SHAPES[name], t, loss):
+        st.markdown(f"**{title}**")
+        st.latex(line)
+
+
+def lines_of(config: ModelConfig, t: int, loss: float) -> list[tuple[str, str]]:
+    """Each formula as a title and a line of LaTeX with its numbers put in."""
+    n, c, layers = n_parameters(config), config.d_model, config.n_layers
+    h, k, d = config.n_heads, config.n_kv_heads, config.head_dim
+    flops = forward_flops(config, t)
+    fast, slow = 2 * math.pi, 2 * math.pi * config.rope_theta ** ((d - 2) / d)
+    rows = [
+        ("Weights of attention, a layer", rf"2 C \cdot HD + 2 C \cdot KD = {big(2 * c * h * d + 2 * c * k * d)}"),
+        ("Training, before activations", rf"16 N = 16 \cdot {big(n)} = \text{{{size(training_bytes(config))}}}"),
+        ("Cache in bf16", rf"2 \cdot L \cdot K \cdot D \cdot T \cdot 2 = 2 \cdot {layers} \cdot {k} \cdot {d} \cdot "
+         rf"{big(t)} \cdot 2 = \text{{{size(cache_bytes(config, t, bytes_per_value=2))}}}"),
+        ("Operations of one pass", rf"2 T \cdot N_\text{{multiplied}} + 4 L T^2 H D = {power(sum(flops.values()))}"),
+        ("Operations to train on so many tokens", rf"6 \cdot N \cdot T \approx {power(6 * n * t)}"),
+        ("Scores of one layer", rf"H \cdot T^2 = {h} \cdot {big(t)}^2 = {power(h * t * t)}"),
+        ("First loss of a model that knows nothing", rf"\ln V = \ln {big(config.vocab_size)} = "
+         rf"{math.log(config.vocab_size):.4f}"),
+        ("Perplexity", rf"e^\text{{loss}} = e^{{{loss:.1f}}} = {math.exp(loss):,.2f}".replace(",", "{,}")),
+        ("Bits a token", rf"\text{{loss}} / \ln 2 = {loss:.1f} / 0.6931 = {loss / math.log(2):.3f}"),
+        ("Scale of the scores", rf"1 / \sqrt{{D}} = 1 / \sqrt{{{d}}} = {d**-0.5:.4f}"),
+    ]  # fmt: skip
+    if config.position == "rope":
+        rows.append(
+            (
+                "Tokens for a turn of the fastest and the slowest pair",
+                rf"2\pi = {fast:.2f} \qquad 2\pi \cdot \theta^{{(D-2)/D}} = {big(round(slow))}",
+            )
+        )
+    return rows
+
+
+def power(value: float) -> str:
+    r"""A large number in LaTeX as people write it: 2.9 · 10^11.
+
+    >>> power(291_000_000_000)
+    '2.91 \\cdot 10^{11}'
+    """
+    exponent = math.floor(math.log10(value))
+    return rf"{value / 10**exponent:.2f} \cdot 10^{{{exponent}}}"

@@ -1,0 +1,78 @@
+"""Pictures of the block, one a term."""
+
+from gptcore.config import PRESETS
+from gptcore.interpret.gradient_depth import written
+from gptcore.lessons.by_hand import ACTIVATIONS, activation, both_norms
+from gptcore.lessons.provenance import share_of_feedforward
+from gptcore.lessons.published_models import PUBLISHED
+from pages.kit import initialization, models, plots
+from pages.kit.figures import Picture
+from pages.labs.block.finding import NO_EPS
+from pages.labs.glossary.pictures.frames import HEIGHT, bars, curve, sentence_trace, signed_axis
+
+X = (3.2, -1.5, 0.8, -4.1)
+PLACES = tuple(z / 10 for z in range(-50, 51))
+
+
+def norms(scale: int, shift: int, which: str) -> Picture:
+    before = [scale * x + shift for x in X]
+    after = both_norms(X, float(scale), float(shift))[which]
+    names = [f"number {n}" for n in range(1, 5)]
+    return plots.columns(
+        names, {"before": before, f"after {which}": after}, y_title="value", form=".2f", height=HEIGHT,
+        revision="norms",
+    )  # fmt: skip
+
+
+def rms_scaled(scale: int) -> Picture:
+    return signed_axis(norms(scale, 0, "RMSNorm"))
+
+
+def layer_shifted(shift: int) -> Picture:
+    return signed_axis(norms(1, shift, "LayerNorm"))
+
+
+def activations() -> Picture:
+    curves = {name: activation(name, PLACES).values for name in ACTIVATIONS}
+    return curve(PLACES, curves, "what goes in", "what comes out")
+
+
+def gated(tenths: int) -> Picture:
+    bent = activation("SiLU", PLACES).values
+    up = tenths / 10
+    curves = {f"up = {up:g}": [value * up for value in bent], "the gate alone": bent}
+    return curve(PLACES, curves, "gate", "gate times up")
+
+
+def feedforward_shares() -> Picture:
+    shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
+    shapes |= {name: PUBLISHED[name].config for name in ("GPT-2 small", "LLaMA 2 7B", "Mistral 7B")}
+    shares = [100 * share_of_feedforward(one) for one in shapes.values()]
+    return bars(list(shapes), shares, "% of the weights in feed-forward layers", ".0f")
+
+
+def gradients(settings: dict[str, tuple[str, bool]], n_layers: int = 16) -> Picture:
+    curves = {}
+    for name, (norm_position, residual) in settings.items():
+        found = initialization.stack_profile(n_layers, norm_position, residual, NO_EPS).gradients
+        curves[name] = [max(value, 1e-30) for value in found]
+    return curve(list(range(n_layers + 1)), curves, "block", "size of the gradient, at birth", log_y=True)
+
+
+def residuals() -> Picture:
+    return gradients({"with residual": ("pre", True), "without": ("pre", False)})
+
+
+def norm_places() -> Picture:
+    return gradients({"norm before": ("pre", True), "norm on the sum": ("post", True)})
+
+
+def backwards() -> Picture:
+    return gradients({"gradient": ("pre", True)}, 8)
+
+
+def shares_written() -> Picture:
+    found = written(dict(sentence_trace().seen), models.shipped().model.config)
+    return signed_axis(
+        bars([one.name for one in found], [100 * one.share for one in found], "% of the last stream", ".0f")
+    )

@@ -1,0 +1,59 @@
+"""Pictures of positions, one a term."""
+
+import math
+
+import torch
+
+from gptcore.account import parameters
+from gptcore.config import RopeScaling
+from gptcore.lessons.by_hand import turn
+from gptcore.lessons.published_models import PUBLISHED
+from gptcore.positions import SinusoidalPositions, inverse_frequencies
+from pages.kit import grids, plots
+from pages.kit.figures import Picture
+from pages.labs.glossary.pictures.frames import bars, curve
+from pages.labs.positions import cached
+
+
+def clocks(position: int) -> Picture:
+    found = turn(torch.ones(16), position)
+    return plots.rotation_dials(found.angles, [f"pair {n}" for n in range(1, 9)], labels=("angle", ""))
+
+
+def wavelengths() -> Picture:
+    curves = {
+        f"base {base:,}": [2 * math.pi / speed for speed in inverse_frequencies(64, float(base)).tolist()]
+        for base in (10_000, 500_000)
+    }
+    return curve(list(range(1, 33)), curves, "pair", "tokens for one full turn", log_y=True)
+
+
+def stretched() -> Picture:
+    plain = inverse_frequencies(32, 10_000.0).tolist()
+    curves = {}
+    for kind in ("linear", "ntk"):
+        slower = inverse_frequencies(32, 10_000.0, RopeScaling(kind=kind, factor=4.0)).tolist()
+        curves[kind] = [new / old for new, old in zip(slower, plain)]
+    return curve(list(range(1, 17)), curves, "pair, the fastest first", "speed, of the trained one")
+
+
+def sinusoids() -> Picture:
+    table = SinusoidalPositions(16, 2, 24, 10_000.0).table.tolist()
+    return grids.heatmap(
+        table, rows=[str(n) for n in range(24)], columns=[str(n) for n in range(1, 17)], highest=None,
+        signed=True, what="number", row_title="position", column_title="dimension", height=420,
+    )  # fmt: skip
+
+
+def learned_places() -> Picture:
+    shape = PUBLISHED["GPT-2 small"].config
+    lengths = (256, 1024, 8192)
+    counts = [parameters(shape.replace(context_length=n))["positions"] / 1e6 for n in lengths]
+    return bars([f"{n:,}" for n in lengths], counts, "million weights of positions", ".2f")
+
+
+def score_by_distance() -> Picture:
+    distances = tuple(range(0, 65, 4))
+    return curve(
+        distances, {"score": cached.score_left(32, 10_000.0, distances)}, "distance", "score left, of 1"
+    )

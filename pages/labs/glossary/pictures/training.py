@@ -1,0 +1,121 @@
+"""Pictures of training, one a term."""
+
+import math
+
+import torch
+
+from gptcore.account import n_parameters, training_bytes
+from gptcore.config import PRESETS, TrainConfig
+from gptcore.lessons.by_hand import adamw_step
+from gptcore.lessons.line_fit import descend, largest_rate, loss_at
+from gptcore.lessons.number_formats import stored
+from gptcore.training.optim import learning_rate
+from pages.kit import curves, event_log
+from pages.kit.chips import Chip
+from pages.kit.figures import Picture
+from pages.labs.glossary.pictures.frames import HEIGHT, SHARES, bars, curve
+
+
+def surprise() -> Picture:
+    return curve(SHARES, {"loss": [-math.log(p) for p in SHARES]}, "probability given to what came", "nats")
+
+
+def perplexity() -> Picture:
+    losses = [n / 4 for n in range(21)]
+    return curve(losses, {"perplexity": [math.exp(x) for x in losses]}, "loss, nats a token", "even choices")
+
+
+def coin() -> Picture:
+    """The entropy of a coin, in nats."""
+    shares = SHARES[:-1]
+    nats = [-p * math.log(p) - (1 - p) * math.log(1 - p) for p in shares]
+    return curve(shares, {"entropy": nats}, "probability of heads", "nats", mark_x=0.5)
+
+
+def shipped_losses() -> Picture:
+    return curves.loss(event_log.shipped(), log_x=True, height=300)
+
+
+def valley() -> Picture:
+    x, y = torch.tensor([-1.0, 0.0, 1.0]), torch.tensor([-2.0, 0.0, 2.0])
+    slopes = [n / 4 for n in range(17)]
+    return curve(slopes, {"loss": [loss_at(x, y, w, 0.0) for w in slopes]}, "weight", "loss", mark_x=2.0)
+
+
+def rates() -> Picture:
+    x, y = torch.tensor([-1.5, 0.0, 1.5]), torch.tensor([-3.0, 0.0, 3.0])
+    top = largest_rate(x)
+    found = {
+        f"{share:g} of the largest": [max(state.loss, 1e-6) for state in descend(x, y, share * top, 10)]
+        for share in (0.05, 0.5, 1.05)
+    }
+    return curve(list(range(11)), found, "step", "loss", log_y=True)
+
+
+def schedule(warmup: int) -> Picture:
+    steps = 400
+    config = TrainConfig(learning_rate=3e-3, min_learning_rate=1e-4, warmup_steps=warmup)
+    places = list(range(0, steps, 4))
+    return curve(
+        places, {"learning rate": [learning_rate(n, config, steps) for n in places]}, "step", "learning rate"
+    )
+
+
+def _moved(gradient: float, rate: float, decay: float) -> list[float]:
+    settings = {"rate": rate, "decay": decay, "beta1": 0.9, "beta2": 0.95}
+    return [adamw_step(1.0, [gradient] * n, **settings).weight for n in range(1, 9)]
+
+
+def equal_steps() -> Picture:
+    found = {f"gradient {g:g}": _moved(g, 0.1, 0.0) for g in (0.01, 100.0)}
+    return curve(list(range(1, 9)), found, "step", "the weight, from 1")
+
+
+def decayed(percent: int) -> Picture:
+    found = {"no gradient": _moved(0.0, 1.0, percent / 100)}
+    return curve(list(range(1, 9)), found, "step", "the weight, from 1", y_range=(0.0, 1.05))
+
+
+def clipped() -> Picture:
+    sizes = [n / 10 for n in range(1, 41)]
+    return curve(
+        sizes,
+        {"used": [min(size, 1.0) for size in sizes], "as it came": sizes},
+        "size of the gradient",
+        "size",
+    )
+
+
+def tokens_a_step(parts: int) -> Picture:
+    one = PRESETS["nano"]
+    batch, length = one.train.batch_size, one.model.context_length
+    names = ("one batch", f"{parts} added up")
+    return bars(names, [batch * length, parts * batch * length], "tokens a step")
+
+
+def held() -> Picture:
+    n = n_parameters(PRESETS["small"].model)
+    sizes = {"the weights": 4 * n, "to go on training": training_bytes(PRESETS["small"].model)}
+    return bars(list(sizes), [one / 1e6 for one in sizes.values()], "MB, the preset small", ".0f")
+
+
+def as_bits(tenths: int) -> list[Chip]:
+    found = stored(tenths / 10, "bf16")
+    return [
+        Chip(found.sign, "plain", "sign"),
+        Chip(found.exponent, "new", "exponent"),
+        Chip(found.fraction, "chosen", "fraction"),
+        Chip(f"= {found.value:g}", "faint", "what is kept"),
+    ]
+
+
+def dealt_out(processes: int) -> Picture:
+    one = PRESETS["small"]
+    each = one.train.batch_size * one.model.context_length / processes
+    return bars([f"process {n + 1}" for n in range(processes)], [each] * processes, "tokens of a batch")
+
+
+def late_skills() -> Picture:
+    picture = curves.finding(event_log.shipped())
+    picture.figure.update_layout(height=HEIGHT + 100)
+    return picture

@@ -1,0 +1,49 @@
+"""Pictures of vectors and logits, one a term."""
+
+from gptcore.config import PRESETS
+from gptcore.experiments.measurements.model import tying_saves
+from gptcore.interpret.embedding_table import cosines as between
+from gptcore.interpret.gradient_depth import written
+from gptcore.lessons.published_models import PUBLISHED
+from pages.kit import chips, grids, models
+from pages.kit.figures import Picture
+from pages.labs.glossary.pictures.frames import bars, sentence_trace, token_ids
+
+WORDS = (" king", " queen", " man", " woman", " dog", " castle")
+
+
+def rows() -> Picture:
+    table = models.shipped().model.embedding.weight.detach()[token_ids(WORDS), :24].tolist()
+    return grids.heatmap(
+        table, rows=[word.strip() for word in WORDS], columns=[str(n) for n in range(1, 25)], highest=None,
+        signed=True, what="number", row_title="token", column_title="the first 24 of its numbers",
+    )  # fmt: skip
+
+
+def cosines() -> Picture:
+    table = models.shipped().model.embedding.weight.detach()[token_ids(WORDS)]
+    names = [word.strip() for word in WORDS]
+    return grids.matrix(between(table, table).tolist(), rows=names, columns=names, name="cosine")
+
+
+def tying() -> Picture:
+    shapes = {"tiny": PRESETS["tiny"].model, "small": PRESETS["small"].model}
+    shapes |= {name: PUBLISHED[name].config for name in ("Llama 3.2 1B", "LLaMA 2 7B", "LLaMA 3 8B")}
+    return bars(
+        list(shapes),
+        [100 * tying_saves(one) for one in shapes.values()],
+        "% saved of the untied model",
+        ".1f",
+    )
+
+
+def stream() -> Picture:
+    found = written(dict(sentence_trace().seen), models.shipped().model.config)
+    return bars([one.name for one in found], [one.size for one in found], "size of what each writes", ".2f")
+
+
+def best_logits() -> Picture:
+    tokenizer = models.shipped().tokenizer
+    best = sentence_trace().seen["logits"][0, -1].topk(6)
+    names = [chips.visible(tokenizer.token_text(i)) for i in best.indices.tolist()]
+    return bars(names, best.values.tolist(), "score (logit)", ".1f")

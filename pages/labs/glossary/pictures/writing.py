@@ -1,0 +1,103 @@
+"""Pictures of generation, one a term."""
+
+import torch
+
+from gptcore.account import cache_bytes
+from gptcore.generation.sampling import Sampling, distribution
+from gptcore.generation.speculative import expected_tokens
+from gptcore.lessons.by_hand import cut
+from gptcore.lessons.by_hand import drawn as lands
+from gptcore.lessons.published_models import PUBLISHED
+from pages.kit import chips, forward, generation_figures, models, prompt
+from pages.kit.chips import Chip
+from pages.kit.figures import Picture
+from pages.labs.glossary.pictures.frames import SHARES, bars, curve
+
+BEGINNING = "Once upon a time there lived a"
+
+
+def next_tokens(text: str, n: int = 9) -> tuple[list[str], list[float]]:
+    use = models.shipped()
+    (first, *_) = forward.continuation(use, text, 1, n_alternatives=n)
+    names, shares = zip(*first[1])
+    return list(names), list(shares)
+
+
+def _filtered(**filters) -> Picture:
+    names, shares = next_tokens(BEGINNING)
+    after = cut(torch.tensor(shares), Sampling(**filters)).after.tolist()
+    return generation_figures.probability_bars(names, after, kept=[share > 0 for share in after])
+
+
+def temperature(tenths: int) -> Picture:
+    return _filtered(temperature=tenths / 10)
+
+
+def top_k(k: int) -> Picture:
+    return _filtered(top_k=k)
+
+
+def top_p(percent: int) -> Picture:
+    return _filtered(top_p=percent / 100)
+
+
+def min_p(percent: int) -> Picture:
+    return _filtered(min_p=percent / 100)
+
+
+def greedy() -> Picture:
+    return _filtered(temperature=0.0)
+
+
+def penalised(tenths: int) -> Picture:
+    scores = torch.tensor([2.0, 1.0, 0.5, -0.5])
+    after = distribution(scores, Sampling(repetition_penalty=tenths / 10), torch.tensor([0, 3])).tolist()
+    names = ("2, said before", "1", "0.5", "−0.5, said before")
+    return generation_figures.probability_bars(names, after)
+
+
+def drawn(percent: int) -> Picture:
+    names, shares = next_tokens(BEGINNING)
+    return generation_figures.probability_bars(
+        names, shares, chosen=lands(torch.tensor(shares), percent / 100)
+    )
+
+
+def written(seed: int) -> list[Chip]:
+    use = models.shipped()
+    found = forward.continuation(use, BEGINNING, 16, temperature=0.8, seed=seed)
+    return [
+        *prompt.token_chips(BEGINNING, use.tokenizer),
+        *(Chip(chips.visible(one), "new") for one, _ in found),
+    ]
+
+
+def cache_growth() -> Picture:
+    lengths = (0, 2048, 4096, 6144, 8192)
+    found = {
+        name: [cache_bytes(PUBLISHED[name].config, n, bytes_per_value=2) / 1e9 for n in lengths]
+        for name in ("LLaMA 2 7B", "LLaMA 3 8B")
+    }
+    return curve(lengths, found, "tokens kept", "GB of cache, bf16")
+
+
+def pairs() -> Picture:
+    lengths = (32, 64, 128, 256)
+    found = {
+        "without a cache": [n * (n + 1) * (n + 2) / 6 for n in lengths],
+        "with a cache": [n * (n + 1) / 2 for n in lengths],
+    }
+    return curve(lengths, found, "tokens written", "pairs compared, one head", log_y=True)
+
+
+def guessed_ahead(n: int) -> Picture:
+    chances = SHARES[::5]
+    return curve(
+        chances, {f"{n} guessed": [expected_tokens(a, n) for a in chances]}, "share of guesses accepted",
+        "tokens for one pass of the large model",
+    )  # fmt: skip
+
+
+def beams(width: int) -> Picture:
+    size = models.shipped().model.config.vocab_size
+    return bars(("texts kept", "continuations scored a step"), [width, width * size], "texts", log_y=True)

@@ -1,0 +1,66 @@
+"""Chapter 11: which published model uses which part, and where each part comes from."""
+
+import streamlit as st
+
+from gptcore.lessons.provenance import ORIGINS, choices_that_differ, users
+from gptcore.lessons.published_models import PUBLISHED
+from pages.kit import lab, words
+
+FIRST, OTHER = "LLaMA 2 7B", "Qwen 2.5 7B"
+
+
+@st.fragment
+def who() -> None:
+    """Which published model uses which part, with sources, and how alike two of one name are."""
+    text = words.load("11_glossary")
+    with lab.frame("c11_who", text.read("lab_who_title")):
+        text.show("lab_who")
+        found = users()
+        differs = choices_that_differ(PUBLISHED[OTHER].config, PUBLISHED[FIRST].config)
+        st.dataframe(
+            {
+                text.read("lab_who_model"): list(found),
+                text.read("lab_who_year"): [str(one.year) for one in found.values()],
+                text.read("lab_who_norm"): [f"{one.norm}, {one.norm_place}" for one in found.values()],
+                text.read("lab_who_ffn"): [one.feedforward for one in found.values()],
+                text.read("lab_who_positions"): [one.positions for one in found.values()],
+                text.read("lab_who_tied"): ["yes" if one.tied else "no" for one in found.values()],
+                text.read("lab_who_attention"): [one.attention for one in found.values()],
+                text.read("lab_who_bias"): [one.bias for one in found.values()],
+                text.read("lab_who_source"): [one.source for one in found.values()],
+            },
+            hide_index=True,
+            height=35 * (len(found) + 1) + 3,
+            key="c11_who_table",
+            alt=text.read("lab_who_alt"),
+        )
+        text.show("lab_who_says", tied=sum(one.tied for one in found.values()), n=len(found))
+        lab.predict(
+            "c11_who",
+            text.read("lab_who_predict", first=FIRST, other=OTHER),
+            (
+                text.read("lab_who_predict_none"),
+                text.read("lab_who_predict_one"),
+                text.read("lab_who_predict_more"),
+            ),
+            right=min(2, len(differs)),
+            because=text.read("lab_who_predict_because", n=len(differs), names=", ".join(differs)),
+        )
+
+
+def origins() -> None:
+    """Who wrote an idea down first, the oldest on top."""
+    text = words.load("11_glossary")
+    text.show("lab_origins", n=len(ORIGINS))
+    st.dataframe(
+        {
+            text.read("lab_origins_idea"): [one.idea for one in ORIGINS],
+            text.read("lab_origins_year"): [str(one.year) for one in ORIGINS],
+            text.read("lab_origins_who"): [one.who for one in ORIGINS],
+            text.read("lab_origins_title_of"): [one.title for one in ORIGINS],
+            text.read("lab_origins_chapter"): [one.chapter for one in ORIGINS],
+        },
+        hide_index=True,
+        key="c11_origins_table",
+        alt=text.read("lab_origins_alt"),
+    )

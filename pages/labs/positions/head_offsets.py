@@ -1,0 +1,35 @@
+"""Chapter 4: how far back each head attends by position alone."""
+
+import streamlit as st
+
+from gptcore.experiments.measurements.positions import leans
+from pages.kit import controls, figures, forward, plots, words
+from pages.kit.pronoun_story import pronoun_story
+from pages.labs.positions.finding import rotary_storyteller
+
+
+@st.fragment
+def leaning() -> None:
+    """How far back each head leans by its angles alone."""
+    text = words.load("04_positions")
+    model = rotary_storyteller()
+    config = model.config
+    traced = forward.traced(model, pronoun_story().text)
+    found = leans(traced.seen, config, 33)
+    names = {f"layer {one.layer + 1}, head {one.head + 1}": one for one in found}
+    sharpest = max(names, key=lambda name: names[name].scores[1] - sum(names[name].scores[:4]) / 4)
+    text.show("lab_lean")
+    chosen = controls.listed(text.read("lab_lean_head"), "c4_lean_head", list(names), default=sharpest)
+    lean = names[chosen]
+    picture = plots.curves(
+        list(range(len(lean.scores))),
+        {chosen: lean.scores},
+        x_title=text.read("lab_drag_distance"),
+        y_title=text.read("lab_drag_score"),
+        mark_x=lean.peak,
+        height=260,
+        revision="lean",
+    )
+    st.plotly_chart(picture.figure, key="c4_lean_curve", config=figures.CONFIG, alt=picture.alt)
+    ahead = sum(one.peak == 1 for one in found)
+    text.show("lab_lean_says", name=chosen, peak=lean.peak, n=len(found), one_back=ahead)

@@ -1,0 +1,121 @@
+"""Chapter 4: the score of a query and a key as both move through the text."""
+
+import math
+
+import streamlit as st
+import torch
+
+from gptcore.experiments.measurements.positions import scores_by_distance, scores_by_place
+from gptcore.positions import inverse_frequencies
+from pages.kit import controls, figures, grids, lab, plots, words
+from pages.kit.controls import Dial
+from pages.labs.positions.example import K, Q
+from pages.labs.positions.finding import meeting
+
+VECTORS = ("of the model", "two equal ones", "of the example")
+LAST = 400
+REACH = 400  # distances that are drawn
+SQUARE = 32  # places along a side of the map
+ON = 100  # how far the prediction moves both
+MOST_DIALS = 16
+
+
+def vectors(name: str):
+    """The query, the key and the base of one choice."""
+    if name == VECTORS[0]:
+        met = meeting()
+        return met.q, met.k, met.theta
+    if name == VECTORS[1]:
+        same = torch.ones(32) / 32**0.25  # so that the scaled score is 1 at distance 0
+        return same, same, 10_000.0
+    return torch.tensor(Q[0]), torch.tensor(K[0]), 10_000.0
+
+
+@st.fragment
+def drag() -> None:
+    """Two positions on sliders, the score between them, and where every clock stands."""
+    text = words.load("04_positions")
+    with lab.frame("c4_drag", text.read("lab_drag_title")):
+        text.show("lab_drag")
+        chosen = controls.choice(text.read("lab_drag_vectors"), "c4_drag_vectors", VECTORS)
+        q, k, theta = vectors(chosen)
+        left, right = st.columns(2, gap="large")
+        help = text.read("lab_drag_help")
+        with left:
+            at = controls.whole(text.read("lab_drag_query"), "c4_drag_query", Dial("", 0, LAST, 1, help), 20)
+        with right:
+            key_at = controls.whole(text.read("lab_drag_key"), "c4_drag_key", Dial("", 0, LAST, 1, help), 4)
+        distance = at - key_at
+        behind = scores_by_distance(q, k, REACH + 1, theta).tolist()
+        ahead = scores_by_distance(
+            k, q, REACH + 1, theta
+        ).tolist()  # the key turned on is the query turned back
+        score = behind[distance] if distance >= 0 else ahead[-distance]
+        text.show("lab_drag_says", at=at, key_at=key_at, distance=distance, score=score)
+        if distance < 0:
+            text.show("lab_drag_ahead")
+        curve, square = st.columns([3, 2], gap="medium")
+        with curve:
+            st.markdown(f"**{text.read('lab_drag_curve')}**")
+            drawn = range(-64, REACH + 1)
+            picture = plots.curves(
+                list(drawn),
+                {text.read("lab_drag_score"): [behind[x] if x >= 0 else ahead[-x] for x in drawn]},
+                x_title=text.read("lab_drag_distance"),
+                y_title=text.read("lab_drag_score"),
+                mark_x=distance,
+                height=330,
+                revision=f"drag {chosen}",
+            )
+            picture.figure.update_layout(showlegend=False)
+            st.plotly_chart(picture.figure, key="c4_drag_curve", config=figures.CONFIG, alt=picture.alt)
+        with square:
+            st.markdown(f"**{text.read('lab_drag_map')}**")
+            scores = scores_by_place(q, k, SQUARE, theta)
+            places = [str(place) if place % 4 == 0 else "" for place in range(SQUARE)]
+            picture = grids.heatmap(
+                (scores - scores.mean()).tolist(),  # shades tell more or less than the mean of the map
+                rows=places,
+                columns=places,
+                row_title=text.read("lab_drag_rows"),
+                column_title=text.read("lab_drag_columns"),
+                what="score above the mean",
+                highest=None,
+                signed=True,
+                mark_cell=(at, key_at) if max(at, key_at) < SQUARE else None,
+                height=330,
+                revision="drag map",
+                alt=text.read("lab_drag_map_alt", n=SQUARE),
+            )
+            st.plotly_chart(picture.figure, key="c4_drag_map", config=figures.CONFIG, alt=picture.alt)
+        st.markdown(f"**{text.read('lab_drag_clocks', n=len(q) // 2)}**")
+        hands(len(q), theta, at, key_at, text)
+        on = ON if max(at, key_at) + ON <= LAST else -min(at, key_at)
+        lab.predict(
+            "c4_drag",
+            text.read("lab_drag_predict", at=at, key_at=key_at, at2=at + on, key_at2=key_at + on),
+            (
+                text.read("lab_drag_predict_less"),
+                text.read("lab_drag_predict_same", score=score),
+                text.read("lab_drag_predict_zero"),
+            ),
+            right=1,
+            because=text.read("lab_drag_predict_because", distance=distance),
+            then={"c4_drag_query": at + on, "c4_drag_key": key_at + on},
+        )
+
+
+def hands(width: int, theta: float, at: int, key_at: int, text: words.Words) -> None:
+    """The clocks of a head, one a pair, a hand for the query and one for the key."""
+    speeds = inverse_frequencies(width, theta).tolist()
+    step = math.ceil(len(speeds) / MOST_DIALS)
+    shown = range(0, len(speeds), step)
+    picture = plots.rotation_dials(
+        [at * speeds[i] for i in shown],
+        [f"{2 * math.pi / speeds[i]:,.0f}" for i in shown],
+        other=[key_at * speeds[i] for i in shown],
+        labels=(text.read("asking_query"), text.read("asking_key")),
+        revision=f"hands {width}",
+    )
+    st.plotly_chart(picture.figure, key="c4_drag_hands", config=figures.CONFIG, alt=picture.alt)
+    st.caption(text.read("lab_drag_clocks_caption"))

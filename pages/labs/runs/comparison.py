@@ -1,0 +1,79 @@
+"""Several runs side by side: losses, texts, and every choice in which they differ."""
+
+from typing import Any
+
+import streamlit as st
+
+from gptcore.runs.run import Run, differences
+from pages.kit import curves, event_log, figures, links, session, words
+from pages.labs.runs.run_list import run_label
+
+COMPARE = "runs_compared"  # in the URL: the ids of the runs that are compared
+AGAINST = tuple(curves.AGAINST)
+MOST_COMPARED = 6
+
+
+@st.fragment
+def compare() -> None:
+    """Several runs: their losses over one another, in what they differ, what they write."""
+    text = words.load("runs")
+    choices = {run.id: run for run in [*session.runs(), *_asked_to_compare(), *session.linked()]}
+    if len(choices) < 2:
+        return
+    text.show("compare")
+    asked = [one for one in st.query_params.get(COMPARE, "").split(",") if one in choices]
+    if "runs_picked" not in st.session_state:
+        st.session_state["runs_picked"] = asked[:MOST_COMPARED]
+    else:  # a run may have been deleted meanwhile
+        kept = [one for one in st.session_state["runs_picked"] if one in choices]
+        st.session_state["runs_picked"] = kept
+    picked = st.multiselect(
+        "Runs to compare",
+        list(choices),
+        key="runs_picked",
+        format_func=lambda one: run_label(choices[one]),
+        max_selections=MOST_COMPARED,
+        placeholder="Choose two or more",
+    )
+    links.write(COMPARE, ",".join(picked), "")
+    if len(picked) < 2:
+        return
+    links.check("runs_against", links.Choice(AGAINST))
+    against = st.segmented_control(
+        "Against", AGAINST, default=AGAINST[0], key="runs_against", bind="query-params", required=True
+    )
+    runs = [choices[one] for one in picked]
+    histories = {run_label(run): event_log.read(run.folder) for run in runs}
+    figure, alt = curves.comparison(histories, against=against)
+    st.plotly_chart(figure, key="runs_comparison", config=figures.CONFIG, alt=alt)
+    _differences(runs, list(histories))
+    for place, (label, history) in zip(st.columns(len(runs)), histories.items()):
+        with place.container(height=220, border=True):
+            st.caption(label)
+            if history.samples:
+                st.text(history.samples[-1]["text"].strip() or "(nothing but the end-of-text token)")
+
+
+def _asked_to_compare() -> "list[Run]":
+    found = [session.run_named(one) for one in st.query_params.get(COMPARE, "").split(",")[:MOST_COMPARED]]
+    return [run for run in found if run is not None]
+
+
+def _differences(runs: "list[Run]", labels: list[str]) -> None:
+    text = words.load("runs")
+    different = differences(runs)
+    if not different:
+        st.caption(text.read("equal"))
+        return
+    st.dataframe(
+        [
+            {"Choice": field} | {label: _shown(value) for label, value in zip(labels, row)}
+            for field, row in different.items()
+        ],
+        key="runs_differences",
+        hide_index=True,
+    )
+
+
+def _shown(value: Any) -> str:
+    return "–" if value is None else str(value)

@@ -1,0 +1,63 @@
+"""Runs, progress and settings as one zip, down and up."""
+
+import streamlit as st
+
+from gptcore.runs.archive import pack, unpack
+from gptcore.runs.limits import Limits
+from pages.kit import links, progress, session, visitor, words
+
+_SAID = "runs_said"
+
+
+@st.fragment
+def my_work() -> None:
+    """Runs, progress and settings as one zip, down and up."""
+    text = words.load("runs")
+    st.download_button(
+        "Download my work",
+        _packed,
+        file_name="glassbox-my-work.zip",
+        mime="application/zip",
+        key="runs_pack",
+        icon=":material/download:",
+        on_click="ignore",
+        disabled=not session.runs(),
+    )
+    brought = st.file_uploader(
+        "Bring my work back",
+        type="zip",
+        key="runs_bring",
+        max_upload_size=Limits.from_environment().file_widget_mb,
+        help=text.read("bring_help"),
+    )
+    if brought is not None and st.button("Unpack", key="runs_unpack", icon=":material/unarchive:"):
+        _unpack(brought.getvalue())
+    if said := st.session_state.pop(_SAID, None):
+        st.success(said, icon=":material/check:")
+
+
+def _packed() -> bytes:
+    about = {
+        "progress": {"passed": sorted(progress.passed())},
+        "settings": {key: value for key in ("seed", "present") if (value := links.kept(key))},
+    }
+    return pack(session.runs(), about)
+
+
+def _unpack(data: bytes) -> None:
+    text = words.load("runs")
+    try:
+        runs, about = unpack(data, owner=visitor.me())
+    except (ValueError, OSError) as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    passed = (about.get("progress") or {}).get("passed") if isinstance(about.get("progress"), dict) else None
+    names = [name for name in passed or [] if isinstance(name, str) and len(name) < 60]
+    if names:
+        progress.tick(*names)
+    settings = about.get("settings")
+    for key in ("seed", "present"):
+        if isinstance(settings, dict) and isinstance(value := settings.get(key), str) and len(value) < 40:
+            links.keep(key, value)
+    st.session_state[_SAID] = text.read("brought", runs=len(runs), checks=len(names))
+    st.rerun()

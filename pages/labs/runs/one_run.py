@@ -1,0 +1,78 @@
+"""One run in full, and what its owner may do to it."""
+
+import streamlit as st
+
+from gptcore.runs.run import Run, rename
+from pages.kit import links, live, session, visitor, words
+from pages.labs.runs.run_list import run_label
+
+_PROBLEM = "runs_problem"
+
+
+def one_run() -> None:
+    """The run of the link or of the list, live; with what its owner may do to it."""
+    text = words.load("runs")
+    choices = {run.id: run for run in [*session.runs(), *session.linked()]}
+    if not choices:
+        return
+    text.show("one")
+    asked = links.kept("run")
+    # Set anew in each run of the page, so that a link, and back and forward in the browser, count.
+    st.session_state["runs_one"] = asked if asked in choices else next(iter(choices))
+    st.selectbox(
+        "Run", list(choices), key="runs_one", format_func=lambda one: run_label(choices[one]), on_change=_look
+    )
+    run = choices[st.session_state["runs_one"]]
+    live.view(run, "runs")
+    if not session.is_under_way(run):
+        live.use_or_download(run.id, "runs")
+    if visitor.asked_for(run):
+        _change(run)
+
+
+def _look() -> None:
+    session.view_run(st.session_state["runs_one"])
+
+
+def _change(run: "Run") -> None:
+    """Give a run a name, or delete it."""
+    name, rename, delete = st.columns([6, 2, 2], vertical_alignment="bottom")
+    name.text_input("Name", run.name(), key=f"runs_name_{run.id}", max_chars=60)
+    rename.button(
+        "Rename",
+        key="runs_rename",
+        icon=":material/edit:",
+        disabled=not visitor.owns(run),
+        on_click=_rename,
+        args=(run,),
+        width="stretch",
+    )
+    delete.button(
+        "Delete",
+        key="runs_delete",
+        icon=":material/delete:",
+        disabled=session.is_under_way(run),
+        on_click=_delete,
+        args=(run,),
+        width="stretch",
+        help="Removes the run and its model. A run that others asked for too only leaves your list.",
+    )
+    if problem := st.session_state.pop(_PROBLEM, None):
+        st.error(problem, icon=":material/error:")
+
+
+def _rename(run: "Run") -> None:
+    _try(rename, run, st.session_state[f"runs_name_{run.id}"])
+
+
+def _delete(run: "Run") -> None:
+    _try(session.delete_run, run)
+    session.view_run(None)
+
+
+def _try(act, *arguments) -> None:
+    """Do what a button says; what cannot be done is told under it."""
+    try:
+        act(*arguments)
+    except (ValueError, OSError) as error:
+        st.session_state[_PROBLEM] = str(error)

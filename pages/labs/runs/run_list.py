@@ -1,0 +1,77 @@
+"""The list of runs."""
+
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from gptcore.runs.run import Run
+from pages.kit import event_log, figures, session, visitor, words
+from pages.kit.history import History
+
+SPARK_POINTS = 40
+LIST_SECONDS = 3.0
+
+
+def every_run() -> None:
+    """The list, newest first; while anything is under way it renews itself."""
+    busy = any(session.is_under_way(run) for run in session.runs())
+    st.fragment(_list, run_every=LIST_SECONDS if busy else None)(busy)
+
+
+def _list(was_busy: bool) -> None:
+    text = words.load("runs")
+    runs = session.runs()
+    if not runs:
+        st.info(text.read("none"), icon=":material/inbox:")
+        return
+    st.dataframe(
+        [_row(run) for run in runs],
+        key="runs_list",
+        hide_index=True,
+        column_config={
+            "Loss curve": st.column_config.LineChartColumn(
+                help="Validation loss, from the first look to the last."
+            ),
+            "Loss": st.column_config.NumberColumn(format="%.3f", help="Validation loss in nats per token."),
+            "Grammar": st.column_config.NumberColumn(
+                format="percent", help="Share of its sentences the story grammar accepts."
+            ),
+            "Parameters": st.column_config.NumberColumn(format="localized"),
+        },
+    )
+    if any(run.request().get("lab") for run in runs):
+        st.caption(text.read("labs"))
+    if was_busy and not any(session.is_under_way(run) for run in runs):
+        st.rerun()
+
+
+def _row(run: "Run") -> dict[str, Any]:
+    history = event_log.read(run.folder)
+    config = run.config()
+    model = config.get("model", {})
+    state = run.state()
+    scored = [sample["ladder"] for sample in history.samples if sample.get("ladder")]
+    place = session.place_in_queue(run) if state == "waiting" else None
+    return {
+        "Run": run.name() or run.id[:8],
+        "State": f"waiting, place {place}" if place else state,
+        "Loss curve": _spark(history),
+        "Loss": history.val_loss[-1] if history.val_loss else None,
+        "Grammar": scored[-1]["rate"] if scored else None,
+        "Text": config.get("corpus_name", ""),
+        "Shape": f"{model['d_model']} × {model['n_layers']}" if model else "",
+        "Parameters": history.start.get("n_parameters"),
+        "Step": f"{history.last_step:,} of {history.total_steps:,}" if history.start else "",
+        "Began": f"{datetime.fromtimestamp(run.born()):%d %b %H:%M}",
+    }
+
+
+def _spark(history: History) -> list[float]:
+    values = history.val_loss if len(history.val_loss) > 2 else history.loss
+    _, few = figures.thin(range(len(values)), values, SPARK_POINTS)
+    return few
+
+
+def run_label(run: "Run") -> str:
+    return session.label(run) + ("" if visitor.asked_for(run) else " (by link)")

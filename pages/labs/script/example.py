@@ -1,0 +1,88 @@
+"""Chapter 10: the worked example, a script made from the visitor's settings."""
+
+import json
+
+import streamlit as st
+
+from gptcore.account import forward_flops, n_parameters, training_bytes
+from gptcore.config import PRESETS
+from gptcore.formats import script
+from gptcore.runs.request import RunRequest
+from pages.kit import controls, words
+from pages.kit.worked_example import Steps
+from pages.labs.attention.cost import size
+
+STEPS = (50, 100, 200, 400, 800, 1600, 3200)
+RATES = ("0.001", "0.003", "0.01")
+
+
+@st.fragment
+def worked_example() -> None:
+    """A shape, a length, a rate: the command, what it costs, and the script."""
+    text = words.load("10_script")
+    text.show("example")
+    left, right = st.columns(2, gap="large")
+    with left:
+        steps = controls.stops(text.read("example_steps"), "c10_steps", STEPS, 400)
+    with right:
+        rate = controls.choice(text.read("example_rate"), "c10_rate", RATES, default="0.01")
+    nano = PRESETS["nano"]
+    config = controls.model_config("c10", nano.model.vocab_size)
+    if config is None:
+        return
+    train = nano.train.replace(seconds=None, steps=steps, learning_rate=float(rate))
+    print_steps(text, script.Recipe(model=config, train=train, steps=steps))
+
+
+def print_steps(text: words.Words, made) -> None:
+    """Command, numbers and script of one recipe."""
+    config, train, open_ = made.model, made.train, Steps(3)
+    if open_(text.read("example_command_title")):
+        text.show("example_command")
+        st.code(command(made), language="bash", wrap_lines=True)
+    if open_(text.read("example_counts_title")):
+        length, batch = config.context_length, train.batch_size * train.accumulation
+        text.show("example_counts", batch=batch, length=length, steps=made.steps)
+        tokens = f"{batch * length * made.steps:,}".replace(",", "{,}")
+        st.latex(rf"{batch} \cdot {length} \cdot {made.steps} = {tokens}")
+        weights = n_parameters(config)
+        text.show(
+            "example_cost",
+            weights=weights,
+            operations=3.0 * sum(forward_flops(config, length, batch).values()) * made.steps,
+            memory=size(training_bytes(config)),
+            file=size(4 * weights),
+        )
+    if open_(text.read("example_script_title")):
+        code = script.script(made)
+        text.show("example_script", lines=len(code.splitlines()))
+        with st.container(height=460, border=True):
+            st.code(code, language="python", line_numbers=True, wrap_lines=True)
+        text.show("example_parts")
+        with st.container(horizontal=True):
+            st.download_button(
+                text.read("example_download_script"),
+                code,
+                file_name="glassbox_script.py",
+                mime="text/x-python",
+                key="c10_download_script",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+            st.download_button(
+                text.read("example_download_notebook"),
+                json.dumps(script.notebook(made), ensure_ascii=False, indent=1),
+                file_name="glassbox_notebook.ipynb",
+                mime="application/x-ipynb+json",
+                key="c10_download_notebook",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+
+
+def command(made: script.Recipe) -> str:
+    """The line in a terminal that trains the same model."""
+    shape = made.model.changes_from(PRESETS["nano"].model)
+    shape.pop("vocab_size", None)  # the tokenizer decides
+    settings = shape | {"learning_rate": made.train.learning_rate}
+    return RunRequest(steps=made.steps, settings=settings).command(out="runs/mine")

@@ -1,0 +1,52 @@
+"""Chapter 10: the shipped weights under configs that change no shape."""
+
+import math
+
+import streamlit as st
+
+from gptcore.experiments.measurements.script import MISREADINGS
+from pages.kit import controls, figures, lab, models, plots, words
+from pages.labs.script import cached
+
+RIGHT = "as it was trained"
+OTHER_HEADS = "8 heads of 16"
+
+
+@st.fragment
+def misread() -> None:
+    """The shipped weights under configs that change no shape."""
+    text = words.load("10_script")
+    with lab.frame("c10_misread", text.read("lab_misread_title")):
+        text.show("lab_misread")
+        what = controls.listed(
+            text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="norm_eps 0.1"
+        )
+        config = models.shipped().model.config
+        right, loss = cached.loss_misread(RIGHT), cached.loss_misread(what)
+        uniform = math.log(config.vocab_size)
+        picture = plots.columns(
+            (RIGHT, what if what != RIGHT else "the same", "a blind guess"),
+            {"loss": [right, loss, uniform]},
+            y_title=text.read("lab_misread_chart"),
+            form=".2f",
+            height=260,
+            revision="misread",
+        )
+        st.plotly_chart(picture.figure, key="c10_misread_bars", config=figures.CONFIG, alt=picture.alt)
+        text.show("lab_misread_says", loss=loss, right=right, uniform=uniform)
+        because = ""
+        if st.session_state.get("c10_misread_guess") is not None:
+            other = cached.loss_misread(OTHER_HEADS)
+            because = text.read("lab_misread_predict_because", right=right, loss=other)
+        lab.predict(
+            "c10_misread",
+            text.read("lab_misread_predict", heads=config.n_heads, width=config.head_dim),
+            (
+                text.read("lab_misread_predict_error"),
+                text.read("lab_misread_predict_same"),
+                text.read("lab_misread_predict_loss"),
+            ),
+            right=2,
+            because=because,
+            then={"c10_misread_as": OTHER_HEADS},
+        )

@@ -1,0 +1,55 @@
+"""Chapter 10: what a seed promises, and where two texts part."""
+
+import streamlit as st
+
+from pages.kit import chips, controls, lab, words
+from pages.labs.script import cached
+
+PROMPT = "Once upon a time"
+LENGTHS = (20, 40, 80, 120)
+
+
+@st.fragment
+def same_seed() -> None:
+    """One seed, one prompt, weights as they are and rounded: where the two texts part."""
+    text = words.load("10_script")
+    with lab.frame("c10_seed", text.read("lab_seed_title")):
+        text.show("lab_seed")
+        left, right = st.columns(2, gap="large")
+        with left:
+            dial = controls.Dial("", 1, 60, 1, "The same seed gives the same draws.")
+            seed = controls.whole(text.read("lab_seed_seed"), "c10_seed_seed", dial, 10)
+        with right:
+            n = controls.stops(text.read("lab_seed_tokens"), "c10_seed_tokens", LENGTHS, 40)
+        first, second, place = cached.written_twice(PROMPT, seed, n)
+        for column, title, tokens in (
+            (left, text.read("lab_seed_left"), first),
+            (right, text.read("lab_seed_right"), second),
+        ):
+            with column:
+                st.markdown(f"**{title}**")
+                chips.strip(
+                    [
+                        chips.Chip(
+                            chips.visible(token), "new" if place is not None and at >= place else "plain", ""
+                        )
+                        for at, token in enumerate(tokens)
+                    ],
+                    key=f"c10_seed_strip_{'left' if column is left else 'right'}",
+                    label=title,
+                )
+        if place is None:
+            text.show("lab_seed_same")
+        else:
+            text.show("lab_seed_part", place=place + 1)
+        lab.predict(
+            "c10_seed",
+            text.read("lab_seed_predict"),
+            (
+                text.read("lab_seed_predict_always"),
+                text.read("lab_seed_predict_usually"),
+                text.read("lab_seed_predict_never"),
+            ),
+            right=1,
+            because=text.read("lab_seed_predict_because"),
+        )

@@ -1,0 +1,88 @@
+"""Chapter 10: from base model to assistant, the chat template and a little tuning."""
+
+import streamlit as st
+
+from gptcore.training.finetune import TEMPLATE
+from pages.kit import chips, lab, story_data, words
+from pages.labs.script import cached
+from pages.labs.script.same_seed import PROMPT
+
+TUNING_STEPS = 60
+EVERY_SECONDS = 1.0
+
+
+@st.fragment
+def assistant() -> None:
+    """The chat template as tokens, and a little tuning, before and after."""
+    text = words.load("10_script")
+    with lab.frame("c10_tune", text.read("lab_tune_title")):
+        text.show("lab_tune")
+        text.show("lab_tune_tokens")
+        tokenizer = story_data.story_tokenizer()
+        pieces = [(TEMPLATE.format(name="Mira"), "chosen"), (f"{PROMPT} Mira lived near the sea.", "new")]
+        chips.strip(
+            [
+                chips.Chip(chips.visible(tokenizer.token_text(token)), kind, "")
+                for piece, kind in pieces
+                for token in tokenizer.encode(piece)
+            ],
+            key="c10_tune_tokens",
+            label="The template as tokens",
+        )
+        asked = st.session_state.get("c10_tune_asked", False)
+        st.button(
+            text.read("lab_tune_start", steps=TUNING_STEPS),
+            key="c10_tune_start",
+            icon=":material/play_arrow:",
+            disabled=asked,
+            on_click=_ask_for_tuning,
+        )
+        if asked:
+            running = cached.tuned(TUNING_STEPS) is None
+            st.fragment(_tuned, run_every=EVERY_SECONDS if running else None)(running)
+        lab.predict(
+            "c10_tune",
+            text.read("lab_tune_predict"),
+            (
+                text.read("lab_tune_predict_story"),
+                text.read("lab_tune_predict_form"),
+                text.read("lab_tune_predict_refuse"),
+            ),
+            right=1,
+            because=text.read("lab_tune_predict_because"),
+        )
+
+
+def _ask_for_tuning() -> None:
+    st.session_state["c10_tune_asked"] = True
+
+
+def _tuned(was_running: bool) -> None:
+    text = words.load("10_script")
+    found = cached.tuned(TUNING_STEPS)
+    if found is None:
+        st.caption(f":shimmer[{text.read('lab_tune_running')}]")
+        return
+    if was_running:
+        st.rerun()
+    if not found:
+        st.error(text.read("lab_tune_failed"), icon=":material/error:")
+        return
+    text.show(
+        "lab_tune_says",
+        n=found["n_answers"],
+        before=found["followed_before"],
+        after=found["followed_after"],
+        first=found["losses"][0],
+        last=found["losses"][-1],
+    )
+    for name, before, after in zip(found["asked"], found["before"], found["after"]):
+        st.markdown(f"**Story about {name}:**")
+        left, right = st.columns(2, gap="large")
+        for column, title, answer in (
+            (left, text.read("lab_tune_before"), before),
+            (right, text.read("lab_tune_after"), after),
+        ):
+            with column.container(border=True):
+                st.caption(title)
+                st.text(answer.strip())

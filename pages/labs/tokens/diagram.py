@@ -1,0 +1,46 @@
+"""Chapter 2: the way of a text through a tokenizer, as a diagram."""
+
+import streamlit as st
+
+from pages.kit import chips, diagram, dim_colors, prompt, session, words
+from pages.labs.tokens.token_chips import colored
+
+
+@st.fragment
+def flow() -> None:
+    """A text on its way to vectors, with the shapes of the model in use."""
+    text = words.load("02_tokens")
+    model = session.model_in_use()
+    typed = prompt.text_input(text.read("diagram_text"), "c2_flow_text", "The queen lost her ring.")
+    tokenizer, config = model.tokenizer, model.config
+    ids = tokenizer.encode(typed)
+    text.show("diagram", n_bytes=len(typed.encode("utf-8", "replace")), n_tokens=len(ids))
+    chips.strip(colored(ids, tokenizer), key="c2_flow_tokens", label="The text in the model's tokens")
+    sizes = dim_colors.sizes_of(config)
+    t, c, v = len(ids), sizes["C"], sizes["V"]
+    node, edge = diagram.Node, diagram.Edge
+    diagram.flowchart(
+        [
+            node("text", f"text, {len(typed)} characters"),
+            node("cut", "cut by the pattern", "step"),
+            node("pieces", f"{len(tokenizer.pieces(typed))} pieces"),
+            node("utf", "write in UTF-8", "step"),
+            node("bytes", f"{len(typed.encode('utf-8', 'replace'))} bytes"),
+            node("merge", f"{len(tokenizer.merges):,} merges, in their order", "step"),
+            node("ids", "ids", sizes={"T": t}),
+            node("table", "embedding: one row a token", "weight", {"V": v, "C": c}),
+            node("x", "vectors, into the first block", sizes={"T": t, "C": c}),
+        ],
+        [
+            edge("text", "cut"),
+            edge("cut", "pieces"),
+            edge("pieces", "utf"),
+            edge("utf", "bytes"),
+            edge("bytes", "merge"),
+            edge("merge", "ids"),
+            edge("ids", "table", "look up"),
+            edge("table", "x"),
+        ],
+        alt="A text on its way to ids and vectors",
+    )
+    text.show("diagram_back")

@@ -1,0 +1,129 @@
+"""Chapter 2: the worked example, BPE trained and used by hand on a few words."""
+
+import streamlit as st
+
+from gptcore.lessons import bpe_steps
+from pages.kit import controls, prompt, words
+from pages.kit.controls import Dial
+from pages.kit.worked_example import Steps
+from pages.labs.tokens import cached
+from pages.labs.tokens.token_chips import cell, code, parts
+
+FEW_WORDS = "the cat sat on the mat and the rat"
+NEW_WORD = "that hat"
+MOST_SHOWN = 12  # lines of a table in the worked example
+
+
+@st.fragment
+def worked_example() -> None:
+    """Byte-pair encoding on a few words: every merge with its count and its ties, then a new word."""
+    text = words.load("02_tokens")
+    text.show("example")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        typed = prompt.text_input(text.read("example_text"), "c2_text", FEW_WORDS)
+        new = prompt.text_input(text.read("example_word"), "c2_new", NEW_WORD)[:40]
+    with right:
+        n_merges = controls.whole(
+            text.read("example_merges"), "c2_merges", Dial("", 1, 12, 1, text.read("example_merges_help")), 6
+        )
+    if not typed.strip():
+        st.info(text.read("example_empty"), icon=":material/info:")
+        return
+    tokenizer = cached.trained_tokenizer(typed, n_merges)
+    open_ = Steps(7)
+    cut = list(dict.fromkeys(tokenizer.pieces(typed)))
+    counts = {piece: tokenizer.pieces(typed).count(piece) for piece in cut}
+    bare = tokenizer.first(0)
+    if open_(text.read("example_cut_title")):
+        text.show("example_cut")
+        shown = [f"{code(piece)} × {counts[piece]}" for piece in cut[:MOST_SHOWN]]
+        st.markdown(" · ".join(shown) + (" · …" if len(cut) > MOST_SHOWN else ""))
+    if open_(text.read("example_bytes_title")):
+        text.show("example_bytes", n=len(bare.encode_slowly(typed)))
+        _spelled(cut, bare)
+    competing = bpe_steps.pairs(typed, bare)
+    ties = bpe_steps.tied(competing)
+    if open_(text.read("example_count_title")):
+        text.show("example_count")
+        _pairs(competing, bare)
+        if competing:
+            pair = (
+                code(bare.token_text(competing[0].left)) + " + " + code(bare.token_text(competing[0].right))
+            )
+            if len(ties) > 1:
+                text.show("example_ties", pair=pair, count=competing[0].count, ties=len(ties))
+            else:
+                text.show("example_no_ties", pair=pair, count=competing[0].count)
+    if open_(text.read("example_merge_title")):
+        if tokenizer.merges:
+            first = tokenizer.merges[0]
+            once = tokenizer.first(1)
+            text.show(
+                "example_merge",
+                token=code(tokenizer.token_text(first.id)),
+                id=first.id,
+                before=len(bare.encode_slowly(typed)),
+                after=len(once.encode_slowly(typed)),
+            )
+            _spelled(cut, once)
+        else:
+            text.show("example_nothing")
+    if open_(text.read("example_again_title")):
+        text.show("example_again", asked=n_merges, made=len(tokenizer.merges))
+        _merges(typed, tokenizer)
+        _spelled(cut, tokenizer)
+    if open_(text.read("example_new_title")):
+        text.show("example_new")
+        _replayed(new, tokenizer)
+    if open_(text.read("example_back_title")):
+        ids = tokenizer.encode_slowly(new)
+        text.show(
+            "example_back",
+            ids=" ".join(map(str, ids)) or "–",
+            data=" ".join(f"{byte:02X}" for byte in tokenizer.decode_bytes(ids)) or "–",
+            back=code(tokenizer.decode(ids)),
+            vocabulary=tokenizer.vocab_size,
+            made=len(tokenizer.merges),
+        )
+
+
+def _spelled(cut: list[str], tokenizer) -> None:
+    """Each piece as its tokens stand now."""
+    lines = [parts(tokenizer.encode_slowly(piece), tokenizer) for piece in cut[:MOST_SHOWN]]
+    st.markdown(" &nbsp;|&nbsp; ".join(lines) + (" &nbsp;|&nbsp; …" if len(cut) > MOST_SHOWN else ""))
+
+
+def _pairs(competing, tokenizer) -> None:
+    """The pairs that stand highest, those of equal count marked."""
+    top = competing[0].count if competing else 0
+    lines = ["| pair | ids | times together | place |", "| --- | --- | --- | --- |"]
+    for place, pair in enumerate(competing[:6]):
+        both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
+        mark = "merged" if place == 0 else "tie" if pair.count == top else ""
+        lines.append(f"| {both} | {pair.left}, {pair.right} | {pair.count} | {mark} |")
+    st.markdown("\n".join(lines))
+
+
+def _merges(typed: str, tokenizer) -> None:
+    """Every merge: the pair, its count, how many stood as high, the tokens left in the text."""
+    lines = ["| merge | token | count | as high | tokens left |", "| --- | --- | --- | --- | --- |"]
+    for place, merge in enumerate(tokenizer.merges):
+        ties = len(bpe_steps.tied(bpe_steps.pairs(typed, tokenizer.first(place))))
+        both = f"{cell(tokenizer.token_text(merge.left))} + {cell(tokenizer.token_text(merge.right))}"
+        left = len(tokenizer.first(place + 1).encode_slowly(typed))
+        lines.append(
+            f"| {both} | {merge.id} {cell(tokenizer.token_text(merge.id))} | {merge.count} | {ties} | {left} |"
+        )
+    st.markdown("\n".join(lines))
+
+
+def _replayed(new: str, tokenizer) -> None:
+    """A new text, piece by piece, merge by merge."""
+    for piece in tokenizer.pieces(new)[:4]:
+        moments = bpe_steps.replay(piece, tokenizer)
+        lines = []
+        for moment in moments:
+            by = "bytes" if moment.merge is None else f"merge {moment.merge.id - 255}"
+            lines.append(f"{by}: {parts(moment.ids, tokenizer)}")
+        st.markdown(f"{code(piece)}: " + " → ".join(lines))

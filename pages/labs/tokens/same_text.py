@@ -1,0 +1,94 @@
+"""Chapter 2: one text under several tokenizers."""
+
+import streamlit as st
+
+from gptcore.lessons.bpe_steps import cost
+from pages.kit import chips, dim_colors, lab, models, prompt, session, story_data, words
+from pages.labs.tokens import cached
+from pages.labs.tokens.token_chips import MOST_CHIPS, cell, colored
+
+EXAMPLES = (
+    "The queen's golden ring fell into the river.",
+    "Hello 🐢 from café Zürich",
+    "for i in range(10):\n    total += x[i]".replace("\n", " "),
+    "3 + 14 = 17, and 1234567 is a number",
+    "cat  cat   Cat CAT concat",
+)
+
+
+def kinds() -> dict[str, object]:
+    """The tokenizers to compare, by name; GPT-2's where it could be had."""
+    ours = story_data.story_tokenizer()
+    found = {"bytes": ours.first(0), "stories": ours}
+    model = session.model_in_use()
+    if model.name != models.SHIPPED and model.tokenizer.ranks != ours.ranks:
+        found["your model"] = model.tokenizer
+    if (other := cached.gpt2().tokenizer) is not None:
+        found["GPT-2"] = other
+    return found
+
+
+def about_gpt2(text: words.Words) -> None:
+    """One sentence where GPT-2's vocabulary is not there."""
+    fetched = cached.gpt2()
+    if fetched.tokenizer is None:
+        st.caption(text.read("lab_same_no_gpt2" if fetched.problem else "lab_same_gpt2_comes"))
+
+
+@st.fragment
+def same_text() -> None:
+    """The same text in bytes, under the story tokenizer and under GPT-2's."""
+    text = words.load("02_tokens")
+    with lab.frame("c2_same", text.read("lab_same_title")):
+        text.show("lab_same")
+        typed = prompt.text_input(text.read("lab_same_text"), "c2_same_text", EXAMPLES[1], EXAMPLES)
+        found = kinds()
+        lines = [
+            f"| tokenizer | {dim_colors.chip('V')} | {dim_colors.chip('T')} | bytes a token |",
+            "| --- | --- | --- | --- |",
+        ]
+        for name, tokenizer in found.items():
+            one = cost(typed, tokenizer)
+            lines.append(
+                f"| {name} | {tokenizer.vocab_size:,} | {one.n_tokens} | {one.bytes_per_token:.2f} |"
+            )
+        st.markdown("\n".join(lines))
+        about_gpt2(text)
+        for name, tokenizer in found.items():
+            ids = tokenizer.encode(typed)
+            st.markdown(f"**{name}**, {len(ids)} tokens")
+            chips.strip(
+                colored(ids[:MOST_CHIPS], tokenizer),
+                key=f"c2_same_{name.replace(' ', '_').replace('-', '')}",
+                label=f"The text in tokens: {name}",
+            )
+            if len(ids) > MOST_CHIPS:
+                st.caption(f"The first {MOST_CHIPS} of {len(ids)}.")
+        text.show("lab_same_says")
+        _twins(text)
+        ours = story_data.story_tokenizer()
+        turtle, small, large = (len(ours.encode(word)) for word in ("🐢", " queen", " QUEEN"))
+        lab.predict(
+            "c2_same",
+            text.read("lab_same_predict", small=small),
+            (
+                text.read("lab_same_predict_one"),
+                text.read("lab_same_predict_many"),
+                text.read("lab_same_predict_unknown"),
+            ),
+            right=0 if large == 1 else 1,
+            because=text.read("lab_same_predict_because", large=large, turtle=turtle),
+            then={"c2_same_text": "the queen, the QUEEN and a 🐢"},
+        )
+
+
+def _twins(text: words.Words) -> None:
+    """The same word with a space before it, without, and with a capital: other ids, other rows."""
+    ours = story_data.story_tokenizer()
+    lines = ["| written | ids | tokens |", "| --- | --- | --- |"]
+    for word in (" cat", "cat", " Cat"):
+        ids = ours.encode(word)
+        shown = " ".join(cell(ours.token_text(one)) for one in ids)
+        lines.append(f"| {cell(word)} | {', '.join(map(str, ids))} | {shown} |")
+    st.markdown("\n".join(lines))
+    text.show("lab_same_twins")

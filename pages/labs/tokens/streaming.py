@@ -1,0 +1,25 @@
+"""Chapter 2: tokens decoded as they come, with unfinished characters held back."""
+
+import streamlit as st
+
+from gptcore.lessons.bpe_steps import shown_as_it_comes
+from pages.kit import prompt, story_data, words
+from pages.labs.tokens.token_chips import cell
+
+
+@st.fragment
+def half_an_emoji() -> None:
+    """Tokens as they come from a model: each decoded alone, and with unfinished characters held back."""
+    text = words.load("02_tokens")
+    text.show("lab_stream")
+    tokenizer = story_data.story_tokenizer()
+    typed = prompt.text_input(text.read("lab_stream_text"), "c2_stream_text", "A café, 🐢!")
+    ids = tokenizer.encode(typed)[:40]
+    alone, held = shown_as_it_comes(tokenizer.token_bytes(one) for one in ids)
+    lines = ["| token | its bytes | decoded alone | held back until whole |", "| --- | --- | --- | --- |"]
+    for one, broken, whole in zip(ids, alone, held):
+        data = " ".join(f"{byte:02X}" for byte in tokenizer.token_bytes(one))
+        lines.append(f"| {one} | {data} | {cell(broken)} | {cell(whole) if whole else ''} |")
+    if ids:
+        st.markdown("\n".join(lines))
+    text.show("lab_stream_says", broken=sum("\ufffd" in one for one in alone), n=len(ids))

@@ -1,0 +1,38 @@
+"""Tokens as chapter 2 writes them: code spans, table cells, colored chips."""
+
+from pages.kit import chips
+
+DARKEST = 8  # bytes: a token that carries so many is shaded fully
+MOST_CHIPS = 200
+
+
+def code(token: str) -> str:
+    """A token as a code span of Markdown, its spaces visible."""
+    return f"`{chips.visible(token).replace('`', 'ˋ')}`"
+
+
+def cell(token: str) -> str:
+    """A token as a code span inside a table, where a bar would end the cell."""
+    return code(token).replace("|", r"\|")
+
+
+def parts(ids, tokenizer) -> str:
+    """Tokens side by side, each a code span."""
+    return " ".join(code(tokenizer.token_text(one)) for one in ids)
+
+
+def colored(ids, tokenizer) -> list[chips.Chip]:
+    """Tokens as chips, the darker the more bytes one carries; those that are no text are hatched."""
+    made = []
+    for one in ids:
+        size, shown = len(tokenizer.token_bytes(one)), tokenizer.token_text(one)
+        broken = "\ufffd" in tokenizer.decode([one])
+        made.append(
+            chips.Chip(
+                chips.visible(shown),
+                "unknown" if broken else "plain",
+                f"token {one}, {size} byte{'s' if size > 1 else ''}",
+                None if broken else min(1.0, (size - 1) / (DARKEST - 1)),
+            )
+        )
+    return made

@@ -1,0 +1,45 @@
+"""Chapter 2: a prompt with and without a space at its end."""
+
+import streamlit as st
+
+from pages.kit import chips, figures, forward, generation_figures, prompt, session, words
+from pages.labs.tokens.token_chips import colored
+
+
+@st.fragment
+def last_space() -> None:
+    """What a model expects after a prompt, and after the same prompt with a space at its end."""
+    text = words.load("02_tokens")
+    model = session.model_in_use()
+    text.show("lab_space")
+    typed = prompt.text_input(
+        text.read("lab_space_text"), "c2_space_text", "Once upon a time there was a"
+    ).rstrip()
+    limit = model.config.context_length - 2
+    if not 0 < len(model.tokenizer.encode(typed)) <= limit:
+        st.info(f"Give a text of 1 to {limit} tokens.", icon=":material/info:")
+        return
+    chances = []
+    for column, shown, given in zip(
+        st.columns(2, gap="large"),
+        (text.read("lab_space_without"), text.read("lab_space_with")),
+        (typed, typed + " "),
+    ):
+        best = forward.continuation(model, given, 1)[0][1]
+        ids = model.tokenizer.encode(given)
+        chances.append(best[0][1])
+        with column:
+            st.markdown(f"**{shown}**")
+            chips.strip(
+                colored(ids[-6:], model.tokenizer),
+                key=f"c2_space_{len(chances)}",
+                label=f"The last tokens, {shown}",
+            )
+            picture = generation_figures.probability_bars(
+                [name for name, _ in best], [p for _, p in best], revision=shown
+            )
+            st.plotly_chart(
+                picture.figure, key=f"c2_space_bars_{len(chances)}", config=figures.CONFIG, alt=picture.alt
+            )
+    writes = forward.continuation(model, typed + " ", 8)
+    text.show("lab_space_says", writes="".join(name for name, _ in writes).strip() or "–")

@@ -1,0 +1,27 @@
+"""Chapter 8: the finding at its top, what a run learns once its loss has fallen."""
+
+import streamlit as st
+
+from pages.kit import curves, event_log, figures, words
+from pages.kit.history import late_gains
+
+
+def finding() -> None:
+    """What the run that made the shipped model still learned while its loss hardly moved."""
+    text = words.load("08_training")
+    shipped = event_log.shipped()
+    gains = late_gains(shipped)
+    if gains is None:
+        text.show("no_finding")
+        return
+    text.show(
+        "finding",
+        step=gains.step,
+        grammar=gains.grammar,
+        loss_moved=gains.loss_moved,
+        loss_all=gains.loss_all,
+        names_then=gains.names_then,
+        names_now=gains.names_now,
+    )
+    figure, alt = curves.finding(shipped)
+    st.plotly_chart(figure, key="c8_finding", config=figures.CONFIG, alt=alt)

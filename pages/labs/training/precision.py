@@ -1,0 +1,62 @@
+"""Chapter 8: small steps of a weight in three number formats."""
+
+import streamlit as st
+
+from gptcore.lessons.number_formats import stored, walked
+from pages.kit import controls, event_log, figures, lab, plots, words
+
+FORMATS = ("fp32", "bf16", "fp16")
+MOVES = (0.1, 0.01, 0.001, 0.0001)
+
+
+@st.fragment
+def precision() -> None:
+    """A weight that small steps should move, kept in three formats; and what a step took in each, measured."""
+    text = words.load("08_training")
+    text.show("lab_precision")
+    move = float(
+        controls.listed(
+            text.read("lab_precision_move"), "c8_precision_move", [f"{one:g}" for one in MOVES], default="0.001"
+        )
+    )  # fmt: skip
+    ends = {name: walked(1.0, move, 100, name) for name in FORMATS}
+    wanted = 1 + 100 * move
+    picture = plots.columns(
+        FORMATS,
+        {"of the way walked": [(end - 1) / (wanted - 1) for end in ends.values()]},
+        y_title="share of the way", form=".0%", height=240, revision="c8_precision",
+    )  # fmt: skip
+    st.plotly_chart(picture.figure, key="c8_precision_bars", config=figures.CONFIG, alt=picture.alt)
+    text.show(
+        "lab_precision_says",
+        move=move,
+        wanted=wanted,
+        fp32=ends["fp32"],
+        bf16=ends["bf16"],
+        fp16=ends["fp16"],
+    )
+    measured = event_log.shipped().start.get("measured") or []
+    if measured:
+        text.show("lab_precision_time")
+        st.dataframe(
+            [
+                {
+                    "Precision": one["precision"],
+                    "Attention": one["attention_path"],
+                    "Threads": one["threads"],
+                    "ms a step": 1000 * one["seconds_per_step"],
+                }
+                for one in measured
+            ],
+            key="c8_precision_times",
+            hide_index=True,
+            column_config={"ms a step": st.column_config.NumberColumn(format="%.0f")},
+        )
+    lab.predict(
+        "c8_precision",
+        text.read("lab_precision_predict"),
+        (text.read("lab_precision_moves"), text.read("lab_precision_stands"), text.read("lab_precision_nan")),
+        right=1,
+        because=text.read("lab_precision_because", above=1 + stored(1.0, "bf16").next_above_one),
+        then={"c8_precision_move": "0.0001"},
+    )  # fmt: skip

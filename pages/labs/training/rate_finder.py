@@ -1,0 +1,85 @@
+"""Chapter 8: a learning rate found by a sweep."""
+
+import streamlit as st
+
+from gptcore.config import PRESETS
+from gptcore.training.rate_finder import GIVEN_UP, N_STEPS, SAFETY, Tried, suggest
+from pages.kit import controls, figures, lab, plots, words
+from pages.labs.training import cached
+
+EVERY_SECONDS = 0.8
+OPTIMIZERS = ("muon", "adamw")
+ASKED = "c8_sweep_asked"
+
+
+@st.fragment
+def rate_finder() -> None:
+    """Sweep the rate over five powers of ten while a copy of a small model trains."""
+    text = words.load("08_training")
+    text.show("lab_sweep")
+    optimizer = controls.choice(text.read("lab_sweep_optimizer"), "c8_sweep_optimizer", OPTIMIZERS)
+    asked = optimizer in st.session_state.get(ASKED, ())
+    going = asked and cached.swept(optimizer)[1]
+    with st.container(horizontal=True):
+        st.button(
+            text.read("lab_sweep_again") if asked else text.read("lab_sweep_start"),
+            key="c8_sweep_start",
+            icon=":material/play_arrow:",
+            disabled=going,
+            on_click=_sweep,
+            args=(optimizer, asked),
+        )
+        st.button(
+            text.read("lab_sweep_stop"),
+            key="c8_sweep_stop",
+            icon=":material/stop:",
+            disabled=not going,
+            on_click=cached.stop_sweep,
+            args=(optimizer,),
+        )
+    if asked:
+        st.fragment(_swept, run_every=EVERY_SECONDS if going else None)(optimizer, going)
+    lab.predict(
+        "c8_sweep",
+        text.read("lab_sweep_predict"),
+        (text.read("lab_sweep_same"), text.read("lab_sweep_muon"), text.read("lab_sweep_adamw")),
+        right=0,
+        because=text.read("lab_sweep_because"),
+        then={"c8_sweep_optimizer": "adamw"},
+    )
+
+
+def _sweep(optimizer: str, again: bool) -> None:
+    """Start a sweep, anew where there was one. For callbacks."""
+    if again:
+        cached.sweep_again(optimizer)
+    st.session_state[ASKED] = {*st.session_state.get(ASKED, ()), optimizer}
+
+
+def _swept(optimizer: str, was_going: bool) -> None:
+    text = words.load("08_training")
+    found, going = cached.swept(optimizer)
+    tried = [Tried(**one) for one in found]
+    st.progress(1.0 if not going else len(tried) / N_STEPS, text=text.read("lab_sweep_at", n=len(tried)))
+    if tried:
+        rate = suggest(tried)
+        picture = plots.curves(
+            [one.rate for one in tried],
+            {"each step": [one.loss for one in tried], "smoothed": [one.smooth for one in tried]},
+            x_title="learning rate", y_title="loss (nats per token)", log_x=True,
+            mark_x=None if going else rate, revision=f"c8_sweep_{optimizer}",
+        )  # fmt: skip
+        picture.figure.update_xaxes(range=[-5, 0.5], dtick=1, tickmode="linear", exponentformat="power")
+        st.plotly_chart(picture.figure, key="c8_sweep_curve", config=figures.CONFIG, alt=picture.alt)
+        if not going:
+            text.show(
+                "lab_sweep_says",
+                lowest=rate * SAFETY,
+                share=SAFETY,
+                rate=rate,
+                last=tried[-1].rate,
+                up=GIVEN_UP,
+                preset=PRESETS["nano"].train.learning_rate,
+            )
+    if was_going and not going:
+        st.rerun()
