@@ -3,7 +3,7 @@
 from importlib import import_module
 
 # Found when they are first used: a reader of events need not load the loop, and with it torch.
-_EXPORTS = {"train": "loop", "train_step": "loop", "unigram_entropy": "loop"}
+_EXPORTS = {"train": "loop", "train_step": "loop", "unigram_entropy": "evaluation"}
 
 
 def __getattr__(name: str):
