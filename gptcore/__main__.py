@@ -1,19 +1,27 @@
 """The command line: `python -m gptcore train | resume | sample | … | bench`.
 
-Each command is one function below. Heavy imports stand inside, so that `--help` answers at once. Bad input
-ends with one sentence on standard error and exit status 2.
+Each command is one function below, which imports what it needs: `--help` and an error in the options then do not wait
+for torch. Bad input ends with one sentence on standard error and exit status 2.
 """
 
 import argparse
 import json
 import os
-import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import gptcore
 from gptcore.runs.options import add_plugin_option, add_request_options
 
+if TYPE_CHECKING:
+    from gptcore.generation.sampling import Step
+    from gptcore.model import GPT
+    from gptcore.tokenizer import Tokenizer
+    from gptcore.training.events import Event
+
+EXPORTS = ("hf", "script", "notebook")  # as `gptcore.formats.export.WRITERS` has them
 ERROR = "error: "  # how a sentence about bad input begins on standard error
 
 
@@ -21,21 +29,26 @@ def parser() -> argparse.ArgumentParser:
     """Return the commands and their options."""
     top = argparse.ArgumentParser(prog="python -m gptcore", description=__doc__.split("\n")[0])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for run, (summary, add_options) in COMMANDS.items():
+        command = commands.add_parser(run.__name__, help=summary)
+        command.set_defaults(run=run)
+        add_options(command)
+    return top
 
-    command = commands.add_parser("train", help="train a model and keep the run in a directory")
-    command.set_defaults(run=train)
+
+def _train_options(command: argparse.ArgumentParser) -> None:
     add_request_options(command)
     command.add_argument("--out", required=True, metavar="DIR", help="a new or empty directory")
     command.add_argument("--json", action="store_true", help="print each event as a line of JSON")
 
-    command = commands.add_parser("resume", help="go on with a run that was stopped or interrupted")
-    command.set_defaults(run=resume)
+
+def _resume_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("dir", metavar="DIR")
     add_plugin_option(command)
     command.add_argument("--json", action="store_true")
 
-    command = commands.add_parser("sample", help="continue a text with a trained model")
-    command.set_defaults(run=sample)
+
+def _sample_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "dir", metavar="DIR", nargs="?", help="a run or saved model; the shipped one if left out"
     )
@@ -52,51 +65,49 @@ def parser() -> argparse.ArgumentParser:
     add_plugin_option(command)
     command.add_argument("--json", action="store_true")
 
-    command = commands.add_parser("export", help="write a model in a form that others read")
-    command.set_defaults(run=export)
+
+def _export_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("dir", metavar="DIR", help="a run or saved model")
     command.add_argument(
         "--to",
         required=True,
-        choices=tuple(EXPORTS),
-        help="hf: a folder that transformers loads; script, notebook: a file that trains such a model anew",
+        choices=EXPORTS,
+        help="hf: a folder that transformers loads; script, notebook: a file that trains such a model",
     )
     command.add_argument("out", metavar="OUT", help="a new or empty directory; a new file")
 
-    command = commands.add_parser(
-        "stories", help="print stories, or say how much of a text the grammar accepts"
-    )
-    command.set_defaults(run=stories)
+
+def _stories_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--n", type=int, default=1, metavar="N")
     command.add_argument("--seed", type=int, default=0, metavar="N")
     command.add_argument("--check", metavar="FILE", help="score this text; - reads standard input")
     command.add_argument("--json", action="store_true")
 
-    command = commands.add_parser("tokenize", help="show how a text falls into tokens")
-    command.set_defaults(run=tokenize)
+
+def _tokenize_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("text", metavar="TEXT")
     command.add_argument("--tokenizer", default="story", metavar="story|gpt2|FILE")
     command.add_argument("--json", action="store_true")
 
-    command = commands.add_parser("claims", help="measure what the field repeats, here and now")
-    command.set_defaults(run=claims)
+
+def _claims_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME")
     command.add_argument("--quick", action="store_true", help="leave out the claims that train models")
     command.add_argument("--json", action="store_true")
 
-    command = commands.add_parser("exercise", help="check a solution; without FILE, print the stub")
-    command.set_defaults(run=exercise)
+
+def _exercise_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME")
     command.add_argument("file", metavar="FILE", nargs="?")
     command.add_argument("--json", action="store_true")
 
-    command = commands.add_parser("bench", help="measure our speed beside what one would use instead")
-    command.set_defaults(run=bench)
+
+def _bench_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME")
     command.add_argument("--json", action="store_true")
 
-    command = commands.add_parser("arena", help="two architectures on the same batches, with a verdict")
-    command.set_defaults(run=arena)
+
+def _arena_options(command: argparse.ArgumentParser) -> None:
     for arm, family in (("a", "LLaMA-style"), ("b", "GPT-2-style")):
         command.add_argument(f"--style-{arm}", default=family, metavar="LLaMA-style|GPT-2-style")
     for name, whose in (("", "both arms, or training"), ("-a", "arm a"), ("-b", "arm b")):
@@ -116,101 +127,36 @@ def parser() -> argparse.ArgumentParser:
     add_plugin_option(command)
     command.add_argument("--json", action="store_true")
 
-    command = commands.add_parser("nursery", help="what the app starts, to fork its jobs from")
-    command.set_defaults(run=nursery)
+
+def _nursery_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--once", action="store_true", help="do one job and end")
-    return top
 
 
 def train(options: argparse.Namespace) -> None:
-    from gptcore.runs.plan import make_plan
-    from gptcore.runs.recorder import FollowerRecorder, Recorder
-    from gptcore.runs.request import RunRequest, setting_words
-    from gptcore.training.distributed import join_process_group
+    from gptcore.runs.execute import start
+    from gptcore.runs.request import RunRequest
 
-    request = RunRequest.from_options(options)
-    group = join_process_group()
-    recorder = Recorder(options.out) if group.leads else FollowerRecorder(options.out)
-    try:
-        plan = make_plan(request)
-        group.check(plan.train)
-        asked = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed")
-        described = {
-            **{name: getattr(request, name) for name in asked},
-            "settings": setting_words(dict(request.settings)),
-            "model": plan.model.to_dict(),
-            "train": plan.train.to_dict(),
-            "corpus_name": plan.corpus.name,
-            "notes": list(plan.notes),
-            "plugin": request.plugin,
-        }
-        copied = (*plan.corpus.train, *plan.corpus.validation) if Path(request.corpus).is_file() else None
-        recorder.describe(described, plan.tokenizer, "".join(copied) if copied else None)
-    except BaseException:
-        recorder.discard()
-        raise
-    _follow(recorder, plan.model, plan.train, plan.corpus, plan.tokenizer, options.json, group, plan.notes)
+    _show_events(start(RunRequest.from_options(options), options.out), options.json)
 
 
 def resume(options: argparse.Namespace) -> None:
-    from gptcore.config import ModelConfig, TrainConfig
-    from gptcore.corpora.sources import load_corpus
-    from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
-    from gptcore.runs.run import Run, RunError
-    from gptcore.tokenizer import Tokenizer
-    from gptcore.training.distributed import join_process_group
+    from gptcore.runs.execute import resume
 
-    run = Run(options.dir)
-    if not (run.folder / "config.json").is_file():
-        raise RunError(f"{options.dir} is not a run")
-    if (problem := run.problem()) is not None:
-        raise RunError(problem)
-    if run.is_finished():
-        raise RunError(f"{options.dir} is finished; there is nothing to resume")
-    request = run.config()
-    group = join_process_group()
-    group.check(TrainConfig.from_dict(request["train"]))
-    recorder = Recorder(options.dir, resume=True) if group.leads else FollowerRecorder(options.dir)
-    state = read_state(options.dir)
-    text = run.folder / "corpus.txt"
-    corpus = load_corpus(str(text) if text.is_file() else request["corpus"])
-    tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
-    recorder.reopen(tokenizer, request, state["step"])
-    model, config = ModelConfig.from_dict(request["model"]), TrainConfig.from_dict(request["train"])
-    _follow(recorder, model, config, corpus, tokenizer, options.json, group, state=state)
+    _show_events(resume(options.dir, options.plugin), options.json)
 
 
-def _follow(
-    recorder, model, config, corpus, tokenizer, as_json: bool, group, notes: Iterable[str] = (), state=None
-) -> None:
-    """Train, keep the run, and print what happens; Ctrl-C and SIGTERM end it with everything saved."""
-    from gptcore.training import loop
-    from gptcore.training.devices import steady_heap
-
-    def end(signum, frame):
-        recorder.stop.set()
-        if group.size == 1:  # torchrun passes on what a terminal has already sent to every process
-            signal.signal(signum, signal.SIG_DFL)  # a second time ends it at once
-
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, end)
-    steady_heap()
-    events = loop.train(
-        model, config, corpus, tokenizer, stop=recorder.stop, resume=state, notes=notes, group=group
-    )
+def _show_events(events: Iterable["Event"], as_json: bool) -> None:
     show = _print_json if as_json else _Progress()
-    for event in recorder.record(group.guard_events(events)):
-        if group.leads:
-            show(event)
-    if event.event == "failed":
-        raise ValueError(event.reason)
+    for event in events:
+        show(event)
 
 
 def arena(options: argparse.Namespace) -> int:
-    from gptcore.experiments import arena as module
-    from gptcore.runs.run import Run, RunError
+    from gptcore.experiments.arena import Even, Result, Verdict, asked
+    from gptcore.experiments.arena_runs import Stopped, run_match
 
-    match = module.asked(
+    _load_plugin(options)
+    match = asked(
         styles=(options.style_a, options.style_b),
         settings=(options.set, options.set_a, options.set_b),
         equal_in=options.equal,
@@ -220,48 +166,14 @@ def arena(options: argparse.Namespace) -> int:
         seeds=options.seeds,
     )
     show = _print_match_json if options.json else _print_match
-    even = module.equalise(match)
-    if options.plugin:
-        module.check_account(even)
-    show("even", even)
-    results = []
-    for planned in module.plan(match, options.corpus, options.plugin):
-        run = Run(Path(options.out) / planned.name)
-        if module.is_of_another(planned, run.config()):
-            raise RunError(f"{run.folder} was trained by other choices; give another --out")
-        _carry_out(run, planned.request.arguments())
-        loss = module.last_loss(run.events()[0])
-        if loss is None:
-            print(f"{ERROR}stopped; the same command goes on where it ended", file=sys.stderr)
-            return 130
-        results.append(module.Result(planned.arm, planned.rate, planned.seed, loss))
-        show("result", results[-1])
-    show("verdict", module.judge(results, match))
+    kinds = {Even: "even", Result: "result", Verdict: "verdict"}
+    try:
+        for said in run_match(match, options.out, corpus=options.corpus, plugin=options.plugin):
+            show(kinds[type(said)], said)
+    except Stopped:
+        print(f"{ERROR}stopped; the same command goes on where it ended", file=sys.stderr)
+        return 130
     return 0
-
-
-def _carry_out(run, arguments: Sequence[str]) -> None:
-    """Train what a finished run does not hold yet, without a word; a lost run is over too."""
-    import contextlib
-    import io
-
-    from gptcore.runs.run import delete
-
-    if run.is_finished() or run.last_event().get("event") == "failed":
-        return
-    if run.can_resume():
-        words = ["resume", str(run.folder), "--json"]
-    else:
-        if run.folder.is_dir():  # killed before its first checkpoint
-            delete(run)
-        words = ["train", *arguments, "--out", str(run.folder), "--json"]
-    options = parser().parse_args(words)
-    with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            options.run(options)
-        except ValueError:
-            if run.last_event().get("event") != "failed":
-                raise
 
 
 def _print_match_json(kind: str, found) -> None:
@@ -327,17 +239,15 @@ class _Progress:
 
 
 def sample(options: argparse.Namespace) -> None:
-    from gptcore.cache import KVCache
     from gptcore.checkpoint import SHIPPED
     from gptcore.formats import load
-    from gptcore.generation.sampling import generate
 
+    _load_plugin(options)
     if options.max_new_tokens < 1:
         raise ValueError(f"--max-new-tokens {options.max_new_tokens} is below 1")
     model, tokenizer = load(options.dir or SHIPPED)
     prompt_ids = tokenizer.encode(options.prompt) or [tokenizer.eot_id]
-    context = model.config.context_length
-    steps = generate(
+    steps = gptcore.generate(
         model,
         prompt_ids,
         options.max_new_tokens,
@@ -352,33 +262,48 @@ def sample(options: argparse.Namespace) -> None:
         n_alternatives=0,
         past_context=options.past_context,
     )
-    new, seconds = [], []
-    shown = 0
-    stop = None
+    if options.json:
+        print(json.dumps(_sample_result(options, model, tokenizer, prompt_ids, steps), ensure_ascii=False))
+    else:
+        _stream(options.prompt, tokenizer, steps)
+
+
+def _stream(prompt: str, tokenizer: "Tokenizer", steps: Iterable["Step"]) -> None:
+    """Print a text as it is generated; a character whose bytes are not all there yet waits."""
+    ids: list[int] = []
+    n_shown = 0
+    for step in steps:
+        ids.append(step.token_id)
+        text = prompt + tokenizer.decode(ids)
+        if not text.endswith("\ufffd"):
+            print(text[n_shown:], end="", flush=True)
+            n_shown = len(text)
+    print((prompt + tokenizer.decode(ids))[n_shown:])
+
+
+def _sample_result(
+    options: argparse.Namespace,
+    model: "GPT",
+    tokenizer: "Tokenizer",
+    prompt_ids: list[int],
+    steps: Generator["Step", None, str],
+) -> dict[str, Any]:
+    """Generate, and return the ids, the text, and what it took."""
+    taken = []
     while True:
         try:
-            step = next(steps)
+            taken.append(next(steps))
         except StopIteration as ended:
             stop = ended.value
             break
-        new.append(step.token_id)
-        seconds.append(step.seconds)
-        if not options.json:
-            text = options.prompt + tokenizer.decode(new)
-            if not text.endswith("\ufffd"):  # a character whose bytes are not all there yet waits
-                print(text[shown:], end="", flush=True)
-                shown = len(text)
-    if not options.json:
-        print((options.prompt + tokenizer.decode(new))[shown:])
-        return
-    cache = (
-        None if options.no_cache else KVCache(model.config, capacity=len(prompt_ids) + options.max_new_tokens)
-    )
-    if cache is not None:
+    new, seconds = [step.token_id for step in taken], [step.seconds for step in taken]
+    cache = None
+    if not options.no_cache:
+        cache = gptcore.KVCache(model.config, capacity=len(prompt_ids) + options.max_new_tokens)
         unread = 0 if stop == "stop" else 1  # the last token was chosen, and never went through the model
         cache.advance(min(len(prompt_ids) + len(new) - unread, cache.capacity))
     decoding = sum(seconds[1:])
-    result = {
+    return {
         "prompt_ids": prompt_ids,
         "token_ids": new,
         "text": options.prompt + tokenizer.decode(new),
@@ -387,39 +312,14 @@ def sample(options: argparse.Namespace) -> None:
         "prefill_seconds": seconds[0] if seconds else None,
         "cache_bytes": cache.n_bytes if cache else 0,
         "cache_bytes_used": cache.n_bytes_used if cache else 0,
-        "context_length": context,
+        "context_length": model.config.context_length,
     }
-    print(json.dumps(result, ensure_ascii=False))
 
 
 def export(options: argparse.Namespace) -> None:
-    EXPORTS[options.to](options.dir, options.out)
+    from gptcore.formats.export import export
 
-
-def _export_hf(folder: str, out: str) -> None:
-    from gptcore.formats import load
-    from gptcore.formats.hf_folder import export
-
-    print(export(*load(folder), out))
-
-
-def _export_script(folder: str, out: str) -> None:
-    from gptcore.formats import script
-
-    print(script.write(script.of_run(folder), "script", out))
-
-
-def _export_notebook(folder: str, out: str) -> None:
-    from gptcore.formats import script
-
-    print(script.write(script.of_run(folder), "notebook", out))
-
-
-EXPORTS = {
-    "hf": _export_hf,
-    "script": _export_script,
-    "notebook": _export_notebook,
-}  # by what stands after --to: what a model becomes
+    print(export(options.dir, options.to, options.out))
 
 
 def stories(options: argparse.Namespace) -> None:
@@ -528,14 +428,32 @@ def exercise(options: argparse.Namespace) -> int:
     return 0 if verdict.passed else 1
 
 
+COMMANDS: dict[Callable[[argparse.Namespace], int | None], tuple[str, Callable]] = {
+    train: ("train a model and keep the run in a directory", _train_options),
+    resume: ("continue a run that was stopped or interrupted", _resume_options),
+    sample: ("continue a text with a trained model", _sample_options),
+    export: ("write a model in another format", _export_options),
+    stories: ("print stories, or score a text by the story grammar", _stories_options),
+    tokenize: ("split a text into tokens", _tokenize_options),
+    claims: ("measure the field's claims on this machine", _claims_options),
+    exercise: ("check a solution; without FILE, print the stub", _exercise_options),
+    bench: ("benchmark our speed against the usual alternatives", _bench_options),
+    arena: ("compare two architectures trained on the same batches", _arena_options),
+    nursery: ("what the app starts, to fork its jobs from", _nursery_options),
+}  # by the function behind each command: what `--help` says of it, and what adds its options
+
+
+def _load_plugin(options: argparse.Namespace) -> None:
+    if options.plugin:
+        from gptcore.training import plugins
+
+        plugins.load(options.plugin)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 2 for bad input, 1 for an answer that is not right."""
     options = parser().parse_args(arguments)
     try:
-        if getattr(options, "plugin", None):
-            from gptcore.training import plugins
-
-            plugins.load(options.plugin)
         return options.run(options) or 0
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

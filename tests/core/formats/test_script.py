@@ -16,8 +16,10 @@ import pytest
 
 import gptcore
 from gptcore import load, load_corpus, story_tokenizer, train
+from gptcore.__main__ import EXPORTS
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
+from gptcore.formats.export import WRITERS
 from gptcore.formats.script import Recipe, notebook, of_run, script, write
 
 TINY = ModelConfig(vocab_size=2048, context_length=32, d_model=16, n_layers=1, n_heads=2, norm="layernorm")
@@ -176,3 +178,7 @@ def test_the_command_writes_a_new_file_and_no_other(tmp_path):
     assert again.returncode == 2 and "is there already; give the name of a new file" in again.stderr
     write(of_run(SHIPPED), "notebook", tmp_path / "a.ipynb")
     nbformat.validate(nbformat.read(tmp_path / "a.ipynb", 4))
+
+
+def test_the_command_line_offers_every_format_there_is():
+    assert set(WRITERS) == set(EXPORTS)

@@ -1,0 +1,68 @@
+"""Carry a match of the arena out: train each of its runs in turn, and judge what they come to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gptcore.experiments.arena import (
+    Even,
+    Match,
+    Planned,
+    Result,
+    Verdict,
+    check_account,
+    equalise,
+    is_of_another,
+    judge,
+    last_loss,
+    plan,
+)
+from gptcore.runs.execute import resume, start
+from gptcore.runs.run import Run, RunError, delete
+
+
+class Stopped(Exception):
+    """A match that was interrupted; the same command continues it."""
+
+
+def run_match(
+    match: Match, out: str | Path, *, corpus: str = "stories", plugin: str | None = None
+) -> Iterator[Even | Result | Verdict]:
+    """Train every run of a match in a directory of runs; yield the arms made equal, each result, and the verdict.
+
+    Runs that are finished there are kept. Raises RunError where one of them is of another match, Stopped where a
+    run was interrupted.
+    """
+    even = equalise(match)
+    if plugin:
+        check_account(even)
+    yield even
+    results = []
+    for planned in plan(match, corpus, plugin):
+        run = Run(Path(out) / planned.name)
+        if is_of_another(planned, run.config()):
+            raise RunError(f"{run.folder} was trained by other choices; give another --out")
+        _finish(run, planned)
+        loss = last_loss(run.events()[0])
+        if loss is None:
+            raise Stopped
+        results.append(Result(planned.arm, planned.rate, planned.seed, loss))
+        yield results[-1]
+    yield judge(results, match)
+
+
+def _finish(run: Run, planned: Planned) -> None:
+    """Train what a run does not hold yet; one that has failed is over."""
+    if run.is_finished() or run.last_event().get("event") == "failed":
+        return
+    if run.can_resume():
+        events = resume(run.folder, planned.request.plugin)
+    else:
+        if run.folder.is_dir():  # killed before its first checkpoint
+            delete(run)
+        events = start(planned.request, run.folder)
+    try:
+        for _ in events:
+            pass
+    except ValueError:
+        if run.last_event().get("event") != "failed":
+            raise

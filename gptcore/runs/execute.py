@@ -1,0 +1,127 @@
+"""Carry a request out: train, keep the run in its directory, and yield each event.
+
+`train` and `resume` of the command line, the arena and the forked workers all go through here. Ctrl-C and SIGTERM end
+a run with everything saved. Under torchrun each process calls the same function, and the first yields the events.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gptcore.config import ModelConfig, TrainConfig
+from gptcore.corpora.sources import load_corpus
+from gptcore.runs.plan import Plan, make_plan
+from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
+from gptcore.runs.request import RunRequest, setting_words
+from gptcore.runs.run import Run, RunError
+from gptcore.tokenizer import Tokenizer
+from gptcore.training import loop, plugins
+from gptcore.training.devices import steady_heap
+from gptcore.training.distributed import ProcessGroup, join_process_group
+from gptcore.training.events import Event
+
+IN_CONFIG = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed", "plugin")
+
+
+def start(request: RunRequest, out: str | Path) -> Iterator[Event]:
+    """Train what a request asks for in a new or empty directory; yield each event.
+
+    Raises ConfigError where a file changed since the request was sealed, RunError for a directory that cannot be
+    used, ValueError for what cannot be trained and for a run that fails, each in one sentence.
+    """
+    request.check_files()
+    if request.plugin:
+        plugins.load(request.plugin)
+    group = join_process_group()
+    recorder = Recorder(out) if group.leads else FollowerRecorder(out)
+    try:
+        plan = make_plan(request)
+        group.check(plan.train)
+        copied = (*plan.corpus.train, *plan.corpus.validation) if Path(request.corpus).is_file() else None
+        recorder.describe(_description(request, plan), plan.tokenizer, "".join(copied) if copied else None)
+    except BaseException:
+        recorder.discard()
+        raise
+    training = {"config": plan.train, "corpus": plan.corpus, "tokenizer": plan.tokenizer, "notes": plan.notes}
+    yield from _follow(recorder, group, model=plan.model, **training)
+
+
+def _description(request: RunRequest, plan: Plan) -> dict[str, Any]:
+    """Return what `config.json` says of a run before it begins."""
+    return {
+        **{name: getattr(request, name) for name in IN_CONFIG},
+        "settings": setting_words(dict(request.settings)),
+        "model": plan.model.to_dict(),
+        "train": plan.train.to_dict(),
+        "corpus_name": plan.corpus.name,
+        "notes": list(plan.notes),
+    }
+
+
+def resume(folder: str | Path, plugin: str | None = None) -> Iterator[Event]:
+    """Continue a run from its last checkpoint; yield each event. A plugin is loaded only where it is named here.
+
+    Raises RunError for a directory that is no run or a finished one, CheckpointError where no state can be read,
+    ValueError for a run that fails.
+    """
+    if plugin:
+        plugins.load(plugin)
+    run = Run(folder)
+    if not (run.folder / "config.json").is_file():
+        raise RunError(f"{folder} is not a run")
+    if (problem := run.problem()) is not None:
+        raise RunError(problem)
+    if run.is_finished():
+        raise RunError(f"{folder} is finished; there is nothing to resume")
+    description = run.config()
+    config = TrainConfig.from_dict(description["train"])
+    group = join_process_group()
+    group.check(config)
+    recorder = Recorder(folder, resume=True) if group.leads else FollowerRecorder(folder)
+    state = read_state(folder)
+    text = run.folder / "corpus.txt"
+    corpus = load_corpus(str(text) if text.is_file() else description["corpus"])
+    tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
+    recorder.reopen(tokenizer, description, state["step"])
+    model = ModelConfig.from_dict(description["model"])
+    yield from _follow(
+        recorder, group, model=model, config=config, corpus=corpus, tokenizer=tokenizer, resume=state
+    )
+
+
+def _follow(
+    recorder: Recorder | FollowerRecorder, group: ProcessGroup, *, model: ModelConfig, **training: Any
+) -> Iterator[Event]:
+    """Train, record each event, and yield it in the process that leads; raises ValueError for a run that fails."""
+    steady_heap()
+    with _saved_on_signals(recorder.stop, group):
+        events = loop.train(model, **training, stop=recorder.stop, group=group)
+        for event in recorder.record(group.guard_events(events)):
+            if group.leads:
+                yield event
+    if event.event == "failed":
+        raise ValueError(event.reason)
+
+
+@contextlib.contextmanager
+def _saved_on_signals(stop: threading.Event, group: ProcessGroup) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM end a run at its next step, with everything saved; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield
+        return
+
+    def end(signum: int, frame: Any) -> None:
+        stop.set()
+        if group.size == 1:  # torchrun passes on what a terminal has already sent to every process
+            signal.signal(signum, signal.SIG_DFL)
+
+    before = {signum: signal.signal(signum, end) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if group.size == 1:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)

@@ -1,0 +1,91 @@
+"""Requests carried out: the directory they leave, what they refuse, and how signals end them."""
+
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gptcore.config import ConfigError
+from gptcore.files import read_json
+from gptcore.runs import execute
+from gptcore.runs.request import RunRequest, parse_settings
+from gptcore.runs.run import Run, RunError
+
+SIZES = {"d_model": 16, "n_heads": 2, "n_layers": 1, "vocab_size": 280, "context_length": 16, "threads": 1}
+FIXED = {"batch_size": 2, "precision": "fp32", "attention_path": "fused", "n_samples": 0, "n_evals": 1}
+
+
+@pytest.fixture
+def request_for(tmp_path, text):
+    """A function that returns the request for a tiny run."""
+    (tmp_path / "animals.txt").write_text(text)
+
+    def request_for(steps: int = 3, **fields) -> RunRequest:
+        corpus = str(tmp_path / "animals.txt")
+        return RunRequest(corpus=corpus, steps=steps, settings=SIZES | FIXED, **fields)
+
+    return request_for
+
+
+def test_a_run_describes_itself_as_the_first_edition_did(tmp_path):
+    old = read_json(Path(__file__).parent / "first_edition" / "config.json")
+    request = RunRequest.from_dict(old)
+    events = list(execute.start(request, tmp_path / "run"))
+    assert [event.event for event in events][-1] == "done"
+    new = read_json(tmp_path / "run" / "config.json")
+    assert set(new) == set(old)
+    assert parse_settings(new["settings"]) == parse_settings(old["settings"])
+    differ = ("settings", "versions", "start")
+    assert {k: v for k, v in new.items() if k not in differ} == {
+        k: v for k, v in old.items() if k not in differ
+    }
+    assert new["start"]["config"] == old["start"]["config"]
+    assert RunRequest.from_dict(new) == request
+
+
+def test_a_sealed_request_whose_text_changed_is_refused_and_leaves_nothing(request_for, tmp_path, text):
+    sealed = request_for().sealed()
+    assert list(execute.start(sealed, tmp_path / "first"))[-1].event == "done"
+    (tmp_path / "animals.txt").write_text(text + "One more line.\n")
+    with pytest.raises(ConfigError, match=r"corpus .*animals.txt has changed since"):
+        next(execute.start(sealed, tmp_path / "second"))
+    assert not (tmp_path / "second").exists()
+    assert list(execute.start(replace(sealed, hashes=()), tmp_path / "third"))[-1].event == "done"
+
+
+def test_a_signal_ends_a_run_with_everything_saved_and_it_can_be_resumed(request_for, tmp_path):
+    run = Run(tmp_path / "run")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    seen = []
+    for event in execute.start(request_for(steps=40), run.folder):
+        seen.append(event.event)
+        if event.event == "step" and event.step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert seen[-1] == "done" and run.last_event()["reason"] == "stopped" and run.can_resume()
+    assert {number: signal.getsignal(number) for number in before} == before
+    first = run.last_event()["step"]
+    assert first < 40
+    events = list(execute.resume(run.folder))
+    assert events[0].step >= first and run.is_finished()
+    with pytest.raises(RunError, match="is finished; there is nothing to resume"):
+        next(execute.resume(run.folder))
+
+
+def test_a_run_can_be_trained_in_a_thread(request_for, tmp_path):
+    """Only the main thread may handle signals; elsewhere they stay with it."""
+    events = []
+    thread = threading.Thread(target=lambda: events.extend(execute.start(request_for(), tmp_path / "run")))
+    thread.start()
+    thread.join()
+    assert events[-1].event == "done"
+
+
+def test_what_cannot_be_carried_out_is_said_before_anything_is_written(request_for, tmp_path):
+    with pytest.raises(RunError, match="is not a run"):
+        next(execute.resume(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="not a multiple of n_heads=3"):
+        next(execute.start(RunRequest(steps=2, settings={"n_heads": 3}), tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
