@@ -30,7 +30,7 @@ if book.part("diagram", text):
 
 if book.part("lab", text):
     embeddings.word_map.before_and_after()
-    embeddings.neighbors.neighbours()
+    embeddings.neighbors.neighbors()
     embeddings.analogies.analogies()
     embeddings.unused_rows.never_used()
     st.subheader("More experiments", anchor=False)

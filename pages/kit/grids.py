@@ -62,10 +62,7 @@ def heatmap(
             ygap=1,
             text=text,
             texttemplate="%{text}" if text else None,
-            customdata=[
-                [[rows[i], columns[j], _cell(values[i][j], ".4f")] for j in range(n_columns)]
-                for i in range(n_rows)
-            ],
+            customdata=_hover_texts(values, rows, columns),
             hovertemplate=f"%{{customdata[0]}} → %{{customdata[1]}}<br>{what} %{{customdata[2]}}<extra></extra>",
         )
     )
@@ -121,6 +118,14 @@ def _cell(value: float, form: str) -> str:
     if value == -math.inf:
         return "−∞"
     return format(value, form).replace("-", "−") if math.isfinite(value) else ""
+
+
+def _hover_texts(values: Matrix, rows: Sequence[str], columns: Sequence[str]) -> list[list[list[str]]]:
+    """For every cell the name of its row, that of its column, and its number."""
+    return [
+        [[row, column, _cell(value, ".4f")] for column, value in zip(columns, line)]
+        for row, line in zip(rows, values)
+    ]
 
 
 def _named_ticks(names: Sequence[str]) -> dict[str, object]:

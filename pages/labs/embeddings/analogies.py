@@ -4,6 +4,7 @@ import streamlit as st
 
 from gptcore.interpret import embedding_table
 from gptcore.stories import lexicon
+from gptcore.tokenizer import Tokenizer
 from pages.kit import chips, controls, lab, words
 from pages.kit.pronoun_story import storyteller
 from pages.labs.embeddings import cached
@@ -11,7 +12,7 @@ from pages.labs.embeddings.neighbors import SHOWN, similarity_bars
 from pages.labs.embeddings.word_map import id_of
 
 
-def pairs(tokenizer) -> dict[str, tuple[int, int]]:
+def pairs(tokenizer: Tokenizer) -> dict[str, tuple[int, int]]:
     """The pairs of the story world, his and hers, that are one token each: `king → queen`."""
     every = (
         lexicon.ROYAL_PAIRS
@@ -55,25 +56,22 @@ def analogies() -> None:
             st.info(text.read("lab_sum_same"), icon=":material/info:")
             return
         found = embedding_table.analogy(table, a, b, c, wanted, most=SHOWN)
-
-        def plain(one: int) -> str:
-            return chips.visible(tokenizer.token_text(one)).strip("␣")
-
-        st.markdown(f"#### {plain(a)} − {plain(b)} + {plain(c)} = ?", anchors=False)
+        name = {token: plain_word(token, tokenizer) for token in (a, b, c, wanted, found.best[0][0])}
+        st.markdown(f"#### {name[a]} − {name[b]} + {name[c]} = ?", anchors=False)
         best = found.best if allowed else found.best_without_inputs
         similarity_bars(
-            [(tokenizer.token_text(i), cosine) for i, cosine in best],
+            [(tokenizer.token_text(token), cosine) for token, cosine in best],
             "c3_sum_bars",
             "analogy",
             chips.visible(tokenizer.token_text(wanted)),
         )
         text.show(
             "lab_sum_says",
-            wanted=plain(wanted),
+            wanted=name[wanted],
             rank=found.rank_without_inputs,
             inputs=found.rank,
             plain=found.rank_without_arithmetic,
-            c=plain(c),
+            c=name[c],
             v=len(table),
         )
         fair, naive, lazy, n = cached.analogy_scores(model, tuple(known.values()))
@@ -83,11 +81,16 @@ def analogies() -> None:
             "c3_sum",
             text.read("lab_sum_predict"),
             (
-                text.read("lab_sum_predict_queen", wanted=plain(wanted)),
+                text.read("lab_sum_predict_queen", wanted=name[wanted]),
                 text.read("lab_sum_predict_input"),
                 text.read("lab_sum_predict_other"),
             ),
             right=0 if winner == wanted else 1 if winner in (a, b, c) else 2,
-            because=text.read("lab_sum_predict_because", winner=plain(winner), naive=naive, fair=fair, n=n),
+            because=text.read("lab_sum_predict_because", winner=name[winner], naive=naive, fair=fair, n=n),
             then={"c3_sum_inputs": True},
         )
+
+
+def plain_word(token: int, tokenizer: Tokenizer) -> str:
+    """A token's text without the space before it."""
+    return chips.visible(tokenizer.token_text(token)).strip("␣")

@@ -12,7 +12,7 @@ SHOWN = 8
 
 
 @st.fragment
-def neighbours() -> None:
+def neighbors() -> None:
     """The rows nearest to that of one word, at birth and now."""
     text = words.load("03_embeddings")
     with lab.frame("c3_near", text.read("lab_near_title")):

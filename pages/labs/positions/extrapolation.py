@@ -1,6 +1,8 @@
 """Chapter 4: a text longer than the trained context, and the cures."""
 
 import math
+from collections.abc import Mapping
+from statistics import fmean
 
 import streamlit as st
 
@@ -28,49 +30,13 @@ def beyond() -> None:
             )
         with right:
             factor = controls.stops(text.read("lab_far_factor"), "c4_far_factor", FACTORS, 4)
-        raw = cached.loss_by_position(model, "as trained", 1)
-        found = {text.read("lab_far_raw"): raw}
+        losses = {text.read("lab_far_raw"): cached.loss_by_position(model, "as trained", 1)}
         if cure != "none":
-            found[cure] = cached.loss_by_position(model, cure, factor)
-        inside = trained // BIN
-        middles = [BIN * place + BIN // 2 for place in range(len(raw))]
-        picture = plots.curves(
-            middles,
-            found,
-            x_title=text.read("lab_far_x"),
-            y_title=text.read("lab_far_y"),
-            height=320,
-            revision="far",
+            losses[cure] = cached.loss_by_position(model, cure, factor)
+        _curves(losses, trained, text)
+        _summary(
+            *losses.values(), inside=trained // BIN, trained=trained, cure=cure, factor=factor, text=text
         )
-        picture.figure.add_vline(x=trained, line={"color": figures.GREY, "dash": "dot"})
-        picture.figure.add_annotation(
-            x=trained, y=1, yref="y domain", text=text.read("lab_far_line", trained=trained),
-            showarrow=False, xanchor="left", xshift=4, font={"color": figures.GREY, "size": 11},
-        )  # fmt: skip
-        picture.figure.update_yaxes(rangemode="tozero")
-        st.plotly_chart(picture.figure, key="c4_far_curves", config=figures.CONFIG, alt=picture.alt)
-
-        def mean(losses: list[float]) -> float:
-            return sum(losses) / len(losses)
-
-        text.show(
-            "lab_far_says",
-            inside=mean(raw[:inside]),
-            trained=trained,
-            beyond=mean(raw[inside:]),
-            end=raw[-1],
-        )
-        if cure != "none":
-            treated = found[cure]
-            text.show(
-                "lab_far_treated",
-                cure=cure,
-                factor=factor,
-                before=mean(raw[:inside]),
-                inside=mean(treated[:inside]),
-                raw=mean(raw[inside:]),
-                beyond=mean(treated[inside:]),
-            )
         lab.predict(
             "c4_far",
             text.read("lab_far_predict", factor=factor, trained=trained),
@@ -86,3 +52,59 @@ def beyond() -> None:
             then={"c4_far_cure": "linear"},
         )
         text.show("lab_far_cures")
+
+
+def _curves(losses: Mapping[str, list[float]], trained: int, text: words.Words) -> None:
+    """The loss in each stretch of the text, and where the trained context ends."""
+    n_bins = len(next(iter(losses.values())))
+    picture = plots.curves(
+        [BIN * number + BIN // 2 for number in range(n_bins)],
+        losses,
+        x_title=text.read("lab_far_x"),
+        y_title=text.read("lab_far_y"),
+        height=320,
+        revision="far",
+    )
+    picture.figure.add_vline(x=trained, line={"color": figures.GREY, "dash": "dot"})
+    picture.figure.add_annotation(
+        x=trained,
+        y=1,
+        yref="y domain",
+        text=text.read("lab_far_line", trained=trained),
+        showarrow=False,
+        xanchor="left",
+        xshift=4,
+        font={"color": figures.GREY, "size": 11},
+    )
+    picture.figure.update_yaxes(rangemode="tozero")
+    st.plotly_chart(picture.figure, key="c4_far_curves", config=figures.CONFIG, alt=picture.alt)
+
+
+def _summary(
+    raw: list[float],
+    treated: list[float] | None = None,
+    *,
+    inside: int,
+    trained: int,
+    cure: str,
+    factor: int,
+    text: words.Words,
+) -> None:
+    """Mean losses within the trained context and past it; the first `inside` values are within."""
+    text.show(
+        "lab_far_says",
+        inside=fmean(raw[:inside]),
+        trained=trained,
+        beyond=fmean(raw[inside:]),
+        end=raw[-1],
+    )
+    if treated is not None:
+        text.show(
+            "lab_far_treated",
+            cure=cure,
+            factor=factor,
+            before=fmean(raw[:inside]),
+            inside=fmean(treated[:inside]),
+            raw=fmean(raw[inside:]),
+            beyond=fmean(treated[inside:]),
+        )

@@ -1,6 +1,7 @@
 """Chapter 4: the wavelengths of the pairs against the base, and how a score falls with distance."""
 
 import math
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -20,22 +21,20 @@ def clocks() -> None:
     text = words.load("04_positions")
     with lab.frame("c4_clock", text.read("lab_clock_title")):
         text.show("lab_clock")
-        one, two, three = st.columns(3, gap="medium")
-        with one:
+        left, middle, right = st.columns(3, gap="medium")
+        with left:
             base = controls.stops(text.read("lab_clock_base"), "c4_clock_base", BASES, 10_000)
-        with two:
+        with middle:
             width = controls.stops(text.read("lab_clock_width"), "c4_clock_width", WIDTHS, 64)
-        with three:
+        with right:
             tokens = controls.stops(text.read("lab_clock_text"), "c4_clock_text", TEXTS, 8192)
-        turns = {
-            of: [2 * math.pi / speed for speed in inverse_frequencies(width, of).tolist()]
-            for of in (base, 10_000 if base != 10_000 else 500_000)
-        }
-        whole = sum(turn <= tokens for turn in turns[base])
+        bases = (base, 10_000 if base != 10_000 else 500_000)
+        of_base = wavelengths(width, base)
+        whole = sum(length <= tokens for length in of_base)
         text.show(
             "lab_clock_says",
-            fastest=turns[base][0],
-            slowest=turns[base][-1],
+            fastest=of_base[0],
+            slowest=of_base[-1],
             whole=whole,
             pairs=width // 2,
             tokens=tokens,
@@ -43,50 +42,66 @@ def clocks() -> None:
         left, right = st.columns(2, gap="medium")
         with left:
             st.markdown(f"**{text.read('lab_clock_turns')}**")
-            picture = plots.curves(
-                list(range(1, width // 2 + 1)),
-                {text.read("lab_clock_of", base=of): turn for of, turn in turns.items()}
-                | {text.read("lab_clock_line"): [tokens] * (width // 2)},
-                x_title=text.read("lab_clock_pair"),
-                y_title=text.read("lab_clock_tokens"),
-                log_y=True,
-                height=300,
-                revision="clocks",
-            )
-            st.plotly_chart(picture.figure, key="c4_clock_turns", config=figures.CONFIG, alt=picture.alt)
+            _wavelength_curves(width, bases, tokens, text)
         with right:
             st.markdown(f"**{text.read('lab_clock_decay')}**")
-            picture = plots.curves(
-                DISTANCES,
-                {text.read("lab_clock_of", base=of): cached.score_left(width, of, DISTANCES) for of in turns},
-                x_title=text.read("lab_drag_distance"),
-                y_title=text.read("lab_clock_share"),
-                log_x=True,
-                height=300,
-                revision="decay",
-            )
-            st.plotly_chart(picture.figure, key="c4_clock_decay", config=figures.CONFIG, alt=picture.alt)
+            _decay_curves(width, bases, text)
         text.show("lab_clock_decay_says")
-        following = 500_000 if base != 500_000 else 1000
-        raised = [2 * math.pi / speed for speed in inverse_frequencies(width, following).tolist()]
-        more = sum(turn <= tokens for turn in raised)
-        options = (
+        _predict(width, 500_000 if base != 500_000 else 1000, tokens, whole, text)
+
+
+def wavelengths(width: int, base: float) -> list[float]:
+    """Tokens that each pair of a head takes for a full rotation."""
+    return [2 * math.pi / frequency for frequency in inverse_frequencies(width, base).tolist()]
+
+
+def _wavelength_curves(width: int, bases: Sequence[int], tokens: int, text: words.Words) -> None:
+    picture = plots.curves(
+        list(range(1, width // 2 + 1)),
+        {text.read("lab_clock_of", base=base): wavelengths(width, base) for base in bases}
+        | {text.read("lab_clock_line"): [tokens] * (width // 2)},
+        x_title=text.read("lab_clock_pair"),
+        y_title=text.read("lab_clock_tokens"),
+        log_y=True,
+        height=300,
+        revision="clocks",
+    )
+    st.plotly_chart(picture.figure, key="c4_clock_turns", config=figures.CONFIG, alt=picture.alt)
+
+
+def _decay_curves(width: int, bases: Sequence[int], text: words.Words) -> None:
+    picture = plots.curves(
+        DISTANCES,
+        {text.read("lab_clock_of", base=base): cached.score_left(width, base, DISTANCES) for base in bases},
+        x_title=text.read("lab_drag_distance"),
+        y_title=text.read("lab_clock_share"),
+        log_x=True,
+        height=300,
+        revision="decay",
+    )
+    st.plotly_chart(picture.figure, key="c4_clock_decay", config=figures.CONFIG, alt=picture.alt)
+
+
+def _predict(width: int, base: int, tokens: int, whole: int, text: words.Words) -> None:
+    """Ask how many pairs rotate fully within the text under another base; `whole` do under the one chosen."""
+    of_base = wavelengths(width, base)
+    more = sum(length <= tokens for length in of_base)
+    lab.predict(
+        "c4_clock",
+        text.read("lab_clock_predict", base=base, tokens=tokens, whole=whole, pairs=width // 2),
+        (
             text.read("lab_clock_predict_more"),
             text.read("lab_clock_predict_fewer"),
             text.read("lab_clock_predict_all"),
-        )
-        lab.predict(
-            "c4_clock",
-            text.read("lab_clock_predict", base=following, tokens=tokens, whole=whole, pairs=width // 2),
-            options,
-            right=0 if more > whole else 1 if more < whole else 2,
-            because=text.read(
-                "lab_clock_predict_because",
-                base=following,
-                fastest=raised[0],
-                slowest=raised[-1],
-                more=more,
-                whole=whole,
-            ),
-            then={"c4_clock_base": following},
-        )
+        ),
+        right=0 if more > whole else 1 if more < whole else 2,
+        because=text.read(
+            "lab_clock_predict_because",
+            base=base,
+            fastest=of_base[0],
+            slowest=of_base[-1],
+            more=more,
+            whole=whole,
+        ),
+        then={"c4_clock_base": base},
+    )

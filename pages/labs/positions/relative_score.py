@@ -1,9 +1,11 @@
 """Chapter 4: the score of a query and a key as both move through the text."""
 
 import math
+from collections.abc import Sequence
 
 import streamlit as st
 import torch
+from torch import Tensor
 
 from gptcore.experiments.measurements.positions import scores_by_distance, scores_by_place
 from gptcore.positions import inverse_frequencies
@@ -20,7 +22,7 @@ ON = 100  # how far the prediction moves both
 MOST_DIALS = 16
 
 
-def vectors(name: str):
+def vectors(name: str) -> tuple[Tensor, Tensor, float]:
     """The query, the key and the base of one choice."""
     if name == VECTORS[0]:
         met = meeting()
@@ -47,62 +49,77 @@ def drag() -> None:
             key_at = controls.whole(text.read("lab_drag_key"), "c4_drag_key", Dial("", 0, LAST, 1, help), 4)
         distance = at - key_at
         behind = scores_by_distance(q, k, REACH + 1, theta).tolist()
-        ahead = scores_by_distance(
-            k, q, REACH + 1, theta
-        ).tolist()  # the key turned on is the query turned back
+        # A key ahead of its query: the key rotated forward is the query rotated back.
+        ahead = scores_by_distance(k, q, REACH + 1, theta).tolist()
         score = behind[distance] if distance >= 0 else ahead[-distance]
         text.show("lab_drag_says", at=at, key_at=key_at, distance=distance, score=score)
         if distance < 0:
             text.show("lab_drag_ahead")
-        curve, square = st.columns([3, 2], gap="medium")
-        with curve:
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
             st.markdown(f"**{text.read('lab_drag_curve')}**")
-            drawn = range(-64, REACH + 1)
-            picture = plots.curves(
-                list(drawn),
-                {text.read("lab_drag_score"): [behind[x] if x >= 0 else ahead[-x] for x in drawn]},
-                x_title=text.read("lab_drag_distance"),
-                y_title=text.read("lab_drag_score"),
-                mark_x=distance,
-                height=330,
-                revision=f"drag {chosen}",
-            )
-            picture.figure.update_layout(showlegend=False)
-            st.plotly_chart(picture.figure, key="c4_drag_curve", config=figures.CONFIG, alt=picture.alt)
-        with square:
+            distances = range(-64, REACH + 1)
+            scores = [behind[x] if x >= 0 else ahead[-x] for x in distances]
+            _curve(distances, scores, distance, f"drag {chosen}", text)
+        with right:
             st.markdown(f"**{text.read('lab_drag_map')}**")
-            scores = scores_by_place(q, k, SQUARE, theta)
-            places = [str(place) if place % 4 == 0 else "" for place in range(SQUARE)]
-            picture = grids.heatmap(
-                (scores - scores.mean()).tolist(),  # shades tell more or less than the mean of the map
-                rows=places,
-                columns=places,
-                row_title=text.read("lab_drag_rows"),
-                column_title=text.read("lab_drag_columns"),
-                what="score above the mean",
-                highest=None,
-                signed=True,
-                mark_cell=(at, key_at) if max(at, key_at) < SQUARE else None,
-                height=330,
-                revision="drag map",
-                alt=text.read("lab_drag_map_alt", n=SQUARE),
-            )
-            st.plotly_chart(picture.figure, key="c4_drag_map", config=figures.CONFIG, alt=picture.alt)
+            _map(scores_by_place(q, k, SQUARE, theta), at, key_at, text)
         st.markdown(f"**{text.read('lab_drag_clocks', n=len(q) // 2)}**")
         hands(len(q), theta, at, key_at, text)
-        on = ON if max(at, key_at) + ON <= LAST else -min(at, key_at)
-        lab.predict(
-            "c4_drag",
-            text.read("lab_drag_predict", at=at, key_at=key_at, at2=at + on, key_at2=key_at + on),
-            (
-                text.read("lab_drag_predict_less"),
-                text.read("lab_drag_predict_same", score=score),
-                text.read("lab_drag_predict_zero"),
-            ),
-            right=1,
-            because=text.read("lab_drag_predict_because", distance=distance),
-            then={"c4_drag_query": at + on, "c4_drag_key": key_at + on},
-        )
+        _predict(at, key_at, score, text)
+
+
+def _curve(
+    distances: Sequence[int], scores: Sequence[float], marked: int, revision: str, text: words.Words
+) -> None:
+    """The score against the distance, the chosen distance marked."""
+    picture = plots.curves(
+        list(distances),
+        {text.read("lab_drag_score"): scores},
+        x_title=text.read("lab_drag_distance"),
+        y_title=text.read("lab_drag_score"),
+        mark_x=marked,
+        height=330,
+        revision=revision,
+    )
+    picture.figure.update_layout(showlegend=False)
+    st.plotly_chart(picture.figure, key="c4_drag_curve", config=figures.CONFIG, alt=picture.alt)
+
+
+def _map(scores: Tensor, at: int, key_at: int, text: words.Words) -> None:
+    """The score for every pair of positions: equal along each diagonal."""
+    names = [str(position) if position % 4 == 0 else "" for position in range(SQUARE)]
+    picture = grids.heatmap(
+        (scores - scores.mean()).tolist(),  # shades tell more or less than the mean of the map
+        rows=names,
+        columns=names,
+        row_title=text.read("lab_drag_rows"),
+        column_title=text.read("lab_drag_columns"),
+        what="score above the mean",
+        highest=None,
+        signed=True,
+        mark_cell=(at, key_at) if max(at, key_at) < SQUARE else None,
+        height=330,
+        revision="drag map",
+        alt=text.read("lab_drag_map_alt", n=SQUARE),
+    )
+    st.plotly_chart(picture.figure, key="c4_drag_map", config=figures.CONFIG, alt=picture.alt)
+
+
+def _predict(at: int, key_at: int, score: float, text: words.Words) -> None:
+    on = ON if max(at, key_at) + ON <= LAST else -min(at, key_at)
+    lab.predict(
+        "c4_drag",
+        text.read("lab_drag_predict", at=at, key_at=key_at, at2=at + on, key_at2=key_at + on),
+        (
+            text.read("lab_drag_predict_less"),
+            text.read("lab_drag_predict_same", score=score),
+            text.read("lab_drag_predict_zero"),
+        ),
+        right=1,
+        because=text.read("lab_drag_predict_because", distance=at - key_at),
+        then={"c4_drag_query": at + on, "c4_drag_key": key_at + on},
+    )
 
 
 def hands(width: int, theta: float, at: int, key_at: int, text: words.Words) -> None:

@@ -1,8 +1,12 @@
 """Chapter 2: the worked example, BPE trained and used by hand on a few words."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import streamlit as st
 
 from gptcore.lessons import bpe_steps
+from gptcore.tokenizer import Tokenizer
 from pages.kit import controls, prompt, words
 from pages.kit.controls import Dial
 from pages.kit.worked_example import Steps
@@ -32,8 +36,14 @@ def worked_example() -> None:
         return
     tokenizer = cached.trained_tokenizer(typed, n_merges)
     open_ = Steps(7)
-    cut = list(dict.fromkeys(tokenizer.pieces(typed)))
-    counts = {piece: tokenizer.pieces(typed).count(piece) for piece in cut}
+    _train_steps(typed, tokenizer, n_merges, open_, text)
+    _encode_steps(new, tokenizer, open_, text)
+
+
+def _train_steps(typed: str, tokenizer: Tokenizer, n_merges: int, open_: Steps, text: words.Words) -> None:
+    """Steps 1 to 5: pre-tokens, bytes, the counts of pairs, the first merge, all merges."""
+    counts = Counter(tokenizer.pieces(typed))
+    cut = list(counts)
     bare = tokenizer.first(0)
     if open_(text.read("example_cut_title")):
         text.show("example_cut")
@@ -42,37 +52,19 @@ def worked_example() -> None:
     if open_(text.read("example_bytes_title")):
         text.show("example_bytes", n=len(bare.encode_slowly(typed)))
         _spelled(cut, bare)
-    competing = bpe_steps.pairs(typed, bare)
-    ties = bpe_steps.tied(competing)
     if open_(text.read("example_count_title")):
         text.show("example_count")
-        _pairs(competing, bare)
-        if competing:
-            pair = (
-                code(bare.token_text(competing[0].left)) + " + " + code(bare.token_text(competing[0].right))
-            )
-            if len(ties) > 1:
-                text.show("example_ties", pair=pair, count=competing[0].count, ties=len(ties))
-            else:
-                text.show("example_no_ties", pair=pair, count=competing[0].count)
+        _count(bpe_steps.pairs(typed, bare), bare, text)
     if open_(text.read("example_merge_title")):
-        if tokenizer.merges:
-            first = tokenizer.merges[0]
-            once = tokenizer.first(1)
-            text.show(
-                "example_merge",
-                token=code(tokenizer.token_text(first.id)),
-                id=first.id,
-                before=len(bare.encode_slowly(typed)),
-                after=len(once.encode_slowly(typed)),
-            )
-            _spelled(cut, once)
-        else:
-            text.show("example_nothing")
+        _merge_once(typed, cut, tokenizer, text)
     if open_(text.read("example_again_title")):
         text.show("example_again", asked=n_merges, made=len(tokenizer.merges))
         _merges(typed, tokenizer)
         _spelled(cut, tokenizer)
+
+
+def _encode_steps(new: str, tokenizer: Tokenizer, open_: Steps, text: words.Words) -> None:
+    """Steps 6 and 7: a new text merged by the same rules, and its ids turned back into text."""
     if open_(text.read("example_new_title")):
         text.show("example_new")
         _replayed(new, tokenizer)
@@ -88,13 +80,42 @@ def worked_example() -> None:
         )
 
 
-def _spelled(cut: list[str], tokenizer) -> None:
+def _count(competing: Sequence[bpe_steps.Pair], bare: Tokenizer, text: words.Words) -> None:
+    """The most frequent pairs, and how many tie for the first place."""
+    _pairs(competing, bare)
+    if not competing:
+        return
+    best, ties = competing[0], bpe_steps.tied(competing)
+    pair = f"{code(bare.token_text(best.left))} + {code(bare.token_text(best.right))}"
+    if len(ties) > 1:
+        text.show("example_ties", pair=pair, count=best.count, ties=len(ties))
+    else:
+        text.show("example_no_ties", pair=pair, count=best.count)
+
+
+def _merge_once(typed: str, cut: list[str], tokenizer: Tokenizer, text: words.Words) -> None:
+    """The first merge, and what it makes of the text."""
+    if not tokenizer.merges:
+        text.show("example_nothing")
+        return
+    first, once = tokenizer.merges[0], tokenizer.first(1)
+    text.show(
+        "example_merge",
+        token=code(tokenizer.token_text(first.id)),
+        id=first.id,
+        before=len(tokenizer.first(0).encode_slowly(typed)),
+        after=len(once.encode_slowly(typed)),
+    )
+    _spelled(cut, once)
+
+
+def _spelled(cut: list[str], tokenizer: Tokenizer) -> None:
     """Each piece as its tokens stand now."""
     lines = [parts(tokenizer.encode_slowly(piece), tokenizer) for piece in cut[:MOST_SHOWN]]
     st.markdown(" &nbsp;|&nbsp; ".join(lines) + (" &nbsp;|&nbsp; …" if len(cut) > MOST_SHOWN else ""))
 
 
-def _pairs(competing, tokenizer) -> None:
+def _pairs(competing: Sequence[bpe_steps.Pair], tokenizer: Tokenizer) -> None:
     """The pairs that stand highest, those of equal count marked."""
     top = competing[0].count if competing else 0
     lines = ["| pair | ids | times together | place |", "| --- | --- | --- | --- |"]
@@ -105,7 +126,7 @@ def _pairs(competing, tokenizer) -> None:
     st.markdown("\n".join(lines))
 
 
-def _merges(typed: str, tokenizer) -> None:
+def _merges(typed: str, tokenizer: Tokenizer) -> None:
     """Every merge: the pair, its count, how many stood as high, the tokens left in the text."""
     lines = ["| merge | token | count | as high | tokens left |", "| --- | --- | --- | --- | --- |"]
     for place, merge in enumerate(tokenizer.merges):
@@ -118,7 +139,7 @@ def _merges(typed: str, tokenizer) -> None:
     st.markdown("\n".join(lines))
 
 
-def _replayed(new: str, tokenizer) -> None:
+def _replayed(new: str, tokenizer: Tokenizer) -> None:
     """A new text, piece by piece, merge by merge."""
     for piece in tokenizer.pieces(new)[:4]:
         moments = bpe_steps.replay(piece, tokenizer)

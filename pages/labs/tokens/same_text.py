@@ -3,6 +3,7 @@
 import streamlit as st
 
 from gptcore.lessons.bpe_steps import cost
+from gptcore.tokenizer import Tokenizer
 from pages.kit import chips, dim_colors, lab, models, prompt, session, story_data, words
 from pages.labs.tokens import cached
 from pages.labs.tokens.token_chips import MOST_CHIPS, cell, colored
@@ -16,16 +17,16 @@ EXAMPLES = (
 )
 
 
-def kinds() -> dict[str, object]:
+def compared_tokenizers() -> dict[str, Tokenizer]:
     """The tokenizers to compare, by name; GPT-2's where it could be had."""
     ours = story_data.story_tokenizer()
-    found = {"bytes": ours.first(0), "stories": ours}
+    tokenizers = {"bytes": ours.first(0), "stories": ours}
     model = session.model_in_use()
     if model.name != models.SHIPPED and model.tokenizer.ranks != ours.ranks:
-        found["your model"] = model.tokenizer
+        tokenizers["your model"] = model.tokenizer
     if (other := cached.gpt2().tokenizer) is not None:
-        found["GPT-2"] = other
-    return found
+        tokenizers["GPT-2"] = other
+    return tokenizers
 
 
 def about_gpt2(text: words.Words) -> None:
@@ -42,19 +43,19 @@ def same_text() -> None:
     with lab.frame("c2_same", text.read("lab_same_title")):
         text.show("lab_same")
         typed = prompt.text_input(text.read("lab_same_text"), "c2_same_text", EXAMPLES[1], EXAMPLES)
-        found = kinds()
+        tokenizers = compared_tokenizers()
         lines = [
             f"| tokenizer | {dim_colors.chip('V')} | {dim_colors.chip('T')} | bytes a token |",
             "| --- | --- | --- | --- |",
         ]
-        for name, tokenizer in found.items():
-            one = cost(typed, tokenizer)
+        for name, tokenizer in tokenizers.items():
+            taken = cost(typed, tokenizer)
             lines.append(
-                f"| {name} | {tokenizer.vocab_size:,} | {one.n_tokens} | {one.bytes_per_token:.2f} |"
+                f"| {name} | {tokenizer.vocab_size:,} | {taken.n_tokens} | {taken.bytes_per_token:.2f} |"
             )
         st.markdown("\n".join(lines))
         about_gpt2(text)
-        for name, tokenizer in found.items():
+        for name, tokenizer in tokenizers.items():
             ids = tokenizer.encode(typed)
             st.markdown(f"**{name}**, {len(ids)} tokens")
             chips.strip(
@@ -88,7 +89,7 @@ def _twins(text: words.Words) -> None:
     lines = ["| written | ids | tokens |", "| --- | --- | --- |"]
     for word in (" cat", "cat", " Cat"):
         ids = ours.encode(word)
-        shown = " ".join(cell(ours.token_text(one)) for one in ids)
+        shown = " ".join(cell(ours.token_text(token)) for token in ids)
         lines.append(f"| {cell(word)} | {', '.join(map(str, ids))} | {shown} |")
     st.markdown("\n".join(lines))
     text.show("lab_same_twins")

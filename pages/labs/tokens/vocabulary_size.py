@@ -3,9 +3,8 @@
 import streamlit as st
 
 from gptcore.account import n_parameters, parameters
-from gptcore.config import PRESETS
+from gptcore.config import PRESETS, ModelConfig
 from pages.kit import controls, figures, lab, plots, words
-from pages.kit.plots import Band
 from pages.labs.tokens import cached
 
 SIZES = (257, 320, 400, 512, 640, 800, 1024, 1280, 1600, 2048)
@@ -25,10 +24,7 @@ def sizes() -> None:
             preset = controls.choice(text.read("lab_size_model"), "c2_size_model", ("nano", "tiny", "small"))
         n_bytes, counts = cached.story_costs(SIZES)
         shape = PRESETS[preset].model
-        shares = {}
-        for one in (*SIZES, GPT2_SIZE):
-            config = shape.replace(vocab_size=one)
-            shares[one] = parameters(config)["embedding"] / n_parameters(config)
+        shares = [share_of_embedding(shape.replace(vocab_size=v)) for v in SIZES]
         at = SIZES.index(size)
         text.show(
             "lab_size_says",
@@ -39,47 +35,55 @@ def sizes() -> None:
             pairs=(counts[0] / counts[at]) ** 2,
             weights=size * shape.d_model,
             width=shape.d_model,
-            share=shares[size],
+            share=shares[at],
             preset=preset,
         )
-        one, two = st.columns(2, gap="large")
-        with one:
-            picture = plots.curves(
-                SIZES,
-                {"tokens": Band([count / counts[0] for count in counts])},
-                x_title="tokens in the vocabulary, V",
-                y_title="length of the text, bytes = 1",
-                mark_x=size,
-                y_range=(0, 1.05),
-                height=280,
-                revision="size length",
-            )
-            picture.figure.update_layout(showlegend=False)
+        left, right = st.columns(2, gap="large")
+        with left:
+            relative = [count / counts[0] for count in counts]
+            picture = _against_size("tokens", relative, "length of the text, bytes = 1", size)
             st.plotly_chart(picture.figure, key="c2_size_length", config=figures.CONFIG, alt=picture.alt)
-        with two:
-            picture = plots.curves(
-                SIZES,
-                {"table": Band([shares[one] for one in SIZES])},
-                x_title="tokens in the vocabulary, V",
-                y_title="the table's share of all weights",
-                mark_x=size,
-                y_range=(0, 1.05 * max(shares[one] for one in SIZES)),
-                height=280,
-                revision=f"size share {preset}",
-            )
-            picture.figure.update_layout(showlegend=False)
+        with right:
+            picture = _against_size("table", shares, "the table's share of all weights", size, preset)
             picture.figure.update_yaxes(tickformat=".0%")
             st.plotly_chart(picture.figure, key="c2_size_share", config=figures.CONFIG, alt=picture.alt)
-        nano = PRESETS["nano"].model.replace(vocab_size=GPT2_SIZE)
-        share = parameters(nano)["embedding"] / n_parameters(nano)
-        lab.predict(
-            "c2_size",
-            text.read("lab_size_predict", gpt2=GPT2_SIZE, width=nano.d_model),
-            (
-                text.read("lab_size_predict_tenth"),
-                text.read("lab_size_predict_third"),
-                text.read("lab_size_predict_most"),
-            ),
-            right=2 if share > 0.5 else 1 if share > 0.2 else 0,
-            because=text.read("lab_size_predict_because", share=share, weights=GPT2_SIZE * nano.d_model),
-        )
+        _predict(text)
+
+
+def share_of_embedding(config: ModelConfig) -> float:
+    """The fraction of a model's weights that its embedding table holds."""
+    return parameters(config)["embedding"] / n_parameters(config)
+
+
+def _against_size(
+    name: str, values: list[float], y_title: str, size: int, preset: str = ""
+) -> figures.Picture:
+    """One curve over the sizes of the vocabulary, with the chosen size marked."""
+    picture = plots.curves(
+        SIZES,
+        {name: values},
+        x_title="tokens in the vocabulary, V",
+        y_title=y_title,
+        mark_x=size,
+        y_range=(0, 1.05 * max(values)),
+        height=280,
+        revision=f"size {name} {preset}",
+    )
+    picture.figure.update_layout(showlegend=False)
+    return picture
+
+
+def _predict(text: words.Words) -> None:
+    nano = PRESETS["nano"].model.replace(vocab_size=GPT2_SIZE)
+    share = share_of_embedding(nano)
+    lab.predict(
+        "c2_size",
+        text.read("lab_size_predict", gpt2=GPT2_SIZE, width=nano.d_model),
+        (
+            text.read("lab_size_predict_tenth"),
+            text.read("lab_size_predict_third"),
+            text.read("lab_size_predict_most"),
+        ),
+        right=2 if share > 0.5 else 1 if share > 0.2 else 0,
+        because=text.read("lab_size_predict_because", share=share, weights=GPT2_SIZE * nano.d_model),
+    )
