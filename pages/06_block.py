@@ -14,7 +14,7 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    block.finding.worked_example()
+    block.example.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -26,7 +26,7 @@ if book.part("code", text):
     annotated.code("model.Block._sub_layer", key="c6_code_sub")
 
 if book.part("diagram", text):
-    block.finding.flow()
+    block.diagram.flow()
 
 if book.part("lab", text):
     block.depth.cut_the_residual()

@@ -14,7 +14,7 @@ if book.part("analogy", text):
     text.show("analogy")
 
 if book.part("example", text):
-    model.finding.worked_example()
+    model.example.worked_example()
 
 if book.part("code", text):
     text.show("code")
@@ -25,7 +25,7 @@ if book.part("code", text):
     annotated.code("account.forward_flops", key="c7_code_flops")
 
 if book.part("diagram", text):
-    model.finding.flow()
+    model.diagram.flow()
 
 if book.part("lab", text):
     model.shape.published()

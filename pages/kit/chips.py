@@ -90,6 +90,11 @@ class Chip:
             raise ValueError(f"kind={self.kind!r} is none of {', '.join(KINDS)}")
 
 
+def in_sentence(token: str) -> str:
+    """A token as it reads in a sentence: without the space before it."""
+    return visible(token).strip("␣") or "␣"
+
+
 def strip(chips: Sequence[Chip], *, key: str, label: str, clickable: bool = False) -> int | None:
     """Show chips in a row that wraps; returns the place of the chip just clicked, for one run."""
     data = _data(chips, label, clickable)

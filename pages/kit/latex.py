@@ -44,3 +44,12 @@ def signed(value: float, form: str = ".4f") -> str:
     """A number in LaTeX that may follow a sign: negative ones in brackets."""
     text = number(value, form)
     return f"({text})" if text.startswith("-") else text
+
+
+def whole(value: int) -> str:
+    """A whole number in LaTeX, with its thousands separated.
+
+    >>> whole(1115264)
+    '1{,}115{,}264'
+    """
+    return f"{value:,}".replace(",", "{,}")

@@ -29,7 +29,7 @@ def half_block(x, gain, gate, up, down):
 
 
 def test_the_numbers_of_the_worked_example(page):
-    from pages.labs.block.finding import GAIN, W_DOWN, W_GATE, W_UP, X
+    from pages.labs.block.example import GAIN, W_DOWN, W_GATE, W_UP, X
 
     text = formulas(page)
     for known in ("1.1696", "-0.5483", "0.2924", "-1.4986"):
@@ -39,7 +39,7 @@ def test_the_numbers_of_the_worked_example(page):
 
 
 def test_edited_numbers_come_from_the_link_and_every_step_follows():
-    from pages.labs.block.finding import W_DOWN, W_GATE, W_UP
+    from pages.labs.block.example import W_DOWN, W_GATE, W_UP
 
     app = open_page(c6_x="1,2,-3,.5", c6_gain="1,.5,2,1")
     for value in half_block((1, 2, -3, 0.5), (1, 0.5, 2, 1), W_GATE, W_UP, W_DOWN):
@@ -104,7 +104,7 @@ def test_layernorm_forgets_the_shift_and_rmsnorm_does_not(page):
 @pytest.mark.parametrize("place", ("pre", "post", "branch", "pre+branch"))
 def test_the_diagram_has_the_norms_of_its_place_and_two_free_paths(place):
     from gptcore.config import PRESETS
-    from pages.labs.block.finding import block_chart
+    from pages.labs.block.diagram import block_chart
 
     nodes, edges = block_chart(PRESETS["nano"].model, 16, place)
     norms = [one for one in nodes if one.label.startswith("norm")]
@@ -114,7 +114,7 @@ def test_the_diagram_has_the_norms_of_its_place_and_two_free_paths(place):
 
 def test_every_stack_that_can_be_asked_for_can_be_trained():
     from pages.labs.block.depth import RATES, SECONDS, STACKS, request_for
-    from pages.labs.block.finding import PLACES
+    from pages.labs.block.diagram import PLACES
 
     for n, place, residual, optimizer in itertools.product(STACKS, PLACES, (True, False), RATES):
         _, train = request_for(n, place, residual, optimizer).configs()

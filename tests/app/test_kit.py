@@ -27,6 +27,7 @@ from pages.kit import (
     prompt,
     quiz,
     search,
+    units,
 )
 from pages.kit.claim import ago
 from tests.app.reading import opener
@@ -34,7 +35,7 @@ from tests.app.reading import opener
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("module", [latex, plots, quiz])
+@pytest.mark.parametrize("module", [latex, plots, quiz, units])
 def test_examples_in_docstrings_are_true(module):
     assert doctest.testmod(module).failed == 0
 

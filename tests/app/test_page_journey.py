@@ -29,7 +29,7 @@ def passed(text: str = SHORT, what=None, swap=None, view: str = "pass") -> cache
 
 
 def given(text: str = SHORT, view: str = "pass"):
-    words = journey.panel.known("swiglu")
+    words = journey.panel.panel_words("swiglu")
     return cached.journey_drawn(models.shipped(), text, None, None, view, _known=words)
 
 
@@ -72,7 +72,7 @@ def test_any_sentence_makes_a_map_that_can_be_read_back(text):
 
 
 def test_a_picture_of_the_map_marks_what_is_on_view():
-    one, words = passed().trace_map, journey.panel.known("swiglu")
+    one, words = passed().trace_map, journey.panel.panel_words("swiglu")
     root = ElementTree.fromstring(trace_map.still(one, words["titles"], words["say"], 5, 2, 4))
     classes = [element.get("class") for element in root.iter()]
     assert classes.count("curves on") == 1
@@ -110,7 +110,7 @@ def test_a_swapped_token_moves_nothing_before_it():
 def test_every_kind_of_stage_has_its_words_and_its_line_of_code():
     assert set(journey.panel.KINDS) == set(_FORMS)
     for ffn in ("swiglu", "gelu"):
-        known = journey.panel.known(ffn)
+        known = journey.panel.panel_words(ffn)
         for kind in _FORMS:
             assert known["titles"][kind] and known["formulas"][kind] and known["abouts"][kind]
             code = known["codes"][kind]

@@ -85,7 +85,7 @@ def start_or_stop(text: words.Words, match: arena.Match, even: arena.Even, entri
             icon=":material/play_arrow:",
             type="primary",
             disabled=not missing or len(alive) == len(missing),
-            on_click=start,
+            on_click=start_match,
             args=(match,),
         )
         st.button(
@@ -93,7 +93,7 @@ def start_or_stop(text: words.Words, match: arena.Match, even: arena.Even, entri
             key="arena_stop",
             icon=":material/stop:",
             disabled=not alive,
-            on_click=stop,
+            on_click=stop_match,
             args=(match,),
             help=text.read("stop_help"),
         )
@@ -101,13 +101,13 @@ def start_or_stop(text: words.Words, match: arena.Match, even: arena.Even, entri
         st.error(problem, icon=":material/error:")
 
 
-def start(match: arena.Match) -> None:
+def start_match(match: arena.Match) -> None:
     """Ask for every run that is not over and not under way. For callbacks."""
     st.session_state[GOING] = key_of(match)
-    st.session_state[PROBLEM] = ask(match)
+    st.session_state[PROBLEM] = request_runs(match)
 
 
-def ask(match: arena.Match, *, again: bool = True) -> str | None:
+def request_runs(match: arena.Match, *, again: bool = True) -> str | None:
     """Ask for what is missing, as much as the queue takes; return why nothing could be asked for.
 
     Without `again` only for what was never asked for: a run that has failed waits for the learner.
@@ -128,7 +128,7 @@ def ask(match: arena.Match, *, again: bool = True) -> str | None:
     return None
 
 
-def stop(match: arena.Match) -> None:
+def stop_match(match: arena.Match) -> None:
     """Take the runs that wait out of the queue and pause those that train; what is over stays. For callbacks."""
     st.session_state.pop(GOING, None)
     for one in entries_of(match):

@@ -6,9 +6,9 @@ import streamlit as st
 
 from gptcore.experiments import arena, arena_records
 from pages.kit import lab, live, words
-from pages.labs.arena.entries import GOING, Entry, ask, entries_of, seconds_of, start_or_stop
-from pages.labs.arena.results import abilities, at_their_best, on_the_way, rates, samples, say
-from pages.labs.arena.terms import equal, terms
+from pages.labs.arena.entries import GOING, Entry, entries_of, request_runs, seconds_of, start_or_stop
+from pages.labs.arena.results import abilities, at_their_best, on_the_way, rates, samples, show_verdict
+from pages.labs.arena.terms import choose_terms, show_equalized
 
 EVERY_SECONDS = 2.0
 
@@ -18,11 +18,11 @@ def the_match() -> None:
     """The terms, the two arms made equal, their runs and what these come to."""
     text = words.load("arena")
     with lab.frame("arena", text.read("lab_title")):
-        match, names = terms(text)
+        match, names = choose_terms(text)
         if match is None:
             return
         even = arena.equalise(match)
-        equal(text, match, even, names)
+        show_equalized(text, match, even, names)
         entries = entries_of(match)
         start_or_stop(text, match, even, entries)
     alive = any(entry.alive for entry in entries)
@@ -33,7 +33,7 @@ def course(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
     """How the runs go, and what those that are over come to; renews itself while any is under way."""
     text = words.load("arena")
     if st.session_state.get(GOING) == arena_records.key_of(match):
-        ask(match, again=False)
+        request_runs(match, again=False)
     entries = entries_of(match)
     progress(text, match, entries)
     results = [
@@ -49,7 +49,7 @@ def course(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
     if verdict.word != "open" and record is None:
         arena_records.keep(match, names, said_terms(text, match), results, verdict)
     if results:
-        say(text, verdict, names)
+        show_verdict(text, verdict, names)
         rates(text, match, results, names)
     best = at_their_best(results)
     if all(arm in best for arm in arena.ARMS):

@@ -8,7 +8,7 @@ from gptcore.experiments import arena, arena_records
 from pages.kit import words
 
 
-def rule() -> None:
+def judging_rule() -> None:
     """By what a match is judged."""
     n = len(arena.SEEDS)
     words.load("arena").show(
@@ -16,7 +16,7 @@ def rule() -> None:
     )
 
 
-def matches_held() -> None:
+def past_matches() -> None:
     """Every finished match of this runs folder."""
     text = words.load("arena")
     found = arena_records.every()

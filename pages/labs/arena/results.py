@@ -24,7 +24,7 @@ def at_their_best(results: list[arena.Result]) -> dict[str, float]:
     }
 
 
-def say(text: words.Words, verdict: arena.Verdict, names: tuple[str, str]) -> None:
+def show_verdict(text: words.Words, verdict: arena.Verdict, names: tuple[str, str]) -> None:
     """The verdict in a sentence, with what speaks against believing it too soon."""
     by_arm = dict(zip(arena.ARMS, names))
     if verdict.word == "open":

@@ -37,7 +37,7 @@ OPTIMIZERS = {"adamw": "AdamW", "muon": "Muon"}
 DEFAULT_STYLE = dict(zip(arena.ARMS, arena.STYLES))
 
 
-def terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]]:
+def choose_terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]]:
     """The match that is asked for and the names of its arms; None where the page has said why it cannot be."""
     size = controls.choice(
         text.read("size"), "arena_size", SIZES, default="micro", help=text.read("size_help")
@@ -45,7 +45,7 @@ def terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]]:
     chosen = []
     for which, place in zip(arena.ARMS, st.columns(2, gap="large")):
         with place:
-            chosen.append(contender(text, which))
+            chosen.append(arm_controls(text, which))
     first, second, third = st.columns(3, gap="large")
     with first:
         equal_in = controls.choice(
@@ -66,7 +66,7 @@ def terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]]:
             help=text.read("rate_help", apart=APART),
         )
     )  # fmt: skip
-    names = tuple(name(which, *one) for which, one in zip(arena.ARMS, chosen))
+    names = tuple(arm_name(which, *one) for which, one in zip(arena.ARMS, chosen))
     # As many key/value heads as query heads, so that they follow where an arm changes the latter.
     shape = dict(controls.SIZES[size]) | {"n_kv_heads": controls.SIZES[size]["n_heads"]}
     try:
@@ -84,12 +84,14 @@ def terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]]:
         arena.plan(match)
     except ConfigError as error:
         st.error(text.read("refused", rule=error), icon=":material/block:")
-        st.button(text.read("refused_repair"), key="arena_repair", icon=":material/undo:", on_click=take_back)
+        st.button(
+            text.read("refused_repair"), key="arena_repair", icon=":material/undo:", on_click=reset_shapes
+        )
         return None, names
     return match, names
 
 
-def contender(text: words.Words, which: str) -> tuple[str, dict[str, Any]]:
+def arm_controls(text: words.Words, which: str) -> tuple[str, dict[str, Any]]:
     """One arm's family and the fields that were changed in it."""
     style = controls.choice(
         text.read("arm_a") if which == "a" else text.read("arm_b"),
@@ -110,20 +112,20 @@ def contender(text: words.Words, which: str) -> tuple[str, dict[str, Any]]:
     return style, changes
 
 
-def name(which: str, style: str, changes: dict[str, Any]) -> str:
+def arm_name(which: str, style: str, changes: dict[str, Any]) -> str:
     """An arm in a few words: B, GPT-2-style, norm=rmsnorm."""
     changed = [f"{field}={str(value).lower()}" for field, value in changes.items()]
     return ", ".join([f"{which.upper()}: {style}", *changed])
 
 
-def take_back() -> None:
+def reset_shapes() -> None:
     """Give both arms the shape of the size again. For callbacks."""
     for which in arena.ARMS:
         for field in SHAPE:
             st.session_state[f"arena_{which}_{field}"] = SIZE
 
 
-def equal(text: words.Words, match: arena.Match, even: arena.Even, names: tuple[str, str]) -> None:
+def show_equalized(text: words.Words, match: arena.Match, even: arena.Even, names: tuple[str, str]) -> None:
     """What was adjusted, what difference is left, where the parameters stand, and both configs as code."""
     left = even.left()
     if even.field == "d_ff":
@@ -136,7 +138,7 @@ def equal(text: words.Words, match: arena.Match, even: arena.Even, names: tuple[
         text.show("adjusted_seconds", size=left["parameters"], work=left["FLOPs a step"])
     else:
         text.show("adjusted_nothing", size=left["parameters"], work=left["FLOPs a step"])
-    st.dataframe(facts(match, even, names), key="arena_facts", hide_index=True)
+    st.dataframe(arm_facts(match, even, names), key="arena_facts", hide_index=True)
     train = match.train
     text.show("training", batch=train.batch_size, window=match.window, optimizer=OPTIMIZERS[train.optimizer],
               precision=train.precision, share=train.min_learning_rate / train.learning_rate)  # fmt: skip
@@ -164,7 +166,7 @@ def equal(text: words.Words, match: arena.Match, even: arena.Even, names: tuple[
             st.markdown(f"- `{field}`: {config_diff.TRANSFERS[field]}", width=words.READING_WIDTH)
 
 
-def facts(match: arena.Match, even: arena.Even, names: tuple[str, str]) -> list[dict[str, str]]:
+def arm_facts(match: arena.Match, even: arena.Even, names: tuple[str, str]) -> list[dict[str, str]]:
     """Both arms in numbers, as rows of text."""
 
     def row(what: str, *values: str) -> dict[str, str]:

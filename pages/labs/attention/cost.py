@@ -6,6 +6,7 @@ from gptcore.account import cache_bytes, n_parameters, parameters
 from gptcore.config import ModelConfig
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import controls, figures, grids, lab, plots, session, words
+from pages.kit.units import readable_bytes
 from pages.labs.attention import cached
 
 MODEL = "the model in use"
@@ -37,9 +38,9 @@ def key_heads() -> None:
         with right:
             tokens = controls.stops(text.read("lab_kv_context"), "c5_kv_tokens", CONTEXTS, 4096)
         config = full.replace(n_kv_heads=kv)
-        describe(text, full, config, tokens)
-        draw(text, full, options, kv, tokens)
-        ask(text, config)
+        describe_cache(text, full, config, tokens)
+        draw_heads(text, full, options, kv, tokens)
+        predict(text, config)
 
 
 def kind(config: ModelConfig) -> str:
@@ -49,15 +50,7 @@ def kind(config: ModelConfig) -> str:
     return "Multi-query attention" if config.n_kv_heads == 1 else "Grouped-query attention"
 
 
-def size(n_bytes: float) -> str:
-    """Bytes as people write them, in steps of a thousand."""
-    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if n_bytes >= step:
-            return f"{n_bytes / step:.3g} {unit}"
-    return f"{n_bytes:.0f} bytes"
-
-
-def describe(text: words.Words, full: ModelConfig, config: ModelConfig, tokens: int) -> None:
+def describe_cache(text: words.Words, full: ModelConfig, config: ModelConfig, tokens: int) -> None:
     """What a number of key heads costs and saves, with the sum of the cache put in."""
     attention, whole = parameters(config)["attention"], n_parameters(config)
     held = cache_bytes(config, tokens, bytes_per_value=2)
@@ -69,7 +62,7 @@ def describe(text: words.Words, full: ModelConfig, config: ModelConfig, tokens: 
         saved=1 - attention / parameters(full)["attention"],
         model_saved=1 - whole / n_parameters(full),
         tokens=tokens,
-        cache=size(held),
+        cache=readable_bytes(held),
         factor=config.n_heads // config.n_kv_heads,
     )
     numbers = {"L": config.n_layers, "K": config.n_kv_heads, "D": config.head_dim, r"\text{tokens}": tokens}
@@ -79,7 +72,7 @@ def describe(text: words.Words, full: ModelConfig, config: ModelConfig, tokens: 
     st.latex(rf"2 \cdot {product} \cdot \underbrace{{2}}_{{\text{{bytes}}}} = {total}")
 
 
-def draw(text: words.Words, full: ModelConfig, options: list[int], kv: int, tokens: int) -> None:
+def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int, tokens: int) -> None:
     """Weights of attention and cache against K, and which key head answers which query head."""
     shares = {
         "weights of attention": [
@@ -114,7 +107,7 @@ def draw(text: words.Words, full: ModelConfig, options: list[int], kv: int, toke
         st.plotly_chart(picture.figure, key="c5_kv_groups", config=figures.CONFIG, alt=picture.alt)
 
 
-def ask(text: words.Words, config: ModelConfig) -> None:
+def predict(text: words.Words, config: ModelConfig) -> None:
     """A prediction made from the shape on the slider: the shape of its keys."""
     h, kv, d, t = config.n_heads, config.n_kv_heads, config.head_dim, 12
     right = f"{kv} × {t} × {d}"
@@ -139,5 +132,9 @@ def fused() -> None:
     length = controls.stops(text.read("lab_fused_length"), "c5_fused_t", CONTEXTS, 4096)
     ran, difference = cached.paths_differ(session.model_in_use(), 192)
     text.show(
-        "lab_fused_says", t=length, size=size(4 * config.n_heads * length**2), ran=ran, difference=difference
+        "lab_fused_says",
+        t=length,
+        size=readable_bytes(4 * config.n_heads * length**2),
+        ran=ran,
+        difference=difference,
     )

@@ -53,7 +53,7 @@ def where_heads_look() -> None:
             what = controls.choice(
                 text.read("lab_heads_what"), "c5_heads_what", WHAT, help=text.read("lab_heads_what_help")
             )
-        looked = shares(traced, what)  # (L, H, T, T), each row the share of its sum
+        looked = row_proportions(traced, what)  # (L, H, T, T), each row the share of its sum
         n = len(traced.ids)
         st.caption(text.read("lab_heads_tokens"))
         place = chips.pick_chip(
@@ -63,13 +63,13 @@ def where_heads_look() -> None:
             label=text.read("lab_heads_tokens"),
             default=n - 1,
         )
-        say(traced, layer, head, place, text)
+        describe_head(traced, layer, head, place, text)
         every_head(traced, looked, layer, head, place, text)
         next_words(model, typed, traced, layer, head, place, text)
-        guess(teller, story, text)
+        predict_other_name(teller, story, text)
 
 
-def shares(traced: forward.Traced, what: str):
+def row_proportions(traced: forward.Traced, what: str):
     """The weights of all heads, or what they hand over, as shares of each row."""
     if what == "weight":
         return heads.weights(traced.seen)
@@ -77,7 +77,7 @@ def shares(traced: forward.Traced, what: str):
     return lengths / lengths.sum(-1, keepdim=True)
 
 
-def say(traced: forward.Traced, layer: int, head: int, place: int, text: words.Words) -> None:
+def describe_head(traced: forward.Traced, layer: int, head: int, place: int, text: words.Words) -> None:
     """What the chosen head does from the chosen token, in one sentence of numbers."""
     found = heads.weights(traced.seen)
     row = found[layer, head, place]
@@ -87,18 +87,13 @@ def say(traced: forward.Traced, layer: int, head: int, place: int, text: words.W
         "lab_heads_says",
         layer=layer + 1,
         head=head + 1,
-        token=bare(traced.tokens[place]),
-        seen=bare(traced.tokens[seen]),
+        token=chips.in_sentence(traced.tokens[place]),
+        seen=chips.in_sentence(traced.tokens[seen]),
         share=float(row[seen]),
         before=float(heads.previous_token(found)[layer, head]) if long else 0.0,
         self=float(heads.itself(found)[layer, head]) if long else 1.0,
         first=float(heads.first_token(found)[layer, head]) if long else 1.0,
     )
-
-
-def bare(token: str) -> str:
-    """A token as it reads in a sentence: without the space before it."""
-    return chips.visible(token).strip("␣") or "␣"
 
 
 def every_head(traced: forward.Traced, looked, layer: int, head: int, place: int, text: words.Words) -> None:
@@ -108,7 +103,9 @@ def every_head(traced: forward.Traced, looked, layer: int, head: int, place: int
     rows = [f"{i // n_heads + 1}.{i % n_heads + 1}" for i in range(n_layers * n_heads)]
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown(f"**{text.read('lab_heads_map', n=len(rows), token=bare(traced.tokens[place]))}**")
+        st.markdown(
+            f"**{text.read('lab_heads_map', n=len(rows), token=chips.in_sentence(traced.tokens[place]))}**"
+        )
         picture = grids.heatmap(
             looked[:, :, place, : place + 1].flatten(0, 1).tolist(),
             rows=rows,
@@ -143,7 +140,7 @@ def next_words(
     """What comes after the chosen token, and, when the head is switched off, what comes without it."""
     before = model.tokenizer.decode(list(traced.ids[: place + 1]))
     off = controls.switch(text.read("lab_heads_off"), "c5_heads_off")
-    token = bare(traced.tokens[place])
+    token = chips.in_sentence(traced.tokens[place])
     whole = next_tokens(model, before, None)
     names = tuple(name for name, _ in whole)
     if not off:
@@ -153,12 +150,12 @@ def next_words(
         )
     else:
         st.markdown(f"**{text.read('lab_heads_next_off', layer=layer + 1, head=head + 1)}**")
-        picture = both(model, before, whole, (layer, head))
+        picture = with_and_without(model, before, whole, (layer, head))
     st.plotly_chart(picture.figure, key="c5_heads_next", config=figures.CONFIG, alt=picture.alt)
     st.caption(text.read("lab_heads_caution"))
 
 
-def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int]):
+def with_and_without(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int]):
     """The likeliest tokens of either model, each with its chance with the head and without."""
     less = dict(next_tokens(model, before, off, most=model.config.vocab_size))
     more = dict(next_tokens(model, before, None, most=model.config.vocab_size))
@@ -175,7 +172,7 @@ def both(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int
     return picture
 
 
-def guess(teller, story: PronounStory, text: words.Words) -> None:
+def predict_other_name(teller, story: PronounStory, text: words.Words) -> None:
     """Predict where the remembering head looks once the name is another."""
     best = find_name_head(teller, story)
     changed = forward.traced(teller, story.other_text)

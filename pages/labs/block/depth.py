@@ -7,7 +7,8 @@ from gptcore.runs.request import RunRequest
 from pages.kit import controls, curves, event_log, figures, initialization, lab, live, plots, session, words
 from pages.kit.models import ModelHandle
 from pages.labs.block import cached
-from pages.labs.block.finding import NO_EPS, PLACES, USUAL_EPS, drawable, powers
+from pages.labs.block.diagram import PLACES
+from pages.labs.block.finding import NO_EPS, USUAL_EPS, drawable, powers
 
 DEPTHS = (2, 4, 8, 12, 24, 48, 96, 128)
 EPSILONS = {"1e-20": NO_EPS, "1e-5": USUAL_EPS}

@@ -5,7 +5,7 @@ import streamlit as st
 from gptcore.lessons import by_hand
 from gptcore.lessons.by_hand import ACTIVATIONS
 from pages.kit import controls, figures, lab, plots, session, words
-from pages.labs.block.finding import X
+from pages.labs.block.example import X
 from pages.labs.block.residual_stream import traced_text
 
 GRID = tuple(round(-8 + 0.1 * step, 1) for step in range(121))

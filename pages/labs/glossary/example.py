@@ -6,8 +6,8 @@ from gptcore.account import Summand, n_parameters, parameters, summands
 from gptcore.config import BIASES, FEEDFORWARDS, NORMS, POSITIONS, PRESETS, ConfigError, ModelConfig
 from pages.kit import controls, words
 from pages.kit.controls import Dial
+from pages.kit.latex import whole
 from pages.kit.worked_example import Steps
-from pages.labs.model.finding import big
 
 SMALL = PRESETS["small"].model
 VOCABULARIES = (2048, 8192, 32_000, 50_257, 128_256)
@@ -71,7 +71,7 @@ def count(text: words.Words, config: ModelConfig) -> None:
             st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}")
     if open_(text.read("example_sum_title")):
         total, counts = n_parameters(config), parameters(config)
-        st.latex(" + ".join(big(counts[part]) for part in used) + f" = {big(total)}")
+        st.latex(" + ".join(whole(counts[part]) for part in used) + f" = {whole(total)}")
         largest = max(used, key=lambda part: counts[part])
         text.show("example_sum", part=titles[largest].lower(), share=counts[largest] / total)
         if config == SMALL:
@@ -89,6 +89,6 @@ def product(one: Summand) -> str:
         letter: int(value) for letter, value in one.factors.items() if not (letter == "n" and value == 1)
     }
     letters = r" \cdot ".join(str(value) if letter == "n" else letter for letter, value in factors.items())
-    numbers = r" \cdot ".join(big(value) for value in factors.values())
-    value = f"{numbers} = {big(one.count)}" if len(factors) > 1 else numbers
+    numbers = r" \cdot ".join(whole(value) for value in factors.values())
+    value = f"{numbers} = {whole(one.count)}" if len(factors) > 1 else numbers
     return rf"\text{{{one.name}}}\quad {letters} &= {value}"

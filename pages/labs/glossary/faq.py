@@ -12,7 +12,7 @@ from gptcore.config import PRESETS
 from gptcore.lessons.provenance import choices_that_differ
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import book, event_log, forward, lab, links, models, search, story_data, words
-from pages.labs.attention.cost import size
+from pages.kit.units import readable_bytes
 
 LLAMA = PUBLISHED["LLaMA 3 8B"]
 LLAMA_TOKENS = 15e12  # Grattafiori et al. 2024, section 1: about 15 trillion
@@ -50,12 +50,16 @@ def _words() -> dict:
 
 def _memory() -> dict:
     n = LLAMA.n_parameters
-    return {"half": size(2 * n), "four": size(n / 2), "train": size(training_bytes(LLAMA.config))}
+    return {
+        "half": readable_bytes(2 * n),
+        "four": readable_bytes(n / 2),
+        "train": readable_bytes(training_bytes(LLAMA.config)),
+    }
 
 
 def _longer() -> dict:
     one = cache_bytes(LLAMA.config, 8192, bytes_per_value=2)
-    return {"short": size(one), "long": size(16 * one), "scores": 16**2}
+    return {"short": readable_bytes(one), "long": readable_bytes(16 * one), "scores": 16**2}
 
 
 def _shapes() -> dict:

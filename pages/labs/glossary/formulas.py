@@ -7,9 +7,9 @@ import streamlit as st
 from gptcore.account import cache_bytes, forward_flops, n_parameters, training_bytes
 from gptcore.config import ModelConfig
 from pages.kit import controls, words
-from pages.labs.attention.cost import size
+from pages.kit.latex import whole
+from pages.kit.units import readable_bytes
 from pages.labs.glossary.example import LENGTHS
-from pages.labs.model.finding import big
 from pages.labs.model.shape import SHAPES
 
 
@@ -41,14 +41,15 @@ def lines_of(config: ModelConfig, t: int, loss: float) -> list[tuple[str, str]]:
     flops = forward_flops(config, t)
     fast, slow = 2 * math.pi, 2 * math.pi * config.rope_theta ** ((d - 2) / d)
     rows = [
-        ("Weights of attention, a layer", rf"2 C \cdot HD + 2 C \cdot KD = {big(2 * c * h * d + 2 * c * k * d)}"),
-        ("Training, before activations", rf"16 N = 16 \cdot {big(n)} = \text{{{size(training_bytes(config))}}}"),
+        ("Weights of attention, a layer", rf"2 C \cdot HD + 2 C \cdot KD = {whole(2 * c * h * d + 2 * c * k * d)}"),
+        ("Training, before activations",
+         rf"16 N = 16 \cdot {whole(n)} = \text{{{readable_bytes(training_bytes(config))}}}"),
         ("Cache in bf16", rf"2 \cdot L \cdot K \cdot D \cdot T \cdot 2 = 2 \cdot {layers} \cdot {k} \cdot {d} \cdot "
-         rf"{big(t)} \cdot 2 = \text{{{size(cache_bytes(config, t, bytes_per_value=2))}}}"),
+         rf"{whole(t)} \cdot 2 = \text{{{readable_bytes(cache_bytes(config, t, bytes_per_value=2))}}}"),
         ("Operations of one pass", rf"2 T \cdot N_\text{{multiplied}} + 4 L T^2 H D = {power(sum(flops.values()))}"),
         ("Operations to train on so many tokens", rf"6 \cdot N \cdot T \approx {power(6 * n * t)}"),
-        ("Scores of one layer", rf"H \cdot T^2 = {h} \cdot {big(t)}^2 = {power(h * t * t)}"),
-        ("First loss of a model that knows nothing", rf"\ln V = \ln {big(config.vocab_size)} = "
+        ("Scores of one layer", rf"H \cdot T^2 = {h} \cdot {whole(t)}^2 = {power(h * t * t)}"),
+        ("First loss of a model that knows nothing", rf"\ln V = \ln {whole(config.vocab_size)} = "
          rf"{math.log(config.vocab_size):.4f}"),
         ("Perplexity", rf"e^\text{{loss}} = e^{{{loss:.1f}}} = {math.exp(loss):,.2f}".replace(",", "{,}")),
         ("Bits a token", rf"\text{{loss}} / \ln 2 = {loss:.1f} / 0.6931 = {loss / math.log(2):.3f}"),
@@ -58,7 +59,7 @@ def lines_of(config: ModelConfig, t: int, loss: float) -> list[tuple[str, str]]:
         rows.append(
             (
                 "Tokens for a turn of the fastest and the slowest pair",
-                rf"2\pi = {fast:.2f} \qquad 2\pi \cdot \theta^{{(D-2)/D}} = {big(round(slow))}",
+                rf"2\pi = {fast:.2f} \qquad 2\pi \cdot \theta^{{(D-2)/D}} = {whole(round(slow))}",
             )
         )
     return rows

@@ -51,24 +51,24 @@ def tree() -> None:
         except ValueError as error:
             st.error(f"{error}.", icon=":material/error:")
             return
-        describe(text, found, model, typed)
+        describe_beams(text, found, model, typed)
         cut = max(1, MOST_IN_A_ROW - width)
-        picture = draw(found, model, typed, cut)
+        picture = beam_tree(found, model, typed, cut)
         st.plotly_chart(picture.figure, key="c9_beam_tree", config=figures.CONFIG, alt=picture.alt)
         st.caption(text.read("lab_beam_caption", cut=cut))
-        listed(text, found, model)
-        ask(text, found)
+        hypothesis_table(text, found, model)
+        predict(text, found)
 
 
-def written(one: Hypothesis, found: Beams, model: ModelHandle) -> str:
+def hypothesis_text(one: Hypothesis, found: Beams, model: ModelHandle) -> str:
     """A text the search came to, its end token included."""
     return model.tokenizer.decode([found.nodes[place].token_id for place in one.path])
 
 
-def describe(text: words.Words, found: Beams, model: ModelHandle, typed: str) -> None:
+def describe_beams(text: words.Words, found: Beams, model: ModelHandle, typed: str) -> None:
     """The best text against greedy's: how likely each is, and what the search cost."""
     best, greedy = found.best, found.greedy
-    whole = (typed + written(best, found, model)).strip()
+    whole = (typed + hypothesis_text(best, found, model)).strip()
     if best.path == greedy.path:
         text.show("lab_beam_same", best=whole, total=best.total, score=best.score, n_calls=found.n_calls)
         return
@@ -78,14 +78,14 @@ def describe(text: words.Words, found: Beams, model: ModelHandle, typed: str) ->
         total=best.total,
         score=best.score,
         n_calls=found.n_calls,
-        greedy=written(greedy, found, model).strip(),
+        greedy=hypothesis_text(greedy, found, model).strip(),
         greedy_total=greedy.total,
         greedy_score=greedy.score,
         likelier=math.exp(best.total - greedy.total),
     )
 
 
-def draw(found: Beams, model: ModelHandle, typed: str, cut: int) -> figures.Picture:
+def beam_tree(found: Beams, model: ModelHandle, typed: str, cut: int) -> figures.Picture:
     """The tree with the likeliest `cut` of what was cut in a row; the rest of it would fill the page."""
     marked = {*found.best.path, *found.greedy.path}
     n_cut: dict[int, int] = {}
@@ -120,14 +120,14 @@ def draw(found: Beams, model: ModelHandle, typed: str, cut: int) -> figures.Pict
     )
 
 
-def listed(text: words.Words, found: Beams, model: ModelHandle) -> None:
+def hypothesis_table(text: words.Words, found: Beams, model: ModelHandle) -> None:
     """The texts the search came to, the best first."""
     texts = list(found.hypotheses[:LISTED])
     if all(one.path != found.greedy.path for one in texts):
         texts.append(found.greedy)
     st.dataframe(
         {
-            text.read("lab_beam_text"): [written(one, found, model).strip() for one in texts],
+            text.read("lab_beam_text"): [hypothesis_text(one, found, model).strip() for one in texts],
             text.read("lab_beam_total"): [round(one.total, 2) for one in texts],
             text.read("lab_beam_tokens"): [one.n_counted for one in texts],
             text.read("lab_beam_score"): [round(one.score, 3) for one in texts],
@@ -141,7 +141,7 @@ def listed(text: words.Words, found: Beams, model: ModelHandle) -> None:
     )
 
 
-def ask(text: words.Words, found: Beams) -> None:
+def predict(text: words.Words, found: Beams) -> None:
     """Without a penalty: can the winner become longer? It cannot, by arithmetic."""
     # The penalty takes no part in the search, so the same finished texts are compared at another.
     short, long = (

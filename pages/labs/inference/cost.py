@@ -5,7 +5,7 @@ import streamlit as st
 from gptcore.account import cache_bytes, n_parameters
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
-from pages.labs.attention.cost import size
+from pages.kit.units import readable_bytes
 from pages.labs.inference import cached
 
 MODEL = "the model in use"
@@ -43,11 +43,11 @@ def published() -> None:
     every = cache_bytes(config.replace(n_kv_heads=config.n_heads), tokens, texts, width)
     text.show(
         "lab_bytes_says",
-        cache=size(held),
-        each=size(held / tokens / texts),
-        weights=size(weights),
+        cache=readable_bytes(held),
+        each=readable_bytes(held / tokens / texts),
+        weights=readable_bytes(weights),
         share=held / weights,
-        full=size(every),
+        full=readable_bytes(every),
         heads=config.n_heads,
     )
     product = r" \cdot ".join(
@@ -78,8 +78,8 @@ def published() -> None:
         right=1,
         because=text.read(
             "lab_bytes_because",
-            seven=size(cache_bytes(SHAPES["LLaMA 2 7B"], 4096, bytes_per_value=2)),
-            seventy=size(cache_bytes(SHAPES["LLaMA 2 70B"], 4096, bytes_per_value=2)),
+            seven=readable_bytes(cache_bytes(SHAPES["LLaMA 2 7B"], 4096, bytes_per_value=2)),
+            seventy=readable_bytes(cache_bytes(SHAPES["LLaMA 2 70B"], 4096, bytes_per_value=2)),
         ),
         then={"c9_bytes_model": "LLaMA 2 7B"},
     )

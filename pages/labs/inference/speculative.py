@@ -42,22 +42,22 @@ def guessing_ahead() -> None:
         except ValueError as error:
             st.error(f"{error}.", icon=":material/error:")
             return
-        strip(text, found, model)
+        draft_strip(text, found, model)
         calls(text, found, n_ahead)
         price = cost(text, found, n_ahead)
-        ask(text, found, n_ahead, price)
+        predict(text, found, n_ahead, price)
 
 
-def strip(text: words.Words, found: SpeculativeTiming, model: ModelHandle) -> None:
+def draft_strip(text: words.Words, found: SpeculativeTiming, model: ModelHandle) -> None:
     """Every guess in its colour, cycle by cycle, and the tokens the target added."""
     st.markdown(f"**{text.read('lab_ahead_strip')}**")
     tokens: list[chips.Chip] = []
     for number, cycle in enumerate(found.cycles, start=1):
         tokens.append(chips.Chip(f"{number}", "count", ""))
-        tokens += [guess(one, cycle, model) for one in cycle.drafted]
+        tokens += [draft_chip(one, cycle, model) for one in cycle.drafted]
         tokens.append(
             chips.Chip(
-                name(cycle.next_id, model),
+                token_name(cycle.next_id, model),
                 "new",
                 text.read("lab_ahead_bonus") if cycle.is_bonus else text.read("lab_ahead_resampled"),
             )
@@ -75,19 +75,19 @@ def strip(text: words.Words, found: SpeculativeTiming, model: ModelHandle) -> No
     )
 
 
-def name(token_id: int, model: ModelHandle) -> str:
+def token_name(token_id: int, model: ModelHandle) -> str:
     """A token as it stands on a chip."""
     return (
         "(end)" if token_id == model.tokenizer.eot_id else chips.visible(model.tokenizer.token_text(token_id))
     )
 
 
-def guess(one: DraftToken, cycle: Cycle, model: ModelHandle) -> chips.Chip:
+def draft_chip(one: DraftToken, cycle: Cycle, model: ModelHandle) -> chips.Chip:
     """One guess as a chip; its note tells both chances."""
     kind = {True: "kept", False: "refused", None: "unjudged"}[one.kept]
     note = f"p {one.p:.1%}, q {one.q:.1%}, kept with the chance {min(1.0, one.p / one.q):.0%}"
     return chips.Chip(
-        name(one.token_id, model),
+        token_name(one.token_id, model),
         kind,
         note if one.kept is not None else "",
     )
@@ -167,7 +167,7 @@ def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
     return price
 
 
-def ask(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> None:
+def predict(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> None:
     """Does drafting far more help? What the formula says at the measured share and the price on the slider."""
     chance = found.acceptance
     now, then = (expected_speedup(chance, k, price) for k in (n_ahead, MOST_AHEAD))

@@ -4,7 +4,6 @@ import streamlit as st
 
 from gptcore.interpret.attribution import AttributionError, shares
 from pages.kit import chips, controls, figures, models, plots, words
-from pages.labs.attention.heads import bare
 from pages.labs.journey import cached
 
 PARTS = {
@@ -43,7 +42,7 @@ def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, t
     logit = float(passed.seen["logits"][0, row_in(passed, row), word_id])
     text.show(
         "said_at",
-        token=bare(drawn.tokens[token]),
+        token=chips.in_sentence(drawn.tokens[token]),
         word=shown,
         logit=logit,
         n=len(values),

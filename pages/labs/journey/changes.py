@@ -15,7 +15,7 @@ WHAT = (NOTHING, "head", "attention", "feedforward", "layer", "rotation", "token
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Change:
     """What the visitor asks of a pass: a part that is silent, a token swapped (place, id), what the map shows."""
 
     what: WhatIf | None
@@ -26,23 +26,23 @@ class Asked:
         return iter((self.what, self.swap, self.view))
 
 
-def ask(model: models.ModelHandle, traced: forward.Traced, text: words.Words) -> Asked:
+def change_controls(model: models.ModelHandle, traced: forward.Traced, text: words.Words) -> Change:
     """The controls above the map."""
     config, story = model.config, pronoun_story()
     left, right = st.columns([1, 2], gap="medium")
     with left:
         view = controls.choice(text.read("view"), "j_view", VIEWS, help=text.read("view_help"))
     if view == "cache":
-        return Asked(None, None, view)
+        return Change(None, None, view)
     with right:
         part = controls.choice(text.read("what"), "j_what", WHAT, help=text.read("what_help"))
     if part == NOTHING:
-        return Asked(None, None, view)
+        return Change(None, None, view)
     best = default_head(model)
     what, swap = None, None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if part == "token":
-            swap = ask_token(model, traced, story, text)
+            swap = swap_controls(model, traced, story, text)
         elif part == "rotation":
             what = WhatIf(part=part)
         else:
@@ -55,11 +55,11 @@ def ask(model: models.ModelHandle, traced: forward.Traced, text: words.Words) ->
             what = WhatIf(part=part, layer=int(layer) - 1, head=int(head) - 1)
         moved = controls.switch(text.read("moved"), "j_moved", True)
     if what is None and swap is None:
-        return Asked(None, None, view)
-    return Asked(what, swap, "moved" if moved else view)
+        return Change(None, None, view)
+    return Change(what, swap, "moved" if moved else view)
 
 
-def ask_token(
+def swap_controls(
     model: models.ModelHandle, traced: forward.Traced, story: PronounStory, text: words.Words
 ) -> tuple[int, int] | None:
     """Which token becomes which; None while the word is not one token."""

@@ -101,7 +101,7 @@ def codes(ffn: str) -> Mapping[str, Mapping]:
     return found
 
 
-def known(ffn: str) -> dict:
+def panel_words(ffn: str) -> dict:
     """The words of the map and its panel, and the code of every kind of stage."""
     text = words.load("journey")
     parts = {kind: text.read(section).split("\n", 2) for kind, section in KINDS.items()}

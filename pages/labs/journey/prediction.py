@@ -1,14 +1,13 @@
 """Predict what the model says without the head that attends to the name."""
 
 from gptcore.interpret.ablation import WhatIf
-from pages.kit import lab, models, words
+from pages.kit import chips, lab, models, words
 from pages.kit.pronoun_story import pronoun_story, storyteller
-from pages.labs.attention.heads import bare
 from pages.labs.attention.name_head import find_name_head
 from pages.labs.journey import cached
 
 
-def guess(model: models.ModelHandle, typed: str, text: words.Words) -> None:
+def predict_without_head(model: models.ModelHandle, typed: str, text: words.Words) -> None:
     """Predict what is said once the head that remembers the name is silent."""
     story = pronoun_story()
     if storyteller().name != model.name or typed != story.text:
@@ -22,13 +21,17 @@ def guess(model: models.ModelHandle, typed: str, text: words.Words) -> None:
         "j_silence",
         text.read("predict", layer=best.layer + 1, head=best.head + 1, name=story.name, share=best.weight),
         (
-            text.read("predict_same", word=bare(own)),
-            text.read("predict_other", word=bare(other)),
+            text.read("predict_same", word=chips.in_sentence(own)),
+            text.read("predict_other", word=chips.in_sentence(other)),
             text.read("predict_third"),
         ),
         right={own: 0, other: 1}.get(after, 2),
         because=text.read(
-            "predict_because", after=bare(after), p_after=p_after, before=bare(before), p_before=p_before
+            "predict_because",
+            after=chips.in_sentence(after),
+            p_after=p_after,
+            before=chips.in_sentence(before),
+            p_before=p_before,
         ),
         then={
             "j_view": "pass",

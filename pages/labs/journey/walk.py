@@ -2,16 +2,15 @@
 
 import streamlit as st
 
-from pages.kit import forward, prompt, session, trace_map, words
+from pages.kit import chips, forward, prompt, session, trace_map, words
 from pages.kit.pronoun_story import beginning_that_fits
-from pages.labs.attention.heads import bare
 from pages.labs.journey import cached
 from pages.labs.journey.attribution import who_said_it
-from pages.labs.journey.changes import Asked, ask
+from pages.labs.journey.changes import Change, change_controls
 from pages.labs.journey.export import export
-from pages.labs.journey.panel import known
-from pages.labs.journey.position import looked, where
-from pages.labs.journey.prediction import guess
+from pages.labs.journey.panel import panel_words
+from pages.labs.journey.position import position_on_view, remember_position
+from pages.labs.journey.prediction import predict_without_head
 
 
 @st.fragment
@@ -24,28 +23,28 @@ def walk() -> None:
     )
     try:
         traced = forward.traced(model, typed)
-        asked = ask(model, traced, text)
+        asked = change_controls(model, traced, text)
         passed = cached.journey(model, typed, *asked)
     except ValueError as error:
         st.error(f"{error}.", icon=":material/error:")
         return
     drawn, config = passed.trace_map, model.config
     text.show("can_do", stages=len(drawn.stages), values=f"{passed.n_values:,}")
-    tell(passed, asked, text)
-    stage, token, other = where(drawn)
+    describe_change(passed, asked, text)
+    stage, token, other = position_on_view(drawn)
     begin = {"stage": drawn.stages[stage].name, "token": token, "other": other}
-    given = cached.journey_drawn(model, typed, *asked, _known=known(config.ffn))
-    trace_map.widget({**given, "at": begin, "asked": 0}, key="j_map", on_look=looked)
+    given = cached.journey_drawn(model, typed, *asked, _known=panel_words(config.ffn))
+    trace_map.widget({**given, "at": begin, "asked": 0}, key="j_map", on_look=remember_position)
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
     text.show("reading")
     st.caption(text.read("keys"))
-    guess(model, typed, text)
+    predict_without_head(model, typed, text)
     export(typed, given, drawn, (stage, token, other), text)
     who_said_it(model, passed, token, text)
 
 
-def tell(passed: cached.Journey, asked: Asked, text: words.Words) -> None:
+def describe_change(passed: cached.Journey, asked: Change, text: words.Words) -> None:
     """What a change has moved, or what the cache has spared, in one sentence of numbers."""
     drawn = passed.trace_map
     cells = sum(stage.rows for stage in drawn.stages)
@@ -54,7 +53,7 @@ def tell(passed: cached.Journey, asked: Asked, text: words.Words) -> None:
         fresh = len(drawn.stages) * drawn.fresh
         text.show(
             "cache",
-            token=bare(drawn.tokens[-1]),
+            token=chips.in_sentence(drawn.tokens[-1]),
             fresh=fresh,
             kept=passed.n_kept,
             rest=all_cells - fresh - passed.n_kept,
@@ -66,8 +65,8 @@ def tell(passed: cached.Journey, asked: Asked, text: words.Words) -> None:
             "change",
             moved=f"{passed.n_moved:,}",
             all=f"{cells:,}",
-            before=bare(before),
+            before=chips.in_sentence(before),
             p_before=f"{p_before:.0%}",
-            after=bare(after),
+            after=chips.in_sentence(after),
             p_after=f"{p_after:.0%}",
         )

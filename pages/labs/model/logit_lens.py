@@ -4,7 +4,6 @@ import streamlit as st
 
 from pages.kit import chips, figures, forward, grids, lab, prompt, session, words
 from pages.kit.pronoun_story import pronoun_story
-from pages.labs.attention.heads import bare
 
 GUESS = "c7_lens_guess"  # the widget of the prediction below
 
@@ -40,7 +39,7 @@ def lens() -> None:
         settled = first_settled([one.best[place] for one in found])
         text.show(
             "lab_lens_says",
-            token=bare(traced.tokens[place]),
+            token=chips.in_sentence(traced.tokens[place]),
             answer=said[-1].strip("␣"),
             share=found[-1].probability[place],
             where=names[settled],
@@ -71,7 +70,7 @@ def lens() -> None:
                 revision="lens",
             )
             st.plotly_chart(picture.figure, key="c7_lens_map", config=figures.CONFIG, alt=picture.alt)
-        question(text, model, traced, found, place)
+        predict(text, model, traced, found, place)
 
 
 def first_settled(best: list[int]) -> int:
@@ -82,7 +81,7 @@ def first_settled(best: list[int]) -> int:
     return at
 
 
-def question(text: words.Words, model, traced, found, place: int) -> None:
+def predict(text: words.Words, model, traced, found, place: int) -> None:
     """What the embedding alone would say of a tied model, or of one that is not."""
     tied = model.config.tie_embeddings
     repeats = sum(best == own for best, own in zip(found[0].best, traced.ids)) / len(traced.ids)
@@ -94,7 +93,7 @@ def question(text: words.Words, model, traced, found, place: int) -> None:
     )
     lab.predict(
         "c7_lens",
-        text.read("lab_lens_predict", token=bare(traced.tokens[place])),
+        text.read("lab_lens_predict", token=chips.in_sentence(traced.tokens[place])),
         (
             text.read("lab_lens_predict_answer"),
             text.read("lab_lens_predict_common"),

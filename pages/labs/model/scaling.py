@@ -54,10 +54,10 @@ def scaling() -> None:
         alive = any(session.is_under_way(run) for run in found.values())
         with st.container(horizontal=True):
             st.button(text.read("lab_scale_train", steps=STEPS), key="c7_scale_train", disabled=alive,
-                      icon=":material/play_arrow:", on_click=start, args=(tuple(KNOWN),))  # fmt: skip
+                      icon=":material/play_arrow:", on_click=start_runs, args=(tuple(KNOWN),))  # fmt: skip
             ready = len(reached(found)) >= len(KNOWN)
             st.button(text.read("lab_scale_fourth"), key="c7_scale_fourth", disabled=alive or not ready,
-                      icon=":material/play_arrow:", on_click=start, args=(tuple(SIZES),))  # fmt: skip
+                      icon=":material/play_arrow:", on_click=start_runs, args=(tuple(SIZES),))  # fmt: skip
         guess = controls.decimal(text.read("lab_scale_guess", fourth=FOURTH), "c7_scale_guess_loss", 0.5, 4.0, 2.0,
                                  0.05, text.read("lab_scale_guess_help"))  # fmt: skip
         if problem := st.session_state.get(PROBLEM):
@@ -78,7 +78,7 @@ def scaling() -> None:
         )
 
 
-def start(names: tuple[str, ...]) -> None:
+def start_runs(names: tuple[str, ...]) -> None:
     """Ask for the runs of these sizes. For callbacks."""
     st.session_state[PROBLEM] = None
     started = dict(st.session_state.get(RUNS, {}))
@@ -135,7 +135,7 @@ def outcome(text: words.Words, losses: dict[str, float], floor: float, guess: fl
     except ValueError as error:
         st.info(f"{error}.", icon=":material/info:")
         return
-    draw(text, law, losses, guess)
+    draw_law(text, law, losses, guess)
     expected = law.loss(weights(FOURTH))
     text.show(
         "lab_scale_law",
@@ -161,7 +161,7 @@ def outcome(text: words.Words, losses: dict[str, float], floor: float, guess: fl
             text.show("lab_scale_far", near=NEAR)
 
 
-def draw(text: words.Words, law: Law, losses: dict[str, float], guess: float) -> None:
+def draw_law(text: words.Words, law: Law, losses: dict[str, float], guess: float) -> None:
     """The law as a line, the sizes as points, the learner's guess beside them."""
     low, high = weights(KNOWN[0]), 1.6 * weights(FOURTH)
     x = [low * (high / low) ** (i / 60) for i in range(61)]

@@ -7,7 +7,7 @@ from gptcore.config import PRESETS, ModelConfig
 from gptcore.experiments.measurements.model import tying_saves
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import controls, figures, lab, plots, words
-from pages.labs.attention.cost import size
+from pages.kit.units import readable_bytes
 from pages.labs.model.finding import area
 
 VOCABULARIES = (512, 2048, 8192, 32_000, 50_257, 128_256)
@@ -36,9 +36,9 @@ def costs() -> None:
         operations = sum(forward_flops(config, tokens).values()) / tokens
         one, two, three, four = st.columns(4)
         one.metric(text.read("lab_cost_weights"), f"{total:,}")
-        two.metric(text.read("lab_cost_memory"), size(training_bytes(config)))
+        two.metric(text.read("lab_cost_memory"), readable_bytes(training_bytes(config)))
         three.metric(text.read("lab_cost_operations"), f"{operations / 1e6:,.2f} M")
-        four.metric(text.read("lab_cost_cache"), size(cache_bytes(config, tokens)))
+        four.metric(text.read("lab_cost_cache"), readable_bytes(cache_bytes(config, tokens)))
         areas, memory = st.columns(2, gap="medium")
         with areas:
             st.markdown(f"**{text.read('lab_cost_areas')}**")
@@ -56,11 +56,16 @@ def costs() -> None:
                 held, whole=text.read("lab_cost_bytes"), unit="bytes", height=300, revision="cost memory"
             )
             st.plotly_chart(picture.figure, key="c7_cost_held", config=figures.CONFIG, alt=picture.alt)
-        text.show("lab_cost_says", tokens=tokens, batch=batch, logits=size(4 * batch * tokens * vocabulary))
-        ask(text, config)
+        text.show(
+            "lab_cost_says",
+            tokens=tokens,
+            batch=batch,
+            logits=readable_bytes(4 * batch * tokens * vocabulary),
+        )
+        predict(text, config)
 
 
-def ask(text: words.Words, config: ModelConfig) -> None:
+def predict(text: words.Words, config: ModelConfig) -> None:
     """What twice the context costs in weights, asked of the shape on the sliders."""
     longer = 512 if config.context_length != 512 else 256
     other = config.replace(context_length=longer)
@@ -151,9 +156,11 @@ def table(text: words.Words) -> dict[str, list]:
         text.read("lab_published_model"): list(SHAPES),
         text.read("lab_cost_weights"): [f"{n_parameters(one):,}" for one in shapes],
         text.read("lab_published_lists"): [f"{_tables(name):.1%}" for name in SHAPES],
-        text.read("lab_cost_memory"): [size(training_bytes(one)) for one in shapes],
+        text.read("lab_cost_memory"): [readable_bytes(training_bytes(one)) for one in shapes],
         text.read("lab_published_operations"): [
             f"{sum(forward_flops(one, 1000).values()) / 1e9 / 1000:,.3g} G" for one in shapes
         ],
-        text.read("lab_published_cache"): [size(cache_bytes(one, 1000, bytes_per_value=2)) for one in shapes],
+        text.read("lab_published_cache"): [
+            readable_bytes(cache_bytes(one, 1000, bytes_per_value=2)) for one in shapes
+        ],
     }

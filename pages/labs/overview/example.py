@@ -55,39 +55,39 @@ def one_prediction() -> None:
         )
     if steps(text.read("example_embedding_title")):
         first = ", ".join(f"{value:.2f}" for value in seen["embedding"][0, 0, :3].tolist())
-        text.show("example_embedding", embedding=shape(seen["embedding"]), first=first)
+        text.show("example_embedding", embedding=tensor_shape(seen["embedding"]), first=first)
     if steps(text.read("example_blocks_title")):
         text.show(
             "example_blocks",
             n_layers=config.n_layers,
             n_heads=config.n_heads,
-            weights=shape(seen["layers.0.attention.weights"]),
-            inner=shape(seen["layers.0.feedforward.hidden"]),
-            stream=shape(seen[f"layers.{config.n_layers - 1}.after_feedforward"]),
+            weights=tensor_shape(seen["layers.0.attention.weights"]),
+            inner=tensor_shape(seen["layers.0.feedforward.hidden"]),
+            stream=tensor_shape(seen[f"layers.{config.n_layers - 1}.after_feedforward"]),
         )
     if steps(text.read("example_norm_title")):
-        text.show("example_norm", final=shape(seen["final_normed"]))
+        text.show("example_norm", final=tensor_shape(seen["final_normed"]))
     if steps(text.read("example_scores_title")):
         text.show(
             "example_scores",
             vocabulary=config.vocab_size,
-            logits=shape(seen["logits"]),
+            logits=tensor_shape(seen["logits"]),
             token=visible(top[0][1]),
             score=float(logits[top[0][0]]),
         )
     if steps(text.read("example_shares_title")):
         text.show("example_shares", vocabulary=config.vocab_size, token=visible(top[0][1]), p=top[0][2])
     scores = [(visible(token), round(float(logits[number]), 1)) for number, token, _ in top]
-    by_hand(scores, example, text, steps)
+    softmax_by_hand(scores, example, text, steps)
 
 
-def shape(tensor) -> str:
+def tensor_shape(tensor) -> str:
     """The shape of one sequence's tensor, its batch of one left out."""
     sizes = tuple(tensor.shape)[1:]
     return " × ".join(map(str, sizes))
 
 
-def by_hand(scores: list[tuple[str, float]], example: str, text: words.Words, steps: Steps) -> None:
+def softmax_by_hand(scores: list[tuple[str, float]], example: str, text: words.Words, steps: Steps) -> None:
     """Softmax of four scores and the surprise at one word, with the numbers put in."""
     if not steps(text.read("example_softmax_title")):
         return

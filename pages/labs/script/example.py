@@ -9,8 +9,8 @@ from gptcore.config import PRESETS
 from gptcore.formats import script
 from gptcore.runs.request import RunRequest
 from pages.kit import controls, words
+from pages.kit.units import readable_bytes
 from pages.kit.worked_example import Steps
-from pages.labs.attention.cost import size
 
 STEPS = (50, 100, 200, 400, 800, 1600, 3200)
 RATES = ("0.001", "0.003", "0.01")
@@ -50,8 +50,8 @@ def print_steps(text: words.Words, made) -> None:
             "example_cost",
             weights=weights,
             operations=3.0 * sum(forward_flops(config, length, batch).values()) * made.steps,
-            memory=size(training_bytes(config)),
-            file=size(4 * weights),
+            memory=readable_bytes(training_bytes(config)),
+            file=readable_bytes(4 * weights),
         )
     if open_(text.read("example_script_title")):
         code = script.script(made)

@@ -16,7 +16,7 @@ N_STEPS = 30
 NEAR = 0.01  # of the way from the first loss to the least: nearer than this has landed
 
 
-def walked(rate: float, n_steps: int, x=HOURS, y=LEVELS, *, w: float = 0.0, b: float = 0.0) -> list:
+def descent_steps(rate: float, n_steps: int, x=HOURS, y=LEVELS, *, w: float = 0.0, b: float = 0.0) -> list:
     """Where a line stands before each step and after the last, for as long as its numbers are numbers."""
     states = line_fit.descend(torch.tensor(x), torch.tensor(y), rate, n_steps, w=w, b=b)
     return list(takewhile(lambda state: math.isfinite(state.loss), states))

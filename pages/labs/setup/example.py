@@ -6,7 +6,16 @@ import torch
 from gptcore.lessons import line_fit, shapes
 from pages.kit import controls, latex, prompt, words
 from pages.kit.worked_example import Steps
-from pages.labs.setup.descent import HOURS, KEPT_HOURS, KEPT_LEVELS, LANDS, LEVELS, N_STEPS, outcome, walked
+from pages.labs.setup.descent import (
+    HOURS,
+    KEPT_HOURS,
+    KEPT_LEVELS,
+    LANDS,
+    LEVELS,
+    N_STEPS,
+    descent_steps,
+    outcome,
+)
 
 NAMES = ("hours x", "level y")
 RATE = LANDS
@@ -78,7 +87,7 @@ def print_steps(text: words.Words, points, found, w: float, b: float, rate: floa
             st.latex(
                 rf"\frac{{\partial\,\text{{loss}}}}{{\partial {name}}} = \frac{{{terms}}}{{{n}}} = {num(mean)}"
             )
-    taken = walked(rate, N_STEPS, xs, ys, w=w, b=b)
+    taken = descent_steps(rate, N_STEPS, xs, ys, w=w, b=b)
     if open_(text.read("example_step_title")):
         text.show("example_step")
         for name, now, slope in (("w", w, found.slope_w), ("b", b, found.slope_b)):
@@ -96,7 +105,7 @@ def print_steps(text: words.Words, points, found, w: float, b: float, rate: floa
             torch_b=taken[0].slope_b,
         )
     if open_(text.read("example_again_title")):
-        again(text, taken, line_fit.loss_at(x, y, *line_fit.best(x, y)), rate)
+        print_later_steps(text, taken, line_fit.loss_at(x, y, *line_fit.best(x, y)), rate)
     if open_(text.read("example_validation_title")):
         kept = torch.tensor(KEPT_HOURS), torch.tensor(KEPT_LEVELS)
         text.show(
@@ -109,7 +118,7 @@ def print_steps(text: words.Words, points, found, w: float, b: float, rate: floa
     products(text, open_)
 
 
-def again(text: words.Words, taken: list, least: float, rate: float) -> None:
+def print_later_steps(text: words.Words, taken: list, least: float, rate: float) -> None:
     """The first steps as a table, and how it ended."""
     text.show("example_again")
     rows = [f"| {one.step} | {one.w:.4f} | {one.b:.4f} | {one.loss:.4f} |" for one in taken[: SHOWN + 1]]

@@ -5,13 +5,13 @@ import torch
 
 from gptcore.lessons import line_fit
 from pages.kit import figures, plots, words
-from pages.labs.setup.descent import CRAWLS, FLIES, HOURS, LANDS, N_STEPS, walked
+from pages.labs.setup.descent import CRAWLS, FLIES, HOURS, LANDS, N_STEPS, descent_steps
 
 
 def finding() -> None:
     """Three rates, one model: it crawls, it lands, it flies off."""
     text = words.load("01_setup")
-    runs = {rate: walked(rate, N_STEPS) for rate in (CRAWLS, LANDS, FLIES)}
+    runs = {rate: descent_steps(rate, N_STEPS) for rate in (CRAWLS, LANDS, FLIES)}
     text.show(
         "finding",
         first=runs[LANDS][0].loss,

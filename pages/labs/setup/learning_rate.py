@@ -6,7 +6,7 @@ import torch
 from gptcore.lessons import line_fit
 from pages.kit import controls, figures, lab, plots, slopes, words
 from pages.kit.controls import Dial
-from pages.labs.setup.descent import FLIES, HOURS, LANDS, LEVELS, outcome, walked
+from pages.labs.setup.descent import FLIES, HOURS, LANDS, LEVELS, descent_steps, outcome
 
 
 @st.fragment
@@ -34,7 +34,7 @@ def one_knob() -> None:
                 Dial("", 1, 100, 1, text.read("lab_knob_help")),
                 20,
             )
-        states, lowest = walked(rate, n_steps), line_fit.best(x, y)
+        states, lowest = descent_steps(rate, n_steps), line_fit.best(x, y)
         least, limit = line_fit.loss_at(x, y, *lowest), line_fit.largest_rate(x)
         ws, bs = (
             [low + (high - low) * i / 40 for i in range(41)] for low, high in ((-0.8, 1.6), (-0.8, 2.2))
@@ -69,7 +69,7 @@ def one_knob() -> None:
         else:
             text.show("lab_knob_crawls", rate=rate, loss=last.loss, least=least, n=n_steps, limit=limit)
         following = FLIES if rate < limit else LANDS
-        then = outcome(walked(following, n_steps), n_steps, least)
+        then = outcome(descent_steps(following, n_steps), n_steps, least)
         kinds = ("crawls", "lands", "flies")
         lab.predict(
             "c1_knob",

@@ -1,0 +1,79 @@
+"""Chapter 6: one block as a diagram."""
+
+from itertools import pairwise
+
+import streamlit as st
+
+from pages.kit import controls, diagram, dim_colors, session, words
+from pages.kit.controls import Dial
+
+PLACES = ("pre", "branch", "pre+branch", "post")
+
+
+@st.fragment
+def flow() -> None:
+    """One block as a chart, with the shapes of the model in use and the norm where it is put."""
+    text = words.load("06_block")
+    config = session.model_in_use().model.config
+    left, right = st.columns(2, gap="large")
+    with left:
+        tokens = controls.whole(
+            text.read("diagram_tokens"),
+            "c6_flow_t",
+            Dial("", 1, config.context_length, 1, "The text's length."),
+            16,
+        )
+    with right:
+        place = controls.choice(
+            text.read("diagram_place"), "c6_flow_place", PLACES, default=config.norm_position
+        )
+    text.show("diagram", tokens=tokens)
+    match place:
+        case "pre":
+            text.show("diagram_pre")
+        case "post":
+            text.show("diagram_post")
+        case "branch":
+            text.show("diagram_branch")
+        case _:
+            text.show("diagram_both")
+    diagram.flowchart(
+        *block_chart(config, tokens, place), alt=f"One block with the norm at {place}, from stream to stream"
+    )
+
+
+def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], list[diagram.Edge]]:
+    """The boxes and arrows of one block: both halves, with the norms of this place."""
+    sizes = dim_colors.sizes_of(config)
+    t, c, h, d, f = tokens, sizes["C"], sizes["H"], sizes["D"], sizes["F"]
+    node, edge = diagram.Node, diagram.Edge
+    stream = {"T": t, "C": c}
+    gated = config.ffn == "swiglu"
+    inside = {
+        "attention": [
+            node("qkv", "qkv_proj, rows of the queries", "weight", {"C": c, "H·D": h * d}),
+            node("look", "attention, chapter 5", "step"),
+            node("o", "o_proj", "weight", {"H·D": h * d, "C": c}),
+        ],
+        "feedforward": [
+            node("wide", "gate_up_proj, twice this" if gated else "up_proj", "weight", {"C": c, "F": f}),
+            node("bend", "SiLU of one half, times the other" if gated else config.ffn.upper(), "step"),
+            node("down", "down_proj", "weight", {"F": f, "C": c}),
+        ],
+    }
+    nodes, edges, at = [node("x0", "stream", sizes=stream)], [], "x0"
+    for number, (name, parts) in enumerate(inside.items(), 1):
+        before = [node(f"pre{number}", "norm", "step")] if place.startswith("pre") else []
+        behind = [node(f"branch{number}", "norm of the branch", "step")] if place.endswith("branch") else []
+        branch = [*before, *parts, *behind]
+        add, out = (
+            node(f"add{number}", "add", "step"),
+            node(f"x{number}", f"stream after {name}", sizes=stream),
+        )
+        on_sum = [node(f"post{number}", "norm of the sum", "step")] if place == "post" else []
+        path = [at, *(one.name for one in branch), add.name, *(one.name for one in on_sum), out.name]
+        nodes += [*branch, add, *on_sum, out]
+        edges += [edge(a, b) for a, b in pairwise(path)]
+        edges.append(edge(at, add.name, "unchanged"))
+        at = out.name
+    return nodes, edges

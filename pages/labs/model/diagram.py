@@ -1,0 +1,35 @@
+"""Chapter 7: the whole model from ids to logits as a diagram."""
+
+import streamlit as st
+
+from pages.kit import controls, diagram, dim_colors, session, words
+from pages.kit.controls import Dial
+
+
+@st.fragment
+def flow() -> None:
+    """The whole model in use from ids to logits, with its shapes."""
+    text = words.load("07_model")
+    config = session.model_in_use().model.config
+    dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))
+    t = controls.whole(text.read("diagram_tokens"), "c7_flow_t", dial, min(16, config.context_length))
+    sizes = dim_colors.sizes_of(config)
+    c, f, v = sizes["C"], sizes["F"], sizes["V"]
+    text.show("diagram", layers=config.n_layers)
+    node, edge = diagram.Node, diagram.Edge
+    nodes = [
+        node("ids", "ids", sizes={"T": t}),
+        node("table", "embedding", "weight", {"V": v, "C": c}),
+        node("x", "the stream", sizes={"T": t, "C": c}),
+        node("block", f"block, {config.n_layers} times: norm, attention, add; norm, feed-forward, add", "step"),
+        node("inner", "inside a feed-forward layer", sizes={"T": t, "F": f}),
+        node("left", f"the stream, {2 * config.n_layers} times written to", sizes={"T": t, "C": c}),
+        node("norm", "final norm", "step"),
+        node("out", "output layer" + (": the embedding once more" if config.tie_embeddings else ""),
+             "weight", {"C": c, "V": v}),
+        node("logits", "logits", sizes={"T": t, "V": v}),
+    ]  # fmt: skip
+    edges = [edge("ids", "table"), edge("table", "x"), edge("x", "block"), edge("block", "inner"),
+             edge("inner", "block"), edge("block", "left"), edge("left", "norm"), edge("norm", "out"),
+             edge("out", "logits")]  # fmt: skip
+    diagram.flowchart(nodes, edges, alt=text.read("diagram_alt"))
