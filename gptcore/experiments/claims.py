@@ -124,7 +124,7 @@ class Result:
             raise ClaimError(f"this is no result of a measurement: {error}; measure again") from error
 
 
-def wherever(test: Callable[[float], bool]) -> Judge:
+def by_range(test: Callable[[float], bool]) -> Judge:
     """Return a judge: `holds` where both ends of every setting pass the test, `holds not` where none does."""
 
     def judge(measured: Mapping[str, Spread]) -> str:
@@ -134,7 +134,7 @@ def wherever(test: Callable[[float], bool]) -> Judge:
     return judge
 
 
-def by_middle(test: Callable[[float], bool], *, within: float = 0.0) -> Judge:
+def by_median(test: Callable[[float], bool], *, within: float = 0.0) -> Judge:
     """Return a judge of times, which a busy machine stretches now and then: it asks the middle of each setting.
 
     A setting passes where its middle does and would still do so a share of `within` nearer to the other side; so a

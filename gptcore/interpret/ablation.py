@@ -17,7 +17,7 @@ PARTS = ("head", "attention", "feedforward", "layer", "rotation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WhatIf:
+class Ablation:
     """A part of the model that says nothing in this pass; layers and heads count from 0.
 
     `part` is `head`, `attention`, `feedforward`, `layer` (both of them), or `rotation`: queries and keys of every

@@ -21,7 +21,7 @@ class AttributionError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Share:
+class Contribution:
     """What one part adds to a logit. `layer` and `head` count from 0, None where there is none."""
 
     part: str  # embedding, positions, head, attention_bias, feedforward, final_norm_bias
@@ -31,28 +31,28 @@ class Share:
 
 
 @torch.inference_mode()
-def shares(model: GPT, seen: dict[str, Tensor], place: int, token_id: int) -> list[Share]:
+def contributions(model: GPT, seen: dict[str, Tensor], place: int, token_id: int) -> list[Contribution]:
     """Return the share of every part in the logit of `token_id` at a place of a traced sequence.
 
     `seen` is the trace of one sequence; places count from 0 within it. The shares sum to the logit. Raises
     AttributionError for a model without residual stream, or one whose norms stand on the stream.
     """
-    parts, vectors = writings(model, seen, place)
+    parts, vectors = residual_vectors(model, seen, place)
     stream, table = vectors.sum(0), model.output.weight[token_id]
     scaled = _norm_as_it_was(model.final_norm, stream, vectors)  # (n, C)
     values = (scaled.double() @ table.double()).tolist()
     found = [
-        Share(part=part, layer=layer, head=head, value=value)
+        Contribution(part=part, layer=layer, head=head, value=value)
         for (part, layer, head), value in zip(parts, values)
     ]
     bias = getattr(model.final_norm, "bias", None)
     if bias is not None:
-        found.append(Share(part="final_norm_bias", value=float(bias.double() @ table.double())))
+        found.append(Contribution(part="final_norm_bias", value=float(bias.double() @ table.double())))
     return found
 
 
 @torch.inference_mode()
-def writings(
+def residual_vectors(
     model: GPT, seen: dict[str, Tensor], place: int
 ) -> tuple[list[tuple[str, int | None, int | None]], Tensor]:
     """Return what every part wrote into the stream at one place: (part, layer, head) of each, and (n, C).

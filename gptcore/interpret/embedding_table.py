@@ -58,26 +58,26 @@ def analogy(table: Tensor, a: int, b: int, c: int, wanted: int, most: int = 8) -
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Map:
+class Projection:
     """Points (N, 2) on the plane that keeps most of their spread, and the share of the spread it keeps."""
 
     points: Tensor
     kept: float
 
 
-def flat_map(rows: Tensor, frame: Tensor | None = None) -> Map:
+def pca_projection(rows: Tensor, frame: Tensor | None = None) -> Projection:
     """Lay rows (N, C) on the two directions in which `frame` (the rows themselves) spreads most."""
     frame = rows if frame is None else frame
     middle = frame.mean(0)
     _, _, directions = torch.linalg.svd(frame - middle, full_matrices=False)
     points = (rows - middle) @ directions[:2].T
     whole = (rows - middle).square().sum()
-    return Map(points=points, kept=float(points.square().sum() / whole) if whole > 0 else 1.0)
+    return Projection(points=points, kept=float(points.square().sum() / whole) if whole > 0 else 1.0)
 
 
-def neighbours_kept(rows: Tensor, n_near: int = 5) -> float:
+def neighbors_kept(rows: Tensor, n_near: int = 5) -> float:
     """Return the share of each row's nearest neighbours, by distance, that are still nearest on the flat map."""
-    flat = flat_map(rows).points
+    flat = pca_projection(rows).points
 
     def near(points: Tensor) -> list[set[int]]:
         distances = torch.cdist(points, points).fill_diagonal_(torch.inf)
@@ -87,7 +87,7 @@ def neighbours_kept(rows: Tensor, n_near: int = 5) -> float:
     return sum(both) / (n_near * len(rows))
 
 
-def on_one_spot(table: Tensor) -> list[int]:
+def collapsed_rows(table: Tensor) -> list[int]:
     """Return the largest set of rows that all point the same way as one of them; of a large table, its last rows.
 
     Tokens that never occur end like this under tied weights: all get the same push, and decay wears off how
@@ -99,7 +99,7 @@ def on_one_spot(table: Tensor) -> list[int]:
     return [first + place for place in alike[middle].nonzero().flatten().tolist()]
 
 
-def gradient(ids: Sequence[int], above: Tensor, n_rows: int) -> Tensor:
+def embedding_gradient(ids: Sequence[int], above: Tensor, n_rows: int) -> Tensor:
     """Return what comes back to a table of `n_rows` rows, by autograd: above (T, C) -> (n_rows, C).
 
     Row i gets the sum of the gradients of all places where token i stood, and 0 if it stood nowhere.
@@ -117,7 +117,7 @@ class Drift:
     n_unread_still: int
     unread: float  # mean distance of the rows that were never read; nan without any
     rest: float
-    unread_turned: float  # mean cosine of an unread row with itself at birth
+    unread_cosine: float  # mean cosine of an unread row with itself at birth
 
 
 def drift(born: Tensor, now: Tensor, unread: Sequence[int]) -> Drift:
@@ -130,7 +130,7 @@ def drift(born: Tensor, now: Tensor, unread: Sequence[int]) -> Drift:
         n_unread_still=int((far[apart] == 0).sum()),
         unread=float(far[apart].mean()),
         rest=float(far[~apart].mean()),
-        unread_turned=float(F.cosine_similarity(now[apart], born[apart]).mean()),
+        unread_cosine=float(F.cosine_similarity(now[apart], born[apart]).mean()),
     )
 
 
@@ -142,7 +142,7 @@ def highest(table: Tensor, column: int, places: Sequence[int], most: int = 6) ->
 
 
 @torch.no_grad()
-def differ(model: GPT, other: GPT, ids: Sequence[int]) -> float:
+def largest_difference(model: GPT, other: GPT, ids: Sequence[int]) -> float:
     """Return the largest difference of any probability that two models give after any of these ids."""
     tokens = torch.tensor([list(ids)])
     one, two = (torch.softmax(each(tokens).float(), -1) for each in (model, other))
@@ -162,7 +162,7 @@ def scaled_and_normed(model: GPT, ids: Sequence[int]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Moves:
+class RowUpdates:
     """How far one step moves each row of a small table: `far` (V,); `seen` are the ids the model read."""
 
     far: Tensor
@@ -180,7 +180,7 @@ SMALL = ModelConfig(vocab_size=16, context_length=32, d_model=16, n_layers=1, n_
 RATE, DECAY, EPSILON = 0.1, 0.1, 1e-8
 
 
-def one_step(ids: Sequence[int], way: str, *, seed: int = 0) -> Moves:
+def one_step(ids: Sequence[int], way: str, *, seed: int = 0) -> RowUpdates:
     """Return what one step of a way of WAYS does to the embedding of a model of 16 tokens that reads these ids.
 
     Each id but the last is read, each but the first is a target. Raises ValueError for fewer than two ids.
@@ -200,17 +200,17 @@ def one_step(ids: Sequence[int], way: str, *, seed: int = 0) -> Moves:
         else:  # AdamW's first step, where both moments hold this gradient alone
             step = RATE * (DECAY * table + gradient / (gradient.abs() + EPSILON))
         far = step.norm(dim=1)
-    return Moves(far=far, seen=tuple(dict.fromkeys(ids[:-1])))
+    return RowUpdates(far=far, seen=tuple(dict.fromkeys(ids[:-1])))
 
 
-def random_turn(width: int, seed: int = 0) -> Tensor:
+def random_rotation(width: int, seed: int = 0) -> Tensor:
     """Return a random rotation (C, C): it keeps every length and every angle."""
     draw = torch.randn(width, width, generator=torch.Generator().manual_seed(seed))
     q, r = torch.linalg.qr(draw)
     return q * r.diagonal().sign()
 
 
-def can_turn(config: ModelConfig) -> bool:
+def can_rotate(config: ModelConfig) -> bool:
     """Return whether a model's stream can be turned: RMSNorm before each sub-layer, no biases, no added positions."""
     return (
         config.norm == "rmsnorm"
@@ -222,7 +222,7 @@ def can_turn(config: ModelConfig) -> bool:
 
 
 @torch.no_grad()
-def turned(model: GPT, seed: int = 0) -> GPT:
+def rotated(model: GPT, seed: int = 0) -> GPT:
     """Return a model whose stream is turned by a random rotation, and which computes the same logits.
 
     Every matrix that reads the stream is turned with it, and every one that writes into it. The gains of the
@@ -230,11 +230,11 @@ def turned(model: GPT, seed: int = 0) -> GPT:
     Raises ValueError where the model is of another kind (see `can_turn`).
     """
     config = model.config
-    if not can_turn(config):
+    if not can_rotate(config):
         raise ValueError(
             "only a model with RMSNorm before each sub-layer, SwiGLU, RoPE and no biases can be turned"
         )
-    turn = random_turn(config.d_model, seed)
+    turn = random_rotation(config.d_model, seed)
     state = {name: value.float() for name, value in model.state_dict().items()}
 
     def reads(name: str, gain: str) -> None:

@@ -78,7 +78,7 @@ def stack(
     )
 
 
-def at_birth(config: ModelConfig, *, seed: int = 0) -> Profile:
+def at_initialization(config: ModelConfig, *, seed: int = 0) -> Profile:
     """Return the profile of a model with the weights it is born with, on 2 × 16 random tokens."""
     generator = torch.Generator().manual_seed(seed)
     n_tokens = min(16, config.context_length - 1)
@@ -87,18 +87,18 @@ def at_birth(config: ModelConfig, *, seed: int = 0) -> Profile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Written:
+class ResidualUpdate:
     """What one writer adds to the stream, means over the tokens of a text."""
 
     name: str  # `embedding`, `attention 1`, `feedforward 1`, …
     size: float  # root mean square of what is added
     beside: float  # its size over that of the stream it is added to; 1 for the embedding
-    share: (
+    fraction: (
         float  # of the last stream's squared length; all shares sum to 1. NaN where a norm stands on the sum
     )
 
 
-def written(seen: dict[str, Tensor], config: ModelConfig) -> list[Written]:
+def residual_updates(seen: dict[str, Tensor], config: ModelConfig) -> list[ResidualUpdate]:
     """Return what the embedding and every sub-layer write, from the trace of a text.
 
     The last stream is the sum of all that was written, so its squared length is the sum of its dot products with
@@ -110,9 +110,9 @@ def written(seen: dict[str, Tensor], config: ModelConfig) -> list[Written]:
     last = seen[f"layers.{config.n_layers - 1}.after_feedforward"]
     squared = last.square().sum(-1)
 
-    def note(name: str, added: Tensor, beside: float) -> Written:
-        share = ((added * last).sum(-1) / squared).mean().item() if adds_up else math.nan
-        return Written(name=name, size=rms(added), beside=beside, share=share)
+    def note(name: str, added: Tensor, beside: float) -> ResidualUpdate:
+        fraction = ((added * last).sum(-1) / squared).mean().item() if adds_up else math.nan
+        return ResidualUpdate(name=name, size=rms(added), beside=beside, fraction=fraction)
 
     found = [note("embedding", x, 1.0)]
     for layer in range(config.n_layers):
@@ -136,7 +136,7 @@ def without_block(model: GPT, layer: int, ids: Tensor, targets: Tensor) -> float
     return changed.eval().loss(ids, targets).item()
 
 
-def factors(model: GPT, ids: list[int], layer: int, place: int) -> Tensor:
+def gradient_factors(model: GPT, ids: list[int], layer: int, place: int) -> Tensor:
     """Return the factors by which a feed-forward sub-layer, residual included, passes a gradient on: (C,).
 
     They are the singular values of I + ∂F at one token: 1 passes a direction as it is, 0 wipes it out.
@@ -151,7 +151,7 @@ def factors(model: GPT, ids: list[int], layer: int, place: int) -> Tensor:
 
 
 @torch.inference_mode()
-def moved_by_change(model: GPT, ids: list[int], place: int) -> tuple[list[float], list[float]]:
+def moved_by_token_change(model: GPT, ids: list[int], place: int) -> tuple[list[float], list[float]]:
     """Return how far each token's output moves in the first block's attention and in its feed-forward layer alone.
 
     The token at `place` becomes another one, so that one row of the first stream changes. Both layers read that

@@ -21,7 +21,7 @@ def weights(seen: dict[str, Tensor]) -> Tensor:
     return torch.stack([seen[name][0] for name in layers])
 
 
-def handed_over(seen: dict[str, Tensor]) -> Tensor:
+def weighted_value_norms(seen: dict[str, Tensor]) -> Tensor:
     """Return how long a vector each key hands to each query: weight times the value's length, (L, H, T, S).
 
     A large weight on a short value changes little, so this and the weight are two things (Kobayashi et al. 2020).
@@ -38,7 +38,7 @@ def previous_token(found: Tensor) -> Tensor:
     return found.diagonal(-1, -2, -1).mean(-1)
 
 
-def itself(found: Tensor) -> Tensor:
+def current_token(found: Tensor) -> Tensor:
     """Return each head's mean weight on the token itself: (L, H, T, T) -> (L, H)."""
     return found[..., 1:, :].diagonal(1, -2, -1).mean(-1)
 
@@ -72,7 +72,7 @@ def periods(context_length: int) -> tuple[int, ...]:
     )
 
 
-def induction_by_chance(context_length: int) -> float:
+def induction_baseline(context_length: int) -> float:
     """Return the induction score of a head that looks everywhere alike."""
     means = [
         sum(1 / (query + 1) for query in range(period, 3 * period - 1)) / (2 * period - 1)
@@ -98,7 +98,7 @@ def without_mask(model: GPT) -> GPT:
 
 
 @torch.inference_mode()
-def moved(model: GPT, ids: list[int], place: int, other_id: int) -> Tensor:
+def logit_changes(model: GPT, ids: list[int], place: int, other_id: int) -> Tensor:
     """Return how far any logit of each position moves when one token becomes another: (T,).
 
     With a causal mask nothing before `place` moves at all; what does is a leak.

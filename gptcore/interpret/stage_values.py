@@ -19,7 +19,7 @@ LIKELY = 10  # words of the last stages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Portrait:
+class StageValues:
     """One stage, ready to be drawn. `n` rows belong to the last `n` tokens; a column stands for `bin` numbers.
 
     `said` holds for each token the likeliest words as (id, logit, probability), where the stage can be read so.
@@ -41,9 +41,9 @@ class Portrait:
 
 
 @torch.inference_mode()
-def portraits(
+def values_by_stage(
     model: GPT, seen: dict[str, Tensor], plain: dict[str, Tensor] | None = None, *, most_tokens: int = 48
-) -> list[Portrait]:
+) -> list[StageValues]:
     """Return every stage of a trace of one sequence; with `plain`, pictures show how far each number has moved.
 
     Only the last `most_tokens` tokens are drawn.
@@ -55,7 +55,7 @@ def portraits(
     ]
 
 
-def _portrait(model: GPT, seen, plain, stage: Stage, most_tokens: int, most_columns: int) -> Portrait:
+def _portrait(model: GPT, seen, plain, stage: Stage, most_tokens: int, most_columns: int) -> StageValues:
     tensor = seen[stage.name]
     if plain is not None:
         # What a mask forbids is minus infinity in both, and has not moved; nor has what differs by rounding only.
@@ -71,7 +71,7 @@ def _portrait(model: GPT, seen, plain, stage: Stage, most_tokens: int, most_colu
     strip = binned(values.nan_to_num(neginf=0.0), STRIP)
     strip = strip / size_of(strip)
     made = working(model, seen, stage)
-    return Portrait(
+    return StageValues(
         stage=stage,
         shape=_shape(stage.kind, seen[stage.name]),
         values=drawn.half(),
@@ -112,7 +112,7 @@ def _said(model: GPT, seen, stage: Stage, most_tokens: int) -> list[list[tuple[i
     return [list(zip(*row)) for row in zip(best.indices.tolist(), scores.tolist(), best.values.tolist())]
 
 
-def links(
+def attention_links(
     seen: dict[str, Tensor], most_tokens: int, least: float = 0.06
 ) -> list[list[tuple[int, int, float]]]:
     """Return who looks at whom in each layer, the mean over heads, as (query, key, weight) above `least`.

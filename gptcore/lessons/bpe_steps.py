@@ -32,33 +32,33 @@ def pairs(texts: str | Iterable[str], tokenizer: Tokenizer) -> list[Pair]:
     return [Pair(left=left, right=right, count=counts[left, right]) for left, right in best_first]
 
 
-def tied(competing: list[Pair]) -> list[Pair]:
+def tied_pairs(competing: list[Pair]) -> list[Pair]:
     """Return those that share the highest count: the first of them is the one that is merged."""
     return [pair for pair in competing if pair.count == competing[0].count] if competing else []
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Replay:
+class MergeStep:
     """One moment of encoding a piece: its tokens now, and the merge that led here (None at the start)."""
 
     ids: tuple[int, ...]
     merge: Merge | None
 
 
-def replay(piece: str, tokenizer: Tokenizer) -> list[Replay]:
+def merge_steps(piece: str, tokenizer: Tokenizer) -> list[MergeStep]:
     """Return how a piece is encoded, merge by merge: always the earliest learned that fits, wherever it fits."""
     merges = {(merge.left, merge.right): merge for merge in tokenizer.merges}
     bare = tokenizer.first(0)
     ids = bare.encode_slowly(piece)
-    moments = [Replay(ids=tuple(ids), merge=None)]
+    moments = [MergeStep(ids=tuple(ids), merge=None)]
     while fitting := [merges[pair] for pair in pairwise(ids) if pair in merges]:
         merge = min(fitting, key=lambda one: one.id)
-        ids = joined(ids, merge)
-        moments.append(Replay(ids=tuple(ids), merge=merge))
+        ids = apply_merge(ids, merge)
+        moments.append(MergeStep(ids=tuple(ids), merge=merge))
     return moments
 
 
-def joined(ids: Iterable[int], merge: Merge) -> list[int]:
+def apply_merge(ids: Iterable[int], merge: Merge) -> list[int]:
     """Return ids with one merge made, left to right, never overlapping."""
     out: list[int] = []
     for token in ids:
@@ -102,7 +102,7 @@ def cost(text: str, tokenizer: Tokenizer) -> Cost:
     )
 
 
-def shown_as_it_comes(tokens: Iterable[bytes]) -> tuple[list[str], list[str]]:
+def streamed_text(tokens: Iterable[bytes]) -> tuple[list[str], list[str]]:
     """Return what a reader sees token by token: each decoded alone, and with unfinished characters held back."""
 
     tokens = list(tokens)

@@ -76,12 +76,12 @@ class Head:
     q: Tensor  # (n, D) before the turn
     k: Tensor
     v: Tensor
-    q_turned: Tensor
-    k_turned: Tensor
+    q_rotated: Tensor
+    k_rotated: Tensor
     steps: Attention
 
 
-def head_on(model, seen: dict[str, Tensor], layer: int, head: int, places: list[int]) -> Head:
+def head_by_hand(model, seen: dict[str, Tensor], layer: int, head: int, places: list[int]) -> Head:
     """Return one head's steps on the tokens at `places` alone, from the trace of the whole text.
 
     Its output is this head's share of what the layer writes: the other heads add theirs.
@@ -93,17 +93,17 @@ def head_on(model, seen: dict[str, Tensor], layer: int, head: int, places: list[
         return seen[f"layers.{layer}.attention.{name}"][0, place][places]
 
     q, k, v = rows("q", head), rows("k", group), rows("v", group)
-    turned = f"layers.{layer}.attention.q_rotated" in seen
-    q_turned, k_turned = (rows("q_rotated", head), rows("k_rotated", group)) if turned else (q, k)
+    rotated = f"layers.{layer}.attention.q_rotated" in seen
+    q_rotated, k_rotated = (rows("q_rotated", head), rows("k_rotated", group)) if rotated else (q, k)
     width = config.head_dim
     w_o = model.layers[layer].attention.o_proj.weight.detach()[:, head * width : (head + 1) * width].T
     with torch.no_grad():
-        steps = attention(q_turned, k_turned, v, w_o, config.score_scale)
-    return Head(q=q, k=k, v=v, q_turned=q_turned, k_turned=k_turned, steps=steps)
+        steps = attention(q_rotated, k_rotated, v, w_o, config.score_scale)
+    return Head(q=q, k=k, v=v, q_rotated=q_rotated, k_rotated=k_rotated, steps=steps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HalfBlock:
+class FeedForwardSteps:
     """The feed-forward half of a pre-norm block on one token, step by step."""
 
     squares: Tensor  # (C,)
@@ -118,13 +118,13 @@ class HalfBlock:
     hidden: Tensor  # (F,)
     output: Tensor  # (C,)
     total: Tensor  # (C,) x + output
-    share: float  # of the squared length of the total that lies along the output; NaN for a total of zeros
+    fraction: float  # of the squared length of the total that lies along the output; NaN for a total of zeros
 
 
 @torch.no_grad()
 def feedforward_half(
     x: Tensor, gain: Tensor, w_gate: Tensor, w_up: Tensor, w_down: Tensor, eps: float = 1e-5
-) -> HalfBlock:
+) -> FeedForwardSteps:
     """Return every step of x + SwiGLU(RMSNorm(x)): x, gain (C,), w_gate, w_up (C, F), w_down (F, C)."""
     squares = x.square()
     mean_square = squares.mean().item()
@@ -135,7 +135,7 @@ def feedforward_half(
     seen: dict[str, Tensor] = {}
     output = layer(normed, seen)
     total = x + output
-    return HalfBlock(
+    return FeedForwardSteps(
         squares=squares,
         mean_square=mean_square,
         rms=math.sqrt(mean_square + eps),
@@ -148,7 +148,7 @@ def feedforward_half(
         hidden=seen["hidden"],
         output=output,
         total=total,
-        share=(output @ total / total.square().sum()).item(),
+        fraction=(output @ total / total.square().sum()).item(),
     )
 
 
@@ -176,39 +176,39 @@ def order_for_halves(width: int, pairing: str) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
+class Rotation:
     """One vector turned at one position: for each pair its angle, and the vector afterwards."""
 
     pairs: list[tuple[int, int]]
-    speeds: list[float]  # radians from one position to the next, a pair each
+    frequencies: list[float]  # radians from one position to the next, a pair each
     angles: list[float]  # radians at this position
-    turned: list[float]  # (D,)
+    rotated: list[float]  # (D,)
 
 
-def turn(x: Tensor, position: int, theta: float = 10_000.0, pairing: str = "halves") -> Turn:
+def rotate(x: Tensor, position: int, theta: float = 10_000.0, pairing: str = "halves") -> Rotation:
     """Return a query or key (D,) turned as the model turns it at a position, step by step."""
     order = torch.tensor(order_for_halves(len(x), pairing))
     cos, sin = rope_table(len(x), position + 1, theta)
-    turned = apply_rope(x[order], cos[position], sin[position])[order.argsort()]
-    speeds = inverse_frequencies(len(x), theta)
-    return Turn(
+    rotated = apply_rope(x[order], cos[position], sin[position])[order.argsort()]
+    frequencies = inverse_frequencies(len(x), theta)
+    return Rotation(
         pairs=pairs(len(x), pairing),
-        speeds=speeds.tolist(),
-        angles=(position * speeds).tolist(),
-        turned=turned.tolist(),
+        frequencies=frequencies.tolist(),
+        angles=(position * frequencies).tolist(),
+        rotated=rotated.tolist(),
     )
 
 
-def turned_score(
+def rotated_score(
     q: Tensor, k: Tensor, at: int, key_at: int, theta: float = 10_000.0, pairing: str = "halves"
 ) -> float:
     """Return the dot product of a query (D,) turned at position `at` and a key turned at `key_at`."""
-    query, key = turn(q, at, theta, pairing).turned, turn(k, key_at, theta, pairing).turned
+    query, key = rotate(q, at, theta, pairing).rotated, rotate(k, key_at, theta, pairing).rotated
     return float(sum(a * b for a, b in zip(query, key, strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bent:
+class ActivationCurve:
     """An activation at some places: its values and its slopes."""
 
     values: tuple[float, ...]
@@ -222,13 +222,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def activation(name: str, z: Sequence[float]) -> Bent:
+def activation_curve(name: str, z: Sequence[float]) -> ActivationCurve:
     """Return an activation and its slope at the places z."""
     with torch.enable_grad():
         places = torch.tensor(z, dtype=torch.float64, requires_grad=True)
         values = ACTIVATIONS[name](places)
         (slopes,) = torch.autograd.grad(values.sum(), places)
-    return Bent(values=tuple(values.tolist()), slopes=tuple(slopes.tolist()))
+    return ActivationCurve(values=tuple(values.tolist()), slopes=tuple(slopes.tolist()))
 
 
 @torch.no_grad()
@@ -248,19 +248,21 @@ class Softmax:
     scaled: Tensor  # (V,) scores divided by the temperature
     exponentials: Tensor  # (V,)
     total: float
-    shares: Tensor  # (V,)
+    probabilities: Tensor  # (V,)
 
 
 def softmax(scores: Tensor, temperature: float = 1.0) -> Softmax:
     """Return every step from scores (V,) to the probabilities a token is drawn with."""
     scaled = scores / temperature
     exponentials = scaled.exp()
-    shares = distribution(scores, Sampling(temperature=temperature))
-    return Softmax(scaled=scaled, exponentials=exponentials, total=exponentials.sum().item(), shares=shares)
+    probabilities = distribution(scores, Sampling(temperature=temperature))
+    return Softmax(
+        scaled=scaled, exponentials=exponentials, total=exponentials.sum().item(), probabilities=probabilities
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cut:
+class FilteredProbabilities:
     """Probabilities under top-k or top-p, the likeliest first."""
 
     order: Tensor  # (V,) places in the given list, the likeliest first
@@ -271,29 +273,29 @@ class Cut:
     after: Tensor  # (V,) probabilities in the given order, made to sum to 1 again
 
 
-def cut(shares: Tensor, sampling: Sampling) -> Cut:
+def filter_probabilities(probabilities: Tensor, sampling: Sampling) -> FilteredProbabilities:
     """Return what a filter leaves of probabilities (V,), with the sums that decide it."""
-    after = distribution(shares.log(), sampling)
-    ordered, order = shares.sort(descending=True, stable=True)
+    after = distribution(probabilities.log(), sampling)
+    ordered, order = probabilities.sort(descending=True, stable=True)
     kept = after > 0
-    return Cut(
+    return FilteredProbabilities(
         order=order,
         sorted=ordered,
         running=ordered.cumsum(0),
         kept=kept[order],
-        mass=shares[kept].sum().item(),
+        mass=probabilities[kept].sum().item(),
         after=after,
     )
 
 
-def drawn(shares: Tensor, where: float) -> int:
+def token_at(probabilities: Tensor, where: float) -> int:
     """Return the token in whose stretch `where` (0 to 1) falls when probabilities (V,) are laid end to end."""
-    ends = shares.double().cumsum(0)
-    return min(int(torch.searchsorted(ends, where * ends[-1], right=True)), len(shares) - 1)
+    ends = probabilities.double().cumsum(0)
+    return min(int(torch.searchsorted(ends, where * ends[-1], right=True)), len(probabilities) - 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Surprise:
+class CrossEntropy:
     """What one prediction costs, and which way it pulls at its scores."""
 
     probabilities: Tensor  # (V,)
@@ -301,12 +303,14 @@ class Surprise:
     gradient: Tensor  # (V,) of the loss by each score
 
 
-def surprise(scores: Tensor, target: int) -> Surprise:
+def cross_entropy(scores: Tensor, target: int) -> CrossEntropy:
     """Return the cross-entropy of one prediction and its gradient, by autograd: scores (V,)."""
     scores = scores.detach().requires_grad_()
     loss = F.cross_entropy(scores[None], torch.tensor([target]))
     (gradient,) = torch.autograd.grad(loss, scores)
-    return Surprise(probabilities=torch.softmax(scores.detach(), dim=-1), loss=loss.item(), gradient=gradient)
+    return CrossEntropy(
+        probabilities=torch.softmax(scores.detach(), dim=-1), loss=loss.item(), gradient=gradient
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

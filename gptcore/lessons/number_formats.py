@@ -13,7 +13,7 @@ FORMATS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
+class StoredNumber:
     """A number as one format keeps it: the bits as text, and the value they stand for."""
 
     sign: str
@@ -24,13 +24,13 @@ class Stored:
     next_above_one: float  # how far the next number above 1 lies from 1
 
 
-def stored(value: float, name: str) -> Stored:
+def store(value: float, name: str) -> StoredNumber:
     """Return what a format makes of a number."""
     dtype, whole, n_exponent, n_fraction = FORMATS[name]
     kept = torch.tensor(value, dtype=torch.float64).to(dtype)
     n_bits = 1 + n_exponent + n_fraction
     bits = format(int(kept.view(whole)) % 2**n_bits, f"0{n_bits}b")
-    return Stored(
+    return StoredNumber(
         sign=bits[0],
         exponent=bits[1 : 1 + n_exponent],
         fraction=bits[1 + n_exponent :],
@@ -40,7 +40,7 @@ def stored(value: float, name: str) -> Stored:
     )
 
 
-def walked(start: float, move: float, n_moves: int, name: str) -> float:
+def repeated_addition(start: float, move: float, n_moves: int, name: str) -> float:
     """Return where a number ends that is moved again and again and kept in this format in between."""
     dtype = FORMATS[name][0]
     kept, step = torch.tensor(start, dtype=dtype), torch.tensor(move, dtype=dtype)

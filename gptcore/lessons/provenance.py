@@ -23,7 +23,7 @@ BIAS_NAMES = {"none": "none", "qkv": "on queries, keys, values", "all": "everywh
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
+class Architecture:
     """What one model is made of, in the field's words; `year` is that of its paper or release."""
 
     year: int
@@ -37,7 +37,7 @@ class Parts:
     source: str
 
 
-def parts_of(config: ModelConfig, year: int, source: str) -> Parts:
+def architecture_of(config: ModelConfig, year: int, source: str) -> Architecture:
     """Return the parts a config of ours describes."""
     if config.n_kv_heads == config.n_heads:
         heads = f"{config.n_heads} heads"
@@ -45,7 +45,7 @@ def parts_of(config: ModelConfig, year: int, source: str) -> Parts:
         heads = f"{config.n_heads} heads, {config.n_kv_heads} with keys"
     window = f", window {config.window:,}" if config.window else ""
     base = f", base {config.rope_theta:,.0f}" if config.position == "rope" else ""
-    return Parts(
+    return Architecture(
         year=year,
         norm=NORM_NAMES[config.norm],
         norm_place=PLACE_NAMES[config.norm_position],
@@ -67,32 +67,32 @@ _YEARS = {
     "Llama 3.2 1B": 2024,
 }
 _BY_HAND = {
-    "Transformer (base)": Parts(
+    "Transformer (base)": Architecture(
         year=2017, norm="LayerNorm", norm_place="on the sum", feedforward="ReLU", positions="sinusoidal",
         attention="8 heads; encoder and decoder", bias="in the feed-forward layers", tied=True,
         source="Vaswani et al. 2017, sections 3.1 to 3.5",
     ),
-    "BERT large": Parts(
+    "BERT large": Architecture(
         year=2018, norm="LayerNorm", norm_place="on the sum", feedforward="GELU", positions="learned",
         attention="16 heads, no causal mask", bias="everywhere", tied=True,
         source="Devlin et al. 2018, section 3; modeling_bert.py of transformers",
     ),
-    "PaLM 540B": Parts(
+    "PaLM 540B": Architecture(
         year=2022, norm="LayerNorm", norm_place="before", feedforward="SwiGLU", positions="RoPE",
         attention="48 heads, 1 with keys", bias="none", tied=True,
         source="Chowdhery et al. 2022, section 2",
     ),
-    "Gemma 2 9B": Parts(
+    "Gemma 2 9B": Architecture(
         year=2024, norm="RMSNorm", norm_place="before and on the branch", feedforward="GeGLU",
         positions="RoPE, base 10,000", attention="16 heads, 8 with keys, every other layer window 4,096",
         bias="none", tied=True, source="Gemma team 2024, table 1; Gemma2Config of transformers",
     ),
-    "OLMo 2 7B": Parts(
+    "OLMo 2 7B": Architecture(
         year=2024, norm="RMSNorm", norm_place="on the branch", feedforward="SwiGLU",
         positions="RoPE, base 500,000", attention="32 heads, norm on queries and keys", bias="none", tied=False,
         source="OLMo team 2024, section 2; modeling_olmo2.py of transformers",
     ),
-    "Qwen 3 8B": Parts(
+    "Qwen 3 8B": Architecture(
         year=2025, norm="RMSNorm", norm_place="before", feedforward="SwiGLU", positions="RoPE, base 1,000,000",
         attention="32 heads, 8 with keys, norm on queries and keys", bias="none", tied=False,
         source="Qwen team 2025, table 1; config.json of Qwen/Qwen3-8B",
@@ -100,10 +100,11 @@ _BY_HAND = {
 }  # fmt: skip
 
 
-def users() -> dict[str, Parts]:
+def architectures() -> dict[str, Architecture]:
     """Return the parts of each model known here, the oldest first."""
     ours = {
-        name: parts_of(PUBLISHED[name].config, year, PUBLISHED[name].source) for name, year in _YEARS.items()
+        name: architecture_of(PUBLISHED[name].config, year, PUBLISHED[name].source)
+        for name, year in _YEARS.items()
     }
     return dict(sorted((ours | _BY_HAND).items(), key=lambda pair: pair[1].year))
 
@@ -160,7 +161,7 @@ ORIGINS: tuple[Origin, ...] = tuple(starmap(Origin, (
 )))  # fmt: skip
 
 
-def share_of_feedforward(config: ModelConfig) -> float:
+def feedforward_fraction(config: ModelConfig) -> float:
     """Return the share of a model's weights that its feed-forward layers hold."""
 
     found = parameters(config)
@@ -173,7 +174,7 @@ KIND = (
 )  # fmt: skip
 
 
-def choices_that_differ(config: ModelConfig, other: ModelConfig) -> list[str]:
+def differing_choices(config: ModelConfig, other: ModelConfig) -> list[str]:
     """Return the choices of kind in which two models differ; key heads count as one where only one shares them."""
     found = [name for name in KIND if getattr(config, name) != getattr(other, name)]
     shares = [one.n_kv_heads < one.n_heads for one in (config, other)]

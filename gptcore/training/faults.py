@@ -21,11 +21,13 @@ from gptcore.training.optim import make_optimizers
 
 TINY_CHARACTERS = 6_000  # about ten stories
 NO_CLIPPING = 1e9  # a length no gradient has
-HEAP = 5.0  # times the length that gradients of these models have: what only a heap of them reaches
+ACCUMULATED_NORM = (
+    5.0  # times the length that gradients of these models have: what only a heap of them reaches
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
+class LoopParts:
     """What the training loop is put together from; the defaults are the sound ones."""
 
     text: Callable[[Corpus], Corpus] = lambda corpus: corpus
@@ -85,10 +87,10 @@ def _put_gradients_back(optimizer: torch.optim.Optimizer) -> None:
 
 
 PARTS = {
-    "none": Parts(),
-    "unshifted_targets": Parts(windows=UnshiftedWindows, batches=unshifted_batches),
-    "tiny_text": Parts(text=tiny_text),
-    "leaking_gradients": Parts(optimizers=leaking_optimizers),
+    "none": LoopParts(),
+    "unshifted_targets": LoopParts(windows=UnshiftedWindows, batches=unshifted_batches),
+    "tiny_text": LoopParts(text=tiny_text),
+    "leaking_gradients": LoopParts(optimizers=leaking_optimizers),
 }
 
 HEALTHY = "healthy"
@@ -183,6 +185,6 @@ def diagnose(curves: Curves) -> str:
         return "tiny text"
     if not last < curves.unigram - 0.1:
         return "rate × 300"
-    if curves.last_norm > HEAP:
+    if curves.last_norm > ACCUMULATED_NORM:
         return "gradients leak"
     return HEALTHY

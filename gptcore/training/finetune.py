@@ -33,7 +33,7 @@ class Example:
     n_prompt: int
 
 
-def single_names(tokenizer: Tokenizer) -> list[str]:
+def single_token_names(tokenizer: Tokenizer) -> list[str]:
     """Return the names that are one token with a space before them, so that all instructions are equally long."""
     return [name for name in names() if len(tokenizer.encode(f" {name}")) == 1]
 
@@ -46,7 +46,7 @@ def example(name: str, story: str, tokenizer: Tokenizer) -> Example:
 
 def examples(tokenizer: Tokenizer, n: int, *, seed: int = 0) -> list[Example]:
     """Return stories the shipped model has not read, each asked for by the name it begins with."""
-    known, found, at = single_names(tokenizer), [], 700_000 + 10_000 * seed
+    known, found, at = single_token_names(tokenizer), [], 700_000 + 10_000 * seed
     learned = set(known[HELD_OUT:])
     while len(found) < n:
         story, at = write_story(at).text, at + 1
@@ -100,7 +100,7 @@ def answers(model: GPT, tokenizer: Tokenizer, asked: list[str], *, seed: int = 0
     return [tokenizer.decode(ids) for ids in written]
 
 
-def followed(texts: list[str], asked: list[str]) -> float:
+def fraction_followed(texts: list[str], asked: list[str]) -> float:
     """Return the share of answers that speak of whom they were asked for."""
     return sum(name in text for text, name in zip(texts, asked, strict=True)) / len(asked)
 
@@ -111,7 +111,7 @@ def before_and_after(n_steps: int, *, seed: int = 0) -> dict:
     The names asked for are those never tuned on, four answers each.
     """
     model, tokenizer = read_latest(SHIPPED)
-    asked = single_names(tokenizer)[:HELD_OUT] * 4
+    asked = single_token_names(tokenizer)[:HELD_OUT] * 4
     losses, tuned = [], model
     for loss, tuned in tune(model, tokenizer, n_steps, seed=seed):  # noqa: B007 - the last copy is the one wanted
         losses.append(loss)
@@ -121,7 +121,7 @@ def before_and_after(n_steps: int, *, seed: int = 0) -> dict:
         "asked": asked[:3],
         "before": base[:3],
         "after": taught[:3],
-        "followed_before": followed(base, asked),
-        "followed_after": followed(taught, asked),
+        "followed_before": fraction_followed(base, asked),
+        "followed_after": fraction_followed(taught, asked),
         "n_answers": len(asked),
     }

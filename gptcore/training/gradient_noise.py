@@ -15,14 +15,16 @@ from gptcore.model import GPT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Agreement:
+class GradientAgreement:
     """The cosine between the gradient of a batch and that of the reference: 1 is the same direction."""
 
     size: int  # windows in the batch
     cosines: tuple[float, ...]  # one a draw
 
 
-def gradient(model: GPT, ids: Tensor, targets: Tensor, *, parts: int = 1, divide: bool = True) -> Tensor:
+def batch_gradient(
+    model: GPT, ids: Tensor, targets: Tensor, *, parts: int = 1, divide: bool = True
+) -> Tensor:
     """Return the gradient of the mean loss over ids and targets (B, T), all weights in one row.
 
     With `parts` it is added up over as many equal parts; without `divide` the sum is left as it is, the classic
@@ -38,28 +40,30 @@ def gradient(model: GPT, ids: Tensor, targets: Tensor, *, parts: int = 1, divide
     return total / parts if divide else total
 
 
-def in_parts(model: GPT, ids: Tensor, targets: Tensor, parts: int) -> tuple[float, float]:
+def accumulation_error(model: GPT, ids: Tensor, targets: Tensor, parts: int) -> tuple[float, float]:
     """Return how far the gradient read in parts is from the whole one, as a share of it, and how long it is,
     measured by the whole one, where nobody divides."""
-    whole = gradient(model, ids, targets)
-    divided, summed = (gradient(model, ids, targets, parts=parts, divide=divide) for divide in (True, False))
+    whole = batch_gradient(model, ids, targets)
+    divided, summed = (
+        batch_gradient(model, ids, targets, parts=parts, divide=divide) for divide in (True, False)
+    )
     return ((divided - whole).norm() / whole.norm()).item(), (summed.norm() / whole.norm()).item()
 
 
-def agreements(
+def gradient_agreements(
     model: GPT, ids: Tensor, targets: Tensor, sizes: Sequence[int], n_draws: int
-) -> Iterator[Agreement]:
+) -> Iterator[GradientAgreement]:
     """Compare batches of each size, `n_draws` of them, with one of all the windows left; ids, targets (B, T)."""
     n_asked = n_draws * sum(sizes)
     if n_asked >= len(ids):
         raise ValueError(f"{len(ids)} windows are too few for {n_asked} and a reference; give more text")
-    reference = gradient(model, ids[n_asked:], targets[n_asked:])
+    reference = batch_gradient(model, ids[n_asked:], targets[n_asked:])
     place = 0
     for size in sizes:
         cosines = []
         for _ in range(n_draws):
             rows = slice(place, place + size)
-            one = gradient(model, ids[rows], targets[rows])
+            one = batch_gradient(model, ids[rows], targets[rows])
             cosines.append(torch.cosine_similarity(one, reference, dim=0).item())
             place += size
-        yield Agreement(size=size, cosines=tuple(cosines))
+        yield GradientAgreement(size=size, cosines=tuple(cosines))

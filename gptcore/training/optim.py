@@ -137,7 +137,7 @@ class Muon(torch.optim.Optimizer):
                     by_shape.setdefault(matrix.shape, []).append((matrix, piece))
             for shape, pairs in by_shape.items():
                 matrices, pieces = zip(*pairs)
-                directions = orthogonalise(torch.stack(pieces).to(self.dtype)).to(matrices[0].dtype)
+                directions = orthogonalize(torch.stack(pieces).to(self.dtype)).to(matrices[0].dtype)
                 size = 0.2 * math.sqrt(max(shape))
                 torch._foreach_add_(matrices, directions.unbind(), alpha=-group["lr"] * size)
 
@@ -148,14 +148,14 @@ class Muon(torch.optim.Optimizer):
         return state["momentum_buffer"]
 
 
-def orthogonalise(matrices: torch.Tensor, n_rounds: int = 5) -> torch.Tensor:
+def orthogonalize(matrices: torch.Tensor, n_rounds: int = 5) -> torch.Tensor:
     """Bring all singular values of each matrix near 1, keeping its directions: (N, R, C) -> (N, R, C).
 
     Newton and Schulz's iteration, with the polynomial Jordan et al. chose to climb fast from small values: they
     end anywhere between .7 and 1.2, which serves as well as 1 does. bf16 is enough for it.
     """
     if matrices.shape[1] > matrices.shape[2]:
-        return orthogonalise(matrices.mT, n_rounds).mT
+        return orthogonalize(matrices.mT, n_rounds).mT
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(n_rounds):

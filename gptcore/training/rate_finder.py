@@ -29,7 +29,7 @@ SAFETY = 10  # the suggested rate is the one of the lowest loss divided by this
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tried:
+class SweepStep:
     """One step of a sweep: its rate, the loss before it moved, and the mean over the last dozen steps."""
 
     rate: float
@@ -37,7 +37,7 @@ class Tried:
     smooth: float
 
 
-def rates(lowest: float, highest: float, n_steps: int) -> list[float]:
+def exponential_rates(lowest: float, highest: float, n_steps: int) -> list[float]:
     """Return rates from the lowest to the highest, each the same number of times the one before.
 
     >>> [round(rate, 4) for rate in rates(0.001, 1, 4)]
@@ -54,7 +54,7 @@ def sweep(
     lowest: float = 1e-5,
     highest: float = 3.0,
     n_steps: int = N_STEPS,
-) -> Iterator[Tried]:
+) -> Iterator[SweepStep]:
     """Train a copy of a model at ever higher rates; yield each step, the model itself stays as it was.
 
     It ends early where the loss is no number any more, or `GIVEN_UP` nats above its lowest.
@@ -62,12 +62,12 @@ def sweep(
     model = copy.deepcopy(model).train()
     optimizers = make_optimizers(model, config, "fp32")
     smooth, best = 0.0, math.inf
-    for step, rate in enumerate(rates(lowest, highest, n_steps), 1):
+    for step, rate in enumerate(exponential_rates(lowest, highest, n_steps), 1):
         loss = _step(model, optimizers, config, rate, *windows.next())
         smooth = MEMORY * smooth + (1 - MEMORY) * loss
         mean = smooth / (1 - MEMORY**step)  # freed of its start at 0, as AdamW frees its averages
         best = min(best, mean)
-        yield Tried(rate=rate, loss=loss, smooth=mean)
+        yield SweepStep(rate=rate, loss=loss, smooth=mean)
         if not mean < best + GIVEN_UP:
             return
 
@@ -85,7 +85,7 @@ def _step(model: GPT, optimizers: list, config: TrainConfig, rate: float, ids, t
     return loss.item()
 
 
-def suggest(tried: Sequence[Tried]) -> float:
+def suggest_rate(tried: Sequence[SweepStep]) -> float:
     """Return the rate at which the smoothed loss was lowest, divided by `SAFETY`.
 
     At the lowest point the loss is about to turn up, so a run that stayed there would be at the edge. A tenth is the
@@ -97,7 +97,7 @@ def suggest(tried: Sequence[Tried]) -> float:
     return min(finite, key=lambda one: one.smooth).rate / SAFETY
 
 
-def on_stories(optimizer: str, *, seed: int = 0, n_steps: int = N_STEPS) -> Iterator[Tried]:
+def on_stories(optimizer: str, *, seed: int = 0, n_steps: int = N_STEPS) -> Iterator[SweepStep]:
     """Sweep a new-born small model of nano's kind on stories, with this `optimizer`."""
     preset = PRESETS["nano"]
     config = preset.train.replace(optimizer=optimizer)

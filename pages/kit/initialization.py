@@ -3,8 +3,8 @@
 import streamlit as st
 
 from gptcore.config import ModelConfig
-from gptcore.experiments.measurements.model import Birth, birth
-from gptcore.interpret.gradient_depth import Profile, at_birth, stack
+from gptcore.experiments.measurements.model import InitialLoss, initial_loss
+from gptcore.interpret.gradient_depth import Profile, at_initialization, stack
 from gptcore.model import GPT
 from gptcore.runs.run import Run
 from pages.kit import models
@@ -28,12 +28,14 @@ def initial_model(handle: ModelHandle) -> GPT | None:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def initial_losses(spreads: tuple[float, ...], tied: bool, seed: int) -> list[Birth]:
+def initial_losses(spreads: tuple[float, ...], tied: bool, seed: int) -> list[InitialLoss]:
     """The first losses of untrained models whose embedding matrices have these standard deviations."""
-    return [birth(spread, tied=tied, seed=seed) for spread in spreads]
+    return [initial_loss(spread, tied=tied, seed=seed) for spread in spreads]
 
 
 @st.cache_data(max_entries=256, show_spinner="Building the stack")
 def stack_profile(n_layers: int, norm_position: str, residual: bool, norm_eps: float) -> Profile:
     """Gradient and size of the stream along a stack of freshly initialized blocks."""
-    return at_birth(stack(n_layers, norm_position=norm_position, residual=residual, norm_eps=norm_eps))
+    return at_initialization(
+        stack(n_layers, norm_position=norm_position, residual=residual, norm_eps=norm_eps)
+    )

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from gptcore.interpret.ablation import WhatIf
+from gptcore.interpret.ablation import Ablation
 from gptcore.interpret.stages import _FORMS
 from pages.kit import models, trace_map
 from pages.labs import journey
@@ -90,7 +90,7 @@ def test_with_a_cache_one_column_is_computed_and_two_rows_a_layer_are_kept():
 
 
 def test_what_a_silent_head_moves_lies_after_it():
-    one = passed(what=WhatIf(part="head", layer=2, head=1), view="moved")
+    one = passed(what=Ablation(part="head", layer=2, head=1), view="moved")
     names = [stage.name for stage in one.trace_map.stages]
     first = names.index("layers.2.attention.mixed")
     assert not any(any(row) for stage in one.trace_map.stages[:first] for row in stage.strip)

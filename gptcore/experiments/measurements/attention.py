@@ -18,7 +18,7 @@ from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.windows import fixed_batches
-from gptcore.experiments.claims import Claim, Progress, Repetition, by_middle, wherever
+from gptcore.experiments.claims import Claim, Progress, Repetition, by_median, by_range
 from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, trials
 from gptcore.experiments.timing import of_processor, one_thread
 from gptcore.formats import load
@@ -243,7 +243,7 @@ CLAIMS = (
         unit="of the possible entropy",
         headline="d = 64",
         measure=_entropies,
-        judge=wherever(lambda entropy: entropy < 0.25),
+        judge=by_range(lambda entropy: entropy < 0.25),
         transfers="The law does, exactly: the spread of a dot product of d independent numbers is √d. A trained "
         "model can learn smaller queries, so at small d it does without.",
     ),
@@ -257,7 +257,7 @@ CLAIMS = (
         unit="of the possible entropy",
         headline="d = 64",
         measure=_entropies_by_d,
-        judge=wherever(lambda entropy: entropy < 0.95),
+        judge=by_range(lambda entropy: entropy < 0.95),
         transfers="Yes: with 1/d the spread of the scores is 1/√d, which goes to nothing as d grows.",
     ),
     Claim(
@@ -270,7 +270,7 @@ CLAIMS = (
         unit="times room in fp16",
         headline="d = 64",
         measure=_room_left,
-        judge=wherever(lambda room: room < 2),
+        judge=by_range(lambda room: room < 2),
         transfers="Scores of trained models are larger than random ones, yet far from 65,504; bf16 and fp32 reach "
         "10 to the 38.",
     ),
@@ -285,7 +285,7 @@ CLAIMS = (
         unit="times as fast",
         headline="T = 1024",
         measure=_times_as_fast,
-        judge=by_middle(lambda ratio: ratio >= 4, within=0.1),
+        judge=by_median(lambda ratio: ratio >= 4, within=0.1),
         transfers="That it grows with the length does. The factor depends on head width, mask, precision and above "
         "all on the device.",
     ),
@@ -312,7 +312,7 @@ CLAIMS = (
         unit="of the promised factor",
         headline="8 queries to a key head",
         measure=_cache_ratios,
-        judge=wherever(lambda ratio: abs(ratio - 1) < 1e-9),
+        judge=by_range(lambda ratio: abs(ratio - 1) < 1e-9),
         transfers="Exactly, for every model: the cache has a place for key heads and none for query heads.",
     ),
     Claim(
@@ -325,7 +325,7 @@ CLAIMS = (
         unit="% fewer weights",
         headline="8 queries to a key head",
         measure=_weights_saved,
-        judge=wherever(lambda percent: percent >= 25),
+        judge=by_range(lambda percent: percent >= 25),
         transfers="The share is at most what k_proj and v_proj are of the model: less than a tenth in most large "
         "ones.",
     ),
@@ -339,7 +339,7 @@ CLAIMS = (
         unit="nats a token more",
         headline="without the mask",
         measure=_unmasked_losses,
-        judge=wherever(lambda more: abs(more) < 0.01),
+        judge=by_range(lambda more: abs(more) < 0.01),
         transfers="Yes: a prompt goes through the model in one piece, and its tokens must not see what follows.",
     ),
     Claim(
@@ -352,7 +352,7 @@ CLAIMS = (
         unit="nats a token more",
         headline="1 of 4 key heads",
         measure=_quality_lost,
-        judge=wherever(lambda more: more > 0.02),
+        judge=by_range(lambda more: more > 0.02),
         transfers="Not from here: after so few steps a difference this small tells little about a model of 7 billion.",
         kind="train",
         nothing=0.0,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gptcore.experiments.claims import Claim, Repetition, wherever
+from gptcore.experiments.claims import Claim, Repetition, by_range
 
 EXPERTS = 8
 BETAS = (0.1, 0.5)
@@ -96,7 +96,7 @@ CLAIMS = (
         unit="balance loss",
         headline="1 expert a token",
         measure=_balanced,
-        judge=wherever(lambda loss: abs(loss) < 0.01),
+        judge=by_range(lambda loss: abs(loss) < 0.01),
         transfers="Exactly, for any number of experts: it is least when balanced, and that least is the number of "
         "experts a token, or 1 where counts are divided by it.",
     ),
@@ -110,7 +110,7 @@ CLAIMS = (
         unit=f"times the pull of β = {BETAS[0]:g}",
         headline="margin 10",
         measure=_pulls,
-        judge=wherever(lambda ratio: ratio > 1),
+        judge=by_range(lambda ratio: ratio > 1),
         transfers="Exactly: the pull is β·σ(−βΔ). A higher β pulls harder at first and lets go sooner, at any size.",
     ),
     Claim(
@@ -123,7 +123,7 @@ CLAIMS = (
         unit="bits a weight",
         headline="saved",
         measure=_bits,
-        judge=lambda found: wherever(lambda bits: 0.12 <= bits <= 0.135)({"saved": found["saved"]}),
+        judge=lambda found: by_range(lambda bits: 0.12 <= bits <= 0.135)({"saved": found["saved"]}),
         transfers="Exactly, for these two block sizes and any matrix: 0.127 bits are what is left.",
     ),
 )

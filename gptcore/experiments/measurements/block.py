@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS
-from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, by_middle, wherever
+from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, by_median, by_range
 from gptcore.experiments.paired_training import trials
 from gptcore.experiments.timing import of_processor, one_thread
 from gptcore.formats import load
-from gptcore.interpret.gradient_depth import at_birth, factors, profile, rms, stack
+from gptcore.interpret.gradient_depth import at_initialization, gradient_factors, profile, rms, stack
 from gptcore.model import GPT
 from gptcore.norms import rms_norm
 from gptcore.stories.scores import reference_probe
@@ -114,8 +114,8 @@ def _cut_residuals() -> Iterator[Repetition]:
     for seed in range(3):
         yield {
             f"{n} blocks": math.log10(
-                at_birth(stack(n, residual=False), seed=seed).gradients[0]
-                / at_birth(stack(n), seed=seed).gradients[0]
+                at_initialization(stack(n, residual=False), seed=seed).gradients[0]
+                / at_initialization(stack(n), seed=seed).gradients[0]
             )
             for n in DEPTHS
         }
@@ -126,7 +126,7 @@ def _smallest_factors() -> Iterator[Repetition]:
     for probe in reference_probe()[:3]:
         ids = tokenizer.encode(probe.female)
         yield {
-            f"block {layer + 1}": factors(model, ids, layer, len(ids) - 1).min().item()
+            f"block {layer + 1}": gradient_factors(model, ids, layer, len(ids) - 1).min().item()
             for layer in range(model.config.n_layers)
         }
 
@@ -146,7 +146,7 @@ def _places_at_birth() -> Iterator[Repetition]:
             f"{place}, {n} blocks": math.log10(max(pulls) / min(pulls))
             for place in PLACES
             for n in DEPTHS
-            if (pulls := at_birth(stack(n, norm_position=place, norm_eps=1e-5), seed=seed).pulls[1:])
+            if (pulls := at_initialization(stack(n, norm_position=place, norm_eps=1e-5), seed=seed).pulls[1:])
         }
 
 
@@ -235,7 +235,7 @@ CLAIMS = (
         unit="times as long for LayerNorm",
         headline="large, torch's",
         measure=_norm_ratios,
-        judge=by_middle(lambda ratio: ratio >= 1.15),
+        judge=by_median(lambda ratio: ratio >= 1.15),
         transfers="Fewer operations are fewer only until somebody fuses them: then both norms read and write the same "
         "numbers once. On a CPU torch fuses LayerNorm and not RMSNorm; compilers and GPU kernels fuse both.",
     ),
@@ -249,7 +249,7 @@ CLAIMS = (
         unit="% of a step",
         headline="nano, 2 × 128 tokens",
         measure=_norm_share,
-        judge=by_middle(lambda percent: percent >= 33, within=0.1),
+        judge=by_median(lambda percent: percent >= 33, within=0.1),
         transfers="The share falls with the width: a norm's work grows with C, a matrix product's with C squared.",
     ),
     Claim(
@@ -262,7 +262,7 @@ CLAIMS = (
         unit="times as long, written out",
         headline="SiLU",
         measure=_activation_ratios,
-        judge=by_middle(lambda ratio: ratio <= 1.2, within=0.1),
+        judge=by_median(lambda ratio: ratio <= 1.2, within=0.1),
         transfers="Yes: what costs is not the arithmetic but each trip of all numbers through memory, and a fused "
         "kernel makes one.",
     ),
@@ -276,7 +276,7 @@ CLAIMS = (
         unit="powers of ten",
         headline="48 blocks",
         measure=_cut_residuals,
-        judge=wherever(lambda powers: abs(powers) >= 3),
+        judge=by_range(lambda powers: abs(powers) >= 3),
         transfers="That it runs away exponentially with the depth does. Up or down depends on initial weights and ε: "
         "with ε = 1e-5 the same stacks die instead.",
     ),
@@ -304,7 +304,7 @@ CLAIMS = (
         unit="times as large",
         headline="last block over first",
         measure=_growth_of_the_stream,
-        judge=wherever(lambda ratio: ratio < 1.5),
+        judge=by_range(lambda ratio: ratio < 1.5),
         transfers="For every pre-norm model: the norms stand on the branches, the stream is normed once, at the end.",
     ),
     Claim(
@@ -378,7 +378,7 @@ CLAIMS = (
         unit="nats a token gained",
         headline="GELU over SwiGLU",
         measure=_gated,
-        judge=wherever(lambda gain: gain > 0.01),
+        judge=by_range(lambda gain: gain > 0.01),
         transfers="LLaMA, Mistral, Qwen and Gemma are all gated. How much it gains hangs on size and length of "
         "training: a narrower model after fewer steps may do as well without a gate.",
         kind="train",

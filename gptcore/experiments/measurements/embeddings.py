@@ -7,10 +7,18 @@ import torch
 
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ModelConfig
-from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
+from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
 from gptcore.experiments.paired_training import SEEDS, short_steps
 from gptcore.formats import load
-from gptcore.interpret.embedding_table import SMALL, WAYS, analogy, differ, neighbours_kept, one_step, turned
+from gptcore.interpret.embedding_table import (
+    SMALL,
+    WAYS,
+    analogy,
+    largest_difference,
+    neighbors_kept,
+    one_step,
+    rotated,
+)
 from gptcore.model import GPT
 from gptcore.stories import lexicon
 from gptcore.stories.writer import write_stories
@@ -65,14 +73,14 @@ def _turned() -> Iterator[Repetition]:
     model, tokenizer = _shipped()
     ids = tokenizer.encode(SENTENCE)
     for seed in range(3):
-        yield {"every column turned": differ(model, turned(model, seed), ids)}
+        yield {"every column turned": largest_difference(model, rotated(model, seed), ids)}
 
 
 def _kept() -> Iterator[Repetition]:
     model, tokenizer = _shipped()
     table = model.embedding.weight.detach()
     words = [one for one in read_tokens() if tokenizer.token_text(one)[1:].isalpha()]
-    yield {"words of the stories": neighbours_kept(table[words])}
+    yield {"words of the stories": neighbors_kept(table[words])}
 
 
 @lru_cache(maxsize=1)
@@ -137,7 +145,7 @@ CLAIMS = (
         unit="of the sums come first",
         headline="inputs left out",
         measure=_sums,
-        judge=wherever(lambda share: share >= 0.5),
+        judge=by_range(lambda share: share >= 0.5),
         transfers="That it is rarer with the inputs allowed does. Tables learned from billions of words do better, and "
         "tables of language models less well than word2vec's.",
     ),
@@ -151,7 +159,7 @@ CLAIMS = (
         unit="of the unread rows moved",
         headline="tied, SGD",
         measure=_moved,
-        judge=wherever(lambda share: share == 0),
+        judge=by_range(lambda share: share == 0),
         transfers="Exactly: an output row gets a gradient from every softmax, and decay asks no one.",
     ),
     Claim(
@@ -164,7 +172,7 @@ CLAIMS = (
         unit="change of a probability",
         headline="every column turned",
         measure=_turned,
-        judge=wherever(lambda change: change > 0.01),
+        judge=by_range(lambda change: change > 0.01),
         transfers="For models with RMSNorm exactly. LayerNorm, biases and the optimizer single out the columns a "
         "little, which is why a few stand out in large models.",
     ),
@@ -178,7 +186,7 @@ CLAIMS = (
         unit="of the neighbours kept",
         headline="words of the stories",
         measure=_kept,
-        judge=wherever(lambda share: share >= 0.5),
+        judge=by_range(lambda share: share >= 0.5),
         transfers="Yes: a hundred dimensions do not fit into two. Methods such as t-SNE keep more neighbours and "
         "give up the distances between groups.",
     ),
@@ -192,7 +200,7 @@ CLAIMS = (
         unit="of the unread rows unchanged",
         headline="untied, no decay",
         measure=_stay,
-        judge=wherever(lambda share: share == 1),
+        judge=by_range(lambda share: share == 1),
         transfers="Exactly. Tokens that were in a tokenizer's text and not in the model's are known from large models: "
         "asked for one, they stumble.",
         kind="train",
@@ -207,7 +215,7 @@ CLAIMS = (
         unit="of √d",
         headline="GPT-2's shape",
         measure=_scaled,
-        judge=wherever(lambda share: abs(share - 1) < 0.05),
+        judge=by_range(lambda share: abs(share - 1) < 0.05),
         transfers="Our model of this kind loads GPT-2's layout. Gemma scales, LLaMA does not.",
     ),
 )

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from gptcore.config import PRESETS
-from gptcore.experiments.claims import Claim, Repetition, wherever
-from gptcore.lessons.provenance import choices_that_differ, share_of_feedforward
+from gptcore.experiments.claims import Claim, Repetition, by_range
+from gptcore.lessons.provenance import differing_choices, feedforward_fraction
 from gptcore.lessons.published_models import PUBLISHED
 
 # Two thirds, with room for a rule of thumb.
@@ -15,16 +15,14 @@ FIRST = "LLaMA 2 7B"
 def _shares_of_feedforward() -> Iterator[Repetition]:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: one.config for name, one in PUBLISHED.items()}
-    yield {name: 100 * share_of_feedforward(config) for name, config in shapes.items()}
+    yield {name: 100 * feedforward_fraction(config) for name, config in shapes.items()}
 
 
 def _choices_that_differ() -> Iterator[Repetition]:
     first = PUBLISHED[FIRST].config
     llamas = {name: one.config for name, one in PUBLISHED.items() if one.config.ffn == "swiglu"}
     yield {
-        name: float(len(choices_that_differ(config, first)))
-        for name, config in llamas.items()
-        if name != FIRST
+        name: float(len(differing_choices(config, first))) for name, config in llamas.items() if name != FIRST
     }
 
 
@@ -53,7 +51,7 @@ CLAIMS = (
         unit="% of the weights",
         headline="LLaMA 3 8B",
         measure=_shares_of_feedforward,
-        judge=wherever(lambda share: TWO_THIRDS[0] <= share / 100 <= TWO_THIRDS[1]),
+        judge=by_range(lambda share: TWO_THIRDS[0] <= share / 100 <= TWO_THIRDS[1]),
         transfers="A share depends on the word list, on F over C and on shared key heads. Quote it with the model it "
         "was counted in.",
     ),

@@ -13,7 +13,7 @@ from torch import Tensor
 from gptcore.cache import KVCache
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ModelConfig
-from gptcore.experiments.claims import Claim, Repetition, Spread, by_middle, wherever
+from gptcore.experiments.claims import Claim, Repetition, Spread, by_median, by_range
 from gptcore.experiments.timing import of_processor, one_thread
 from gptcore.formats import load
 from gptcore.generation.fast_model import FastModel
@@ -286,7 +286,7 @@ CLAIMS = (
         unit="times as fast",
         headline="248 tokens",
         measure=_times_as_fast,
-        judge=by_middle(lambda ratio: ratio >= 100, within=0.1),
+        judge=by_median(lambda ratio: ratio >= 100, within=0.1),
         transfers="That it grows with the length does. The factor depends on the shape, the device and how many "
         "tokens a processor takes at once for nearly the price of one.",
     ),
@@ -301,7 +301,7 @@ CLAIMS = (
         unit="times as fast without a cache",
         headline="V = 50,257",
         measure=_without_the_cache,
-        judge=by_middle(lambda ratio: ratio < 1.25),
+        judge=by_median(lambda ratio: ratio < 1.25),
         transfers="The wider the vocabulary against the model, the larger this part; in a model of billions it is "
         "small.",
     ),
@@ -329,7 +329,7 @@ CLAIMS = (
         unit="spreads of a score",
         headline="fp32",
         measure=_cached_scores_off_by,
-        judge=wherever(lambda off: off > 1e-3),
+        judge=by_range(lambda off: off > 1e-3),
         transfers="The cache keeps the very numbers. What differs is the order of sums, and that shows as far as the "
         "precision rounds: in bf16 on every device.",
     ),
@@ -344,7 +344,7 @@ CLAIMS = (
         unit="times as fast in bf16",
         headline="768 wide",
         measure=_half_the_bytes,
-        judge=by_middle(lambda ratio: ratio >= 2, within=0.1),
+        judge=by_median(lambda ratio: ratio >= 2, within=0.1),
         nothing=1.0,
         transfers="Where fetching the weights is what takes the time: large models, one text at a time. A model that "
         "fits into a processor's cache waits for other things, and a plain layout can cost more than the bytes.",
@@ -359,7 +359,7 @@ CLAIMS = (
         unit="of what was said gets likelier",
         headline="multiplying",
         measure=_penalized,
-        judge=lambda found: wherever(lambda share: share == 0)(
+        judge=lambda found: by_range(lambda share: share == 0)(
             {way: found[way] for way in ("multiplying", "dividing")}
         ),
         transfers="Yes: scores have no zero of their own, so a factor alone cannot lower them all. Dividing the "

@@ -9,7 +9,7 @@ import torch
 
 from gptcore.account import forward_flops, n_parameters
 from gptcore.config import PRESETS, ModelConfig
-from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
+from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
 from gptcore.experiments.paired_training import STEPS, Outcome, trials
 from gptcore.initialization import INITIAL_STD
 from gptcore.lessons.published_models import PUBLISHED
@@ -32,7 +32,7 @@ def tying_saves(config: "ModelConfig") -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Law:
+class PowerLaw:
     """Loss = floor + scale · weights^(-exponent): what three sizes say about a fourth."""
 
     floor: float
@@ -44,7 +44,7 @@ class Law:
         return self.floor + self.scale * n_weights**-self.exponent
 
 
-def fit(weights: Sequence[float], losses: Sequence[float], floor: float) -> Law:
+def fit_power_law(weights: Sequence[float], losses: Sequence[float], floor: float) -> PowerLaw:
     """Return the law through these points, a straight line in logarithms; raises ValueError at or below the floor.
 
     `floor` is the loss no model goes below: of the stories it is known, as the grammar counts its own choices.
@@ -61,18 +61,18 @@ def fit(weights: Sequence[float], losses: Sequence[float], floor: float) -> Law:
     y = [math.log(loss - floor) for loss in losses]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y)) / sum((a - mean_x) ** 2 for a in x)
-    return Law(floor=floor, scale=math.exp(mean_y - slope * mean_x), exponent=-slope)
+    return PowerLaw(floor=floor, scale=math.exp(mean_y - slope * mean_x), exponent=-slope)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Birth:
+class InitialLoss:
     """An untrained model: its loss in nats a token, and how often its favourite is the token it has just read."""
 
     loss: float
     repeats: float
 
 
-def birth(spread: float, *, tied: bool = True, vocab_size: int = 2048, seed: int = 0) -> Birth:
+def initial_loss(spread: float, *, tied: bool = True, vocab_size: int = 2048, seed: int = 0) -> InitialLoss:
     """Return where a model starts whose table is drawn with this spread, on random tokens; its blocks stay as born."""
 
     config = ModelConfig(
@@ -92,7 +92,7 @@ def birth(spread: float, *, tied: bool = True, vocab_size: int = 2048, seed: int
         logits = model(ids[:, :-1])
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
         repeats = (logits.argmax(-1) == ids[:, :-1]).float().mean()
-    return Birth(loss=float(loss), repeats=float(repeats))
+    return InitialLoss(loss=float(loss), repeats=float(repeats))
 
 
 def _tying() -> Iterator[Repetition]:
@@ -125,7 +125,7 @@ def _six() -> Iterator[Repetition]:
 def _first_loss() -> Iterator[Repetition]:
     for seed in range(3):
         yield {
-            f"spread {spread:g}": birth(spread, seed=seed).loss - math.log(2048)
+            f"spread {spread:g}": initial_loss(spread, seed=seed).loss - math.log(2048)
             for spread in (0.02, 0.2, 1.0)
         }
 
@@ -146,7 +146,7 @@ def _fourth() -> Iterator[Repetition | Progress]:
 
     def missed_by(found: Mapping[str, Outcome]) -> Repetition:
         weights = {name: n_parameters(one.model.config) for name, one in found.items()}
-        law = fit([weights[name] for name in known], [found[name].loss for name in known], 0.0)
+        law = fit_power_law([weights[name] for name in known], [found[name].loss for name in known], 0.0)
         return {last: abs(law.loss(weights[last]) - found[last].loss)}
 
     return trials(SIZES, missed_by)
@@ -163,7 +163,7 @@ CLAIMS = (
         unit="% fewer weights",
         headline="GPT-2 small",
         measure=_tying,
-        judge=wherever(lambda percent: 25 <= percent <= 35),
+        judge=by_range(lambda percent: 25 <= percent <= 35),
         transfers="The arithmetic is exact: V·C of all weights. The share shrinks as models grow deeper and wider.",
     ),
     Claim(
@@ -176,7 +176,7 @@ CLAIMS = (
         unit="% more weights",
         headline="4 × the heads",
         measure=_heads_and_context,
-        judge=lambda found: wherever(lambda more: more >= 1)(
+        judge=lambda found: by_range(lambda more: more >= 1)(
             {name: spread for name, spread in found.items() if name != "twice the width"}
         ),
         transfers="Heads cut the same width into more pieces, always. Context costs weights only with learned "
@@ -192,7 +192,7 @@ CLAIMS = (
         unit="operations",
         headline="LLaMA 3 8B",
         measure=_six,
-        judge=wherever(lambda ratio: 5.4 <= ratio <= 6.6),
+        judge=by_range(lambda ratio: 5.4 <= ratio <= 6.6),
         transfers="It is good for large models and short contexts. Scores come on top, and an untied table is looked "
         "up without any operation.",
     ),
@@ -206,7 +206,7 @@ CLAIMS = (
         unit="nats above ln V",
         headline="spread 0.02",
         measure=_first_loss,
-        judge=wherever(lambda above: abs(above) < 0.1),
+        judge=by_range(lambda above: abs(above) < 0.1),
         transfers="With small weights, everywhere: a little above. With large ones a model starts confident and wrong.",
     ),
     Claim(
@@ -219,7 +219,7 @@ CLAIMS = (
         unit="times as large",
         headline="times a layer's feed-forward",
         measure=_logits,
-        judge=wherever(lambda times: times > 1),
+        judge=by_range(lambda times: times > 1),
         transfers="For one layer against the output, nearly always, since V is larger than F. All layers together hold "
         "more.",
     ),
@@ -233,7 +233,7 @@ CLAIMS = (
         unit="nats off",
         headline=list(SIZES)[-1],
         measure=_fourth,
-        judge=wherever(lambda off: off < 0.1),
+        judge=by_range(lambda off: off < 0.1),
         transfers="The method does: it is how large runs are planned. The numbers do not; here every size gets the "
         "same few steps.",
         kind="train",

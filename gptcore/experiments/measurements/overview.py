@@ -9,7 +9,7 @@ import torch
 
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS
-from gptcore.experiments.claims import Claim, Repetition, Spread, wherever
+from gptcore.experiments.claims import Claim, Repetition, Spread, by_range
 from gptcore.formats import load
 from gptcore.generation.sampling import Sampling, generate, generate_batch
 from gptcore.model import GPT
@@ -29,7 +29,7 @@ ENGLISH = (
 )
 
 
-def after(table: "WordTable", context: Sequence[str]) -> dict[str, float]:
+def next_word_frequencies(table: "WordTable", context: Sequence[str]) -> dict[str, float]:
     """Return which words followed these in the texts of a table, with their shares; empty where they never "
     "stood."""
 
@@ -45,7 +45,7 @@ def after(table: "WordTable", context: Sequence[str]) -> dict[str, float]:
     return {table.words[int(word)]: float(count / total) for word, count in zip(words, counts)}
 
 
-def chance(model: "GPT", tokenizer: "Tokenizer", text: str, token: str) -> float:
+def token_probability(model: "GPT", tokenizer: "Tokenizer", text: str, token: str) -> float:
     """Return the probability that a token comes next after a text."""
 
     with torch.inference_mode():
@@ -67,7 +67,7 @@ def _changes_from_reading() -> Iterator[Repetition]:
     model, tokenizer = load(SHIPPED)
     before = copy.deepcopy(model)
     asked = "Once upon a time"
-    answer = chance(model, tokenizer, asked, " there")
+    answer = token_probability(model, tokenizer, asked, " there")
     for story in write_stories(10, seed=FRESH):
         ids = tokenizer.encode(story.text)[:100]
         list(generate(model, ids, 10, seed=0))
@@ -75,7 +75,7 @@ def _changes_from_reading() -> Iterator[Repetition]:
     with torch.inference_mode():
         yield {
             "a weight": moved,
-            "an answer": abs(chance(model, tokenizer, asked, " there") - answer),
+            "an answer": abs(token_probability(model, tokenizer, asked, " there") - answer),
         }
 
 
@@ -107,13 +107,15 @@ def _moved_by_the_name() -> Iterator[Repetition]:
     model, tokenizer = load(SHIPPED)
     table = WordTable([story.text for story in write_stories(1500)])
     for probe in reference_probe():
-        move = chance(model, tokenizer, probe.female, probe.female_word) - chance(
+        move = token_probability(model, tokenizer, probe.female, probe.female_word) - token_probability(
             model, tokenizer, probe.male, probe.female_word
         )
         words = {who: re.findall(r"[A-Za-z]+|[^\sA-Za-z]", getattr(probe, who)) for who in ("female", "male")}
         found = {"the model": move}
         for order in (3, 5, 7):
-            female, male = (after(table, words[who][1 - order :]) for who in ("female", "male"))
+            female, male = (
+                next_word_frequencies(table, words[who][1 - order :]) for who in ("female", "male")
+            )
             she = probe.female_word.strip()
             found[f"table of {order} words"] = female.get(she, 0.0) - male.get(she, 0.0)
         yield found
@@ -146,7 +148,7 @@ CLAIMS = (
         unit="of its sentences",
         headline="its sentences",
         measure=_copied_sentences,
-        judge=wherever(lambda share: share >= 0.95),
+        judge=by_range(lambda share: share >= 0.95),
         transfers="That it need not copy does. Large models also repeat long passages they have read many "
         "times.",
     ),
@@ -161,7 +163,7 @@ CLAIMS = (
         unit="largest change",
         headline="a weight",
         measure=_changes_from_reading,
-        judge=wherever(lambda change: change > 0),
+        judge=by_range(lambda change: change > 0),
         transfers="Exactly. What a chat remembers stands in its text, which is read again for every token; "
         "what a company "
         "does with your texts later is another matter.",
@@ -179,7 +181,7 @@ CLAIMS = (
         unit="right where it was sure",
         headline="other English",
         measure=_right_when_sure,
-        judge=wherever(lambda share: share >= 0.5),
+        judge=by_range(lambda share: share >= 0.5),
         transfers="Yes: odds are kept for text like the text it learned from. For other text they mean "
         "little, and they do "
         "not sink by themselves.",
@@ -210,7 +212,7 @@ CLAIMS = (
         unit="of all places",
         headline="the token just read",
         measure=_untrained,
-        judge=wherever(lambda share: share < 0.01),
+        judge=by_range(lambda share: share < 0.01),
         transfers="For models that read and score tokens with one table, which small ones do. With two "
         "tables it goes.",
     ),

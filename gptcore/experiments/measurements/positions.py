@@ -13,10 +13,10 @@ from gptcore.checkpoint import SHIPPED
 from gptcore.config import ModelConfig, RopeScaling
 from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.windows import fixed_batches
-from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
+from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
 from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, trials
 from gptcore.formats import load
-from gptcore.lessons.by_hand import order_for_halves, turned_score
+from gptcore.lessons.by_hand import order_for_halves, rotated_score
 from gptcore.model import GPT
 from gptcore.positions import apply_rope, rope_table
 from gptcore.stories.writer import write_stories
@@ -31,7 +31,7 @@ FAR = (1024, 4096, 16_384)
 SCHEMES = ("rope", "learned", "sinusoidal", "none")
 
 
-def scores_by_place(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -> "Tensor":
+def scores_by_position(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -> "Tensor":
     """Return the scores of one query and one key (D,) at every two places: (n, n), rows are the query's place."""
 
     cos, sin = rope_table(len(q), n, theta)
@@ -59,7 +59,7 @@ def score_left(width: int, theta: float, distances: Sequence[int]) -> list[float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lean:
+class DistanceProfile:
     """How far back a head leans by angles alone: the mean query against the mean key, at each distance."""
 
     layer: int
@@ -72,7 +72,7 @@ class Lean:
         return max(range(len(self.scores)), key=self.scores.__getitem__)
 
 
-def leans(seen: "dict[str, Tensor]", config, n: int) -> list[Lean]:
+def distance_profiles(seen: "dict[str, Tensor]", config, n: int) -> list[DistanceProfile]:
     """Return for each head what its scores make of distance, from the trace of one text.
 
     Queries and keys are taken before their turn and averaged over the text, so that words play no part.
@@ -83,7 +83,7 @@ def leans(seen: "dict[str, Tensor]", config, n: int) -> list[Lean]:
         for head in range(config.n_heads):
             key = k[head * config.n_kv_heads // config.n_heads]
             scores = scores_by_distance(q[head], key, n, config.rope_theta)
-            found.append(Lean(layer=layer, head=head, scores=tuple(scores.tolist())))
+            found.append(DistanceProfile(layer=layer, head=head, scores=tuple(scores.tolist())))
     return found
 
 
@@ -103,9 +103,9 @@ def pairing_scores(width: int, *, seed: int = 0, distance: int = 3) -> PairingSc
     q, k = torch.randn(width, generator=generator), torch.randn(width, generator=generator)
     order = order_for_halves(width, "neighbours")
     return PairingScores(
-        paper=turned_score(q, k, distance, 0, pairing="neighbours"),
-        wrong=turned_score(q, k, distance, 0),
-        reordered=turned_score(q[order], k[order], distance, 0),
+        paper=rotated_score(q, k, distance, 0, pairing="neighbours"),
+        wrong=rotated_score(q, k, distance, 0),
+        reordered=rotated_score(q[order], k[order], distance, 0),
     )
 
 
@@ -248,7 +248,7 @@ CLAIMS = (
         unit="change of a score",
         headline="both 1000 on",
         measure=_score_drift,
-        judge=wherever(lambda drift: drift < 1e-3),
+        judge=by_range(lambda drift: drift < 1e-3),
         transfers="Exactly, up to rounding, for every query, key and base.",
     ),
     Claim(
@@ -275,7 +275,7 @@ CLAIMS = (
         unit="nats a token more",
         headline="inside the context",
         measure=lambda: _beyond("linear"),
-        judge=wherever(lambda more: more < 0.2),
+        judge=by_range(lambda more: more < 0.2),
         transfers="That it harms without fine-tuning does. With some fine-tuning it works, as the paper shows.",
     ),
     Claim(
@@ -288,7 +288,7 @@ CLAIMS = (
         unit="nats a token more",
         headline="inside the context",
         measure=lambda: _beyond("ntk"),
-        judge=wherever(lambda more: more < 0.2),
+        judge=by_range(lambda more: more < 0.2),
         transfers="Inside it does little harm anywhere. How far it reaches beyond depends on the model: less than "
         "the factor promises.",
     ),
@@ -316,7 +316,7 @@ CLAIMS = (
         unit="of the output moves",
         headline="2 layers, mask",
         measure=_order_in_the_mask,
-        judge=wherever(lambda moved: moved < 1e-4),
+        judge=by_range(lambda moved: moved < 1e-4),
         transfers="Yes, it follows from the build: the causal mask gives each token another past to average over.",
     ),
     Claim(
@@ -329,7 +329,7 @@ CLAIMS = (
         unit="nats a token less than without",
         headline="learned",
         measure=_trained_schemes,
-        judge=wherever(lambda gain: gain > 0.02),
+        judge=by_range(lambda gain: gain > 0.02),
         transfers="That none works does. That a learned table is no better than none is so for short training only: "
         "it has to see every place often enough.",
         kind="train",

@@ -12,7 +12,7 @@ from gptcore.experiments.paired_training import SEEDS
 from gptcore.formats import load
 from gptcore.generation.sampling import generate
 from gptcore.model import GPT
-from gptcore.training.finetune import HELD_OUT, answers, followed, single_names, tune
+from gptcore.training.finetune import HELD_OUT, answers, fraction_followed, single_token_names, tune
 
 # Configs under which the shipped weights load without complaint, since no shape changes.
 MISREADINGS: dict[str, dict[str, object]] = {
@@ -101,12 +101,14 @@ def _same_texts() -> Iterator[Repetition]:
 
 def _instructions_followed() -> Iterator[Repetition | Progress]:
     model, tokenizer = load(SHIPPED)
-    asked = single_names(tokenizer)[:HELD_OUT] * 4
+    asked = single_token_names(tokenizer)[:HELD_OUT] * 4
     for turn, seed in enumerate(SEEDS):
         tuned = model
         for step, (_, tuned) in enumerate(tune(model, tokenizer, TUNED, seed=seed), 1):  # noqa: B007
             yield Progress((turn + step / TUNED) / len(SEEDS))
-        base, taught = (followed(answers(one, tokenizer, asked, seed=seed), asked) for one in (model, tuned))
+        base, taught = (
+            fraction_followed(answers(one, tokenizer, asked, seed=seed), asked) for one in (model, tuned)
+        )
         yield {"base model": 100 * base, f"after {TUNED} steps": 100 * taught}
 
 

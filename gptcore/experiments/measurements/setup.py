@@ -11,7 +11,7 @@ from torch import Tensor, device
 from gptcore.account import forward_flops
 from gptcore.config import PRESETS
 from gptcore.experiments.bench import windows
-from gptcore.experiments.claims import Claim, Repetition, Spread, by_middle, wherever
+from gptcore.experiments.claims import Claim, Repetition, Spread, by_median, by_range
 from gptcore.experiments.timing import one_thread, seconds
 from gptcore.model import GPT
 from gptcore.resources import available_cores
@@ -213,7 +213,7 @@ CLAIMS = (
         unit="of the fastest rate",
         headline="n = 16",
         measure=_speeds,
-        judge=by_middle(lambda share: share >= 0.5, within=0.1),
+        judge=by_median(lambda share: share >= 0.5, within=0.1),
         transfers="Yes, and far more on a GPU: starting an operation takes the same time however little it "
         "does.",
     ),
@@ -228,7 +228,7 @@ CLAIMS = (
         unit="times as fast",
         headline="n = 1024",
         measure=_thread_ratios,
-        judge=wherever(lambda ratio: ratio >= 1.5),
+        judge=by_range(lambda ratio: ratio >= 1.5),
         transfers="That small work gains nothing does. When other programs use the cores, more threads can "
         "be slower.",
     ),
@@ -242,7 +242,7 @@ CLAIMS = (
         unit="times as fast",
         headline="n = 1024",
         measure=_bf16_ratios,
-        judge=by_middle(lambda ratio: ratio >= 1.8, within=0.1),
+        judge=by_median(lambda ratio: ratio >= 1.8, within=0.1),
         transfers="Not from here: it hangs on units for bf16 in the processor. Without them bf16 can be "
         "slower than "
         "fp32, with them many times as fast.",
@@ -258,7 +258,7 @@ CLAIMS = (
         unit="of the bytes in fp32",
         headline="weights, gradients, moments",
         measure=_memory_ratios,
-        judge=wherever(lambda share: share <= 0.55),
+        judge=by_range(lambda share: share <= 0.55),
         transfers="Yes: autocast changes the precision of products, not of what is stored between steps.",
     ),
     Claim(
@@ -271,7 +271,7 @@ CLAIMS = (
         unit="bits of exponent",
         headline="cuda",
         measure=_autocast_exponents,
-        judge=wherever(lambda bits: bits == 8),
+        judge=by_range(lambda bits: bits == 8),
         transfers="Yes, it is torch's setting and not the machine's. With fp16 small gradients become 0 "
         "unless the "
         "loss is scaled up first.",
@@ -287,7 +287,7 @@ CLAIMS = (
         unit="copied",
         headline="view",
         measure=_copies,
-        judge=wherever(lambda share: share == 1),
+        judge=by_range(lambda share: share == 1),
         transfers="Exactly. What cannot be read off the old memory in even strides is copied, all else is not.",
     ),
     Claim(
@@ -301,7 +301,7 @@ CLAIMS = (
         unit="times as fast",
         headline="n = 1024",
         measure=_gpu_ratios,
-        judge=by_middle(lambda ratio: ratio > 1, within=0.1),
+        judge=by_median(lambda ratio: ratio > 1, within=0.1),
         needs="accelerator",
         transfers="That small work is not worth the trip does; where the line lies depends on both processors.",
     ),

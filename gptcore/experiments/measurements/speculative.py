@@ -8,7 +8,7 @@ import torch
 
 from gptcore.checkpoint import SHIPPED
 from gptcore.corpora.encoding import encode_documents
-from gptcore.experiments.claims import Claim, Repetition, Spread, by_middle, wherever
+from gptcore.experiments.claims import Claim, Repetition, Spread, by_median, by_range
 from gptcore.experiments.timing import one_thread
 from gptcore.formats import load
 from gptcore.generation.fast_model import WORTH_RECORDING
@@ -166,7 +166,7 @@ CLAIMS = (
         unit="times as fast",
         headline="α = 0.8",
         measure=_drawn_speedups,
-        judge=wherever(lambda ratio: ratio >= 3),
+        judge=by_range(lambda ratio: ratio >= 3),
         transfers="The arithmetic does. The chance of acceptance depends on how alike both models are, the cost on "
         "both sizes, and a device that is busy already has no pass to give away.",
     ),
@@ -181,7 +181,7 @@ CLAIMS = (
         unit="times as fast",
         headline="a table of counts",
         measure=_guessed_ahead,
-        judge=by_middle(lambda ratio: ratio > 1, within=0.1),
+        judge=by_median(lambda ratio: ratio > 1, within=0.1),
         transfers="Not from here. It pays where a pass over a few tokens costs hardly more than one over a single "
         "token, as on a GPU with billions of weights to fetch, and where the draft is cheap against that.",
         nothing=1.0,

@@ -12,7 +12,7 @@ import torch
 from gptcore import tokenizer
 from gptcore.config import ModelConfig
 from gptcore.corpora.sources import N_STORIES as FIRST_FREE
-from gptcore.experiments.claims import Claim, Progress, Repetition, wherever
+from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
 from gptcore.experiments.paired_training import SEEDS, short_steps
 from gptcore.lessons.bpe_steps import longest_match
 from gptcore.lessons.languages import SENTENCES
@@ -147,7 +147,7 @@ CLAIMS = (
         unit="of the words are one token",
         headline="stories",
         measure=_one_token_words,
-        judge=wherever(lambda share: share >= 0.95),
+        judge=by_range(lambda share: share >= 0.95),
         transfers="That it hangs on how near a text is to what the merges were counted in. Larger vocabularies keep "
         "more words whole.",
     ),
@@ -160,7 +160,7 @@ CLAIMS = (
         unit="characters a token",
         headline="stories",
         measure=_characters_a_token,
-        judge=wherever(lambda ratio: 3.5 <= ratio <= 4.5),
+        judge=by_range(lambda ratio: 3.5 <= ratio <= 4.5),
         transfers="That other text than the tokenizer was made for costs more. The numbers belong to this one.",
     ),
     Claim(
@@ -173,7 +173,7 @@ CLAIMS = (
         unit="of the words keep their ids",
         headline="words of the stories",
         measure=_same_ids,
-        judge=wherever(lambda share: share >= 0.99),
+        judge=by_range(lambda share: share >= 0.99),
         transfers="Yes, for every byte-level tokenizer: the space is a byte of the token.",
     ),
     Claim(
@@ -186,7 +186,7 @@ CLAIMS = (
         unit="of the pieces are cut otherwise",
         headline="newspaper English",
         measure=_cut_otherwise,
-        judge=wherever(lambda share: share == 0),
+        judge=by_range(lambda share: share == 0),
         transfers="That both agree on common words and part on rare ones does.",
     ),
     Claim(
@@ -199,7 +199,7 @@ CLAIMS = (
         unit="times as long",
         headline="1024 to 2048",
         measure=_shorter,
-        judge=wherever(lambda ratio: ratio <= 0.6),
+        judge=by_range(lambda ratio: ratio <= 0.6),
         transfers="That each doubling buys less than the one before does: the commonest pairs are taken first.",
     ),
     Claim(
@@ -212,7 +212,7 @@ CLAIMS = (
         unit="times the perplexity a token",
         headline="per token",
         measure=_perplexities,
-        judge=lambda found: wherever(lambda ratio: ratio < 1)({"per token": found["per token"]}),
+        judge=lambda found: by_range(lambda ratio: ratio < 1)({"per token": found["per token"]}),
         transfers="That perplexities a token of two vocabularies cannot be compared does: a token that carries more "
         "text is harder to guess. Compare per byte.",
         kind="train",

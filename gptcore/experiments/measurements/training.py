@@ -9,7 +9,7 @@ import torch
 from gptcore.config import PRESETS
 from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.windows import fixed_batches
-from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, wherever
+from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, by_range
 from gptcore.experiments.paired_training import SEEDS, SHAPE, SHAPE_IN_WORDS, STEPS, short_steps, trials
 from gptcore.model import GPT
 from gptcore.stories.parser import accepts
@@ -68,7 +68,7 @@ def _perplexities() -> Iterator[Repetition]:
 
 def _judge_perplexity(found: Mapping[str, Spread]) -> str:
     tokens = [spread for name, spread in found.items() if name.endswith("perplexity a token")]
-    return wherever(lambda ratio: ratio < 1)({str(place): one for place, one in enumerate(tokens)})
+    return by_range(lambda ratio: ratio < 1)({str(place): one for place, one in enumerate(tokens)})
 
 
 def accepted_from_frequencies(n_tokens: int = 4000, *, seed: int = 0) -> float:
@@ -160,7 +160,7 @@ CLAIMS = (
         unit="nats a token more without",
         headline="Muon, as in the preset",
         measure=_without_warm_up,
-        judge=wherever(lambda more: more > 0.02),
+        judge=by_range(lambda more: more > 0.02),
         transfers="Not from here. Large models at high rates do diverge without it; a small pre-norm model does not "
         "tell.",
         kind="train",
@@ -176,7 +176,7 @@ CLAIMS = (
         unit="nats a token more without",
         headline="Muon, as in the preset",
         measure=_without_clipping,
-        judge=wherever(lambda more: more > 0.02),
+        judge=by_range(lambda more: more > 0.02),
         transfers=f"Not from here. It is a belt for the rare bad batch, and {STEPS} steps on clean text have few of "
         "those.",
         kind="train",
@@ -206,7 +206,7 @@ CLAIMS = (
         unit="of the sentences accepted",
         headline="frequencies alone",
         measure=_grammar_at_the_unigram_level,
-        judge=wherever(lambda share: share >= 0.5),
+        judge=by_range(lambda share: share >= 0.5),
         transfers="Yes: the first fall of any language model's loss is to the frequencies, whatever the number is "
         "there.",
     ),
@@ -221,7 +221,7 @@ CLAIMS = (
         unit="times as much taken",
         headline="Adam with an L2 penalty",
         measure=_decay_ratios,
-        judge=lambda found: wherever(lambda ratio: 0.9 <= ratio <= 1.1)(
+        judge=lambda found: by_range(lambda ratio: 0.9 <= ratio <= 1.1)(
             {way: found[way] for way in OPTIMIZERS if way != "AdamW"}
         ),
         transfers="Exactly: Adam divides whatever is in the gradient by the gradient's size, a penalty too. AdamW "
@@ -237,7 +237,7 @@ CLAIMS = (
         unit="nats a token more",
         headline="Adam, L2 penalty",
         measure=_decoupled,
-        judge=wherever(lambda more: more > 0.02),
+        judge=by_range(lambda more: more > 0.02),
         transfers="That 0.1 is no small penalty for Adam and a small decay for AdamW does. At a strength tuned for "
         "each the difference is smaller.",
         kind="train",

@@ -131,7 +131,7 @@ def real_steps() -> None:
     if places is None:
         return
     layer, number = head
-    found = by_hand.head_on(model.model, traced.seen, layer, number, places)
+    found = by_hand.head_by_hand(model.model, traced.seen, layer, number, places)
     print_real(text, model, traced, found, places, layer, number)
 
 
@@ -189,7 +189,7 @@ def print_real(
         for column, name, values in zip(st.columns(3), "QKV", (found.q, found.k, found.v)):
             column.latex(f"{name} = {first(values)}")
         step(2, f"Turn by the positions {', '.join(str(place) for place in places)}", T=3, D=width)
-        for column, name, values in zip(st.columns(3), "QK", (found.q_turned, found.k_turned)):
+        for column, name, values in zip(st.columns(3), "QK", (found.q_rotated, found.k_rotated)):
             column.latex(f"{name}' = {first(values)}")
         # Two by two, row after row: on a phone columns stand below each other, and the steps must stay in order.
         (third, fourth), (fifth, sixth), (seventh, eighth) = (st.columns(2, gap="large") for _ in range(3))

@@ -73,7 +73,7 @@ def row_proportions(traced: forward.Traced, what: str):
     """The weights of all heads, or what they hand over, as shares of each row."""
     if what == "weight":
         return heads.weights(traced.seen)
-    lengths = heads.handed_over(traced.seen)
+    lengths = heads.weighted_value_norms(traced.seen)
     return lengths / lengths.sum(-1, keepdim=True)
 
 
@@ -91,7 +91,7 @@ def describe_head(traced: forward.Traced, layer: int, head: int, place: int, tex
         seen=chips.in_sentence(traced.tokens[seen]),
         share=float(row[seen]),
         before=float(heads.previous_token(found)[layer, head]) if long else 0.0,
-        self=float(heads.itself(found)[layer, head]) if long else 1.0,
+        self=float(heads.current_token(found)[layer, head]) if long else 1.0,
         first=float(heads.first_token(found)[layer, head]) if long else 1.0,
     )
 
@@ -247,5 +247,5 @@ def habits() -> None:
         ilayer=strongest // n_heads + 1,
         ihead=strongest % n_heads + 1,
         ishare=flat[strongest],
-        chance=heads.induction_by_chance(model.config.context_length),
+        chance=heads.induction_baseline(model.config.context_length),
     )

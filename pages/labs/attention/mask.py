@@ -51,7 +51,7 @@ def mask_removed() -> None:
             masked = controls.switch(text.read("lab_mask_on"), "c5_mask_on", True)
         used = model.model if masked else cached.without_mask(model)
         other = _another(ids[place], model)
-        far = heads.moved(used, ids, place, other).tolist()
+        far = heads.logit_changes(used, ids, place, other).tolist()
         tokens = [chips.visible(model.tokenizer.token_text(i)) for i in ids]
         text.show(
             "lab_mask_says",

@@ -76,7 +76,7 @@ def print_steps(text: words.Words, x, gate, steps) -> None:
         text.show("example_down")
         st.latex(rf"F(x) = {row(steps.hidden)}\, W_d = {row(steps.output)}")
     if open_(text.read("example_add_title")):
-        text.show("example_add", share=steps.share)
+        text.show("example_add", share=steps.fraction)
         st.latex(
             rf"\begin{{aligned}} x + F(x) &= {row(x)} + {row(steps.output)} \\ &= {row(steps.total)} \end{{aligned}}"
         )

@@ -26,7 +26,7 @@ def gates() -> None:
         with right:
             shown = (text.read("lab_gate_values"), text.read("lab_gate_slopes"))
             curve = controls.choice(text.read("lab_gate_curve"), "c6_gate_curve", shown)
-        bent = {name: by_hand.activation(name, GRID) for name in ACTIVATIONS}
+        bent = {name: by_hand.activation_curve(name, GRID) for name in ACTIVATIONS}
         slopes = curve == shown[1]
         picture = plots.curves(
             GRID,
@@ -39,10 +39,10 @@ def gates() -> None:
             revision=f"gate {curve}",
         )
         st.plotly_chart(picture.figure, key="c6_gate_curves", config=figures.CONFIG, alt=picture.alt)
-        here = {name: by_hand.activation(name, (z,)).values[0] for name in ACTIVATIONS}
+        here = {name: by_hand.activation_curve(name, (z,)).values[0] for name in ACTIVATIONS}
         text.show("lab_gate_says", z=z, relu=here["ReLU"], gelu=here["GELU"], silu=here["SiLU"])
         _gates_of_the_model(text)
-        silu = by_hand.activation("SiLU", GRID)
+        silu = by_hand.activation_curve("SiLU", GRID)
         lowest = min(silu.values)
         lab.predict(
             "c6_gate",
@@ -55,7 +55,7 @@ def gates() -> None:
             right=1,
             because=text.read(
                 "lab_gate_predict_because",
-                value=by_hand.activation("SiLU", (PREDICTED_Z,)).values[0],
+                value=by_hand.activation_curve("SiLU", (PREDICTED_Z,)).values[0],
                 lowest=lowest,
                 at=GRID[silu.values.index(lowest)],
             ),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from gptcore.feedforward import GELUMLP, SwiGLU
-from gptcore.lessons.by_hand import activation
+from gptcore.lessons.by_hand import activation_curve
 from gptcore.norms import LayerNorm, rms_norm
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
@@ -67,7 +67,7 @@ def rms_by_hand(draw: random.Random) -> Numeric:
 def gated_by_hand(draw: random.Random) -> Numeric:
     """One hidden number of SwiGLU from its gate and its up projection."""
     z, up = draw.choice((-2, -1, 2, 3)) * 1.0, draw.choice((-5, -4, 4, 5)) * 1.0
-    silu = activation("SiLU", (z,)).values[0]
+    silu = activation_curve("SiLU", (z,)).values[0]
     return Numeric(
         name="gated_by_hand",
         right=silu * up,
@@ -76,7 +76,7 @@ def gated_by_hand(draw: random.Random) -> Numeric:
             "no_up": silu,
             "sigmoid_only": up / (1 + math.exp(-z)),
             "no_bend": z * up,
-            "bent_up": z * activation("SiLU", (up,)).values[0],
+            "bent_up": z * activation_curve("SiLU", (up,)).values[0],
         },
     )
 

@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from gptcore.interpret.gradient_depth import moved_by_change, written
+from gptcore.interpret.gradient_depth import moved_by_token_change, residual_updates
 from pages.kit import chips, controls, figures, forward, lab, models, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.labs.block import cached
@@ -40,8 +40,8 @@ def who_writes() -> None:
         model = session.model_in_use()
         traced = traced_text(text, "c6_written_text", born=born)
         if traced is not None:
-            found = written(traced.seen, model.config)
-            adds_up = not math.isnan(found[0].share)
+            found = residual_updates(traced.seen, model.config)
+            adds_up = not math.isnan(found[0].fraction)
             _draw_written(text, found, metrics[metric] if adds_up else "beside")
             if adds_up:
                 _say_written(text, found)
@@ -87,14 +87,14 @@ def _draw_written(text: words.Words, found, metric: str) -> None:
 
 
 def _say_written(text: words.Words, found) -> None:
-    most = max(found, key=lambda one: one.share)
+    most = max(found, key=lambda one: one.fraction)
     text.show(
         "lab_written_says",
         most=most.name.replace("feedforward", "feed-forward"),
-        share=most.share,
-        embedding=found[0].share,
-        attention=sum(one.share for one in found if one.name.startswith("attention")),
-        feedforward=sum(one.share for one in found if one.name.startswith("feedforward")),
+        share=most.fraction,
+        embedding=found[0].fraction,
+        attention=sum(one.fraction for one in found if one.name.startswith("attention")),
+        feedforward=sum(one.fraction for one in found if one.name.startswith("feedforward")),
     )
 
 
@@ -117,7 +117,7 @@ def who_mixes() -> None:
         )
         - 1
     )
-    attention, feedforward = moved_by_change(session.model_in_use().model, list(traced.ids), place)
+    attention, feedforward = moved_by_token_change(session.model_in_use().model, list(traced.ids), place)
     tokens = [f"{at + 1} {chips.visible(token)}" for at, token in enumerate(traced.tokens)]
     picture = plots.columns(
         tokens,

@@ -11,7 +11,7 @@ from pages.kit.models import ModelHandle
 @st.cache_data(max_entries=4, show_spinner="Comparing rows")
 def on_one_spot(handle: ModelHandle) -> list[int]:
     """The tokens whose rows in a model's table have fallen onto one spot."""
-    return embedding_table.on_one_spot(handle.model.embedding.weight.detach())
+    return embedding_table.collapsed_rows(handle.model.embedding.weight.detach())
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading stories")
@@ -24,7 +24,7 @@ def seen_in_stories(handle: ModelHandle, n_stories: int = 500) -> frozenset[int]
 @st.cache_resource(max_entries=2, show_spinner="Rotating every matrix")
 def rotated(handle: ModelHandle, seed: int) -> GPT:
     """The model with its residual stream rotated at random; raises ValueError where that cannot be."""
-    return embedding_table.turned(handle.model, seed)
+    return embedding_table.rotated(handle.model, seed)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

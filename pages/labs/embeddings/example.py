@@ -39,7 +39,7 @@ def worked_example() -> None:
     ids = [int(one) for one in read.split()]
     e = torch.tensor(table)
     found = embedding_table.cosines(e, e).tolist()
-    back = embedding_table.gradient(ids, torch.tensor(above), len(table)).tolist()
+    back = embedding_table.embedding_gradient(ids, torch.tensor(above), len(table)).tolist()
     open_ = Steps(5)
     if open_(text.read("example_look_title")):
         text.show("example_look", ids=read)

@@ -13,7 +13,7 @@ MOST_POINTS = 400  # of a cloud that are drawn
 
 def clouds(table, together: list[int], tokenizer, revision: str):
     """A table laid flat: the tokens in use, and those that lie on one spot."""
-    points = embedding_table.flat_map(table).points.tolist()
+    points = embedding_table.pca_projection(table).points.tolist()
     apart = [place for place in range(len(points)) if place not in set(together)]
     every = max(1, len(apart) // MOST_POINTS)
 

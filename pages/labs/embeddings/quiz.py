@@ -7,7 +7,7 @@ import torch
 
 from gptcore.account import parameters
 from gptcore.config import ModelConfig
-from gptcore.interpret.embedding_table import WAYS, cosines, gradient, one_step
+from gptcore.interpret.embedding_table import WAYS, cosines, embedding_gradient, one_step
 from pages.kit.quiz import Bug, Choice, Numeric, Question
 
 BUGGY = (
@@ -65,7 +65,7 @@ def repeated(draw: random.Random) -> Numeric:
     """The first number of the gradient of a row whose token stands twice."""
     first, second, other = draw.sample((0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 3)
     token = draw.randint(2, 9)
-    back = gradient([token, 1, token], torch.tensor([[first], [other], [second]]), 10)
+    back = embedding_gradient([token, 1, token], torch.tensor([[first], [other], [second]]), 10)
     return Numeric(
         name="repeated",
         right=round(float(back[token, 0]), 6),

@@ -20,7 +20,7 @@ def turn_the_table() -> None:
     text.show("lab_turn")
     model = storyteller()
     config, tokenizer = model.config, model.tokenizer
-    if not embedding_table.can_turn(config):
+    if not embedding_table.can_rotate(config):
         st.info(text.read("lab_turn_cannot"), icon=":material/info:")
         return
     left, right = st.columns(2, gap="large")
@@ -52,7 +52,7 @@ def turn_the_table() -> None:
     text.show(
         "lab_turn_says",
         column=column,
-        chance=embedding_table.differ(
+        chance=embedding_table.largest_difference(
             model.model, other, tokenizer.encode("Once upon a time there was a queen")
         ),
         before=before,

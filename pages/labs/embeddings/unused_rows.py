@@ -120,7 +120,7 @@ def _train(together: list[int], text: words.Words) -> None:
         v=len(now),
         unread=len(unread),
         among=found.n_unread_still,
-        alike=found.unread_turned,
+        alike=found.unread_cosine,
     )
     picture = plots.columns(
         (text.read("lab_unused_never"), text.read("lab_unused_rest")),

@@ -55,7 +55,7 @@ def before_and_after() -> None:
         groups = on_map(model.tokenizer)
         ids = torch.tensor([one for listed in groups.values() for _, one in listed])
         table = found[moment][ids].float()
-        laid = embedding_table.flat_map(table)
+        laid = embedding_table.pca_projection(table)
         points = iter(laid.points.tolist())
         picture = plots.scatter(
             {group: [(*next(points), word) for word, _ in listed] for group, listed in groups.items()},
@@ -71,7 +71,7 @@ def before_and_after() -> None:
             moment=moment,
             kept=laid.kept,
             width=table.shape[1],
-            near=embedding_table.neighbours_kept(table),
+            near=embedding_table.neighbors_kept(table),
             together=_together(table, groups),
         )
         born = found.get("at birth")

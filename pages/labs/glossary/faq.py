@@ -9,7 +9,7 @@ import streamlit as st
 
 from gptcore.account import cache_bytes, n_parameters, training_bytes
 from gptcore.config import PRESETS
-from gptcore.lessons.provenance import choices_that_differ
+from gptcore.lessons.provenance import differing_choices
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import book, event_log, forward, lab, links, models, search, story_data, words
 from pages.kit.units import readable_bytes
@@ -69,9 +69,7 @@ def _shapes() -> dict:
 
 def _kinds() -> dict:
     first = PUBLISHED["LLaMA 2 7B"].config
-    found = {
-        name: choices_that_differ(PUBLISHED[name].config, first) for name in ("Mistral 7B", "Qwen 2.5 7B")
-    }
+    found = {name: differing_choices(PUBLISHED[name].config, first) for name in ("Mistral 7B", "Qwen 2.5 7B")}
     return {"mistral": len(found["Mistral 7B"]), "qwen": len(found["Qwen 2.5 7B"])}
 
 

@@ -15,9 +15,9 @@ from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import tying_saves
 from gptcore.generation.sampling import penalize_repetition
 from gptcore.generation.speculative import expected_speedup
-from gptcore.lessons.by_hand import softmax, turned_score
-from gptcore.lessons.number_formats import stored
-from gptcore.lessons.provenance import ORIGINS, share_of_feedforward
+from gptcore.lessons.by_hand import rotated_score, softmax
+from gptcore.lessons.number_formats import store
+from gptcore.lessons.provenance import ORIGINS, feedforward_fraction
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import lab, links, progress, quiz, words
 
@@ -69,7 +69,7 @@ def _speculative(draw: random.Random) -> dict:
 
 def _feedforward(draw: random.Random) -> dict:
     name = draw.choice((GPT2, "Mistral 7B", "Qwen 2.5 7B"))
-    return {"name": name, "right": share_of_feedforward(PUBLISHED[name].config)}
+    return {"name": name, "right": feedforward_fraction(PUBLISHED[name].config)}
 
 
 def _heads(draw: random.Random) -> dict:
@@ -101,18 +101,18 @@ def _masked(draw: random.Random) -> dict:
 def _rope(draw: random.Random) -> dict:
     q, k = torch.tensor([0.8, 0.3, -0.5, 0.2]), torch.tensor([0.6, -0.3, 0.1, 0.5])
     at, far = draw.randint(3, 9), draw.randint(20, 60)
-    return {"at": at, "key": at - 2, "far": far, "far_key": far - 2, "right": turned_score(q, k, at, at - 2),
-            "wrong": turned_score(q, k, far, at - 2), "same": turned_score(q, k, far, far - 2)}  # fmt: skip
+    return {"at": at, "key": at - 2, "far": far, "far_key": far - 2, "right": rotated_score(q, k, at, at - 2),
+            "wrong": rotated_score(q, k, far, at - 2), "same": rotated_score(q, k, far, far - 2)}  # fmt: skip
 
 
 def _temperature(draw: random.Random) -> dict:
     scores, t = torch.tensor([2.0, 1.0, 0.5, 0.1]), draw.choice((1.5, 2.0, 3.0))
-    right, wrong = (float(softmax(scores, one).shares[0]) for one in (t, 1 / t))
+    right, wrong = (float(softmax(scores, one).probabilities[0]) for one in (t, 1 / t))
     return {"t": t, "right": right, "wrong": wrong}
 
 
 def _bf16(draw: random.Random) -> dict:
-    return {"right": stored(1.0, "bf16").largest, "wrong": stored(1.0, "fp16").largest}
+    return {"right": store(1.0, "bf16").largest, "wrong": store(1.0, "fp16").largest}
 
 
 def _penalty(draw: random.Random) -> dict:

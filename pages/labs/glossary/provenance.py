@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.lessons.provenance import ORIGINS, choices_that_differ, users
+from gptcore.lessons.provenance import ORIGINS, architectures, differing_choices
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import lab, words
 
@@ -15,8 +15,8 @@ def who() -> None:
     text = words.load("11_glossary")
     with lab.frame("c11_who", text.read("lab_who_title")):
         text.show("lab_who")
-        found = users()
-        differs = choices_that_differ(PUBLISHED[OTHER].config, PUBLISHED[FIRST].config)
+        found = architectures()
+        differs = differing_choices(PUBLISHED[OTHER].config, PUBLISHED[FIRST].config)
         st.dataframe(
             {
                 text.read("lab_who_model"): list(found),

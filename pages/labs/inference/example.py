@@ -47,7 +47,7 @@ def three_temperatures(text: words.Words, open_: Steps) -> None:
         for column, degree in zip(st.columns(3), TEMPERATURES, strict=True):
             with column:
                 st.markdown(f"**T = {degree:g}**")
-                shares = steps[degree].shares.tolist()
+                shares = steps[degree].probabilities.tolist()
                 replay.pick(
                     [replay.Candidate(name, p) for name, p in zip(FOUR_NAMES, shares, strict=True)],
                     key=f"c9_t{degree:g}".replace(".", "_"),
@@ -63,12 +63,12 @@ def three_temperatures(text: words.Words, open_: Steps) -> None:
         st.latex(_rows([rf"e^{{z / {degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
     if open_(text.read("example_share_title")):
         text.show("example_share")
-        rows = [steps[degree].shares.tolist() for degree in TEMPERATURES]
+        rows = [steps[degree].probabilities.tolist() for degree in TEMPERATURES]
         st.latex(_rows([rf"p_{{T={degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
         terms = " + ".join(f"e^{{{score:g}/{low:g}}}" for score in scores)
         st.latex(
             rf"p_{{T={low:g}}}(a) ="
-            rf" \frac{{e^{{{scores[0]:g}/{low:g}}}}}{{{terms}}} = {steps[low].shares[0].item():.3f}"
+            rf" \frac{{e^{{{scores[0]:g}/{low:g}}}}}{{{terms}}} = {steps[low].probabilities[0].item():.3f}"
         )
 
 
@@ -99,8 +99,8 @@ def nine_shares(text: words.Words, open_: Steps) -> None:
             return
         given = torch.tensor([share / whole for share in shares])
         found = {
-            f"top-k = {k}": (by_hand.cut(given, Sampling(top_k=k)), "c9_nine_top_k"),
-            f"top-p = {p:g}": (by_hand.cut(given, Sampling(top_p=p)), "c9_nine_top_p"),
+            f"top-k = {k}": (by_hand.filter_probabilities(given, Sampling(top_k=k)), "c9_nine_top_k"),
+            f"top-p = {p:g}": (by_hand.filter_probabilities(given, Sampling(top_p=p)), "c9_nine_top_p"),
         }
         for column, (label, (one, key)) in zip(st.columns(2), found.items(), strict=True):
             kept = one.after.tolist()
@@ -134,7 +134,7 @@ def nine_shares(text: words.Words, open_: Steps) -> None:
         where = controls.decimal(
             text.read("example_draw_u"), "c9_u", 0.0, 0.99, 0.6, 0.01, text.read("u_help")
         )
-        token = by_hand.drawn(one.after, where)
+        token = by_hand.token_at(one.after, where)
         ends = one.after.cumsum(0).tolist()
         start = ends[token] - one.after[token].item()
         text.show("example_draw", u=where, token=token + 1, start=start, end=ends[token])

@@ -47,15 +47,15 @@ def by_hand(draw: random.Random) -> Numeric:
     second = first - draw.randint(5, 12) / 10
     degree = draw.choice((0.5, 2.0))
     scores = torch.tensor([first, second])
-    share = computed.softmax(scores, degree).shares[0].item()
+    share = computed.softmax(scores, degree).probabilities[0].item()
     return Numeric(
         name="by_hand",
         right=share,
         tolerance=0.005,
         numbers={"a": first, "b": second, "t": degree, "gap": (first - second) / degree},
         mistakes={
-            "no_temperature": computed.softmax(scores, 1.0).shares[0].item(),
-            "multiplied": computed.softmax(scores, 1 / degree).shares[0].item(),
+            "no_temperature": computed.softmax(scores, 1.0).probabilities[0].item(),
+            "multiplied": computed.softmax(scores, 1 / degree).probabilities[0].item(),
             "the_other": 1 - share,
         },
     )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.interpret.attribution import AttributionError, shares
+from gptcore.interpret.attribution import AttributionError, contributions
 from pages.kit import chips, controls, figures, models, plots, words
 from pages.labs.journey import cached
 
@@ -32,7 +32,7 @@ def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, t
     shown = controls.listed(text.read("said_word"), "j_word", list(names), default=next(iter(names)))
     word_id = model.tokenizer.encode(names[shown])[0]
     try:
-        found = shares(model.model, dict(passed.seen), row_in(passed, row), word_id)
+        found = contributions(model.model, dict(passed.seen), row_in(passed, row), word_id)
     except AttributionError as error:
         st.info(text.read("said_refused", reason=str(error)), icon=":material/info:")
         return

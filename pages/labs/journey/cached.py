@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from gptcore.cache import KVCache
-from gptcore.interpret.ablation import WhatIf
-from gptcore.interpret.stage_values import Portrait, portraits
-from gptcore.interpret.stage_values import links as looks
+from gptcore.interpret.ablation import Ablation
+from gptcore.interpret.stage_values import StageValues, values_by_stage
+from gptcore.interpret.stage_values import attention_links as looks
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 from gptcore.tracing import trace
@@ -39,7 +39,7 @@ class Journey:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def journey(
-    handle: ModelHandle, text: str, what: WhatIf | None, swap: tuple[int, int] | None, view: str
+    handle: ModelHandle, text: str, what: Ablation | None, swap: tuple[int, int] | None, view: str
 ) -> Journey:
     """One pass of a text, drawn: as it is, or with a part silent or a token (place, id) swapped.
 
@@ -56,7 +56,7 @@ def journey(
         if swap is not None:
             ids[swap[0]] = swap[1]
         seen = trace(model, ids, changes=what.changes(model.config) if what else None)
-    drawn = portraits(model, seen, dict(plain.seen) if view == "moved" else None)
+    drawn = values_by_stage(model, seen, dict(plain.seen) if view == "moved" else None)
     most = max(one.n_rows for one in drawn)
     cells = [any(row) for one in drawn for row in one.strip.tolist()]
     picture = TraceMap(
@@ -97,7 +97,7 @@ def _one_more(model: GPT, ids: list[int], new: int) -> tuple[list[int], dict[str
     return [*ids, new], step, float((step["logits"][0, -1] - whole).abs().max())
 
 
-def _drawn_stage(one: Portrait, tokenizer: Tokenizer) -> Drawn:
+def _drawn_stage(one: StageValues, tokenizer: Tokenizer) -> Drawn:
     stage = one.stage
     return Drawn(
         name=stage.name,
@@ -132,7 +132,7 @@ def _last(seen: Mapping[str, Tensor], tokenizer: Tokenizer) -> tuple[str, float]
 def journey_drawn(
     handle: ModelHandle,
     text: str,
-    what: WhatIf | None,
+    what: Ablation | None,
     swap: tuple[int, int] | None,
     view: str,
     _known: Mapping[str, Any],

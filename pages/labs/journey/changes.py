@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from gptcore.interpret.ablation import WhatIf
+from gptcore.interpret.ablation import Ablation
 from pages.kit import controls, forward, links, models, trace_map, words
 from pages.kit.pronoun_story import PronounStory, pronoun_story
 from pages.labs.attention.name_head import default_head
@@ -18,7 +18,7 @@ WHAT = (NOTHING, "head", "attention", "feedforward", "layer", "rotation", "token
 class Change:
     """What the visitor asks of a pass: a part that is silent, a token swapped (place, id), what the map shows."""
 
-    what: WhatIf | None
+    what: Ablation | None
     swap: tuple[int, int] | None
     view: str
 
@@ -44,7 +44,7 @@ def change_controls(model: models.ModelHandle, traced: forward.Traced, text: wor
         if part == "token":
             swap = swap_controls(model, traced, story, text)
         elif part == "rotation":
-            what = WhatIf(part=part)
+            what = Ablation(part=part)
         else:
             layers = [str(i + 1) for i in range(config.n_layers)]
             layer = controls.listed(text.read("layer"), "j_layer", layers, default=str(best.layer + 1))
@@ -52,7 +52,7 @@ def change_controls(model: models.ModelHandle, traced: forward.Traced, text: wor
             if part == "head":
                 heads = [str(i + 1) for i in range(config.n_heads)]
                 head = controls.listed(text.read("head"), "j_head", heads, default=str(best.head + 1))
-            what = WhatIf(part=part, layer=int(layer) - 1, head=int(head) - 1)
+            what = Ablation(part=part, layer=int(layer) - 1, head=int(head) - 1)
         moved = controls.switch(text.read("moved"), "j_moved", True)
     if what is None and swap is None:
         return Change(None, None, view)

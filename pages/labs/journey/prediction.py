@@ -1,6 +1,6 @@
 """Predict what the model says without the head that attends to the name."""
 
-from gptcore.interpret.ablation import WhatIf
+from gptcore.interpret.ablation import Ablation
 from pages.kit import chips, lab, models, words
 from pages.kit.pronoun_story import pronoun_story, storyteller
 from pages.labs.attention.name_head import find_name_head
@@ -13,7 +13,7 @@ def predict_without_head(model: models.ModelHandle, typed: str, text: words.Word
     if storyteller().name != model.name or typed != story.text:
         return
     best = find_name_head(model, story)
-    silent = WhatIf(part="head", layer=best.layer, head=best.head)
+    silent = Ablation(part="head", layer=best.layer, head=best.head)
     found = cached.journey(model, typed, silent, None, "moved")
     (after, p_after), (before, p_before) = found.says, found.said
     other, own = story.pronouns

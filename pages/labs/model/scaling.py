@@ -6,7 +6,7 @@ import streamlit as st
 
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS
-from gptcore.experiments.measurements.model import SIZES, SPREADS, STEPS, Law, fit
+from gptcore.experiments.measurements.model import SIZES, SPREADS, STEPS, PowerLaw, fit_power_law
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
@@ -131,7 +131,7 @@ def watch(was_alive: bool, guess: float) -> None:
 def outcome(text: words.Words, losses: dict[str, float], floor: float, guess: float) -> None:
     """The law, drawn through the first three, and what it says of the fourth."""
     try:
-        law = fit([weights(name) for name in KNOWN], [losses[name] for name in KNOWN], floor)
+        law = fit_power_law([weights(name) for name in KNOWN], [losses[name] for name in KNOWN], floor)
     except ValueError as error:
         st.info(f"{error}.", icon=":material/info:")
         return
@@ -161,7 +161,7 @@ def outcome(text: words.Words, losses: dict[str, float], floor: float, guess: fl
             text.show("lab_scale_far", near=NEAR)
 
 
-def draw_law(text: words.Words, law: Law, losses: dict[str, float], guess: float) -> None:
+def draw_law(text: words.Words, law: PowerLaw, losses: dict[str, float], guess: float) -> None:
     """The law as a line, the sizes as points, the learner's guess beside them."""
     low, high = weights(KNOWN[0]), 1.6 * weights(FOURTH)
     x = [low * (high / low) ** (i / 60) for i in range(61)]

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.experiments.measurements.overview import after
+from gptcore.experiments.measurements.overview import next_word_frequencies
 from gptcore.stories.scores import WordTable
 from gptcore.stories.writer import write_stories
 
@@ -15,4 +15,4 @@ def _counted_words() -> WordTable:
 @st.cache_data(max_entries=256, show_spinner=False)
 def following_words(word: str) -> dict[str, float]:
     """Which words follow this one in a thousand stories, with their shares."""
-    return after(_counted_words(), (word,))
+    return next_word_frequencies(_counted_words(), (word,))

@@ -42,8 +42,8 @@ def worked_example() -> None:
         base = controls.stops(text.read("example_base"), "c4_base", BASES, 10_000)
     query, key = torch.tensor(q), torch.tensor(k)
     open_ = Steps(8)
-    print_turn(text, open_, q, by_hand.turn(query, position, base, pairing), position, base)
-    print_places(text, open_, q, [by_hand.turn(query, at, base, pairing) for at in range(4)])
+    print_turn(text, open_, q, by_hand.rotate(query, position, base, pairing), position, base)
+    print_places(text, open_, q, [by_hand.rotate(query, at, base, pairing) for at in range(4)])
     print_scores(text, open_, query, key, base, pairing)
 
 
@@ -62,7 +62,7 @@ def print_turn(text: words.Words, open_: Steps, q, here, position: int, base: in
         st.latex(
             r" \qquad ".join(
                 rf"\omega_{{{i + 1}}} = {base}^{{-{2 * i}/4}} = {latex.number(speed, '.6g')}"
-                for i, speed in enumerate(here.speeds)
+                for i, speed in enumerate(here.frequencies)
             )
         )
     if open_(text.read("example_angles_title")):
@@ -71,7 +71,7 @@ def print_turn(text: words.Words, open_: Steps, q, here, position: int, base: in
             r" \qquad ".join(
                 rf"\varphi_{{{i + 1}}} = {position} \cdot {latex.number(speed, '.6g')} = "
                 rf"{latex.number(angle)}"
-                for i, (speed, angle) in enumerate(zip(here.speeds, here.angles))
+                for i, (speed, angle) in enumerate(zip(here.frequencies, here.angles))
             )
         )
     for i, (a, b) in enumerate(here.pairs):
@@ -82,8 +82,8 @@ def print_turn(text: words.Words, open_: Steps, q, here, position: int, base: in
             x, y = latex.signed(q[a]), latex.signed(q[b])
             st.latex(
                 rf"\begin{{aligned}} q_{{{a + 1}}}' &= {x} \cdot {c} - {y} \cdot {s} = "
-                rf"{latex.number(here.turned[a])} \\ q_{{{b + 1}}}' &= {x} \cdot {s} + {y} \cdot {c} = "
-                rf"{latex.number(here.turned[b])} \end{{aligned}}"
+                rf"{latex.number(here.rotated[a])} \\ q_{{{b + 1}}}' &= {x} \cdot {s} + {y} \cdot {c} = "
+                rf"{latex.number(here.rotated[b])} \end{{aligned}}"
             )
 
 
@@ -94,13 +94,13 @@ def print_places(text: words.Words, open_: Steps, q, turns) -> None:
     text.show("example_places", length=math.hypot(*q))
     st.latex(
         rf"\begin{{matrix}} \text{{position }} 0 \\ 1 \\ 2 \\ 3 \end{{matrix}} \quad "
-        rf"{latex.matrix([one.turned for one in turns])}"
+        rf"{latex.matrix([one.rotated for one in turns])}"
     )
     name = text.read("asking_query")
     shown = [
         Plane(
-            text.read("example_plane", pair=i + 1, speed=turns[0].speeds[i]),
-            [Arrow(one.turned[a], one.turned[b], name, str(at)) for at, one in enumerate(turns)],
+            text.read("example_plane", pair=i + 1, speed=turns[0].frequencies[i]),
+            [Arrow(one.rotated[a], one.rotated[b], name, str(at)) for at, one in enumerate(turns)],
         )
         for i, (a, b) in enumerate(turns[0].pairs)
     ]
@@ -117,12 +117,12 @@ def print_scores(text: words.Words, open_: Steps, q, k, base: int, pairing: str)
     """Steps 7 and 8: query and key both turned, at several places and the other way round."""
 
     def line(at: int, key_at: int) -> str:
-        score = by_hand.turned_score(q, k, at, key_at, base, pairing)
+        score = by_hand.rotated_score(q, k, at, key_at, base, pairing)
         return rf"\text{{query at }} {at},\; \text{{key at }} {key_at}: &\quad {latex.number(score, '.6f')}"
 
     if open_(text.read("example_compare_title")):
         text.show("example_compare", apart=APART)
-        query = by_hand.turn(q, APART, base, pairing).turned
+        query = by_hand.rotate(q, APART, base, pairing).rotated
         st.latex(rf"q' \cdot k = {latex.dot(query, k.tolist())}")
         lines = [line(at + APART, at) for at in PLACES]
         st.latex(r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}")

@@ -117,5 +117,5 @@ def finding() -> None:
         revision="finding",
     )
     st.plotly_chart(picture.figure, key="c4_finding", config=figures.CONFIG, alt=picture.alt)
-    there = by_hand.turned_score(met.q, met.k, met.at + FAR, met.key_at + FAR, met.theta)
+    there = by_hand.rotated_score(met.q, met.k, met.at + FAR, met.key_at + FAR, met.theta)
     text.show("finding_says", far=FAR, both=there / math.sqrt(len(met.q)), alone=by_distance[apart + FAR])

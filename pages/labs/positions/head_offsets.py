@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.experiments.measurements.positions import leans
+from gptcore.experiments.measurements.positions import distance_profiles
 from pages.kit import controls, figures, forward, plots, words
 from pages.kit.pronoun_story import pronoun_story
 from pages.labs.positions.finding import rotary_storyteller
@@ -15,7 +15,7 @@ def leaning() -> None:
     model = rotary_storyteller()
     config = model.config
     traced = forward.traced(model, pronoun_story().text)
-    found = leans(traced.seen, config, 33)
+    found = distance_profiles(traced.seen, config, 33)
     names = {f"layer {one.layer + 1}, head {one.head + 1}": one for one in found}
     sharpest = max(names, key=lambda name: names[name].scores[1] - sum(names[name].scores[:4]) / 4)
     text.show("lab_lean")

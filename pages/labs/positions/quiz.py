@@ -43,15 +43,15 @@ def turned(draw: random.Random) -> Numeric:
     pair = torch.tensor([a, b])
 
     def first(position: int) -> float:
-        return by_hand.turn(pair, position).turned[0]
+        return by_hand.rotate(pair, position).rotated[0]
 
-    back = by_hand.turn(torch.tensor([a, -b]), at).turned[0]  # the mirror image turned is the other turn
+    back = by_hand.rotate(torch.tensor([a, -b]), at).rotated[0]  # the mirror image turned is the other turn
     degrees = a * math.cos(math.radians(at)) - b * math.sin(math.radians(at))
     return Numeric(
         name="turned",
         right=first(at),
         tolerance=0.01,
-        numbers={"a": a, "b": b, "at": at, "second": by_hand.turn(pair, at).turned[1]},
+        numbers={"a": a, "b": b, "at": at, "second": by_hand.rotate(pair, at).rotated[1]},
         mistakes={
             "other_way": back,
             "one_late": first(at + 1),
@@ -67,7 +67,7 @@ def score(draw: random.Random) -> Numeric:
     apart, shift = draw.randint(2, 6), draw.choice((30, 50, 100))
 
     def compare(at: int, key_at: int) -> float:
-        return by_hand.turned_score(q, k, at, key_at)
+        return by_hand.rotated_score(q, k, at, key_at)
 
     return Numeric(
         name="score",

@@ -7,7 +7,7 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from gptcore.experiments.measurements.positions import scores_by_distance, scores_by_place
+from gptcore.experiments.measurements.positions import scores_by_distance, scores_by_position
 from gptcore.positions import inverse_frequencies
 from pages.kit import controls, figures, grids, lab, plots, words
 from pages.kit.controls import Dial
@@ -63,7 +63,7 @@ def drag() -> None:
             _curve(distances, scores, distance, f"drag {chosen}", text)
         with right:
             st.markdown(f"**{text.read('lab_drag_map')}**")
-            _map(scores_by_place(q, k, SQUARE, theta), at, key_at, text)
+            _map(scores_by_position(q, k, SQUARE, theta), at, key_at, text)
         st.markdown(f"**{text.read('lab_drag_clocks', n=len(q) // 2)}**")
         hands(len(q), theta, at, key_at, text)
         _predict(at, key_at, score, text)

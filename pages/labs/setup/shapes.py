@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.lessons import shapes
-from gptcore.lessons.number_formats import FORMATS, stored
+from gptcore.lessons.number_formats import FORMATS, store
 from pages.kit import controls, figures, grids, lab, words
 from pages.kit.controls import Dial
 
@@ -140,7 +140,7 @@ def bits() -> None:
             0,
         )
     value = mantissa * 10.0**power
-    kept = {name: stored(value, name) for name in FORMATS}
+    kept = {name: store(value, name) for name in FORMATS}
     for name, one in kept.items():
         error = abs(one.value - value) / abs(value) if value else 0.0
         st.markdown(f"**{name}** `{one.sign}` `{one.exponent}` `{one.fraction}`")

@@ -85,7 +85,7 @@ def _count(competing: Sequence[bpe_steps.Pair], bare: Tokenizer, text: words.Wor
     _pairs(competing, bare)
     if not competing:
         return
-    best, ties = competing[0], bpe_steps.tied(competing)
+    best, ties = competing[0], bpe_steps.tied_pairs(competing)
     pair = f"{code(bare.token_text(best.left))} + {code(bare.token_text(best.right))}"
     if len(ties) > 1:
         text.show("example_ties", pair=pair, count=best.count, ties=len(ties))
@@ -130,7 +130,7 @@ def _merges(typed: str, tokenizer: Tokenizer) -> None:
     """Every merge: the pair, its count, how many stood as high, the tokens left in the text."""
     lines = ["| merge | token | count | as high | tokens left |", "| --- | --- | --- | --- | --- |"]
     for place, merge in enumerate(tokenizer.merges):
-        ties = len(bpe_steps.tied(bpe_steps.pairs(typed, tokenizer.first(place))))
+        ties = len(bpe_steps.tied_pairs(bpe_steps.pairs(typed, tokenizer.first(place))))
         both = f"{cell(tokenizer.token_text(merge.left))} + {cell(tokenizer.token_text(merge.right))}"
         left = len(tokenizer.first(place + 1).encode_slowly(typed))
         lines.append(
@@ -142,7 +142,7 @@ def _merges(typed: str, tokenizer: Tokenizer) -> None:
 def _replayed(new: str, tokenizer: Tokenizer) -> None:
     """A new text, piece by piece, merge by merge."""
     for piece in tokenizer.pieces(new)[:4]:
-        moments = bpe_steps.replay(piece, tokenizer)
+        moments = bpe_steps.merge_steps(piece, tokenizer)
         lines = []
         for moment in moments:
             by = "bytes" if moment.merge is None else f"merge {moment.merge.id - 255}"

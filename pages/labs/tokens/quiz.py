@@ -64,7 +64,7 @@ def first_count(draw: random.Random) -> Numeric:
         numbers={
             "text": text,
             "pair": tokenizer.token_text(best.left) + tokenizer.token_text(best.right),
-            "ties": len(bpe_steps.tied([best, *others])),
+            "ties": len(bpe_steps.tied_pairs([best, *others])),
         },
         mistakes={"next_pair": lower},
     )

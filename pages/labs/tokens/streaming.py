@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.lessons.bpe_steps import shown_as_it_comes
+from gptcore.lessons.bpe_steps import streamed_text
 from pages.kit import prompt, story_data, words
 from pages.labs.tokens.token_chips import cell
 
@@ -15,7 +15,7 @@ def half_an_emoji() -> None:
     tokenizer = story_data.story_tokenizer()
     typed = prompt.text_input(text.read("lab_stream_text"), "c2_stream_text", "A café, 🐢!")
     ids = tokenizer.encode(typed)[:40]
-    alone, held = shown_as_it_comes(tokenizer.token_bytes(one) for one in ids)
+    alone, held = streamed_text(tokenizer.token_bytes(one) for one in ids)
     lines = ["| token | its bytes | decoded alone | held back until whole |", "| --- | --- | --- | --- |"]
     for one, broken, whole in zip(ids, alone, held):
         data = " ".join(f"{byte:02X}" for byte in tokenizer.token_bytes(one))

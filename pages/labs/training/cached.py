@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from gptcore.training.gradient_noise import Agreement, agreements, in_parts
+from gptcore.training.gradient_noise import GradientAgreement, accumulation_error, gradient_agreements
 from pages.kit import story_data
 from pages.kit.models import ModelHandle
 
@@ -66,15 +66,15 @@ BATCH_LENGTH = 32  # tokens of a window: what is said of batches holds for long 
 
 
 @st.cache_data(max_entries=2, show_spinner="Taking gradients of a few batches")
-def batch_agreements(handle: ModelHandle) -> list[Agreement]:
+def batch_agreements(handle: ModelHandle) -> list[GradientAgreement]:
     """How well the gradient of a few windows points where that of 64 others does, for batches of each size."""
     model, tokenizer = handle.load()
     windows = story_data.held_out_windows(tokenizer, BATCH_LENGTH, BATCH_DRAWS * sum(BATCH_SIZES) + 64, 60)
-    return list(agreements(model, *windows, BATCH_SIZES, BATCH_DRAWS))
+    return list(gradient_agreements(model, *windows, BATCH_SIZES, BATCH_DRAWS))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def batch_in_parts(handle: ModelHandle, parts: int) -> tuple[float, float]:
     """What reading a batch of 16 windows in parts does to its gradient, and what forgetting to divide does."""
     model, tokenizer = handle.load()
-    return in_parts(model, *story_data.held_out_windows(tokenizer, BATCH_LENGTH, 16), parts)
+    return accumulation_error(model, *story_data.held_out_windows(tokenizer, BATCH_LENGTH, 16), parts)

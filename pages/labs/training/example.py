@@ -40,7 +40,7 @@ def one_prediction(text: words.Words, open_: Steps) -> None:
     with right:
         came = controls.choice(text.read("example_came"), "c8_came", NAMES)
     target = NAMES.index(came)
-    found = by_hand.surprise(torch.tensor(scores), target)
+    found = by_hand.cross_entropy(torch.tensor(scores), target)
     shares, pulls = found.probabilities.tolist(), found.gradient.tolist()
     if open_(text.read("example_share_title")):
         text.show("example_share")

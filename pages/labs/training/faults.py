@@ -8,7 +8,7 @@ from gptcore.account import n_parameters
 from gptcore.config import PRESETS
 from gptcore.runs.request import RunRequest
 from gptcore.training import faults
-from gptcore.training.faults import HEAP, SHAPE, Curves, diagnose
+from gptcore.training.faults import ACCUMULATED_NORM, SHAPE, Curves, diagnose
 from pages.kit import claim, controls, curves, event_log, figures, lab, live, session, words
 from pages.kit.history import History
 
@@ -48,7 +48,7 @@ def broken() -> None:
 
 def _numbers() -> tuple[int, float]:
     """The weights of the model that is broken, and the norm that only leaking gradients reach."""
-    return n_parameters(PRESETS["nano"].model.replace(**SHAPE)), HEAP
+    return n_parameters(PRESETS["nano"].model.replace(**SHAPE)), ACCUMULATED_NORM
 
 
 def explain(fault: str, text: words.Words) -> None:

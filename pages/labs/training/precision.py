@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.lessons.number_formats import stored, walked
+from gptcore.lessons.number_formats import repeated_addition, store
 from pages.kit import controls, event_log, figures, lab, plots, words
 
 FORMATS = ("fp32", "bf16", "fp16")
@@ -19,7 +19,7 @@ def precision() -> None:
             text.read("lab_precision_move"), "c8_precision_move", [f"{one:g}" for one in MOVES], default="0.001"
         )
     )  # fmt: skip
-    ends = {name: walked(1.0, move, 100, name) for name in FORMATS}
+    ends = {name: repeated_addition(1.0, move, 100, name) for name in FORMATS}
     wanted = 1 + 100 * move
     picture = plots.columns(
         FORMATS,
@@ -57,6 +57,6 @@ def precision() -> None:
         text.read("lab_precision_predict"),
         (text.read("lab_precision_moves"), text.read("lab_precision_stands"), text.read("lab_precision_nan")),
         right=1,
-        because=text.read("lab_precision_because", above=1 + stored(1.0, "bf16").next_above_one),
+        because=text.read("lab_precision_because", above=1 + store(1.0, "bf16").next_above_one),
         then={"c8_precision_move": "0.0001"},
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.config import PRESETS
-from gptcore.training.rate_finder import GIVEN_UP, N_STEPS, SAFETY, Tried, suggest
+from gptcore.training.rate_finder import GIVEN_UP, N_STEPS, SAFETY, SweepStep, suggest_rate
 from pages.kit import controls, figures, lab, plots, words
 from pages.labs.training import cached
 
@@ -59,10 +59,10 @@ def _sweep(optimizer: str, again: bool) -> None:
 def _swept(optimizer: str, was_going: bool) -> None:
     text = words.load("08_training")
     found, going = cached.swept(optimizer)
-    tried = [Tried(**one) for one in found]
+    tried = [SweepStep(**one) for one in found]
     st.progress(1.0 if not going else len(tried) / N_STEPS, text=text.read("lab_sweep_at", n=len(tried)))
     if tried:
-        rate = suggest(tried)
+        rate = suggest_rate(tried)
         picture = plots.curves(
             [one.rate for one in tried],
             {"each step": [one.loss for one in tried], "smoothed": [one.smooth for one in tried]},

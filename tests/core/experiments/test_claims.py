@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gptcore.experiments import claims
-from gptcore.experiments.claims import VERDICTS, Claim, ClaimError, Result, Spread, spreads, wherever
+from gptcore.experiments.claims import VERDICTS, Claim, ClaimError, Result, Spread, by_range, spreads
 
 ALL = list(claims.registry().values())
 
@@ -58,7 +58,7 @@ def test_spreads_are_medians_and_ends():
 def invented(measure) -> Claim:
     return Claim(
         name="invented", chapter=0, slogan="s", source="s.", how="h.", unit="u", headline="a", measure=measure,
-        judge=wherever(lambda value: value > 0), transfers="t.",
+        judge=by_range(lambda value: value > 0), transfers="t.",
     )  # fmt: skip
 
 

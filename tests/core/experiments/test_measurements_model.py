@@ -62,7 +62,7 @@ def test_the_account_is_the_modules_own_for_random_shapes():
 
 def test_a_law_is_found_again_and_tells_the_fourth():
     sizes = [1e5, 2e5, 5e5]
-    law = measured.fit(sizes, [0.7 + 30 * n**-0.25 for n in sizes], 0.7)
+    law = measured.fit_power_law(sizes, [0.7 + 30 * n**-0.25 for n in sizes], 0.7)
     assert law.exponent == pytest.approx(0.25) and law.scale == pytest.approx(30)
     assert law.loss(2e6) == pytest.approx(0.7 + 30 * 2e6**-0.25)
 
@@ -73,7 +73,7 @@ def test_a_law_is_found_again_and_tells_the_fourth():
 )  # fmt: skip
 def test_what_gives_no_law_is_said(sizes, losses, message):
     with pytest.raises(ValueError, match=message):
-        measured.fit(sizes, losses, 0.6)
+        measured.fit_power_law(sizes, losses, 0.6)
 
 
 @pytest.mark.parametrize("norm_position", ["pre", "post"])
@@ -91,10 +91,10 @@ def test_the_last_reading_is_the_models_own(norm_position):
 
 
 def test_an_untrained_model_of_gpt2s_vocabulary_starts_a_little_above_uniform():
-    started = measured.birth(0.02, vocab_size=50_257)
+    started = measured.initial_loss(0.02, vocab_size=50_257)
     assert math.log(50_257) == pytest.approx(10.8249, abs=1e-4)
     assert 0 < started.loss - math.log(50_257) < 0.1
-    assert started.repeats > 0.9 and measured.birth(0.02, tied=False).repeats < 0.1
+    assert started.repeats > 0.9 and measured.initial_loss(0.02, tied=False).repeats < 0.1
 
 
 def test_tying_saves_what_the_tables_share_of_the_untied_model_is():

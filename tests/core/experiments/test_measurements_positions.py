@@ -5,7 +5,7 @@ import torch
 
 from gptcore.experiments import claims
 from gptcore.experiments.measurements import positions
-from gptcore.lessons.by_hand import order_for_halves, pairs, turn, turned_score
+from gptcore.lessons.by_hand import order_for_halves, pairs, rotate, rotated_score
 from gptcore.positions import apply_rope, rope_table
 
 
@@ -18,7 +18,7 @@ def test_what_follows_from_arithmetic_comes_out_as_known():
 def test_scores_by_place_and_by_distance_are_those_of_the_model():
     draw = torch.Generator().manual_seed(0)
     q, k = torch.randn(16, generator=draw), torch.randn(16, generator=draw)
-    square = positions.scores_by_place(q, k, 12)
+    square = positions.scores_by_position(q, k, 12)
     cos, sin = rope_table(16, 12)
     for at, key_at in ((0, 0), (3, 1), (2, 9), (11, 4)):
         theirs = apply_rope(q, cos[at], sin[at]) @ apply_rope(k, cos[key_at], sin[key_at]) / 4
@@ -51,18 +51,18 @@ def test_a_model_without_positions_knows_order_by_its_mask_alone():
 @pytest.mark.parametrize("pairing", ["halves", "neighbours"])
 def test_a_turn_by_hand_is_a_product_of_complex_numbers(pairing):
     x = torch.randn(8, generator=torch.Generator().manual_seed(1))
-    found = turn(x, 5, 100.0, pairing)
+    found = rotate(x, 5, 100.0, pairing)
     for (a, b), angle in zip(found.pairs, found.angles):
         z = torch.complex(x[a], x[b]) * torch.polar(torch.tensor(1.0), torch.tensor(angle))
-        assert (found.turned[a], found.turned[b]) == pytest.approx((float(z.real), float(z.imag)), abs=1e-5)
+        assert (found.rotated[a], found.rotated[b]) == pytest.approx((float(z.real), float(z.imag)), abs=1e-5)
 
 
 def test_reordered_neighbours_are_halves():
     draw = torch.Generator().manual_seed(2)
     q, k = torch.randn(8, generator=draw), torch.randn(8, generator=draw)
     order = order_for_halves(8, "neighbours")
-    assert turned_score(q[order], k[order], 9, 2) == pytest.approx(
-        turned_score(q, k, 9, 2, pairing="neighbours"), abs=1e-5
+    assert rotated_score(q[order], k[order], 9, 2) == pytest.approx(
+        rotated_score(q, k, 9, 2, pairing="neighbours"), abs=1e-5
     )
     assert order_for_halves(8, "halves") == list(range(8))
     assert pairs(6, "neighbours") == [(0, 1), (2, 3), (4, 5)]
@@ -80,5 +80,5 @@ def test_a_head_that_is_built_to_look_one_back_leans_there():
     cos, sin = rope_table(16, 2)
     seen = {"layers.0.attention.q": q, "layers.0.attention.k": apply_rope(q, cos[1], sin[1])}
     config = SimpleNamespace(n_layers=1, n_heads=1, n_kv_heads=1, rope_theta=10_000.0)
-    (lean,) = positions.leans(seen, config, 9)
+    (lean,) = positions.distance_profiles(seen, config, 9)
     assert lean.peak == 1

@@ -28,7 +28,7 @@ def test_a_second_step_is_what_the_paper_says():
 
 
 def test_the_pull_of_a_prediction_is_probability_minus_one_for_what_came():
-    found = by_hand.surprise(torch.tensor([2.0, 1.0, 0.5, 0.1]), 1)
+    found = by_hand.cross_entropy(torch.tensor([2.0, 1.0, 0.5, 0.1]), 1)
     wanted = found.probabilities - torch.tensor([0.0, 1.0, 0.0, 0.0])
     torch.testing.assert_close(found.gradient, wanted)
     assert found.loss == pytest.approx(-math.log(found.probabilities[1]))

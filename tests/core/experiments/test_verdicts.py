@@ -3,7 +3,7 @@
 import pytest
 
 from gptcore.experiments import claims
-from gptcore.experiments.claims import Spread, by_middle, wherever, within_noise
+from gptcore.experiments.claims import Spread, by_median, by_range, within_noise
 
 # For each claim a made-up measurement that holds and one that does not.
 MADE_UP = {
@@ -153,13 +153,13 @@ def test_every_made_up_measurement_is_of_a_claim():
 
 
 def test_a_range_across_the_line_depends():
-    judge = wherever(lambda value: value > 1)
+    judge = by_range(lambda value: value > 1)
     assert judge({"a": Spread(2, 0.5, 3)}) == "depends"
     assert judge({"a": Spread(2, 1.5, 3), "b": Spread(0.1, 0.1, 0.2)}) == "depends"
 
 
 def test_the_middle_is_not_moved_by_one_disturbed_repetition():
-    judge = by_middle(lambda ratio: ratio >= 4, within=0.1)
+    judge = by_median(lambda ratio: ratio >= 4, within=0.1)
     assert judge({"a": Spread(2.0, 1.9, 90.0)}) == "holds not"
     assert judge({"a": Spread(9.0, 0.2, 9.1)}) == "holds"
     assert judge({"a": Spread(4.2, 4.1, 4.3)}) == "depends"  # too near to the line to say

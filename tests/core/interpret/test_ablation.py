@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gptcore.interpret import heads
-from gptcore.interpret.ablation import PARTS, WhatIf
+from gptcore.interpret.ablation import PARTS, Ablation
 from gptcore.model import GPT
 from gptcore.tracing import ChangeError, trace
 
@@ -14,7 +14,7 @@ PLACES = ["pre", "branch", "pre+branch", "post"]
 
 
 def without(model: GPT, ids, **part) -> torch.Tensor:
-    return trace(model, ids, changes=WhatIf(**part).changes(model.config))["logits"]
+    return trace(model, ids, changes=Ablation(**part).changes(model.config))["logits"]
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
@@ -31,7 +31,7 @@ def test_a_silent_head_is_one_whose_output_weights_are_zero(lively, random_ids, 
 def test_a_silent_layer_adds_nothing(lively, random_ids, place, part):
     model, ids = lively(norm_position=place), random_ids(1, 8)
     plain = trace(model, ids)
-    seen = trace(model, ids, changes=WhatIf(part=part, layer=1).changes(model.config))
+    seen = trace(model, ids, changes=Ablation(part=part, layer=1).changes(model.config))
     before = "layers.0.after_feedforward" + ("_normed" if place == "post" else "")
     if part != "feedforward":
         assert torch.equal(seen["layers.1.after_attention"], seen[before])
@@ -51,11 +51,11 @@ def test_without_rotation_the_model_is_one_without_positions(lively, random_ids)
 
 def test_what_does_not_exist_is_refused_in_a_sentence(small):
     with pytest.raises(ChangeError, match="none of head, attention"):
-        WhatIf(part="tail")
+        Ablation(part="tail")
     for part in PARTS[:4]:
         with pytest.raises(ChangeError, match="layers go from 0 to 1"):
-            WhatIf(part=part, layer=2).changes(small())
+            Ablation(part=part, layer=2).changes(small())
     with pytest.raises(ChangeError, match="heads go from 0 to 3"):
-        WhatIf(part="head", head=4).changes(small())
+        Ablation(part="head", head=4).changes(small())
     with pytest.raises(ChangeError, match="position=learned turns nothing"):
-        WhatIf(part="rotation").changes(small(position="learned"))
+        Ablation(part="rotation").changes(small(position="learned"))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gptcore.interpret.attribution import AttributionError, shares, writings
+from gptcore.interpret.attribution import AttributionError, contributions, residual_vectors
 from gptcore.positions import POSITIONS
 from gptcore.tracing import trace
 
@@ -22,7 +22,7 @@ def test_shares_add_up_to_the_logit(lively, random_ids, changes):
     model, ids = lively(**changes), random_ids(1, 9)
     seen = trace(model, ids)
     for place, token in ((0, 5), (8, 60), (4, int(seen["logits"][0, 4].argmax()))):
-        found = shares(model, seen, place, token)
+        found = contributions(model, seen, place, token)
         assert sum(one.value for one in found) == pytest.approx(
             float(seen["logits"][0, place, token]), abs=1e-4
         )
@@ -30,7 +30,7 @@ def test_shares_add_up_to_the_logit(lively, random_ids, changes):
 
 def test_every_part_has_one_share(lively, random_ids):
     model = lively(position="learned", bias="all", norm="layernorm")
-    found = shares(model, trace(model, random_ids(1, 5)), 4, 0)
+    found = contributions(model, trace(model, random_ids(1, 5)), 4, 0)
     named = [(one.part, one.layer, one.head) for one in found]
     layers = [
         part
@@ -49,7 +49,9 @@ def test_a_share_is_the_parts_own_vector_read_by_the_output_layer(lively, random
     token, stream = 11, seen["layers.1.after_feedforward"][0, 3]
     scale = stream.square().mean().add(model.config.norm_eps).rsqrt()
     mlp = seen["layers.0.feedforward_output"][0, 3] * scale * model.final_norm.weight.detach()
-    found = {(one.part, one.layer): one.value for one in shares(model, seen, 3, token) if one.head is None}
+    found = {
+        (one.part, one.layer): one.value for one in contributions(model, seen, 3, token) if one.head is None
+    }
     assert found["feedforward", 0] == pytest.approx(
         float(mlp @ model.output.weight[token].detach()), abs=1e-4
     )
@@ -58,7 +60,7 @@ def test_a_share_is_the_parts_own_vector_read_by_the_output_layer(lively, random
 def test_writings_sum_to_the_stream(lively, random_ids):
     model = lively(norm_position="pre+branch", bias="all", norm="layernorm")
     seen = trace(model, random_ids(1, 6))
-    _, vectors = writings(model, seen, 5)
+    _, vectors = residual_vectors(model, seen, 5)
     torch.testing.assert_close(vectors.sum(0), seen["layers.1.after_feedforward"][0, 5], atol=1e-5, rtol=1e-4)
 
 
@@ -69,4 +71,4 @@ def test_writings_sum_to_the_stream(lively, random_ids):
 def test_models_without_a_plain_stream_are_refused(lively, random_ids, changes, why):
     model = lively(**changes)
     with pytest.raises(AttributionError, match=why):
-        shares(model, trace(model, random_ids(1, 4)), 3, 0)
+        contributions(model, trace(model, random_ids(1, 4)), 3, 0)

@@ -28,7 +28,12 @@ def test_cosines_are_those_of_plain_python():
 
 def test_the_gradient_of_a_row_is_the_sum_over_its_places():
     above = torch.tensor([[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]])
-    assert embedding_table.gradient([2, 0, 2], above, 4).tolist() == [[10, 20], [0, 0], [101, 202], [0, 0]]
+    assert embedding_table.embedding_gradient([2, 0, 2], above, 4).tolist() == [
+        [10, 20],
+        [0, 0],
+        [101, 202],
+        [0, 0],
+    ]
 
 
 @pytest.mark.parametrize("way", embedding_table.WAYS)
@@ -75,19 +80,19 @@ def test_a_sum_is_ranked_with_its_inputs_and_without():
 
 def test_a_turned_model_computes_the_same(shipped):
     model, tokenizer = shipped
-    other = embedding_table.turned(model, seed=3)
+    other = embedding_table.rotated(model, seed=3)
     ids = tokenizer.encode("Once upon a time there was a queen")
-    assert embedding_table.differ(model, other, ids) < 1e-4
+    assert embedding_table.largest_difference(model, other, ids) < 1e-4
     assert (other.embedding.weight - model.embedding.weight).abs().max() > 1  # and yet its columns are others
-    turn = embedding_table.random_turn(16)
+    turn = embedding_table.random_rotation(16)
     assert torch.allclose(turn @ turn.T, torch.eye(16), atol=1e-5)
 
 
 def test_a_model_that_cannot_be_turned_is_refused():
     config = embedding_table.SMALL.replace(norm="layernorm")
-    assert not embedding_table.can_turn(config)
+    assert not embedding_table.can_rotate(config)
     with pytest.raises(ValueError, match="RMSNorm before each sub-layer"):
-        embedding_table.turned(GPT(config))
+        embedding_table.rotated(GPT(config))
 
 
 def test_unread_rows_of_the_tied_model_lie_on_one_spot_and_are_unread(shipped):
@@ -95,21 +100,22 @@ def test_unread_rows_of_the_tied_model_lie_on_one_spot_and_are_unread(shipped):
 
     model, _ = shipped
     table = model.embedding.weight.detach()
-    spot = embedding_table.on_one_spot(table)
+    spot = embedding_table.collapsed_rows(table)
     assert len(spot) > 300
     assert not set(spot) & set(read_tokens())
     assert (
-        embedding_table.on_one_spot(torch.randn(50, 16, generator=torch.Generator().manual_seed(0)))[1:] == []
+        embedding_table.collapsed_rows(torch.randn(50, 16, generator=torch.Generator().manual_seed(0)))[1:]
+        == []
     )
 
 
 def test_a_map_of_a_plane_keeps_all_and_of_a_cloud_little():
     draw = torch.Generator().manual_seed(1)
     plane = torch.randn(40, 2, generator=draw) @ torch.randn(2, 30, generator=draw)
-    assert embedding_table.flat_map(plane).kept == pytest.approx(1, abs=1e-4)
-    assert embedding_table.neighbours_kept(plane) > 0.95
+    assert embedding_table.pca_projection(plane).kept == pytest.approx(1, abs=1e-4)
+    assert embedding_table.neighbors_kept(plane) > 0.95
     cloud = torch.randn(200, 64, generator=draw)
-    assert embedding_table.neighbours_kept(cloud) < 0.3 > embedding_table.flat_map(cloud).kept
+    assert embedding_table.neighbors_kept(cloud) < 0.3 > embedding_table.pca_projection(cloud).kept
 
 
 def test_drift_parts_the_unread_from_the_rest():
@@ -118,7 +124,7 @@ def test_drift_parts_the_unread_from_the_rest():
     now[0] = torch.tensor([3.0, 0, 0, 0])
     found = embedding_table.drift(born, now, [1, 2])
     assert (found.n_still, found.n_unread_still, found.unread) == (3, 2, 0)
-    assert found.rest == pytest.approx(1) and found.unread_turned == pytest.approx(1)
+    assert found.rest == pytest.approx(1) and found.unread_cosine == pytest.approx(1)
 
 
 def test_a_norm_forgets_the_factor(shipped):

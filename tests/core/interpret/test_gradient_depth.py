@@ -7,13 +7,13 @@ import torch
 from torch.nn import functional as F
 
 from gptcore.interpret.gradient_depth import (
-    at_birth,
-    factors,
-    moved_by_change,
+    at_initialization,
+    gradient_factors,
+    moved_by_token_change,
     profile,
+    residual_updates,
     stack,
     without_block,
-    written,
 )
 from gptcore.model import GPT
 from gptcore.tracing import trace
@@ -47,7 +47,7 @@ def test_a_profile_leaves_nothing_on_the_model():
 
 def test_without_residuals_the_exponent_of_the_ratio_grows_with_the_depth():
     def powers(n: int) -> float:
-        cut, whole = (at_birth(stack(n, residual=on)).gradients[0] for on in (False, True))
+        cut, whole = (at_initialization(stack(n, residual=on)).gradients[0] for on in (False, True))
         return math.log10(cut / whole)
 
     assert 0.5 < powers(12) < powers(24) < powers(48) < 10
@@ -55,30 +55,30 @@ def test_without_residuals_the_exponent_of_the_ratio_grows_with_the_depth():
 
 
 def test_with_the_usual_eps_a_cut_stack_dies_and_a_whole_one_does_not():
-    cut, whole = (at_birth(stack(24, residual=on, norm_eps=1e-5)) for on in (False, True))
+    cut, whole = (at_initialization(stack(24, residual=on, norm_eps=1e-5)) for on in (False, True))
     assert cut.gradients[0] == 0 < whole.gradients[0]
     assert max(whole.gradients) / min(whole.gradients) < 3
 
 
 @pytest.mark.parametrize("place", ("pre", "branch", "post"))
 def test_at_birth_no_place_of_the_norm_loses_its_pull(place):
-    pulls = at_birth(stack(24, norm_position=place, norm_eps=1e-5)).pulls[1:]
+    pulls = at_initialization(stack(24, norm_position=place, norm_eps=1e-5)).pulls[1:]
     assert max(pulls) / min(pulls) < 10
 
 
 @pytest.mark.parametrize("place", ("pre", "branch", "pre+branch"))
 def test_what_is_written_sums_to_the_last_stream(place):
     one = model(norm_position=place)
-    found = written(trace(one, IDS[0]), one.config)
+    found = residual_updates(trace(one, IDS[0]), one.config)
     assert [w.name for w in found][:3] == ["embedding", "attention 1", "feedforward 1"]
-    assert sum(w.share for w in found) == pytest.approx(1.0, abs=1e-4)
+    assert sum(w.fraction for w in found) == pytest.approx(1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("changes", ({"norm_position": "post"}, {"residual": False}))
 def test_shares_are_none_where_the_stream_is_no_sum(changes):
     one = model(**changes)
-    found = written(trace(one, IDS[0]), one.config)
-    assert all(math.isnan(w.share) for w in found) and all(w.size >= 0 for w in found)
+    found = residual_updates(trace(one, IDS[0]), one.config)
+    assert all(math.isnan(w.fraction) for w in found) and all(w.size >= 0 for w in found)
 
 
 def test_a_silent_block_is_a_model_with_one_block_less():
@@ -98,11 +98,11 @@ def test_a_branch_that_cancels_the_stream_wipes_the_gradient_out():
         eye = torch.eye(64)
         one.layers[0].feedforward.up_proj.weight.copy_(torch.cat((eye, -eye)))
         one.layers[0].feedforward.down_proj.weight.copy_(torch.cat((-eye, eye), dim=1))
-    found = factors(one, IDS[0].tolist(), 0, 3)
+    found = gradient_factors(one, IDS[0].tolist(), 0, 3)
     assert found.max() < 1e-5
 
 
 def test_the_feed_forward_layer_moves_no_other_token_and_attention_moves_later_ones():
-    attention, feedforward = moved_by_change(model(), IDS[0].tolist(), 4)
+    attention, feedforward = moved_by_token_change(model(), IDS[0].tolist(), 4)
     assert [at for at, far in enumerate(feedforward) if far > 0] == [4]
     assert all(far == 0 for far in attention[:4]) and all(far > 0 for far in attention[4:])

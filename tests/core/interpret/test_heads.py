@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gptcore.interpret import heads
-from gptcore.lessons.by_hand import STEPS, attention, head_on
+from gptcore.lessons.by_hand import STEPS, attention, head_by_hand
 from gptcore.tracing import trace
 
 
@@ -16,10 +16,10 @@ def pattern(shift: int, n: int = 6) -> torch.Tensor:
 
 def test_scores_are_one_for_the_head_they_describe_and_low_for_others():
     assert heads.previous_token(pattern(1)).item() == 1
-    assert heads.itself(pattern(0)).item() == 1
+    assert heads.current_token(pattern(0)).item() == 1
     assert heads.first_token(pattern(99)).item() == 1
     assert heads.previous_token(pattern(0)).item() == 0
-    assert heads.itself(pattern(1)).item() == 0
+    assert heads.current_token(pattern(1)).item() == 0
 
 
 def test_weights_are_those_of_the_trace_and_sum_to_one(lively, random_ids):
@@ -33,7 +33,7 @@ def test_weights_are_those_of_the_trace_and_sum_to_one(lively, random_ids):
 
 def test_what_is_handed_over_is_weight_times_length(lively, random_ids):
     seen = trace(lively(n_kv_heads=2), random_ids(5))
-    handed = heads.handed_over(seen)
+    handed = heads.weighted_value_norms(seen)
     value = seen["layers.0.attention.v"][0, 1]  # key head 1 serves query heads 2 and 3
     expected = seen["layers.0.attention.weights"][0, 3] * value.norm(dim=-1)
     torch.testing.assert_close(handed[0, 3], expected)
@@ -56,9 +56,9 @@ def test_a_head_switched_off_is_a_copy_and_changes_only_its_share(lively, random
 
 def test_with_a_mask_nothing_before_a_change_moves_and_without_it_all_does(lively):
     model, ids = lively(), list(range(10))
-    far = heads.moved(model, ids, 6, 40)
+    far = heads.logit_changes(model, ids, 6, 40)
     assert torch.equal(far[:6], torch.zeros(6)) and (far[6:] > 0).all()
-    leaking = heads.moved(heads.without_mask(model), ids, 6, 40)
+    leaking = heads.logit_changes(heads.without_mask(model), ids, 6, 40)
     assert (leaking > 0).all()
 
 
@@ -70,7 +70,7 @@ def test_induction_by_chance_is_what_a_model_with_equal_weights_scores(small):
         for block in model.layers:
             block.attention.qkv_proj.weight.zero_()  # all scores 0: every head looks everywhere alike
     torch.testing.assert_close(
-        heads.induction(model), torch.full((2, 4), heads.induction_by_chance(80)), atol=1e-4, rtol=0
+        heads.induction(model), torch.full((2, 4), heads.induction_baseline(80)), atol=1e-4, rtol=0
     )
 
 
@@ -88,10 +88,10 @@ def test_steps_by_hand_are_those_of_plain_python():
 def test_one_head_on_all_tokens_is_the_models_own(lively, random_ids):
     model = lively(n_kv_heads=2)
     seen = trace(model, random_ids(5))
-    found = head_on(model, seen, 1, 3, list(range(5)))
+    found = head_by_hand(model, seen, 1, 3, list(range(5)))
     torch.testing.assert_close(found.steps.weights, seen["layers.1.attention.weights"][0, 3])
     torch.testing.assert_close(found.steps.mixed, seen["layers.1.attention.mixed"][0, 3])
-    shares = [head_on(model, seen, 1, head, list(range(5))).steps.output for head in range(4)]
+    shares = [head_by_hand(model, seen, 1, head, list(range(5))).steps.output for head in range(4)]
     torch.testing.assert_close(sum(shares), seen["layers.1.attention_output"][0], atol=1e-5, rtol=1e-4)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gptcore.lessons.bpe_steps import cost, longest_match, pairs, replay, shown_as_it_comes, tied
+from gptcore.lessons.bpe_steps import cost, longest_match, merge_steps, pairs, streamed_text, tied_pairs
 from gptcore.lessons.languages import SENTENCES
 from gptcore.tokenizer import Tokenizer, load_tiktoken, story_tokenizer
 
@@ -58,14 +58,14 @@ def test_the_first_of_the_pairs_is_the_one_training_merges_next(text):
 def test_ties_share_the_highest_count():
     bare = Tokenizer(special_tokens={})
     competing = pairs("ab ab cd cd", bare)
-    assert {pair.count for pair in tied(competing)} == {competing[0].count}
-    assert len(tied(competing)) < len(competing) and tied([]) == []
+    assert {pair.count for pair in tied_pairs(competing)} == {competing[0].count}
+    assert len(tied_pairs(competing)) < len(competing) and tied_pairs([]) == []
 
 
 def test_a_replay_ends_at_the_ids_and_never_goes_back():
     tokenizer = story_tokenizer()
     for piece in (" queen", "unkindness", "é", " 1234", "x"):
-        moments = replay(piece, tokenizer)
+        moments = merge_steps(piece, tokenizer)
         assert list(moments[-1].ids) == tokenizer.encode(piece)
         assert moments[0].merge is None and len(moments[0].ids) == len(piece.encode())
         lengths = [len(moment.ids) for moment in moments]
@@ -93,5 +93,5 @@ def test_costs_count_bytes_characters_and_tokens():
 
 def test_what_is_held_back_comes_when_it_is_whole():
     tokenizer = story_tokenizer()
-    alone, held = shown_as_it_comes(tokenizer.token_bytes(i) for i in tokenizer.encode("café 🐢"))
+    alone, held = streamed_text(tokenizer.token_bytes(i) for i in tokenizer.encode("café 🐢"))
     assert "".join(held) == "café 🐢" and "\ufffd" in "".join(alone) and "\ufffd" not in "".join(held)

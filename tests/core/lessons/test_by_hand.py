@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gptcore.lessons.by_hand import activation, both_norms, feedforward_half
+from gptcore.lessons.by_hand import activation_curve, both_norms, feedforward_half
 
 X = [3.2, -1.5, 0.8, -4.1]
 
@@ -44,12 +44,12 @@ def test_every_step_of_the_half_block_is_what_plain_python_computes():
     ):  # fmt: skip
         assert found.tolist() == pytest.approx(wanted, abs=1e-4)
     share = sum(a * b for a, b in zip(output, total)) / sum(value * value for value in total)
-    assert steps.share == pytest.approx(share, abs=1e-4)
+    assert steps.fraction == pytest.approx(share, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ("SiLU", "GELU", "ReLU"))
 def test_slopes_are_differences(name):
     step = 1e-5
     for z in (-2.0, -0.7, 0.4, 3.0):
-        low, high = activation(name, (z - step, z + step)).values
-        assert activation(name, (z,)).slopes[0] == pytest.approx((high - low) / (2 * step), abs=1e-4)
+        low, high = activation_curve(name, (z - step, z + step)).values
+        assert activation_curve(name, (z,)).slopes[0] == pytest.approx((high - low) / (2 * step), abs=1e-4)

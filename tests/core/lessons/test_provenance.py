@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from gptcore.lessons.provenance import KIND, ORIGINS, choices_that_differ, share_of_feedforward, users
+from gptcore.lessons.provenance import KIND, ORIGINS, architectures, differing_choices, feedforward_fraction
 from gptcore.lessons.published_models import PUBLISHED
 
 TINY = {
@@ -39,7 +39,7 @@ def test_norms_and_biases_are_where_transformers_has_them(kind, row, before, aft
     assert ("post_feedforward_layernorm.weight" in found) == after
     assert ("self_attn.q_norm.weight" in found) == qk_norm
     assert ("self_attn.q_proj.bias" in found) == bias
-    said = users()[row]
+    said = architectures()[row]
     assert (
         said.norm_place
         == {(1, 0): "before", (0, 1): "on the branch", (1, 1): "before and on the branch"}[before, after]
@@ -50,7 +50,7 @@ def test_norms_and_biases_are_where_transformers_has_them(kind, row, before, aft
 
 
 def test_models_stand_by_year_and_every_row_has_a_source():
-    found = list(users().values())
+    found = list(architectures().values())
     assert [one.year for one in found] == sorted(one.year for one in found)
     assert all(one.source for one in found)
 
@@ -63,13 +63,13 @@ def test_origins_stand_by_year_each_idea_once():
 
 def test_a_model_differs_from_itself_in_nothing_and_in_what_is_changed():
     config = PUBLISHED["LLaMA 3 8B"].config
-    assert choices_that_differ(config, config.replace(d_model=8192, n_layers=80, n_heads=64)) == []
+    assert differing_choices(config, config.replace(d_model=8192, n_layers=80, n_heads=64)) == []
     changes = {"norm": "layernorm", "rope_theta": 1e6, "window": 9, "tie_embeddings": True}
-    assert set(choices_that_differ(config, config.replace(**changes))) == set(changes) <= set(KIND)
-    assert choices_that_differ(config, config.replace(n_kv_heads=32)) == ["n_kv_heads"]
+    assert set(differing_choices(config, config.replace(**changes))) == set(changes) <= set(KIND)
+    assert differing_choices(config, config.replace(n_kv_heads=32)) == ["n_kv_heads"]
 
 
 def test_the_share_of_feedforward_layers_is_theirs():
-    assert share_of_feedforward(PUBLISHED["LLaMA 3 8B"].config) == pytest.approx(
+    assert feedforward_fraction(PUBLISHED["LLaMA 3 8B"].config) == pytest.approx(
         3 * 4096 * 14_336 * 32 / 8_030_261_248
     )

@@ -10,8 +10,8 @@ from gptcore.training.finetune import (
     batch,
     example,
     examples,
-    followed,
-    single_names,
+    fraction_followed,
+    single_token_names,
     tune,
 )
 
@@ -30,7 +30,7 @@ def test_the_loss_counts_the_answer_and_its_end_only():
 
 def test_held_out_names_are_never_taught():
     _, tokenizer = load(SHIPPED)
-    held_out = single_names(tokenizer)[:HELD_OUT]
+    held_out = single_token_names(tokenizer)[:HELD_OUT]
     for one in examples(tokenizer, 20):
         prompt = tokenizer.decode(one.ids[: one.n_prompt])
         assert not any(f" {name}:" in prompt for name in held_out)
@@ -45,4 +45,4 @@ def test_tuning_changes_a_copy_and_lowers_the_loss_on_one_example():
 
 
 def test_an_answer_follows_where_it_speaks_of_the_name():
-    assert followed(["Mira sang.", "He sang."], ["Mira", "Tom"]) == 0.5
+    assert fraction_followed(["Mira sang.", "He sang."], ["Mira", "Tom"]) == 0.5

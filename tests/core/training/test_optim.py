@@ -15,7 +15,7 @@ from gptcore.training.optim import (
     clip_gradients,
     learning_rate,
     make_optimizers,
-    orthogonalise,
+    orthogonalize,
     parameter_groups,
     warmup_length,
     window_cuts,
@@ -144,7 +144,7 @@ def test_muon_moves_the_blocks_matrices_and_adamw_the_rest(lively):
 @pytest.mark.parametrize("shape", [(3, 24, 24), (2, 40, 16), (2, 16, 40)])
 def test_orthogonalising_brings_singular_values_near_one_and_keeps_directions(shape):
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    turned = orthogonalise(matrices)
+    turned = orthogonalize(matrices)
     values = torch.linalg.svdvals(turned)
     before = torch.linalg.svdvals(matrices)
     assert values.max() < 1.3 and (values > 0.6).float().mean() > 0.9

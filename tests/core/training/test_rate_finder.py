@@ -8,7 +8,7 @@ import torch
 
 from gptcore.config import TrainConfig
 from gptcore.corpora.windows import Windows
-from gptcore.training.rate_finder import GIVEN_UP, SAFETY, Tried, rates, suggest, sweep
+from gptcore.training.rate_finder import GIVEN_UP, SAFETY, SweepStep, exponential_rates, suggest_rate, sweep
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def windows(random_ids):
 
 
 def test_each_rate_is_the_same_number_of_times_the_one_before():
-    found = rates(1e-4, 1.0, 9)
+    found = exponential_rates(1e-4, 1.0, 9)
     assert (found[0], found[-1]) == (1e-4, pytest.approx(1.0))
     assert [b / a for a, b in pairwise(found)] == pytest.approx([math.sqrt(10)] * 8)
 
@@ -34,7 +34,9 @@ def test_a_sweep_learns_on_a_copy_and_gives_up_where_the_loss_flies_off(lively, 
 
 
 def test_the_suggestion_is_a_share_of_the_rate_with_the_lowest_loss():
-    tried = [Tried(rate=rate, loss=0.0, smooth=loss) for rate, loss in ((0.1, 5), (1.0, 3), (10.0, math.nan))]
-    assert suggest(tried) == 1.0 / SAFETY
+    tried = [
+        SweepStep(rate=rate, loss=0.0, smooth=loss) for rate, loss in ((0.1, 5), (1.0, 3), (10.0, math.nan))
+    ]
+    assert suggest_rate(tried) == 1.0 / SAFETY
     with pytest.raises(ValueError, match="no rate was tried"):
-        suggest(tried[2:])
+        suggest_rate(tried[2:])

@@ -100,5 +100,5 @@ def induction() -> Picture:
 
 def softmax(tenths: int) -> Picture:
     scores = (2.0, 1.0, 0.5, 0.1)
-    shares = steps(torch.tensor(scores), tenths / 10).shares.tolist()
+    shares = steps(torch.tensor(scores), tenths / 10).probabilities.tolist()
     return generation_figures.probability_bars([f"score {one:g}" for one in scores], shares)

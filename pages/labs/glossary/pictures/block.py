@@ -1,9 +1,9 @@
 """Pictures of the block, one a term."""
 
 from gptcore.config import PRESETS
-from gptcore.interpret.gradient_depth import written
-from gptcore.lessons.by_hand import ACTIVATIONS, activation, both_norms
-from gptcore.lessons.provenance import share_of_feedforward
+from gptcore.interpret.gradient_depth import residual_updates
+from gptcore.lessons.by_hand import ACTIVATIONS, activation_curve, both_norms
+from gptcore.lessons.provenance import feedforward_fraction
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import initialization, models, plots
 from pages.kit.figures import Picture
@@ -33,12 +33,12 @@ def layer_shifted(shift: int) -> Picture:
 
 
 def activations() -> Picture:
-    curves = {name: activation(name, PLACES).values for name in ACTIVATIONS}
+    curves = {name: activation_curve(name, PLACES).values for name in ACTIVATIONS}
     return curve(PLACES, curves, "what goes in", "what comes out")
 
 
 def gated(tenths: int) -> Picture:
-    bent = activation("SiLU", PLACES).values
+    bent = activation_curve("SiLU", PLACES).values
     up = tenths / 10
     curves = {f"up = {up:g}": [value * up for value in bent], "the gate alone": bent}
     return curve(PLACES, curves, "gate", "gate times up")
@@ -47,7 +47,7 @@ def gated(tenths: int) -> Picture:
 def feedforward_shares() -> Picture:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: PUBLISHED[name].config for name in ("GPT-2 small", "LLaMA 2 7B", "Mistral 7B")}
-    shares = [100 * share_of_feedforward(one) for one in shapes.values()]
+    shares = [100 * feedforward_fraction(one) for one in shapes.values()]
     return bars(list(shapes), shares, "% of the weights in feed-forward layers", ".0f")
 
 
@@ -72,7 +72,9 @@ def backwards() -> Picture:
 
 
 def shares_written() -> Picture:
-    found = written(dict(sentence_trace().seen), models.shipped().model.config)
+    found = residual_updates(dict(sentence_trace().seen), models.shipped().model.config)
     return signed_axis(
-        bars([one.name for one in found], [100 * one.share for one in found], "% of the last stream", ".0f")
+        bars(
+            [one.name for one in found], [100 * one.fraction for one in found], "% of the last stream", ".0f"
+        )
     )

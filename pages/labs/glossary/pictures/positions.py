@@ -6,7 +6,7 @@ import torch
 
 from gptcore.account import parameters
 from gptcore.config import RopeScaling
-from gptcore.lessons.by_hand import turn
+from gptcore.lessons.by_hand import rotate
 from gptcore.lessons.published_models import PUBLISHED
 from gptcore.positions import SinusoidalPositions, inverse_frequencies
 from pages.kit import grids, plots
@@ -16,7 +16,7 @@ from pages.labs.positions import cached
 
 
 def clocks(position: int) -> Picture:
-    found = turn(torch.ones(16), position)
+    found = rotate(torch.ones(16), position)
     return plots.rotation_dials(found.angles, [f"pair {n}" for n in range(1, 9)], labels=("angle", ""))
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import torch
 
 from gptcore.corpora.windows import Windows
-from gptcore.lessons.bpe_steps import replay
+from gptcore.lessons.bpe_steps import merge_steps
 from gptcore.stories.writer import write_story
 from gptcore.tokenizer import EOT
 from pages.kit import chips, grids, prompt, story_data
@@ -20,7 +20,7 @@ def tokens() -> list[Chip]:
 
 def merges(n: int) -> list[Chip]:
     tokenizer = story_data.story_tokenizer()
-    moments = replay(" golden", tokenizer)
+    moments = merge_steps(" golden", tokenizer)
     return [
         Chip(chips.visible(tokenizer.token_text(i)), note=f"token {i}")
         for i in moments[min(n, len(moments) - 1)].ids

@@ -8,7 +8,7 @@ from gptcore.account import n_parameters, training_bytes
 from gptcore.config import PRESETS, TrainConfig
 from gptcore.lessons.by_hand import adamw_step
 from gptcore.lessons.line_fit import descend, largest_rate, loss_at
-from gptcore.lessons.number_formats import stored
+from gptcore.lessons.number_formats import store
 from gptcore.training.optim import learning_rate
 from pages.kit import curves, event_log
 from pages.kit.chips import Chip
@@ -100,7 +100,7 @@ def held() -> Picture:
 
 
 def as_bits(tenths: int) -> list[Chip]:
-    found = stored(tenths / 10, "bf16")
+    found = store(tenths / 10, "bf16")
     return [
         Chip(found.sign, "plain", "sign"),
         Chip(found.exponent, "new", "exponent"),

@@ -3,7 +3,7 @@
 from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import tying_saves
 from gptcore.interpret.embedding_table import cosines as between
-from gptcore.interpret.gradient_depth import written
+from gptcore.interpret.gradient_depth import residual_updates
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import chips, grids, models
 from pages.kit.figures import Picture
@@ -38,7 +38,7 @@ def tying() -> Picture:
 
 
 def stream() -> Picture:
-    found = written(dict(sentence_trace().seen), models.shipped().model.config)
+    found = residual_updates(dict(sentence_trace().seen), models.shipped().model.config)
     return bars([one.name for one in found], [one.size for one in found], "size of what each writes", ".2f")
 
 

@@ -5,8 +5,8 @@ import torch
 from gptcore.account import cache_bytes
 from gptcore.generation.sampling import Sampling, distribution
 from gptcore.generation.speculative import expected_tokens
-from gptcore.lessons.by_hand import cut
-from gptcore.lessons.by_hand import drawn as lands
+from gptcore.lessons.by_hand import filter_probabilities
+from gptcore.lessons.by_hand import token_at as lands
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import chips, forward, generation_figures, models, prompt
 from pages.kit.chips import Chip
@@ -25,7 +25,7 @@ def next_tokens(text: str, n: int = 9) -> tuple[list[str], list[float]]:
 
 def _filtered(**filters) -> Picture:
     names, shares = next_tokens(BEGINNING)
-    after = cut(torch.tensor(shares), Sampling(**filters)).after.tolist()
+    after = filter_probabilities(torch.tensor(shares), Sampling(**filters)).after.tolist()
     return generation_figures.probability_bars(names, after, kept=[share > 0 for share in after])
 
 
