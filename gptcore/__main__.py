@@ -152,11 +152,11 @@ def _show_events(events: Iterable["Event"], as_json: bool) -> None:
 
 
 def arena(options: argparse.Namespace) -> int:
-    from gptcore.experiments.arena import Even, Result, Verdict, asked
+    from gptcore.experiments.arena import EqualArms, Result, Verdict, parse_match
     from gptcore.experiments.arena_runs import Stopped, run_match
 
     _load_plugin(options)
-    match = asked(
+    match = parse_match(
         styles=(options.style_a, options.style_b),
         settings=(options.set, options.set_a, options.set_b),
         equal_in=options.equal,
@@ -166,7 +166,7 @@ def arena(options: argparse.Namespace) -> int:
         seeds=options.seeds,
     )
     show = _print_match_json if options.json else _print_match
-    kinds = {Even: "even", Result: "result", Verdict: "verdict"}
+    kinds = {EqualArms: "even", Result: "result", Verdict: "verdict"}
     try:
         for said in run_match(match, options.out, corpus=options.corpus, plugin=options.plugin):
             show(kinds[type(said)], said)

@@ -101,7 +101,7 @@ class Match:
         return self.train.window_length or min(self.a.context_length, self.b.context_length)
 
 
-def asked(
+def parse_match(
     *,
     styles: tuple[str, str] = tuple(STYLES),
     settings: tuple[Sequence[str], Sequence[str], Sequence[str]] = ((), (), ()),
@@ -154,7 +154,7 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Even:
+class EqualArms:
     """Both arms after one of them was adjusted, and what was: `field` of arm b from `before` to `after`."""
 
     a: Arm
@@ -176,7 +176,7 @@ class Even:
         return {name: b / a - 1 for name, (a, b) in pairs.items() if a and b}
 
 
-def equalise(match: Match) -> Even:
+def equalize(match: Match) -> EqualArms:
     """Adjust arm b to arm a and nothing else: its d_ff to equal parameters, or its steps to equal FLOPs.
 
     Equal in seconds nothing is adjusted: each run gets the same seconds and finds out how many steps they hold.
@@ -187,24 +187,24 @@ def equalise(match: Match) -> Even:
     if match.equal_in == "parameters":
         fitted = b.replace(d_ff=_fitting_width(b, n_parameters(a)))
         changed = ("d_ff", b.d_ff, fitted.d_ff)
-        return _even(match, fitted, steps, changed if fitted != b else (None,) * 3)
+        return _equal_arms(match, fitted, steps, changed if fitted != b else (None,) * 3)
     if match.equal_in == "flops":
         ratio = flops_per_step(a, match) / flops_per_step(b, match)
         wanted = max(1, round(steps * ratio))
-        return _even(match, b, wanted, ("steps", steps, wanted) if wanted != steps else (None,) * 3)
-    return _even(match, b, None, (None,) * 3)
+        return _equal_arms(match, b, wanted, ("steps", steps, wanted) if wanted != steps else (None,) * 3)
+    return _equal_arms(match, b, None, (None,) * 3)
 
 
-def _even(match: Match, b: ModelConfig, steps: int | None, changed: tuple) -> Even:
+def _equal_arms(match: Match, b: ModelConfig, steps: int | None, changed: tuple) -> EqualArms:
     arms = (
         Arm(model=one, steps=n, n_parameters=n_parameters(one), flops_per_step=flops_per_step(one, match))
         for one, n in ((match.a, match.train.steps), (b, steps))
     )
     field, before, after = changed
-    return Even(a=next(arms), b=next(arms), field=field, before=before, after=after)
+    return EqualArms(a=next(arms), b=next(arms), field=field, before=before, after=after)
 
 
-def check_account(even: Even) -> None:
+def check_account(even: EqualArms) -> None:
     """Raise ConfigError where a part brings other weights than it told the account; a plugin's may."""
     from gptcore.model import GPT
 
@@ -263,7 +263,7 @@ def plan(match: Match, corpus: str = "stories", plugin: str | None = None) -> tu
     Which windows a run reads depends on text, window, batch size and seed alone, so both arms read the same ones
     in the same order; where one trains longer it reads on.
     """
-    even = equalise(match)
+    even = equalize(match)
     planned = []
     for seed, rate, arm in itertools.product(match.seeds, match.rates, ARMS):
         train = match.train.replace(
@@ -404,7 +404,7 @@ def chance_of(t: float, freedom: int) -> float:
     return max(0.0, 1.0 - math.sin(angle) * total)
 
 
-def needed(n_seeds: int, chance: float = CHANCE) -> float:
+def standard_errors_needed(n_seeds: int, chance: float = CHANCE) -> float:
     """Return how many standard errors a difference must have, with so many seeds an arm, to be this rare by chance.
 
     >>> round(needed(3), 2)

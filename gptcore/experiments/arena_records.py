@@ -44,38 +44,24 @@ def key_of(match: Match) -> str:
 
 
 def _words(request: RunRequest) -> list[str]:
-    """Return a run's choices as the first edition wrote them, every differing field: its records are found by them."""
-    configs = request.configs()
+    """Return a run's choices as the first edition spelled them, so that its records are found: every field that differs
+    from the preset, and then those that would otherwise follow from one of them."""
     preset = PRESETS[request.preset]
     settings: dict[str, Any] = {}
-    for config, base in zip(configs, (preset.model, preset.train)):
-        base = (
-            base.replace(**{name: getattr(config, name) for name in LENGTHS})
-            if base is preset.train
-            else base
-        )
-        chosen = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "seed"}
+    for config, base in zip(request.configs(), (preset.model, preset.train)):
+        options = (*LENGTHS, "seed")
+        chosen = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in options}
         differ = {name: value for name, value in chosen.items() if value != getattr(base, name)}
-        changed = base.replace(**differ)
-        settings |= differ
-        settings |= {name: value for name, value in chosen.items() if value != getattr(changed, name)}
-    length = (
-        ("--seconds", f"{request.seconds:g}") if request.steps is None else ("--steps", str(request.steps))
-    )
-    text = ("--corpus", request.corpus, "--tokenizer", request.tokenizer)
-    return [
-        "--preset",
-        request.preset,
-        *text,
-        *length,
-        "--seed",
-        str(request.seed),
-        "--set",
-        *setting_words(settings),
-    ]
+        followed = base.replace(**differ)
+        settings |= differ | {k: value for k, value in chosen.items() if value != getattr(followed, k)}
+    timed = request.steps is None
+    length = ["--seconds", f"{request.seconds:g}"] if timed else ["--steps", str(request.steps)]
+    text = ["--corpus", request.corpus, "--tokenizer", request.tokenizer]
+    words = ["--preset", request.preset, *text, *length, "--seed", str(request.seed)]
+    return [*words, "--set", *setting_words(settings)]
 
 
-def keep(
+def save_record(
     match: Match, names: tuple[str, str], terms: str, results: Iterable[Result], verdict: Verdict
 ) -> None:
     """Write a finished match down; one that is kept already stays as it is."""
@@ -98,12 +84,12 @@ def keep(
     )
 
 
-def kept(match: Match) -> Record | None:
+def find_record(match: Match) -> Record | None:
     """Return what is kept of this match, or None."""
     return _read(folder() / f"{key_of(match)}.json")
 
 
-def every() -> list[Record]:
+def all_records() -> list[Record]:
     """Return all matches that are kept, the newest first."""
     paths = folder().glob("*.json") if folder().is_dir() else ()
     found = [record for path in paths if (record := _read(path)) is not None]

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gptcore.experiments.arena import (
-    Even,
+    EqualArms,
     Match,
     Planned,
     Result,
     Verdict,
     check_account,
-    equalise,
+    equalize,
     is_of_another,
     judge,
     last_loss,
@@ -26,13 +26,13 @@ class Stopped(Exception):
 
 def run_match(
     match: Match, out: str | Path, *, corpus: str = "stories", plugin: str | None = None
-) -> Iterator[Even | Result | Verdict]:
+) -> Iterator[EqualArms | Result | Verdict]:
     """Train every run of a match in a directory of runs; yield the arms made equal, each result, and the verdict.
 
     Runs that are finished there are kept. Raises RunError where one of them is of another match, Stopped where a
     run was interrupted.
     """
-    even = equalise(match)
+    even = equalize(match)
     if plugin:
         check_account(even)
     yield even

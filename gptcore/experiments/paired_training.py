@@ -1,7 +1,7 @@
-"""Small models trained for a claim: several ways side by side, seed by seed, saying how far it is.
+"""Small models trained for a claim: several variants with the same seeds, saying how far it is.
 
-A claim about training is about the difference between two ways. The same seed gives each way the same first weights
-and the same windows of text, so that what differs is the way; several seeds tell the difference from chance.
+A claim about training is about the difference between two variants. The same seed gives each variant the same first
+weights and the same windows of text, so that nothing else differs; several seeds tell the difference from chance.
 Nothing is left to be measured at the start of a run (precision, path, threads), so that the same seed on the same
 machine gives the same number.
 """
@@ -27,24 +27,22 @@ SHAPE = {"d_model": 64, "n_layers": 3, "n_heads": 4, "d_ff": 192, "context_lengt
 SHAPE_IN_WORDS = "Models of width 64 with 3 blocks and a context of 128"
 FIXED = {"threads": 1, "precision": "fp32", "attention_path": "fused", "n_samples": 0, "n_evals": 1}
 
-Way = Mapping[
-    str, object
-]  # what differs from the nano preset and `SHAPE`: fields of the model or of the training
+Variant = Mapping[str, object]  # settings that differ from the nano preset and `SHAPE`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """A model at the end of its training, and its validation loss in nats a token; NaN where it broke off."""
 
-    model: "GPT | None"
-    tokenizer: "Tokenizer"
+    model: GPT | None
+    tokenizer: Tokenizer
     loss: float
 
 
-def trial(way: Way, *, steps: int = STEPS, seed: int = 1) -> Iterator[float | Outcome]:
-    """Train a small model on the stories this way; yield the share done after each step, the outcome at last."""
+def train_variant(variant: Variant, *, steps: int = STEPS, seed: int = 1) -> Iterator[float | Outcome]:
+    """Train a small model on the stories; yield the fraction done after each step, and the outcome at the end."""
 
-    plan = make_plan(RunRequest(steps=steps, seed=seed, settings=FIXED | SHAPE | way))
+    plan = make_plan(RunRequest(steps=steps, seed=seed, settings=FIXED | SHAPE | variant))
     loss, model = math.nan, None
     for event in train(plan.model, plan.train, plan.corpus, plan.tokenizer):
         match event.event:
@@ -59,31 +57,31 @@ def trial(way: Way, *, steps: int = STEPS, seed: int = 1) -> Iterator[float | Ou
     yield Outcome(model=model, tokenizer=plan.tokenizer, loss=loss)
 
 
-def trials(
-    ways: Mapping[str, Way],
+def train_variants(
+    variants: Mapping[str, Variant],
     conclude: Callable[[Mapping[str, Outcome]], Repetition],
     *,
     steps: int = STEPS,
     seeds: Sequence[int] = SEEDS,
 ) -> Iterator[Repetition | Progress]:
-    """Train every way with every seed; yield how far it is, and what `conclude` makes of the outcomes of each seed."""
-    n_done, n_all = 0, len(ways) * len(seeds)
+    """Train every variant with every seed; yield how far it is, and what `conclude` makes of each seed's outcomes."""
+    n_done, n_all = 0, len(variants) * len(seeds)
     for seed in seeds:
-        found: dict[str, Outcome] = {}
-        for name, way in ways.items():
-            for said in trial(way, steps=steps, seed=seed):
-                if isinstance(said, Outcome):
-                    found[name] = said
+        outcomes: dict[str, Outcome] = {}
+        for name, variant in variants.items():
+            for progress in train_variant(variant, steps=steps, seed=seed):
+                if isinstance(progress, Outcome):
+                    outcomes[name] = progress
                 else:
-                    yield Progress((n_done + said) / n_all)
+                    yield Progress((n_done + progress) / n_all)
             n_done += 1
-        yield conclude(found)
+        yield conclude(outcomes)
 
 
-def short_steps(
-    model: "GPT",
-    optimizer: "Optimizer",
-    ids: "Tensor",
+def train_briefly(
+    model: GPT,
+    optimizer: Optimizer,
+    ids: Tensor,
     *,
     steps: int,
     length: int,

@@ -68,7 +68,7 @@ def test_cold_it_shows_the_pair_made_equal_and_the_price():
     app = opened(**PICO)
     facts = {row[""]: row for row in app.dataframe[0].value.to_dict("records")}
     a, b = (value for name, value in facts["parameters"].items() if name)
-    even = arena.equalise(pico())
+    even = arena.equalize(pico())
     assert a == f"{n_parameters(even.a.model):,}" and b == f"{even.b.n_parameters:,}"
     assert "Made equal in parameters" in said(app) and "is 12 runs: 2 arms × 3 rates × 2 seeds" in said(app)
     assert '+    norm="layernorm",' in app.code[0].value
@@ -137,7 +137,7 @@ def test_a_match_is_kept_when_its_runs_are_gone():
     app = opened(**PICO)
     assert "**Within the noise.**" in said(app) and "Its runs have been removed since" in said(app)
     held = next(one.value for one in app.dataframe if "Verdict" in one.value.columns)
-    assert len(held) == len(arena_records.every()) == 1
+    assert len(held) == len(arena_records.all_records()) == 1
 
 
 def test_bands_are_the_range_of_the_seeds():

@@ -19,7 +19,7 @@ from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.windows import fixed_batches
 from gptcore.experiments.claims import Claim, Progress, Repetition, by_median, by_range
-from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, trials
+from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, train_variants
 from gptcore.experiments.timing import of_processor, one_thread
 from gptcore.formats import load
 from gptcore.interpret.heads import without_mask
@@ -228,7 +228,7 @@ def paths_differ(model: "GPT", n_tokens: int, *, seed: int = 0) -> tuple[int, fl
 def _quality_lost() -> Iterator[Repetition | Progress]:
     ways = {f"{kv} of 4 key heads": {"n_kv_heads": kv} for kv in (4, 2, 1)}
     whole, *fewer = ways
-    return trials(ways, lambda found: {name: found[name].loss - found[whole].loss for name in fewer})
+    return train_variants(ways, lambda found: {name: found[name].loss - found[whole].loss for name in fewer})
 
 
 CLAIMS = (

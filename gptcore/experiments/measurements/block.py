@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS
 from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, by_median, by_range
-from gptcore.experiments.paired_training import trials
+from gptcore.experiments.paired_training import train_variants
 from gptcore.experiments.timing import of_processor, one_thread
 from gptcore.formats import load
 from gptcore.interpret.gradient_depth import at_initialization, gradient_factors, profile, rms, stack
@@ -201,7 +201,7 @@ def _places_trained() -> Iterator[Repetition | Progress]:
         "post, Muon": {"norm_position": "post"},
         "pre, AdamW": {"norm_position": "pre", "optimizer": "adamw", "learning_rate": 3e-3},
     }
-    return trials(
+    return train_variants(
         {name: narrow | way for name, way in ways.items()},
         lambda found: {name: unevenness(one.model, one.tokenizer) for name, one in found.items()},
         steps=40,
@@ -211,7 +211,7 @@ def _places_trained() -> Iterator[Repetition | Progress]:
 def _gated() -> Iterator[Repetition | Progress]:
     shape = {"d_model": 128, "n_layers": 4}
     ways = {"SwiGLU": shape | {"ffn": "swiglu", "d_ff": 384}, "GELU": shape | {"ffn": "gelu", "d_ff": 576}}
-    return trials(
+    return train_variants(
         ways, lambda found: {"GELU over SwiGLU": found["GELU"].loss - found["SwiGLU"].loss}, steps=150
     )
 

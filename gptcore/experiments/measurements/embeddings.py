@@ -8,7 +8,7 @@ import torch
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
-from gptcore.experiments.paired_training import SEEDS, short_steps
+from gptcore.experiments.paired_training import SEEDS, train_briefly
 from gptcore.formats import load
 from gptcore.interpret.embedding_table import (
     SMALL,
@@ -113,7 +113,7 @@ def _stay() -> Iterator[Repetition | Progress]:
             model = GPT(ModelConfig(**shape, tie_embeddings=tied), seed=seed)
             born = model.embedding.weight.detach().clone()
             optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=decay)
-            for share in short_steps(model, optimizer, ids, steps=20, length=64, batch_size=4, seed=seed):
+            for share in train_briefly(model, optimizer, ids, steps=20, length=64, batch_size=4, seed=seed):
                 yield Progress((n_done + share) / len(SEEDS) / len(ways))
             n_done += 1
             still = (model.embedding.weight.detach() == born).all(1)

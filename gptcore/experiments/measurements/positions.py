@@ -14,7 +14,7 @@ from gptcore.config import ModelConfig, RopeScaling
 from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.windows import fixed_batches
 from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
-from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, trials
+from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, train_variants
 from gptcore.formats import load
 from gptcore.lessons.by_hand import order_for_halves, rotated_score
 from gptcore.model import GPT
@@ -234,7 +234,9 @@ def _far_scores() -> Iterator[Repetition]:
 def _trained_schemes() -> Iterator[Repetition | Progress]:
     ways = {scheme: {"position": scheme} for scheme in ("none", "learned", "rope")}
     none, *told = ways
-    return trials(ways, lambda found: {scheme: found[none].loss - found[scheme].loss for scheme in told})
+    return train_variants(
+        ways, lambda found: {scheme: found[none].loss - found[scheme].loss for scheme in told}
+    )
 
 
 CLAIMS = (

@@ -10,7 +10,14 @@ from gptcore.config import PRESETS
 from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.windows import fixed_batches
 from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, by_range
-from gptcore.experiments.paired_training import SEEDS, SHAPE, SHAPE_IN_WORDS, STEPS, short_steps, trials
+from gptcore.experiments.paired_training import (
+    SEEDS,
+    SHAPE,
+    SHAPE_IN_WORDS,
+    STEPS,
+    train_briefly,
+    train_variants,
+)
 from gptcore.model import GPT
 from gptcore.stories.parser import accepts
 from gptcore.stories.scores import split_sentences
@@ -31,7 +38,7 @@ def _lost_without(**change: object) -> Iterator[Repetition | Progress]:
         for name, way in optimizers.items()
         for taken in (False, True)
     }
-    return trials(
+    return train_variants(
         ways, lambda found: {name: found[name, True].loss - found[name, False].loss for name in optimizers}
     )
 
@@ -139,7 +146,7 @@ def _decoupled() -> Iterator[Repetition | Progress]:
         for name, make in ways.items():
             model = GPT(PRESETS["nano"].model.replace(**SHAPE), seed=seed)
             optimizer = make(parameter_groups(model, 0.1), lr=3e-3, betas=(0.9, 0.98))
-            for share in short_steps(model, optimizer, read, steps=STEPS, length=length, seed=seed):
+            for share in train_briefly(model, optimizer, read, steps=STEPS, length=length, seed=seed):
                 yield Progress((n_done + share) / len(SEEDS) / len(ways))
             n_done += 1
             with torch.inference_mode():

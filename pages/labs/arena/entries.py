@@ -49,7 +49,7 @@ def _told(run: Run) -> curves.History:
     return event_log.read(run.folder)
 
 
-def seconds_of(match: arena.Match, even: arena.Even, entries: list[Entry]) -> float:
+def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) -> float:
     """About how many seconds the runs still to come take here, by what such runs took or by the rate measured."""
     taken: dict[str, list[float]] = {arm: [] for arm in arena.ARMS}
     for one in entries:
@@ -71,7 +71,7 @@ def seconds_of(match: arena.Match, even: arena.Even, entries: list[Entry]) -> fl
     return total / session.limits().runs_at_once
 
 
-def start_or_stop(text: words.Words, match: arena.Match, even: arena.Even, entries: list[Entry]) -> None:
+def start_or_stop(text: words.Words, match: arena.Match, even: arena.EqualArms, entries: list[Entry]) -> None:
     """How many runs and minutes, and the two buttons."""
     missing = [one for one in entries if one.loss is None]
     alive = [one for one in entries if one.alive]

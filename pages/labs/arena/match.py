@@ -21,7 +21,7 @@ def the_match() -> None:
         match, names = choose_terms(text)
         if match is None:
             return
-        even = arena.equalise(match)
+        even = arena.equalize(match)
         show_equalized(text, match, even, names)
         entries = entries_of(match)
         start_or_stop(text, match, even, entries)
@@ -41,13 +41,13 @@ def course(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
         for one in entries
         if one.loss is not None
     ]
-    record = arena_records.kept(match)
+    record = arena_records.find_record(match)
     if record is not None and len(results) < len(entries) and not any(one.alive for one in entries):
         text.show("kept_only", when=f"{datetime.fromtimestamp(record.when):%d %b %H:%M}")
         results = list(record.results)
     verdict = arena.judge(results, match)
     if verdict.word != "open" and record is None:
-        arena_records.keep(match, names, said_terms(text, match), results, verdict)
+        arena_records.save_record(match, names, said_terms(text, match), results, verdict)
     if results:
         show_verdict(text, verdict, names)
         rates(text, match, results, names)
@@ -77,7 +77,7 @@ def progress(text: words.Words, match: arena.Match, entries: list[Entry]) -> Non
         done = sum(1.0 if one.loss is not None else one.history.last_step / one.history.total_steps
                    for one in entries)  # fmt: skip
         training = [one.planned.name for one in alive if one.history.start] or [alive[0].planned.name]
-        left = live.duration(seconds_of(match, arena.equalise(match), entries))
+        left = live.duration(seconds_of(match, arena.equalize(match), entries))
         st.progress(
             min(1.0, done / len(entries)),
             text=text.read("running", over=len(over), n=len(entries), now=", ".join(training), left=left),

@@ -12,14 +12,18 @@ def judging_rule() -> None:
     """By what a match is judged."""
     n = len(arena.SEEDS)
     words.load("arena").show(
-        "rule", chance=arena.CHANCE, n=n, freedom=2 * n - 2, needed=arena.needed(n, arena.CHANCE)
+        "rule",
+        chance=arena.CHANCE,
+        n=n,
+        freedom=2 * n - 2,
+        needed=arena.standard_errors_needed(n, arena.CHANCE),
     )
 
 
 def past_matches() -> None:
     """Every finished match of this runs folder."""
     text = words.load("arena")
-    found = arena_records.every()
+    found = arena_records.all_records()
     if not found:
         text.show("none_held")
         return

@@ -125,7 +125,9 @@ def reset_shapes() -> None:
             st.session_state[f"arena_{which}_{field}"] = SIZE
 
 
-def show_equalized(text: words.Words, match: arena.Match, even: arena.Even, names: tuple[str, str]) -> None:
+def show_equalized(
+    text: words.Words, match: arena.Match, even: arena.EqualArms, names: tuple[str, str]
+) -> None:
     """What was adjusted, what difference is left, where the parameters stand, and both configs as code."""
     left = even.left()
     if even.field == "d_ff":
@@ -166,7 +168,7 @@ def show_equalized(text: words.Words, match: arena.Match, even: arena.Even, name
             st.markdown(f"- `{field}`: {config_diff.TRANSFERS[field]}", width=words.READING_WIDTH)
 
 
-def arm_facts(match: arena.Match, even: arena.Even, names: tuple[str, str]) -> list[dict[str, str]]:
+def arm_facts(match: arena.Match, even: arena.EqualArms, names: tuple[str, str]) -> list[dict[str, str]]:
     """Both arms in numbers, as rows of text."""
 
     def row(what: str, *values: str) -> dict[str, str]:

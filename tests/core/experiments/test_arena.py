@@ -3,6 +3,8 @@
 import json
 import math
 import random
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +13,8 @@ from gptcore.__main__ import main
 from gptcore.account import n_parameters
 from gptcore.config import NORM_POSITIONS, PRESETS, ConfigError, ModelConfig
 from gptcore.corpora.windows import Windows
-from gptcore.experiments import arena, config_diff
-from gptcore.experiments.arena import Match, Result, equalise, judge, plan
+from gptcore.experiments import arena, arena_records, config_diff
+from gptcore.experiments.arena import Match, Result, equalize, judge, plan
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.model import GPT
 from gptcore.norms import NORMS
@@ -22,6 +24,7 @@ from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
 from gptcore.training import loop
 
+FIRST_EDITION = Path(__file__).parents[2] / "first_edition"
 PICO = ["d_model=32", "n_layers=1", "n_heads=2", "d_ff=64", "context_length=32"]
 SHORT = ["batch_size=2", "n_evals=1", "eval_batches=1", "n_samples=0", "optimizer=adamw"]
 
@@ -44,7 +47,7 @@ def test_arms_are_equal_to_one_per_cent():
         b = b.replace(vocab_size=a.vocab_size)
         match = Match(a=a, b=b, train=arena.recipe_for(steps=400))
         try:
-            even = equalise(match)
+            even = equalize(match)
         except ConfigError as error:
             assert "no d_ff gives arm b" in str(error)
             # Where it says so, the thinnest feed-forward layer is too much already, or a step of one is too coarse.
@@ -55,32 +58,32 @@ def test_arms_are_equal_to_one_per_cent():
             assert abs(n_parameters(even.b.model) / n_parameters(a) - 1) <= 0.01
             assert even.b.model.replace(d_ff=b.d_ff) == b and even.a.model == a
             assert even.a.steps == even.b.steps == 400
-        even = equalise(Match(a=a, b=b, train=arena.recipe_for(steps=400), equal_in="flops"))
+        even = equalize(Match(a=a, b=b, train=arena.recipe_for(steps=400), equal_in="flops"))
         assert abs(even.b.flops / even.a.flops - 1) <= 0.01
         assert (even.a.model, even.b.model) == (a, b)
     assert found > 60
 
 
 def test_the_account_of_an_arm_is_that_of_the_module_that_is_built():
-    even = equalise(arena.asked(settings=(PICO, (), ())))
+    even = equalize(arena.parse_match(settings=(PICO, (), ())))
     for arm in arena.ARMS:
         assert even[arm].n_parameters == sum(p.numel() for p in GPT(even[arm].model).parameters())
 
 
 def test_what_was_adjusted_is_said():
-    by_size = equalise(arena.asked())
+    by_size = equalize(arena.parse_match())
     assert by_size.field == "d_ff" and by_size.after == by_size.b.model.d_ff != by_size.before
-    by_work = equalise(arena.asked(equal_in="flops"))
+    by_work = equalize(arena.parse_match(equal_in="flops"))
     assert by_work.field == "steps" and by_work.b.steps == by_work.after != by_work.a.steps
-    by_time = equalise(arena.asked(equal_in="seconds"))
+    by_time = equalize(arena.parse_match(equal_in="seconds"))
     assert by_time.field is None and by_time.a.steps is None
-    same = equalise(arena.asked(styles=("LLaMA-style", "LLaMA-style")))
+    same = equalize(arena.parse_match(styles=("LLaMA-style", "LLaMA-style")))
     assert same.field is None and set(same.left().values()) == {0.0}
 
 
 @pytest.mark.parametrize("equal_in", arena.EQUAL_IN)
 def test_the_listed_commands_train_the_arms_that_were_asked_for(equal_in):
-    match = arena.asked(
+    match = arena.parse_match(
         equal_in=equal_in,
         settings=(
             ["batch_size=4", "tie_embeddings=false", "d_model=96"],
@@ -88,7 +91,7 @@ def test_the_listed_commands_train_the_arms_that_were_asked_for(equal_in):
             ["qk_norm=true", "n_kv_heads=2"],
         ),
     )
-    even, planned = equalise(match), plan(match)
+    even, planned = equalize(match), plan(match)
     assert len({one.name for one in planned}) == len(planned) == 2 * len(match.rates) * len(match.seeds)
     for one in planned:
         assert RunRequest.from_arguments(one.request.arguments()) == one.request
@@ -102,7 +105,7 @@ def test_the_listed_commands_train_the_arms_that_were_asked_for(equal_in):
 def test_both_arms_read_the_same_batches(monkeypatch, corpus, tokenizer):
     """What training takes from its windows is written down; the GPT-2-style arm trains longer here."""
     wide = [*PICO[:3], "d_ff=512", "context_length=32"]
-    match = arena.asked(
+    match = arena.parse_match(
         settings=(wide + SHORT, (), ()), equal_in="flops", steps=12, rates=[0.01], seeds=[0, 1]
     )
     read: dict[tuple[str, int], list] = {}
@@ -127,7 +130,7 @@ def results(match: Match, of_arm) -> list[Result]:
 
 
 def test_each_verdict_can_come_out():
-    match = arena.asked(rates=[0.001, 0.01], seeds=[0, 1, 2])
+    match = arena.parse_match(rates=[0.001, 0.01], seeds=[0, 1, 2])
     far = judge(results(match, lambda arm, rate, seed: 2 + 0.1 * (arm == "b") + 0.01 * seed + rate), match)
     assert (far.word, far.winner, far.apart) == ("clear", "a", True)
     assert far.difference == pytest.approx(0.1) and far.best["a"].edge == "lowest"
@@ -142,7 +145,7 @@ def test_each_verdict_can_come_out():
 
 
 def test_an_arm_is_judged_by_its_best_rate():
-    match = arena.asked(rates=[0.001, 0.003, 0.01])
+    match = arena.parse_match(rates=[0.001, 0.003, 0.01])
     best = {"a": 0.001, "b": 0.003}
     found = judge(
         results(match, lambda arm, rate, seed: 2 + 0.01 * seed + (0 if rate == best[arm] else 1)), match
@@ -152,11 +155,11 @@ def test_an_arm_is_judged_by_its_best_rate():
 
 
 def test_nothing_is_said_too_early():
-    match = arena.asked(rates=[0.001, 0.01], seeds=[0, 1])
+    match = arena.parse_match(rates=[0.001, 0.01], seeds=[0, 1])
     whole = results(match, lambda arm, rate, seed: 1.0 + seed)
     assert judge(whole[:-1], match).word == "open"
     assert judge([], match).best == {}
-    single = arena.asked(seeds=[0])
+    single = arena.parse_match(seeds=[0])
     assert judge(results(single, lambda arm, rate, seed: 1.0 + (arm == "b")), single).word == "open"
     lost = judge(results(match, lambda arm, rate, seed: math.inf if arm == "b" else 1.0), match)
     assert lost.word == "open"
@@ -216,7 +219,7 @@ def test_every_field_that_may_differ_has_its_sentence_on_large_models():
 )
 def test_what_cannot_be_is_said_in_a_sentence(changes, says):
     with pytest.raises(ConfigError, match=says):
-        equalise(arena.asked(**changes))
+        equalize(arena.parse_match(**changes))
 
 
 def test_a_match_runs_to_its_verdict_and_is_not_trained_twice(tmp_path, capsys, text):
@@ -238,3 +241,50 @@ def test_a_match_runs_to_its_verdict_and_is_not_trained_twice(tmp_path, capsys, 
     assert {name: run.log_identity() for name, run in runs.items()} == written
     assert main([*words, "4", *out]) == 2
     assert "was trained by other choices" in capsys.readouterr().err
+
+
+def test_a_record_of_the_first_edition_is_found_by_its_match(tmp_path, monkeypatch):
+    shutil.copytree(FIRST_EDITION / "arena", tmp_path / "arena")
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path))
+    settings = (["d_model=64", "n_layers=2", "batch_size=4"], ["rope_scaling=ntk:2"], ["qk_norm=true"])
+    match = arena.parse_match(settings=settings, rates=[0.002, 0.01], seeds=[0, 1], steps=100)
+    record = arena_records.find_record(match)
+    assert record is not None and arena_records.all_records() == [record]
+    assert (record.verdict, record.winner) == ("clear", "a")
+    assert judge(record.results, match).difference == pytest.approx(record.difference)
+    other = arena.parse_match(settings=settings, rates=[0.002, 0.01], seeds=[0, 1], steps=101)
+    assert arena_records.find_record(other) is None
+
+
+def test_runs_of_the_first_edition_are_those_of_the_match_that_asked_for_them():
+    """It named every field that differs, also those that follow from another: head_dim, score_scale."""
+    first = plan(arena.parse_match(settings=(PICO, (), ())))[0]
+    words = [
+        "context_length=32",
+        "d_model=32",
+        "n_layers=1",
+        "n_heads=2",
+        "n_kv_heads=2",
+        "head_dim=16",
+        "d_ff=64",
+        "score_scale=0.25",
+        "window_length=32",
+        "grow_windows=false",
+        "optimizer=adamw",
+        "learning_rate=0.002",
+        "min_learning_rate=4e-05",
+        "beta2=0.95",
+        "precision=fp32",
+        "attention_path=fused",
+        "threads=1",
+        "n_evals=8",
+        "eval_batches=8",
+        "n_samples=3",
+    ]
+    old = {"format": "glassbox-run-1", "preset": "nano", "corpus": "stories", "tokenizer": "story"}
+    old |= {"seconds": None, "steps": arena.STEPS, "seed": first.seed, "plugin": None}
+    old["settings"] = words
+    assert "score_scale" not in dict(first.request.settings)
+    assert not arena.is_of_another(first, old) and not arena.is_of_another(first, {})
+    assert arena.is_of_another(first, old | {"steps": arena.STEPS + 1})
+    assert arena.is_of_another(first, old | {"settings": [*words, "norm=of_another_plugin"]})

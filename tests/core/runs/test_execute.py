@@ -31,7 +31,7 @@ def request_for(tmp_path, text):
 
 
 def test_a_run_describes_itself_as_the_first_edition_did(tmp_path):
-    old = read_json(Path(__file__).parent / "first_edition" / "config.json")
+    old = read_json(Path(__file__).parents[2] / "first_edition" / "requests" / "config.json")
     request = RunRequest.from_dict(old)
     events = list(execute.start(request, tmp_path / "run"))
     assert [event.event for event in events][-1] == "done"

@@ -208,7 +208,7 @@ def test_a_waiting_run_outlives_the_server_that_took_it(request_for):
 def test_a_request_that_waited_since_the_first_edition_begins(request_for):
     folder = runs.runs_folder()
     folder.mkdir()
-    waiting = read_json(Path(__file__).parent / "first_edition" / "waiting.request.json")
+    waiting = read_json(Path(__file__).parents[2] / "first_edition" / "requests" / "waiting.request.json")
     write_json(folder / f"{waiting['id']}.request.json", waiting)
     assert queue.find_runs([queue.request_in(waiting).key]) == [runs.Run(folder / waiting["id"])]
     launch = Pretender()

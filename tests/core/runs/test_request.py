@@ -21,7 +21,7 @@ from gptcore.config import (
 from gptcore.files import read_json
 from gptcore.runs.request import RunRequest, parse_settings, setting_words
 
-FIRST_EDITION = Path(__file__).parent / "first_edition"
+FIRST_EDITION = Path(__file__).parents[2] / "first_edition" / "requests"
 LLAMA3 = RopeScaling(kind="llama3", factor=8.0, low_freq_factor=2.0)
 
 VALUES = {
