@@ -20,7 +20,7 @@ if book.part("code", text):
     text.show("code")
     annotated.code("model.GPT.__init__", key="c7_code_model")
     text.show("code_initialize")
-    annotated.code("initialization.initialize", key="c7_code_initialize")
+    annotated.code("initialization.initialize", key="c7_code_initialise")
     text.show("code_account")
     annotated.code("account.forward_flops", key="c7_code_flops")
 
