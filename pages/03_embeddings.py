@@ -29,13 +29,13 @@ if book.part("diagram", text):
     embeddings.diagram.flow()
 
 if book.part("lab", text):
-    embeddings.word_map.before_and_after()
+    embeddings.word_map.word_map()
     embeddings.neighbors.neighbors()
     embeddings.analogies.analogies()
-    embeddings.unused_rows.never_used()
+    embeddings.unused_rows.unused_rows()
     st.subheader("More experiments", anchor=False)
-    lab.more("c3_more_turn", text.read("lab_turn_title"), embeddings.rotation.turn_the_table)
-    lab.more("c3_more_scale", text.read("lab_length_title"), embeddings.row_norms.lengths)
+    lab.more("c3_more_turn", text.read("lab_turn_title"), embeddings.rotation.rotated_table)
+    lab.more("c3_more_scale", text.read("lab_length_title"), embeddings.row_norms.row_norms)
 
 if book.part("measured", text):
     text.show("measured")

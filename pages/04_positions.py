@@ -8,7 +8,7 @@ from pages.labs import positions
 book.header(__file__)
 text = words.load("04_positions")
 book.objectives(text.read("can_do"))
-positions.finding.ask_and_answer()
+positions.finding.queries_and_keys()
 positions.finding.finding()
 
 if book.part("analogy", text):
@@ -28,12 +28,12 @@ if book.part("diagram", text):
     positions.diagram.flow()
 
 if book.part("lab", text):
-    positions.relative_score.drag()
-    positions.frequencies.clocks()
-    positions.extrapolation.beyond()
+    positions.relative_score.relative_score()
+    positions.frequencies.frequencies()
+    positions.extrapolation.extrapolation()
     positions.order.order()
     st.subheader("More experiments", anchor=False)
-    lab.more("c4_more_lean", text.read("lab_lean_title"), positions.head_offsets.leaning)
+    lab.more("c4_more_lean", text.read("lab_lean_title"), positions.head_offsets.head_offsets)
     lab.more("c4_more_pairs", text.read("lab_pairs_title"), positions.pairings.pairings)
 
 if book.part("measured", text):

@@ -29,13 +29,13 @@ if book.part("lab", text):
     training.train.train_here()
     training.train.on_view()
     training.time_machine.time_machine()
-    training.faults.broken()
-    training.diagnosis_game.game()
+    training.faults.faults_lab()
+    training.diagnosis_game.diagnosis_game()
     st.subheader("More experiments", anchor=False)
     lab.more("c8_more_sweep", text.read("lab_sweep_title"), training.rate_finder.rate_finder)
-    lab.more("c8_more_batch", text.read("lab_batch_title"), training.batch_size.batches)
+    lab.more("c8_more_batch", text.read("lab_batch_title"), training.batch_size.batch_size)
     lab.more("c8_more_precision", text.read("lab_precision_title"), training.precision.precision)
-    lab.more("c8_more_compare", text.read("lab_compare_title"), training.compare_runs.compare)
+    lab.more("c8_more_compare", text.read("lab_compare_title"), training.compare_runs.compare_runs)
 
 if book.part("measured", text):
     text.show("measured")

@@ -26,11 +26,11 @@ if book.part("diagram", text):
     script.diagram.flow()
 
 if book.part("lab", text):
-    script.misread_config.misread()
+    script.misread_config.misread_config()
     script.same_seed.same_seed()
-    script.tuning.assistant()
+    script.tuning.tuning()
     st.subheader("More experiments", anchor=False)
-    lab.more("c10_more_take", text.read("lab_take_title"), script.export.take_along)
+    lab.more("c10_more_take", text.read("lab_take_title"), script.export.export_model)
     lab.more("c10_more_scale", text.read("lab_scale_title"), script.export.scale_up)
 
 if book.part("measured", text):

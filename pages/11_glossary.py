@@ -26,7 +26,7 @@ if book.part("diagram", text):
 if book.part("lab", text):
     glossary.game.game()
     glossary.terms.terms()
-    glossary.provenance.who()
+    glossary.provenance.who_uses_what()
     glossary.faq.faq()
     st.subheader("More experiments", anchor=False)
     lab.more("c11_more_formulas", text.read("lab_formulas_title"), glossary.formulas.formulas)

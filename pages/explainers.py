@@ -19,16 +19,16 @@ if topic is not None:
 
 explainer_links.scroll_to_top(topic or st.query_params.get("print", "list"))
 if wanted is not None:
-    explainers.topic.one(wanted)
+    explainers.topic.topic_page(wanted)
 elif st.query_params.get("print") == "true":
     book.title(row)
     text.show("printed")
-    explainers.print_view.all_to_print(library.explainers())
+    explainers.print_view.print_view(library.explainers())
 else:
     book.title(row)
     every = library.explainers()
     text.show("about", n=len(every), minutes=sum(one.minutes for one in every))
-    explainers.topic_list.the_list()
+    explainers.topic_list.topic_list()
     st.divider()
     explainer_links.button(text.read("print_link"), "open_print", icon=":material/print:", print="true")
     book.footer(__file__)

@@ -6,7 +6,7 @@ from pages.labs import runs
 book.header(__file__)
 text = words.load("runs")
 text.show("about")
-runs.run_list.every_run()
+runs.run_list.run_list()
 runs.one_run.one_run()
 runs.comparison.compare()
 text.show("work")

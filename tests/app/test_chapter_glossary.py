@@ -68,9 +68,9 @@ def test_names_of_words_are_all_different_and_found_by_themselves():
     names = [term.name for term in glossary.terms.TERMS]
     assert len(set(names)) == len(names) >= 50
     for name in names:
-        assert name in [term.name for term in glossary.terms.found(name)]
-    assert glossary.terms.found("cache")[0].name == "KV cache"
-    assert not glossary.terms.found("xylophone")
+        assert name in [term.name for term in glossary.terms.matching_terms(name)]
+    assert glossary.terms.matching_terms("cache")[0].name == "KV cache"
+    assert not glossary.terms.matching_terms("xylophone")
 
 
 def test_a_link_opens_a_word_and_a_search_narrows_the_choice():

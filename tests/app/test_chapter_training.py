@@ -225,10 +225,12 @@ def test_every_fault_of_the_library_is_offered_and_asks_for_another_run():
 
 
 def test_cases_hide_every_fault_and_the_healthy_run_too():
-    drawn = [training.diagnosis_game.hidden(case) for case in range(1, training.diagnosis_game.CASES + 1)]
+    drawn = [
+        training.diagnosis_game.hidden_fault(case) for case in range(1, training.diagnosis_game.CASES + 1)
+    ]
     assert set(drawn) == set(training.faults.FAULT_NAMES)
     assert drawn == [
-        training.diagnosis_game.hidden(case) for case in range(1, training.diagnosis_game.CASES + 1)
+        training.diagnosis_game.hidden_fault(case) for case in range(1, training.diagnosis_game.CASES + 1)
     ]
 
 
@@ -263,7 +265,7 @@ def words_of(app: AppTest) -> str:
 
 @pytest.mark.parametrize("is_right", [True, False])
 def test_a_case_says_what_it_was_only_once_it_is_answered_and_keeps_the_score(app, finished, is_right):
-    case = next(n for n in range(2, 99) if training.diagnosis_game.hidden(n) == "gradients leak")
+    case = next(n for n in range(2, 99) if training.diagnosis_game.hidden_fault(n) == "gradients leak")
     set_case(app, case)
     assert app.button(key="c8_case_tell").disabled
     app.button(key="c8_case_start").click().run()

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from pages.kit.book import TABLE
-from pages.labs.training.diagnosis_game import hidden
+from pages.labs.training.diagnosis_game import hidden_fault
 
 MINUTE = 60_000
 CHAPTER = "/training?c8_size=pico&c8_seconds={seconds}"
@@ -122,7 +122,7 @@ def test_a_prediction_about_the_time_machine_is_judged(server, page):
 
 
 def test_a_hidden_fault_is_watched_told_and_agrees_with_the_rule(server, page):
-    truth = hidden(1)
+    truth = hidden_fault(1)
     page.goto(f"{server.url}/training")
     game = page.locator(".st-key-c8_case_bench")
     tell = game.get_by_role("button", name="That is my answer")

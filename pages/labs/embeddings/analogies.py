@@ -9,10 +9,10 @@ from pages.kit import chips, controls, lab, words
 from pages.kit.pronoun_story import storyteller
 from pages.labs.embeddings import cached
 from pages.labs.embeddings.neighbors import SHOWN, similarity_bars
-from pages.labs.embeddings.word_map import id_of
+from pages.labs.embeddings.word_map import token_of
 
 
-def pairs(tokenizer: Tokenizer) -> dict[str, tuple[int, int]]:
+def known_pairs(tokenizer: Tokenizer) -> dict[str, tuple[int, int]]:
     """The pairs of the story world, his and hers, that are one token each: `king → queen`."""
     every = (
         lexicon.ROYAL_PAIRS
@@ -24,7 +24,7 @@ def pairs(tokenizer: Tokenizer) -> dict[str, tuple[int, int]]:
     )
     found = {}
     for pair in every:
-        his, hers = (id_of(word, tokenizer) for word in pair.split("/"))
+        his, hers = (token_of(word, tokenizer) for word in pair.split("/"))
         if his is not None and hers is not None:
             found[pair.replace("/", " → ")] = (his, hers)
     return found
@@ -38,7 +38,7 @@ def analogies() -> None:
         text.show("lab_sum")
         model = storyteller()
         table, tokenizer = model.model.embedding.weight.detach(), model.tokenizer
-        known = pairs(tokenizer)
+        known = known_pairs(tokenizer)
         if len(known) < 2:
             st.info(text.read("lab_sum_unknown"), icon=":material/info:")
             return

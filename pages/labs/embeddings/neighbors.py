@@ -5,7 +5,7 @@ import streamlit as st
 from gptcore.interpret import embedding_table
 from pages.kit import chips, controls, figures, lab, plots, prompt, words
 from pages.kit.pronoun_story import storyteller
-from pages.labs.embeddings.word_map import id_of, tables
+from pages.labs.embeddings.word_map import tables_by_moment, token_of
 from pages.labs.tokens.token_chips import parts
 
 SHOWN = 8
@@ -18,7 +18,7 @@ def neighbors() -> None:
     with lab.frame("c3_near", text.read("lab_near_title")):
         text.show("lab_near")
         model = storyteller()
-        found = tables(model)
+        found = tables_by_moment(model)
         left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
         with left:
             typed = prompt.text_input(
@@ -31,7 +31,7 @@ def neighbors() -> None:
             moment = controls.listed(
                 text.read("lab_near_moment"), "c3_near_at", list(found), default="trained"
             )
-        one = id_of(typed, model.tokenizer) if typed else None
+        one = token_of(typed, model.tokenizer) if typed else None
         if one is None:
             _in_pieces(typed, model.tokenizer, text)
         else:
@@ -47,7 +47,7 @@ def neighbors() -> None:
                 moment=moment,
             )
         now = found["trained"]
-        red, green, apple = (id_of(word, model.tokenizer) for word in ("red", "green", "apple"))
+        red, green, apple = (token_of(word, model.tokenizer) for word in ("red", "green", "apple"))
         if None in (red, green, apple):
             return
         to_green, to_apple = embedding_table.cosines(now[[red]], now[[green, apple]])[0].tolist()
@@ -75,9 +75,13 @@ def similarity_bars(
     """Tokens with their cosines as upright bars; the one wanted is orange."""
     names = [chips.visible(name) for name, _ in best]
     picture = plots.columns(
-        names, {"cosine": [cosine for _, cosine in best]}, y_title="cosine", form=".2f", height=270,
+        names,
+        {"cosine": [cosine for _, cosine in best]},
+        y_title="cosine",
+        form=".2f",
+        height=270,
         revision=revision,
-    )  # fmt: skip
+    )
     colors = [figures.ORANGE if name == wanted else figures.BLUE for name in names]
     picture.figure.update_traces(marker={"color": colors})
     picture.figure.update_yaxes(range=[min(0.0, *(c for _, c in best)), 1.15])

@@ -14,7 +14,7 @@ TOP = 6  # tokens of a dimension that are named
 
 
 @st.fragment
-def turn_the_table() -> None:
+def rotated_table() -> None:
     """Turn the whole stream by a random rotation: the columns change, the model does not."""
     text = words.load("03_embeddings")
     text.show("lab_turn")

@@ -8,7 +8,7 @@ from pages.kit.pronoun_story import storyteller
 
 
 @st.fragment
-def lengths() -> None:
+def row_norms() -> None:
     """How long rows are, at birth and now, and what is left of it after the first norm."""
     text = words.load("03_embeddings")
     model = storyteller()

@@ -20,7 +20,7 @@ TABLES = ("untied", "tied")
 
 
 @st.fragment
-def never_used() -> None:
+def unused_rows() -> None:
     """What becomes of rows that are never read: in the model in use, and in one trained here."""
     text = words.load("03_embeddings")
     with lab.frame("c3_unused", text.read("lab_unused_title")):

@@ -17,21 +17,21 @@ GROUPS = {
 }
 
 
-def id_of(word: str, tokenizer) -> int | None:
+def token_of(word: str, tokenizer) -> int | None:
     """The token of a word with a space before it; None where it is several."""
     ids = tokenizer.encode(f" {word}")
     return ids[0] if len(ids) == 1 else None
 
 
-def on_map(tokenizer) -> dict[str, list[tuple[str, int]]]:
+def words_by_group(tokenizer) -> dict[str, list[tuple[str, int]]]:
     """The words of the map that are one token, by group."""
     return {
-        group: [(word, one) for word in listed.split() if (one := id_of(word, tokenizer)) is not None]
+        group: [(word, one) for word in listed.split() if (one := token_of(word, tokenizer)) is not None]
         for group, listed in GROUPS.items()
     }
 
 
-def tables(model: models.ModelHandle) -> dict[str, object]:
+def tables_by_moment(model: models.ModelHandle) -> dict[str, object]:
     """The model's table at every moment that is kept, from its birth to now."""
     found = {}
     if (born := initialization.initial_model(model)) is not None:
@@ -44,15 +44,15 @@ def tables(model: models.ModelHandle) -> dict[str, object]:
 
 
 @st.fragment
-def before_and_after() -> None:
+def word_map() -> None:
     """Some fifty words on a map, at birth and at moments of training."""
     text = words.load("03_embeddings")
     with lab.frame("c3_map", text.read("lab_map_title")):
         text.show("lab_map")
         model = storyteller()
-        found = tables(model)
+        found = tables_by_moment(model)
         moment = controls.listed(text.read("lab_map_moment"), "c3_map_at", list(found), default="trained")
-        groups = on_map(model.tokenizer)
+        groups = words_by_group(model.tokenizer)
         ids = torch.tensor([one for listed in groups.values() for _, one in listed])
         table = found[moment][ids].float()
         laid = embedding_table.pca_projection(table)

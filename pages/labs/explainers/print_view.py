@@ -10,7 +10,7 @@ from pages.kit import words
 from pages.labs.explainers.live_block import BLOCK_WIDTH, show_answer
 
 
-def all_to_print(explainers: Iterable[Explainer]) -> None:
+def print_view(explainers: Iterable[Explainer]) -> None:
     """The whole set on one page: text, code, what it prints and draws, without controls.
 
     What blocks print stands in the text, so all of it is there at once; the figures follow one by one.

@@ -9,7 +9,7 @@ from pages.labs.explainers.live_block import live_passage, write_prose
 from pages.labs.explainers.topic_list import chapter_of
 
 
-def one(explainer: Explainer) -> None:
+def topic_page(explainer: Explainer) -> None:
     """One topic: what to know before, its text with the blocks alive, and the way on."""
     explainer_links.button("All explainers", "open_all", icon=":material/arrow_back:")
     st.title(explainer.title, anchor=False)

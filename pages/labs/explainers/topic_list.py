@@ -11,7 +11,7 @@ from pages.kit import book, controls, explainer_links, words
 BY = ("chapter", "theme")
 
 
-def the_list() -> None:
+def topic_list() -> None:
     """All explainers, by chapter or by theme, or those that a search finds."""
     text = words.load("explainers")
     asked = st.text_input(

@@ -43,16 +43,26 @@ def worked_example() -> None:
         bias = controls.choice(text.read("example_bias"), "c11_bias", BIASES, default="none")
     try:
         config = ModelConfig(
-            vocab_size=v, context_length=t, d_model=c, n_layers=layers, n_heads=h, n_kv_heads=k, d_ff=f,
-            tie_embeddings=tied, ffn=ffn, norm=norm, position=position, bias=bias,
-        )  # fmt: skip
+            vocab_size=v,
+            context_length=t,
+            d_model=c,
+            n_layers=layers,
+            n_heads=h,
+            n_kv_heads=k,
+            d_ff=f,
+            tie_embeddings=tied,
+            ffn=ffn,
+            norm=norm,
+            position=position,
+            bias=bias,
+        )
     except ConfigError as error:
         st.error(text.read("example_illegal", why=error), icon=":material/block:")
         return
-    count(text, config)
+    print_steps(text, config)
 
 
-def count(text: words.Words, config: ModelConfig) -> None:
+def print_steps(text: words.Words, config: ModelConfig) -> None:
     """Every part of the sum as a step, then the sum."""
     titles = {
         "embedding": text.read("example_embedding_title"),
@@ -67,7 +77,7 @@ def count(text: words.Words, config: ModelConfig) -> None:
     open_ = Steps(len(used) + 1)
     for part in used:
         if open_(titles[part]):
-            lines = " \\\\ ".join(product(one) for one in found if one.part == part)
+            lines = " \\\\ ".join(summand_latex(one) for one in found if one.part == part)
             st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}")
     if open_(text.read("example_sum_title")):
         total, counts = n_parameters(config), parameters(config)
@@ -79,7 +89,7 @@ def count(text: words.Words, config: ModelConfig) -> None:
             text.show("example_proportion", narrow=narrow)
 
 
-def product(one: Summand) -> str:
+def summand_latex(one: Summand) -> str:
     r"""A summand in LaTeX: its name, its letters, the numbers in their place, and the product.
 
     >>> product(Summand("embedding", "word list", {"V": 2048, "C": 128}))

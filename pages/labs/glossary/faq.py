@@ -134,7 +134,7 @@ QUESTIONS = (
 )
 
 
-def found(asked: str) -> list[Question]:
+def matching_questions(asked: str) -> list[Question]:
     """The questions in whose words every word asked for occurs."""
     text = words.load("glossary_faq")
     return [one for one in QUESTIONS if search.has_all(asked, search.plain(text.sections[one.section]))]
@@ -148,21 +148,26 @@ def faq() -> None:
         text.show("lab_faq", n=len(QUESTIONS))
         links.check("c11_faq_find", links.Text(60), "")
         asked = st.text_input(
-            text.read("lab_faq_find"), key="c11_faq_find", type="search", bind="query-params", max_chars=60,
-            placeholder=text.read("lab_faq_hint"), disabled=links.locked("c11_faq_find"),
-        )  # fmt: skip
-        some = found(asked or "")
+            text.read("lab_faq_find"),
+            key="c11_faq_find",
+            type="search",
+            bind="query-params",
+            max_chars=60,
+            placeholder=text.read("lab_faq_hint"),
+            disabled=links.locked("c11_faq_find"),
+        )
+        some = matching_questions(asked or "")
         if not some:
             text.show("lab_faq_none")
         for column, mine in zip(st.columns(2, gap="small"), (some[::2], some[1::2])):
             with column:
                 for one in mine:
                     title, _, _ = text.sections[one.section].partition("\n")
-                    show = partial(answer, text, one)
+                    show = partial(write_answer, text, one)
                     lab.more(f"c11_faq_{one.section}", title.lstrip("# "), show, icon=":material/help:")
 
 
-def answer(text: words.Words, question: Question) -> None:
+def write_answer(text: words.Words, question: Question) -> None:
     """The answer with its numbers, and the chapter that shows it."""
     _, _, body = text.sections[question.section].partition("\n")
     st.markdown(words.fill(body.strip(), question.numbers()), width=words.READING_WIDTH)

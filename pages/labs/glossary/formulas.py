@@ -41,20 +41,34 @@ def lines_of(config: ModelConfig, t: int, loss: float) -> list[tuple[str, str]]:
     flops = forward_flops(config, t)
     fast, slow = 2 * math.pi, 2 * math.pi * config.rope_theta ** ((d - 2) / d)
     rows = [
-        ("Weights of attention, a layer", rf"2 C \cdot HD + 2 C \cdot KD = {whole(2 * c * h * d + 2 * c * k * d)}"),
-        ("Training, before activations",
-         rf"16 N = 16 \cdot {whole(n)} = \text{{{readable_bytes(training_bytes(config))}}}"),
-        ("Cache in bf16", rf"2 \cdot L \cdot K \cdot D \cdot T \cdot 2 = 2 \cdot {layers} \cdot {k} \cdot {d} \cdot "
-         rf"{whole(t)} \cdot 2 = \text{{{readable_bytes(cache_bytes(config, t, bytes_per_value=2))}}}"),
-        ("Operations of one pass", rf"2 T \cdot N_\text{{multiplied}} + 4 L T^2 H D = {power(sum(flops.values()))}"),
+        (
+            "Weights of attention, a layer",
+            rf"2 C \cdot HD + 2 C \cdot KD = {whole(2 * c * h * d + 2 * c * k * d)}",
+        ),
+        (
+            "Training, before activations",
+            rf"16 N = 16 \cdot {whole(n)} = \text{{{readable_bytes(training_bytes(config))}}}",
+        ),
+        (
+            "Cache in bf16",
+            rf"2 \cdot L \cdot K \cdot D \cdot T \cdot 2 = 2 \cdot {layers} \cdot {k} \cdot {d} \cdot "
+            rf"{whole(t)} \cdot 2 = \text{{{readable_bytes(cache_bytes(config, t, bytes_per_value=2))}}}",
+        ),
+        (
+            "Operations of one pass",
+            rf"2 T \cdot N_\text{{multiplied}} + 4 L T^2 H D = {power(sum(flops.values()))}",
+        ),
         ("Operations to train on so many tokens", rf"6 \cdot N \cdot T \approx {power(6 * n * t)}"),
         ("Scores of one layer", rf"H \cdot T^2 = {h} \cdot {whole(t)}^2 = {power(h * t * t)}"),
-        ("First loss of a model that knows nothing", rf"\ln V = \ln {whole(config.vocab_size)} = "
-         rf"{math.log(config.vocab_size):.4f}"),
+        (
+            "First loss of a model that knows nothing",
+            rf"\ln V = \ln {whole(config.vocab_size)} = "
+            rf"{math.log(config.vocab_size):.4f}",
+        ),
         ("Perplexity", rf"e^\text{{loss}} = e^{{{loss:.1f}}} = {math.exp(loss):,.2f}".replace(",", "{,}")),
         ("Bits a token", rf"\text{{loss}} / \ln 2 = {loss:.1f} / 0.6931 = {loss / math.log(2):.3f}"),
         ("Scale of the scores", rf"1 / \sqrt{{D}} = 1 / \sqrt{{{d}}} = {d**-0.5:.4f}"),
-    ]  # fmt: skip
+    ]
     if config.position == "rope":
         rows.append(
             (

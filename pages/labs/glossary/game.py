@@ -76,8 +76,12 @@ def _heads(draw: random.Random) -> dict:
     shape = PRESETS["small"].model
     twice = shape.replace(n_heads=2 * shape.n_heads, n_kv_heads=2 * shape.n_kv_heads)
     more = n_parameters(twice) - n_parameters(shape)
-    return {"heads": shape.n_heads, "twice": twice.n_heads, "right": more,
-            "wrong": parameters(shape)["attention"]}  # fmt: skip
+    return {
+        "heads": shape.n_heads,
+        "twice": twice.n_heads,
+        "right": more,
+        "wrong": parameters(shape)["attention"],
+    }
 
 
 def _context(draw: random.Random) -> dict:
@@ -101,8 +105,15 @@ def _masked(draw: random.Random) -> dict:
 def _rope(draw: random.Random) -> dict:
     q, k = torch.tensor([0.8, 0.3, -0.5, 0.2]), torch.tensor([0.6, -0.3, 0.1, 0.5])
     at, far = draw.randint(3, 9), draw.randint(20, 60)
-    return {"at": at, "key": at - 2, "far": far, "far_key": far - 2, "right": rotated_score(q, k, at, at - 2),
-            "wrong": rotated_score(q, k, far, at - 2), "same": rotated_score(q, k, far, far - 2)}  # fmt: skip
+    return {
+        "at": at,
+        "key": at - 2,
+        "far": far,
+        "far_key": far - 2,
+        "right": rotated_score(q, k, at, at - 2),
+        "wrong": rotated_score(q, k, far, at - 2),
+        "same": rotated_score(q, k, far, far - 2),
+    }
 
 
 def _temperature(draw: random.Random) -> dict:
@@ -125,8 +136,14 @@ def _origin(idea: str, others: tuple[str, ...]) -> Callable[[random.Random], dic
     def numbers(draw: random.Random) -> dict:
         known = {one.idea: one for one in ORIGINS}
         right, wrong = known[idea], known[draw.choice(others)]
-        return {"idea": idea, "who": right.who, "year": right.year, "other": wrong.who, "then": wrong.year,
-                "title": right.title}  # fmt: skip
+        return {
+            "idea": idea,
+            "who": right.who,
+            "year": right.year,
+            "other": wrong.who,
+            "then": wrong.year,
+            "title": right.title,
+        }
 
     return numbers
 
@@ -206,15 +223,25 @@ def game() -> None:
         text.show("lab_game", n=SHOWN, subjects=len(FACTS))
         links.check("c11_game_round", links.Number(1, 999), 1)
         round_ = st.number_input(
-            text.read("lab_game_round"), 1, 999, 1, 1, key="c11_game_round", bind="query-params", width=140,
+            text.read("lab_game_round"),
+            1,
+            999,
+            1,
+            1,
+            key="c11_game_round",
+            bind="query-params",
+            width=140,
             disabled=links.locked("c11_game_round"),
-        )  # fmt: skip
+        )
         seed = quiz.seed()
         sentences = deal(seed, round_)
         chosen = st.radio(
-            text.read("lab_game_which"), range(SHOWN), index=None, key=f"c11_game_{seed}_{round_}",
+            text.read("lab_game_which"),
+            range(SHOWN),
+            index=None,
+            key=f"c11_game_{seed}_{round_}",
             format_func=lambda place: sentences[place].says,
-        )  # fmt: skip
+        )
         if chosen is not None:
             judge(text, sentences, chosen, f"{seed} {round_}")
 

@@ -10,7 +10,7 @@ FIRST, OTHER = "LLaMA 2 7B", "Qwen 2.5 7B"
 
 
 @st.fragment
-def who() -> None:
+def who_uses_what() -> None:
     """Which published model uses which part, with sources, and how alike two of one name are."""
     text = words.load("11_glossary")
     with lab.frame("c11_who", text.read("lab_who_title")):

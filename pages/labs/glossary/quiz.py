@@ -31,15 +31,26 @@ def _shape(draw: random.Random) -> ModelConfig:
     """A tied LLaMA-style shape with shared key heads."""
     width = draw.choice((512, 768, 1024))
     return ModelConfig(
-        vocab_size=draw.choice((32_000, 50_000)), context_length=4096, d_model=width,
-        n_layers=draw.choice((8, 12, 16)), n_heads=8, n_kv_heads=draw.choice((2, 4)),
+        vocab_size=draw.choice((32_000, 50_000)),
+        context_length=4096,
+        d_model=width,
+        n_layers=draw.choice((8, 12, 16)),
+        n_heads=8,
+        n_kv_heads=draw.choice((2, 4)),
         d_ff=draw.choice((3, 4)) * width,
-    )  # fmt: skip
+    )
 
 
 def _sizes(config: ModelConfig) -> dict[str, object]:
-    return {"v": config.vocab_size, "c": config.d_model, "layers": config.n_layers, "h": config.n_heads,
-            "kv": config.n_kv_heads, "d": config.head_dim, "f": config.d_ff}  # fmt: skip
+    return {
+        "v": config.vocab_size,
+        "c": config.d_model,
+        "layers": config.n_layers,
+        "h": config.n_heads,
+        "kv": config.n_kv_heads,
+        "d": config.head_dim,
+        "f": config.d_ff,
+    }
 
 
 def weights(config: ModelConfig) -> Numeric:
@@ -67,10 +78,12 @@ def cache(config: ModelConfig, n_tokens: int) -> Numeric:
         right=right,
         tolerance=CLOSE,
         unit="MB",
-        numbers={**{name: value for name, value in _sizes(config).items() if name in ("layers", "h", "kv", "d")},
-                 "n": n_tokens},
+        numbers={
+            **{name: value for name, value in _sizes(config).items() if name in ("layers", "h", "kv", "d")},
+            "n": n_tokens,
+        },
         mistakes={"keys_only": right / 2, "query_heads": right * config.n_heads / config.n_kv_heads},
-    )  # fmt: skip
+    )
 
 
 def memory(config: ModelConfig) -> Numeric:

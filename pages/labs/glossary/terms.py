@@ -173,7 +173,7 @@ TERMS: tuple[Term, ...] = (
 BY_NAME = {term.name: term for term in TERMS}
 
 
-def found(asked: str) -> list[Term]:
+def matching_terms(asked: str) -> list[Term]:
     """The terms in which every word of a question occurs, those whose name begins with it first."""
     text = words.load("glossary_terms")
     pieces = [piece.lower() for piece in _WORD.findall(asked)]
@@ -195,20 +195,27 @@ def terms() -> None:
         left, right = st.columns([3, 2], gap="medium")
         with left:
             asked = st.text_input(
-                text.read("lab_terms_find"), key="c11_find", type="search", bind="query-params", max_chars=60,
-                placeholder=text.read("lab_terms_hint"), disabled=links.locked("c11_find"),
-            )  # fmt: skip
-        some = found(asked or "")
+                text.read("lab_terms_find"),
+                key="c11_find",
+                type="search",
+                bind="query-params",
+                max_chars=60,
+                placeholder=text.read("lab_terms_hint"),
+                disabled=links.locked("c11_find"),
+            )
+        some = matching_terms(asked or "")
         if not some:
             text.show("lab_terms_none")
             return
         with right:
-            term = BY_NAME[pick(text.read("lab_terms_term"), [one.name for one in some], bool(asked))]
-        entry(text, term)
-        index(some, term)
+            term = BY_NAME[
+                term_selector(text.read("lab_terms_term"), [one.name for one in some], bool(asked))
+            ]
+        term_entry(text, term)
+        term_index(some, term)
 
 
-def pick(label: str, names: list[str], searching: bool) -> str:
+def term_selector(label: str, names: list[str], searching: bool) -> str:
     """The term that is open: the one chosen, or the best of those found."""
     key, default = "c11_term", names[0] if searching else "RoPE"
     links.check(key, links.Choice(list(BY_NAME)), "RoPE")
@@ -219,7 +226,7 @@ def pick(label: str, names: list[str], searching: bool) -> str:
     )
 
 
-def index(some: list[Term], chosen: Term) -> None:
+def term_index(some: list[Term], chosen: Term) -> None:
     """The terms found, group by group, to be opened by a click."""
     groups: dict[str, list[str]] = {}
     for term in some:
@@ -238,7 +245,7 @@ def _open(key: str) -> None:
         st.session_state["c11_term"] = name
 
 
-def entry(text: words.Words, term: Term) -> None:
+def term_entry(text: words.Words, term: Term) -> None:
     """One term: what it is, its picture, and where the book has more."""
     with st.container(border=True, key="c11_entry"):
         left, right = st.columns([2, 3], gap="large")
@@ -251,26 +258,26 @@ def entry(text: words.Words, term: Term) -> None:
             row = next(row for row in book.TABLE if row.number == term.chapter)
             st.page_link(book.page_of(row), label=row.label, icon=":material/arrow_forward:")
             if term.topic:
-                deeper(term.topic)
+                explainer_link(term.topic)
         with right:
-            draw(term, value)
+            draw_picture(term, value)
 
 
-def deeper(topic: str) -> None:
+def explainer_link(topic: str) -> None:
     """The link to an explainer."""
     row = next(row for row in book.TABLE if row.url == "explainers")
     st.page_link(
-        book.page_of(row), label=explainer(topic).title, icon=":material/menu_book:",
+        book.page_of(row),
+        label=explainer(topic).title,
+        icon=":material/menu_book:",
         query_params={"topic": topic},
-    )  # fmt: skip
+    )
 
 
-def draw(term: Term, value: int | None) -> None:
+def draw_picture(term: Term, value: int | None) -> None:
     """The picture of a term, a figure or a strip of tokens."""
     made = term.draw() if value is None else term.draw(value)
     if isinstance(made, figures.Picture):
-        st.plotly_chart(
-            made.figure, key=f"c11_picture_{term.section}", config=figures.CONFIG, alt=made.alt
-        )  # fmt: skip
+        st.plotly_chart(made.figure, key=f"c11_picture_{term.section}", config=figures.CONFIG, alt=made.alt)
     else:
         chips.strip(made, key=f"c11_strip_{term.section}", label=term.name)

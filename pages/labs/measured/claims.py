@@ -15,7 +15,7 @@ from pages.kit import book, claim, controls, visitor, words
 EVERY_SECONDS = 2.0
 
 
-def machine() -> None:
+def machine_line() -> None:
     """What this machine is, and how busy: a time means nothing without it."""
     (name, n_bytes), versions = processor(), claims.versions()
     st.caption(
@@ -32,7 +32,7 @@ def machine() -> None:
     )
 
 
-def every_claim() -> None:
+def claims_table() -> None:
     """A row for each claim with its verdict on this machine; it renews itself while something is measured."""
     busy = bool(claim_queue.asked())
     st.fragment(_ledger, run_every=EVERY_SECONDS if busy else None)(busy)
@@ -113,7 +113,7 @@ def _save(done: list[Result], text: words.Words) -> None:
 
 
 @st.fragment
-def cards() -> None:
+def chapter_cards() -> None:
     """The claims of one chapter, each with how it is measured and a button."""
     text, found = words.load("measured"), claims.registry()
     chapters = sorted({one.chapter for one in found.values()})

@@ -42,12 +42,12 @@ def worked_example() -> None:
         base = controls.stops(text.read("example_base"), "c4_base", BASES, 10_000)
     query, key = torch.tensor(q), torch.tensor(k)
     open_ = Steps(8)
-    print_turn(text, open_, q, by_hand.rotate(query, position, base, pairing), position, base)
-    print_places(text, open_, q, [by_hand.rotate(query, at, base, pairing) for at in range(4)])
+    print_rotation(text, open_, q, by_hand.rotate(query, position, base, pairing), position, base)
+    print_positions(text, open_, q, [by_hand.rotate(query, at, base, pairing) for at in range(4)])
     print_scores(text, open_, query, key, base, pairing)
 
 
-def print_turn(text: words.Words, open_: Steps, q, here, position: int, base: int) -> None:
+def print_rotation(text: words.Words, open_: Steps, q, here, position: int, base: int) -> None:
     """Steps 1 to 5: pairs, speeds, angles, and the turn of each pair with its numbers."""
     if open_(text.read("example_pairs_title")):
         text.show("example_pairs")
@@ -87,7 +87,7 @@ def print_turn(text: words.Words, open_: Steps, q, here, position: int, base: in
             )
 
 
-def print_places(text: words.Words, open_: Steps, q, turns) -> None:
+def print_positions(text: words.Words, open_: Steps, q, turns) -> None:
     """Step 6: the same query at positions 0 to 3, as numbers and as arrows."""
     if not open_(text.read("example_places_title")):
         return

@@ -16,7 +16,7 @@ FACTORS = (2, 4, 8)
 
 
 @st.fragment
-def beyond() -> None:
+def extrapolation() -> None:
     """Loss by position past the trained context, as trained and with one of three cures."""
     text = words.load("04_positions")
     with lab.frame("c4_far", text.read("lab_far_title")):

@@ -19,7 +19,7 @@ ANSWERS = ((0.8, 0.6), (-0.7, 0.5), (0.3, -0.8))
 FAR = 200  # how far the finding moves both
 
 
-def ask_and_answer() -> None:
+def queries_and_keys() -> None:
     """What a query and a key are, in three sentences and one picture; chapter 5 teaches the rest."""
     text = words.load("04_positions")
     q, k = torch.tensor(ASKS), torch.tensor(ANSWERS)
@@ -46,7 +46,7 @@ def ask_and_answer() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class NameQuery:
     """A query and a key of a real head, before their turn, and where they stand."""
 
     layer: int
@@ -66,7 +66,7 @@ def rotary_storyteller() -> models.ModelHandle:
     return model if model.config.position == "rope" else models.shipped()
 
 
-def meeting() -> Meeting:
+def query_of_the_name() -> NameQuery:
     """The head that looks furthest back at the name, and what it compares there."""
     model, story = rotary_storyteller(), pronoun_story()
     config = model.config
@@ -74,7 +74,7 @@ def meeting() -> Meeting:
     traced = forward.traced(model, story.text)
     last = len(traced.ids) - 1
     names = f"layers.{head.layer}.attention."
-    return Meeting(
+    return NameQuery(
         head.layer,
         head.head,
         traced.seen[names + "q"][0, head.head, last].clone(),
@@ -91,7 +91,7 @@ def meeting() -> Meeting:
 def finding() -> None:
     """The score of two tokens while both are moved, and while one is."""
     text = words.load("04_positions")
-    met = meeting()
+    met = query_of_the_name()
     apart = met.at - met.key_at
     by_distance = scores_by_distance(met.q, met.k, apart + FAR + 1, met.theta).tolist()
     score = by_distance[apart]

@@ -9,7 +9,7 @@ from pages.labs.positions.finding import rotary_storyteller
 
 
 @st.fragment
-def leaning() -> None:
+def head_offsets() -> None:
     """How far back each head leans by its angles alone."""
     text = words.load("04_positions")
     model = rotary_storyteller()

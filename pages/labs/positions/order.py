@@ -48,8 +48,12 @@ def order() -> None:
         if none > 1e-5:
             text.show("lab_order_moves", none=none, layers=depth)
         else:
-            text.show("lab_order_still", layers=depth, mask=text.read("lab_order_with") if masked else
-                      text.read("lab_order_without"), none=none)  # fmt: skip
+            text.show(
+                "lab_order_still",
+                layers=depth,
+                mask=text.read("lab_order_with") if masked else text.read("lab_order_without"),
+                none=none,
+            )
         lab.predict(
             "c4_order",
             text.read("lab_order_predict"),
@@ -62,14 +66,14 @@ def order() -> None:
             because=text.read("lab_order_predict_because"),
             then={"c4_order_layers": 1, "c4_order_mask": True},
         )
-        train(text)
+        train_each_scheme(text)
 
 
-def train(text: words.Words) -> None:
+def train_each_scheme(text: words.Words) -> None:
     """The button that trains the four schemes, and their losses over one another."""
     st.markdown(f"**{text.read('lab_order_train_heading')}**")
     text.show("lab_order_train_about", steps=STEPS)
-    found = runs()
+    found = scheme_runs()
     alive = any(session.is_under_way(run) for run in found.values())
     st.button(
         text.read("lab_order_train", steps=STEPS),
@@ -81,7 +85,7 @@ def train(text: words.Words) -> None:
     if problem := st.session_state.get(PROBLEM):
         st.error(problem, icon=":material/error:")
     if found:
-        st.fragment(watch, run_every=EVERY_SECONDS if alive else None)(alive)
+        st.fragment(losses_so_far, run_every=EVERY_SECONDS if alive else None)(alive)
 
 
 def request_for(scheme: str) -> RunRequest:
@@ -102,16 +106,16 @@ def start() -> None:
     st.session_state[RUNS] = started
 
 
-def runs() -> "dict[str, Run]":
+def scheme_runs() -> "dict[str, Run]":
     """The runs that were started here and are still there, by scheme."""
     asked = st.session_state.get(RUNS, {})
     found = {scheme: session.run_named(name) for scheme, name in asked.items()}
     return {scheme: run for scheme, run in found.items() if run is not None}
 
 
-def watch(was_alive: bool) -> None:
+def losses_so_far(was_alive: bool) -> None:
     """The losses so far; once all have ended, what came of it."""
-    text, found = words.load("04_positions"), runs()
+    text, found = words.load("04_positions"), scheme_runs()
     histories = {scheme: event_log.read(run.folder) for scheme, run in found.items()}
     alive = any(session.is_under_way(run) for run in found.values())
     done = sum(history.last_step for history in histories.values())

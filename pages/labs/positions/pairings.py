@@ -24,15 +24,17 @@ def pairings() -> None:
     back = torch.tensor(order).argsort().tolist()
     rows = [text.read("lab_pairs_row_neighbours"), text.read("lab_pairs_row_halves")]
     picture = grids.matrix(
-        [[1 + pairs.index(next(p for p in pairs if i in p)) for i in range(width)]
-         for pairs in (by_hand.pairs(width, name) for name in reversed(PAIRINGS))],
+        [
+            [1 + pairs.index(next(p for p in pairs if i in p)) for i in range(width)]
+            for pairs in (by_hand.pairs(width, name) for name in reversed(PAIRINGS))
+        ],
         rows=rows,
         columns=[str(i) for i in range(width)],
         name=text.read("lab_pairs_of"),
         numbers=".0f",
         column_title=text.read("lab_pairs_dimension"),
         revision="pairs",
-    )  # fmt: skip
+    )
     st.plotly_chart(picture.figure, key="c4_pairs_map", config=figures.CONFIG, alt=picture.alt)
     text.show("lab_pairs_order", order=", ".join(map(str, order)), back=", ".join(map(str, back)))
     st.table(

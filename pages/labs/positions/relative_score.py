@@ -12,7 +12,7 @@ from gptcore.positions import inverse_frequencies
 from pages.kit import controls, figures, grids, lab, plots, words
 from pages.kit.controls import Dial
 from pages.labs.positions.example import K, Q
-from pages.labs.positions.finding import meeting
+from pages.labs.positions.finding import query_of_the_name
 
 VECTORS = ("of the model", "two equal ones", "of the example")
 LAST = 400
@@ -22,10 +22,10 @@ ON = 100  # how far the prediction moves both
 MOST_DIALS = 16
 
 
-def vectors(name: str) -> tuple[Tensor, Tensor, float]:
+def query_key_and_base(name: str) -> tuple[Tensor, Tensor, float]:
     """The query, the key and the base of one choice."""
     if name == VECTORS[0]:
-        met = meeting()
+        met = query_of_the_name()
         return met.q, met.k, met.theta
     if name == VECTORS[1]:
         same = torch.ones(32) / 32**0.25  # so that the scaled score is 1 at distance 0
@@ -34,13 +34,13 @@ def vectors(name: str) -> tuple[Tensor, Tensor, float]:
 
 
 @st.fragment
-def drag() -> None:
+def relative_score() -> None:
     """Two positions on sliders, the score between them, and where every clock stands."""
     text = words.load("04_positions")
     with lab.frame("c4_drag", text.read("lab_drag_title")):
         text.show("lab_drag")
         chosen = controls.choice(text.read("lab_drag_vectors"), "c4_drag_vectors", VECTORS)
-        q, k, theta = vectors(chosen)
+        q, k, theta = query_key_and_base(chosen)
         left, right = st.columns(2, gap="large")
         help = text.read("lab_drag_help")
         with left:
@@ -65,7 +65,7 @@ def drag() -> None:
             st.markdown(f"**{text.read('lab_drag_map')}**")
             _map(scores_by_position(q, k, SQUARE, theta), at, key_at, text)
         st.markdown(f"**{text.read('lab_drag_clocks', n=len(q) // 2)}**")
-        hands(len(q), theta, at, key_at, text)
+        dials_of_pairs(len(q), theta, at, key_at, text)
         _predict(at, key_at, score, text)
 
 
@@ -122,7 +122,7 @@ def _predict(at: int, key_at: int, score: float, text: words.Words) -> None:
     )
 
 
-def hands(width: int, theta: float, at: int, key_at: int, text: words.Words) -> None:
+def dials_of_pairs(width: int, theta: float, at: int, key_at: int, text: words.Words) -> None:
     """The clocks of a head, one a pair, a hand for the query and one for the key."""
     speeds = inverse_frequencies(width, theta).tolist()
     step = math.ceil(len(speeds) / MOST_DIALS)

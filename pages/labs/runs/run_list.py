@@ -13,7 +13,7 @@ SPARK_POINTS = 40
 LIST_SECONDS = 3.0
 
 
-def every_run() -> None:
+def run_list() -> None:
     """The list, newest first; while anything is under way it renews itself."""
     busy = any(session.is_under_way(run) for run in session.runs())
     st.fragment(_list, run_every=LIST_SECONDS if busy else None)(busy)

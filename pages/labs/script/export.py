@@ -24,7 +24,7 @@ def scale_up() -> None:
     text.show("lab_scale_note")
 
 
-def take_along() -> None:
+def export_model() -> None:
     """What was trained here, and the model in use as a script, a notebook or a folder for others."""
     text = words.load("10_script")
     text.show("lab_take")
@@ -63,11 +63,11 @@ def take_along() -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-        hugging_face(text, use)
+        hugging_face_folder(text, use)
     text.show("lab_take_says")
 
 
-def hugging_face(text: words.Words, use) -> None:
+def hugging_face_folder(text: words.Words, use) -> None:
     """The model in use as a folder that transformers loads, or why it has no place there."""
     problem = ""
     try:

@@ -13,7 +13,7 @@ OTHER_HEADS = "8 heads of 16"
 
 
 @st.fragment
-def misread() -> None:
+def misread_config() -> None:
     """The shipped weights under configs that change no shape."""
     text = words.load("10_script")
     with lab.frame("c10_misread", text.read("lab_misread_title")):

@@ -12,7 +12,7 @@ EVERY_SECONDS = 1.0
 
 
 @st.fragment
-def assistant() -> None:
+def tuning() -> None:
     """The chat template as tokens, and a little tuning, before and after."""
     text = words.load("10_script")
     with lab.frame("c10_tune", text.read("lab_tune_title")):

@@ -10,7 +10,7 @@ MOST_PIECES = 12
 
 
 @st.fragment
-def longest() -> None:
+def longest_match() -> None:
     """The same word by the earliest merge, as BPE does it, and by the longest token, as many believe."""
     text = words.load("02_tokens")
     text.show("lab_longest")

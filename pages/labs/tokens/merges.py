@@ -19,7 +19,7 @@ SHOWN = 240  # characters of the text that are drawn as chips
 SOURCES = ("stories", "code", "your own")
 
 
-def learn() -> None:
+def learning_code() -> None:
     """The heart of training, which is longer."""
     words.load("02_tokens").show("code_learn")
     annotated.code("bpe.learn_merges", key="c2_code_learn")
@@ -45,7 +45,7 @@ def own_text(label: str, key: str, default: str) -> str:
 
 
 @st.fragment
-def scrubber() -> None:
+def merge_scrubber() -> None:
     """Train BPE on a text and move through its merges."""
     text = words.load("02_tokens")
     with lab.frame("c2_train", text.read("lab_train_title")):

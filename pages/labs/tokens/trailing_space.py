@@ -7,7 +7,7 @@ from pages.labs.tokens.token_chips import colored
 
 
 @st.fragment
-def last_space() -> None:
+def trailing_space() -> None:
     """What a model expects after a prompt, and after the same prompt with a space at its end."""
     text = words.load("02_tokens")
     model = session.model_in_use()

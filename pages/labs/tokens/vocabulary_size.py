@@ -12,7 +12,7 @@ GPT2_SIZE = 50_257
 
 
 @st.fragment
-def sizes() -> None:
+def vocabulary_size() -> None:
     """The length of a text, and the size of the table, against the size of the vocabulary."""
     text = words.load("02_tokens")
     with lab.frame("c2_size", text.read("lab_size_title")):

@@ -10,7 +10,7 @@ PARTS = (1, 2, 4, 8, 16)
 
 
 @st.fragment
-def batches() -> None:
+def batch_size() -> None:
     """How well a batch's gradient points, by its size; and that a batch may be read in parts."""
     text = words.load("08_training")
     text.show("lab_batch")
@@ -20,10 +20,16 @@ def batches() -> None:
     middle = [sum(one.cosines) / len(one.cosines) for one in found]
     band = plots.Band(middle, [min(one.cosines) for one in found], [max(one.cosines) for one in found])
     picture = plots.curves(
-        sizes, {"agreement": band}, x_title="windows in a batch", y_title="cosine with 64 others",
-        log_x=True, y_range=(0, 1.05), lines=[Line("the same direction", 1.0)], height=260,
+        sizes,
+        {"agreement": band},
+        x_title="windows in a batch",
+        y_title="cosine with 64 others",
+        log_x=True,
+        y_range=(0, 1.05),
+        lines=[Line("the same direction", 1.0)],
+        height=260,
         revision="c8_batch",
-    )  # fmt: skip
+    )
     st.plotly_chart(picture.figure, key="c8_batch_curve", config=figures.CONFIG, alt=picture.alt)
     text.show("lab_batch_says", small=middle[0], large=middle[-1], size=sizes[-1])
     parts = controls.stops(text.read("lab_batch_parts"), "c8_batch_parts", PARTS, 4)

@@ -7,7 +7,7 @@ from pages.labs.runs import comparison
 
 
 @st.fragment
-def compare() -> None:
+def compare_runs() -> None:
     """Two runs of the reader's own side by side: losses, texts, and every choice in which they differ."""
     text = words.load("08_training")
     if len(session.runs()) < 2:

@@ -6,14 +6,14 @@ import streamlit as st
 
 from pages.kit import controls, event_log, lab, progress, words
 from pages.kit.controls import Dial
-from pages.labs.training.faults import FAULT_NAMES, diagnosis, explain, fault_run, watch
+from pages.labs.training.faults import FAULT_NAMES, diagnosis, explain, fault_run, watch_run
 
 CASES = 99
 TOLD = "c8_case_told"  # and what the visitor said of each case
 
 
 @st.fragment
-def game() -> None:
+def diagnosis_game() -> None:
     """A fresh run with a fault that is not named: watch its curves, say what it is, and see."""
     text = words.load("08_training")
     with lab.frame("c8_case", text.read("lab_case_title")):
@@ -21,7 +21,7 @@ def game() -> None:
         case = controls.whole(
             text.read("lab_case_which"), "c8_case_n", Dial("", 1, CASES, 1, text.read("lab_case_help")), 1
         )
-        over = watch(hidden(case), case, "c8_case", text, named=False)
+        over = watch_run(hidden_fault(case), case, "c8_case", text, named=False)
         told = st.session_state.get(TOLD, {}).get(case)
         said = st.radio(
             text.read("lab_case_ask"),
@@ -47,7 +47,7 @@ def game() -> None:
         text.show("lab_case_score", right=_n_right(), told=_n_told())
 
 
-def hidden(case: int) -> str:
+def hidden_fault(case: int) -> str:
     """What is wrong in a case: drawn by its number, the same for everybody, and healthy now and then."""
     return random.Random(f"case {case}").choice(FAULT_NAMES)
 
@@ -55,7 +55,7 @@ def hidden(case: int) -> str:
 def _tell(case: int, said: str) -> None:
     """Keep what a visitor says of a case; the first answer counts. For callbacks."""
     st.session_state[TOLD] = {**st.session_state.get(TOLD, {}), case: said}
-    progress.tick(f"c8.case_{case}", *([f"c8.case_{case}_right"] if said == hidden(case) else []))
+    progress.tick(f"c8.case_{case}", *([f"c8.case_{case}_right"] if said == hidden_fault(case) else []))
 
 
 def _n_told() -> int:
@@ -68,7 +68,7 @@ def _n_right() -> int:
 
 def _reveal(case: int, told: str, text: words.Words) -> None:
     """What it was, the rule that tells it and the repair; and what the rule itself says of this run."""
-    truth = hidden(case)
+    truth = hidden_fault(case)
     if told == truth:
         st.success(text.read("lab_case_right", truth=truth), icon=":material/check:")
     else:

@@ -148,22 +148,27 @@ def one_schedule(text: words.Words, open_: Steps) -> None:
     warm = warmup_length(config, BOOK_STEPS)
     now = learning_rate(at, config, BOOK_STEPS)
     low = config.min_learning_rate
+    peak, floor, rate = plain_decimal(float(high)), plain_decimal(low), plain_decimal(now)
     if at < warm:
-        st.latex(rf"{written(float(high))} \cdot \frac{{{at} + 1}}{{{warm}}} = {written(now)}")
+        st.latex(rf"{peak} \cdot \frac{{{at} + 1}}{{{warm}}} = {rate}")
     else:
+        part = rf"\tfrac{{{at} - {warm}}}{{{BOOK_STEPS} - {warm}}}"
         st.latex(
-            rf"{written(low)} + \tfrac12 \left(1 + \cos\left(\pi \cdot \tfrac{{{at} - {warm}}}{{{BOOK_STEPS} - {warm}}}"
-            rf"\right)\right) \cdot ({written(float(high))} - {written(low)}) = {written(now)}"
+            rf"{floor} + \tfrac12 \left(1 + \cos\left(\pi \cdot {part}\right)\right) \cdot ({peak} - {floor}) = {rate}"
         )
     places = sorted({*range(0, BOOK_STEPS, 1000), *range(0, warm, 250)})
     picture = plots.curves(
         places,
         {"learning rate": [learning_rate(step, config, BOOK_STEPS) for step in places]},
-        x_title="step", y_title="learning rate", mark_x=at, height=230, revision="c8_rate",
-    )  # fmt: skip
+        x_title="step",
+        y_title="learning rate",
+        mark_x=at,
+        height=230,
+        revision="c8_rate",
+    )
     st.plotly_chart(picture.figure, key="c8_rate_curve", config=figures.CONFIG, alt=picture.alt)
 
 
-def written(rate: float) -> str:
+def plain_decimal(rate: float) -> str:
     """A rate with three digits as one writes it by hand: 0.00001 and not 1e-05, which LaTeX would set as letters."""
     return format(Decimal(f"{rate:.3g}"), "f")

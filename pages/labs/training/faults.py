@@ -25,7 +25,7 @@ RUNS = "c8_fault_runs"  # in the session: the run of each fault and seed that wa
 
 
 @st.fragment
-def broken() -> None:
+def faults_lab() -> None:
     """Faults that show at this size, run for real, and what the curves say of them."""
     text = words.load("08_training")
     with lab.frame("c8_fault", text.read("lab_fault_title")):
@@ -33,7 +33,7 @@ def broken() -> None:
         text.show("lab_fault", parameters=n_parameters, heap=heap)
         fault = controls.listed(text.read("lab_fault_which"), "c8_fault_which", list(FAULT_NAMES))
         explain(fault, text)
-        watch(fault, SEED, "c8_fault", text)
+        watch_run(fault, SEED, "c8_fault", text)
         lab.predict(
             "c8_fault",
             text.read("lab_fault_predict"),
@@ -72,7 +72,7 @@ def fault_run(fault: str, seed: int):
     return session.run_named(st.session_state.get(RUNS, {}).get((fault, seed)))
 
 
-def watch(fault: str, seed: int, prefix: str, text: words.Words, *, named: bool = True) -> bool:
+def watch_run(fault: str, seed: int, prefix: str, text: words.Words, *, named: bool = True) -> bool:
     """The button that starts a run with this fault, its curves while it trains; whether it is over.
 
     What is not `named` shows the command's result and never the command.

@@ -16,16 +16,22 @@ def precision() -> None:
     text.show("lab_precision")
     move = float(
         controls.listed(
-            text.read("lab_precision_move"), "c8_precision_move", [f"{one:g}" for one in MOVES], default="0.001"
+            text.read("lab_precision_move"),
+            "c8_precision_move",
+            [f"{one:g}" for one in MOVES],
+            default="0.001",
         )
-    )  # fmt: skip
+    )
     ends = {name: repeated_addition(1.0, move, 100, name) for name in FORMATS}
     wanted = 1 + 100 * move
     picture = plots.columns(
         FORMATS,
         {"of the way walked": [(end - 1) / (wanted - 1) for end in ends.values()]},
-        y_title="share of the way", form=".0%", height=240, revision="c8_precision",
-    )  # fmt: skip
+        y_title="share of the way",
+        form=".0%",
+        height=240,
+        revision="c8_precision",
+    )
     st.plotly_chart(picture.figure, key="c8_precision_bars", config=figures.CONFIG, alt=picture.alt)
     text.show(
         "lab_precision_says",
@@ -59,4 +65,4 @@ def precision() -> None:
         right=1,
         because=text.read("lab_precision_because", above=1 + store(1.0, "bf16").next_above_one),
         then={"c8_precision_move": "0.0001"},
-    )  # fmt: skip
+    )

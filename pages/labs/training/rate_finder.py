@@ -66,9 +66,12 @@ def _swept(optimizer: str, was_going: bool) -> None:
         picture = plots.curves(
             [one.rate for one in tried],
             {"each step": [one.loss for one in tried], "smoothed": [one.smooth for one in tried]},
-            x_title="learning rate", y_title="loss (nats per token)", log_x=True,
-            mark_x=None if going else rate, revision=f"c8_sweep_{optimizer}",
-        )  # fmt: skip
+            x_title="learning rate",
+            y_title="loss (nats per token)",
+            log_x=True,
+            mark_x=None if going else rate,
+            revision=f"c8_sweep_{optimizer}",
+        )
         picture.figure.update_xaxes(range=[-5, 0.5], dtick=1, tickmode="linear", exponentformat="power")
         st.plotly_chart(picture.figure, key="c8_sweep_curve", config=figures.CONFIG, alt=picture.alt)
         if not going:

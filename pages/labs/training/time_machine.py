@@ -6,7 +6,7 @@ from pages.kit import controls, curves, event_log, figures, lab, plots, words
 from pages.kit.history import History
 
 
-def scored(history: History) -> list:
+def scored_moments(history: History) -> list:
     """The moments of a run at which its texts were scored, each with the loss measured nearest to it."""
     losses = list(zip(history.eval_steps, history.val_loss))
     return [
@@ -22,7 +22,7 @@ def time_machine() -> None:
     text = words.load("08_training")
     with lab.frame("c8_time", text.read("lab_time_title")):
         text.show("lab_time")
-        moments = scored(event_log.shipped())
+        moments = scored_moments(event_log.shipped())
         if len(moments) < 3:
             text.show("no_finding")
             return
@@ -50,8 +50,11 @@ def time_machine() -> None:
                     f"step {at}": [ladder.get(rung) or 0.0 for rung in rungs],
                     "at the end": [final.get(rung) or 0.0 for rung in rungs],
                 },
-                y_title="share right", form=".0%", height=300, revision="c8_time",
-            )  # fmt: skip
+                y_title="share right",
+                form=".0%",
+                height=300,
+                revision="c8_time",
+            )
             picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
             st.plotly_chart(picture.figure, key="c8_time_bars", config=figures.CONFIG, alt=picture.alt)
         order = [curves.SCORES[rung][0] for rung in first_to_last(moments)]

@@ -33,9 +33,11 @@ def outside() -> Picture:
 def low_rank(rank: int) -> Picture:
     width = LLAMA.config.d_model
     return bars(
-        ("the whole matrix", f"two thin ones of rank {rank}"), [width * width, 2 * rank * width],
-        "weights to train", log_y=True,
-    )  # fmt: skip
+        ("the whole matrix", f"two thin ones of rank {rank}"),
+        [width * width, 2 * rank * width],
+        "weights to train",
+        log_y=True,
+    )
 
 
 def preference_pull() -> Picture:

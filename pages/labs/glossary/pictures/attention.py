@@ -84,18 +84,23 @@ def score_memory() -> Picture:
     lengths = (512, 1024, 2048, 4096, 8192)
     heads = PUBLISHED["LLaMA 3 8B"].config.n_heads
     return curve(
-        lengths, {"all scores": [2 * heads * n * n / 1e9 for n in lengths]}, "tokens",
+        lengths,
+        {"all scores": [2 * heads * n * n / 1e9 for n in lengths]},
+        "tokens",
         "GB for one layer's scores, bf16",
-    )  # fmt: skip
+    )
 
 
 def induction() -> Picture:
     use = models.shipped()
     scores = forward.induction_scores(use)
     return grids.matrix(
-        scores, rows=[f"layer {n + 1}" for n in range(len(scores))],
-        columns=[f"head {n + 1}" for n in range(len(scores[0]))], name="induction score", signed=False,
-    )  # fmt: skip
+        scores,
+        rows=[f"layer {n + 1}" for n in range(len(scores))],
+        columns=[f"head {n + 1}" for n in range(len(scores[0]))],
+        name="induction score",
+        signed=False,
+    )
 
 
 def softmax(tenths: int) -> Picture:

@@ -19,9 +19,13 @@ def norms(scale: int, shift: int, which: str) -> Picture:
     after = both_norms(X, float(scale), float(shift))[which]
     names = [f"number {n}" for n in range(1, 5)]
     return plots.columns(
-        names, {"before": before, f"after {which}": after}, y_title="value", form=".2f", height=HEIGHT,
+        names,
+        {"before": before, f"after {which}": after},
+        y_title="value",
+        form=".2f",
+        height=HEIGHT,
         revision="norms",
-    )  # fmt: skip
+    )
 
 
 def rms_scaled(scale: int) -> Picture:

@@ -11,10 +11,18 @@ from pages.labs.glossary.pictures.frames import HEIGHT, SENTENCE, bars, curve
 def weights_of_small() -> Picture:
     found = summands(PRESETS["small"].model)
     return plots.treemap(
-        {f"{one.part}: {one.name}": one.count for one in found}, whole="small", unit="weights", height=300,
-        letters={f"{one.part}: {one.name}": {"embedding": "V", "attention": "H", "feedforward": "F"}.get(
-            one.part, "C") for one in found}, revision="weights",
-    )  # fmt: skip
+        {f"{one.part}: {one.name}": one.count for one in found},
+        whole="small",
+        unit="weights",
+        height=300,
+        letters={
+            f"{one.part}: {one.name}": {"embedding": "V", "attention": "H", "feedforward": "F"}.get(
+                one.part, "C"
+            )
+            for one in found
+        },
+        revision="weights",
+    )
 
 
 def operations(n: int) -> Picture:
@@ -29,9 +37,12 @@ def by_layer() -> Picture:
     use = models.shipped()
     found = forward.layer_readings(use, SENTENCE[:-1])
     return curve(
-        [one.layer for one in found], {"what is said in the end": [one.of_final[-1] for one in found]},
-        "layer", "probability", y_range=(0.0, 1.0),
-    )  # fmt: skip
+        [one.layer for one in found],
+        {"what is said in the end": [one.of_final[-1] for one in found]},
+        "layer",
+        "probability",
+        y_range=(0.0, 1.0),
+    )
 
 
 def births() -> Picture:
@@ -47,9 +58,13 @@ def scaling() -> Picture:
     sizes = (1e8, 1e9, 1e10, 1e11)
     losses = [1.69 + 406.4 / n**0.34 + 410.7 / (20 * n) ** 0.28 for n in sizes]
     return curve(
-        sizes, {"loss": losses, "what stays": [1.69] * 4}, "weights", "loss, nats a token", log_x=True,
+        sizes,
+        {"loss": losses, "what stays": [1.69] * 4},
+        "weights",
+        "loss, nats a token",
+        log_x=True,
         y_range=(0.0, 5.0),
-    )  # fmt: skip
+    )
 
 
 def experts(active: int) -> Picture:
@@ -59,13 +74,22 @@ def experts(active: int) -> Picture:
     router = PUBLISHED["Mistral 7B"].config.n_layers * PUBLISHED["Mistral 7B"].config.d_model * 8
     held = rest + router + 8 * found["feedforward"]
     used = rest + router + active * found["feedforward"]
-    return bars(("held in memory", f"used by a token, {active} of 8"), [held / 1e9, used / 1e9],
-                "billion weights", ".1f")  # fmt: skip
+    return bars(
+        ("held in memory", f"used by a token, {active} of 8"),
+        [held / 1e9, used / 1e9],
+        "billion weights",
+        ".1f",
+    )
 
 
 def shape_of(config: ModelConfig) -> Picture:
-    sizes = {"layers": config.n_layers, "query heads": config.n_heads, "head width": config.head_dim,
-             "width": config.d_model, "inner width": config.d_ff}  # fmt: skip
+    sizes = {
+        "layers": config.n_layers,
+        "query heads": config.n_heads,
+        "head width": config.head_dim,
+        "width": config.d_model,
+        "inner width": config.d_ff,
+    }
     return bars(list(sizes), list(sizes.values()), "size", log_y=True)
 
 
@@ -76,6 +100,10 @@ def shape_in_use() -> Picture:
 def six_operations() -> Picture:
     sizes = {"forward": 2.0, "back, by the inputs": 2.0, "back, by the weights": 2.0}
     return plots.columns(
-        list(sizes), {"operations": list(sizes.values())}, y_title="operations a weight and token", form=".0f",
-        height=HEIGHT, revision="six",
-    )  # fmt: skip
+        list(sizes),
+        {"operations": list(sizes.values())},
+        y_title="operations a weight and token",
+        form=".0f",
+        height=HEIGHT,
+        revision="six",
+    )

@@ -40,9 +40,16 @@ def stretched() -> Picture:
 def sinusoids() -> Picture:
     table = SinusoidalPositions(16, 2, 24, 10_000.0).table.tolist()
     return grids.heatmap(
-        table, rows=[str(n) for n in range(24)], columns=[str(n) for n in range(1, 17)], highest=None,
-        signed=True, what="number", row_title="position", column_title="dimension", height=420,
-    )  # fmt: skip
+        table,
+        rows=[str(n) for n in range(24)],
+        columns=[str(n) for n in range(1, 17)],
+        highest=None,
+        signed=True,
+        what="number",
+        row_title="position",
+        column_title="dimension",
+        height=420,
+    )
 
 
 def learned_places() -> Picture:

@@ -61,9 +61,15 @@ def dealt(step: int) -> Picture:
     for _ in range(step):
         inputs, _targets = windows.next()
     return grids.matrix(
-        inputs.tolist(), rows=("window 1", "window 2"), columns=[f"{n}" for n in range(1, 7)],
-        name="token", numbers=".0f", row_title="", column_title="place in the window", revision="dealt",
-    )  # fmt: skip
+        inputs.tolist(),
+        rows=("window 1", "window 2"),
+        columns=[f"{n}" for n in range(1, 7)],
+        name="token",
+        numbers=".0f",
+        row_title="",
+        column_title="place in the window",
+        revision="dealt",
+    )
 
 
 def pairs_in_context() -> Picture:

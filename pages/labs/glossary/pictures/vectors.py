@@ -15,9 +15,15 @@ WORDS = (" king", " queen", " man", " woman", " dog", " castle")
 def rows() -> Picture:
     table = models.shipped().model.embedding.weight.detach()[token_ids(WORDS), :24].tolist()
     return grids.heatmap(
-        table, rows=[word.strip() for word in WORDS], columns=[str(n) for n in range(1, 25)], highest=None,
-        signed=True, what="number", row_title="token", column_title="the first 24 of its numbers",
-    )  # fmt: skip
+        table,
+        rows=[word.strip() for word in WORDS],
+        columns=[str(n) for n in range(1, 25)],
+        highest=None,
+        signed=True,
+        what="number",
+        row_title="token",
+        column_title="the first 24 of its numbers",
+    )
 
 
 def cosines() -> Picture:

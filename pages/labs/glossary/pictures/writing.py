@@ -93,9 +93,11 @@ def pairs() -> Picture:
 def guessed_ahead(n: int) -> Picture:
     chances = SHARES[::5]
     return curve(
-        chances, {f"{n} guessed": [expected_tokens(a, n) for a in chances]}, "share of guesses accepted",
+        chances,
+        {f"{n} guessed": [expected_tokens(a, n) for a in chances]},
+        "share of guesses accepted",
         "tokens for one pass of the large model",
-    )  # fmt: skip
+    )
 
 
 def beams(width: int) -> Picture:
