@@ -230,8 +230,8 @@ class TrainConfig(_Config):
     A run has a length in `steps` or in `seconds` of training; seconds are turned into steps once, when the
     run has measured its own speed. `window_length` is the tokens of one training window, by default the
     model's context; with `grow_windows` windows are cut in four, then in two, then left whole
-    (`optim.window_cuts`). `precision`, `attention_path` and `threads` are `auto` (measured at the start) or kept
-    as given. `compile` hands the model to torch.compile, which takes most of a minute and a C++ compiler, and
+    (`training.optim.window_cuts`). `precision`, `attention_path` and `threads` are `auto` (measured at the start)
+    or kept as given. `compile` hands the model to torch.compile, which takes most of a minute and a C++ compiler, and
     then makes steps faster; without a compiler the run goes on without it. `n_evals` and `n_samples` are how
     often in a run the model is evaluated and made to write. `fault` breaks the loop on purpose, for lessons.
     """

@@ -3,7 +3,7 @@
 A time taken while another is taken is no measurement, so on one machine one claim is measured at a time, whoever
 asks. A request is a file in the folder of results: it outlives a server, two servers on one folder share it under
 a lock, and the same claim asked for by thirty visitors is measured once. As with runs, the queue is fair between
-visitors (`admission.py`): whoever asks for all claims does not hold up who asks for one.
+visitors (`runs/queue.py`): whoever asks for all claims does not hold up who asks for one.
 """
 
 import contextlib

@@ -227,7 +227,7 @@ def rotated(model: GPT, seed: int = 0) -> GPT:
 
     Every matrix that reads the stream is turned with it, and every one that writes into it. The gains of the
     norms belong to single dimensions, so they move into the matrices that read after them; that unties the output.
-    Raises ValueError where the model is of another kind (see `can_turn`).
+    Raises ValueError where the model is of another kind (see `can_rotate`).
     """
     config = model.config
     if not can_rotate(config):

@@ -1,6 +1,6 @@
 """The writing half of a run: its directory while a process trains in it.
 
-Whoever watches reads the same files through `runs.py`. At any moment the process may be killed and the disk may
+Whoever watches reads the same files through `run.py`. At any moment the process may be killed and the disk may
 fill, so what is there is always whole: the newest state in `latest`, the one before it in `previous`.
 """
 

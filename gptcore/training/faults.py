@@ -167,20 +167,20 @@ def _number(value: float | None) -> float:
 
 
 def diagnose(curves: Curves) -> str:
-    """Return which of `FAULTS` a run's curves tell of, by questions asked in this order.
+    """Return which of `FAULTS` a run's curves show, by questions asked in this order.
 
-    Is the validation loss below the floor, the chance in the text itself? Then the answer leaks in. Where it was far
-    below a uniform guess before the first step, targets are not shifted: a tied model is born with a liking for the
-    token it reads, and only who asks for that very token is pleased. Else the model looks ahead.
-    Is the training loss far below the validation loss? Then the text is tiny, and learned by heart. Is the validation
-    loss, at the end, hardly below what word counts alone reach, or no number? Then the rate is too high. Does the
-    gradient's norm, at the end, never fall below `HEAP`? Then gradients leak. Otherwise nothing is wrong that curves
-    can tell.
+    Is the validation loss below the floor, the entropy of the text itself? Then the answer leaks in. If it was far
+    below a uniform prediction before the first step, targets are not shifted: with tied embeddings an untrained
+    model already prefers the token it reads. Otherwise the model attends to later tokens.
+    Is the training loss far below the validation loss? Then the text is tiny and was memorized. Is the last
+    validation loss hardly below what token frequencies alone reach, or NaN? Then the learning rate is too high. Does
+    the gradient norm at the end never fall below `ACCUMULATED_NORM`? Then gradients leak. Otherwise the curves show
+    no fault.
     """
     last = curves.val_losses[-1] if curves.val_losses else math.nan
     if curves.floor is not None and last < curves.floor:
-        born = curves.val_losses[0]
-        return "targets not shifted" if born < curves.uniform - 0.5 else "looks ahead"
+        initial = curves.val_losses[0]
+        return "targets not shifted" if initial < curves.uniform - 0.5 else "looks ahead"
     if curves.last_loss < last - 0.5:
         return "tiny text"
     if not last < curves.unigram - 0.1:
