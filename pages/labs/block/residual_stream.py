@@ -32,7 +32,7 @@ def who_writes() -> None:
     with lab.frame("c6_written", text.read("lab_written_title")):
         text.show("lab_written")
         left, right = st.columns(2, gap="large", vertical_alignment="bottom")
-        metrics = {text.read("lab_written_share"): "share", text.read("lab_written_beside"): "beside"}
+        metrics = {text.read("lab_written_share"): "fraction", text.read("lab_written_beside"): "beside"}
         with left:
             metric = controls.choice(text.read("lab_written_metric"), "c6_written_metric", list(metrics))
         with right:
@@ -69,7 +69,7 @@ def _ask_silence(text: words.Words, model: models.ModelHandle) -> None:
 
 def _draw_written(text: words.Words, found, metric: str) -> None:
     names = [one.name.replace("feedforward", "feed-forward") for one in found]
-    shares = metric == "share"
+    shares = metric == "fraction"
     picture = plots.columns(
         names,
         {"written": [getattr(one, metric) for one in found]},
