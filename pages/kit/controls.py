@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from gptcore.config import FEEDFORWARDS, NORMS, POSITIONS, PRESETS, ConfigError, ModelConfig
+from gptcore.generation.sampling import Sampling
 from gptcore.runs.limits import Limits
 from pages.kit import links
 
@@ -284,37 +285,14 @@ def corpus_choice(prefix: str) -> CorpusChoice:
     return CorpusChoice("stories")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sampling:
-    """How the next token is drawn. A filter that is off is None, as `generate` wants it."""
-
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repetition_penalty: float = 1.0
-    seed: int = 0
-
-    def filters(self) -> dict[str, Any]:
-        """What `generate` and `distribution` both take: everything but the seed."""
-        return {
-            "temperature": self.temperature,
-            "top_k": self.top_k,
-            "top_p": self.top_p,
-            "min_p": self.min_p,
-            "repetition_penalty": self.repetition_penalty,
-        }
-
-
-def sampling(prefix: str, *, default: Sampling | None = None) -> Sampling:
-    """The sampling controls: temperature and seed first, the filters behind "more"."""
-    default = default or Sampling(temperature=0.8)
+def sampling(prefix: str) -> tuple[Sampling, int]:
+    """The sampling controls and the seed: temperature first, the rest behind "more"."""
     temperature = decimal(
         "Temperature",
         f"{prefix}_temperature",
         0.0,
         2.0,
-        default.temperature,
+        0.8,
         0.05,
         "0 takes the likeliest token each time; 1 draws as the model says; above 1 flattens.",
     )
@@ -323,14 +301,14 @@ def sampling(prefix: str, *, default: Sampling | None = None) -> Sampling:
             "Top-k, 0 is off",
             f"{prefix}_top_k",
             Dial("", 0, 100, 1, "Keep the k likeliest."),
-            default.top_k or 0,
+            0,
         )
         top_p = decimal(
             "Top-p, 1 is off",
             f"{prefix}_top_p",
             0.05,
             1.0,
-            default.top_p or 1.0,
+            1.0,
             0.05,
             "Keep the likeliest until they hold p.",
         )
@@ -339,7 +317,7 @@ def sampling(prefix: str, *, default: Sampling | None = None) -> Sampling:
             f"{prefix}_min_p",
             0.0,
             0.5,
-            default.min_p or 0.0,
+            0.0,
             0.01,
             "Keep what has at least this share of the likeliest.",
         )
@@ -348,16 +326,16 @@ def sampling(prefix: str, *, default: Sampling | None = None) -> Sampling:
             f"{prefix}_penalty",
             1.0,
             2.0,
-            default.repetition_penalty,
+            1.0,
             0.05,
             "Makes tokens that stand in the text already less likely.",
         )
-        drawn = seed(f"{prefix}_seed", default.seed)
-    return Sampling(
+        drawn = seed(f"{prefix}_seed", 0)
+    chosen = Sampling(
         temperature=temperature,
         top_k=top_k or None,
         top_p=top_p if top_p < 1 else None,
         min_p=min_p or None,
         repetition_penalty=penalty,
-        seed=drawn,
     )
+    return chosen, drawn

@@ -1,15 +1,14 @@
 """Chapter 9: every sampling control over the distribution it cuts, and the text it gives."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import streamlit as st
 import torch
 
-from gptcore.generation import sampling
-from gptcore.generation.sampling import Step, generate
+from gptcore.generation.sampling import Sampling, Step, distribution, generate
 from pages.kit import chips, controls, figures, forward, generation_figures, lab, prompt, session, words
-from pages.kit.controls import Dial, Sampling
+from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.labs.inference.prompts import END, examples
 from pages.labs.inference.ticks import Ticks
@@ -57,12 +56,12 @@ def choose_and_write() -> None:
         typed = prompt.text_input(text.read("write_prompt"), "c9_text", examples(8)[-1], examples(8)[4:])
         left, right = st.columns([2, 3], gap="large")
         with left:
-            chosen = controls.sampling("c9")
+            filters, seed = controls.sampling("c9")
         with right:
-            problem = cut_distribution(model, typed, chosen, text)
+            problem = cut_distribution(model, typed, filters, seed, text)
         if problem:
             st.error(f"{problem}.", icon=":material/error:")
-        writing(model, typed, chosen, text)
+        writing(model, typed, filters, seed, text)
         predict_greedy(model, typed, text)
 
 
@@ -79,7 +78,9 @@ def predict_greedy(model: ModelHandle, typed: str, text: words.Words) -> None:
     )
 
 
-def cut_distribution(model: ModelHandle, typed: str, chosen: Sampling, text: words.Words) -> str | None:
+def cut_distribution(
+    model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words
+) -> str | None:
     """Draw what may come next, grey where a filter cuts; return the sentence why it cannot be."""
     ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]
     if len(ids) > model.config.context_length:
@@ -88,17 +89,16 @@ def cut_distribution(model: ModelHandle, typed: str, chosen: Sampling, text: wor
     with torch.inference_mode():
         logits = model.model(torch.tensor([ids]))[0, -1]
     seen = torch.tensor(ids)
-    filters = sampling.Sampling(**chosen.filters())
-    unfiltered = sampling.Sampling(
-        temperature=chosen.temperature or 1.0, repetition_penalty=chosen.repetition_penalty
+    unfiltered = Sampling(
+        temperature=filters.temperature or 1.0, repetition_penalty=filters.repetition_penalty
     )
-    before = sampling.distribution(logits, unfiltered, seen)
-    after = sampling.distribution(logits, filters, seen)
+    before = distribution(logits, unfiltered, seen)
+    after = distribution(logits, filters, seen)
     best = before.topk(min(N_BARS, len(before)))
     places = best.indices.tolist()
     left = after[best.indices].tolist()
     names = [model.tokenizer.token_text(place) for place in places]
-    drawn = next(iter(sampling.generate(model.model, ids, 1, seed=chosen.seed, **chosen.filters()))).token_id
+    drawn = next(iter(generate(model.model, ids, 1, seed=seed, **asdict(filters)))).token_id
     picture = generation_figures.probability_bars(
         ["(end)" if name == END else name for name in names],
         [share or raw for share, raw in zip(left, best.values.tolist(), strict=True)],
@@ -119,7 +119,7 @@ def cut_distribution(model: ModelHandle, typed: str, chosen: Sampling, text: wor
     return None
 
 
-def writing(model: ModelHandle, typed: str, chosen: Sampling, text: words.Words) -> None:
+def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words) -> None:
     """Generate with the chosen controls, a few tokens at a time; what is there stays when it is stopped."""
     left, right = st.columns(2, gap="large")
     with left:
@@ -142,7 +142,7 @@ def writing(model: ModelHandle, typed: str, chosen: Sampling, text: words.Words)
             icon=":material/edit:",
             disabled=busy,
             on_click=_start_writing,
-            args=(typed, asked, chosen, past),
+            args=(typed, asked, filters, seed, past),
         )
         st.button(
             text.read("stop_button"),
@@ -155,18 +155,18 @@ def writing(model: ModelHandle, typed: str, chosen: Sampling, text: words.Words)
         st.fragment(_write, run_every=WRITE_EVERY_SECONDS if busy else None)(Ticks())
 
 
-def _start_writing(typed: str, asked: int, chosen: Sampling, past: str) -> None:
+def _start_writing(typed: str, asked: int, filters: Sampling, seed: int, past: str) -> None:
     model = session.model_in_use()
     ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]
     steps = generate(
         model.model,
         ids,
         asked,
-        seed=chosen.seed,
+        seed=seed,
         stop_ids=(model.tokenizer.eot_id,),
         n_alternatives=0,
         past_context=past,
-        **chosen.filters(),
+        **asdict(filters),
     )
     st.session_state["c9_writing"] = Writing(typed, asked, steps)
 
