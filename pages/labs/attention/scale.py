@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.experiments.measurements.attention import LARGEST_FP16, N_KEYS, SCALES
+from gptcore.experiments.measurements.attention import LARGEST_FP16, N_KEYS, SCALES, Softness
 from pages.kit import controls, figures, lab, plots, words
 from pages.kit.plots import Band
 from pages.labs.attention import cached
@@ -54,17 +54,7 @@ def why_root_d() -> None:
             equal=1 / N_KEYS,
         )
         st.markdown(f"**{text.read('lab_scale_weights', d=width)}**")
-        picture = plots.columns(
-            [str(place + 1) for place in range(N_KEYS)],
-            {scale: list(one.example) for scale, one in now.items()},
-            y_title="weight",
-            form=".2f",
-            height=220,
-            revision="scale weights",
-        )
-        picture.figure.update_traces(text=None)
-        picture.figure.update_yaxes(range=[0, 1])
-        st.plotly_chart(picture.figure, key="c5_scale_weights", config=figures.CONFIG, alt=picture.alt)
+        draw_weights(now)
         text.show(
             "lab_scale_overflow",
             n=N_QUERIES * N_KEYS,
@@ -72,26 +62,45 @@ def why_root_d() -> None:
             highest=found["no scale"][-1][0].highest,
             limit=LARGEST_FP16,
         )
-        following = WIDTHS[min(at + 2, len(WIDTHS) - 1)]
-        next_ = {scale: found[scale][WIDTHS.index(following)][0] for scale in SCALES}
-        lab.predict(
-            "c5_scale",
-            text.read("lab_scale_predict", next=following),
-            (
-                text.read("lab_scale_predict_same"),
-                text.read("lab_scale_predict_one"),
-                text.read("lab_scale_predict_equal"),
-            ),
-            right=2,
-            because=text.read(
-                "lab_scale_predict_because",
-                next=following,
-                spread=next_["1/d"].spread,
-                entropy=next_["1/d"].entropy,
-                root=next_["1/√d"].entropy,
-            ),
-            then={"c5_scale_d": following},
-        )
+        predict(text, found, WIDTHS[min(at + 2, len(WIDTHS) - 1)])
+
+
+def draw_weights(now: dict[str, Softness]) -> None:
+    """One row of attention weights under each scale."""
+    picture = plots.columns(
+        [str(key + 1) for key in range(N_KEYS)],
+        {scale: list(softness.example) for scale, softness in now.items()},
+        y_title="weight",
+        form=".2f",
+        height=220,
+        revision="scale weights",
+    )
+    picture.figure.update_traces(text=None)
+    picture.figure.update_yaxes(range=[0, 1])
+    st.plotly_chart(picture.figure, key="c5_scale_weights", config=figures.CONFIG, alt=picture.alt)
+
+
+def predict(text: words.Words, found: dict[str, list[list[Softness]]], width: int) -> None:
+    """Predict what dividing by the whole width does to the weights at a larger width."""
+    softness = {scale: found[scale][WIDTHS.index(width)][0] for scale in SCALES}
+    lab.predict(
+        "c5_scale",
+        text.read("lab_scale_predict", next=width),
+        (
+            text.read("lab_scale_predict_same"),
+            text.read("lab_scale_predict_one"),
+            text.read("lab_scale_predict_equal"),
+        ),
+        right=2,
+        because=text.read(
+            "lab_scale_predict_because",
+            next=width,
+            spread=softness["1/d"].spread,
+            entropy=softness["1/d"].entropy,
+            root=softness["1/√d"].entropy,
+        ),
+        then={"c5_scale_d": width},
+    )
 
 
 def _range(repetitions, metric: str) -> tuple[float, float, float]:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from gptcore.account import cache_bytes, n_parameters
+from gptcore.config import ModelConfig
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.kit.units import readable_bytes
@@ -14,8 +15,6 @@ TEXTS = (1, 4, 16, 64)
 BYTES = {"fp32": 4, "bf16": 2, "8 bit": 1}
 SHIFTS = (0, 1, 2, 4, 8, 16, 32, 64)
 N_NEW = 40
-
-
 SHAPES = {name: one.config for name, one in PUBLISHED.items()}
 
 
@@ -50,19 +49,7 @@ def published() -> None:
         full=readable_bytes(every),
         heads=config.n_heads,
     )
-    product = r" \cdot ".join(
-        rf"\underbrace{{{value:,}}}_{{{letter}}}".replace(",", "{,}")
-        for letter, value in {
-            "L": config.n_layers,
-            "K": config.n_kv_heads,
-            "D": config.head_dim,
-            r"\text{positions}": tokens,
-            r"\text{texts}": texts,
-            r"\text{bytes}": width,
-        }.items()
-    )
-    total = f"{held:,}".replace(",", "{,}")
-    st.latex(rf"2 \cdot {product} = {total}")
+    print_formula(config, tokens, texts, width, held)
     caches = {one: cache_bytes(shape, tokens, texts, width) / 1e9 for one, shape in SHAPES.items()}
     picture = plots.columns(
         list(caches),
@@ -83,6 +70,23 @@ def published() -> None:
         ),
         then={"c9_bytes_model": "LLaMA 2 7B"},
     )
+
+
+def print_formula(config: ModelConfig, tokens: int, texts: int, width: int, held: int) -> None:
+    """The bytes of a cache as a product with its numbers put in."""
+    product = r" \cdot ".join(
+        rf"\underbrace{{{value:,}}}_{{{letter}}}".replace(",", "{,}")
+        for letter, value in {
+            "L": config.n_layers,
+            "K": config.n_kv_heads,
+            "D": config.head_dim,
+            r"\text{positions}": tokens,
+            r"\text{texts}": texts,
+            r"\text{bytes}": width,
+        }.items()
+    )
+    total = f"{held:,}".replace(",", "{,}")
+    st.latex(rf"2 \cdot {product} = {total}")
 
 
 @st.fragment

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from gptcore.interpret.logit_lens import Reading
 from pages.kit import chips, figures, forward, grids, lab, prompt, session, words
 from pages.kit.pronoun_story import pronoun_story
 
@@ -58,19 +59,26 @@ def lens() -> None:
                 st.caption(text.read("lab_lens_hidden"))
         with right:
             st.markdown(f"**{text.read('lab_lens_map')}**")
-            picture = grids.heatmap(
-                [one.of_final for one in found],
-                rows=names,
-                columns=[chips.visible(token) for token in traced.tokens],
-                row_title="",
-                column_title=text.read("lab_lens_column"),
-                what=text.read("lab_lens_what"),
-                mark_cell=(settled, place) if n <= grids.MOST_CELLS else None,
-                height=330,
-                revision="lens",
-            )
-            st.plotly_chart(picture.figure, key="c7_lens_map", config=figures.CONFIG, alt=picture.alt)
+            draw_map(text, traced, found, names, (settled, place))
         predict(text, model, traced, found, place)
+
+
+def draw_map(
+    text: words.Words, traced: forward.Traced, found: list[Reading], names, cell: tuple[int, int]
+) -> None:
+    """The probability of the final answer at every layer and token; the cell where it settles is framed."""
+    picture = grids.heatmap(
+        [reading.of_final for reading in found],
+        rows=names,
+        columns=[chips.visible(token) for token in traced.tokens],
+        row_title="",
+        column_title=text.read("lab_lens_column"),
+        what=text.read("lab_lens_what"),
+        mark_cell=cell if len(traced.ids) <= grids.MOST_CELLS else None,
+        height=330,
+        revision="lens",
+    )
+    st.plotly_chart(picture.figure, key="c7_lens_map", config=figures.CONFIG, alt=picture.alt)
 
 
 def first_settled(best: list[int]) -> int:

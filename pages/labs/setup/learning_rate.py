@@ -2,6 +2,7 @@
 
 import streamlit as st
 import torch
+from torch import Tensor
 
 from gptcore.lessons import line_fit
 from pages.kit import controls, figures, lab, plots, slopes, words
@@ -34,52 +35,60 @@ def one_knob() -> None:
                 Dial("", 1, 100, 1, text.read("lab_knob_help")),
                 20,
             )
-        states, lowest = descent_steps(rate, n_steps), line_fit.best(x, y)
-        least, limit = line_fit.loss_at(x, y, *lowest), line_fit.largest_rate(x)
-        ws, bs = (
-            [low + (high - low) * i / 40 for i in range(41)] for low, high in ((-0.8, 1.6), (-0.8, 2.2))
-        )
+        steps = descent_steps(rate, n_steps)
         with left:
-            way = [(state.w, state.b) for state in states]
-            picture = slopes.descent(
-                ws, bs, line_fit.loss_map(x, y, ws, bs), way, lowest, revision="knob map"
-            )
-            st.plotly_chart(picture.figure, key="c1_knob_map", config=figures.CONFIG, alt=picture.alt)
+            draw_path(x, y, steps)
+        least, limit = line_fit.loss_at(x, y, *line_fit.best(x, y)), line_fit.largest_rate(x)
         with right:
-            picture = plots.curves(
-                [state.step for state in states],
-                {
-                    "loss": [max(state.loss, 1e-9) for state in states],
-                    "least there can be": [least] * len(states),
-                },
-                x_title="step",
-                y_title="loss",
-                log_y=True,
-                height=340,
-                revision="knob loss",
-            )
-            picture.figure.update_yaxes(dtick=1)  # powers of ten
-            st.plotly_chart(picture.figure, key="c1_knob_loss", config=figures.CONFIG, alt=picture.alt)
-        ended = outcome(states, n_steps, least)
-        last = states[-1]
-        if ended == "flies":
+            draw_loss(steps, least)
+        outcome_name, last = outcome(steps, n_steps, least), steps[-1]
+        if outcome_name == "flies":
             text.show("lab_knob_flies", rate=rate, limit=limit, loss=last.loss, step=last.step)
-        elif ended == "lands":
+        elif outcome_name == "lands":
             text.show("lab_knob_lands", rate=rate, loss=last.loss, least=least, n=n_steps, limit=limit)
         else:
             text.show("lab_knob_crawls", rate=rate, loss=last.loss, least=least, n=n_steps, limit=limit)
-        following = FLIES if rate < limit else LANDS
-        then = outcome(descent_steps(following, n_steps), n_steps, least)
-        kinds = ("crawls", "lands", "flies")
-        lab.predict(
-            "c1_knob",
-            text.read("lab_knob_predict", next=following),
-            (
-                text.read("lab_knob_predict_crawls"),
-                text.read("lab_knob_predict_lands"),
-                text.read("lab_knob_predict_flies"),
-            ),
-            right=kinds.index(then),
-            because=text.read("lab_knob_because", next=following, limit=limit),
-            then={"c1_knob_rate": following},
-        )
+        predict(text, rate, n_steps, least, limit)
+
+
+def draw_path(x: Tensor, y: Tensor, steps: list) -> None:
+    """The path of weight and bias over a map of the loss."""
+    ws, bs = ([low + (high - low) * i / 40 for i in range(41)] for low, high in ((-0.8, 1.6), (-0.8, 2.2)))
+    path = [(step.w, step.b) for step in steps]
+    picture = slopes.descent(
+        ws, bs, line_fit.loss_map(x, y, ws, bs), path, line_fit.best(x, y), revision="knob map"
+    )
+    st.plotly_chart(picture.figure, key="c1_knob_map", config=figures.CONFIG, alt=picture.alt)
+
+
+def draw_loss(steps: list, least: float) -> None:
+    """The loss step by step, beside the least there can be."""
+    picture = plots.curves(
+        [step.step for step in steps],
+        {"loss": [max(step.loss, 1e-9) for step in steps], "least there can be": [least] * len(steps)},
+        x_title="step",
+        y_title="loss",
+        log_y=True,
+        height=340,
+        revision="knob loss",
+    )
+    picture.figure.update_yaxes(dtick=1)  # powers of ten
+    st.plotly_chart(picture.figure, key="c1_knob_loss", config=figures.CONFIG, alt=picture.alt)
+
+
+def predict(text: words.Words, rate: float, n_steps: int, least: float, limit: float) -> None:
+    """Predict how a rate on the other side of the limit ends."""
+    following = FLIES if rate < limit else LANDS
+    ending = outcome(descent_steps(following, n_steps), n_steps, least)
+    lab.predict(
+        "c1_knob",
+        text.read("lab_knob_predict", next=following),
+        (
+            text.read("lab_knob_predict_crawls"),
+            text.read("lab_knob_predict_lands"),
+            text.read("lab_knob_predict_flies"),
+        ),
+        right=("crawls", "lands", "flies").index(ending),
+        because=text.read("lab_knob_because", next=following, limit=limit),
+        then={"c1_knob_rate": following},
+    )
