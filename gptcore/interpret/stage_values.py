@@ -3,6 +3,7 @@
 Long texts and wide tensors are thinned for drawing; the formulas keep the exact numbers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,43 +20,52 @@ LIKELY = 10  # words of the last stages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StageValues:
-    """One stage, ready to be drawn. `n` rows belong to the last `n` tokens; a column stands for `bin` numbers.
+class StageValues(Stage):
+    """One stage with its numbers, ready to be drawn: rows belong to the last tokens, a column stands for `bin` numbers.
 
-    `said` holds for each token the likeliest words as (id, logit, probability), where the stage can be read so.
+    `said` holds for each token the likeliest words as (text, logit, probability), where the stage can be read so.
     """
 
-    stage: Stage
     shape: tuple[tuple[str, int], ...]
-    values: Tensor  # (n, columns), half precision
+    values: Tensor  # (n_rows, n_columns), half precision
     groups: int  # heads that stand side by side
     bin: int
     scale: float
-    strip: Tensor  # (n, at most STRIP), from -1 to 1
+    strip: Tensor  # (n_rows, at most STRIP), from -1 to 1
     working: Working
-    said: list[list[tuple[int, float, float]]]
+    said: list[list[tuple[str, float, float]]]
 
     @property
     def n_rows(self) -> int:
         return self.values.shape[0]
 
+    @property
+    def n_columns(self) -> int:
+        return self.values.shape[1]
+
 
 @torch.inference_mode()
 def values_by_stage(
-    model: GPT, seen: dict[str, Tensor], plain: dict[str, Tensor] | None = None, *, most_tokens: int = 48
+    model: GPT,
+    seen: dict[str, Tensor],
+    token_text: Callable[[int], str],
+    plain: dict[str, Tensor] | None = None,
+    *,
+    most_tokens: int = 48,
 ) -> list[StageValues]:
-    """Return every stage of a trace of one sequence; with `plain`, pictures show how far each number has moved.
+    """Return every stage of a trace of one sequence; with `plain`, values show how far each number has moved.
 
-    Only the last `most_tokens` tokens are drawn.
+    Only the last `most_tokens` tokens are kept.
     """
     found = stages(model.config, seen)
     room = MOST_VALUES // (len(found) * min(most_tokens, seen["logits"].shape[1]))
-    return [
-        _portrait(model, seen, plain, stage, most_tokens, max(32, min(room, MOST_COLUMNS))) for stage in found
-    ]
+    most_columns = max(32, min(room, MOST_COLUMNS))
+    return [_with_values(model, seen, token_text, plain, stage, most_tokens, most_columns) for stage in found]
 
 
-def _portrait(model: GPT, seen, plain, stage: Stage, most_tokens: int, most_columns: int) -> StageValues:
+def _with_values(
+    model: GPT, seen, token_text, plain, stage: Stage, most_tokens: int, most_columns: int
+) -> StageValues:
     tensor = seen[stage.name]
     if plain is not None:
         # What a mask forbids is minus infinity in both, and has not moved; nor has what differs by rounding only.
@@ -67,20 +77,22 @@ def _portrait(model: GPT, seen, plain, stage: Stage, most_tokens: int, most_colu
         tensor = tensor[..., -most_tokens:]
     values = rows(tensor)[-most_tokens:]
     drawn = values if per_head else binned(values, most_columns)
-    scale = size_of(values)
     strip = binned(values.nan_to_num(neginf=0.0), STRIP)
     strip = strip / size_of(strip)
     made = working(model, seen, stage)
     return StageValues(
-        stage=stage,
+        name=stage.name,
+        kind=stage.kind,
+        layer=stage.layer,
+        inputs=stage.inputs,
         shape=_shape(stage.kind, seen[stage.name]),
         values=drawn.half(),
         groups=tensor.shape[1] if tensor.dim() == 4 else 1,
         bin=-(-values.shape[1] // drawn.shape[1]),
-        scale=scale,
+        scale=size_of(values),
         strip=strip.clamp(-1, 1),
         working=Working(form=made.form, numbers=made.numbers[-most_tokens:]),
-        said=_said(model, seen, stage, most_tokens),
+        said=_said(model, seen, token_text, stage, most_tokens),
     )
 
 
@@ -96,7 +108,9 @@ def _shape(kind: str, tensor: Tensor) -> tuple[tuple[str, int], ...]:
     return tuple(zip((heads, "T", wide), tensor.shape[1:]))
 
 
-def _said(model: GPT, seen, stage: Stage, most_tokens: int) -> list[list[tuple[int, float, float]]]:
+def _said(
+    model: GPT, seen, token_text, stage: Stage, most_tokens: int
+) -> list[list[tuple[str, float, float]]]:
     """Return the likeliest words at every token, read from the stream or from the last stages."""
     if stage.kind in ("logits", "probabilities"):
         logits, share, n = seen["logits"][0], seen["probabilities"][0], LIKELY
@@ -109,15 +123,18 @@ def _said(model: GPT, seen, stage: Stage, most_tokens: int) -> list[list[tuple[i
         return []
     best = share[-most_tokens:].topk(min(n, share.shape[-1]), -1)
     scores = logits[-most_tokens:].gather(1, best.indices)
-    return [list(zip(*row)) for row in zip(best.indices.tolist(), scores.tolist(), best.values.tolist())]
+    return [
+        list(zip(map(token_text, ids), logits, probabilities))
+        for ids, logits, probabilities in zip(best.indices.tolist(), scores.tolist(), best.values.tolist())
+    ]
 
 
 def attention_links(
     seen: dict[str, Tensor], most_tokens: int, least: float = 0.06
 ) -> list[list[tuple[int, int, float]]]:
-    """Return who looks at whom in each layer, the mean over heads, as (query, key, weight) above `least`.
+    """Return the attention weights of each layer, the mean over heads, as (query, key, weight) from `least` on.
 
-    Queries are the last rows; places count from the first token that is drawn.
+    Queries are the last rows; positions count from the first token that is drawn.
     """
     found = []
     for name in (name for name in seen if name.endswith("attention.weights")):

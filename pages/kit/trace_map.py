@@ -17,6 +17,7 @@ from typing import Any
 
 import streamlit as st
 
+from gptcore.interpret.stage_values import StageValues
 from pages.kit import dim_colors
 from pages.kit.chips import visible
 
@@ -36,28 +37,6 @@ _COMPONENT = st.components.v2.component("glassbox_trace_map", html=HTML, css=CSS
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """One stage as the map and the panel need it: numbers only."""
-
-    name: str
-    kind: str
-    layer: int | None
-    is_stream: bool
-    inputs: tuple[str, ...]
-    shape: tuple[tuple[str, int], ...]
-    rows: int
-    columns: int
-    groups: int
-    bin: int
-    scale: float
-    values: bytes  # half-precision numbers, row by row
-    strip: Sequence[Sequence[float]]
-    form: str
-    numbers: Sequence[Sequence[float]]
-    said: Sequence[Sequence[tuple[str, float, float]]]  # (word, logit, probability) for each token
-
-
-@dataclass(frozen=True, slots=True)
 class TraceMap:
     """A drawn pass: tokens, stages in order, who looks at whom in each layer, and how much of it is new.
 
@@ -65,7 +44,7 @@ class TraceMap:
     """
 
     tokens: tuple[str, ...]
-    stages: tuple[Drawn, ...]
+    stages: tuple[StageValues, ...]
     links: Sequence[Sequence[tuple[int, int, float]]]
     fresh: int
     before: int = 0  # tokens of the text that stand before the first one drawn
@@ -144,13 +123,13 @@ def shade(value: float) -> tuple[int, int, int, int]:
     return (*(MORE if value >= 0 else LESS), round(255 * size))
 
 
-def _strip(stage: Drawn, n_tokens: int) -> str:
+def _strip(stage: StageValues, n_tokens: int) -> str:
     """One row of the map: each token's strip with a gap to its left, in which the stream runs."""
-    width = len(stage.strip[0])
+    width = stage.strip.shape[1]
     gap = max(1, round(width * 0.22))
     clear = [(0, 0, 0, 0)] * (width + gap)
-    row = clear * (n_tokens - stage.rows)
-    for strip in stage.strip:
+    row = clear * (n_tokens - stage.n_rows)
+    for strip in stage.strip.tolist():
         row = row + [(0, 0, 0, 0)] * gap + [shade(value) for value in strip]
     return png([row])
 
@@ -188,8 +167,8 @@ def svg(drawing: TraceMap, titles: Mapping[str, str], words: Mapping[str, str], 
         )
     for stage, top in zip(drawing.stages, at.tops):
         y = top + WORD if stage.is_stream else top
-        if any(any(row) for row in stage.strip):
-            kept = ' class="kept"' if stage.rows > drawing.fresh else ""
+        if stage.strip.any():
+            kept = ' class="kept"' if stage.n_rows > drawing.fresh else ""
             out.append(
                 f'<image{kept} x="{at.x}" y="{y}" width="{at.column * n:.1f}" height="{THIN}" '
                 f'preserveAspectRatio="none" href="{_strip(stage, n)}"/>'
@@ -249,11 +228,11 @@ def _edges(
     return out
 
 
-def _said(drawing: TraceMap, stage: Drawn, at: Layout, top: float) -> list[str]:
+def _said(drawing: TraceMap, stage: StageValues, at: Layout, top: float) -> list[str]:
     """On the stream: the word it would say if it stopped here."""
     out, most = [], int(at.column / 4.9)
     final = [row[0][0] for row in drawing.stages[-1].said]
-    first = len(drawing.tokens) - stage.rows
+    first = len(drawing.tokens) - stage.n_rows
     for i, row in enumerate(stage.said):
         word, _, share = row[0]
         settled = " final" if word == final[i] else ""
@@ -281,7 +260,7 @@ def _curves(drawing: TraceMap, at: Layout, middle: Sequence[float]) -> list[str]
 def _answers(drawing: TraceMap, at: Layout, middle: Sequence[float], foot: float) -> list[str]:
     """At the foot: the word each token says comes next, and how sure it is."""
     out, last = [], drawing.stages[-1]
-    first = len(drawing.tokens) - last.rows
+    first = len(drawing.tokens) - last.n_rows
     for i, row in enumerate(last.said):
         word, _, share = row[0]
         x = middle[first + i]
@@ -360,16 +339,16 @@ def widget_data(
                 "layer": stage.layer,
                 "stream": stage.is_stream,
                 "shape": [[letter, size, dim_colors.color(letter) or ""] for letter, size in stage.shape],
-                "rows": stage.rows,
-                "columns": stage.columns,
+                "rows": stage.n_rows,
+                "columns": stage.n_columns,
                 "groups": stage.groups,
                 "bin": stage.bin,
                 "scale": _figure(stage.scale),
-                "values": base64.b64encode(stage.values).decode(),
+                "values": base64.b64encode(stage.values.numpy().tobytes()).decode(),
                 "from": list(stage.inputs),
                 "to": goes.get(stage.name, []),
-                "form": stage.form,
-                "numbers": [[_figure(value) for value in row] for row in stage.numbers],
+                "form": stage.working.form,
+                "numbers": [[_figure(value) for value in row] for row in stage.working.numbers],
                 "said": [[[legible(w), _figure(z), _figure(p)] for w, z, p in row] for row in stage.said],
                 "y": top,
                 "h": height,

@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+import explainers  # noqa: E402, F401 - AppTest puts pages/ first on the path, whose explainers.py would stand for it
+
 
 @pytest.fixture(autouse=True)
 def own_runs(tmp_path, monkeypatch):

@@ -30,13 +30,13 @@ def passed(text: str = SHORT, what=None, swap=None, view: str = "pass") -> cache
 
 def given(text: str = SHORT, view: str = "pass"):
     words = journey.panel.panel_words("swiglu")
-    return cached.journey_drawn(models.shipped(), text, None, None, view, _known=words)
+    return cached.journey_widget_data(models.shipped(), text, None, None, view, _known=words)
 
 
 def test_the_numbers_of_the_map_are_those_of_the_trace():
     one = passed()
     for stage in one.trace_map.stages:
-        values = np.frombuffer(stage.values, np.float16).reshape(stage.rows, stage.columns)
+        values = stage.values.numpy()
         tensor = one.seen[stage.name][0]
         rows = tensor if tensor.dim() == 2 else tensor.transpose(0, 1).flatten(1)
         if stage.bin == 1:
@@ -85,7 +85,7 @@ def test_with_a_cache_one_column_is_computed_and_two_rows_a_layer_are_kept():
     assert one.trace_map.fresh == 1
     assert one.n_kept == 2 * layers * (tokens - 1)
     assert one.differ < 1e-3
-    long = {stage.kind for stage in one.trace_map.stages if stage.rows == tokens}
+    long = {stage.kind for stage in one.trace_map.stages if stage.n_rows == tokens}
     assert long == {"k_rotated", "v"}
 
 

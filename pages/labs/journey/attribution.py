@@ -21,7 +21,7 @@ def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, t
     st.subheader(text.read("said_title"), anchor="who")
     text.show("said")
     drawn = passed.trace_map
-    row = token - (len(drawn.tokens) - drawn.stages[-1].rows)
+    row = token - (len(drawn.tokens) - drawn.stages[-1].n_rows)
     if row < 0:
         st.caption(text.read("said_kept"))
         return
@@ -56,7 +56,7 @@ def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, t
 
 def row_in(passed: cached.Journey, row: int) -> int:
     """A row of the picture as a row of the trace, which has all tokens."""
-    return passed.seen["logits"].shape[1] - passed.trace_map.stages[-1].rows + row
+    return passed.seen["logits"].shape[1] - passed.trace_map.stages[-1].n_rows + row
 
 
 def named(part: str, layer: int | None, head: int | None, text: words.Words) -> str:

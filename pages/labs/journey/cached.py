@@ -11,15 +11,14 @@ from torch import Tensor
 
 from gptcore.cache import KVCache
 from gptcore.interpret.ablation import Ablation
-from gptcore.interpret.stage_values import StageValues, values_by_stage
-from gptcore.interpret.stage_values import attention_links as looks
+from gptcore.interpret.stage_values import attention_links, values_by_stage
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 from gptcore.tracing import trace
 from pages.kit import trace_map
 from pages.kit.forward import traced
 from pages.kit.models import ModelHandle
-from pages.kit.trace_map import Drawn, TraceMap
+from pages.kit.trace_map import TraceMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +55,26 @@ def journey(
         if swap is not None:
             ids[swap[0]] = swap[1]
         seen = trace(model, ids, changes=what.changes(model.config) if what else None)
-    drawn = values_by_stage(model, seen, dict(plain.seen) if view == "moved" else None)
-    most = max(one.n_rows for one in drawn)
-    cells = [any(row) for one in drawn for row in one.strip.tolist()]
+    stages = values_by_stage(model, seen, tokenizer.token_text, dict(plain.seen) if view == "moved" else None)
+    n_drawn = max(stage.n_rows for stage in stages)
     picture = TraceMap(
-        tokens=tuple(tokenizer.token_text(token) for token in ids[-most:]),
-        stages=tuple(_drawn_stage(one, tokenizer) for one in drawn),
-        links=looks(seen, most),
-        fresh=min(fresh, most),
-        before=len(ids) - most,
-        was=_likeliest(plain.seen, tokenizer, most) if view != "cache" else (),
+        tokens=tuple(tokenizer.token_text(token) for token in ids[-n_drawn:]),
+        stages=tuple(stages),
+        links=attention_links(seen, n_drawn),
+        fresh=min(fresh, n_drawn),
+        before=len(ids) - n_drawn,
+        was=_likeliest(plain.seen, tokenizer, n_drawn) if view != "cache" else (),
     )
     return Journey(
-        tuple(ids),
-        seen,
-        picture,
-        sum(tensor.numel() for tensor in seen.values()),
-        sum(cells),
-        sum(one.n_rows - picture.fresh for one in drawn if one.n_rows > picture.fresh),
-        _last(seen, tokenizer),
-        _last(plain.seen, tokenizer),
-        differ,
+        ids=tuple(ids),
+        seen=seen,
+        trace_map=picture,
+        n_values=sum(tensor.numel() for tensor in seen.values()),
+        n_moved=sum(int((stage.strip != 0).any(1).sum()) for stage in stages),
+        n_kept=sum(stage.n_rows - picture.fresh for stage in stages if stage.n_rows > picture.fresh),
+        says=_last(seen, tokenizer),
+        said=_last(plain.seen, tokenizer),
+        differ=differ,
     )
 
 
@@ -97,28 +95,6 @@ def _one_more(model: GPT, ids: list[int], new: int) -> tuple[list[int], dict[str
     return [*ids, new], step, float((step["logits"][0, -1] - whole).abs().max())
 
 
-def _drawn_stage(one: StageValues, tokenizer: Tokenizer) -> Drawn:
-    stage = one.stage
-    return Drawn(
-        name=stage.name,
-        kind=stage.kind,
-        layer=stage.layer,
-        is_stream=stage.is_stream,
-        inputs=stage.inputs,
-        shape=one.shape,
-        rows=one.n_rows,
-        columns=one.values.shape[1],
-        groups=one.groups,
-        bin=one.bin,
-        scale=one.scale,
-        values=one.values.numpy().tobytes(),
-        strip=one.strip.tolist(),
-        form=one.working.form,
-        numbers=one.working.numbers,
-        said=[[(tokenizer.token_text(i), z, p) for i, z, p in row] for row in one.said],
-    )
-
-
 def _likeliest(seen: Mapping[str, Tensor], tokenizer: Tokenizer, most: int) -> tuple[str, ...]:
     return tuple(map(tokenizer.token_text, seen["logits"][0, -most:].argmax(-1).tolist()))
 
@@ -129,7 +105,7 @@ def _last(seen: Mapping[str, Tensor], tokenizer: Tokenizer) -> tuple[str, float]
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def journey_drawn(
+def journey_widget_data(
     handle: ModelHandle,
     text: str,
     what: Ablation | None,

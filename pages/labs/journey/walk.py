@@ -33,7 +33,7 @@ def walk() -> None:
     describe_change(passed, asked, text)
     stage, token, other = position_on_view(drawn)
     begin = {"stage": drawn.stages[stage].name, "token": token, "other": other}
-    given = cached.journey_drawn(model, typed, *asked, _known=panel_words(config.ffn))
+    given = cached.journey_widget_data(model, typed, *asked, _known=panel_words(config.ffn))
     trace_map.widget({**given, "at": begin, "asked": 0}, key="j_map", on_look=remember_position)
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
@@ -47,7 +47,7 @@ def walk() -> None:
 def describe_change(passed: cached.Journey, asked: Change, text: words.Words) -> None:
     """What a change has moved, or what the cache has spared, in one sentence of numbers."""
     drawn = passed.trace_map
-    cells = sum(stage.rows for stage in drawn.stages)
+    cells = sum(stage.n_rows for stage in drawn.stages)
     if asked.view == "cache":
         all_cells = len(drawn.stages) * len(drawn.tokens)
         fresh = len(drawn.stages) * drawn.fresh
