@@ -44,7 +44,7 @@ def form() -> None:
 
 def _bring(files: list, path: str) -> None:
     # In a callback: the model must be there before the sidebar lists the models.
-    from gptcore.runs import model_uploads
+    from gptcore.runs import model_uploads  # brings torch, for which the first words of chapter 0 do not wait
 
     try:
         owner = visitor.me()

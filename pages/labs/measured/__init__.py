@@ -1,5 +1,5 @@
 """The labs of the page `measured`."""
 
-from pages.labs.measured import claims
+from pages.labs.measured import claims_table
 
-__all__ = ["claims"]
+__all__ = ["claims_table"]
