@@ -7,14 +7,12 @@ it was taken and the machine's load.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from gptcore.experiments import claim_queue, claims
+from gptcore.experiments.claims import Claim, Result
 from pages.kit import figures, links, plots, session, visitor, words
-
-if TYPE_CHECKING:
-    from gptcore.experiments.claims import Claim, Result
 
 EVERY_SECONDS = 1.0
 ICONS = {
@@ -27,19 +25,15 @@ _PROBLEM = "claims_problem"
 
 def cards(*names: str) -> None:
     """The claims of a chapter, one card each."""
-    from gptcore.experiments import claim_queue, claims
-
     registry = claims.registry()
-    for place in range(0, len(names), 2):
-        for column, name in zip(st.columns(2, gap="small"), names[place : place + 2]):
+    for start in range(0, len(names), 2):
+        for column, name in zip(st.columns(2, gap="small"), names[start : start + 2]):
             busy = claim_queue.state(name) is not None
             with column:
                 st.fragment(_card, run_every=EVERY_SECONDS if busy else None)(registry[name], busy)
 
 
-def _card(claim: "Claim", was_busy: bool) -> None:
-    from gptcore.experiments import claim_queue, claims
-
+def _card(claim: Claim, was_busy: bool) -> None:
     text = words.load("measured")
     result, state = claims.last_result(claim.name), claim_queue.state(claim.name)
     with st.container(border=True, key=f"claim_{claim.name}_card"):
@@ -49,7 +43,7 @@ def _card(claim: "Claim", was_busy: bool) -> None:
                 icon, color = ICONS[result.verdict]
                 st.badge(text.read("verdict", verdict=result.verdict), icon=icon, color=color)
         if result is not None:
-            _found(claim, result, text)
+            _show_result(claim, result, text)
         elif state is None:
             st.caption(text.read("never"))
         folded = st.expander(
@@ -81,24 +75,20 @@ def measure_button(names: Sequence[str], label: str, *, key: str) -> None:
         key=key,
         icon=":material/timer:",
         disabled=not names or links.locked(key.removesuffix("_measure")),
-        on_click=_ask,
+        on_click=_request,
         args=(tuple(names),),
     )
 
 
 def stop_button(names: Sequence[str], label: str, *, key: str) -> None:
     """The button that takes back what this visitor has asked for; nothing where it was others who asked."""
-    from gptcore.experiments import claim_queue
-
     mine = [name for name in claim_queue.asked(owner=visitor.me()) if name in names]
     if mine:
-        st.button(label, key=key, icon=":material/stop_circle:", on_click=_leave, args=(tuple(mine),))
+        st.button(label, key=key, icon=":material/stop_circle:", on_click=_withdraw, args=(tuple(mine),))
 
 
-def _ask(names: tuple[str, ...]) -> None:
+def _request(names: tuple[str, ...]) -> None:
     """Ask for measurements; of several, for those that can be taken here. For callbacks."""
-    from gptcore.experiments import claim_queue, claims
-
     st.session_state.pop(_PROBLEM, None)
     try:
         can = [name for name in names if claims.can_be_measured(claims.named(name))]
@@ -108,17 +98,13 @@ def _ask(names: tuple[str, ...]) -> None:
         st.session_state[_PROBLEM] = (names, str(error))
 
 
-def _leave(names: tuple[str, ...]) -> None:
+def _withdraw(names: tuple[str, ...]) -> None:
     """Take wishes back. For callbacks."""
-    from gptcore.experiments import claim_queue
-
     claim_queue.leave(names, owner=visitor.me())
 
 
 def progress_bar(name: str, words_below: str) -> None:
     """How far the measurement of a claim is; a line of words where it does not say."""
-    from gptcore.experiments import claim_queue
-
     share = claim_queue.share_done(name)
     if share is None:
         st.caption(f":shimmer[{words_below}]")
@@ -128,17 +114,13 @@ def progress_bar(name: str, words_below: str) -> None:
 
 def last_problem(names: Sequence[str]) -> str | None:
     """What hindered the last measurement of these claims, in one sentence, or None."""
-    from gptcore.experiments import claim_queue
-
     asked, said = st.session_state.get(_PROBLEM, ((), None))
     if said is not None and set(asked) & set(names):
         return said
     return next(filter(None, map(claim_queue.problem, names)), None)
 
 
-def _state(claim: "Claim", state: str | None, text: words.Words) -> None:
-    from gptcore.experiments import claims
-
+def _state(claim: Claim, state: str | None, text: words.Words) -> None:
     if state == "measuring":
         quick = claim.kind == "quick"
         progress_bar(claim.name, text.read("running") if quick else text.read("training"))
@@ -150,7 +132,7 @@ def _state(claim: "Claim", state: str | None, text: words.Words) -> None:
         st.caption(text.read("machine_busy"))
 
 
-def _found(claim: "Claim", result: "Result", text: words.Words) -> None:
+def _show_result(claim: Claim, result: Result, text: words.Words) -> None:
     st.markdown(
         text.read(
             "found",
@@ -178,7 +160,7 @@ def _found(claim: "Claim", result: "Result", text: words.Words) -> None:
     )
 
 
-def _settings(claim: "Claim", result: "Result") -> None:
+def _settings(claim: Claim, result: Result) -> None:
     """Every setting that was measured, the middle of its repetitions as a bar."""
     bars = {name: values[0] for name, values in result.settings.items()}
     picture = plots.columns(
