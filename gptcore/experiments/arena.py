@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from gptcore.account import forward_flops, n_parameters
 from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
+from gptcore.model import GPT
 from gptcore.runs.request import RunRequest, parse_settings, split_settings
 
 EQUAL_IN = ("parameters", "flops", "seconds")
@@ -206,8 +207,6 @@ def _equal_arms(match: Match, b: ModelConfig, steps: int | None, changed: tuple)
 
 def check_account(even: EqualArms) -> None:
     """Raise ConfigError where a part brings other weights than it told the account; a plugin's may."""
-    from gptcore.model import GPT
-
     for arm in ARMS:
         built = sum(weight.numel() for weight in GPT(even[arm].model).parameters())
         if built != even[arm].n_parameters:

@@ -16,7 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from gptcore.config import ModelConfig
 from gptcore.files import disk_bytes, write_json
+from gptcore.formats import read_folder
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.run import FORMAT, UNPACKING, Run, RunError, changing, parse_event, request_of, runs_folder
 
@@ -149,9 +151,6 @@ def _extract(
 
 def _check_run(place: Path) -> None:
     """Raise RunError unless a folder is a run: readable JSON, a log of events, weights that fit their config."""
-    from gptcore.config import ModelConfig
-    from gptcore.formats import read_folder
-
     run = Run(place)
     config = run.config()
     if config.get("format") != FORMAT:

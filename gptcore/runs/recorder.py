@@ -16,13 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import torch
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from gptcore.checkpoint import CheckpointError, model_folders, write_model, write_tensors
 from gptcore.files import read_json, replacing, write_bytes, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.limits import Limits
 from gptcore.runs.run import FORMAT, Run, RunError, parse_event, request_of
+from gptcore.tokenizer import Tokenizer
 from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start
 
 MAX_HISTORY = 24
@@ -38,13 +42,13 @@ class Recorder:
         self.stop = threading.Event()
         self.resumed = resume
         self._heard = 0.0
-        self._wish = "stopped"  # the reason to write down if the run ends before its last step
+        self._stop_reason = "stopped"  # the reason to write down if the run ends before its last step
         if not resume and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise RunError(f"{folder} is not empty; a run needs a new or empty directory")
         if resume and not (self.folder / "config.json").is_file():
             raise RunError(f"{folder} is not a run")
         control = self.folder / "control.json"
-        stale = _inode(control)  # a wish from before; one that comes from here on is meant for this process
+        stale = _inode(control)  # an action asked for before; one from here on is meant for this process
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.folder / "lock")
@@ -60,7 +64,7 @@ class Recorder:
         self.owner = next(iter(asked.get("owners") or []), None)
         # A run that was asked for through the app ends with the app's patience, whoever watches or does not.
         self.most_seconds = Limits.from_environment().seconds if asked else None
-        self.tokenizer, self.request = None, {}
+        self.tokenizer, self.description = None, {}
 
     def discard(self) -> None:
         """Remove a directory in which nothing came to be."""
@@ -69,28 +73,26 @@ class Recorder:
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
-    def describe(self, request: dict[str, Any], tokenizer, text: str | None) -> None:
+    def describe(self, description: dict[str, Any], tokenizer: Tokenizer, text: str | None) -> None:
         """Write what was asked for; `text` is the corpus where it cannot be made again."""
-        self.tokenizer, self.request = tokenizer, request
+        self.tokenizer, self.description = tokenizer, description
         tokenizer.save(self.folder / "tokenizer.json")
         if text is not None:
             write_bytes(self.folder / "corpus.txt", text.encode())
         self._write_config({})
 
     def _write_config(self, found: dict[str, Any]) -> None:
-        import torch
-
         versions = {"python": platform.python_version(), "torch": torch.__version__}
-        described = {"format": FORMAT, **self.request, **found, "versions": versions}
+        described = {"format": FORMAT, **self.description, **found, "versions": versions}
         if self.owner is not None:
             described["owner"] = self.owner
         if self.is_lab:
             described["lab"] = True
         write_json(self.folder / "config.json", described)
 
-    def reopen(self, tokenizer, request: dict[str, Any], step: int) -> None:
+    def reopen(self, tokenizer: Tokenizer, description: dict[str, Any], step: int) -> None:
         """Go on with a run from `step`: what was written after that step will happen again and is cut away."""
-        self.tokenizer, self.request = tokenizer, request
+        self.tokenizer, self.description = tokenizer, description
         self._sweep(step)
         path = self.folder / "events.jsonl"
         kept = []
@@ -101,9 +103,9 @@ class Recorder:
             if event["event"] not in ("done", "failed"):
                 kept.append(line)
         if not kept and isinstance(
-            request.get("start"), dict
+            description.get("start"), dict
         ):  # the log is lost, and what it began with is not
-            kept = [(json.dumps(request["start"], ensure_ascii=False) + "\n").encode()]
+            kept = [(json.dumps(description["start"], ensure_ascii=False) + "\n").encode()]
         write_bytes(path, b"".join(kept))
 
     def _sweep(self, step: int) -> None:
@@ -112,7 +114,7 @@ class Recorder:
             for path in place.glob(".*") if place.is_dir() else ():
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
-                elif not path.name.startswith(".control.json"):  # a watcher may be writing a wish just now
+                elif not path.name.startswith(".control.json"):  # a watcher may be writing one just now
                     path.unlink(missing_ok=True)
         for path in (self.folder / "history").glob("*"):
             if path.name.isdigit() and int(path.name) > step:
@@ -151,7 +153,7 @@ class Recorder:
             self._keep(event, worth_keeping)
             return replace(event, path=str(self.folder / "latest"))
         if isinstance(event, Done) and event.reason == "stopped":
-            return replace(event, reason=self._wish)
+            return replace(event, reason=self._stop_reason)
         return event
 
     def _keep(self, event: Checkpointed, in_history: bool) -> None:
@@ -165,8 +167,6 @@ class Recorder:
         history = self.folder / "history"
         kept = sum(path.name.isdigit() for path in history.glob("*")) if history.is_dir() else 0
         if in_history and kept < MAX_HISTORY and not self.is_lab:
-            import torch
-
             with replacing(history / f"{event.step:06d}") as fresh:
                 write_model(event.state["model"], self.tokenizer, fresh, torch.bfloat16)
 
@@ -180,14 +180,14 @@ class Recorder:
     def _listen(self, event: Event) -> None:
         """Look at control.json a few times a second, and at the time the run has taken."""
         if self.most_seconds is not None and event.seconds > self.most_seconds and not self.stop.is_set():
-            self._wish = "seconds"
+            self._stop_reason = "seconds"
             self.stop.set()
         if time.monotonic() - self._heard < LISTEN_SECONDS:
             return
         self._heard = time.monotonic()
-        wish = read_json(self.folder / "control.json")
-        if wish.get("stop") or wish.get("pause"):
-            self._wish = "stopped" if wish.get("stop") else "paused"
+        requested = read_json(self.folder / "control.json")
+        if requested.get("stop") or requested.get("pause"):
+            self._stop_reason = "stopped" if requested.get("stop") else "paused"
             self.stop.set()
 
 
@@ -244,9 +244,6 @@ def read_state(run: str | Path) -> dict[str, Any]:
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     model, _ = read_folder(folder)
     try:
         numbers = json.loads((folder / "state.json").read_text(encoding="utf-8"))

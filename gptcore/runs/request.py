@@ -165,14 +165,14 @@ class RunRequest:
 
     def sealed(self) -> Self:
         """Return this request with the hash of every file it names, as the files are now."""
-        found = {name: _file_hash(getattr(self, name)) for name in FILES}
-        return replace(self, hashes={k: v for k, v in found.items() if v} | dict(self.hashes))
+        hashes = {name: _file_hash(getattr(self, name)) for name in FILES}
+        return replace(self, hashes={name: h for name, h in hashes.items() if h} | dict(self.hashes))
 
     def check_files(self) -> None:
         """Raise ConfigError where a file is no longer what it was when the request was sealed."""
-        for name, known in self.hashes:
-            found = _file_hash(getattr(self, name))
-            if found and found != known:
+        for name, sealed_hash in self.hashes:
+            hash_now = _file_hash(getattr(self, name))
+            if hash_now and hash_now != sealed_hash:
                 raise ConfigError(
                     f"{name} {getattr(self, name)} has changed since this run was asked for; ask for it again"
                 )

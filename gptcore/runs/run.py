@@ -237,20 +237,20 @@ class Run:
 
     def requested_action(self) -> str | None:
         """Return what the run has been asked and has not done yet: `pause`, `stop` or nothing."""
-        wishes = read_json(self.folder / "control.json")
-        return next((wish for wish in ("stop", "pause") if wishes.get(wish)), None)
+        requested = read_json(self.folder / "control.json")
+        return next((action for action in ("stop", "pause") if requested.get(action)), None)
 
     def stop(self) -> None:
         """Ask the run to end at its next step and keep what it learned."""
-        self._ask("stop")
+        self._request("stop")
 
     def pause(self) -> None:
         """Ask the run to end at its next step, to go on later."""
-        self._ask("pause")
+        self._request("pause")
 
-    def _ask(self, wish: str) -> None:
+    def _request(self, action: str) -> None:
         if self.is_locked():
-            write_json(self.folder / "control.json", {wish: True})
+            write_json(self.folder / "control.json", {action: True})
 
     def last_event(self) -> dict[str, Any]:
         """Return the last event, without reading the log from its start; empty if there is none."""

@@ -167,8 +167,8 @@ def _sentence(run: "Run", state: str, history: History) -> str:
     text = words.load("live")
     if state == "waiting":
         return text.read("waiting", place=session.place_in_queue(run) or 1)
-    if state == "running" and (wish := run.requested_action()):
-        return text.read("pausing" if wish == "pause" else "stopping", step=history.last_step)
+    if state == "running" and (action := run.requested_action()):
+        return text.read("pausing" if action == "pause" else "stopping", step=history.last_step)
     if state == "running" and history.start and history.steps:
         left = history.seconds_left
         return text.read(
