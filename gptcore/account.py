@@ -13,7 +13,7 @@ PARTS = ("embedding", "positions", "attention", "feedforward", "norms", "output"
 
 @dataclass(frozen=True, slots=True)
 class Summand:
-    """One product in the sum of a model's weights: the part it belongs to, what it is, and its factors by letter."""
+    """One product in the sum of a model's parameters: its part of the model, its name, and its factors by letter."""
 
     part: str
     name: str
@@ -21,12 +21,12 @@ class Summand:
 
     @property
     def count(self) -> int:
-        """Return the weights it stands for."""
+        """Return the number of parameters."""
         return prod(self.factors.values())
 
 
 def summands(config: ModelConfig) -> list[Summand]:
-    """Return the products whose sum is the number of weights, those of no weight left out.
+    """Return the products whose sum is the number of parameters, without those that are 0.
 
     The letters are those of the package; `n` is a plain number: matrices in a feed-forward layer, norms in a block.
     """
@@ -36,7 +36,7 @@ def summands(config: ModelConfig) -> list[Summand]:
     matrices = FEEDFORWARDS[config.ffn].n_matrices
     vectors = NORMS[config.norm].n_weights(1, every_bias)  # a gain, a gain and a shift, or nothing
     norms = 2 * len(config.norm_position.split("+"))
-    found = [
+    products = [
         Summand("embedding", "word list", {"V": config.vocab_size, "C": c}),
         Summand("positions", "places", {"T": (config.position == "learned") * config.context_length, "C": c}),
         Summand("attention", "queries", {"L": layers, "C": c, "H": h, "D": d}),
@@ -53,19 +53,19 @@ def summands(config: ModelConfig) -> list[Summand]:
         Summand("norms", "at the end", {"n": (config.norm_position != "post") * vectors, "C": c}),
         Summand("output", "word list once more", {"V": (not config.tie_embeddings) * config.vocab_size, "C": c}),
     ]  # fmt: skip
-    return [one for one in found if one.count]
+    return [product for product in products if product.count]
 
 
 def parameters(config: ModelConfig) -> dict[str, int]:
-    """Return the weights of each part, counted over all layers; a tied output layer adds none."""
+    """Return the parameters of each part, over all layers; a tied output layer adds none."""
     counts = dict.fromkeys(PARTS, 0)
-    for one in summands(config):
-        counts[one.part] += one.count
+    for product in summands(config):
+        counts[product.part] += product.count
     return counts
 
 
 def n_parameters(config: ModelConfig) -> int:
-    """Return the weights of a model, without building it."""
+    """Return the number of parameters of a model, without building it."""
     return sum(parameters(config).values())
 
 
@@ -82,10 +82,10 @@ def cache_bytes(config: ModelConfig, n_positions: int, batch_size: int = 1, byte
 
 
 def forward_flops(config: ModelConfig, n_tokens: int, batch_size: int = 1) -> dict[str, int]:
-    """Return the multiplications and additions of one forward pass over (B, T) tokens, by part.
+    """Return the FLOPs of one forward pass over (B, T) tokens, by part.
 
-    Matrix products alone, two operations for each weight and token, which is what hardware rates count; norms,
-    softmax and rotations are some per cent on top. `scores` are the two products with (T, T) weights, counted in
+    Matrix products alone, two FLOPs for each weight and token, which is what hardware rates count; norms,
+    softmax and rotations add a few percent. `scores` are the two products with (T, T) weights, counted in
     full as the explicit path computes them; a causal kernel may skip nearly half. A training step takes three
     times as many: the backward pass makes two products for each of the forward pass.
     """

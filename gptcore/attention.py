@@ -1,11 +1,11 @@
-"""Attention: each token asks with a query, every earlier one answers with a key and hands over a value.
+"""Attention: each token's query is compared with the keys of earlier tokens, whose values are averaged.
 
-The same arithmetic stands here twice, and a test holds both to 1e-5: `explicit_attention`, step by step as
-it is taught, with every intermediate a tensor one can look at; and `fused_attention`, torch's one kernel,
-which never writes the (T, S) weights to memory (Dao et al. 2022).
+There are two implementations, and a test holds them within 1e-5: `explicit_attention` computes step by step, with
+every intermediate tensor at hand; `fused_attention` is torch's one kernel, which never writes the (T, S) weights
+to memory (Dao et al. 2022).
 
-Multi-head, grouped-query and multi-query attention are one code: K key/value heads serve H query heads,
-H/K queries to each (Ainslie et al. 2023). K = H is multi-head, K = 1 is multi-query.
+Multi-head, grouped-query and multi-query attention are the same code: K key/value heads serve H query heads,
+H/K queries each (Ainslie et al. 2023). K = H is multi-head, K = 1 is multi-query.
 """
 
 import math
@@ -25,7 +25,7 @@ from gptcore.tracing import Scope, record
 def allowed_pairs(
     n_queries: int, n_keys: int, *, causal: bool, window: int | None, device=None
 ) -> Tensor | None:
-    """Return which query may attend to which key, True where it may: (T, S), or None where all may.
+    """Return which query may attend to which key, True where it may: (T, S), or None if all may.
 
     The queries are the last T of the S positions. A window of W keys counts the token itself.
     """
@@ -42,17 +42,17 @@ def allowed_pairs(
 def attention_weights(
     q: Tensor, k: Tensor, scale: float, allowed: Tensor | None = None, trace: Scope = None
 ) -> Tensor:
-    """Return how much each query takes from each key, rows that sum to 1: (..., T, D), (..., S, D) -> (..., T, S)."""
+    """Return the attention weights, rows that sum to 1: q (..., T, D), k (..., S, D) -> (..., T, S)."""
     # Scaling the queries costs T·D products, scaling the scores T·S.
     scores = record(trace, "scores", (q * scale) @ k.transpose(-2, -1))
     if allowed is not None:
-        # Minus infinity before the softmax, so that what is forbidden takes no share of the sum; a zero
-        # written after it would leave rows that sum to less than 1. Added rather than filled in: the sum's
-        # gradient is the scores' own, while filling costs another pass over all heads each way.
+        # Minus infinity before the softmax, so that masked keys get no weight; a zero written after it would
+        # leave rows that sum to less than 1. Added rather than filled in: addition passes the scores' gradient
+        # on unchanged, while filling costs another pass over all heads in each direction.
         mask = torch.zeros_like(allowed, dtype=scores.dtype).masked_fill(~allowed, -math.inf)  # (T, S)
         scores = record(trace, "masked_scores", scores + mask)
-    # The kernel sums the up to S exponentials in float32 whatever the precision, so the weights come out as if
-    # the scores had been widened first; widening them here would only write them to memory twice.
+    # The kernel sums the exponentials in float32 in any precision, as if the scores had been converted first;
+    # converting them here would only write them to memory twice.
     return record(trace, "weights", torch.softmax(scores, dim=-1, dtype=scores.dtype))
 
 
@@ -65,7 +65,7 @@ def explicit_attention(
     dropout: float = 0.0,
     trace: Scope = None,
 ) -> Tensor:
-    """Mix values by weights, every step a tensor: q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D)."""
+    """Average values by attention weights, every step a tensor: q (B, H, T, D), k, v (B, K, S, D) -> (B, H, T, D)."""
     group = q.shape[1] // k.shape[1]
     if group > 1:  # each key/value head answers `group` query heads in a row
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)  # (B, H, S, D)
@@ -83,10 +83,10 @@ def fused_attention(
     *,
     triangle=False,
 ) -> Tensor:
-    """Mix values by weights in torch's one kernel; shapes as in `explicit_attention`.
+    """Average the values by the attention weights in torch's one kernel; shapes as in `explicit_attention`.
 
-    `triangle` says that `allowed` is the plain causal triangle of T = S, which the kernel knows without a mask.
-    Its own `is_causal` lines that triangle up at the first key, so with a cache (T < S) it would be wrong.
+    `triangle` means that `allowed` is the plain causal triangle of T = S, which the kernel applies without a mask.
+    Its `is_causal` aligns that triangle with the first key, so with a cache (T < S) it would be wrong.
     """
     return F.scaled_dot_product_attention(
         q,

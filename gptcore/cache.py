@@ -1,6 +1,6 @@
-"""What attention need not compute twice: the keys and values of every position seen so far.
+"""The KV cache: the keys and values of every position seen so far, which attention need not compute again.
 
-The cache belongs to whoever generates, never to the model, so one model serves many at once.
+The cache belongs to the caller, never to the model, so one model serves many callers at once.
 """
 
 from typing import Self
@@ -16,7 +16,7 @@ class CacheFull(ValueError):
 
 
 class KVCache:
-    """Room for the keys and values of `capacity` positions in every layer, set aside once.
+    """Room for the keys and values of `capacity` positions in every layer, allocated once.
 
     Both tensors are (L, B, K, capacity, D). Keys are stored after their rotation. `length` positions are
     filled; every sequence of the batch has the same length.
@@ -39,13 +39,13 @@ class KVCache:
 
     @classmethod
     def over(cls, keys: Tensor, values: Tensor, length: int | Tensor) -> Self:
-        """Return a cache over tensors that stand already, filled up to `length`, without a copy."""
+        """Return a cache over existing tensors, filled up to `length`, without a copy."""
         cache = cls.__new__(cls)
         cache.keys, cache.values, cache.length, cache.capacity = keys, values, length, keys.shape[3]
         return cache
 
     def reserve(self, n_tokens: int) -> None:
-        """Raise CacheFull if `n_tokens` more do not fit."""
+        """Raise CacheFull if `n_tokens` more don't fit."""
         if self.length + n_tokens > self.capacity:
             raise CacheFull(
                 f"{self.length} cached and {n_tokens} new tokens exceed the cache's {self.capacity} positions"
@@ -65,7 +65,7 @@ class KVCache:
         self.length += n_tokens
 
     def keep(self, length: int) -> None:
-        """Forget all but the first `length` positions; what stood behind them is written over.
+        """Forget all but the first `length` positions; later ones are overwritten.
 
         Raises ValueError for more than were seen.
         """
@@ -74,12 +74,12 @@ class KVCache:
         self.length = length
 
     def take(self, rows: Tensor) -> None:
-        """Go on with these rows of the batch, in this order; a row may come several times or not at all."""
+        """Continue with these rows of the batch, in this order; a row may appear several times or not at all."""
         self.keys, self.values = self.keys.index_select(1, rows), self.values.index_select(1, rows)
 
     @property
     def n_bytes(self) -> int:
-        """Bytes set aside: 2 · L · B · K · capacity · D · bytes a value."""
+        """Bytes allocated: 2 · L · B · K · capacity · D · bytes a value."""
         return self.keys.nbytes + self.values.nbytes
 
     @property

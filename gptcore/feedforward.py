@@ -1,4 +1,4 @@
-"""The half of a block that thinks about one token at a time: SwiGLU, and the MLPs it replaced."""
+"""The feed-forward layer, which works on each token by itself: SwiGLU, and the MLPs it replaced."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,7 +8,7 @@ from gptcore.tracing import Scope, record
 
 
 class SwiGLU(nn.Module):
-    """Two projections, one of which opens and closes the other: (B, T, C) -> (B, T, C).
+    """Two projections, one of which gates the other: (B, T, C) -> (B, T, C).
 
     down(silu(gate(x)) * up(x)), three matrices of C·F weights each (Shazeer 2020).
     """
@@ -29,7 +29,7 @@ class SwiGLU(nn.Module):
 
 
 class _MLP(nn.Module):
-    """Widen, bend, narrow: (B, T, C) -> (B, T, C), two matrices of C·F weights each."""
+    """Widen, apply the activation, narrow: (B, T, C) -> (B, T, C), two matrices of C·F weights each."""
 
     n_matrices = 2
 

@@ -1,8 +1,8 @@
-"""Where a model's weights are born: layers that hold them, and the draw that fills them.
+"""How weights are initialized: layers that hold them, and the function that draws them.
 
 torch's own layers fill themselves from the process-wide random generator. Ours stay empty until
 `initialize` fills the whole model from one generator of its own, so that a seed gives the same weights
-whatever else the process draws.
+no matter what else the process draws.
 """
 
 import torch
@@ -14,7 +14,7 @@ INITIAL_STD = 0.02  # GPT-2's choice (Radford et al. 2019)
 class Linear(nn.Linear):
     """A matrix product with the weights `initialize` draws: (..., in) -> (..., out).
 
-    `parts` are the rows of the matrices that stand in it one below the other, so that one product serves them all.
+    `parts` are the row counts of the matrices stacked in it, so that one product computes them all.
     """
 
     def __init__(self, n_in: int, *parts: int, bias: bool = False):
@@ -34,10 +34,10 @@ class Embedding(nn.Embedding):
 
 @torch.no_grad()
 def initialize(model: nn.Module, seed: int, n_layers: int) -> None:
-    """Fill every matrix from a normal of spread 0.02 and every bias with zeros.
+    """Fill every matrix from a normal distribution of standard deviation 0.02 and every bias with zeros.
 
-    The two projections that write into the residual stream are drawn 1/sqrt(2·n_layers) times as wide, so that
-    the sum of all layers' writings starts with the same spread at any depth (GPT-2, section 2.3).
+    The two projections that write into the residual stream get 1/sqrt(2·n_layers) of that, so that the sum of all
+    layers' outputs starts with the same standard deviation at any depth (GPT-2, section 2.3).
     """
     generator = torch.Generator().manual_seed(seed)
     for name, module in model.named_modules():

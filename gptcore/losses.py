@@ -1,22 +1,22 @@
 """Cross-entropy from the last hidden vectors, without ever holding more than one copy of the logits.
 
-The straightforward way, `F.cross_entropy(x @ table.T, targets)`, is what this computes, and a test holds both
-together. But logits are the largest tensor of a step (B·T·V numbers), and that way keeps four of them: in low
-precision, in float32, their log-softmax, and the gradient. Here a few rows at a time are widened, scored and
-written back as their own gradient, which is known at once: softmax(logits) - 1 at the target.
+It computes `F.cross_entropy(x @ table.T, targets)`, and a test checks that they agree. But logits are the largest
+tensor of a step (B·T·V numbers), and that call keeps four copies: in low precision, in float32, their log-softmax,
+and the gradient. Here a few rows at a time are converted to float32, scored and overwritten with their own
+gradient, which is known at once: softmax(logits), minus 1 at the target.
 """
 
 import torch
 from torch import Tensor
 
 SMALLEST = 1e-30  # a probability that float32 still holds to seven digits
-WIDE_AT_ONCE = 2**19  # float32 numbers: 2 MB, which stay in a core's cache
+NUMBERS_AT_ONCE = 2**19  # in float32: 2 MB, which stay in a core's cache
 ROWS_AT_ONCE = 8192  # of a table's gradient: 50,257 in one product take 1.6 times as long in bf16 on a CPU
 
 
-def _surprise(p: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
-    """Return -ln p (N, 1); from the logits (N, V) where some p is too small for a float to be told from 0."""
-    # torch.compile cannot look at a value; it joins the second way with the passes it makes anyhow.
+def _negative_log(p: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return -ln p (N, 1); from the logits (N, V) if some p is too small for a float to tell from 0."""
+    # torch.compile cannot branch on a value; it fuses the second form with the passes it makes anyway.
     if not torch.compiler.is_compiling() and p.min() > SMALLEST:
         return -p.log()
     return logits.float().logsumexp(dim=-1, keepdim=True) - logits.gather(1, targets)
@@ -26,22 +26,22 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
         logits = x @ table.T  # (N, V)
-        n_rows = max(1, WIDE_AT_ONCE // logits.shape[1]) if x.device.type == "cpu" else len(x)
-        surprises = []
+        n_rows = max(1, NUMBERS_AT_ONCE // logits.shape[1]) if x.device.type == "cpu" else len(x)
+        negative_logs = []
         for rows, wanted in zip(logits.split(n_rows), targets.unsqueeze(1).split(n_rows)):
             probabilities = torch.softmax(rows, dim=-1, dtype=torch.float32)
-            surprises.append(_surprise(probabilities.gather(1, wanted), rows, wanted))
-            rows.copy_(probabilities.scatter_add_(1, wanted, torch.full_like(surprises[-1], -1.0)))
+            negative_logs.append(_negative_log(probabilities.gather(1, wanted), rows, wanted))
+            rows.copy_(probabilities.scatter_add_(1, wanted, torch.full_like(negative_logs[-1], -1.0)))
         ctx.save_for_backward(x, table, logits)  # which now hold the loss's gradient by logit, times N
-        return torch.cat(surprises).mean()
+        return torch.cat(negative_logs).mean()
 
     @staticmethod
     def backward(ctx, outer: Tensor) -> tuple[Tensor, Tensor, None]:
         x, table, gradient = ctx.saved_tensors
-        share = (outer / len(x)).to(x.dtype)
-        shared = x * share
-        by_table = torch.cat([rows @ shared for rows in gradient.T.split(ROWS_AT_ONCE)])
-        return gradient @ table * share, by_table, None
+        scale = (outer / len(x)).to(x.dtype)
+        scaled = x * scale
+        by_table = torch.cat([rows @ scaled for rows in gradient.T.split(ROWS_AT_ONCE)])
+        return gradient @ table * scale, by_table, None
 
 
 def cross_entropy(x: Tensor, table: Tensor, targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The whole model: tokens to vectors, a stack of blocks, vectors to a score for every token that may follow."""
+"""The whole model: tokens to vectors, a stack of blocks, vectors to a score for every possible next token."""
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,10 @@ from gptcore.tracing import Scope, record, scope
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each added to the stream that runs past them: (B, T, C) -> (B, T, C).
+    """Attention, then feed-forward, each added to the residual stream: (B, T, C) -> (B, T, C).
 
-    The norm may stand before a sub-layer (`pre`, GPT-2 and LLaMA), on the sum (`post`, the 2017 Transformer),
-    on the sub-layer's output inside the residual (`branch`, OLMo 2), or before and on it (`pre+branch`, Gemma 2).
+    The norm can come before a sub-layer (`pre`, GPT-2 and LLaMA), after the sum (`post`, the 2017 Transformer), on
+    the sub-layer's output before the sum (`branch`, OLMo 2), or before and on it (`pre+branch`, Gemma 2).
     """
 
     def __init__(self, config: ModelConfig, layer: int):
@@ -50,7 +50,7 @@ class Block(nn.Module):
         return self._sub_layer("feedforward", ffn, x, trace)
 
     def _sub_layer(self, name: str, compute, x: Tensor, trace: Scope) -> Tensor:
-        """Run one sub-layer with its norms where the config puts them, and add what it says to the stream."""
+        """Run one sub-layer with its norms where the config puts them, and add its output to the residual stream."""
         norm_position = self.config.norm_position
         h = x
         if norm_position.startswith("pre"):
@@ -70,14 +70,14 @@ def maybe_dropout(x: Tensor, part: nn.Module) -> Tensor:
 
 
 def make_norm(config: ModelConfig) -> nn.Module:
-    """Return a fresh norm of the config's kind over the model's width."""
+    """Return a new norm of the config's kind over the model's width."""
     return NORMS[config.norm](config.d_model, config.norm_eps, bias=config.bias == "all")
 
 
 class GPT(nn.Module):
     """A decoder-only Transformer: ids (B, T) in, logits (B, T, V) out.
 
-    A logit is the score of a token to come next; softmax makes probabilities of the V scores of one position.
+    A logit is the score of one token as the next; softmax turns the V scores of a position into probabilities.
     The model keeps no state between calls: a cache or a trace belongs to the caller.
     """
 
@@ -89,11 +89,11 @@ class GPT(nn.Module):
             config.d_model, config.head_dim, config.context_length, config.rope_theta, config.rope_scaling
         )
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        # With the norm on the sum the last block has already normed what leaves it.
+        # With post-norm the last block has already normalized its output.
         self.final_norm = nn.Identity() if config.norm_position == "post" else make_norm(config)
         self.output = Linear(config.d_model, config.vocab_size, bias=False)
         if config.tie_embeddings:
-            self.output.weight = self.embedding.weight  # one table reads tokens in and scores them out
+            self.output.weight = self.embedding.weight  # one table embeds tokens and scores them
         initialize(self, seed, config.n_layers)
 
     @property
@@ -111,7 +111,7 @@ class GPT(nn.Module):
         trace: Scope = None,
         path: str = "fused",
     ) -> Tensor:
-        """Return what the last block leaves at every position, normed: ids (B, T) -> (B, T, C)."""
+        """Return the last block's output at every position, normalized: ids (B, T) -> (B, T, C)."""
         n_tokens, start = ids.shape[1], cache.length if cache is not None else 0
         if start + n_tokens > self.config.context_length:
             raise ValueError(

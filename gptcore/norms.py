@@ -1,4 +1,4 @@
-"""Keeping the size of a vector in check: RMSNorm, and the LayerNorm it replaced."""
+"""Normalizing the size of a vector: RMSNorm, and the LayerNorm it replaced."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,9 @@ from torch.nn import functional as F
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Divide a vector by its root mean square, then scale each dimension: (..., C) -> (..., C).
 
-    The formula in full, for reading; `RMSNorm` calls torch's own, and a test holds both to agree.
+    The formula in full, for reading; `RMSNorm` calls torch's own, and a test checks that they agree.
     """
-    # In float32 whatever comes in: a mean of squares loses its small terms in 8 bits of mantissa.
+    # In float32 for any input: a mean of squares loses its small terms in 8 bits of mantissa.
     wide = x.float()
     inverse_rms = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
     return (weight * (wide * inverse_rms)).to(x.dtype)
@@ -36,9 +36,9 @@ class RMSNorm(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Subtract a vector's mean, divide by its spread, then scale and shift: (..., C) -> (..., C).
+    """Subtract a vector's mean, divide by its standard deviation, scale and shift: (..., C) -> (..., C).
 
-    Ba, Kiros and Hinton 2016; GPT-2's norm. The shift is left out where the model has no biases.
+    Ba, Kiros and Hinton 2016; GPT-2's norm. The shift is left out if the model has no biases.
     """
 
     def __init__(self, width: int, eps: float = 1e-5, bias: bool = False):
@@ -56,7 +56,7 @@ class LayerNorm(nn.Module):
 
 
 class NoNorm(nn.Identity):
-    """Leave the vector as it is, for the lab that shows what a norm is for."""
+    """Return the vector unchanged, for the lab that shows what a norm is for."""
 
     def __init__(self, width: int, eps: float = 1e-5, bias: bool = False):
         super().__init__()

@@ -1,4 +1,4 @@
-"""How a model knows where a token stands: rotary embedding, and the schemes it replaced.
+"""How a model knows the position of a token: rotary embedding, and the schemes it replaced.
 
 A scheme can act on the embeddings before the first block (`embed`), or give the `angles` by which `apply_rope`
 rotates queries and keys in every attention layer. Learned and sinusoidal positions do the first, RoPE the second.
@@ -15,9 +15,9 @@ from gptcore.initialization import Embedding
 
 
 def inverse_frequencies(head_dim: int, theta: float, scaling=None) -> Tensor:
-    """Return the angle each pair of dimensions turns by from one position to the next: (D/2,) radians.
+    """Return the frequency of each pair of dimensions, its rotation from one position to the next: (D/2,) radians.
 
-    Pair i turns by theta^(-2i/D): the first pair fastest, a radian a position, the last slowest (Su et al.
+    Pair i rotates by theta^(-2i/D): the first pair fastest, one radian a position, the last slowest (Su et al.
     2021, section 3.2.2). `scaling` is a RopeScaling, or None.
     """
     if scaling is not None and scaling.kind == "ntk":
@@ -31,13 +31,13 @@ def inverse_frequencies(head_dim: int, theta: float, scaling=None) -> Tensor:
 
 
 def _llama3_frequencies(frequencies: Tensor, scaling) -> Tensor:
-    """Slow down only the clocks that never finish a turn within the trained context.
+    """Lower only the frequencies that never complete a rotation within the trained context.
 
     Between the two wavelengths that `low_freq_factor` and `high_freq_factor` name, the factor is blended.
     """
     n_turns = (
         scaling.original_context_length * frequencies / (2 * math.pi)
-    )  # turns within the trained context
+    )  # rotations within the trained context
     blend = (n_turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
     kept = blend.clamp(0, 1)
     return kept * frequencies + (1 - kept) * frequencies / scaling.factor
@@ -55,29 +55,29 @@ def rope_table(
 
 
 def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair of a query or key by its position's angle: (B, heads, T, D) -> (B, heads, T, D)."""
+    """Rotate each pair of a query or key by its position's angle: (B, heads, T, D) -> (B, heads, T, D)."""
     first, second = x.chunk(2, dim=-1)
     rotated_90 = torch.cat((-second, first), dim=-1)
     return x * cos + rotated_90 * sin
 
 
 class NoPositions(nn.Module):
-    """Say nothing about position; a causal mask still lets the model tell first from later."""
+    """Add no position information; a causal mask still lets the model tell earlier tokens from later ones."""
 
     def __init__(self, d_model: int, head_dim: int, context_length: int, theta: float, scaling=None):
         super().__init__()
 
     def embed(self, x: Tensor, start: int) -> Tensor:
-        """Mark embeddings (B, T, C) whose first token stands at position `start`."""
+        """Add positions to embeddings (B, T, C) whose first token is at position `start`."""
         return x
 
     def angles(self, start: int, n_tokens: int, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-        """Return cos and sin, each (T, D), for queries and keys from `start` on, or None to leave them."""
+        """Return cos and sin, each (T, D), for queries and keys from position `start` on, or None to leave them."""
         return None
 
 
 class RotaryPositions(NoPositions):
-    """RoPE: turn queries and keys so that their product depends on their distance (Su et al. 2021)."""
+    """RoPE: rotate queries and keys so that their dot product depends on their distance (Su et al. 2021)."""
 
     def __init__(self, d_model: int, head_dim: int, context_length: int, theta: float, scaling=None):
         super().__init__(d_model, head_dim, context_length, theta, scaling)
@@ -105,7 +105,7 @@ class SinusoidalPositions(NoPositions):
     """A fixed table of sines and cosines of many wavelengths, added to the embedding (Vaswani et al. 2017).
 
     The 2017 paper scales embeddings by sqrt(d_model) before it adds a table of size 1; ours start about as
-    small as GPT-2's, so the table is scaled down instead, to the same spread of 0.02.
+    small as GPT-2's, so the table is scaled down instead, to the same standard deviation of 0.02.
     """
 
     def __init__(self, d_model: int, head_dim: int, context_length: int, theta: float, scaling=None):

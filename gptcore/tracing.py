@@ -1,8 +1,8 @@
-"""Looking inside one forward pass: every intermediate tensor by name, exactly as it was computed.
+"""Tracing one forward pass: every intermediate tensor by name, exactly as it was computed.
 
-The model records into a dictionary its caller hands in and keeps nothing itself, so two people who look at
-one shared model never see each other's numbers. Whoever looks may also change what is computed, for this one
-pass: the changes travel with the trace, and the model stays as it is.
+The model records into a dictionary that its caller passes in and keeps nothing itself, so two callers of one shared
+model never see each other's numbers. A caller can also change what is computed, for this one pass: the changes
+travel with the trace, and the model stays as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Change = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
 
 class ChangeError(ValueError):
-    """A change that names a step this model does not have."""
+    """A change that names a step this model doesn't have."""
 
 
 class ChangedTrace(dict):
@@ -35,7 +35,7 @@ class ChangedTrace(dict):
         return ChangedTrace(self.changes, f"{self.prefix}{name}.", self.met)
 
     def changed(self, name: str, tensor: Tensor) -> Tensor:
-        """Return what a step becomes: itself where nothing was asked of it."""
+        """Return what a step becomes: itself if no change names it."""
         change = self.changes.get(self.prefix + name)
         if change is None:
             return tensor
@@ -44,7 +44,7 @@ class ChangedTrace(dict):
 
 
 def record(trace: Scope, name: str, tensor: Tensor) -> Tensor:
-    """Note a tensor under its name, if anyone is looking, and hand it on: unchanged, or as the trace's owner asks."""
+    """Store a tensor under its name if there is a trace; return it, or what the trace's owner replaces it with."""
     if trace is not None:
         if isinstance(trace, ChangedTrace):
             tensor = trace.changed(name, tensor)
@@ -53,7 +53,7 @@ def record(trace: Scope, name: str, tensor: Tensor) -> Tensor:
 
 
 def scope(trace: Scope, name: str) -> Scope:
-    """Return the part of a trace that belongs to one component, or None if nobody is looking."""
+    """Return the part of a trace that belongs to one component, or None without a trace."""
     if trace is None:
         return None
     if name not in trace:
@@ -77,7 +77,7 @@ def trace(
     continue what it has seen, and only their own steps are computed and recorded.
 
     `changes` replaces steps by name for this pass alone (`interpret.ablation` has some to choose from); the trace
-    then holds what came of them. Raises ChangeError where the model has no step of such a name.
+    then holds the changed results. Raises ChangeError if the model has no step of that name.
     """
     ids = torch.as_tensor(ids, device=model.device)
     nested: dict = ChangedTrace(changes) if changes else {}

@@ -20,7 +20,7 @@ def drawn(n: int, width: int, n_tokens: int, scale: float = 1.0):
 @pytest.mark.parametrize("n_rows", [1, 3, 7, 100])
 @pytest.mark.parametrize("scale", [0.1, 5.0])
 def test_value_and_gradients_are_torchs(monkeypatch, n_rows, scale):
-    monkeypatch.setattr(losses, "WIDE_AT_ONCE", 40 * n_rows)
+    monkeypatch.setattr(losses, "NUMBERS_AT_ONCE", 40 * n_rows)
     x, table, targets = drawn(17, 8, 40, scale)
     ours = cross_entropy(x, table, targets)
     theirs = F.cross_entropy(x @ table.T, targets)
