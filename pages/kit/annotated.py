@@ -67,11 +67,11 @@ class Source:
 def source(name: str) -> Source:
     """The source of `attention.Attention.forward`: a module of gptcore and what stands in it."""
     module, path = _module(name)
-    found = import_module(module)
+    shown = import_module(module)
     where = module.replace(".", "/") + ".py"
     for part in path:
-        found = getattr(found, part)
-    lines, start = inspect.getsourcelines(inspect.unwrap(found))
+        shown = getattr(shown, part)
+    lines, start = inspect.getsourcelines(inspect.unwrap(shown))
     whole = textwrap.dedent("".join(lines)).rstrip().splitlines()
     return Source(name, where, start, tuple(whole))
 
@@ -82,10 +82,10 @@ def _module(name: str) -> tuple[str, list[str]]:
     for count in range(len(parts) - 1, 0, -1):
         module = ".".join(["gptcore", *parts[:count]])
         try:
-            found = find_spec(module)
+            spec = find_spec(module)
         except ModuleNotFoundError:
             continue
-        if found is not None:
+        if spec is not None:
             return module, parts[count:]
     raise NotesError(f"gptcore has no module that {name} begins with")
 
@@ -94,23 +94,25 @@ def statements(lines: Sequence[str]) -> list[Statement]:
     """The logical lines of a source: a call over five lines is one, a comment block is one."""
     text = "\n".join(lines) + "\n"
     docstrings = _docstrings(text)
-    found: list[Statement] = []
+    logical_lines: list[Statement] = []
     begin = None
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
             continue
         if token.type == tokenize.COMMENT and begin is None:
             row = token.start[0]
-            if found and found[-1].last == row - 1 and found[-1].text.startswith("#"):
-                found[-1] = Statement(found[-1].first, row, found[-1].text, False)
+            if logical_lines and logical_lines[-1].last == row - 1 and logical_lines[-1].text.startswith("#"):
+                logical_lines[-1] = Statement(logical_lines[-1].first, row, logical_lines[-1].text, False)
             else:
-                found.append(Statement(row, row, lines[row - 1].strip(), False))
+                logical_lines.append(Statement(row, row, lines[row - 1].strip(), False))
             continue
         begin = begin or token.start[0]
         if token.type == tokenize.NEWLINE:
-            found.append(Statement(begin, token.start[0], _key(lines[begin - 1]), begin not in docstrings))
+            logical_lines.append(
+                Statement(begin, token.start[0], _key(lines[begin - 1]), begin not in docstrings)
+            )
             begin = None
-    return found
+    return logical_lines
 
 
 def _key(line: str) -> str:
@@ -136,13 +138,13 @@ def notes(name: str) -> list[Note]:
     if not path.exists():
         raise NotesError(f"there are no notes {path.name}")
     pieces = _HEADING.split(path.read_text(encoding="utf-8"))[1:]
-    found = []
+    written = []
     for line, body in zip(pieces[::2], pieces[1::2]):
-        said = " ".join(body.split())
-        if not (match := _NOTE.match(said)):
+        note = " ".join(body.split())
+        if not (match := _NOTE.match(note)):
             raise NotesError(f"the note on {line!r} begins with none of {', '.join(KINDS)}")
-        found.append(Note(line, match[1].lower(), said[match.end() :]))
-    return found
+        written.append(Note(line, match[1].lower(), note[match.end() :]))
+    return written
 
 
 def statements_with_notes(name: str) -> list[tuple[Statement, Note | None]]:
@@ -246,15 +248,15 @@ def code(name: str, *, key: str) -> None:
 
     Pass the name as a constant, such as "attention.Attention.forward": a test finds every one that is shown.
     """
-    found, pairs = source(name), statements_with_notes(name)
+    shown, pairs = source(name), statements_with_notes(name)
     links.check(f"{key}_all", links.Switch(), False)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"`{name.split('.', 1)[1]}` in `{found.file}`, line {found.start}")
+        st.markdown(f"`{name.split('.', 1)[1]}` in `{shown.file}`, line {shown.start}")
         every = st.toggle("A note on every line", key=f"{key}_all", bind="query-params")
-    spans = _highlighted(found.lines)
+    spans = _highlighted(shown.lines)
     rows = [
         {
-            "first": found.start + statement.first - 1,
+            "first": shown.start + statement.first - 1,
             "lines": spans[statement.first - 1 : statement.last],
             "note": note.text if note else "",
             "kind": note.kind if note else "",
@@ -281,10 +283,10 @@ def _highlighted(lines: tuple[str, ...]) -> list[list[tuple[str, str]]]:
             end = token.end[1] if row == token.end[0] else len(lines[row - 1])
             marks[row - 1].append((begin, end, kind))
     spans = []
-    for line, found in zip(lines, marks):
-        parts, place = [], 0
-        for begin, end, kind in found:
-            parts += [("p", line[place:begin]), (kind, line[begin:end])]
-            place = end
-        spans.append([part for part in [*parts, ("p", line[place:])] if part[1]])
+    for line, marked in zip(lines, marks):
+        parts, at = [], 0
+        for begin, end, kind in marked:
+            parts += [("p", line[at:begin]), (kind, line[begin:end])]
+            at = end
+        spans.append([part for part in [*parts, ("p", line[at:])] if part[1]])
     return spans

@@ -278,44 +278,44 @@ def _sidebar(page: StreamlitPage) -> None:
 
 def _search(page: StreamlitPage) -> None:
     """The field that searches the whole book: what it found in chapters, and then in explainers, as links."""
-    asked = search.box()
-    if not asked.strip():
+    query = search.box()
+    if not query.strip():
         return
     rows = {row.words: row for row in TABLE}
-    found = search.find(asked, [(row.words, row.label) for row in TABLE])
+    hits = search.find(query, [(row.words, row.label) for row in TABLE])
     parameters = {}
     for row in TABLE:
         for name, parameter in row.also:
             rows[name], parameters[name] = row, parameter
-    looked_up = search.find(asked, [(name, row.title) for row in TABLE for name, _ in row.also], most=2)
-    found = [*looked_up, *found][: search.MOST]
-    for place, one in enumerate(found):
-        row = rows[one.file]
-        with st.container(key=f"found_{place}", gap="xxsmall"):
+    terms = search.find(query, [(name, row.title) for row in TABLE for name, _ in row.also], most=2)
+    hits = [*terms, *hits][: search.MOST]
+    for number, hit in enumerate(hits):
+        row = rows[hit.file]
+        with st.container(key=f"found_{number}", gap="xxsmall"):
             st.page_link(
                 page_of(row),
-                label=f"{row.label}: {one.heading or row.title}",
+                label=f"{row.label}: {hit.heading or row.title}",
                 icon=":material/search:",
-                query_params={parameters[one.file]: one.heading[:60]} if one.file in parameters else None,
+                query_params={parameters[hit.file]: hit.heading[:60]} if hit.file in parameters else None,
             )
-            st.caption(one.around)
-    deeper = search.find_explainers(asked)
-    for one in deeper:
-        with st.container(key=f"found_{one.file}", gap="xxsmall"):
-            _link_to_explainer(one, page)
-            st.caption(one.around)
-    if not found and not deeper:
+            st.caption(hit.around)
+    explainer_hits = search.find_explainers(query)
+    for hit in explainer_hits:
+        with st.container(key=f"found_{hit.file}", gap="xxsmall"):
+            _link_to_explainer(hit, page)
+            st.caption(hit.around)
+    if not hits and not explainer_hits:
         st.caption("Nothing in the book has all these words.")
 
 
-def _link_to_explainer(found: search.Hit, page: StreamlitPage) -> None:
-    title, icon = explainer(found.file).title, ":material/local_library:"
-    label = f"{title}: {found.heading}" if found.heading else title
+def _link_to_explainer(hit: search.Hit, page: StreamlitPage) -> None:
+    title, icon = explainer(hit.file).title, ":material/local_library:"
+    label = f"{title}: {hit.heading}" if hit.heading else title
     row = next(row for row in TABLE if row.url == "explainers")
     if page.url_path == row.url:  # a link from a page to itself would leave the address as it is
-        explainer_links.button(label, f"found_button_{found.file}", icon=icon, topic=found.file)
+        explainer_links.button(label, f"found_button_{hit.file}", icon=icon, topic=hit.file)
     else:
-        st.page_link(page_of(row), label=label, icon=icon, query_params={"topic": found.file})
+        st.page_link(page_of(row), label=label, icon=icon, query_params={"topic": hit.file})
 
 
 def header(file: str, *, titled: bool = True) -> Row:
@@ -398,15 +398,15 @@ def part(name: str, text: words.Words) -> bool:
 
 def footer(file: str) -> None:
     """Links to the pages before and after this one, and the link that carries a lesson."""
-    place = TABLE.index(row_of(file))
+    index = TABLE.index(row_of(file))
     st.divider()
     _lesson()
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        if place > 0:
-            before = TABLE[place - 1]
+        if index > 0:
+            before = TABLE[index - 1]
             st.page_link(page_of(before), label=before.label, icon=":material/arrow_back:")
-        if place + 1 < len(TABLE):
-            after = TABLE[place + 1]
+        if index + 1 < len(TABLE):
+            after = TABLE[index + 1]
             st.page_link(
                 page_of(after), label=after.label, icon=":material/arrow_forward:", icon_position="right"
             )

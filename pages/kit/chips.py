@@ -119,10 +119,10 @@ def pick_chip(n: int, draw: Callable[[int], Sequence[Chip]], *, key: str, label:
     rule = links.Number(1, max(1, n))
     links.check(key, rule, default + 1)
     if key not in st.session_state:
-        asked = st.query_params.get(key)
-        legal = asked is not None and rule.refuses(asked) is None
-        st.session_state[key] = int(float(asked)) if legal else default + 1
-    place = max(0, min(int(st.session_state[key]), n) - 1)
+        given = st.query_params.get(key)
+        legal = given is not None and rule.refuses(given) is None
+        st.session_state[key] = int(float(given)) if legal else default + 1
+    index = max(0, min(int(st.session_state[key]), n) - 1)
     strip_key = f"{key}_strip"
 
     def clicked() -> None:
@@ -131,8 +131,8 @@ def pick_chip(n: int, draw: Callable[[int], Sequence[Chip]], *, key: str, label:
     locked = links.locked(key)
     _STRIP(
         key=strip_key,
-        data=_data(draw(place), label, not locked, pressed=place),
+        data=_data(draw(index), label, not locked, pressed=index),
         on_clicked_change=(lambda: None) if locked else clicked,
     )
-    links.write(key, str(place + 1), str(default + 1))
-    return place
+    links.write(key, str(index + 1), str(default + 1))
+    return index

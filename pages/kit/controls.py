@@ -193,8 +193,8 @@ def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
     values: dict[str, Any] = {}
     with links.refusals_here(), st.expander("More: nine sliders and switches", icon=":material/tune:"):
         columns = st.columns(2)
-        for place, (field, dial) in enumerate(DIALS.items()):
-            with columns[place % 2]:
+        for number, (field, dial) in enumerate(DIALS.items()):
+            with columns[number % 2]:
                 values[field] = whole(dial.label, f"{prefix}_{field}", dial, shape[field])
         for field, (label, options) in PARTS.items():
             values[field] = choice(label, f"{prefix}_{field}", options)
@@ -243,9 +243,9 @@ def nearest_legal(vocab_size: int, values: dict[str, Any], most: int = 6) -> lis
         below = range(now - dial.step, dial.low - 1, -dial.step)
         above = range(now + dial.step, dial.high + 1, dial.step)
         for side in (below, above):
-            found = next((value for value in side if legal(field, value)), None)
-            if found is not None:
-                repairs.append((abs(found - now) / now, field, found))
+            legal_value = next((value for value in side if legal(field, value)), None)
+            if legal_value is not None:
+                repairs.append((abs(legal_value - now) / now, field, legal_value))
     return [(field, value) for _, field, value in sorted(repairs)[:most]]
 
 

@@ -135,10 +135,10 @@ class Bound:
 @contextmanager
 def watched() -> Iterator[list[Bound]]:
     """Collect the widgets checked inside the block: what a lab resets, varies and puts into a link."""
-    found: list[Bound] = []
-    token = _watched.set(found)
+    bound: list[Bound] = []
+    token = _watched.set(bound)
     try:
-        yield found
+        yield bound
     finally:
         _watched.reset(token)
 
@@ -254,14 +254,14 @@ def locked(key: str) -> bool:
 
 def step() -> int | None:
     """The number of steps of a worked example the lesson link opens, or None for all."""
-    asked = kept("step") or ""
-    return int(asked) if asked.isdigit() and 0 < int(asked) < 100 else None
+    given = kept("step") or ""
+    return int(given) if given.isdigit() and 0 < int(given) < 100 else None
 
 
 def lesson_seed() -> int | None:
     """The seed a lesson link gives a whole class, or None."""
-    asked = kept("seed") or ""
-    return int(asked) if asked.isdigit() and len(asked) <= 6 else None
+    given = kept("seed") or ""
+    return int(given) if given.isdigit() and len(given) <= 6 else None
 
 
 def written(value: object) -> str:
@@ -273,7 +273,7 @@ def written(value: object) -> str:
 
 def whole_view(bound: Iterable[Bound]) -> dict[str, str]:
     """Every value of these widgets as a link carries it, defaults included, and the app's version."""
-    values = {one.key: st.session_state.get(one.key, one.default) for one in bound}
+    values = {widget.key: st.session_state.get(widget.key, widget.default) for widget in bound}
     view = {key: written(value) for key, value in values.items() if value is not None}
     short = {key: value for key, value in view.items() if len(value) <= LONGEST}
     return {**short, "v": __version__}

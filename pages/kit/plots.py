@@ -129,11 +129,11 @@ def columns(
     else:
         top = max((value for values in groups.values() for value in values), default=1.0)
         figure.update_yaxes(range=[0, 1.18 * top or 1])
-    said = "; ".join(
+    described = "; ".join(
         f"{name}: " + ", ".join(f"{label} {_number(value, form)}" for label, value in zip(names, values))
         for name, values in groups.items()
     )
-    return Picture(figure, f"{y_title}. {said}.")
+    return Picture(figure, f"{y_title}. {described}.")
 
 
 def signed(
@@ -223,16 +223,16 @@ def rotation_dials(
     per_row = min(8, max(1, len(angles)))
     n_rows = math.ceil(len(angles) / per_row) if angles else 1
     figure = go.Figure()
-    for place in range(len(angles)):
-        x, y = place % per_row * 2.6, -(place // per_row) * 3.1
+    for number in range(len(angles)):
+        x, y = number % per_row * 2.6, -(number // per_row) * 3.1
         figure.add_shape(type="circle", x0=x - 1, y0=y - 1, x1=x + 1, y1=y + 1, line={"color": GREY})
-        figure.add_annotation(x=x, y=y - 1.35, text=names[place], showarrow=False, font={"size": 11})
+        figure.add_annotation(x=x, y=y - 1.35, text=names[number], showarrow=False, font={"size": 11})
     for hands, color, dash, name in ((angles, BLUE, "solid", labels[0]), (other, ORANGE, "dot", labels[1])):
         if hands is None:
             continue
         xs, ys = [], []
-        for place, angle in enumerate(hands):
-            x, y = place % per_row * 2.6, -(place // per_row) * 3.1
+        for number, angle in enumerate(hands):
+            x, y = number % per_row * 2.6, -(number // per_row) * 3.1
             xs += [x, x + 0.85 * math.sin(angle), None]
             ys += [y, y + 0.85 * math.cos(angle), None]
         line = {"color": color, "width": 3, "dash": dash}
@@ -282,8 +282,8 @@ def scatter(
             )
         )
     figure.update_layout(hovermode="closest")
-    said = "; ".join(f"{name}, {len(points)} points" for name, points in groups.items())
-    return Picture(figure, f"A map of {said}; {x_title} to the right, {y_title} upwards.")
+    described = "; ".join(f"{name}, {len(points)} points" for name, points in groups.items())
+    return Picture(figure, f"A map of {described}; {x_title} to the right, {y_title} upwards.")
 
 
 def _with_room(points: Sequence[tuple[float, float, str]]) -> set[tuple[float, float, str]]:

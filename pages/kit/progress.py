@@ -85,8 +85,8 @@ def _state() -> dict:
 
 def _read() -> str:
     if not visitor.is_local():
-        found = st.context.cookies.get(COOKIE)
-        return unquote(found) if isinstance(found, str) else ""
+        cookie = st.context.cookies.get(COOKIE)
+        return unquote(cookie) if isinstance(cookie, str) else ""
     try:
         return _file().read_text(encoding="utf-8")
     except OSError:
@@ -124,17 +124,17 @@ def _as_text(state: dict) -> str:
 def _parse(text: str) -> dict:
     """The state in a file or cookie; anybody can write those, so only what has the right form is taken."""
     try:
-        found = json.loads(text or "{}")
+        parsed = json.loads(text or "{}")
     except ValueError:
-        found = {}
-    found = found if isinstance(found, dict) else {}
-    names = found.get("passed")
-    last = found.get("last")
+        parsed = {}
+    parsed = parsed if isinstance(parsed, dict) else {}
+    names = parsed.get("passed")
+    last = parsed.get("last")
     return {
         "passed": _names(names) if isinstance(names, list) else [],
         "last": last if isinstance(last, str) and len(last) < 40 else None,
     }
 
 
-def _names(found: Iterable) -> list[str]:
-    return [name for name in found if isinstance(name, str) and len(name) < 60][:400]
+def _names(names: Iterable) -> list[str]:
+    return [name for name in names if isinstance(name, str) and len(name) < 60][:400]

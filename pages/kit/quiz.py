@@ -96,8 +96,8 @@ def wording(file: str, question: Question) -> Wording:
     text: list[str] = []
     for line in lines:
         if match := _ANSWER.match(line):
-            offered, bar, said = match[2].partition(" | ")
-            answers[match[1]] = (offered.strip(), said.strip()) if bar else ("", offered.strip())
+            offered, bar, reply = match[2].partition(" | ")
+            answers[match[1]] = (offered.strip(), reply.strip()) if bar else ("", offered.strip())
         elif answers and line.strip():
             name = next(reversed(answers))
             answers[name] = (answers[name][0], f"{answers[name][1]} {line.strip()}")
@@ -162,38 +162,38 @@ def _questions(chapter: int, file: str, make: Callable[[int], Sequence[Question]
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         count = st.empty()  # said when the answers below have been looked at
         st.button("Other numbers", key=f"c{chapter}_other", icon=":material/casino:", on_click=next_numbers)
-    for place, question in enumerate(questions, 1):
+    for number, question in enumerate(questions, 1):
         with st.container(border=True, key=f"c{chapter}_question_{question.name}"):
-            _ask(chapter, file, question, place, drawn)
+            _ask(chapter, file, question, number, drawn)
     done = [question for question in questions if f"c{chapter}.{question.name}" in progress.passed()]
     count.markdown(f"**{len(done)} of {len(questions)} answered.** {FIRST_TEXT}")
     if len(done) == len(questions):
         progress.finish(chapter)
 
 
-def _ask(chapter: int, file: str, question: Question, place: int, drawn: int) -> None:
+def _ask(chapter: int, file: str, question: Question, number: int, drawn: int) -> None:
     text = wording(file, question)
     check = f"c{chapter}.{question.name}"
     line = st.empty()
-    _say(line, check, place, text.question)
+    _say(line, check, number, text.question)
     key = f"c{chapter}_q_{question.name}_{drawn}"
     given = _answer(question, text, key, drawn)
     if given is None:
         return
     name, right = given
-    said = text.answers.get(name, text.answers.get("other", ("", "")))[1]
+    reply = text.answers.get(name, text.answers.get("other", ("", "")))[1]
     if right:
         progress.tick(check)
-        _say(line, check, place, text.question)
-        st.success(said or "Right.", icon=":material/check:")
+        _say(line, check, number, text.question)
+        st.success(reply or "Right.", icon=":material/check:")
     else:
-        st.warning(said or "Not that. Try once more.", icon=":material/close:")
+        st.warning(reply or "Not that. Try once more.", icon=":material/close:")
 
 
-def _say(line, check: str, place: int, question: str) -> None:
+def _say(line, check: str, number: int, question: str) -> None:
     """Write a question, with a tick before it once it has been answered."""
     mark = ":green[:material/check_circle:] " if check in progress.passed() else ""
-    line.markdown(f"{mark}**{place}.** {question}")
+    line.markdown(f"{mark}**{number}.** {question}")
 
 
 def _answer(question: Question, text: Wording, key: str, drawn: int) -> tuple[str, bool] | None:

@@ -198,9 +198,9 @@ def story(
     _STORY(
         key=key,
         data={
-            "prompt": [{"text": text, "name": place % 2 == 1} for place, text in enumerate(prompt)],
+            "prompt": [{"text": text, "name": number % 2 == 1} for number, text in enumerate(prompt)],
             "steps": [{"text": step.text, "top": [list(pair) for pair in step.top]} for step in steps],
-            "duel": [asdict(one) for one in duel],
+            "duel": [asdict(pair) for pair in duel],
             "duel_title": duel_title,
             "play": play,
             "pace": milliseconds,
@@ -267,11 +267,14 @@ def pick(candidates: Sequence[Candidate], *, key: str, label: str, hint: str = "
     """Bars with the token as a button; `on_pick` is called with the place picked."""
 
     def picked():
-        place = st.session_state[key].picked
-        if on_pick and place is not None and 0 <= int(place) < len(candidates):
-            on_pick(int(place))
+        index = st.session_state[key].picked
+        if on_pick and index is not None and 0 <= int(index) < len(candidates):
+            on_pick(int(index))
 
-    rows = [asdict(one) | {"pickable": one.pickable and on_pick is not None} for one in candidates]
+    rows = [
+        asdict(candidate) | {"pickable": candidate.pickable and on_pick is not None}
+        for candidate in candidates
+    ]
     _PICK(key=key, data={"rows": rows, "label": label, "hint": hint}, on_picked_change=picked)
 
 

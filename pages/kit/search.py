@@ -46,35 +46,35 @@ def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list
     A word counts by where it stands: title 8, heading 5, text 1; the beginning of a word is enough. Every word
     of the query must occur somewhere.
     """
-    asked = [word.lower() for word in _WORD.findall(query)][:8]
-    if not asked:
+    wanted = [word.lower() for word in _WORD.findall(query)][:8]
+    if not wanted:
         return []
-    found = []
+    hits = []
     for name, title in files:
         title_words = _words(title)
         for section in _sections(name):
             places = ((title_words, 8.0), (section.heading_words, 5.0), (section.body_words, 1.0))
-            scores = [sum(weight for known, weight in places if _begins(word, known)) for word in asked]
+            scores = [sum(weight for known, weight in places if _begins(word, known)) for word in wanted]
             if all(scores):
-                around = _around(asked, section.body)
-                found.append(Hit(name, section.heading, around, sum(scores)))
-    best = sorted(found, key=lambda one: -one.score)
+                around = _around(wanted, section.body)
+                hits.append(Hit(name, section.heading, around, sum(scores)))
+    best = sorted(hits, key=lambda hit: -hit.score)
     seen: set[tuple[str, str]] = set()
     once = [
-        one for one in best if (one.file, one.heading) not in seen and not seen.add((one.file, one.heading))
+        hit for hit in best if (hit.file, hit.heading) not in seen and not seen.add((hit.file, hit.heading))
     ]
     return once[:most]
 
 
 def find_explainers(query: str, most: int = MOST_EXPLAINERS) -> list[Hit]:
     """The explainers that answer a query, each with the best of its sections; `file` is the topic."""
-    files = [(EXPLAINERS + one.topic, one.title) for one in library.explainers()]
+    files = [(EXPLAINERS + explainer.topic, explainer.title) for explainer in library.explainers()]
     best: dict[str, Hit] = {}
-    for one in find(query, files, most=1000):
-        best.setdefault(one.file, one)
+    for hit in find(query, files, most=1000):
+        best.setdefault(hit.file, hit)
     return [
-        Hit(one.file.removeprefix(EXPLAINERS), one.heading, one.around, one.score)
-        for one in list(best.values())[:most]
+        Hit(hit.file.removeprefix(EXPLAINERS), hit.heading, hit.around, hit.score)
+        for hit in list(best.values())[:most]
     ]
 
 
@@ -90,21 +90,21 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _begins(word: str, known: Sequence[str]) -> bool:
     """Whether one of these words, sorted, begins so; one of two letters must be meant whole, or "he" finds heads."""
-    place = bisect_left(known, word)
-    return place < len(known) and (known[place] == word if len(word) < 3 else known[place].startswith(word))
+    index = bisect_left(known, word)
+    return index < len(known) and (known[index] == word if len(word) < 3 else known[index].startswith(word))
 
 
-def _around(asked: Iterable[str], body: str, width: int = 90) -> str:
+def _around(wanted: Iterable[str], body: str, width: int = 90) -> str:
     lower = body.lower()
-    place = min((lower.find(word) for word in asked if word in lower), default=0)
-    start = max(0, place - width // 3)
+    first = min((lower.find(word) for word in wanted if word in lower), default=0)
+    start = max(0, first - width // 3)
     return ("…" if start else "") + body[start : start + width].strip() + "…"
 
 
 def _sections(name: str) -> tuple[_Section, ...]:
     if name.startswith(EXPLAINERS):
-        one = library.explainer(name.removeprefix(EXPLAINERS))
-        return _split((("summary", one.summary), ("prose", one.prose)))
+        explainer = library.explainer(name.removeprefix(EXPLAINERS))
+        return _split((("summary", explainer.summary), ("prose", explainer.prose)))
     return _split(tuple(words.sections_of(name).items()))
 
 
@@ -114,21 +114,21 @@ def _split(sections: tuple[tuple[str, str], ...]) -> tuple[_Section, ...]:
 
     The title of a lab or a step is a section of its own, named `…_title`: it counts as a heading.
     """
-    found: list[tuple[str, list[str]]] = []
+    parts: list[tuple[str, list[str]]] = []
     heading = ""
     for name, body in sections:
         if name in _NO_HEADING:
             heading = ""
-            found.append((heading, []))
+            parts.append((heading, []))
         for line in body.splitlines():
             if line.startswith("#") or name.endswith("_title"):
                 heading = plain(line)
-                found.append((heading, []))
+                parts.append((heading, []))
             elif line.strip():
-                if not found:
-                    found.append((heading, []))
-                found[-1][1].append(plain(line))
-    bodies = ((heading, " ".join(lines)) for heading, lines in found)
+                if not parts:
+                    parts.append((heading, []))
+                parts[-1][1].append(plain(line))
+    bodies = ((heading, " ".join(lines)) for heading, lines in parts)
     return tuple(_Section(heading, body, _words(heading), _words(body)) for heading, body in bodies)
 
 

@@ -86,6 +86,6 @@ def _in_cookie() -> str | None:
     return _legal(st.context.cookies.get(COOKIE))
 
 
-def _legal(found: object) -> str | None:
+def _legal(value: object) -> str | None:
     """An id of our making, or None: a cookie may hold anything."""
-    return found if isinstance(found, str) and _ID.fullmatch(found) else None
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
