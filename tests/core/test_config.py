@@ -1,5 +1,6 @@
 """Configs: what they fill in, what they refuse and in which words, and how many weights they stand for."""
 
+import contextlib
 import json
 
 import pytest
@@ -181,3 +182,38 @@ def test_what_follows_from_a_size_follows_its_change_and_what_was_chosen_stays()
 def test_ntk_scaling_needs_more_than_one_pair():
     with pytest.raises(ConfigError, match="head_dim=2"):
         ModelConfig(**SHAPE, head_dim=2, rope_scaling=RopeScaling(kind="ntk", factor=2.0))
+
+
+def doubled(config: ModelConfig) -> ModelConfig:
+    """A config with the width doubled and every size that followed from it."""
+    return config.replace(d_model=2 * config.d_model)
+
+
+@pytest.mark.parametrize("base", [PRESETS["nano"].model, GPT2, PRESETS["small_legacy"].model])
+@pytest.mark.parametrize(
+    "change",
+    [
+        doubled,
+        lambda config: config,
+        lambda config: config.replace(n_kv_heads=1, qk_norm=True),
+        lambda config: doubled(config).replace(head_dim=config.head_dim, score_scale=config.score_scale),
+        lambda config: config.replace(rope_scaling=RopeScaling(kind="linear", factor=3.0), window=7),
+        lambda config: GPT2,
+    ],
+)
+def test_changes_give_the_config_again_from_its_base_and_none_can_be_spared(base, change):
+    config = change(base)
+    changes = config.changes_from(base)
+    assert base.replace(**changes) == config
+    for name in changes:
+        with contextlib.suppress(ConfigError):  # what cannot be built cannot be spared either
+            assert base.replace(**{n: value for n, value in changes.items() if n != name}) != config
+
+
+def test_what_follows_and_what_is_left_out_is_no_change():
+    nano = PRESETS["nano"]
+    assert doubled(nano.model).changes_from(nano.model) == {"d_model": 256}
+    assert nano.model.changes_from(nano.model) == {}
+    longer = nano.train.replace(seconds=None, steps=10, seed=4, learning_rate=1e-3)
+    assert longer.changes_from(nano.train, leave_out=("steps", "seconds", "seed")) == {"learning_rate": 1e-3}
+    assert longer.changes_from(leave_out=("seed",)).keys() >= {"steps", "learning_rate", "optimizer"}

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptcore.config import (
@@ -61,6 +61,7 @@ def requests(draw):
     )
 
 
+@settings(deadline=None)
 @given(requests())
 def test_a_request_is_the_same_after_words_and_after_json(request):
     assert RunRequest.from_arguments(request.arguments()) == request
@@ -69,11 +70,12 @@ def test_a_request_is_the_same_after_words_and_after_json(request):
     assert hash(RunRequest.from_dict(said)) == hash(request)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.recursive(st.none() | st.booleans() | st.integers() | NAMES,
                                            lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner))))  # fmt: skip
-def test_a_job_of_another_kind_carries_any_json(settings):
-    request = RunRequest(kind="exercise", settings=settings)
-    assert request.payload == settings
+def test_a_job_of_another_kind_carries_any_json(payload):
+    request = RunRequest(kind="exercise", settings=payload)
+    assert request.payload == payload
     again = RunRequest.from_dict(json.loads(json.dumps(request.to_dict())))
     assert again == request and hash(again) == hash(request) and again.key == request.key
     assert request.key != replace(request, kind="claim").key
