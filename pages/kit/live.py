@@ -166,7 +166,7 @@ def _act(prefix: str, act: Callable[["Run"], None], run: "Run") -> None:
 def _sentence(run: "Run", state: str, history: History) -> str:
     text = words.load("live")
     if state == "waiting":
-        return text.read("waiting", place=session.place_in_queue(run) or 1)
+        return text.read("waiting", place=session.position_in_queue(run) or 1)
     if state == "running" and (action := run.requested_action()):
         return text.read("pausing" if action == "pause" else "stopping", step=history.last_step)
     if state == "running" and history.start and history.steps:

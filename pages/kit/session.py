@@ -112,7 +112,7 @@ def withdraw_run(run: Run) -> None:
     queue.withdraw(run, visitor.me())
 
 
-def place_in_queue(run: Run) -> int | None:
+def position_in_queue(run: Run) -> int | None:
     """How many runs begin before this one, and itself; None where it does not wait."""
     from gptcore.runs import queue
 
@@ -135,7 +135,7 @@ def warm() -> None:
     workers.shared().warm()
 
 
-def keep_text(text: bytes) -> Path:
+def save_text(text: bytes) -> Path:
     """Write a visitor's text where a training process can read it; the same text is one file."""
     path = runs_folder() / "texts" / f"{hashlib.sha256(text).hexdigest()[:16]}.txt"
     try:

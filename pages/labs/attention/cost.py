@@ -24,7 +24,7 @@ def key_heads() -> None:
     text = words.load("05_attention")
     with lab.frame("c5_kv", text.read("lab_kv_title")):
         text.show("lab_kv")
-        in_use = session.model_in_use().model.config
+        in_use = session.model_in_use().config
         shapes = {MODEL: in_use.replace(n_kv_heads=in_use.n_heads), **SHAPES}
         name = controls.choice(text.read("lab_kv_shape"), "c5_kv_shape", list(shapes), default="LLaMA 2 70B")
         full = shapes[name]
@@ -127,7 +127,7 @@ def predict(text: words.Words, config: ModelConfig) -> None:
 def fused() -> None:
     """What the fused kernel never writes, and that both paths give the same numbers."""
     text = words.load("05_attention")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     text.show("lab_fused")
     length = controls.stops(text.read("lab_fused_length"), "c5_fused_t", CONTEXTS, 4096)
     ran, difference = cached.paths_differ(session.model_in_use(), 192)

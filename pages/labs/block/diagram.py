@@ -14,7 +14,7 @@ PLACES = ("pre", "branch", "pre+branch", "post")
 def flow() -> None:
     """One block as a chart, with the shapes of the model in use and the norm where it is put."""
     text = words.load("06_block")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     left, right = st.columns(2, gap="large")
     with left:
         tokens = controls.whole(

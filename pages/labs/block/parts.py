@@ -65,7 +65,7 @@ def gates() -> None:
 
 def _gates_of_the_model(text: words.Words) -> None:
     """How far open the gates of one layer stand, over a text; nothing for a model without gates."""
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     if config.ffn != "swiglu":
         text.show("lab_gate_none", ffn=config.ffn)
         return

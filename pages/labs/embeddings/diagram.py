@@ -10,7 +10,7 @@ from pages.kit.controls import Dial
 def flow() -> None:
     """Where the table stands: in front of the blocks and, if it is tied, behind them."""
     text = words.load("03_embeddings")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     tokens = controls.whole(
         "Tokens T", "c3_flow_t", Dial("", 1, config.context_length, 1, "The length of the text."), 12
     )

@@ -7,7 +7,7 @@ def flow() -> None:
     """The words of the book on one map, with the shapes of the model in use."""
     text = words.load("11_glossary")
     text.show("diagram")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     sizes, t = dim_colors.sizes_of(config), config.context_length
     node, edge = diagram.Node, diagram.Edge
     nodes = [

@@ -23,7 +23,7 @@ def published() -> None:
     """The bytes of a cache for a published shape, a context, a number of texts and a precision."""
     text = words.load("09_inference")
     text.show("lab_bytes")
-    shapes = {MODEL: session.model_in_use().model.config, **SHAPES}
+    shapes = {MODEL: session.model_in_use().config, **SHAPES}
     name = controls.listed(
         text.read("lab_bytes_model"), "c9_bytes_model", list(shapes), default="LLaMA 2 70B"
     )

@@ -10,7 +10,7 @@ from pages.kit.controls import Dial
 def flow() -> None:
     """One more token on its way through the model, with the cache and the shapes of the model in use."""
     text = words.load("09_inference")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     most = config.context_length
     seen = controls.whole(
         text.read("diagram_seen"), "c9_flow_s", Dial("", 1, most, 1, text.read("diagram_help")), min(24, most)

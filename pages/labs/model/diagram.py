@@ -10,7 +10,7 @@ from pages.kit.controls import Dial
 def flow() -> None:
     """The whole model in use from ids to logits, with its shapes."""
     text = words.load("07_model")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))
     t = controls.whole(text.read("diagram_tokens"), "c7_flow_t", dial, min(16, config.context_length))
     sizes = dim_colors.sizes_of(config)

@@ -10,7 +10,7 @@ from pages.kit.controls import Dial
 def flow() -> None:
     """The whole model as a chart, with the sizes of the model in use."""
     text = words.load("00_overview")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     dial = Dial("", 1, config.context_length, 1, "How long the text is.")
     tokens = controls.whole(text.read("diagram_tokens"), "c0_flow_t", dial, 6)
     text.show("diagram", tokens=tokens)

@@ -91,7 +91,7 @@ def softmax_by_hand(scores: list[tuple[str, float]], example: str, text: words.W
     """Softmax of four scores and the surprise at one word, with the numbers put in."""
     if not steps(text.read("example_softmax_title")):
         return
-    text.show("example_softmax", vocabulary=session.model_in_use().model.config.vocab_size)
+    text.show("example_softmax", vocabulary=session.model_in_use().config.vocab_size)
     names = [name for name, _ in scores]
     place = list(EXAMPLES.values()).index(example)
     left, right = st.columns(2, gap="large")

@@ -12,7 +12,7 @@ from pages.kit.diagram import Edge, Node
 def flow() -> None:
     """Where the turn stands in a layer, with the shapes of the model in use."""
     text = words.load("04_positions")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))
     tokens = controls.whole(text.read("diagram_tokens"), "c4_flow_t", dial, min(16, config.context_length))
     if config.position == "rope":

@@ -52,7 +52,7 @@ def _row(run: "Run") -> dict[str, Any]:
     model = config.get("model", {})
     state = run.state()
     scored = [sample["ladder"] for sample in history.samples if sample.get("ladder")]
-    place = session.place_in_queue(run) if state == "waiting" else None
+    place = session.position_in_queue(run) if state == "waiting" else None
     return {
         "Run": run.name() or run.id[:8],
         "State": f"waiting, place {place}" if place else state,

@@ -9,7 +9,7 @@ def flow() -> None:
     """From text to text: every station of the script, with the shapes of the model in use."""
     text = words.load("10_script")
     text.show("diagram")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     sizes, t = dim_colors.sizes_of(config), config.context_length
     node, edge = diagram.Node, diagram.Edge
     nodes = [

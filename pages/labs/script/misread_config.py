@@ -21,7 +21,7 @@ def misread_config() -> None:
         what = controls.listed(
             text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="norm_eps 0.1"
         )
-        config = models.shipped().model.config
+        config = models.shipped().config
         right, loss = cached.loss_misread(RIGHT), cached.loss_misread(what)
         uniform = math.log(config.vocab_size)
         picture = plots.columns(

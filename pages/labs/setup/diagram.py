@@ -11,7 +11,7 @@ from pages.kit.controls import Dial
 def flow() -> None:
     """One step of training as a chart, with the shapes of the model in use."""
     text = words.load("01_setup")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     batch = controls.whole(
         text.read("diagram_batch"), "c1_flow_b", Dial("", 1, 64, 1, text.read("diagram_batch_help")), 8
     )

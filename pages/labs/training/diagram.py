@@ -10,7 +10,7 @@ from pages.kit.controls import Dial
 def flow() -> None:
     """One step of training as a chart, with the shapes of the model in use."""
     text = words.load("08_training")
-    config = session.model_in_use().model.config
+    config = session.model_in_use().config
     rows = controls.whole(
         text.read("diagram_rows"), "c8_flow_b", Dial("", 1, 64, 1, text.read("diagram_help")), 8
     )

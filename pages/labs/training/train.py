@@ -114,7 +114,7 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
             if not corpus.text:
                 return words.load("08_training").read("no_text")
             text_corpus(corpus.text, corpus.name)  # a text that is none is refused here, not in the child
-            file = str(session.keep_text(corpus.text))
+            file = str(session.save_text(corpus.text))
         session.start_run(request_for(config, corpus, seconds, seed, file))
     except ValueError as error:
         return str(error)

@@ -76,7 +76,7 @@ def backwards() -> Picture:
 
 
 def shares_written() -> Picture:
-    found = residual_updates(dict(sentence_trace().seen), models.shipped().model.config)
+    found = residual_updates(dict(sentence_trace().seen), models.shipped().config)
     return signed_axis(
         bars(
             [one.name for one in found], [100 * one.fraction for one in found], "% of the last stream", ".0f"

@@ -94,7 +94,7 @@ def shape_of(config: ModelConfig) -> Picture:
 
 
 def shape_in_use() -> Picture:
-    return shape_of(session.model_in_use().model.config)
+    return shape_of(session.model_in_use().config)
 
 
 def six_operations() -> Picture:

@@ -44,7 +44,7 @@ def tying() -> Picture:
 
 
 def stream() -> Picture:
-    found = residual_updates(dict(sentence_trace().seen), models.shipped().model.config)
+    found = residual_updates(dict(sentence_trace().seen), models.shipped().config)
     return bars([one.name for one in found], [one.size for one in found], "size of what each writes", ".2f")
 
 

@@ -101,5 +101,5 @@ def guessed_ahead(n: int) -> Picture:
 
 
 def beams(width: int) -> Picture:
-    size = models.shipped().model.config.vocab_size
+    size = models.shipped().config.vocab_size
     return bars(("texts kept", "continuations scored a step"), [width, width * size], "texts", log_y=True)
