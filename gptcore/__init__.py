@@ -56,14 +56,13 @@ def __dir__() -> list[str]:
     return [*__all__, "__version__"]
 
 
-# Modules that scripts exported by the first edition, and its explainers and exercises, import by these names.
+# Modules of the first edition that exported scripts import, and that its explainers showed, under their old names.
 _MOVED = {
     "gptcore.corpus": "gptcore.corpora",
     "gptcore.hf": "gptcore.formats.hf_weights",
     "gptcore.ladder": "gptcore.stories.scores",
     "gptcore.optim": "gptcore.training.optim",
     "gptcore.parser": "gptcore.stories.parser",
-    "gptcore.tuning": "gptcore.training.finetune",
 }
 
 

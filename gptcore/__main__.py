@@ -352,13 +352,9 @@ def _read_text(name: str) -> str:
 
 
 def tokenize(options: argparse.Namespace) -> None:
-    from gptcore.formats import Tokenizer
-    from gptcore.tokenizer import load_tiktoken, story_tokenizer
+    from gptcore.formats import load_tokenizer
 
-    named = {"story": story_tokenizer, "gpt2": load_tiktoken}
-    tokenizer = (
-        named[options.tokenizer]() if options.tokenizer in named else Tokenizer.load(options.tokenizer)
-    )
+    tokenizer = load_tokenizer(options.tokenizer)
     ids = tokenizer.encode(options.text)
     tokens = [tokenizer.token_text(i) for i in ids]
     if options.json:

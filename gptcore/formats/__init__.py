@@ -6,9 +6,9 @@
 
 from gptcore.checkpoint import read_folder, save
 from gptcore.formats import hf_tokenizer
-from gptcore.formats.models import load
+from gptcore.formats.models import load, load_tokenizer
 from gptcore.tokenizer import OTHER_READERS, Tokenizer
 
-__all__ = ["Tokenizer", "load", "read_folder", "save"]
+__all__ = ["Tokenizer", "load", "load_tokenizer", "read_folder", "save"]
 
-OTHER_READERS.append(hf_tokenizer.read_json)
+OTHER_READERS.append(hf_tokenizer.tokenizer_or_none)

@@ -7,15 +7,15 @@ from gptcore.formats.models import load
 
 
 def _hf(folder: str | Path, out: str | Path) -> Path:
-    return hf_folder.export(*load(folder), out)
+    return hf_folder.export_hf(*load(folder), out)
 
 
 def _script(folder: str | Path, out: str | Path) -> Path:
-    return script.write(script.of_run(folder), "script", out)
+    return script.write_recipe(script.recipe_of_run(folder), "script", out)
 
 
 def _notebook(folder: str | Path, out: str | Path) -> Path:
-    return script.write(script.of_run(folder), "notebook", out)
+    return script.write_recipe(script.recipe_of_run(folder), "notebook", out)
 
 
 WRITERS = {"hf": _hf, "script": _script, "notebook": _notebook}  # by the word after `--to`

@@ -31,7 +31,7 @@ class FolderError(ValueError):
     """A Hugging Face folder that cannot be used, said in one sentence."""
 
 
-def export(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
+def export_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
     """Write a model as a new folder; return it.
 
     Raises ConfigError naming a part that Llama does not have, FolderError for a folder that is not empty.
@@ -41,11 +41,11 @@ def export(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
         raise FolderError(f"{folder} is not empty; an export needs a new or empty directory")
     hf_weights.check_exportable(model.config)
     with replacing(folder) as fresh:
-        write(model, tokenizer, fresh)
+        write_files(model, tokenizer, fresh)
     return folder
 
 
-def write(model: GPT, tokenizer: Tokenizer, folder: Path) -> None:
+def write_files(model: GPT, tokenizer: Tokenizer, folder: Path) -> None:
     """Write the five files into an existing folder; raises ConfigError naming a part that Llama does not have."""
     config = hf_weights.config_dict(model.config, eot_id=tokenizer.eot_id)
     weights = {
@@ -71,7 +71,7 @@ def write(model: GPT, tokenizer: Tokenizer, folder: Path) -> None:
     )
 
 
-def load(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
+def load_hf(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
     """Return the model in fp32 and the tokenizer of a Llama-family folder, None where it brings no tokenizer.
 
     Raises ValueError, naming it, for an architecture, an option or a file that is not supported.
@@ -81,7 +81,7 @@ def load(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
     config = read_config(folder)
     files = weight_files(folder)
     check_weights(files, config)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_folder_tokenizer(folder)
     if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
         raise FolderError(
             f"the tokenizer in {folder} has {tokenizer.vocab_size} tokens and its model only "
@@ -105,15 +105,15 @@ def weight_files(folder: Path) -> dict[str, Path]:
     """Return for each weight's name the safetensors file that holds it; raises FolderError if there is none."""
     single = folder / "model.safetensors"
     if (folder / INDEX).is_file():
-        places = _json(folder / INDEX).get("weight_map")
-        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        weight_map = _json(folder / INDEX).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
             raise FolderError(f"{folder}/{INDEX} is damaged: it does not say which file holds which weight")
-        for name in sorted(set(places.values())):
+        for name in sorted(set(weight_map.values())):
             if Path(name).name != name or not (folder / name).is_file():
                 raise FolderError(f"{folder}/{INDEX} names {name!r}, which is not there")
-        files = {weight: folder / name for weight, name in places.items()}
+        files = {weight: folder / name for weight, name in weight_map.items()}
         for path in set(files.values()):
-            missing = {weight for weight, place in files.items() if place == path} - set(shapes(path))
+            missing = {weight for weight, file in files.items() if file == path} - set(shapes(path))
             if missing:
                 raise FolderError(f"{path} lacks {min(missing)}, which {INDEX} places there")
         return files
@@ -132,28 +132,28 @@ def check_weights(files: dict[str, Path], config: ModelConfig) -> None:
 
     Raises ValueError naming the first weight that is missing, left over, of another shape or quantised.
     """
-    found = {}
+    stored = {}
     for path in sorted(set(files.values())):
-        found |= {name: shape for name, shape in shapes(path).items() if files.get(name) == path}
+        stored |= {name: shape for name, shape in shapes(path).items() if files.get(name) == path}
     with torch.device("meta"):  # shapes alone: a config that lies about its size costs nothing
         model = GPT(config)
     expected = hf_weights.weights_by_their_name(model)
-    hf_weights.check_names(set(expected), set(found), config.tie_embeddings)
-    for theirs, place in expected.items():
-        kind, shape = found[theirs]
+    hf_weights.check_names(set(expected), set(stored), config.tie_embeddings)
+    for theirs, weight in expected.items():
+        kind, shape = stored[theirs]
         if kind not in DTYPES:
             raise FolderError(f"{theirs} is stored as {kind}; choose weights in bf16, fp16 or fp32")
-        if shape != list(place.shape):
+        if shape != list(weight.shape):
             raise FolderError(
-                f"{theirs} has the shape {shape} and its config.json asks for {list(place.shape)}"
+                f"{theirs} has the shape {shape} and its config.json asks for {list(weight.shape)}"
             )
 
 
-def load_tokenizer(folder: Path) -> Tokenizer | None:
+def load_folder_tokenizer(folder: Path) -> Tokenizer | None:
     """Return a folder's tokenizer, None where it brings none; raises TokenizerError for one we cannot read."""
     path = folder / "tokenizer.json"
     if path.is_file():
-        return hf_tokenizer.read(path, end_of_text=_end_of_text(folder))
+        return hf_tokenizer.load_hf_tokenizer(path, end_of_text=_end_of_text(folder))
     if (folder / "tokenizer.model").is_file():
         raise hf_tokenizer.sentencepiece(folder / "tokenizer.model")
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():

@@ -31,8 +31,7 @@ END_OF_TEXT = "glassbox_end_of_text"  # our own key in a file, beside theirs: th
 
 _N_VISIBLE = BYTE_ORDER.index(0)  # visible bytes come first and stand for themselves
 _SIGNS = {
-    byte: chr(byte if place < _N_VISIBLE else 256 + place - _N_VISIBLE)
-    for place, byte in enumerate(BYTE_ORDER)
+    byte: chr(byte if rank < _N_VISIBLE else 256 + rank - _N_VISIBLE) for rank, byte in enumerate(BYTE_ORDER)
 }
 _BYTES = {sign: byte for byte, sign in _SIGNS.items()}
 
@@ -126,7 +125,7 @@ def _their_cuts(pattern: str) -> dict[str, Any]:
     return {"type": "Sequence", "pretokenizers": [split, _byte_level(use_regex=False)]}
 
 
-def read(path: str | Path, *, end_of_text: int | str | None = None) -> Tokenizer:
+def load_hf_tokenizer(path: str | Path, *, end_of_text: int | str | None = None) -> Tokenizer:
     """Return the tokenizer of a `tokenizer.json`; `end_of_text` is the token, or its id, that ends a document.
 
     Raises TokenizerError, naming the part, for what is not byte-level BPE or does what ours does not.
@@ -151,7 +150,7 @@ def from_json(content: Any, name: str, *, end_of_text: int | str | None = None) 
         raise TokenizerError(f"{name} is damaged: its vocabulary or merges are not as saved.") from error
 
 
-def read_json(content: dict[str, Any], name: str) -> Tokenizer | None:
+def tokenizer_or_none(content: dict[str, Any], name: str) -> Tokenizer | None:
     """Return the tokenizer of a file's JSON, or None where it is no `tokenizer.json`: for `Tokenizer.load`."""
     return from_json(content, name) if isinstance(content.get("model"), dict) else None
 
@@ -319,27 +318,27 @@ def replay(ids: list[int | None], rules: Mapping[tuple[int, int], tuple[int, int
     before = [None, *range(len(ids) - 1)]
     queue: list[tuple[int, int, int]] = []
 
-    def offer(place: int | None) -> None:
-        if place is not None and after[place] is not None:
-            rule = rules.get((ids[place], ids[after[place]]))
+    def offer(index: int | None) -> None:
+        if index is not None and after[index] is not None:
+            rule = rules.get((ids[index], ids[after[index]]))
             if rule is not None:
-                heapq.heappush(queue, (rule[0], place, rule[1]))
+                heapq.heappush(queue, (rule[0], index, rule[1]))
 
-    for place in range(len(ids)):
-        offer(place)
+    for index in range(len(ids)):
+        offer(index)
     while queue:
-        _, place, new = heapq.heappop(queue)
-        right = after[place]
-        if ids[place] is None or right is None:
+        _, index, new = heapq.heappop(queue)
+        right = after[index]
+        if ids[index] is None or right is None:
             continue
-        if rules.get((ids[place], ids[right]), (0, None))[1] != new:  # one of the two has changed since
+        if rules.get((ids[index], ids[right]), (0, None))[1] != new:  # one of the two has changed since
             continue
-        ids[place], ids[right] = new, None
-        after[place] = after[right]
+        ids[index], ids[right] = new, None
+        after[index] = after[right]
         if after[right] is not None:
-            before[after[right]] = place
-        offer(before[place])
-        offer(place)
+            before[after[right]] = index
+        offer(before[index])
+        offer(index)
     return [token_id for token_id in ids if token_id is not None]
 
 
@@ -415,12 +414,12 @@ def _flat(pre_tokenizer: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 def _split(stage: Mapping[str, Any], name: str) -> tuple[regex.Pattern, bool]:
     ((kind, text),) = stage["pattern"].items()
     pattern = regex.escape(text) if kind == "String" else text
-    behaviour, inverted = stage["behavior"], bool(stage.get("invert"))
-    if behaviour == "Isolated":  # matches and what stands between them are pieces alike
+    behavior, inverted = stage["behavior"], bool(stage.get("invert"))
+    if behavior == "Isolated":  # matches and what stands between them are pieces alike
         return _compile(pattern, name), False
-    if behaviour == "Removed" and inverted:
+    if behavior == "Removed" and inverted:
         return _compile(pattern, name), True
-    raise TokenizerError(f"{name}: a Split with behavior={behaviour} is not supported.")
+    raise TokenizerError(f"{name}: a Split with behavior={behavior} is not supported.")
 
 
 def _compile(pattern: str, name: str) -> regex.Pattern:

@@ -55,31 +55,31 @@ def load_llama(hf_state_dict: dict[str, Tensor], hf_config: Any) -> GPT:
     model = GPT(model_config(hf_config))
     own = weights_by_their_name(model)
     check_names(set(own), set(hf_state_dict), model.config.tie_embeddings)
-    for name, place in own.items():  # one at a time: a large model need not be in memory twice
+    for name, ours in own.items():  # one at a time: a large model need not be in memory twice
         weight = hf_state_dict[name]
-        if weight.shape != place.shape:
+        if weight.shape != ours.shape:
             raise ConfigError(
-                f"{name} has the shape {list(weight.shape)} and the config asks for {list(place.shape)}"
+                f"{name} has the shape {list(weight.shape)} and the config asks for {list(ours.shape)}"
             )
-        place.copy_(weight)
+        ours.copy_(weight)
     return model.eval()
 
 
 def weights_by_their_name(model: GPT) -> dict[str, Tensor]:
     """Return every weight that is stored under Hugging Face's name, each a view of ours; a tied output is not."""
-    found = {}
+    weights = {}
     for name, weight in model.state_dict().items():
         if name == "output.weight" and model.config.tie_embeddings:
             continue
         theirs = their_name(name)
         joined = next((part for part in _JOINED if f".{part}." in name), None)
         if joined is None:
-            found[theirs] = weight
+            weights[theirs] = weight
             continue
         rows = model.get_submodule(name.rpartition(".")[0]).parts
         for part, piece in zip(_JOINED[joined], weight.split(rows), strict=True):
-            found[theirs.replace(joined, part)] = piece
-    return found
+            weights[theirs.replace(joined, part)] = piece
+    return weights
 
 
 def check_names(needed: set[str], given: set[str], tied: bool) -> None:

@@ -41,13 +41,13 @@ class Recipe:
     prompt: str = "Once upon a time"
 
 
-def of_run(folder: str | Path) -> Recipe:
+def recipe_of_run(folder: str | Path) -> Recipe:
     """Return the recipe of a run, or of a saved model with the nano preset's training.
 
     Raises CheckpointError for a folder that holds no model, ConfigError for a run that was broken on purpose.
     """
-    place = model_folder(folder)
-    model, tokenizer = read_folder(place)
+    saved = model_folder(folder)
+    model, tokenizer = read_folder(saved)
     described = read_json(Path(folder) / "config.json") or {}
     ours = tokenizer.ranks == story_tokenizer().ranks
     known = {field.name for field in fields(TrainConfig)}
@@ -62,7 +62,7 @@ def of_run(folder: str | Path) -> Recipe:
         train=train,
         steps=described.get("found", {}).get("total_steps") or train.steps or STEPS,
         corpus=described.get("corpus") or "stories",
-        tokenizer="story" if ours else str((place / "tokenizer.json").resolve()),
+        tokenizer="story" if ours else str((saved / "tokenizer.json").resolve()),
         prompt="Once upon a time" if ours else "",
     )
 
@@ -110,8 +110,8 @@ def notebook(recipe: Recipe) -> dict[str, Any]:
     ]
     for title, code in zip(parts[::2], parts[1::2], strict=True):
         cells += [_cell("markdown", f"## {title}"), _cell("code", code)]
-    for place, cell in enumerate(cells):
-        cell["id"] = f"part-{place}"
+    for number, cell in enumerate(cells):
+        cell["id"] = f"part-{number}"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return {
         "cells": cells,
@@ -126,7 +126,7 @@ def _cell(kind: str, text: str) -> dict[str, Any]:
     return cell | ({"outputs": [], "execution_count": None} if kind == "code" else {})
 
 
-def write(recipe: Recipe, kind: str, out: str | Path) -> Path:
+def write_recipe(recipe: Recipe, kind: str, out: str | Path) -> Path:
     """Write the `script` or the `notebook` into a new file; raises ValueError where one stands already."""
     out = Path(out)
     if out.exists():

@@ -12,9 +12,9 @@ from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
 from gptcore.corpora.documents import Corpus
 from gptcore.corpora.encoding import MIN_TOKENS, encode_documents
 from gptcore.corpora.sources import load_corpus
-from gptcore.formats import Tokenizer
+from gptcore.formats import load_tokenizer
 from gptcore.runs.request import RunRequest
-from gptcore.tokenizer import TokenizerError, load_tiktoken, story_tokenizer
+from gptcore.tokenizer import Tokenizer, TokenizerError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +65,11 @@ def _tokenizer(
                 f"less than the preset's {shape.vocab_size:,}."
             )
         return tokenizer
-    if name == "story":
-        tokenizer = story_tokenizer()
-    elif name == "gpt2":
-        tokenizer = load_tiktoken("gpt2")
-    elif Path(name).is_file():
-        tokenizer = Tokenizer.load(name)
-    else:
+    if name not in ("story", "gpt2") and not Path(name).is_file():
         raise TokenizerError(
             f"tokenizer {name!r} is none of story, gpt2, train, and no file of that name exists"
         )
+    tokenizer = load_tokenizer(name)
     if named is not None and named != tokenizer.vocab_size:
         raise ConfigError(
             f"vocab_size={named} is not the {name} tokenizer's {tokenizer.vocab_size}; "

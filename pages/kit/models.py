@@ -134,10 +134,10 @@ def zipped(folder: Path) -> bytes:
 
 def as_llama(handle: ModelHandle) -> bytes:
     """A model as a zip of a Hugging Face folder; raises ValueError for one that format cannot hold."""
-    from gptcore.formats.hf_folder import export
+    from gptcore.formats.hf_folder import export_hf
 
     with tempfile.TemporaryDirectory() as folder:
-        return _zip(sorted(export(*handle.load(), Path(folder) / "model").iterdir()))
+        return _zip(sorted(export_hf(*handle.load(), Path(folder) / "model").iterdir()))
 
 
 def _zip(files: Iterable[Path]) -> bytes:

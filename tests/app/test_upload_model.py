@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from gptcore import GPT, ModelConfig, save
-from gptcore.formats.hf_folder import export
+from gptcore.formats.hf_folder import export_hf
 from gptcore.runs.run import list_runs
 from gptcore.tokenizer import story_tokenizer
 from pages.kit.book import TABLE
@@ -51,7 +51,7 @@ def press(app: AppTest) -> AppTest:
 
 
 def test_a_zip_of_a_hugging_face_folder_is_in_use_on_every_page(app, model, tmp_path):
-    folder = export(*model, tmp_path / "qwen")
+    folder = export_hf(*model, tmp_path / "qwen")
     assert next(button for button in app.button if button.key == "bring_go").disabled
     app.sidebar.file_uploader[0].set_value(("qwen.zip", zipped(folder), "application/zip")).run()
     press(app)

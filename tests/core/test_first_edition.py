@@ -17,7 +17,7 @@ from gptcore.runs.run import Run, list_runs
 
 LEFT = Path(__file__).resolve().parents[1] / "first_edition"
 
-# Imports that its exported scripts, its explainers and its exercises make.
+# Imports that its exported scripts make, and that its explainers showed most.
 IMPORTS = (
     "from gptcore import GPT, ModelConfig, TrainConfig, generate, load, save",
     "from gptcore.corpus import Windows, cut, fixed_batches, load_corpus, prepare",
@@ -30,7 +30,6 @@ IMPORTS = (
     "from gptcore.stories import write_stories, write_story",
     "from gptcore.parser import accepts",
     "from gptcore.ladder import judge_pronouns, passages, sample_table, split_sentences",
-    "from gptcore.tuning import followed, single_names",
     "from gptcore.checkpoint import SHIPPED",
     "from gptcore.attention import allowed_pairs, attention_weights, explicit_attention",
     "from gptcore.positions import POSITIONS, apply_rope, inverse_frequencies, rope_table",

@@ -46,7 +46,7 @@ def export_model() -> None:
     use = session.model_in_use()
     text.show("lab_take_model", name=session.model_label(use))
     try:
-        made = script.of_run(use.path)
+        made = script.recipe_of_run(use.path)
     except ValueError as error:  # a model of another make has no settings of ours
         st.error(str(error), icon=":material/block:")
         return

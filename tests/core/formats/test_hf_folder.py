@@ -120,7 +120,7 @@ def test_the_shipped_run_goes_to_transformers_through_the_command(tmp_path, caps
 @torch.no_grad()
 def test_the_shape_of_tiny_goes_with_gpt2s_vocabulary(gpt2, tmp_path):
     model = GPT(PRESETS["tiny"].model, seed=3).eval()
-    hf_folder.export(model, gpt2, tmp_path / "out")
+    hf_folder.export_hf(model, gpt2, tmp_path / "out")
     theirs = LlamaForCausalLM.from_pretrained(tmp_path / "out")
     words = PreTrainedTokenizerFast.from_pretrained(tmp_path / "out")
     ids = words("Hello 😊 world, unbelievably", return_tensors="pt").input_ids
@@ -132,7 +132,7 @@ def test_the_shape_of_tiny_goes_with_gpt2s_vocabulary(gpt2, tmp_path):
 @torch.no_grad()
 def test_what_was_exported_comes_back_the_same(lively, random_ids, tokenizer, tmp_path, changes):
     model = lively(vocab_size=tokenizer.vocab_size, tie_embeddings=not changes, **changes)
-    folder = hf_folder.export(model, tokenizer, tmp_path / "out")
+    folder = hf_folder.export_hf(model, tokenizer, tmp_path / "out")
     back, words = load(folder)
     assert back.config == model.config
     ids = random_ids(2, 20)
@@ -163,7 +163,7 @@ def test_what_llama_does_not_have_is_named_and_nothing_is_written(
 ):
     model = lively(vocab_size=tokenizer.vocab_size, **changes)
     with pytest.raises(ConfigError, match=words):
-        hf_folder.export(model, tokenizer, tmp_path / "out")
+        hf_folder.export_hf(model, tokenizer, tmp_path / "out")
     save(model, tokenizer, tmp_path / "model")
     assert main(["export", str(tmp_path / "model"), "--to", "hf", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
@@ -179,9 +179,9 @@ def test_an_export_never_writes_over_what_is_there(lively, tokenizer, tmp_path):
     full.mkdir()
     (full / "mine").write_text("x")
     file.write_text("x")
-    hf_folder.export(model, tokenizer, empty)
+    hf_folder.export_hf(model, tokenizer, empty)
     assert (empty / "model.safetensors").is_file()
     for taken in (full, file, empty):
         with pytest.raises(ValueError, match="not empty"):
-            hf_folder.export(model, tokenizer, taken)
+            hf_folder.export_hf(model, tokenizer, taken)
     assert [path.name for path in full.iterdir()] == ["mine"]

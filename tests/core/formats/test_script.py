@@ -20,7 +20,7 @@ from gptcore.__main__ import EXPORTS
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
 from gptcore.formats.export import WRITERS
-from gptcore.formats.script import Recipe, notebook, of_run, script, write
+from gptcore.formats.script import Recipe, notebook, recipe_of_run, script, write_recipe
 
 TINY = ModelConfig(vocab_size=2048, context_length=32, d_model=16, n_layers=1, n_heads=2, norm="layernorm")
 TRAIN = TrainConfig(batch_size=2, accumulation=2, warmup_steps=1, eval_batches=1, seed=5, optimizer="muon")
@@ -120,7 +120,7 @@ def test_the_script_and_the_notebook_import_from_the_top_of_the_library_alone(re
 
 
 def test_the_script_is_about_a_hundred_lines_in_style():
-    code = script(of_run(SHIPPED))
+    code = script(recipe_of_run(SHIPPED))
     assert 85 <= len(code.splitlines()) <= 120
     done = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "--isolated", "--line-length", "120", "-"],
@@ -154,11 +154,11 @@ def test_a_run_that_was_broken_on_purpose_becomes_no_script(tmp_path):
     described["train"]["fault"] = "leaking_gradients"
     (tmp_path / "run" / "config.json").write_text(json.dumps(described))
     with pytest.raises(ConfigError, match="leaking_gradients"):
-        of_run(tmp_path / "run")
+        recipe_of_run(tmp_path / "run")
 
 
 def test_a_run_gives_its_own_settings():
-    found = of_run(SHIPPED)
+    found = recipe_of_run(SHIPPED)
     described = json.loads((SHIPPED / "config.json").read_text())
     assert found.model.to_dict() == described["model"]
     assert found.steps == described["found"]["total_steps"]
@@ -176,7 +176,7 @@ def test_the_command_writes_a_new_file_and_no_other(tmp_path):
     compile((tmp_path / "a.py").read_text(encoding="utf-8"), "a.py", "exec")
     again = command("script", "a.py")
     assert again.returncode == 2 and "is there already; give the name of a new file" in again.stderr
-    write(of_run(SHIPPED), "notebook", tmp_path / "a.ipynb")
+    write_recipe(recipe_of_run(SHIPPED), "notebook", tmp_path / "a.ipynb")
     nbformat.validate(nbformat.read(tmp_path / "a.ipynb", 4))
 
 
