@@ -57,7 +57,7 @@ class Statement:
 class Source:
     """The source of an object as it stands in its file."""
 
-    name: str  # dotted, without "gptcore."
+    name: str  # dotted, from its module on: Attention.forward
     file: str
     start: int
     lines: tuple[str, ...]
@@ -73,7 +73,7 @@ def source(name: str) -> Source:
         shown = getattr(shown, part)
     lines, start = inspect.getsourcelines(inspect.unwrap(shown))
     whole = textwrap.dedent("".join(lines)).rstrip().splitlines()
-    return Source(name, where, start, tuple(whole))
+    return Source(".".join(path), where, start, tuple(whole))
 
 
 def _module(name: str) -> tuple[str, list[str]]:
@@ -251,7 +251,7 @@ def code(name: str, *, key: str) -> None:
     shown, pairs = source(name), statements_with_notes(name)
     links.check(f"{key}_all", links.Switch(), False)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"`{name.split('.', 1)[1]}` in `{shown.file}`, line {shown.start}")
+        st.markdown(f"`{shown.name}` in `{shown.file}`, line {shown.start}")
         every = st.toggle("A note on every line", key=f"{key}_all", bind="query-params")
     spans = _highlighted(shown.lines)
     rows = [

@@ -99,3 +99,9 @@ def test_the_source_is_the_one_in_the_file():
 def test_highlighting_keeps_every_character():
     lines = annotated.source("attention.Attention.forward").lines
     assert ["".join(text for _, text in spans) for spans in annotated._highlighted(lines)] == list(lines)
+
+
+def test_code_in_a_package_is_named_as_its_module_has_it():
+    shown = annotated.source("training.optim.learning_rate")
+    assert (shown.name, shown.file) == ("learning_rate", "gptcore/training/optim.py")
+    assert annotated.source("attention.Attention.forward").name == "Attention.forward"
