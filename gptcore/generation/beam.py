@@ -42,7 +42,7 @@ class Hypothesis:
 
     `token_ids` leave the end token out, as `generate` does; `total` (nats) and `n_counted` include it, since the
     model had to choose to end. `score` is `total` over `n_counted` to the power of the length penalty.
-    `path` are the places of its nodes, from the first new token on.
+    `path` holds the indices of its nodes, from the first new token on.
     """
 
     token_ids: tuple[int, ...]
@@ -169,9 +169,9 @@ class _Search:
                 return "stop"
             among_best = self.step()
         reason = self.reason if len(self.finished) < self.n_beams else "stop"
-        self.finished += [self.hypothesis(place, ended=False) for place in among_best]
-        for place in set(self.live) - set(among_best):  # moved up to go on, and there is no further
-            self.nodes[place] = replace(self.nodes[place], fate="cut")
+        self.finished += [self.hypothesis(node_id, ended=False) for node_id in among_best]
+        for node_id in set(self.live) - set(among_best):  # moved up to go on, and there is no further
+            self.nodes[node_id] = replace(self.nodes[node_id], fate="cut")
         return reason
 
     def step(self) -> list[int]:
@@ -181,7 +181,7 @@ class _Search:
         """
         own = self.rows.log_probabilities()  # (B, V)
         self.n_calls += 1
-        so_far = torch.tensor([self.nodes[place].total for place in self.live]).to(own)
+        so_far = torch.tensor([self.nodes[node_id].total for node_id in self.live]).to(own)
         totals = (so_far.unsqueeze(1) + own).flatten()  # (B·V,)
         # At most n times the end tokens can end, so among so many there are n that go on.
         n_candidates = self.n_beams * (1 + max(1, int(self.stops.sum())))
@@ -192,16 +192,16 @@ class _Search:
             fate = self.fate(rank, token_id, n_going=len(going))
             if fate == "cut" and rank >= 2 * self.n_beams:
                 continue  # the tree shows the first that were cut, not all
-            place = self.add(parents[row], token_id, float(own[row, token_id]), fate)
+            node_id = self.add(parents[row], token_id, float(own[row, token_id]), fate)
             if fate == "ended":
-                self.finished.append(self.hypothesis(place, ended=True))
+                self.finished.append(self.hypothesis(node_id, ended=True))
             elif fate == "kept":
-                self.live.append(place)
+                self.live.append(node_id)
                 going.append(rank)
         if going:
             chosen = torch.tensor(going, device=rows.device)
             self.rows.extend(rows[chosen], token_ids[chosen])
-        return [place for place, rank in zip(self.live, going) if rank < self.n_beams]
+        return [node_id for node_id, rank in zip(self.live, going) if rank < self.n_beams]
 
     def fate(self, rank: int, token_id: int, n_going: int) -> str:
         """Return what becomes of the candidate of this rank, with so many going on already."""
@@ -210,7 +210,7 @@ class _Search:
         return "kept" if n_going < self.n_beams else "cut"
 
     def add(self, parent: int, token_id: int, log_probability: float, fate: str) -> int:
-        """Add a node to the tree and return its place."""
+        """Add a node to the tree and return its index."""
         above = self.nodes[parent]
         self.nodes.append(
             Node(
@@ -224,12 +224,12 @@ class _Search:
         )
         return len(self.nodes) - 1
 
-    def hypothesis(self, place: int, *, ended: bool) -> Hypothesis:
+    def hypothesis(self, node_id: int, *, ended: bool) -> Hypothesis:
         """Return the text that ends at this node."""
-        node, path = self.nodes[place], []
-        while place != ROOT:
-            path.append(place)
-            place = self.nodes[place].parent
+        node, path = self.nodes[node_id], []
+        while node_id != ROOT:
+            path.append(node_id)
+            node_id = self.nodes[node_id].parent
         path.reverse()
         token_ids = tuple(self.nodes[step].token_id for step in path)
         return Hypothesis(
@@ -243,20 +243,22 @@ class _Search:
 
     def adopt(self, other: "_Search", *, among_finished: bool) -> Hypothesis:
         """Draw another search's best text into this tree and return it, as one more finished text if asked."""
-        found = other.best_first()[0]
-        children = {(node.parent, node.token_id): place for place, node in enumerate(self.nodes)}
-        place = ROOT
-        for step in found.path:
+        best = other.best_first()[0]
+        children = {(node.parent, node.token_id): node_id for node_id, node in enumerate(self.nodes)}
+        node_id = ROOT
+        for step in best.path:
             node = other.nodes[step]
-            here = children.get((place, node.token_id))
-            place = self.add(place, node.token_id, node.log_probability, "greedy") if here is None else here
-        adopted = self.hypothesis(place, ended=found.ended)
-        if among_finished and all(adopted.path != one.path for one in self.finished):
+            here = children.get((node_id, node.token_id))
+            node_id = (
+                self.add(node_id, node.token_id, node.log_probability, "greedy") if here is None else here
+            )
+        adopted = self.hypothesis(node_id, ended=best.ended)
+        if among_finished and all(adopted.path != hypothesis.path for hypothesis in self.finished):
             self.finished.append(adopted)
         return adopted
 
     def best_first(self) -> list[Hypothesis]:
-        return sorted(self.finished, key=lambda one: -one.score)
+        return sorted(self.finished, key=lambda hypothesis: -hypothesis.score)
 
     def result(self, greedy: Hypothesis, reason: str) -> Beams:
         return Beams(

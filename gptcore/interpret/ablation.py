@@ -1,7 +1,7 @@
-"""What if a part said nothing? One forward pass with a head, a layer or the rotation taken out of it.
+"""Ablation: one forward pass with a head, a layer or the rotation turned off.
 
-A change is data: it travels with the trace of one pass and touches no weight, so others who use the same
-model at that moment notice nothing.
+The change travels with the trace of one pass and touches no weight, so others who use the same model at the same
+time are not affected.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ PARTS = ("head", "attention", "feedforward", "layer", "rotation")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ablation:
-    """A part of the model that says nothing in this pass; layers and heads count from 0.
+    """A part of the model whose output is set to zero in one pass; layers and heads count from 0.
 
-    `part` is `head`, `attention`, `feedforward`, `layer` (both of them), or `rotation`: queries and keys of every
-    layer keep the angle they were born with.
+    `part` is `head`, `attention`, `feedforward`, `layer` (both of them), or `rotation`: the queries and keys of every
+    layer are not rotated.
     """
 
     part: str
@@ -43,24 +43,24 @@ class Ablation:
                 raise ChangeError(f"head={self.head} does not exist; heads go from 0 to {config.n_heads - 1}")
             return {f"layers.{self.layer}.attention.mixed": lambda mixed, _: _without(mixed, self.head)}
         names = ("attention", "feedforward") if self.part == "layer" else (self.part,)
-        # What is added to the stream, so past the norm where one stands on the branch.
+        # What is added to the residual stream: after the norm, if the branch has one.
         last = "output_normed" if config.norm_position.endswith("branch") else "output"
         return {
-            f"layers.{self.layer}.{name}_{last}": lambda said, _: torch.zeros_like(said) for name in names
+            f"layers.{self.layer}.{name}_{last}": lambda output, _: torch.zeros_like(output) for name in names
         }
 
 
 def _without(mixed: Tensor, head: int) -> Tensor:
-    """Return what the heads found (B, H, T, D) with nothing from one of them."""
-    silent = mixed.clone()
-    silent[:, head] = 0
-    return silent
+    """Return the heads' outputs (B, H, T, D) with zeros for one of them."""
+    ablated = mixed.clone()
+    ablated[:, head] = 0
+    return ablated
 
 
 def _unrotated(config: ModelConfig) -> Mapping[str, Change]:
     if config.position != "rope":
         raise ChangeError(
-            f"position={config.position} turns nothing; only rope can be taken out of attention"
+            f"position={config.position} rotates nothing; only rope can be taken out of attention"
         )
     return {
         f"layers.{layer}.attention.{name}_rotated": lambda _, seen, name=name: seen[name]

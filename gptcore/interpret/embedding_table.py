@@ -1,4 +1,4 @@
-"""The rows of an embedding table: how alike they are, what stands near what, which of them a step moves."""
+"""The rows of an embedding table: their similarity, their nearest neighbors, and which of them a step updates."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gptcore.config import ModelConfig
 from gptcore.model import GPT
 from gptcore.norms import rms_norm
 
-SAME_SPOT = 0.999  # rows with a larger cosine lie on one spot
+SAME_DIRECTION = 0.999  # rows with a larger cosine count as one
 MOST_ROWS = 4096  # of which all pairs are compared
 
 
@@ -24,9 +24,9 @@ def nearest(
     table: Tensor, target: Tensor, most: int = 10, without: Collection[int] = ()
 ) -> list[tuple[int, float]]:
     """Return the rows of table (V, C) nearest to target (C,) by cosine, the nearest first, as (id, cosine)."""
-    found = cosines(target.unsqueeze(0), table)[0]
-    found[list(without)] = -torch.inf
-    best = found.topk(min(most, len(found) - len(set(without))))
+    similarities = cosines(target.unsqueeze(0), table)[0]
+    similarities[list(without)] = -torch.inf
+    best = similarities.topk(min(most, len(similarities) - len(set(without))))
     return list(zip(best.indices.tolist(), best.values.tolist()))
 
 
@@ -38,16 +38,16 @@ class Analogy:
     rank_without_inputs: int
     best: tuple[tuple[int, float], ...]  # the nearest of all, inputs included
     best_without_inputs: tuple[tuple[int, float], ...]
-    rank_without_arithmetic: int  # of `wanted` among the neighbours of c alone, inputs left out
+    rank_without_arithmetic: int  # of `wanted` among the neighbors of c alone, inputs left out
 
 
 def analogy(table: Tensor, a: int, b: int, c: int, wanted: int, most: int = 8) -> Analogy:
     """Return how well "a − b + c is wanted" does on table (V, C): king − man + woman is queen."""
     target = table[a] - table[b] + table[c]
     inputs = {a, b, c}
-    everything = [one for one, _ in nearest(table, target, len(table))]
-    fair = [one for one in everything if one not in inputs]
-    plain = [one for one, _ in nearest(table, table[c], len(table), without=inputs)]
+    everything = [row_id for row_id, _ in nearest(table, target, len(table))]
+    fair = [row_id for row_id in everything if row_id not in inputs]
+    plain = [row_id for row_id, _ in nearest(table, table[c], len(table), without=inputs)]
     return Analogy(
         rank=everything.index(wanted) + 1,
         rank_without_inputs=fair.index(wanted) + 1,
@@ -59,14 +59,14 @@ def analogy(table: Tensor, a: int, b: int, c: int, wanted: int, most: int = 8) -
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Projection:
-    """Points (N, 2) on the plane that keeps most of their spread, and the share of the spread it keeps."""
+    """Points (N, 2) on the plane that keeps most of their variance, and the fraction of the variance it keeps."""
 
     points: Tensor
     kept: float
 
 
 def pca_projection(rows: Tensor, frame: Tensor | None = None) -> Projection:
-    """Lay rows (N, C) on the two directions in which `frame` (the rows themselves) spreads most."""
+    """Project rows (N, C) onto the first two principal components of `frame` (by default of the rows themselves)."""
     frame = rows if frame is None else frame
     middle = frame.mean(0)
     _, _, directions = torch.linalg.svd(frame - middle, full_matrices=False)
@@ -76,7 +76,7 @@ def pca_projection(rows: Tensor, frame: Tensor | None = None) -> Projection:
 
 
 def neighbors_kept(rows: Tensor, n_near: int = 5) -> float:
-    """Return the share of each row's nearest neighbours, by distance, that are still nearest on the flat map."""
+    """Return the fraction of each row's nearest neighbors, by distance, that stay nearest in the projection."""
     flat = pca_projection(rows).points
 
     def near(points: Tensor) -> list[set[int]]:
@@ -88,21 +88,21 @@ def neighbors_kept(rows: Tensor, n_near: int = 5) -> float:
 
 
 def collapsed_rows(table: Tensor) -> list[int]:
-    """Return the largest set of rows that all point the same way as one of them; of a large table, its last rows.
+    """Return the largest set of rows with the same direction as one of them; of a large table, its last rows.
 
-    Tokens that never occur end like this under tied weights: all get the same push, and decay wears off how
-    they were born.
+    Tokens that never occur end like this under tied weights: all get the same gradient, and weight decay removes
+    their initialization.
     """
     first = max(0, len(table) - MOST_ROWS)
-    alike = cosines(table[first:], table[first:]) > SAME_SPOT
+    alike = cosines(table[first:], table[first:]) > SAME_DIRECTION
     middle = int(alike.sum(1).argmax())
-    return [first + place for place in alike[middle].nonzero().flatten().tolist()]
+    return [first + row for row in alike[middle].nonzero().flatten().tolist()]
 
 
 def embedding_gradient(ids: Sequence[int], above: Tensor, n_rows: int) -> Tensor:
-    """Return what comes back to a table of `n_rows` rows, by autograd: above (T, C) -> (n_rows, C).
+    """Return the gradient of a table of `n_rows` rows, by autograd: above (T, C) -> (n_rows, C).
 
-    Row i gets the sum of the gradients of all places where token i stood, and 0 if it stood nowhere.
+    Row i gets the sum of the gradients at all positions of token i, and 0 if it does not occur.
     """
     table = torch.zeros(n_rows, above.shape[1], requires_grad=True)
     F.embedding(torch.tensor(list(ids)), table).backward(above)
@@ -111,18 +111,18 @@ def embedding_gradient(ids: Sequence[int], above: Tensor, n_rows: int) -> Tensor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drift:
-    """How far training has carried two sets of rows, and how many stand exactly where they were born."""
+    """How far training has moved two sets of rows, and how many are exactly as they were initialized."""
 
     n_still: int
     n_unread_still: int
     unread: float  # mean distance of the rows that were never read; nan without any
     rest: float
-    unread_cosine: float  # mean cosine of an unread row with itself at birth
+    unread_cosine: float  # mean cosine of an unread row with itself at initialization
 
 
-def drift(born: Tensor, now: Tensor, unread: Sequence[int]) -> Drift:
-    """Return how far a table (V, C) has come from its birth, `unread` rows apart from the rest."""
-    far = (now - born).norm(dim=1)
+def drift(initial: Tensor, now: Tensor, unread: Sequence[int]) -> Drift:
+    """Return how far a table (V, C) has moved since its initialization, `unread` rows apart from the rest."""
+    far = (now - initial).norm(dim=1)
     apart = torch.zeros(len(far), dtype=torch.bool)
     apart[list(unread)] = True
     return Drift(
@@ -130,23 +130,23 @@ def drift(born: Tensor, now: Tensor, unread: Sequence[int]) -> Drift:
         n_unread_still=int((far[apart] == 0).sum()),
         unread=float(far[apart].mean()),
         rest=float(far[~apart].mean()),
-        unread_cosine=float(F.cosine_similarity(now[apart], born[apart]).mean()),
+        unread_cosine=float(F.cosine_similarity(now[apart], initial[apart]).mean()),
     )
 
 
-def highest(table: Tensor, column: int, places: Sequence[int], most: int = 6) -> list[tuple[int, float]]:
-    """Return those of `places` whose rows hold the largest numbers in a column, as (id, number)."""
-    values = table[list(places), column]
+def highest(table: Tensor, column: int, rows: Sequence[int], most: int = 6) -> list[tuple[int, float]]:
+    """Return those of `rows` with the largest numbers in a column, as (id, number)."""
+    values = table[list(rows), column]
     best = values.topk(min(most, len(values)))
-    return [(places[i], value) for i, value in zip(best.indices.tolist(), best.values.tolist())]
+    return [(rows[i], value) for i, value in zip(best.indices.tolist(), best.values.tolist())]
 
 
 @torch.no_grad()
 def largest_difference(model: GPT, other: GPT, ids: Sequence[int]) -> float:
     """Return the largest difference of any probability that two models give after any of these ids."""
     tokens = torch.tensor([list(ids)])
-    one, two = (torch.softmax(each(tokens).float(), -1) for each in (model, other))
-    return float((one - two).abs().max())
+    first, second = (torch.softmax(network(tokens).float(), -1) for network in (model, other))
+    return float((first - second).abs().max())
 
 
 @torch.no_grad()
@@ -181,14 +181,12 @@ RATE, DECAY, EPSILON = 0.1, 0.1, 1e-8
 
 
 def one_step(ids: Sequence[int], way: str, *, seed: int = 0) -> RowUpdates:
-    """Return what one step of a way of WAYS does to the embedding of a model of 16 tokens that reads these ids.
+    """Return what one step, in one of `WAYS`, does to the embedding of a 16-token model that reads these ids.
 
     Each id but the last is read, each but the first is a target. Raises ValueError for fewer than two ids.
     """
-    if len(ids) < 2 or not all(0 <= one < SMALL.vocab_size for one in ids):
-        raise ValueError(
-            f"give two ids or more from 0 to {SMALL.vocab_size - 1}: the last is only there to be guessed"
-        )
+    if len(ids) < 2 or not all(0 <= token_id < SMALL.vocab_size for token_id in ids):
+        raise ValueError(f"give two ids or more from 0 to {SMALL.vocab_size - 1}: the last is only a target")
     if way not in WAYS:
         raise ValueError(f"{way!r} is none of {', '.join(WAYS)}")
     model = GPT(SMALL.replace(tie_embeddings=way.startswith("tied")), seed=seed)
@@ -211,7 +209,7 @@ def random_rotation(width: int, seed: int = 0) -> Tensor:
 
 
 def can_rotate(config: ModelConfig) -> bool:
-    """Return whether a model's stream can be turned: RMSNorm before each sub-layer, no biases, no added positions."""
+    """Return whether a model's residual stream can be rotated: pre-RMSNorm, SwiGLU, no biases, no added positions."""
     return (
         config.norm == "rmsnorm"
         and config.norm_position == "pre"
@@ -223,31 +221,31 @@ def can_rotate(config: ModelConfig) -> bool:
 
 @torch.no_grad()
 def rotated(model: GPT, seed: int = 0) -> GPT:
-    """Return a model whose stream is turned by a random rotation, and which computes the same logits.
+    """Return a model whose residual stream is rotated at random, and which computes the same logits.
 
-    Every matrix that reads the stream is turned with it, and every one that writes into it. The gains of the
+    Every matrix that reads the stream is rotated with it, and every one that writes into it. The gains of the
     norms belong to single dimensions, so they move into the matrices that read after them; that unties the output.
     Raises ValueError where the model is of another kind (see `can_rotate`).
     """
     config = model.config
     if not can_rotate(config):
         raise ValueError(
-            "only a model with RMSNorm before each sub-layer, SwiGLU, RoPE and no biases can be turned"
+            "only a model with RMSNorm before each sub-layer, SwiGLU, RoPE and no biases can be rotated"
         )
-    turn = random_rotation(config.d_model, seed)
+    rotation = random_rotation(config.d_model, seed)
     state = {name: value.float() for name, value in model.state_dict().items()}
 
     def reads(name: str, gain: str) -> None:
-        state[name] = (state[name] * state[gain]) @ turn
+        state[name] = (state[name] * state[gain]) @ rotation
 
     for layer in range(config.n_layers):
         inside = f"layers.{layer}."
         reads(inside + "attention.qkv_proj.weight", inside + "attention_pre_norm.weight")
         reads(inside + "feedforward.gate_up_proj.weight", inside + "feedforward_pre_norm.weight")
         for name in ("attention.o_proj.weight", "feedforward.down_proj.weight"):
-            state[inside + name] = turn.T @ state[inside + name]
+            state[inside + name] = rotation.T @ state[inside + name]
     reads("output.weight", "final_norm.weight")
-    state["embedding.weight"] = state["embedding.weight"] @ turn
+    state["embedding.weight"] = state["embedding.weight"] @ rotation
     state = {name: torch.ones_like(value) if "norm" in name else value for name, value in state.items()}
     other = GPT(config.replace(tie_embeddings=False))
     other.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Depth: how a gradient travels back through a stack of blocks, and what each block writes into the stream."""
+"""Gradients by depth: how the backward pass scales them, and what each block adds to the residual stream."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gptcore.config import ModelConfig
 from gptcore.model import GPT
 from gptcore.tracing import trace
 
-NO_EPS = 1e-20  # so small that a norm lifts any signal back to size 1
+NO_EPS = 1e-20  # so small that a norm scales any signal back to size 1
 SUB_LAYERS = ("attention", "feedforward")
 
 
@@ -26,7 +26,7 @@ class Profile:
 
     @property
     def pulls(self) -> tuple[float, ...]:
-        """Gradient times size: how much the loss answers a change of the stream by a share of itself."""
+        """Gradient times size: how much the loss responds to a relative change of the stream."""
         return tuple(gradient * size for gradient, size in zip(self.gradients, self.sizes))
 
 
@@ -63,7 +63,7 @@ def stack(
     norm_eps: float = NO_EPS,
     d_model: int = 64,
 ) -> ModelConfig:
-    """Return a narrow model of any depth, whose blocks are those of the large ones."""
+    """Return the config of a narrow model of any depth, with the blocks of the large ones."""
     return ModelConfig(
         vocab_size=64,
         context_length=16,
@@ -79,7 +79,7 @@ def stack(
 
 
 def at_initialization(config: ModelConfig, *, seed: int = 0) -> Profile:
-    """Return the profile of a model with the weights it is born with, on 2 × 16 random tokens."""
+    """Return the profile of a model at initialization, on 2 × 16 random tokens."""
     generator = torch.Generator().manual_seed(seed)
     n_tokens = min(16, config.context_length - 1)
     ids = torch.randint(config.vocab_size, (2, n_tokens + 1), generator=generator)
@@ -88,22 +88,20 @@ def at_initialization(config: ModelConfig, *, seed: int = 0) -> Profile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResidualUpdate:
-    """What one writer adds to the stream, means over the tokens of a text."""
+    """What one part adds to the residual stream, means over the tokens of a text."""
 
     name: str  # `embedding`, `attention 1`, `feedforward 1`, …
     size: float  # root mean square of what is added
     beside: float  # its size over that of the stream it is added to; 1 for the embedding
-    fraction: (
-        float  # of the last stream's squared length; all shares sum to 1. NaN where a norm stands on the sum
-    )
+    fraction: float  # of the last stream's squared length; all fractions sum to 1. NaN with post-norm
 
 
 def residual_updates(seen: dict[str, Tensor], config: ModelConfig) -> list[ResidualUpdate]:
-    """Return what the embedding and every sub-layer write, from the trace of a text.
+    """Return what the embedding and every sub-layer add, from the trace of a text.
 
-    The last stream is the sum of all that was written, so its squared length is the sum of its dot products with
-    each: a share may be negative, where a writer takes away what others wrote. Not so with the norm on the sum,
-    which scales down what stood there before, nor without residuals, where each layer replaces the stream.
+    The last stream is the sum of all updates, so its squared length is the sum of its dot products with each: a
+    fraction is negative if a part removes what others added. Not so with post-norm, which scales down what was
+    there before, nor without residuals, where each layer replaces the stream.
     """
     adds_up = config.residual and config.norm_position != "post"
     x = seen["positioned"]
@@ -114,19 +112,19 @@ def residual_updates(seen: dict[str, Tensor], config: ModelConfig) -> list[Resid
         fraction = ((added * last).sum(-1) / squared).mean().item() if adds_up else math.nan
         return ResidualUpdate(name=name, size=rms(added), beside=beside, fraction=fraction)
 
-    found = [note("embedding", x, 1.0)]
+    updates = [note("embedding", x, 1.0)]
     for layer in range(config.n_layers):
         for name in SUB_LAYERS:
-            at = f"layers.{layer}."
-            added = seen.get(f"{at}{name}_output_normed", seen[f"{at}{name}_output"])
-            found.append(note(f"{name} {layer + 1}", added, rms(added) / (rms(x) or math.nan)))
-            x = seen.get(f"{at}after_{name}_normed", seen[f"{at}after_{name}"])
-    return found
+            prefix = f"layers.{layer}."
+            added = seen.get(f"{prefix}{name}_output_normed", seen[f"{prefix}{name}_output"])
+            updates.append(note(f"{name} {layer + 1}", added, rms(added) / (rms(x) or math.nan)))
+            x = seen.get(f"{prefix}after_{name}_normed", seen[f"{prefix}after_{name}"])
+    return updates
 
 
 @torch.inference_mode()
 def without_block(model: GPT, layer: int, ids: Tensor, targets: Tensor) -> float:
-    """Return the loss, in nats a token, of a model whose block number `layer` (from 0) says nothing."""
+    """Return the loss, in nats a token, of a model whose block number `layer` (from 0) is ablated."""
     changed = GPT(model.config)
     weights = dict(model.state_dict())
     for name in list(weights):
@@ -136,13 +134,13 @@ def without_block(model: GPT, layer: int, ids: Tensor, targets: Tensor) -> float
     return changed.eval().loss(ids, targets).item()
 
 
-def gradient_factors(model: GPT, ids: list[int], layer: int, place: int) -> Tensor:
+def gradient_factors(model: GPT, ids: list[int], layer: int, position: int) -> Tensor:
     """Return the factors by which a feed-forward sub-layer, residual included, passes a gradient on: (C,).
 
     They are the singular values of I + ∂F at one token: 1 passes a direction as it is, 0 wipes it out.
     """
     block = model.layers[layer]
-    before = trace(model, ids)[f"layers.{layer}.after_attention"][0, place].clone()
+    before = trace(model, ids)[f"layers.{layer}.after_attention"][0, position].clone()
 
     def half(x: Tensor) -> Tensor:
         return block._sub_layer("feedforward", block.feedforward, x[None, None], None)[0, 0]
@@ -151,14 +149,14 @@ def gradient_factors(model: GPT, ids: list[int], layer: int, place: int) -> Tens
 
 
 @torch.inference_mode()
-def moved_by_token_change(model: GPT, ids: list[int], place: int) -> tuple[list[float], list[float]]:
+def moved_by_token_change(model: GPT, ids: list[int], position: int) -> tuple[list[float], list[float]]:
     """Return how far each token's output moves in the first block's attention and in its feed-forward layer alone.
 
-    The token at `place` becomes another one, so that one row of the first stream changes. Both layers read that
-    stream normed, each by itself: the feed-forward layer does not get what attention would have brought.
+    The token at `position` becomes another one, so that one row of the first stream changes. Both layers read that
+    stream normalized, each by itself: the feed-forward layer does not get attention's output.
     """
     changed = list(ids)
-    changed[place] = (ids[place] + 1) % model.config.vocab_size
+    changed[position] = (ids[position] + 1) % model.config.vocab_size
     block = model.layers[0]
     both = torch.tensor([ids, changed], device=model.device)
     x = model.positions.embed(model.embedding(both), 0)
@@ -166,5 +164,5 @@ def moved_by_token_change(model: GPT, ids: list[int], place: int) -> tuple[list[
     angles = model.positions.angles(0, len(ids), x.dtype)
     allowed = allowed_pairs(len(ids), len(ids), causal=model.config.causal, window=model.config.window)
     outputs = (block.attention(h, angles, allowed, path="explicit"), block.feedforward(h))
-    attention, feedforward = ((one[0] - one[1]).norm(dim=-1).tolist() for one in outputs)
+    attention, feedforward = ((pair[0] - pair[1]).norm(dim=-1).tolist() for pair in outputs)
     return attention, feedforward

@@ -1,7 +1,7 @@
-"""What the heads of a trained model do: where each looks, scores for what can be said, and life without one.
+"""What the heads of a trained model do: their attention weights, scores for known patterns, and ablation.
 
-Nothing here touches the model it is given. A head is switched off in a copy, so others who use the model at
-the same moment notice nothing.
+Nothing here touches the model it is given. A head is turned off in a copy, so others who use the model at the same
+time are not affected.
 """
 
 import copy
@@ -12,17 +12,17 @@ from torch import Tensor
 from gptcore.model import GPT
 from gptcore.tracing import trace
 
-PERIODS = (11, 17, 23)  # tokens said again; primes, so that no distance fits two of them
+PERIODS = (11, 17, 23)  # tokens repeated; primes, so that no distance fits two of them
 
 
 def weights(seen: dict[str, Tensor]) -> Tensor:
-    """Return where every head looks, from the trace of one sequence: (L, H, T, S)."""
+    """Return the attention weights of every head, from the trace of one sequence: (L, H, T, S)."""
     layers = [name for name in seen if name.endswith("attention.weights")]
     return torch.stack([seen[name][0] for name in layers])
 
 
 def weighted_value_norms(seen: dict[str, Tensor]) -> Tensor:
-    """Return how long a vector each key hands to each query: weight times the value's length, (L, H, T, S).
+    """Return the attention weight times the value's length, for every query and key: (L, H, T, S).
 
     A large weight on a short value changes little, so this and the weight are two things (Kobayashi et al. 2020).
     """
@@ -33,47 +33,47 @@ def weighted_value_norms(seen: dict[str, Tensor]) -> Tensor:
     return weights(seen) * torch.stack(lengths).unsqueeze(2)
 
 
-def previous_token(found: Tensor) -> Tensor:
+def previous_token(attention: Tensor) -> Tensor:
     """Return each head's mean weight on the token just before: (L, H, T, T) -> (L, H)."""
-    return found.diagonal(-1, -2, -1).mean(-1)
+    return attention.diagonal(-1, -2, -1).mean(-1)
 
 
-def current_token(found: Tensor) -> Tensor:
+def current_token(attention: Tensor) -> Tensor:
     """Return each head's mean weight on the token itself: (L, H, T, T) -> (L, H)."""
-    return found[..., 1:, :].diagonal(1, -2, -1).mean(-1)
+    return attention[..., 1:, :].diagonal(1, -2, -1).mean(-1)
 
 
-def first_token(found: Tensor) -> Tensor:
+def first_token(attention: Tensor) -> Tensor:
     """Return each head's mean weight on the first token, where heads with nothing to do often rest: (L, H)."""
-    return found[:, :, 1:, 0].mean(-1)
+    return attention[:, :, 1:, 0].mean(-1)
 
 
 @torch.inference_mode()
 def induction(model: GPT, *, seed: int = 0) -> Tensor:
-    """Return how much each head looks at what followed the last time: (L, H).
+    """Return how much each head attends to what followed the token's last occurrence: (L, H).
 
-    Random tokens are said three times over. The head of Olsson et al. (2022) looks, from a token, at the one
-    after its former occurrence. Several periods, so that a head with a fixed distance does not pass for one.
+    Random tokens are repeated three times. The induction head of Olsson et al. (2022) attends from a token to the
+    one after its previous occurrence. Several periods, so that a head with a fixed distance does not pass for one.
     """
     generator = torch.Generator().manual_seed(seed)
     scores = []
     for period in periods(model.config.context_length):
         once = torch.randint(model.config.vocab_size, (period,), generator=generator)
-        found = weights(trace(model, once.repeat(3)))
+        attention = weights(trace(model, once.repeat(3)))
         query = torch.arange(period, 3 * period - 1)
-        scores.append(found[:, :, query, query - period + 1].mean(-1))
+        scores.append(attention[:, :, query, query - period + 1].mean(-1))
     return torch.stack(scores).mean(0)
 
 
 def periods(context_length: int) -> tuple[int, ...]:
-    """Return how many tokens are said again: those of PERIODS that fit three times, or the most that do."""
+    """Return the lengths that are repeated: those of PERIODS that fit three times, or the longest that does."""
     return tuple(period for period in PERIODS if 3 * period <= context_length) or (
         max(2, context_length // 3),
     )
 
 
 def induction_baseline(context_length: int) -> float:
-    """Return the induction score of a head that looks everywhere alike."""
+    """Return the induction score of a head with uniform attention weights."""
     means = [
         sum(1 / (query + 1) for query in range(period, 3 * period - 1)) / (2 * period - 1)
         for period in periods(context_length)
@@ -82,7 +82,7 @@ def induction_baseline(context_length: int) -> float:
 
 
 def without_head(model: GPT, layer: int, head: int) -> GPT:
-    """Return a copy of a model in which one head says nothing: its share of the output projection is zero."""
+    """Return a copy of a model with one head turned off: its part of the output projection is zero."""
     changed = copy.deepcopy(model)
     width = model.config.head_dim
     with torch.no_grad():
@@ -91,19 +91,19 @@ def without_head(model: GPT, layer: int, head: int) -> GPT:
 
 
 def without_mask(model: GPT) -> GPT:
-    """Return a model with the same weights in which every token may look at every other."""
+    """Return a model with the same weights in which every token may attend to every other."""
     free = GPT(model.config.replace(causal=False))
     free.load_state_dict(model.state_dict())
     return free.eval()
 
 
 @torch.inference_mode()
-def logit_changes(model: GPT, ids: list[int], place: int, other_id: int) -> Tensor:
-    """Return how far any logit of each position moves when one token becomes another: (T,).
+def logit_changes(model: GPT, ids: list[int], position: int, other_id: int) -> Tensor:
+    """Return the largest change of a logit at each position when one token is replaced: (T,).
 
-    With a causal mask nothing before `place` moves at all; what does is a leak.
+    With a causal mask nothing before `position` changes at all; what does is a leak.
     """
     changed = list(ids)
-    changed[place] = other_id
+    changed[position] = other_id
     before, after = model(torch.tensor([ids, changed]), path="explicit")
     return (before - after).abs().amax(-1)

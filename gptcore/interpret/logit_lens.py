@@ -1,8 +1,7 @@
-"""What a model would say after each layer: the stream read by the output layer before it has come to the end.
+"""The logit lens: the output layer applied to the residual stream after each layer (nostalgebraist 2020).
 
-The logit lens (nostalgebraist 2020). The final norm and the output layer were trained on what the last block
-leaves; earlier layers write in the same stream, so they can be read the same way, at the risk of reading a
-language they do not speak yet.
+The final norm and the output layer were trained on the last block's output. Earlier layers write into the same
+stream, so it can be read the same way, though it may not yet be in a form the output layer understands.
 """
 
 from dataclasses import dataclass
@@ -17,31 +16,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What one layer would say at every token: the likeliest id and its probability, and those of the end's."""
+    """What one layer predicts at every token: the likeliest id, its probability, and that of the final prediction."""
 
     layer: int  # 0 is the embedding, before any block
     best: tuple[int, ...]
     probability: tuple[float, ...]
-    of_final: tuple[float, ...]  # the probability it gives to what the last layer will say
+    of_final: tuple[float, ...]  # the probability it gives to the last layer's prediction
 
 
 @torch.inference_mode()
 def readings(model: "GPT", seen: dict[str, Tensor]) -> list[Reading]:
-    """Return what the embedding and each layer would say, from the trace of one sequence; the last is the model's."""
+    """Return what the embedding and each layer predict, from the trace of one sequence; the last is the model's."""
     post = model.config.norm_position == "post"
     names = [f"layers.{i}.after_feedforward{'_normed' if post else ''}" for i in range(model.config.n_layers)]
     streams = [seen["positioned"][0], *(seen[name][0] for name in names)]
-    shares = [torch.softmax(model.output(model.final_norm(x)).float(), dim=-1) for x in streams]
-    final = shares[-1].argmax(-1, keepdim=True)
+    layer_probabilities = [torch.softmax(model.output(model.final_norm(x)).float(), dim=-1) for x in streams]
+    final = layer_probabilities[-1].argmax(-1, keepdim=True)
     found = []
-    for layer, share in enumerate(shares):
-        probability, best = share.max(-1)
+    for layer, probabilities in enumerate(layer_probabilities):
+        probability, best = probabilities.max(-1)
         found.append(
             Reading(
                 layer=layer,
                 best=tuple(best.tolist()),
                 probability=tuple(probability.tolist()),
-                of_final=tuple(share.gather(-1, final).flatten().tolist()),
+                of_final=tuple(probabilities.gather(-1, final).flatten().tolist()),
             )
         )
     return found

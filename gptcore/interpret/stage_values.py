@@ -1,4 +1,4 @@
-"""A traced pass as numbers small enough to draw: each stage's values, a strip of each token, what would be said.
+"""A traced pass as numbers small enough to draw: each stage's values, a strip for each token, likely next tokens.
 
 Long texts and wide tensors are thinned for drawing; the formulas keep the exact numbers.
 """
@@ -15,8 +15,8 @@ from gptcore.model import GPT
 STRIP = 14  # cells of a token's strip
 MOST_VALUES = 700_000  # of all pictures together; beyond that columns are thinned
 MOST_COLUMNS = 512
-SAID = 5  # words that the stream would say, the likeliest ones
-LIKELY = 10  # words of the last stages
+STREAM_TOKENS = 5  # likeliest tokens read from the residual stream
+OUTPUT_TOKENS = 10  # likeliest tokens of the last stages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +68,7 @@ def _with_values(
 ) -> StageValues:
     tensor = seen[stage.name]
     if plain is not None:
-        # What a mask forbids is minus infinity in both, and has not moved; nor has what differs by rounding only.
+        # Masked scores are minus infinity in both, so they have not changed; nor has what differs by rounding only.
         rounding = 1e-5 * size_of(plain[stage.name])
         tensor = (tensor - plain[stage.name]).nan_to_num(0.0)
         tensor = tensor.where(tensor.abs() > rounding, 0.0)
@@ -111,17 +111,17 @@ def _shape(kind: str, tensor: Tensor) -> tuple[tuple[str, int], ...]:
 def _said(
     model: GPT, seen, token_text, stage: Stage, most_tokens: int
 ) -> list[list[tuple[str, float, float]]]:
-    """Return the likeliest words at every token, read from the stream or from the last stages."""
+    """Return the likeliest next tokens at every token, read from the residual stream or from the last stages."""
     if stage.kind in ("logits", "probabilities"):
-        logits, share, n = seen["logits"][0], seen["probabilities"][0], LIKELY
+        logits, probabilities, n = seen["logits"][0], seen["probabilities"][0], OUTPUT_TOKENS
     elif stage.is_stream:
-        # With the norm on the sum, what an addition leaves is read after that norm.
+        # With post-norm, the sum is read after that norm.
         stream = seen.get(f"{stage.name}_normed", seen[stage.name])[0]
-        logits, n = model.output(model.final_norm(stream)).float(), SAID
-        share = torch.softmax(logits, -1)
+        logits, n = model.output(model.final_norm(stream)).float(), STREAM_TOKENS
+        probabilities = torch.softmax(logits, -1)
     else:
         return []
-    best = share[-most_tokens:].topk(min(n, share.shape[-1]), -1)
+    best = probabilities[-most_tokens:].topk(min(n, probabilities.shape[-1]), -1)
     scores = logits[-most_tokens:].gather(1, best.indices)
     return [
         list(zip(map(token_text, ids), logits, probabilities))

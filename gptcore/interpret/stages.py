@@ -54,7 +54,7 @@ def _inputs(
     attention, mlp = f"{prefix}attention.", f"{prefix}feedforward."
     pre = config.norm_position.startswith("pre")
     turned = "_rotated" if config.position == "rope" else ""
-    said = "_output_normed" if config.norm_position.endswith("branch") else "_output"
+    output = "_output_normed" if config.norm_position.endswith("branch") else "_output"
     asked = f"{prefix}attention_normed" if pre else stream
     thought = f"{prefix}feedforward_normed" if pre else stream
     added = (stream,) if config.residual else ()
@@ -78,7 +78,7 @@ def _inputs(
         "mixed": (f"{attention}weights", f"{attention}v"),
         "attention_output": (f"{attention}mixed",),
         "attention_output_normed": (f"{prefix}attention_output",),
-        "after_attention": (*added, f"{prefix}attention{said}"),
+        "after_attention": (*added, f"{prefix}attention{output}"),
         "after_attention_normed": (stream,),
         "gate_logits": (thought,),
         "up": (thought,),
@@ -86,7 +86,7 @@ def _inputs(
         "hidden": (f"{mlp}gate", f"{mlp}up"),
         "feedforward_output": (f"{mlp}hidden",),
         "feedforward_output_normed": (f"{prefix}feedforward_output",),
-        "after_feedforward": (*added, f"{prefix}feedforward{said}"),
+        "after_feedforward": (*added, f"{prefix}feedforward{output}"),
         "after_feedforward_normed": (stream,),
         "final_normed": (stream,),
         "logits": ("final_normed",),

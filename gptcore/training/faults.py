@@ -138,9 +138,9 @@ class Curves:
             raise ValueError("this run never began, so it has no curves")
         steps, start = by_kind.get("step", []), by_kind["start"][0]
         return cls(
-            losses=[_number(one["loss"]) for one in steps],
-            val_losses=[_number(one["val_loss"]) for one in by_kind.get("eval", [])],
-            grad_norms=[_number(one["grad_norm"]) for one in steps],
+            losses=[_number(event["loss"]) for event in steps],
+            val_losses=[_number(event["val_loss"]) for event in by_kind.get("eval", [])],
+            grad_norms=[_number(event["grad_norm"]) for event in steps],
             uniform=start["uniform"],
             unigram=start["unigram"],
             floor=start["floor"],

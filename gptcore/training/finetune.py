@@ -38,34 +38,34 @@ def single_token_names(tokenizer: Tokenizer) -> list[str]:
     return [name for name in names() if len(tokenizer.encode(f" {name}")) == 1]
 
 
-def example(name: str, story: str, tokenizer: Tokenizer) -> Example:
+def make_example(name: str, story: str, tokenizer: Tokenizer) -> Example:
     """Return an instruction and its answer in the template, ended by the end-of-text token."""
     prompt = tokenizer.encode(TEMPLATE.format(name=name))
     return Example(ids=(*prompt, *tokenizer.encode(story), tokenizer.eot_id), n_prompt=len(prompt))
 
 
-def examples(tokenizer: Tokenizer, n: int, *, seed: int = 0) -> list[Example]:
+def make_examples(tokenizer: Tokenizer, n: int, *, seed: int = 0) -> list[Example]:
     """Return stories the shipped model has not read, each asked for by the name it begins with."""
-    known, found, at = single_token_names(tokenizer), [], 700_000 + 10_000 * seed
+    known, examples, at = single_token_names(tokenizer), [], 700_000 + 10_000 * seed
     learned = set(known[HELD_OUT:])
-    while len(found) < n:
+    while len(examples) < n:
         story, at = write_story(at).text, at + 1
         words = story.replace(".", " ").replace(",", " ").split()
         first = next((word for word in words if word in known), None)
         if first in learned:
-            found.append(example(first, story, tokenizer))
-    return found
+            examples.append(make_example(first, story, tokenizer))
+    return examples
 
 
 def batch(chosen: list[Example], length: int, pad: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return inputs, targets and which targets count, (B, T) each: those of answers, no instruction, no padding."""
-    n = min(length, max(len(one.ids) for one in chosen) - 1)
+    n = min(length, max(len(example.ids) for example in chosen) - 1)
     ids = torch.full((len(chosen), n + 1), pad)
     counts = torch.zeros(len(chosen), n, dtype=torch.bool)
-    for row, one in enumerate(chosen):
-        kept = one.ids[: n + 1]
+    for row, example in enumerate(chosen):
+        kept = example.ids[: n + 1]
         ids[row, : len(kept)] = torch.tensor(kept)
-        counts[row, one.n_prompt - 1 : len(kept) - 1] = True
+        counts[row, example.n_prompt - 1 : len(kept) - 1] = True
     return ids[:, :-1], ids[:, 1:], counts
 
 
@@ -75,7 +75,7 @@ def tune(
     """Tune a copy of a model on answers; yield the loss of each step in nats and the copy as it is then."""
     tuned = copy.deepcopy(model).train()
     optimizer = torch.optim.AdamW(tuned.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-    taught = examples(tokenizer, n_steps * batch_size, seed=seed)
+    taught = make_examples(tokenizer, n_steps * batch_size, seed=seed)
     length = min(64, model.config.context_length)
     for step in range(n_steps):
         for group in optimizer.param_groups:
@@ -115,7 +115,7 @@ def before_and_after(n_steps: int, *, seed: int = 0) -> dict:
     losses, tuned = [], model
     for loss, tuned in tune(model, tokenizer, n_steps, seed=seed):  # noqa: B007 - the last copy is the one wanted
         losses.append(loss)
-    base, taught = (answers(one, tokenizer, asked, seed=seed) for one in (model, tuned))
+    base, taught = (answers(either, tokenizer, asked, seed=seed) for either in (model, tuned))
     return {
         "losses": losses,
         "asked": asked[:3],

@@ -58,12 +58,12 @@ def gradient_agreements(
     if n_asked >= len(ids):
         raise ValueError(f"{len(ids)} windows are too few for {n_asked} and a reference; give more text")
     reference = batch_gradient(model, ids[n_asked:], targets[n_asked:])
-    place = 0
+    start = 0
     for size in sizes:
         cosines = []
         for _ in range(n_draws):
-            rows = slice(place, place + size)
-            one = batch_gradient(model, ids[rows], targets[rows])
-            cosines.append(torch.cosine_similarity(one, reference, dim=0).item())
-            place += size
+            rows = slice(start, start + size)
+            sample = batch_gradient(model, ids[rows], targets[rows])
+            cosines.append(torch.cosine_similarity(sample, reference, dim=0).item())
+            start += size
         yield GradientAgreement(size=size, cosines=tuple(cosines))

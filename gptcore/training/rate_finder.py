@@ -91,10 +91,10 @@ def suggest_rate(tried: Sequence[SweepStep]) -> float:
     At the lowest point the loss is about to turn up, so a run that stayed there would be at the edge. A tenth is the
     usual rule of thumb. Raises ValueError where nothing was tried.
     """
-    finite = [one for one in tried if math.isfinite(one.smooth)]
+    finite = [step for step in tried if math.isfinite(step.smooth)]
     if not finite:
         raise ValueError("no rate was tried that gave a loss; sweep from a lower rate")
-    return min(finite, key=lambda one: one.smooth).rate / SAFETY
+    return min(finite, key=lambda step: step.smooth).rate / SAFETY
 
 
 def on_stories(optimizer: str, *, seed: int = 0, n_steps: int = N_STEPS) -> Iterator[SweepStep]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gptcore.account import n_parameters, training_bytes
 from gptcore.config import PRESETS
 from gptcore.tokenizer import story_tokenizer
-from gptcore.training.finetune import TEMPLATE, batch, example
+from gptcore.training.finetune import TEMPLATE, batch, make_example
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
 BUGGY = (
@@ -89,7 +89,7 @@ def counted_tokens(draw: random.Random) -> Numeric:
             "They were happy again, and since that day they have been friends.",
         )
     )
-    one = example(name, story, tokenizer)
+    one = make_example(name, story, tokenizer)
     counts = batch([one], len(one.ids), tokenizer.eot_id)[2]
     right = int(counts.sum())
     return Numeric(

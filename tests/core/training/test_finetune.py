@@ -8,9 +8,9 @@ from gptcore.training.finetune import (
     HELD_OUT,
     TEMPLATE,
     batch,
-    example,
-    examples,
     fraction_followed,
+    make_example,
+    make_examples,
     single_token_names,
     tune,
 )
@@ -19,7 +19,7 @@ from gptcore.training.finetune import (
 def test_the_loss_counts_the_answer_and_its_end_only():
     _, tokenizer = load(SHIPPED)
     one, longer = (
-        example("Mira", story, tokenizer) for story in ("She sang.", "She sang and sang and sang again.")
+        make_example("Mira", story, tokenizer) for story in ("She sang.", "She sang and sang and sang again.")
     )
     ids, targets, counts = batch([one, longer], 64, tokenizer.eot_id)
     assert ids.shape == targets.shape == counts.shape
@@ -31,7 +31,7 @@ def test_the_loss_counts_the_answer_and_its_end_only():
 def test_held_out_names_are_never_taught():
     _, tokenizer = load(SHIPPED)
     held_out = single_token_names(tokenizer)[:HELD_OUT]
-    for one in examples(tokenizer, 20):
+    for one in make_examples(tokenizer, 20):
         prompt = tokenizer.decode(one.ids[: one.n_prompt])
         assert not any(f" {name}:" in prompt for name in held_out)
 
