@@ -168,38 +168,38 @@ def arena(options: argparse.Namespace) -> int:
     show = _print_match_json if options.json else _print_match
     kinds = {EqualArms: "even", Result: "result", Verdict: "verdict"}
     try:
-        for said in run_match(match, options.out, corpus=options.corpus, plugin=options.plugin):
-            show(kinds[type(said)], said)
+        for event in run_match(match, options.out, corpus=options.corpus, plugin=options.plugin):
+            show(kinds[type(event)], event)
     except Stopped:
         print(f"{ERROR}stopped; the same command goes on where it ended", file=sys.stderr)
         return 130
     return 0
 
 
-def _print_match_json(kind: str, found) -> None:
+def _print_match_json(kind: str, event) -> None:
     from dataclasses import asdict, is_dataclass
 
-    values = asdict(found) if is_dataclass(found) else found._asdict()
+    values = asdict(event) if is_dataclass(event) else event._asdict()
     text = json.dumps({"event": kind, **values}, default=str)
     print(text.replace("Infinity", "null").replace("NaN", "null"), flush=True)
 
 
-def _print_match(kind: str, found) -> None:
+def _print_match(kind: str, event) -> None:
     if kind == "even":
-        what = f"{found.field} from {found.before:,} to {found.after:,}" if found.field else "nothing"
-        print(f"arm a: {found.a.n_parameters:,} parameters; arm b: {found.b.n_parameters:,}")
+        what = f"{event.field} from {event.before:,} to {event.after:,}" if event.field else "nothing"
+        print(f"arm a: {event.a.n_parameters:,} parameters; arm b: {event.b.n_parameters:,}")
         print(f"adjusted in arm b: {what}")
-        print("left, b against a:", ", ".join(f"{name} {share:+.2%}" for name, share in found.left().items()))
+        print("left, b against a:", ", ".join(f"{name} {share:+.2%}" for name, share in event.left().items()))
     elif kind == "result":
-        print(f"{found.arm}  rate {found.rate:<8g} seed {found.seed:<4} loss {found.loss:.4f}", flush=True)
+        print(f"{event.arm}  rate {event.rate:<8g} seed {event.seed:<4} loss {event.loss:.4f}", flush=True)
     else:
-        for arm, best in found.best.items():
+        for arm, best in event.best.items():
             seeds = ", ".join(f"{loss:.4f}" for loss in best.losses)
             edge = f", the {best.edge} rate tried" if best.edge else ""
             print(f"arm {arm} at its best, rate {best.rate:g}{edge}: mean {best.mean:.4f} ({seeds})")
-        lower = f"{found.winner} is {found.difference:.4f} nats lower, " if found.winner else ""
-        chance = f"chance {found.chance:.3f} between equals: " if found.winner else ""
-        print(f"{lower}{chance}{found.word}")
+        lower = f"{event.winner} is {event.difference:.4f} nats lower, " if event.winner else ""
+        chance = f"chance {event.chance:.3f} between equals: " if event.winner else ""
+        print(f"{lower}{chance}{event.word}")
 
 
 def _print_json(event) -> None:

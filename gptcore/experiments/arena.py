@@ -198,8 +198,13 @@ def equalize(match: Match) -> EqualArms:
 
 def _equal_arms(match: Match, b: ModelConfig, steps: int | None, changed: tuple) -> EqualArms:
     arms = (
-        Arm(model=one, steps=n, n_parameters=n_parameters(one), flops_per_step=flops_per_step(one, match))
-        for one, n in ((match.a, match.train.steps), (b, steps))
+        Arm(
+            model=model,
+            steps=n,
+            n_parameters=n_parameters(model),
+            flops_per_step=flops_per_step(model, match),
+        )
+        for model, n in ((match.a, match.train.steps), (b, steps))
     )
     field, before, after = changed
     return EqualArms(a=next(arms), b=next(arms), field=field, before=before, after=after)
@@ -217,9 +222,9 @@ def check_account(even: EqualArms) -> None:
 
 
 def flops_per_step(config: ModelConfig, match: Match) -> int:
-    """Return the matrix products' operations of one training step: forward, and twice that backward."""
-    one = forward_flops(config, match.window, match.train.batch_size)
-    return 3 * sum(one.values()) * match.train.accumulation
+    """Return the FLOPs of one training step's matrix products: forward, and twice that backward."""
+    forward = forward_flops(config, match.window, match.train.batch_size)
+    return 3 * sum(forward.values()) * match.train.accumulation
 
 
 def _fitting_width(config: ModelConfig, wanted: int) -> int:
@@ -344,11 +349,11 @@ class Verdict:
 
 def standings(results: Iterable[Result], match: Match) -> dict[str, list[Standing]]:
     """Return each arm's rates at which every seed has come to its end."""
-    found = {(one.arm, one.rate, one.seed): one.loss for one in results}
+    known = {(result.arm, result.rate, result.seed): result.loss for result in results}
     ends = {min(match.rates): "lowest", max(match.rates): "highest"} if len(match.rates) > 1 else {}
     table: dict[str, list[Standing]] = {arm: [] for arm in ARMS}
     for arm, rate in itertools.product(ARMS, match.rates):
-        losses = tuple(found[key] for seed in match.seeds if (key := (arm, rate, seed)) in found)
+        losses = tuple(known[key] for seed in match.seeds if (key := (arm, rate, seed)) in known)
         if len(losses) == len(match.seeds):
             table[arm].append(Standing(rate=rate, losses=losses, edge=ends.get(rate)))
     return table
@@ -363,13 +368,13 @@ def judge(results: Iterable[Result], match: Match) -> Verdict:
     two of twenty orders, which is why the first condition is not enough.
     """
     table = standings(results, match)
-    best = {arm: min(rows, key=lambda one: one.mean) for arm, rows in table.items() if rows}
+    best = {arm: min(rows, key=lambda standing: standing.mean) for arm, rows in table.items() if rows}
     complete = all(len(table[arm]) == len(match.rates) for arm in ARMS)
-    if not complete or len(match.seeds) < 2 or any(math.isinf(one.mean) for one in best.values()):
+    if not complete or len(match.seeds) < 2 or any(math.isinf(arm.mean) for arm in best.values()):
         return Verdict(word="open", best=best)
     a, b = best["a"], best["b"]
     difference = abs(a.mean - b.mean)
-    error = math.sqrt(sum(statistics.variance(one.losses) for one in (a, b)) / len(match.seeds))
+    error = math.sqrt(sum(statistics.variance(arm.losses) for arm in (a, b)) / len(match.seeds))
     chance = chance_of(difference / error if error else math.inf * difference, 2 * len(match.seeds) - 2)
     apart = max(a.losses) < min(b.losses) or max(b.losses) < min(a.losses)
     return Verdict(

@@ -69,7 +69,7 @@ def save_record(
     if path.is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [[*one[:3], one.loss if math.isfinite(one.loss) else None] for one in results]
+    rows = [[*result[:3], result.loss if math.isfinite(result.loss) else None] for result in results]
     write_json(
         path,
         {
@@ -92,8 +92,8 @@ def find_record(match: Match) -> Record | None:
 def all_records() -> list[Record]:
     """Return all matches that are kept, the newest first."""
     paths = folder().glob("*.json") if folder().is_dir() else ()
-    found = [record for path in paths if (record := _read(path)) is not None]
-    return sorted(found, key=lambda record: record.when, reverse=True)
+    records = [record for path in paths if (record := _read(path)) is not None]
+    return sorted(records, key=lambda record: record.when, reverse=True)
 
 
 def _read(path: Path) -> Record | None:

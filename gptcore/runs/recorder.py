@@ -110,8 +110,8 @@ class Recorder:
 
     def _sweep(self, step: int) -> None:
         """Remove what a killed process left half written, and snapshots of steps that will be taken again."""
-        for place in (self.folder, self.folder / "history"):
-            for path in place.glob(".*") if place.is_dir() else ():
+        for folder in (self.folder, self.folder / "history"):
+            for path in folder.glob(".*") if folder.is_dir() else ():
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 elif not path.name.startswith(".control.json"):  # a watcher may be writing one just now
@@ -144,9 +144,9 @@ class Recorder:
     def _note(self, event: Event, log: BinaryIO, worth_keeping: bool) -> Event:
         """Do what an event asks of the directory; return the event as it is to be logged."""
         if isinstance(event, Start):
-            found = ("total_steps", "device", "precision", "attention_path", "threads")
+            measured = ("total_steps", "device", "precision", "attention_path", "threads")
             self._write_config(
-                {"found": {name: getattr(event, name) for name in found}, "start": event.to_dict()}
+                {"found": {name: getattr(event, name) for name in measured}, "start": event.to_dict()}
             )
         if isinstance(event, Checkpointed):
             os.fsync(log.fileno())  # the curves up to a state are on the disk before the state is
@@ -173,9 +173,9 @@ class Recorder:
     def _give_up(self, log: BinaryIO, event: Event, error: OSError) -> None:
         """Write down why the run ends here; what was being written has been removed, which makes room."""
         reason = f"{error.strerror or error}; free some space, then resume"
-        place = {name: getattr(event, name) for name in ("step", "tokens", "seconds")}
+        progress = {name: getattr(event, name) for name in ("step", "tokens", "seconds")}
         with contextlib.suppress(OSError):
-            _append(log, Failed(**place, reason=reason, resumes=True))
+            _append(log, Failed(**progress, reason=reason, resumes=True))
 
     def _listen(self, event: Event) -> None:
         """Look at control.json a few times a second, and at the time the run has taken."""
@@ -237,9 +237,9 @@ def read_state(run: str | Path) -> dict[str, Any]:
     try:
         return _read_state(first)
     except ValueError:
-        for place in others:
+        for folder in others:
             with contextlib.suppress(ValueError):
-                return _read_state(place)
+                return _read_state(folder)
         raise
 
 
