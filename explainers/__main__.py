@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from explainers.comparison import differences
-from explainers.execution import ask_many
+from explainers.execution import run_blocks
 from explainers.library import FOLDER, explainer, explainers
 from explainers.reading import Block, Explainer
 
@@ -41,7 +41,7 @@ def sweep(chosen: list[Explainer], *, ends: bool) -> Iterator[dict]:
         for explainer in chosen
     ]
     with ThreadPoolExecutor(N_AT_ONCE) as pool:
-        for job, answers in zip(jobs, pool.map(lambda job: ask_many(job, PATIENCE), jobs)):
+        for job, answers in zip(jobs, pool.map(lambda job: run_blocks(job, PATIENCE), jobs)):
             for (topic, number, values), answer in zip(job, answers, strict=True):
                 yield {"topic": topic, "number": number, "values": values, **asdict(answer)}
 

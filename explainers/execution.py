@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from explainers import constants
 from explainers.library import explainer
 from gptcore.runs import workers
+from gptcore.runs.jobs import INTERACTIVE, MEMORY_MB, JobError, Report, job_kind
 
 SECONDS = 20.0  # a block takes a fraction of this; the rest is for a machine that is busy
 MOST_CHARACTERS = 20_000
@@ -70,40 +71,36 @@ def _with_values(blocks, values: Mapping[str, object]) -> list[str]:
     return sources[::-1]
 
 
-def ask(topic: str, number: int, values: Mapping[str, object], seconds: float = SECONDS) -> Answer:
-    """Run a block in a child process and wait for its answer, at most `seconds`.
+def run_block(topic: str, number: int, values: Mapping[str, object], seconds: float = SECONDS) -> Answer:
+    """Run a block in a worker and wait for its answer, at most `seconds`.
 
     Raises ExplainerError or ConstantError, as `perform`, before any process is started.
     """
     _with_values(explainer(topic).chain(number), values)
-    request = {"topic": topic, "number": number, "values": dict(values)}
-    try:
-        return Answer(**workers.run("explainers.execution:answer_request", request, seconds=seconds))
-    except workers.JobError as error:
-        return Answer(error=str(error))
+    return run_blocks([(topic, number, values)], seconds)[0]
 
 
-def ask_many(requests: Sequence[tuple[str, int, Mapping[str, object]]], seconds: float) -> list[Answer]:
-    """Run several blocks in one child, one after the other, each from an empty namespace.
+def run_blocks(blocks: Sequence[tuple[str, int, Mapping[str, object]]], seconds: float) -> list[Answer]:
+    """Run several blocks in one worker, one after the other, each from an empty namespace.
 
-    What they import is imported once, which is most of their time. Where the child fails, all answers say so.
+    What they import is imported once, which is most of their time. Where the worker fails, all answers say so.
     """
-    wanted = [{"topic": topic, "number": n, "values": dict(values)} for topic, n, values in requests]
+    from gptcore.runs.request import (
+        RunRequest,  # with it comes torch, which a page without a block does not need
+    )
+
+    wanted = [{"topic": topic, "number": number, "values": dict(values)} for topic, number, values in blocks]
+    request = RunRequest(kind="explainer_blocks", settings={"blocks": wanted})
     try:
-        found = workers.run("explainers.execution:answer_requests", wanted, seconds=seconds)
-    except workers.JobError as error:
+        answers = workers.shared().submit(request, seconds=seconds).result()
+    except JobError as error:
         return [Answer(error=str(error)) for _ in wanted]
-    return [Answer(**answer) for answer in found]
+    return [Answer(**answer) for answer in answers]
 
 
-def answer_request(request: dict) -> dict:
-    """The child's side of `ask`: topic, number and values in, an answer out, all as JSON can hold it."""
+@job_kind("explainer_blocks", slots=INTERACTIVE, seconds=SECONDS, memory_mb=MEMORY_MB)
+def _perform_blocks(settings: Mapping, report: Report) -> list[dict]:
     import torch
 
     torch.set_num_threads(1)  # blocks are small, and others compute beside them
-    return asdict(perform(request["topic"], request["number"], request["values"]))
-
-
-def answer_requests(requests: list[dict]) -> list[dict]:
-    """The child's side of `ask_many`."""
-    return [answer_request(request) for request in requests]
+    return [asdict(perform(block["topic"], block["number"], block["values"])) for block in settings["blocks"]]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gptcore
+from gptcore.runs.jobs import ERROR, error_sentence
 from gptcore.runs.options import add_plugin_option, add_request_options
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from gptcore.training.events import Event
 
 EXPORTS = ("hf", "script", "notebook")  # as `gptcore.formats.export.WRITERS` has them
-ERROR = "error: "  # how a sentence about bad input begins on standard error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -128,8 +128,8 @@ def _arena_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true")
 
 
-def _nursery_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--once", action="store_true", help="do one job and end")
+def _workers_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--once", action="store_true", help="run one job and end")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -363,10 +363,12 @@ def tokenize(options: argparse.Namespace) -> None:
         print(" ".join(f"{token!r}:{i}" for token, i in zip(tokens, ids)))
 
 
-def nursery(options: argparse.Namespace) -> None:
-    from gptcore.runs.workers import once, serve
-
-    once() if options.once else serve()
+def workers(options: argparse.Namespace) -> None:
+    if options.once:
+        from gptcore.runs.children import run_from_standard_input as work  # needs no torch of its own
+    else:
+        from gptcore.runs.supervisor import serve as work
+    work()
 
 
 def claims(options: argparse.Namespace) -> None:
@@ -411,7 +413,7 @@ def bench(options: argparse.Namespace) -> None:
 
 def exercise(options: argparse.Namespace) -> int:
     from gptcore.lessons.exercises import named, stub
-    from gptcore.lessons.exercises.apart import check_file
+    from gptcore.lessons.exercises.checker import check_file
 
     if options.file is None:
         print(stub(named(options.name)), end="")
@@ -435,7 +437,7 @@ COMMANDS: dict[Callable[[argparse.Namespace], int | None], tuple[str, Callable]]
     exercise: ("check a solution; without FILE, print the stub", _exercise_options),
     bench: ("benchmark our speed against the usual alternatives", _bench_options),
     arena: ("compare two architectures trained on the same batches", _arena_options),
-    nursery: ("what the app starts, to fork its jobs from", _nursery_options),
+    workers: ("what the app starts, to run its jobs", _workers_options),
 }  # by the function behind each command: what `--help` says of it, and what adds its options
 
 
@@ -457,17 +459,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (ValueError, OSError) as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # of torchrun's processes on a machine one says it
-            print(f"{ERROR}{_sentence(error)}", file=sys.stderr)
+            print(f"{ERROR}{error_sentence(error)}", file=sys.stderr)
         return 2
     return 0  # the reader of a pipe went away
-
-
-def _sentence(error: Exception) -> str:
-    """Return an error as one sentence on one line."""
-    if isinstance(error, OSError) and error.strerror:
-        place = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{place}; free some space or choose another directory"
-    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

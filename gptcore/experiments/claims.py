@@ -25,11 +25,13 @@ from filelock import FileLock, Timeout
 from gptcore.experiments.machine import processor
 from gptcore.files import read_json, write_json
 from gptcore.resources import available_cores
+from gptcore.runs.jobs import FOLDERS, MEASUREMENT, Report, job_kind
+from gptcore.runs.run import progress_of, runs_folder
 
 VERDICTS = ("holds", "holds not", "depends")
 LOCK = Path(tempfile.gettempdir()) / "glassbox-measuring.lock"
 FORMAT = "glassbox-claim-2"
-FOLDER = "claims"
+KIND = "claim"  # of job, for the queue
 REPORT_SECONDS = 0.5  # between two words about how far a measurement is
 
 Repetition = Mapping[str, float]  # one number a setting, such as {"T = 128": 1.1, "T = 1024": 2.3}
@@ -284,14 +286,17 @@ def is_held(path: Path) -> bool:
 
 def folder() -> Path:
     """Return where results are kept: `claims` in the runs folder."""
-    from gptcore.runs.run import runs_folder
-
-    return runs_folder() / FOLDER
+    return runs_folder() / FOLDERS[MEASUREMENT]
 
 
 def progress_file(name: str) -> Path:
     """Return the file in which a measurement says how far it is."""
-    return folder() / f"{name}.progress"
+    return progress_of(folder() / name)
+
+
+@job_kind(KIND, slots=MEASUREMENT)
+def _measure_claim(settings: Mapping[str, Any], report: Report) -> None:
+    measure_in_turn(settings["name"])
 
 
 def measure_in_turn(name: str) -> Result:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gptcore.runs.jobs import TRAINING
 from gptcore.runs.limits import LAB_SECONDS, Limits
-from gptcore.runs.queue import request_in, requests
+from gptcore.runs.queue import Requests, request_in
 from gptcore.runs.run import NOT_RUNS, UNPACKING, Run, changing, delete, list_runs, request_of
 
 
@@ -47,7 +48,7 @@ class Cleaner:
         with changing(folder):
             needed = {
                 _corpus_of(record)
-                for record in requests(folder)
+                for record in Requests(folder, TRAINING).records
                 if record.get("waiting") or Run(folder / record["id"]).state() == "starting"
             }
             unread = {path for path in texts if str(path) not in needed}

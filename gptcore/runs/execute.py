@@ -7,12 +7,13 @@ a run with everything saved. Under torchrun each process calls the same function
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.corpora.sources import load_corpus
+from gptcore.runs.jobs import TRAINING, Report, job_kind
 from gptcore.runs.plan import Plan, make_plan
 from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
 from gptcore.runs.request import RunRequest, setting_words
@@ -125,3 +126,15 @@ def _saved_on_signals(stop: threading.Event, group: ProcessGroup) -> Iterator[No
         if group.size == 1:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
+
+
+@job_kind("train", slots=TRAINING, outlives_server=True)
+def _train_queued(settings: Mapping[str, Any], report: Report) -> None:
+    for _ in start(RunRequest.from_dict(settings["request"]), settings["folder"]):
+        pass
+
+
+@job_kind("resume", slots=TRAINING, outlives_server=True)
+def _resume_queued(settings: Mapping[str, Any], report: Report) -> None:
+    for _ in resume(settings["folder"]):
+        pass

@@ -1,8 +1,9 @@
-"""Who may train, and when: requests for runs, the fair queue they wait in, and their launch.
+"""Who runs, and when: requests that wait on disk, the fair queue they form, and the launch of those whose turn it is.
 
-A request is a file beside the run's directory, so the queue is in the runs folder itself: it outlives a server, and
-two servers on one folder share it under a lock. Runs are deterministic, so the same request by thirty visitors is
-one run that all of them watch.
+A request is a file in the runs folder, so the queue outlives a server, and two servers on one folder share it under a
+lock. Runs wait beside their directories for training slots; claims wait in `claims/` for the one measurement slot.
+Runs are deterministic, so an equal request by thirty visitors is one run that all of them watch, and a claim that
+thirty ask for is measured once.
 
 The queue is fair between visitors, whatever each of them asks for: a request takes its `turn` when it comes, one
 after the visitor's own last one and never before what is being served now, and lower turns go first (start-time
@@ -10,31 +11,125 @@ fair queueing; Goyal, Vin, Cheng 1996). No clock is asked.
 """
 
 import contextlib
+import os
 import secrets
+import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gptcore.account import n_parameters
 from gptcore.files import disk_bytes, read_json, write_json
-from gptcore.resources import process_identity
+from gptcore.resources import process_identity, process_is_running
+from gptcore.runs.jobs import ERROR, FOLDERS, MEASUREMENT, TRAINING, last_error, n_slots
 from gptcore.runs.limits import Limits
 from gptcore.runs.request import RunRequest
-from gptcore.runs.run import (
-    Run,
-    RunError,
-    changing,
-    log_of,
-    request_of,
-    runs_folder,
-)
+from gptcore.runs.run import Run, RunError, changing, log_of, progress_of, request_of, runs_folder
 
-# Blank lines that a run's process writes its last sentence over: room for it on a disk that has filled.
+# Blank lines that a job's process writes its last sentence over: room for it on a disk that has filled.
 RESERVED = b"\n" * 4096
 
-# Takes the words after `python -m gptcore` and the file for standard error; returns the process's number.
-Launch = Callable[[Sequence[str], Path], int]
+# What the request files of the first edition do not say.
+RUN_MODULE = "gptcore.runs.execute"
+CLAIM_MODULE = "gptcore.experiments.claims"
+
+# Takes a job ("kind", "module", "settings") and its log; returns the id of the process that it has started.
+Launch = Callable[[Mapping[str, Any], Path], int]
+
+
+class Requests:
+    """The requests for one kind of slots as their files say now; change them only under the lock (`changing`)."""
+
+    def __init__(self, folder: Path, slots: str):
+        self.folder, self.slots = folder / FOLDERS[slots], slots
+        self.records: list[dict[str, Any]] = []
+        for path in sorted(self.folder.glob("*.request.json")):
+            record = read_json(path) | {"id": path.name.removesuffix(".request.json")}
+            if isinstance(record.get("owners"), list):
+                self.records.append(self._completed(record))
+
+    def _completed(self, record: dict[str, Any]) -> dict[str, Any]:
+        if self.slots == MEASUREMENT and "request" not in record:  # of the first edition
+            record["request"] = {"kind": "claim", "settings": {"name": record["id"]}}
+            record |= {"module": CLAIM_MODULE, "waiting": not record.get("launched")}
+        return record
+
+    def path(self, record: Mapping[str, Any]) -> Path:
+        """Return what the files of a record are named after: for a run, its directory."""
+        return self.folder / record["id"]
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """Return the record with this id, None if there is none."""
+        return next((record for record in self.records if record["id"] == name), None)
+
+    def is_running(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a process works on this record, or is about to."""
+        if not record.get("launched"):
+            return False
+        if self.slots == TRAINING:
+            return Run(self.path(record)).is_alive()
+        return process_is_running(record["launched"])
+
+    @property
+    def waiting(self) -> list[dict[str, Any]]:
+        """The records that wait, in the order in which they will begin."""
+        waiting = (record for record in self.records if record.get("waiting"))
+        return sorted(waiting, key=lambda record: (record["turn"], record["sequence"]))
+
+    @property
+    def running(self) -> list[dict[str, Any]]:
+        return [record for record in self.records if self.is_running(record)]
+
+    def n_running(self) -> int:
+        """Return how many processes take slots, for training those a command line started among them."""
+        if self.slots != TRAINING:
+            return len(self.running)
+        known = {record["id"] for record in self.records}
+        others = [path.parent for path in self.folder.glob("*/lock") if path.parent.name not in known]
+        return len(self.running) + sum(Run(path).is_locked() for path in others)
+
+    def next_turn(self, owner: str) -> dict[str, Any]:
+        """Return the fields of one more request by this owner, who waits from now on."""
+        running, waiting = self.running, self.waiting
+        own = [record for record in (*running, *waiting) if record["owners"][:1] == [owner]]
+        served = min((record.get("turn", 0) for record in running), default=0)
+        last = max((record.get("turn", 0) for record in own), default=-1)
+        return {
+            "waiting": True,
+            "turn": max(served, last + 1),
+            "sequence": 1 + max((record.get("sequence", 0) for record in self.records), default=0),
+            "launched": None,
+        }
+
+    def check_room(self, owner: str, limits: Limits) -> None:
+        """Raise LimitError where no more requests may wait."""
+        waiting = self.waiting
+        if len(self.running) + len(waiting) >= limits.runs_at_once:
+            own = [record for record in waiting if record["owners"][:1] == [owner]]
+            limits.check_queue(len(waiting), len(own))
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        write_json(request_of(self.path(record)), record)
+
+    def remove(self, record: Mapping[str, Any]) -> None:
+        """Remove a request, and what its job has said about its progress."""
+        for path in (request_of(self.path(record)), progress_of(self.path(record))):
+            path.unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Remove the measurements that are over; one that ended with its supervisor waits again."""
+        for record in [] if self.slots == TRAINING else list(self.records):
+            if not record.get("launched") or self.is_running(record):
+                continue
+            self.remove(record)
+            self.records.remove(record)
+            supervisor = record["launched"].get("supervisor")  # the first edition wrote none
+            is_orphan = supervisor is not None and not process_is_running(supervisor)
+            if is_orphan and last_error(log_of(self.path(record))) is None:
+                again = record | {"waiting": True, "launched": None}
+                self.records.append(again)
+                self.write(again)
 
 
 def submit(
@@ -59,27 +154,47 @@ def submit(
     key = request.key
     folder = runs_folder()
     with changing(folder):
-        known = requests(folder)
-        for record in known:
+        queue = Requests(folder, TRAINING)
+        for record in queue.records:
             if record.get("key") == key and _is_of_use(run := Run(folder / record["id"])):
-                owners = record.get("owners") or []
-                if owner not in owners:
-                    write_json(request_of(run.folder), record | {"owners": [*owners, owner]})
+                if owner not in record["owners"]:
+                    queue.write(record | {"owners": [*record["owners"], owner]})
                 return run
         limits.check_disk(disk_bytes(folder))
-        run_id = secrets.token_hex(10)
+        queue.check_room(owner, limits)
         record = {
-            "id": run_id,
+            "id": secrets.token_hex(10),
             "request": request.to_dict(),
             "key": key,
             "owners": [owner],
             "lab": lab,
             "name": name,
             "asked": round(time.time(), 1),
-            **_turn(folder, known, owner, limits),
+            **queue.next_turn(owner),
         }
-        write_json(request_of(folder / run_id), record)
-    return Run(folder / run_id)
+        queue.write(record)
+    return Run(folder / record["id"])
+
+
+def submit_named(requests: Mapping[str, RunRequest], *, slots: str, module: str, owner: str = "") -> None:
+    """Ask for jobs that are known by a name, in this order; one that is asked for already gains an owner.
+
+    `module` registers their kind. Raises RunError where the folder cannot be written.
+    """
+    folder = runs_folder()
+    with changing(folder):
+        queue = Requests(folder, slots)
+        queue.folder.mkdir(parents=True, exist_ok=True)
+        for name, request in requests.items():
+            record = queue.find(name)
+            if record is None or not (record.get("waiting") or queue.is_running(record)):
+                record = {"id": name, "request": request.to_dict(), "module": module, "owners": []}
+                record |= queue.next_turn(owner)
+            if owner not in record["owners"]:
+                record["owners"] = [*record["owners"], owner]
+            log_of(queue.path(record)).unlink(missing_ok=True)  # what went wrong the last time
+            queue.records = [other for other in queue.records if other["id"] != name] + [record]
+            queue.write(record)
 
 
 def request_in(record: Mapping[str, Any]) -> RunRequest:
@@ -91,17 +206,17 @@ def find_runs(keys: Sequence[str]) -> list[Run | None]:
     """Return for each key of a request the run it has led to: one of use, else the newest, else None."""
     folder = runs_folder()
     by_key: dict[str, list[dict[str, Any]]] = {}
-    for request in requests(folder):
-        by_key.setdefault(request.get("key", ""), []).append(request)
+    for record in Requests(folder, TRAINING).records:
+        by_key.setdefault(record.get("key", ""), []).append(record)
     best: list[Run | None] = []
     for key in keys:
         newest_first = sorted(by_key.get(key, ()), key=lambda record: record.get("asked", 0), reverse=True)
-        runs = [Run(folder / request["id"]) for request in newest_first]
+        runs = [Run(folder / record["id"]) for record in newest_first]
         best.append(next((run for run in runs if _is_of_use(run)), runs[0] if runs else None))
     return best
 
 
-def ask_to_resume(run: Run, *, owner: str = "", limits: Limits | None = None) -> None:
+def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) -> None:
     """Ask for a run to go on from its last checkpoint, when its turn comes; raises RunError or LimitError."""
     limits = limits or Limits.from_environment()
     with changing(run.folder.parent):
@@ -116,127 +231,109 @@ def ask_to_resume(run: Run, *, owner: str = "", limits: Limits | None = None) ->
                     else f"{run.id} cannot go on: {run.failure() or 'it never made a checkpoint'}"
                 )
             )
-        known = requests(run.folder.parent)
-        request = {"id": run.id, "owners": run.owners() or [owner], "asked": run.born()} | run.request()
-        write_json(
-            request_of(run.folder),
-            request | {"resume": True} | _turn(run.folder.parent, known, owner, limits),
-        )
+        queue = Requests(run.folder.parent, TRAINING)
+        queue.check_room(owner, limits)
+        record = {"id": run.id, "owners": run.owners() or [owner], "asked": run.born()} | run.request()
+        queue.write(record | {"resume": True} | queue.next_turn(owner))
 
 
 def withdraw(run: Run, owner: str = "") -> None:
-    """Take a waiting request back, for this owner; what others wait for stays, and so does a paused run."""
-    with changing(run.folder.parent):
-        request = run.request()
-        if not request.get("waiting"):
-            return
-        left = [one for one in request.get("owners") or [] if one != owner]
-        if request.get("resume"):
-            write_json(request_of(run.folder), request | {"waiting": False})
-        elif left:
-            write_json(request_of(run.folder), request | {"owners": left})
-        else:
-            request_of(run.folder).unlink(missing_ok=True)
+    """Take a waiting run out of the queue, for this owner; for others it waits on, and a paused run stays paused."""
+    _withdraw(run.folder.parent, TRAINING, [run.id], owner)
 
 
-def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[Run]:
-    """Launch the waiting runs whose turn it is, as many as may run at once; return those launched."""
-    limits = limits or Limits.from_environment()
+def withdraw_named(names: Collection[str], *, slots: str, owner: str = "") -> None:
+    """Take this owner off jobs that are known by a name; one that nobody wants any more is ended."""
+    _withdraw(runs_folder(), slots, names, owner)
+
+
+def _withdraw(folder: Path, slots: str, names: Collection[str], owner: str) -> None:
     with changing(folder):
-        known = requests(folder)
-        queue = _queue(known)
-        launched = []
-        if not queue:
-            return launched
-        free = limits.runs_at_once - n_alive(folder, known)
-        for request in queue[: max(0, free)]:
-            run = Run(folder / request["id"])
-            launched.append(run)
-            _launch(run, request, launch)
+        queue = Requests(folder, slots)
+        for record in queue.records:
+            if record["id"] not in names or (slots == TRAINING and not record.get("waiting")):
+                continue
+            left = [other for other in record["owners"] if other != owner]
+            if record.get("resume"):
+                queue.write(record | {"waiting": False})
+            elif owner not in record["owners"]:
+                continue
+            elif left:
+                queue.write(record | {"owners": left})
+            else:
+                log_of(queue.path(record)).unlink(missing_ok=True)
+                queue.remove(record)
+                _end(record.get("launched") or {})
+
+
+def _end(launched: Mapping[str, Any]) -> None:
+    """End the process of a measurement. Nothing is lost but what it has found so far."""
+    if process_is_running(launched):
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(launched["pid"], signal.SIGTERM)  # it leads a session of its own
+            else:
+                os.kill(launched["pid"], signal.SIGTERM)
+
+
+def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[str]:
+    """Launch the waiting jobs whose turn it is, as many as there are free slots; return their ids."""
+    limits = limits or Limits.from_environment()
+    launched = []
+    with changing(folder):
+        for slots in FOLDERS:
+            queue = Requests(folder, slots)
+            queue.settle()
+            if not (waiting := queue.waiting):
+                continue
+            n_free = n_slots(slots, limits.runs_at_once) - queue.n_running()
+            for record in waiting[: max(0, n_free)]:
+                _launch(queue, record, launch)
+                launched.append(record["id"])
     return launched
 
 
-def _launch(run: Run, record: dict[str, Any], launch: Launch) -> None:
-    log = log_of(run.folder)
-    events = run.folder / "events.jsonl"
-    log_size = events.stat().st_size if events.is_file() else 0
+def _launch(queue: Requests, record: dict[str, Any], launch: Launch) -> None:
+    path = queue.path(record)
+    log = log_of(path)
+    launched = {"supervisor": process_identity(os.getpid()), "log_size": Run(path).log_size()}
     try:
-        (run.folder / "control.json").unlink(missing_ok=True)  # an action from before it was paused
+        (path / "control.json").unlink(missing_ok=True)  # an action from before it was paused
         log.write_bytes(RESERVED)
-        identity = process_identity(launch(_words(run, record), log))
+        launched |= process_identity(launch(_job(queue, record), log))
     except (ValueError, OSError) as error:
-        identity = {"pid": 0, "born": 0}
+        launched |= {"pid": 0, "born": 0}
         reason = (
             f"the process could not be started: {error.strerror}" if isinstance(error, OSError) else error
         )
         with contextlib.suppress(OSError):
-            log.write_text(f"error: {reason}\n", encoding="utf-8")
-    write_json(
-        request_of(run.folder), record | {"waiting": False, "launched": {**identity, "log_size": log_size}}
-    )
+            log.write_text(f"{ERROR}{reason}\n", encoding="utf-8")
+    queue.write(record | {"waiting": False, "launched": launched})
 
 
-def _words(run: Run, record: dict[str, Any]) -> list[str]:
-    """Return the words after `python -m gptcore` that carry a record out; raises ConfigError."""
+def _job(queue: Requests, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a worker is told to carry a record out; raises ConfigError."""
     if record.get("resume"):
-        return ["resume", str(run.folder), "--json"]
+        settings = {"folder": str(queue.path(record))}
+        return {"kind": "resume", "module": RUN_MODULE, "settings": settings}
     request = request_in(record)
     request.check_files()
-    return ["train", *request.arguments(), "--out", str(run.folder), "--json"]
+    if queue.slots == TRAINING:
+        settings = {"request": request.to_dict(), "folder": str(queue.path(record))}
+        return {"kind": request.kind, "module": RUN_MODULE, "settings": settings}
+    return {"kind": request.kind, "module": record["module"], "settings": request.payload}
 
 
 def position(run: Run) -> int | None:
     """Return how many runs will begin before this one, and itself: 1 is next. None if it does not wait."""
-    queue = [request["id"] for request in _queue(requests(run.folder.parent))]
-    return queue.index(run.id) + 1 if run.id in queue else None
-
-
-def requests(folder: Path) -> list[dict[str, Any]]:
-    """Return every request of a runs folder that can be read."""
-    found = (read_json(path) | {"id": path.name.removesuffix(".request.json")} for path in _files(folder))
-    return [request for request in found if isinstance(request.get("owners"), list)]
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.request.json")) if folder.is_dir() else []
-
-
-def n_alive(folder: Path, known: Sequence[dict[str, Any]]) -> int:
-    """Return how many processes train in a folder, those a command line started among them."""
-    asked = {request["id"] for request in known}
-    loose = [path.parent for path in folder.glob("*/lock") if path.parent.name not in asked]
-    mine = [Run(folder / request["id"]) for request in known if request.get("launched")]
-    return sum(run.is_alive() for run in mine) + sum(Run(path).is_locked() for path in loose)
+    waiting = [record["id"] for record in Requests(run.folder.parent, TRAINING).waiting]
+    return waiting.index(run.id) + 1 if run.id in waiting else None
 
 
 def is_busy(folder: Path) -> bool:
-    """Return whether anything waits in a folder, or trains."""
-    known = requests(folder)
-    return bool(_queue(known)) or n_alive(folder, known) > 0
-
-
-def _queue(known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the requests that wait, in the order in which they will begin."""
-    return sorted(
-        (one for one in known if one.get("waiting")), key=lambda one: (one["turn"], one["sequence"])
-    )
-
-
-def _turn(folder: Path, known: Sequence[dict[str, Any]], owner: str, limits: Limits) -> dict[str, Any]:
-    """Return the place in the queue of one more request; raises LimitError where there is none."""
-    waiting = _queue(known)
-    alive = [one for one in known if one.get("launched") and Run(folder / one["id"]).is_alive()]
-    if len(alive) + len(waiting) >= limits.runs_at_once:
-        own = [one for one in waiting if one["owners"][:1] == [owner]]
-        limits.check_queue(len(waiting), len(own))
-    served = min((one.get("turn", 0) for one in alive), default=0)
-    last = max((one.get("turn", 0) for one in [*alive, *waiting] if one["owners"][:1] == [owner]), default=-1)
-    return {
-        "waiting": True,
-        "turn": max(served, last + 1),
-        "sequence": 1 + max((one.get("sequence", 0) for one in known), default=0),
-        "launched": None,
-    }
+    """Return whether anything of a folder waits for a slot, or has one."""
+    queues = [Requests(folder, slots) for slots in FOLDERS]
+    return any(queue.waiting or queue.n_running() for queue in queues)
 
 
 def _is_of_use(run: Run) -> bool:

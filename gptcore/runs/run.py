@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 
 from gptcore.files import read_json, write_json
 from gptcore.resources import process_is_running
+from gptcore.runs.jobs import last_error
 
 FORMAT = "glassbox-run-1"
 LONGEST_LINE = 65_536  # bytes; a sample of text is the longest event
@@ -53,6 +54,11 @@ def request_of(folder: Path) -> Path:
 def log_of(folder: Path) -> Path:
     """Return the file beside a run's directory that holds what its process said on standard error."""
     return folder.with_name(folder.name + ".log")
+
+
+def progress_of(folder: Path) -> Path:
+    """Return the file beside it in which a measurement says how far it is."""
+    return folder.with_name(folder.name + ".progress")
 
 
 @contextlib.contextmanager
@@ -157,7 +163,7 @@ class Run:
         if launched and not has_begun:
             if process_is_running(launched):
                 return "running" if self.is_locked() else "starting"
-            if self._said_error() is not None:
+            if last_error(log_of(self.folder)) is not None:
                 return "failed"
         last = self.last_event()
         match last.get("event"):
@@ -178,16 +184,7 @@ class Run:
         last = self.last_event()
         if last.get("event") == "failed":
             return last["reason"]
-        return self._said_error()
-
-    def _said_error(self) -> str | None:
-        """Return the sentence with which the process ended, as the command line prints it."""
-        try:
-            lines = log_of(self.folder).read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return None
-        said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return said[-1] if said else None
+        return last_error(log_of(self.folder))
 
     def problem(self) -> str | None:
         """Return why this directory is no run that this version can go on with, or None."""

@@ -266,7 +266,7 @@ def navigation() -> StreamlitPage:
 
 
 def _sidebar(page: StreamlitPage) -> None:
-    session.warm()
+    session.start_workers()
     session.choose_model()
     with st.expander("Bring a model", icon=":material/upload:"):
         upload_model.form()

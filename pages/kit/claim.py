@@ -82,7 +82,7 @@ def measure_button(names: Sequence[str], label: str, *, key: str) -> None:
 
 def stop_button(names: Sequence[str], label: str, *, key: str) -> None:
     """The button that takes back what this visitor has asked for; nothing where it was others who asked."""
-    mine = [name for name in claim_queue.asked(owner=visitor.me()) if name in names]
+    mine = [name for name in claim_queue.open_claims(owner=visitor.me()) if name in names]
     if mine:
         st.button(label, key=key, icon=":material/stop_circle:", on_click=_withdraw, args=(tuple(mine),))
 
@@ -92,20 +92,20 @@ def _request(names: tuple[str, ...]) -> None:
     st.session_state.pop(_PROBLEM, None)
     try:
         can = [name for name in names if claims.can_be_measured(claims.named(name))]
-        claim_queue.ask(can or names, owner=visitor.me())
-        session.tend()
+        claim_queue.submit_claims(can or names, owner=visitor.me())
+        session.poll_queue()
     except (ValueError, OSError) as error:
         st.session_state[_PROBLEM] = (names, str(error))
 
 
 def _withdraw(names: tuple[str, ...]) -> None:
     """Take wishes back. For callbacks."""
-    claim_queue.leave(names, owner=visitor.me())
+    claim_queue.withdraw_claims(names, owner=visitor.me())
 
 
 def progress_bar(name: str, words_below: str) -> None:
     """How far the measurement of a claim is; a line of words where it does not say."""
-    share = claim_queue.share_done(name)
+    share = claim_queue.fraction_done(name)
     if share is None:
         st.caption(f":shimmer[{words_below}]")
     else:

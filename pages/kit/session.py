@@ -1,7 +1,7 @@
 """What belongs to one visitor between runs of a page: the model in use and the training runs.
 
-The queue, its workers and its requests are imported inside functions: the header of every page imports this module,
-and chapter 0 shows its first words before anything heavy is read.
+The queue and its requests are imported inside functions: the header of every page imports this module, and chapter 0
+shows its first words before anything heavy is read.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from gptcore.runs import workers
 from gptcore.runs.limits import Limits
 from gptcore.runs.run import Run, RunError, delete, list_runs, release, runs_folder
 from pages.kit import links, models, visitor
@@ -65,7 +66,7 @@ def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True) ->
     from gptcore.runs import queue
 
     run = queue.submit(request, owner=visitor.me(), lab=lab)
-    tend()
+    poll_queue()
     if view:
         view_run(run.id)
     return run
@@ -82,8 +83,8 @@ def resume_run(run: Run) -> None:
     """Ask for a run to go on from its last checkpoint; raises RunError or LimitError."""
     from gptcore.runs import queue
 
-    queue.ask_to_resume(run, owner=visitor.me())
-    tend()
+    queue.submit_resume(run, owner=visitor.me())
+    poll_queue()
 
 
 def stop_run(run: Run) -> None:
@@ -119,20 +120,16 @@ def position_in_queue(run: Run) -> int | None:
     return queue.position(run)
 
 
-def tend() -> None:
-    """Have the process that runs are forked from look at the queue now, and see that it is there."""
-    from gptcore.runs import workers
-
-    workers.shared().tend(runs_folder())
+def poll_queue() -> None:
+    """Have the worker pool look at the queue now, and see that it runs."""
+    workers.shared().poll(runs_folder())
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def warm() -> None:
-    """Start the process that runs are forked from, once a server: the first click should find it ready."""
-    from gptcore.runs import workers
-
-    tend()
-    workers.shared().warm()
+def start_workers() -> None:
+    """Start the worker pool, once a server: the first click should find it ready."""
+    poll_queue()
+    workers.shared().preload()
 
 
 def save_text(text: bytes) -> Path:

@@ -1,12 +1,7 @@
 """Stories that no model has been trained on, the tokenizer of the story world, and the scores of its tables."""
 
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import streamlit as st
 from torch import Tensor
@@ -15,6 +10,8 @@ from gptcore import tokenizer
 from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.sources import N_STORIES
 from gptcore.corpora.windows import fixed_batches
+from gptcore.runs import lab_jobs
+from gptcore.runs.workers import Job
 from gptcore.stories.writer import write_stories
 from gptcore.tokenizer import Tokenizer
 
@@ -39,32 +36,14 @@ def held_out_windows(
     return fixed_batches(encode_documents(texts, tokenizer), length, n, 1)[0]
 
 
-def table_scores() -> dict[int, Mapping[str, Any]] | None:
-    """The four story scores that 3-, 5- and 7-gram tables reach; None until they are measured."""
-    measuring, answer = _measure_tables()
-    if measuring.poll() is None:
-        return None
-    answer.seek(0)
-    return {int(order): scores for order, scores in json.loads(answer.read() or "{}").items()}
-
-
-_MEASURE_TABLES = """
-import dataclasses, json, os
-from gptcore.stories.scores import table_scores
-os.nice(5)
-print(json.dumps({order: dataclasses.asdict(scores) for order, scores in table_scores().items()}))
-"""
-
-
 @st.cache_resource(max_entries=1, show_spinner=False)
-def _measure_tables() -> tuple[subprocess.Popen, IO[str]]:
-    # In a process of its own: in this one it would take seconds from everybody who moves a slider. It answers
-    # into a file rather than to a thread that waits, so that a server which ends need not wait either.
-    answer = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - open for as long as the process
-    process = subprocess.Popen(
-        [sys.executable, "-c", _MEASURE_TABLES],
-        stdin=subprocess.DEVNULL,
-        stdout=answer,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-    return process, answer
+def _scoring() -> Job:
+    return lab_jobs.submit_table_scores()
+
+
+def table_scores() -> dict[int, Mapping[str, Any]] | None:
+    """The four story scores that 3-, 5- and 7-gram tables reach; None until they are measured, empty if that failed."""
+    job = _scoring()
+    if not job.is_done():
+        return None
+    return {} if job.error() else {int(order): scores for order, scores in job.result().items()}

@@ -18,6 +18,6 @@ def own_runs(tmp_path, monkeypatch):
 
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     # It starts a process of its own, which takes seconds to make ready.
-    monkeypatch.setattr(session, "warm", lambda: None)
+    monkeypatch.setattr(session, "start_workers", lambda: None)
     monkeypatch.chdir(ROOT)
     return tmp_path / "runs"

@@ -24,7 +24,7 @@ def asked(monkeypatch):
         figure = {"data": [{"type": "bar", "y": [1]}], "layout": {"title": {"text": "A figure"}}}
         return Answer(output=f"asked {topic} {number} {values}\n", figure=json.dumps(figure))
 
-    monkeypatch.setattr("explainers.execution.ask", answer)
+    monkeypatch.setattr("explainers.execution.run_block", answer)
     cached.block_answer.clear()
     yield requests
     cached.block_answer.clear()
@@ -90,7 +90,7 @@ def test_a_slider_moves_the_blocks_that_go_on_from_it(asked):
 
 
 def test_a_block_that_fails_is_told_on_the_page(monkeypatch):
-    monkeypatch.setattr("explainers.execution.ask", lambda *_: Answer(error="it took too long"))
+    monkeypatch.setattr("explainers.execution.run_block", lambda *_: Answer(error="it took too long"))
     cached.block_answer.clear()
     app = page(topic=TOPIC)
     assert any("it took too long" in error.value for error in app.error)

@@ -33,7 +33,7 @@ def pico(**changes) -> arena.Match:
 @pytest.fixture
 def nobody_trains(monkeypatch):
     """Requests stay in the queue."""
-    monkeypatch.setattr(session, "tend", lambda: None)
+    monkeypatch.setattr(session, "poll_queue", lambda: None)
 
 
 def opened(**parameters: str) -> AppTest:

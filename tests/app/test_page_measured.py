@@ -64,14 +64,14 @@ def test_what_is_asked_for_waits_and_can_be_taken_back(monkeypatch):
     from gptcore.experiments import claim_queue
     from pages.kit import session
 
-    monkeypatch.setattr(session, "tend", lambda: None)  # nothing is to be measured here
+    monkeypatch.setattr(session, "poll_queue", lambda: None)  # nothing is to be measured here
     page = opened()
     page = page.button(key="measured_quick").click().run()
     quick = [one.name for one in claims.registry().values() if one.kind == "quick" and one.needs == "cpu"]
-    assert claim_queue.asked() == quick
+    assert claim_queue.open_claims() == quick
     assert "more wait" in " ".join(caption.value for caption in page.caption)
     page = page.button(key="measured_stop").click().run()
-    assert claim_queue.asked() == []
+    assert claim_queue.open_claims() == []
     assert page.button(key="measured_all")
 
 

@@ -1,4 +1,4 @@
-"""Every block of every explainer is run once for the whole session, in forks of one warm process (the nursery)."""
+"""Every block of every explainer is run once for the whole session, by the worker pool."""
 
 import json
 import subprocess

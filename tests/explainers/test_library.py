@@ -131,17 +131,17 @@ def test_what_goes_wrong_in_a_block_is_told(shelf):
 
 def test_a_child_answers_and_one_that_hangs_is_stopped():
     topic = library.explainers()[0].topic
-    answer = execution.ask(topic, 1, {})
+    answer = execution.run_block(topic, 1, {})
     assert answer.error is None and answer.output
-    assert "took more than" in execution.ask(topic, 1, {}, seconds=0.01).error
+    assert "took more than" in execution.run_block(topic, 1, {}, seconds=0).error
 
 
 def test_several_blocks_share_a_child_and_each_begins_anew():
     topic = library.explainers()[0].topic
-    once, again = execution.ask_many([(topic, 1, {}), (topic, 1, {"n_merges": 1})], 60)
-    assert once.output == execution.ask(topic, 1, {}).output
+    once, again = execution.run_blocks([(topic, 1, {}), (topic, 1, {"n_merges": 1})], 60)
+    assert once.output == execution.run_block(topic, 1, {}).output
     assert again.error is None and again.output != once.output
-    late = execution.ask_many([(topic, 1, {})] * 2, 0.01)
+    late = execution.run_blocks([(topic, 1, {})] * 2, 0)
     assert all("took more than" in answer.error for answer in late)
 
 
@@ -149,9 +149,9 @@ def test_a_child_refuses_what_the_page_would_refuse():
     explainer = next(found for found in library.explainers() if found.blocks[0].constants)
     constant = explainer.blocks[0].constants[0]
     with pytest.raises(constants.ConstantError):
-        execution.ask(explainer.topic, 1, {constant.name: constant.high + 1})
+        execution.run_block(explainer.topic, 1, {constant.name: constant.high + 1})
     with pytest.raises(constants.ConstantError):
-        execution.answer_request({"topic": explainer.topic, "number": 1, "values": {constant.name: "9"}})
+        execution.perform(explainer.topic, 1, {constant.name: "9"})
 
 
 def test_outputs_are_written_where_they_belong():

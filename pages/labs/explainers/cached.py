@@ -17,7 +17,7 @@ def block_answer(
 
     `code` is the text of the block, so that an edited one is run anew. Raises BlockFailed.
     """
-    answer = execution.ask(topic, number, dict(values))
+    answer = execution.run_block(topic, number, dict(values))
     if answer.error:
         raise BlockFailed(answer.error)
     return answer.output, answer.figure

@@ -34,7 +34,7 @@ def machine_line() -> None:
 
 def claims_table() -> None:
     """A row for each claim with its verdict on this machine; it renews itself while something is measured."""
-    busy = bool(claim_queue.asked())
+    busy = bool(claim_queue.open_claims())
     st.fragment(_ledger, run_every=EVERY_SECONDS if busy else None)(busy)
 
 
@@ -55,7 +55,7 @@ def _ledger(was_busy: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         _start_and_stop(found, text)
         _save(done, text)
-    asked = claim_queue.asked()
+    asked = claim_queue.open_claims()
     with st.container():
         if asked:
             claim.progress_bar(
@@ -86,7 +86,7 @@ def _row(one: Claim, result: Result | None) -> dict[str, object]:
 def _start_and_stop(found: Mapping[str, Claim], text: words.Words) -> None:
     """All that take seconds, or all; and the end of what this visitor has asked for."""
     quick = [name for name, one in found.items() if one.kind == "quick"]
-    if claim_queue.asked(owner=visitor.me()):
+    if claim_queue.open_claims(owner=visitor.me()):
         claim.stop_button(list(found), text.read("ledger_stop"), key="measured_stop")
     else:
         claim.measure_button(quick, text.read("ledger_quick"), key="measured_quick")

@@ -1,13 +1,6 @@
 """What chapter 10 does with the shipped model, kept between runs of its page."""
 
 import inspect
-import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, Any
 
 import streamlit as st
 import torch
@@ -15,6 +8,8 @@ import torch
 from gptcore.experiments.measurements import script
 from gptcore.lessons.exercises import _own_gpt, gpt
 from gptcore.model import GPT
+from gptcore.runs import lab_jobs
+from gptcore.runs.workers import Job
 from pages.kit import models, story_data
 
 
@@ -51,33 +46,7 @@ def _rounded() -> GPT:
     return script.rounded(models.shipped().model)
 
 
-_TUNE = """
-import json, os
-import torch
-from gptcore.training.finetune import before_and_after
-os.nice(5)
-torch.set_num_threads(1)
-print(json.dumps(before_and_after({steps})))
-"""
-
-
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _tuning(steps: int) -> tuple[subprocess.Popen, IO[str]]:
-    # One for all visitors, in a process of its own, as the tables are.
-    answer = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - open for as long as the process
-    process = subprocess.Popen(
-        [sys.executable, "-c", _TUNE.format(steps=steps)],
-        stdin=subprocess.DEVNULL,
-        stdout=answer,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-    return process, answer
-
-
-def tuned(steps: int) -> Mapping[str, Any] | None:
-    """What a little tuning on answers changes; None while it is under way. The first call starts it."""
-    process, answer = _tuning(steps)
-    if process.poll() is None:
-        return None
-    answer.seek(0)
-    return json.loads(answer.read() or "{}")
+def tuning(steps: int) -> Job:
+    """A little tuning on answers, one for all visitors. The first call starts it."""
+    return lab_jobs.submit_finetune(steps)

@@ -38,7 +38,7 @@ def tuning() -> None:
             on_click=_ask_for_tuning,
         )
         if asked:
-            running = cached.tuned(TUNING_STEPS) is None
+            running = not cached.tuning(TUNING_STEPS).is_done()
             st.fragment(_tuned, run_every=EVERY_SECONDS if running else None)(running)
         lab.predict(
             "c10_tune",
@@ -59,15 +59,16 @@ def _ask_for_tuning() -> None:
 
 def _tuned(was_running: bool) -> None:
     text = words.load("10_script")
-    found = cached.tuned(TUNING_STEPS)
-    if found is None:
+    job = cached.tuning(TUNING_STEPS)
+    if not job.is_done():
         st.caption(f":shimmer[{text.read('lab_tune_running')}]")
         return
     if was_running:
         st.rerun()
-    if not found:
-        st.error(text.read("lab_tune_failed"), icon=":material/error:")
+    if error := job.error():
+        st.error(text.read("lab_tune_failed", reason=error), icon=":material/error:")
         return
+    found = job.result()
     text.show(
         "lab_tune_says",
         n=found["n_answers"],

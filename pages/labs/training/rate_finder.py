@@ -19,7 +19,7 @@ def rate_finder() -> None:
     text.show("lab_sweep")
     optimizer = controls.choice(text.read("lab_sweep_optimizer"), "c8_sweep_optimizer", OPTIMIZERS)
     asked = optimizer in st.session_state.get(ASKED, ())
-    going = asked and cached.swept(optimizer)[1]
+    going = asked and not cached.sweep(optimizer).is_done()
     with st.container(horizontal=True):
         st.button(
             text.read("lab_sweep_again") if asked else text.read("lab_sweep_start"),
@@ -52,14 +52,17 @@ def rate_finder() -> None:
 def _sweep(optimizer: str, again: bool) -> None:
     """Start a sweep, anew where there was one. For callbacks."""
     if again:
-        cached.sweep_again(optimizer)
+        cached.forget_sweep(optimizer)
     st.session_state[ASKED] = {*st.session_state.get(ASKED, ()), optimizer}
 
 
 def _swept(optimizer: str, was_going: bool) -> None:
     text = words.load("08_training")
-    found, going = cached.swept(optimizer)
-    tried = [SweepStep(**one) for one in found]
+    job = cached.sweep(optimizer)
+    going = not job.is_done()
+    tried = [SweepStep(**report) for report in job.reports]
+    if (error := job.error()) and error.cause != "cancelled":
+        st.error(text.read("lab_sweep_failed", reason=error), icon=":material/error:")
     st.progress(1.0 if not going else len(tried) / N_STEPS, text=text.read("lab_sweep_at", n=len(tried)))
     if tried:
         rate = suggest_rate(tried)

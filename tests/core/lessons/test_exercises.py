@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gptcore.lessons.exercises import Exercise, check, first_difference, named, registry, solution_lines, stub
-from gptcore.lessons.exercises.apart import check_file
+from gptcore.lessons.exercises.checker import check_file
 
 EXERCISES = list(registry().values())
 every = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda one: one.name)

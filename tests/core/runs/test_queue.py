@@ -11,6 +11,8 @@ from gptcore.config import ConfigError
 from gptcore.files import read_json, write_json
 from gptcore.runs import queue, workers
 from gptcore.runs import run as runs
+from gptcore.runs.children import can_fork
+from gptcore.runs.jobs import TRAINING
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.request import RunRequest
 
@@ -44,8 +46,8 @@ class Pretender:
     def __init__(self):
         self.begun: list[str] = []
 
-    def __call__(self, words, log) -> int:
-        self.begun.append(words[words.index("--out") + 1].rsplit("/", 1)[1])
+    def __call__(self, job, log) -> int:
+        self.begun.append(Path(job["settings"]["folder"]).name)
         return os.getpid()  # alive for as long as the test
 
     def end(self, run_id: str) -> None:
@@ -100,8 +102,7 @@ def test_twelve_runs_of_four_visitors_take_turns(request_for):
     for ended in range(12):
         launch.end(launch.begun[ended])
         queue.poll(runs.runs_folder(), launch, two)
-        alive = queue.n_alive(runs.runs_folder(), queue.requests(runs.runs_folder()))
-        assert alive == min(2, 11 - ended)
+        assert queue.Requests(runs.runs_folder(), TRAINING).n_running() == min(2, 11 - ended)
     assert [asked[one] for one in launch.begun] == ["a0", "a1", *expected]
 
 
@@ -168,7 +169,7 @@ def test_two_servers_on_one_folder_launch_each_run_once(request_for):
 
 
 def test_a_process_that_cannot_be_started_is_a_failed_run(request_for):
-    def refuse(words, log):
+    def refuse(job, log):
         raise OSError(11, "Resource temporarily unavailable")
 
     run = queue.submit(request_for())
@@ -178,11 +179,11 @@ def test_a_process_that_cannot_be_started_is_a_failed_run(request_for):
 
 
 def test_real_runs_of_four_visitors_all_come_to_their_end(request_for, monkeypatch):
-    if not workers.can_fork():
+    if not can_fork():
         pytest.skip("a fresh process for each run takes too long for a test")
     monkeypatch.setenv("GLASSBOX_RUNS_AT_ONCE", "2")
     asked = [queue.submit(request_for(seed=seed, steps=2), owner="abcd"[seed % 4]) for seed in range(12)]
-    workers.shared().tend(runs.runs_folder())
+    workers.shared().poll(runs.runs_folder())
     deadline, most = time.monotonic() + 120, 0
     while any(run.state() != "done" for run in asked):
         assert time.monotonic() < deadline, [(run.state(), run.failure()) for run in asked]

@@ -278,7 +278,7 @@ def ask(tmp_path, monkeypatch, text):
 
 
 def tend() -> None:
-    workers.shared().tend(runs.runs_folder())
+    workers.shared().poll(runs.runs_folder())
 
 
 def kill(run: Run) -> None:
@@ -287,7 +287,7 @@ def kill(run: Run) -> None:
 
 
 def go_on(run: Run) -> None:
-    queue.ask_to_resume(run)
+    queue.submit_resume(run)
     tend()
 
 
@@ -332,7 +332,7 @@ def test_a_finished_run_is_finished(ask):
     assert waited(run, OVER) == "done"
     assert run.action() is None
     with pytest.raises(RunError, match="is finished"):
-        queue.ask_to_resume(run)
+        queue.submit_resume(run)
     assert run.is_finished()
     assert main(["resume", str(run.folder)]) == 2
 
@@ -407,7 +407,7 @@ def test_a_directory_of_another_version_or_without_its_config_is_told(ask, conte
     assert (run.state(), run.action()) == ("failed", "delete")
     assert words in run.failure() and "\n" not in run.failure()
     with pytest.raises(RunError, match=words):
-        queue.ask_to_resume(run)
+        queue.submit_resume(run)
     assert main(["resume", str(run.folder)]) == 2
 
 

@@ -36,7 +36,7 @@ def source(tmp_path_factory, text) -> Path:
 def ask(source: Path) -> Run:
     words = ["--corpus", str(source), "--steps", str(STEPS), "--seed", "5", "--set", *SIZES, *FIXED, *MORE]
     run = queue.submit(RunRequest.from_arguments(words))
-    workers.shared().tend(runs_folder())
+    workers.shared().poll(runs_folder())
     return run
 
 
@@ -103,8 +103,8 @@ def test_a_killed_run_ends_as_if_nobody_had_touched_it(number, source, undisturb
             killed += kill(run, draw, in_write=number % 2 == 1)
         if run.state() == "interrupted":
             if run.can_resume():
-                queue.ask_to_resume(run)
-                workers.shared().tend(runs_folder())
+                queue.submit_resume(run)
+                workers.shared().poll(runs_folder())
             else:  # killed before its first checkpoint
                 delete(run)
                 run, began_anew = ask(source), began_anew + 1

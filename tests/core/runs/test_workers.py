@@ -1,180 +1,261 @@
-"""The nursery: jobs forked from one warm process, which give what the command gives."""
+"""The worker pool: jobs run in children with the limits of their kind, forked or not, and nothing is left of them."""
 
-import json
 import os
+import subprocess
+import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from gptcore.runs import queue, workers
+from gptcore.resources import available_cores, process_identity, process_is_running
+from gptcore.runs import children, jobs, queue, workers
+from gptcore.runs.jobs import JobError
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, runs_folder
-from gptcore.runs.workers import JobError, Nursery
+from gptcore.runs.workers import WorkerPool
+from tests.core.runs import sample_jobs
 
-SIZES = ["d_model=16", "n_heads=2", "n_layers=1", "vocab_size=280", "context_length=16", "threads=1"]
-FIXED = ["batch_size=2", "precision=fp32", "attention_path=fused", "n_samples=1", "n_evals=1", "dropout=0.1"]
-
-
-def double(payload):
-    return {"twice": 2 * payload["n"], "nice": os.nice(0), "torch": "torch" in __import__("sys").modules}
-
-
-def complain(payload):
-    raise ValueError("three heads do not\nfit")
-
-
-def die(payload):
-    os.kill(os.getpid(), 9)
+WITHOUT_FORKS = """
+from gptcore.runs import children, supervisor
+children.GPUS = ("/dev/null",)  # as on a machine with a GPU
+supervisor.serve()
+"""
+COMMANDS = {
+    "fork": (sys.executable, "-m", "gptcore", "workers"),
+    "fresh": (sys.executable, "-c", WITHOUT_FORKS),
+}
+SECONDS = 60
 
 
-def sleep(payload):
-    time.sleep(60)
+@pytest.fixture(scope="module", params=list(COMMANDS))
+def pool(request):
+    """A pool that forks, and one of a machine where that is not safe."""
+    if request.param == "fork" and not children.can_fork():
+        pytest.skip("forking is not safe here")
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(request.config.rootpath)
+    pool = WorkerPool(COMMANDS[request.param])
+    pool.forks = request.param == "fork"
+    yield pool
+    pool.close()
+    os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
 
 
-def chatter(payload):
-    print("words" * 1000)
-    return "heard"
+def job(kind: str, **settings) -> RunRequest:
+    return RunRequest(kind=kind, settings=settings)
 
 
-def settings(payload):
-    return {name: value for name, value in os.environ.items() if name.startswith("GLASSBOX_")}
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
-def product(payload):
-    import torch
-
-    numbers = torch.arange(float(payload)).reshape(-1, 64)
-    return (numbers.T @ numbers).sum().item()
-
-
-@pytest.fixture(scope="module")
-def warm():
-    workers = Nursery()
-    yield workers
-    workers.close()
+def started(job: workers.Job) -> dict:
+    """What a job of kind `hold` says once it runs."""
+    wait_for(lambda: job.reports or job.is_done())
+    return job.reports[0]
 
 
-@pytest.fixture(params=["fork", "command"])
-def either(request, warm, monkeypatch):
-    """The nursery that forks, and the one of a machine where that is not safe."""
-    if request.param == "fork":
-        if not workers.can_fork():
-            pytest.skip("forking is not safe here")
-        return warm
-    return OneByOne()
+def test_a_job_gives_its_result_at_its_niceness_and_what_it_prints_goes_nowhere(pool):
+    result = pool.submit(job("double", n=21)).result()
+    assert result["twice"] == 42 and result["torch"] == pool.forks
+    assert result["nice"] == os.nice(0) + jobs.NICENESS
 
 
-class OneByOne:
-    """What the nursery does where it may not fork: each job a process of its own."""
-
-    def run(self, function, payload=None, *, seconds):
-        _, pipe = workers.start_job({"function": function, "payload": payload, "seconds": seconds})
-        with os.fdopen(pipe, "rb") as answer:
-            found = json.loads(answer.read())
-        if "error" in found:
-            raise JobError(found["error"])
-        return found["result"]
-
-
-HERE = "tests.core.runs.test_workers"
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch, request):
-    root = str(request.config.rootpath)
-    monkeypatch.setenv("PYTHONPATH", root)
-
-
-def test_a_job_gives_its_result_and_runs_at_a_lower_priority(either):
-    found = either.run(f"{HERE}:double", {"n": 21}, seconds=30)
-    assert found["twice"] == 42
-    assert isinstance(either, OneByOne) or found["nice"] == os.nice(0) + workers.PRIORITY
-
-
-def test_what_a_job_prints_is_not_its_result(either):
-    assert either.run(f"{HERE}:chatter", seconds=30) == "heard"
-
-
-def test_a_job_that_raises_says_so_in_one_sentence(either):
+def test_a_job_that_raises_says_so_in_one_sentence(pool):
+    failed = pool.submit(job("complain"))
     with pytest.raises(JobError, match=r"^three heads do not fit$"):
-        either.run(f"{HERE}:complain", seconds=30)
-    with pytest.raises(JobError, match="nowhere"):
-        either.run("gptcore.nowhere:f", seconds=30)
+        failed.result()
+    assert str(failed.error()) == "three heads do not fit" and failed.error().cause == "failed"
+    assert pool.submit(job("double", n=1)).error() is None
 
 
-def test_a_job_that_takes_too_long_is_ended_and_the_next_one_is_not_late(warm):
-    started = time.monotonic()
-    with pytest.raises(JobError, match=r"more than 0\.3 seconds"):
-        warm.run(f"{HERE}:sleep", seconds=0.3)
-    assert warm.run(f"{HERE}:double", {"n": 1}, seconds=30)["twice"] == 2
-    assert time.monotonic() - started < 20
+def test_a_kind_that_nothing_registers_is_refused(pool):
+    with pytest.raises(JobError, match="registers the kind of job 'nothing'"):
+        pool.submit(job("nothing"))
 
 
-def test_a_job_that_is_killed_is_told(warm):
-    with pytest.raises(JobError, match="killed"):
-        warm.run(f"{HERE}:die", seconds=30)
+def test_the_supervisor_runs_only_what_is_registered(pool):
+    """A message written by hand gets no further than the supervisor."""
+    for name, module in (("system", "os"), ("hold", "gptcore.nowhere")):
+        message = {"kind": name, "module": module, "settings": {}}
+        asked = workers.Job(pool, -1)
+        pool.start()
+        pool._jobs[-1] = asked
+        pool._send({"job": message, "number": -1, "seconds": 1.0, "environment": {}})
+        with pytest.raises(JobError, match=r"registers no kind of job|cannot be imported"):
+            asked.result()
 
 
-def test_a_job_sees_the_settings_of_now_and_computes_the_same_as_here(warm, monkeypatch):
+def test_a_job_over_its_time_is_ended_and_its_slot_is_free_again(pool):
+    with pytest.raises(JobError, match=r"more than 0\.3 seconds") as caught:
+        pool.submit(job("sleep")).result()
+    assert caught.value.cause == "timeout"
+    with pytest.raises(JobError, match=r"more than 0\.2 seconds"):
+        pool.submit(job("hold", n=1), seconds=0.2).result()
+    assert pool.submit(job("double", n=1)).result()["twice"] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit on data here")
+def test_a_job_over_its_memory_says_so(pool):
+    with pytest.raises(JobError, match="needed more memory than a job may use"):
+        pool.submit(job("greedy", bytes=4_000_000_000)).result()
+    assert pool.submit(job("greedy", bytes=10)).result() == 10
+
+
+def test_a_job_whose_process_is_killed_says_so(pool):
+    with pytest.raises(JobError, match="ended without a result") as caught:
+        pool.submit(job("die")).result()
+    assert caught.value.cause == "ended"
+
+
+def test_equal_requests_share_one_job_and_what_it_reports(pool, tmp_path):
+    first = pool.submit(job("hold", until=str(tmp_path / "done")))
+    who = started(first)
+    second = pool.submit(job("hold", until=str(tmp_path / "done")))
+    assert second is first and second.reports == [who] and not first.is_done()
+    assert process_is_running(process_identity(who["pid"]))
+    (tmp_path / "done").touch()
+    assert first.result() is None
+    assert pool.submit(job("hold", until=str(tmp_path / "done"))) is not first  # a result is asked for anew
+
+
+def test_background_jobs_wait_for_a_slot_and_interactive_ones_do_not_wait_for_them(pool, tmp_path):
+    n = max(1, available_cores() // 2)
+    held = [pool.submit(job("hold", n=i)) for i in range(n)]
+    for one in held:
+        started(one)
+    waiting = pool.submit(job("hold", n=n))
+    assert pool.submit(job("double", n=4)).result()["twice"] == 8
+    assert not waiting.reports
+    held[0].cancel()
+    started(waiting)
+    for one in (*held, waiting):
+        one.cancel()
+        with pytest.raises(JobError, match="it was cancelled"):
+            one.result()
+
+
+def test_a_cancelled_job_keeps_its_reports_and_leaves_no_process_and_no_folder(pool):
+    held = pool.submit(job("hold"))
+    who = started(held)
+    identity = process_identity(who["pid"])
+    assert Path(who["folder"]).is_dir()
+    held.cancel()
+    with pytest.raises(JobError, match="it was cancelled"):
+        held.result()
+    assert held.reports == [who]
+    wait_for(lambda: not process_is_running(identity))
+    assert not Path(who["folder"]).parent.exists()
+
+
+def test_a_job_that_waits_can_be_cancelled(pool):
+    held = [pool.submit(job("hold", n=i)) for i in range(max(1, available_cores() // 2) + 1)]
+    started(held[0])
+    held[-1].cancel()
+    with pytest.raises(JobError, match="it was cancelled"):
+        held[-1].result()
+    assert not held[-1].reports
+    for one in held[:-1]:
+        one.cancel()
+        with pytest.raises(JobError):
+            one.result()
+
+
+def test_a_job_sees_the_settings_of_now_and_computes_the_same_as_here(pool, monkeypatch):
     monkeypatch.setenv("GLASSBOX_QUEUE", "12")
-    assert warm.run(f"{HERE}:settings", seconds=30)["GLASSBOX_QUEUE"] == "12"
+    assert pool.submit(job("settings")).result()["GLASSBOX_QUEUE"] == "12"
     monkeypatch.delenv("GLASSBOX_QUEUE")
-    assert "GLASSBOX_QUEUE" not in warm.run(f"{HERE}:settings", seconds=30)
-    assert warm.run(f"{HERE}:product", 6400, seconds=30) == product(6400)
+    assert "GLASSBOX_QUEUE" not in pool.submit(job("settings")).result()
+    assert pool.submit(job("product", n=6400)).result() == sample_jobs.product({"n": 6400}, None)
 
 
-def test_a_nursery_that_died_is_started_again(warm):
-    warm.start()
-    warm._process.kill()
-    warm._process.wait()
-    assert warm.run(f"{HERE}:double", {"n": 3}, seconds=30)["twice"] == 6
+def test_a_supervisor_that_died_is_started_again_and_its_jobs_have_ended(pool):
+    held = pool.submit(job("hold"))
+    who = process_identity(started(held)["pid"])
+    pool._process.kill()
+    with pytest.raises(JobError, match="has ended; try again"):
+        held.result()
+    wait_for(lambda: not process_is_running(who))
+    assert pool.submit(job("double", n=3)).result()["twice"] == 6
 
 
-def ended(run: Run, seconds: float = 60.0) -> str:
-    deadline = time.monotonic() + seconds
-    while (state := run.state()) in ("waiting", "starting", "running"):
-        assert time.monotonic() < deadline, f"still {state}"
-        time.sleep(0.05)
-    return state
+def test_many_threads_may_ask_at_once(pool):
+    results = []
+    threads = [
+        threading.Thread(target=lambda i=i: results.append(pool.submit(job("double", n=i)).result()["twice"]))
+        for i in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == list(range(0, 16, 2))
 
 
-def told(run: Run) -> list[dict]:
+def tiny_run(tmp_path, text, **length) -> RunRequest:
+    (tmp_path / "animals.txt").write_text(text)
+    settings = {"d_model": 16, "n_heads": 2, "n_layers": 1, "vocab_size": 280, "context_length": 16}
+    settings |= {
+        "batch_size": 2,
+        "precision": "fp32",
+        "attention_path": "fused",
+        "n_samples": 1,
+        "n_evals": 1,
+    }
+    settings |= {"dropout": 0.1, "threads": 1}
+    return RunRequest(corpus=str(tmp_path / "animals.txt"), settings=settings, **length)
+
+
+def ended(run: Run) -> str:
+    wait_for(lambda: run.state() not in ("waiting", "starting", "running"))
+    return run.state()
+
+
+def logged(run: Run) -> list[dict]:
     """What a run logged, less what differs from one time to the next."""
     timed = ("seconds", "tokens_per_second", "path", "measured")
     return [{k: v for k, v in event.items() if k not in timed} for event in run.events()[0]]
 
 
-def test_a_forked_run_and_the_command_give_the_same_numbers(warm, tmp_path, monkeypatch, text):
-    (tmp_path / "animals.txt").write_text(text)
-    words = ["--corpus", str(tmp_path / "animals.txt"), "--steps", "25", "--set", *SIZES, *FIXED]
-    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "forked"))
-    forked = queue.submit(RunRequest.from_arguments(words))
-    assert forked.state() == "waiting"
-    warm.tend(runs_folder())
-    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "command"))
-    command = queue.submit(RunRequest.from_arguments(words))
-    queue.poll(runs_folder(), workers.launch_command)
-    assert (ended(forked), ended(command)) == ("done", "done"), (forked.failure(), command.failure())
-    assert told(forked) == told(command)
-    weights = [run.folder / "latest" / "model.safetensors" for run in (forked, command)]
+def test_a_run_in_a_worker_and_the_command_give_the_same_numbers(pool, tmp_path, monkeypatch, text):
+    request = tiny_run(tmp_path, text, steps=25)
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    run = queue.submit(request)
+    assert run.state() == "waiting"
+    pool.poll(runs_folder())
+    command = [sys.executable, "-m", "gptcore", "train", *request.arguments(), "--out", str(tmp_path / "own")]
+    subprocess.run([*command, "--json"], check=True, capture_output=True)
+    assert ended(run) == "done", run.failure()
+    own = Run(tmp_path / "own")
+    assert logged(run) == logged(own)
+    weights = [folder / "latest" / "model.safetensors" for folder in (run.folder, own.folder)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_a_run_outlives_the_nursery_it_was_forked_from(tmp_path, monkeypatch, text):
-    (tmp_path / "animals.txt").write_text(text)
+def test_a_run_that_cannot_be_trained_says_why(pool, tmp_path, monkeypatch):
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
-    words = ["--corpus", str(tmp_path / "animals.txt"), "--steps", "1000000", "--set", *SIZES, *FIXED]
-    run = queue.submit(RunRequest.from_arguments(words))
-    short = Nursery()
-    short.tend(runs_folder())
-    deadline = time.monotonic() + 60
-    while not any(event["event"] == "step" for event in run.events()[0]):
-        assert time.monotonic() < deadline, run.failure()
-        time.sleep(0.05)
-    short.close()
+    run = queue.submit(RunRequest(corpus=str(tmp_path / "nowhere.txt"), steps=5))
+    pool.poll(runs_folder())
+    assert ended(run) == "failed" and "nowhere.txt" in run.failure()
+
+
+def test_a_run_outlives_its_server(pool, tmp_path, monkeypatch, text):
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    run = queue.submit(tiny_run(tmp_path, text, steps=1_000_000))
+    server = WorkerPool(pool._command)
+    server.poll(runs_folder())
+    wait_for(lambda: any(event["event"] == "step" for event in run.events()[0]))
+    supervisor = server._process
+    server.close()
+    supervisor.wait(SECONDS)
     before = run.last_event()["step"]
-    time.sleep(0.5)
-    assert run.state() == "running" and run.last_event()["step"] > before
+    wait_for(lambda: run.last_event()["step"] > before)
+    assert run.state() == "running"
     run.stop()
     assert ended(run) == "done"
     assert run.last_event()["reason"] == "stopped"

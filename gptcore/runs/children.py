@@ -1,0 +1,187 @@
+"""The child processes in which jobs run: how they are started, and what they do.
+
+Where forking is safe a child is a fork of the supervisor, which has imported torch already. Elsewhere it is a fresh
+`python -m gptcore workers --once`. Both run the same registered function.
+
+A job whose result somebody waits for answers through a pipe, in lines of JSON: any number of `{"report": …}`, then
+`{"result": …}` or `{"error": …}`. A queued job writes its own files, and its last sentence to its log.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gptcore.runs.jobs import ERROR, JobKind, error_sentence, find_kind
+
+GPUS = ("/dev/nvidiactl", "/dev/kfd")
+ROOT = Path(__file__).resolve().parents[2]
+SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
+
+Job = Mapping[str, Any]  # "kind", "module", "settings"; "folder" for temporary files, "log" of a queued job
+
+_processes: list[subprocess.Popen] = []  # kept, so that each is reaped when it ends
+
+
+def can_fork() -> bool:
+    """Return whether a process that has imported torch may fork here."""
+    return sys.platform == "linux" and not any(Path(gpu).exists() for gpu in GPUS)
+
+
+def child_environment() -> dict[str, str]:
+    """Return this process's environment, in which a child finds gptcore wherever it starts."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return os.environ | {"PYTHONPATH": path}
+
+
+def keep_for_reaping(process: subprocess.Popen) -> None:
+    """See that a process which ends on its own leaves no zombie."""
+    _processes.append(process)
+
+
+def reap_processes() -> list[subprocess.Popen]:
+    """Reap the started processes that have ended; return them."""
+    ended = [process for process in _processes if process.poll() is not None]
+    for process in ended:
+        _processes.remove(process)
+    return ended
+
+
+def fork_child(kind: JobKind, job: Job) -> tuple[int, int]:
+    """Fork a child that runs a job; return its process id and the pipe it answers through (-1 for a queued job)."""
+    parent, is_queued = os.getpid(), "log" in job
+    reading, writing = (-1, -1) if is_queued else os.pipe()
+    pid = os.fork()
+    if pid:
+        if not is_queued:
+            os.close(writing)
+        return pid, reading
+    try:
+        os.setsid()
+        os.nice(kind.niceness)
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not kind.outlives_server:
+            ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+            if os.getppid() != parent:  # the supervisor ended before that
+                return os._exit(1)
+        if not is_queued:
+            os.dup2(writing, 3)
+        os.closerange(3 if is_queued else 4, 4096)
+        run_job(job, 3)
+    finally:
+        os._exit(0)  # what the supervisor has open and registered is not the child's to close
+
+
+def start_child(kind: JobKind, job: Job) -> tuple[int, int]:
+    """Start a fresh process that runs a job; as `fork_child`."""
+    is_queued = "log" in job
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gptcore", "workers", "--once"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL if is_queued else subprocess.PIPE,
+        env=child_environment(),
+        start_new_session=True,
+    )
+    if hasattr(os, "setpriority"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, kind.niceness)
+    process.stdin.write(json.dumps(dict(job)).encode() + b"\n")
+    process.stdin.flush()
+    if kind.outlives_server:
+        process.stdin.close()  # otherwise it stays open: when the supervisor ends, the child sees it close
+    keep_for_reaping(process)
+    return process.pid, -1 if is_queued else os.dup(process.stdout.fileno())
+
+
+def run_from_standard_input() -> None:
+    """Run the one job that a line of standard input describes; answer on standard output."""
+    job = json.loads(sys.stdin.buffer.readline())
+    if not find_kind(job["kind"], job["module"]).outlives_server:
+        server = os.dup(0)
+        threading.Thread(target=_end_with, args=(server,), daemon=True).start()
+    run_job(job, os.dup(1))
+
+
+def _end_with(pipe: int) -> None:
+    """End this process and what it has started when the other end of a pipe closes."""
+    while os.read(pipe, 1024):
+        pass
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def run_job(job: Job, answer: int) -> None:
+    """Run a job in this process, and say what came of it: through the pipe `answer`, or in the job's log."""
+    _replace(0, os.devnull, os.O_RDONLY)
+    _replace(1, os.devnull, os.O_WRONLY)  # what a job prints is not its result
+    if "log" in job:
+        _replace(2, job["log"], os.O_WRONLY | os.O_CREAT)  # over the bytes that are reserved in it
+        _run_queued(job)
+    else:
+        _run_answered(job, answer)
+
+
+def _run_queued(job: Job) -> None:
+    try:
+        _work(job, lambda share: None)
+    except BaseException as error:
+        if not isinstance(error, (ValueError, OSError)):
+            traceback.print_exc()
+        print(f"{ERROR}{error_sentence(error)}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def _run_answered(job: Job, answer: int) -> None:
+    def say(**message: Any) -> None:
+        write_all(answer, json.dumps(message).encode() + b"\n")
+
+    try:
+        result = _work(job, lambda value: say(report=value))
+        message = json.dumps({"result": result})
+    except BaseException as error:
+        message = json.dumps({"error": error_sentence(error)})
+    write_all(answer, message.encode() + b"\n")
+    os.close(answer)
+
+
+def _work(job: Job, report) -> Any:
+    kind = find_kind(job["kind"], job["module"])
+    if job.get("folder"):
+        tempfile.tempdir = job["folder"]  # removed when the job ends, however it ends
+    if kind.memory_mb is not None:
+        _limit_memory(kind.memory_mb)
+    return kind.work(job["settings"], report)
+
+
+def _limit_memory(megabytes: int) -> None:
+    """Let this process have no more data than this, where the system can hold it to that."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource  # Windows has no such module
+
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1_000_000,) * 2)
+
+
+def _replace(number: int, path: str, flags: int) -> None:
+    """Open a file under the number of a standard stream."""
+    handle = os.open(path, flags, 0o644)
+    if handle != number:
+        os.dup2(handle, number)
+        os.close(handle)
+
+
+def write_all(pipe: int, data: bytes) -> None:
+    """Write all of `data` to a pipe."""
+    while data:
+        data = data[os.write(pipe, data) :]

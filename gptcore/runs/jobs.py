@@ -1,0 +1,131 @@
+"""Kinds of background jobs: what each does, its limits, and the slots it takes.
+
+A module registers its kinds when it is imported:
+
+    @job_kind("rate_finder", slots=BACKGROUND, seconds=120)
+    def find_rate(settings, report): ...
+
+A message to a worker names a kind and the module that registers it. The worker imports that module and runs what is
+registered there under that name, and nothing else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gptcore.resources import available_cores
+
+ERROR = "error: "  # how the last line on standard error begins when a job or a command fails
+NICENESS = 5  # of every job, so that the server answers first
+MEMORY_MB = 4_000  # of data in a job that serves a page
+
+TRAINING, MEASUREMENT, INTERACTIVE, BACKGROUND = "training", "measurement", "interactive", "background"
+
+# Where the requests for slots wait on disk, in a runs folder. The others wait in the supervisor's memory.
+FOLDERS = {TRAINING: "", MEASUREMENT: "claims"}
+
+Report = Callable[[Any], None]  # takes a JSON value that says how far a job is
+Work = Callable[[Mapping[str, Any], Report], Any]  # settings and result are what JSON can hold
+
+
+class JobError(ValueError):
+    """A job without a result, explained in one sentence; `cause` is `failed`, `timeout`, `ended` or `cancelled`."""
+
+    def __init__(self, sentence: str, cause: str = "failed"):
+        super().__init__(sentence)
+        self.cause = cause
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobKind:
+    """A kind of job: the function that does the work, and under which limits.
+
+    `slots` says which jobs it shares a number of slots with (see `n_slots`). `seconds` and `memory_mb` are limits,
+    None for none. A job that does not outlive its server is ended with it.
+    """
+
+    name: str
+    module: str  # registers it when imported
+    work: Work
+    slots: str
+    seconds: float | None = None
+    memory_mb: int | None = None
+    outlives_server: bool = False
+    niceness: int = NICENESS
+
+
+_kinds: dict[str, JobKind] = {}
+
+
+def job_kind(name: str, *, slots: str, **limits: Any) -> Callable[[Work], Work]:
+    """Register a function as a kind of job; `limits` are further fields of JobKind."""
+
+    def register(work: Work) -> Work:
+        kind = JobKind(name=name, module=work.__module__, work=work, slots=slots, **limits)
+        if _kinds.setdefault(name, kind).module != kind.module:
+            raise ValueError(
+                f"{_kinds[name].module} and {kind.module} both register the kind of job {name!r}"
+            )
+        _kinds[name] = kind
+        return work
+
+    return register
+
+
+def registered_kind(name: str) -> JobKind:
+    """Return the kind of job that a module imported here has registered under this name; raises JobError."""
+    if name not in _kinds:
+        raise JobError(f"no module that is loaded registers the kind of job {name!r}")
+    return _kinds[name]
+
+
+def find_kind(name: str, module: str) -> JobKind:
+    """Import a module and return the kind of job it registers under this name; raises JobError."""
+    try:
+        import_module(module)
+    except ImportError as error:
+        raise JobError(f"the module of the job {name!r} cannot be imported: {error}") from error
+    kind = _kinds.get(name)
+    if kind is None or kind.module != module:
+        raise JobError(f"{module} registers no kind of job {name!r}")
+    return kind
+
+
+def n_slots(slots: str, runs_at_once: int = 1) -> int:
+    """Return how many jobs may run at once in these slots.
+
+    A measurement runs alone, since it takes times. Somebody waits for interactive jobs, so background ones leave
+    them cores.
+    """
+    match slots:
+        case "training":
+            return runs_at_once
+        case "measurement":
+            return 1
+        case "interactive":
+            return available_cores()
+        case "background":
+            return max(1, available_cores() // 2)
+    raise ValueError(f"there are no slots {slots!r}")
+
+
+def error_sentence(error: BaseException) -> str:
+    """Return an error as one sentence on one line."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "it needed more memory than a job may use"
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{where}; free some space or choose another directory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def last_error(log: Path) -> str | None:
+    """Return the sentence with which a job ended badly, from what it wrote to standard error; None without one."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    sentences = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
+    return sentences[-1] if sentences else None
