@@ -57,5 +57,5 @@ def test_what_does_not_exist_is_refused_in_a_sentence(small):
             Ablation(part=part, layer=2).changes(small())
     with pytest.raises(ChangeError, match="heads go from 0 to 3"):
         Ablation(part="head", head=4).changes(small())
-    with pytest.raises(ChangeError, match="position=learned turns nothing"):
+    with pytest.raises(ChangeError, match="position=learned rotates nothing"):
         Ablation(part="rotation").changes(small(position="learned"))
