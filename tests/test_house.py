@@ -1,5 +1,6 @@
 """The rules of the house: style, imports that point one way, and a README that is true."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -71,3 +72,52 @@ def test_an_installed_library_has_every_module_and_all_its_data():
     packed = {path for pattern in settings["package-data"]["gptcore"] for path in library.glob(pattern)}
     data = {path for path in library.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert {path for path in data if path.suffix not in (".py", ".md")} <= packed
+
+
+def functions(path: Path) -> list[ast.AST]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def test_the_core_is_small():
+    assert len(list((ROOT / "gptcore").glob("*.py"))) <= 18
+
+
+@pytest.mark.parametrize("folder", ["gptcore", "explainers", "pages"])
+def test_modules_and_functions_are_short(folder):
+    for path in modules(folder):
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= 500, f"{path} has {lines} lines"
+        for node in functions(path):
+            length = node.end_lineno - node.lineno + 1
+            assert length <= 60, f"{path}: {node.name} has {length} lines"
+
+
+def test_the_session_keeps_the_model_in_use_runs_and_the_visitor_only():
+    assert len((ROOT / "pages/kit/session.py").read_text(encoding="utf-8").splitlines()) < 400
+
+
+@pytest.mark.parametrize("folder", ["gptcore", "pages/kit", "pages/labs"])
+def test_imports_stand_at_the_top(folder):
+    """At most one in ten may be delayed, where that was measured to help."""
+    inside = total = 0
+    for path in modules(folder):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        total += sum(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.walk(tree))
+        delayed = {
+            id(node)
+            for function in functions(path)
+            for node in ast.walk(function)
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        }
+        inside += len(delayed)
+    assert inside <= 0.1 * total, f"{inside} of {total} imports stand inside functions"
+
+
+def test_nothing_imports_the_command_line():
+    for path in modules("gptcore"):
+        assert "gptcore.__main__" not in path.read_text(encoding="utf-8"), path
