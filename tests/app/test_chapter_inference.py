@@ -238,7 +238,7 @@ def test_guessing_ahead_tells_its_calls_its_cost_and_the_clock(draft):
 
     app = open_page(c9_new="8", hide=LABS_ONLY, c9_ahead_draft=draft, c9_ahead_k="5", c9_ahead_c="0.2")
     assert not app.exception
-    found = cached.guessed_ahead(models.shipped(), BEGINNING, draft, 5, 0.8, 1, N_NEW)
+    found = cached.speculative_timing(models.shipped(), BEGINNING, draft, 5, 0.8, 1, N_NEW)
     assert f"{found.n_tokens} tokens in {len(found.cycles)} passes" in said(app)
     assert f"**α = {found.acceptance:.2f}**" in said(app)
     assert f"**{expected_speedup(found.acceptance, 5, 0.2):.2f} times as fast** as one by one" in said(app)
@@ -253,5 +253,5 @@ def test_guessing_ahead_greedily_writes_what_the_model_writes_alone():
     ids = tokenizer.encode("Long ago, a king")
     alone = [step.token_id for step in generate(model, ids, 30, temperature=0)]
     for draft in cached.drafts(shipped):
-        found = cached.guessed_ahead(shipped, "Long ago, a king", draft, 4, 0.0, 1, 30)
+        found = cached.speculative_timing(shipped, "Long ago, a king", draft, 4, 0.0, 1, 30)
         assert [token_id for cycle in found.cycles for token_id in cycle.token_ids] == alone

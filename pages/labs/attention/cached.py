@@ -47,6 +47,6 @@ def causal_flag(n_new: int, n_cached: int) -> CausalFlag:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def paths_differ(handle: ModelHandle, n_tokens: int) -> tuple[int, float]:
+def path_difference(handle: ModelHandle, n_tokens: int) -> tuple[int, float]:
     """How far the explicit and the fused path of a model lie apart, on so many random tokens."""
     return attention.paths_differ(handle.model, n_tokens)

@@ -130,7 +130,7 @@ def fused() -> None:
     config = session.model_in_use().config
     text.show("lab_fused")
     length = controls.stops(text.read("lab_fused_length"), "c5_fused_t", CONTEXTS, 4096)
-    ran, difference = cached.paths_differ(session.model_in_use(), 192)
+    ran, difference = cached.path_difference(session.model_in_use(), 192)
     text.show(
         "lab_fused_says",
         t=length,

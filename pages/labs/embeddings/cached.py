@@ -9,7 +9,7 @@ from pages.kit.models import ModelHandle
 
 
 @st.cache_data(max_entries=4, show_spinner="Comparing rows")
-def on_one_spot(handle: ModelHandle) -> list[int]:
+def coinciding_tokens(handle: ModelHandle) -> list[int]:
     """The tokens whose rows in a model's table have fallen onto one spot."""
     return embedding_table.collapsed_rows(handle.model.embedding.weight.detach())
 

@@ -39,7 +39,7 @@ def finding() -> None:
     text = words.load("03_embeddings")
     model = storyteller()
     born = initialization.initial_model(model)
-    together = cached.on_one_spot(model)
+    together = cached.coinciding_tokens(model)
     seen = cached.seen_in_stories(model)
     table = model.model.embedding.weight.detach()
     text.show(

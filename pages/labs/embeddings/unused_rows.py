@@ -26,7 +26,7 @@ def unused_rows() -> None:
     with lab.frame("c3_unused", text.read("lab_unused_title")):
         model = storyteller()
         tokenizer, config = model.tokenizer, model.config
-        together = cached.on_one_spot(model)
+        together = cached.coinciding_tokens(model)
         seen = cached.seen_in_stories(model)
         born = initialization.initial_model(model)
         unseen = [one for one in together if one >= 256] or list(together)  # bytes are in no longer token

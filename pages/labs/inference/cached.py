@@ -24,7 +24,7 @@ def next_token_times(handle: ModelHandle) -> NextToken:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def greedy_from(handle: ModelHandle, prompt: str, n_new: int, shift: int) -> list[int]:
+def greedy_with_shift(handle: ModelHandle, prompt: str, n_new: int, shift: int) -> list[int]:
     """The likeliest tokens one by one with a cache, each new one told a place `shift` beside its own."""
     model, tokenizer = handle.load()
     ids = (tokenizer.encode(prompt) or [tokenizer.eot_id])[: model.config.context_length]
@@ -78,7 +78,7 @@ def _draft(handle: ModelHandle, name: str) -> GPT | NgramDraft:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def guessed_ahead(
+def speculative_timing(
     handle: ModelHandle, prompt: str, draft: str, n_ahead: int, temperature: float, seed: int, n_new: int
 ) -> SpeculativeTiming:
     """A text written by guessing ahead with this draft, and one written one by one, both timed once."""

@@ -97,8 +97,8 @@ def wrong_place() -> None:
     model = session.model_in_use()
     typed = prompt.text_input(text.read("lab_place_prompt"), "c9_place_prompt", "Once upon a time")
     shift = controls.stops(text.read("lab_place_shift"), "c9_place_shift", SHIFTS, 64)
-    right = cached.greedy_from(model, typed, N_NEW, 0)
-    wrong = cached.greedy_from(model, typed, N_NEW, shift)
+    right = cached.greedy_with_shift(model, typed, N_NEW, 0)
+    wrong = cached.greedy_with_shift(model, typed, N_NEW, shift)
     place = next((at for at, pair in enumerate(zip(right, wrong)) if pair[0] != pair[1]), None)
     if place is None:
         st.badge(text.read("lab_place_same", n=len(wrong)), icon=":material/check_circle:", color="green")
@@ -120,7 +120,7 @@ def wrong_place() -> None:
             key=key,
             label=label,
         )
-    one = cached.greedy_from(model, typed, N_NEW, 1)
+    one = cached.greedy_with_shift(model, typed, N_NEW, 1)
     parts = next((at for at, pair in enumerate(zip(right, one)) if pair[0] != pair[1]), None)
     options = (text.read("lab_place_none"), text.read("lab_place_noise"), text.read("lab_place_stop"))
     lab.predict(

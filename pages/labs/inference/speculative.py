@@ -38,7 +38,7 @@ def guessing_ahead() -> None:
         with right:
             seed = controls.seed("c9_ahead_seed")
         try:
-            found = cached.guessed_ahead(model, typed, draft, n_ahead, temperature, seed, N_NEW)
+            found = cached.speculative_timing(model, typed, draft, n_ahead, temperature, seed, N_NEW)
         except ValueError as error:
             st.error(f"{error}.", icon=":material/error:")
             return
