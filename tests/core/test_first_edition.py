@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from gptcore import load
+from gptcore.runs import queue
 from gptcore.runs.archive import unpack
 from gptcore.runs.run import Run, list_runs
 
@@ -110,6 +112,21 @@ def test_a_paused_run_resumes_to_the_numbers_of_the_one_that_was_never_paused(ru
     assert list(resumed) == list(whole)
     assert list(resumed.values()) == pytest.approx(list(whole.values()), abs=1e-4)
     assert Run(runs / "paused").state() == "done"
+
+
+def test_a_request_that_waited_is_carried_out(runs):
+    begun = []
+
+    def launch(words, log) -> int:
+        begun.append(list(words))
+        return os.getpid()
+
+    queue.poll(runs, launch)
+    ((*words,),) = begun
+    command(*words)
+    run = Run(runs / "bcae6a9232c8d6c9ce02")
+    assert len(steps_of(run)) == 3 and run.last_event()["event"] == "done"
+    assert load(run.folder)[0].config.d_model == 16
 
 
 def test_a_run_is_exported_again(runs, tmp_path):
