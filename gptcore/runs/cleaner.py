@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gptcore.runs.jobs import TRAINING
+from gptcore.runs.jobs import FOLDERS, TRAINING
 from gptcore.runs.limits import LAB_SECONDS, Limits
 from gptcore.runs.queue import Requests, request_in
-from gptcore.runs.run import NOT_RUNS, UNPACKING, Run, changing, delete, list_runs, request_of
+from gptcore.runs.run import NOT_RUNS, Run, changing, delete, list_runs, request_of
 
 
 class Cleaner:
-    """Removes lab runs after an hour, texts that no run will read, runs idle for long, and folders that a killed
-    server left half unpacked.
+    """Removes lab runs after an hour, texts that no run will read, runs idle for long, and what a killed
+    process left half written.
 
     How long a run has been over is counted by this process's own clock, from what the file's time says when it
     is first seen: a clock that is set forward removes nothing.
@@ -59,12 +59,16 @@ class Cleaner:
         return [path.name for path in gone]
 
     def _clean_leftovers(self, folder: Path) -> list[str]:
-        """Remove folders that something was being unpacked in an hour ago: whoever did it is gone."""
+        """Remove what a killed process left half written or unpacked an hour ago: every such name begins with a dot."""
         now = self.clock()
-        found = [path for mark in UNPACKING for path in folder.glob(f"{mark}*")]
+        hidden = [path for name in FOLDERS.values() for path in (folder / name).glob(".*")]
+        found = [path for path in hidden if path.name != ".lock"]
         gone = [path for path in found if now - self._over_since.setdefault(path, now) > LAB_SECONDS]
         for path in gone:
-            shutil.rmtree(path, ignore_errors=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
             self._over_since.pop(path)
         return [path.name for path in gone]
 

@@ -77,6 +77,7 @@ class WorkerPool:
         self._process: subprocess.Popen | None = None
         self._jobs: dict[int, Job] = {}  # those without an answer yet
         self._by_key: dict[str, Job] = {}
+        self._polls: dict[Path, dict[str, Any]] = {}  # the last message about each queue
         self._last_number = 0
 
     def start(self) -> None:
@@ -90,7 +91,11 @@ class WorkerPool:
 
     def poll(self, folder: Path) -> None:
         """Have the supervisor watch the queue of a runs folder from now on, and look at it now."""
-        self._send({"poll": str(folder), "environment": _settings()})
+        message = {"poll": str(folder), "environment": _settings()}
+        with self._lock:
+            self._start()
+            self._polls[folder] = message
+            self._write(message)
 
     def submit(self, request: "RunRequest", *, seconds: float | None = None) -> Job:
         """Start a job of a registered kind when a slot is free, and return it at once.
@@ -144,6 +149,8 @@ class WorkerPool:
                 start_new_session=True,  # Ctrl-C in the server's terminal is not meant for runs
             )
             threading.Thread(target=self._listen, args=(self._process, self._jobs), daemon=True).start()
+            for message in self._polls.values():  # of queues that a supervisor before this one watched
+                self._write(message)
 
     def _listen(self, process: subprocess.Popen, jobs: dict[int, Job]) -> None:
         """Hand each message to its job; when the supervisor ends, fail the jobs that are left."""

@@ -6,6 +6,7 @@ import shlex
 from streamlit.testing.v1 import AppTest
 
 from pages.kit import models
+from pages.labs.script import cached, tuning
 from tests.app.reading import opened_once, opener, said
 
 open_page = opener("10_script.py")
@@ -93,3 +94,13 @@ def test_parts_stand_in_the_order_of_every_chapter(page):
     from pages.kit.book import PARTS
 
     assert [one.value for one in page.header] == list(PARTS.values())
+
+
+def test_a_little_tuning_is_watched_to_its_end(monkeypatch):
+    monkeypatch.setattr(tuning, "TUNING_STEPS", 2)
+    app = open_page()
+    app.button(key="c10_tune_start").click().run()
+    assert cached.tuning(2).result()["n_answers"] == 32
+    app.run()
+    assert not app.exception and not app.error
+    assert "**Story about" in said(app)

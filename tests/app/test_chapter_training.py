@@ -15,6 +15,7 @@ from gptcore.runs.request import RunRequest
 from gptcore.runs.run import FORMAT, Run, list_runs
 from pages.kit import controls, event_log, words
 from pages.labs import training
+from pages.labs.training import cached
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = "The fox sat by the river. It looked at the water, and the water looked cold.\n" * 100
@@ -304,3 +305,26 @@ def test_sixteen_bits_forget_small_steps(app):
     app.query_params["c8_precision_move"] = "0.0001"
     app.switch_page("pages/08_training.py").run()
     assert "in bf16 to **1**" in words_of(app)
+
+
+def test_a_sweep_is_watched_stopped_and_started_again():
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["c8_more_sweep"] = "true"
+    app.query_params["c8_sweep_optimizer"] = "adamw"
+    app.switch_page("pages/08_training.py").run()
+    app.button(key="c8_sweep_start").click().run()
+    job = cached.sweep("adamw")
+    deadline = time.monotonic() + 60
+    while not job.reports:
+        assert time.monotonic() < deadline and not job.is_done()
+        time.sleep(0.05)
+    app.button(key="c8_sweep_stop").click().run()
+    while not job.is_done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    app.run()
+    assert not errors(app) and job.error().cause == "cancelled"
+    assert app.button(key="c8_sweep_stop").disabled and job.reports
+    app.button(key="c8_sweep_start").click().run()
+    assert cached.sweep("adamw") is not job and not errors(app)
+    cached.stop_sweep("adamw")

@@ -56,15 +56,21 @@ def test_lab_runs_go_after_an_hour_by_a_clock_that_cannot_be_set(folder, monkeyp
     assert Cleaner(clock=lambda: now[0]).clean(folder, limits(keep_hours="1")) == [kept.id]
 
 
-def test_what_a_killed_server_left_half_unpacked_goes_after_an_hour(folder):
+def test_what_a_killed_process_left_half_written_goes_after_an_hour(folder):
     now = [1000.0]
-    for mark in runs.UNPACKING:
-        (folder / f"{mark}abc" / "part").mkdir(parents=True)
-    cleaner = Cleaner(clock=lambda: now[0])
+    left = [folder / f"{mark}abc" for mark in runs.UNPACKING] + [folder / ".run-going"]
+    for path in left:
+        (path / "part").mkdir(parents=True)
+    (folder / "claims").mkdir()
+    for path in (folder / ".run.request.json-abc", folder / "claims" / ".gqa_cache.progress-abc"):
+        path.write_text("{")
+        left.append(path)
+    with runs.changing(folder):
+        cleaner = Cleaner(clock=lambda: now[0])
     assert cleaner.clean(folder, limits()) == []
     now[0] += LAB_SECONDS + 60
-    assert sorted(cleaner.clean(folder, limits())) == sorted(f"{mark}abc" for mark in runs.UNPACKING)
-    assert list(folder.glob(".*abc")) == []
+    assert sorted(cleaner.clean(folder, limits())) == sorted(path.name for path in left)
+    assert not any(path.exists() for path in left) and (folder / ".lock").exists()
 
 
 @pytest.mark.parametrize("written_by", ["this edition", "the first edition"])

@@ -244,6 +244,17 @@ def test_a_run_that_cannot_be_trained_says_why(pool, tmp_path, monkeypatch):
     assert ended(run) == "failed" and "nowhere.txt" in run.failure()
 
 
+def test_a_supervisor_that_is_started_again_watches_the_same_queues(pool, tmp_path, monkeypatch, text):
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    runs_folder().mkdir()
+    pool.poll(runs_folder())
+    pool._process.kill()
+    wait_for(lambda: pool._process is None)
+    run = queue.submit(tiny_run(tmp_path, text, steps=2))
+    assert pool.submit(job("double", n=1)).result()["twice"] == 2
+    assert ended(run) == "done", run.failure()
+
+
 def test_a_run_outlives_its_server(pool, tmp_path, monkeypatch, text):
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     run = queue.submit(tiny_run(tmp_path, text, steps=1_000_000))
