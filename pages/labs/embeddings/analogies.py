@@ -22,12 +22,12 @@ def known_pairs(tokenizer: Tokenizer) -> dict[str, tuple[int, int]]:
         + lexicon.SIBLING_PAIRS
         + lexicon.FAMILY_PAIRS
     )
-    found = {}
+    known = {}
     for pair in every:
         his, hers = (token_of(word, tokenizer) for word in pair.split("/"))
         if his is not None and hers is not None:
-            found[pair.replace("/", " → ")] = (his, hers)
-    return found
+            known[pair.replace("/", " → ")] = (his, hers)
+    return known
 
 
 @st.fragment
@@ -55,10 +55,10 @@ def analogies() -> None:
         if asked == by:
             st.info(text.read("lab_sum_same"), icon=":material/info:")
             return
-        found = embedding_table.analogy(table, a, b, c, wanted, most=SHOWN)
-        name = {token: plain_word(token, tokenizer) for token in (a, b, c, wanted, found.best[0][0])}
+        answer = embedding_table.analogy(table, a, b, c, wanted, most=SHOWN)
+        name = {token: plain_word(token, tokenizer) for token in (a, b, c, wanted, answer.best[0][0])}
         st.markdown(f"#### {name[a]} − {name[b]} + {name[c]} = ?", anchors=False)
-        best = found.best if allowed else found.best_without_inputs
+        best = answer.best if allowed else answer.best_without_inputs
         similarity_bars(
             [(tokenizer.token_text(token), cosine) for token, cosine in best],
             "c3_sum_bars",
@@ -68,15 +68,15 @@ def analogies() -> None:
         text.show(
             "lab_sum_says",
             wanted=name[wanted],
-            rank=found.rank_without_inputs,
-            inputs=found.rank,
-            plain=found.rank_without_arithmetic,
+            rank=answer.rank_without_inputs,
+            inputs=answer.rank,
+            plain=answer.rank_without_arithmetic,
             c=name[c],
             v=len(table),
         )
         fair, naive, lazy, n = cached.analogy_scores(model, tuple(known.values()))
         text.show("lab_sum_all", n=n, fair=fair, naive=naive, lazy=lazy)
-        winner = found.best[0][0]
+        winner = answer.best[0][0]
         lab.predict(
             "c3_sum",
             text.read("lab_sum_predict"),

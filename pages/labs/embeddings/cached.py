@@ -32,12 +32,12 @@ def analogy_scores(handle: ModelHandle, pairs: tuple[tuple[int, int], ...]) -> t
     """Of all analogies between two pairs of tokens: how many come first, with the inputs left out, with them
     allowed, and without any arithmetic; and how many there are."""
     table = handle.model.embedding.weight.detach()
-    found = [
+    answers = [
         embedding_table.analogy(table, a, b, c, wanted, most=1)
         for a, wanted in pairs
         for b, c in pairs
         if (a, wanted) != (b, c)
     ]
-    fair = sum(one.rank_without_inputs == 1 for one in found)
-    plain = sum(one.rank_without_arithmetic == 1 for one in found)
-    return fair, sum(one.rank == 1 for one in found), plain, len(found)
+    fair = sum(answer.rank_without_inputs == 1 for answer in answers)
+    plain = sum(answer.rank_without_arithmetic == 1 for answer in answers)
+    return fair, sum(answer.rank == 1 for answer in answers), plain, len(answers)

@@ -36,17 +36,17 @@ def worked_example() -> None:
         )
         pair = controls.listed(text.read("example_pair"), "c3_pair", PAIRS)
         first, second = (WORDS.index(word) for word in pair.split(", "))
-    ids = [int(one) for one in read.split()]
+    ids = [int(token) for token in read.split()]
     e = torch.tensor(table)
-    found = embedding_table.cosines(e, e).tolist()
+    cosines = embedding_table.cosines(e, e).tolist()
     back = embedding_table.embedding_gradient(ids, torch.tensor(above), len(table)).tolist()
     open_ = Steps(5)
     if open_(text.read("example_look_title")):
         text.show("example_look", ids=read)
-        st.latex(rf"E = {latex.matrix(table)} \qquad x = {latex.matrix([table[one] for one in ids])}")
+        st.latex(rf"E = {latex.matrix(table)} \qquad x = {latex.matrix([table[token] for token in ids])}")
     if open_(text.read("example_onehot_title")):
         text.show("example_onehot", id=ids[0])
-        hot = [[float(place == ids[0]) for place in range(len(table))]]
+        hot = [[float(position == ids[0]) for position in range(len(table))]]
         st.latex(rf"{latex.matrix(hot)} \cdot {latex.matrix(table)} = {latex.matrix([table[ids[0]]])}")
     a, b = table[first], table[second]
     lengths = [sum(value * value for value in row) ** 0.5 for row in (a, b)]
@@ -62,12 +62,12 @@ def worked_example() -> None:
         if min(lengths) > 0:
             below = rf"{latex.number(lengths[0])} \cdot {latex.number(lengths[1])}"
             st.latex(
-                rf"\cos = \frac{{{latex.number(dot)}}}{{{below}}} = {latex.number(found[first][second])}"
+                rf"\cos = \frac{{{latex.number(dot)}}}{{{below}}} = {latex.number(cosines[first][second])}"
             )
-        st.latex(rf"\cos(E, E) = {latex.matrix(found, '.3f', marked={(first, second)})}")
+        st.latex(rf"\cos(E, E) = {latex.matrix(cosines, '.3f', marked={(first, second)})}")
     if open_(text.read("example_back_title")):
-        places = [place + 1 for place, one in enumerate(ids) if one == ids[0]]
+        places = [position + 1 for position, token in enumerate(ids) if token == ids[0]]
         text.show("example_back", id=ids[0], places=" and ".join(map(str, places)))
-        terms = " + ".join(latex.matrix([above[place - 1]]) for place in places)
+        terms = " + ".join(latex.matrix([above[position - 1]]) for position in places)
         st.latex(rf"{terms} = {latex.matrix([back[ids[0]]])}")
         st.latex(rf"\frac{{\partial L}}{{\partial E}} = {latex.matrix(back)}")

@@ -14,11 +14,11 @@ MOST_POINTS = 400  # of a cloud that are drawn
 def clouds(table, together: list[int], tokenizer, revision: str):
     """A table laid flat: the tokens in use, and those that lie on one spot."""
     points = embedding_table.pca_projection(table).points.tolist()
-    apart = [place for place in range(len(points)) if place not in set(together)]
+    apart = [row for row in range(len(points)) if row not in set(together)]
     every = max(1, len(apart) // MOST_POINTS)
 
     def named(places) -> list[tuple[float, float, str]]:
-        return [(*points[place], tokenizer.token_text(place)) for place in places]
+        return [(*points[row], tokenizer.token_text(row)) for row in places]
 
     few = max(1, len(together) // MOST_POINTS)
     picture = plots.scatter(
@@ -63,7 +63,7 @@ def finding() -> None:
 
 def _few(together: list[int], tokenizer, seen) -> str:
     """Three of the tokens, those that begin with a space and letters first."""
-    unseen = [place for place in together if place not in seen]
-    readable = [place for place in unseen if tokenizer.token_text(place).strip().isalpha()]
-    longest = sorted(readable or unseen, key=lambda place: -len(tokenizer.token_text(place)))
-    return ", ".join(code(tokenizer.token_text(place)) for place in longest[:3])
+    unseen = [token for token in together if token not in seen]
+    readable = [token for token in unseen if tokenizer.token_text(token).strip().isalpha()]
+    longest = sorted(readable or unseen, key=lambda token: -len(tokenizer.token_text(token)))
+    return ", ".join(code(tokenizer.token_text(token)) for token in longest[:3])

@@ -18,7 +18,7 @@ def neighbors() -> None:
     with lab.frame("c3_near", text.read("lab_near_title")):
         text.show("lab_near")
         model = storyteller()
-        found = tables_by_moment(model)
+        tables = tables_by_moment(model)
         left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
         with left:
             typed = prompt.text_input(
@@ -29,13 +29,13 @@ def neighbors() -> None:
             ).strip()
         with right:
             moment = controls.listed(
-                text.read("lab_near_moment"), "c3_near_at", list(found), default="trained"
+                text.read("lab_near_moment"), "c3_near_at", list(tables), default="trained"
             )
-        one = token_of(typed, model.tokenizer) if typed else None
-        if one is None:
+        token = token_of(typed, model.tokenizer) if typed else None
+        if token is None:
             _in_pieces(typed, model.tokenizer, text)
         else:
-            best = embedding_table.nearest(found[moment], found[moment][one], SHOWN, without=[one])
+            best = embedding_table.nearest(tables[moment], tables[moment][token], SHOWN, without=[token])
             similarity_bars(
                 [(model.tokenizer.token_text(i), cosine) for i, cosine in best], "c3_near_bars", "near"
             )
@@ -46,7 +46,7 @@ def neighbors() -> None:
                 cosine=best[0][1],
                 moment=moment,
             )
-        now = found["trained"]
+        now = tables["trained"]
         red, green, apple = (token_of(word, model.tokenizer) for word in ("red", "green", "apple"))
         if None in (red, green, apple):
             return

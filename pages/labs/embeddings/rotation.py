@@ -41,8 +41,8 @@ def rotated_table() -> None:
             st.markdown(f"**{title}**")
             lines = ["| token | number |", "| --- | --- |"]
             lines += [
-                f"| {code(tokenizer.token_text(place))} | {value:.2f} |"
-                for place, value in embedding_table.highest(
+                f"| {code(tokenizer.token_text(token))} | {value:.2f} |"
+                for token, value in embedding_table.highest(
                     one.embedding.weight.detach(), column, places, TOP
                 )
             ]

@@ -23,7 +23,7 @@ def row_norms() -> None:
     if born is not None:
         bars = {"at birth": born.embedding.weight.detach()[ids].norm(dim=1).tolist(), **bars}
     picture = plots.columns(
-        [f"{place + 1} {name}" for place, name in enumerate(names)],
+        [f"{position + 1} {name}" for position, name in enumerate(names)],
         bars,
         y_title="length of the row",
         form=".1f",

@@ -64,21 +64,21 @@ def unused_rows() -> None:
         _train(together, text)
 
 
-def row_cosine(model, one: int, other: int) -> float:
+def row_cosine(model, token: int, other: int) -> float:
     """The cosine of two rows of a model's table."""
     table = model.embedding.weight.detach()
-    return float(cosines(table[[one]], table[[other]]))
+    return float(cosines(table[[token]], table[[other]]))
 
 
 def _within(token: int, tokenizer, seen) -> str:
     """The tokens in use that have swallowed this one: those merged from it, a merge or more later."""
-    swallowing, found = {token}, []
+    swallowing, merged = {token}, []
     for merge in tokenizer.merges:
         if merge.left in swallowing or merge.right in swallowing:
             swallowing.add(merge.id)
             if merge.id in seen:
-                found.append(merge.id)
-    return parts(found[:3], tokenizer)
+                merged.append(merge.id)
+    return parts(merged[:3], tokenizer)
 
 
 def _train(together: list[int], text: words.Words) -> None:
@@ -111,20 +111,20 @@ def _train(together: list[int], text: words.Words) -> None:
     born = initialization.initial_model(trained)
     if born is None:
         return
-    unread = [one for one in together if one < len(now)]
-    found = embedding_table.drift(born.embedding.weight.detach(), now, unread)
+    unread = [token for token in together if token < len(now)]
+    moved = embedding_table.drift(born.embedding.weight.detach(), now, unread)
     text.show(
         "lab_unused_ran",
         table="tied" if run.config()["model"]["tie_embeddings"] else "untied",
-        still=found.n_still,
+        still=moved.n_still,
         v=len(now),
         unread=len(unread),
-        among=found.n_unread_still,
-        alike=found.unread_cosine,
+        among=moved.n_unread_still,
+        alike=moved.unread_cosine,
     )
     picture = plots.columns(
         (text.read("lab_unused_never"), text.read("lab_unused_rest")),
-        {"moved": [found.unread, found.rest]},
+        {"moved": [moved.unread, moved.rest]},
         y_title=text.read("lab_unused_chart"),
         height=230,
         revision="unused",

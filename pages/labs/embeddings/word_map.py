@@ -26,21 +26,21 @@ def token_of(word: str, tokenizer) -> int | None:
 def words_by_group(tokenizer) -> dict[str, list[tuple[str, int]]]:
     """The words of the map that are one token, by group."""
     return {
-        group: [(word, one) for word in listed.split() if (one := token_of(word, tokenizer)) is not None]
+        group: [(word, token) for word in listed.split() if (token := token_of(word, tokenizer)) is not None]
         for group, listed in GROUPS.items()
     }
 
 
 def tables_by_moment(model: models.ModelHandle) -> dict[str, object]:
     """The model's table at every moment that is kept, from its birth to now."""
-    found = {}
+    tables = {}
     if (born := initialization.initial_model(model)) is not None:
-        found["at birth"] = born.embedding.weight.detach()
-    for one in models.snapshots(model):
-        if one.step:
-            found[f"step {one.step}"] = one.handle.model.embedding.weight.detach()
-    found["trained"] = model.model.embedding.weight.detach()
-    return found
+        tables["at birth"] = born.embedding.weight.detach()
+    for snapshot in models.snapshots(model):
+        if snapshot.step:
+            tables[f"step {snapshot.step}"] = snapshot.handle.model.embedding.weight.detach()
+    tables["trained"] = model.model.embedding.weight.detach()
+    return tables
 
 
 @st.fragment
@@ -50,11 +50,11 @@ def word_map() -> None:
     with lab.frame("c3_map", text.read("lab_map_title")):
         text.show("lab_map")
         model = storyteller()
-        found = tables_by_moment(model)
-        moment = controls.listed(text.read("lab_map_moment"), "c3_map_at", list(found), default="trained")
+        tables = tables_by_moment(model)
+        moment = controls.listed(text.read("lab_map_moment"), "c3_map_at", list(tables), default="trained")
         groups = words_by_group(model.tokenizer)
-        ids = torch.tensor([one for listed in groups.values() for _, one in listed])
-        table = found[moment][ids].float()
+        ids = torch.tensor([token for listed in groups.values() for _, token in listed])
+        table = tables[moment][ids].float()
         laid = embedding_table.pca_projection(table)
         points = iter(laid.points.tolist())
         picture = plots.scatter(
@@ -74,14 +74,14 @@ def word_map() -> None:
             near=embedding_table.neighbors_kept(table),
             together=_together(table, groups),
         )
-        born = found.get("at birth")
+        born = tables.get("at birth")
         if born is not None:
             at_birth = float(embedding_table.cosines(born[ids[:1]], born[ids[1:2]]))
-            now = float(embedding_table.cosines(found["trained"][ids[:1]], found["trained"][ids[1:2]]))
-            one, two = (word for word, _ in groups["nobles"][:2])
+            now = float(embedding_table.cosines(tables["trained"][ids[:1]], tables["trained"][ids[1:2]]))
+            first, second = (word for word, _ in groups["nobles"][:2])
             lab.predict(
                 "c3_map",
-                text.read("lab_map_predict", one=one, two=two),
+                text.read("lab_map_predict", one=first, two=second),
                 (
                     text.read("lab_map_predict_near"),
                     text.read("lab_map_predict_chance"),

@@ -28,8 +28,8 @@ def print_view(explainers: Iterable[Explainer]) -> None:
                 st.code(part.expected, language=None)
                 if part.draws:
                     to_draw.append((explainer, part, st.container()))
-    for explainer, part, place in to_draw:
-        with place:
+    for explainer, part, container in to_draw:
+        with container:
             show_answer(explainer, part, {}, printed=True)
 
 

@@ -29,9 +29,9 @@ def topic_list() -> None:
     by = controls.choice("In order of", "by", BY)
     every = library.explainers()
     if by == "theme":
-        every = sorted(every, key=lambda one: THEMES.index(one.theme))
+        every = sorted(every, key=lambda explainer: THEMES.index(explainer.theme))
     for name, group in groupby(
-        every, key=chapter_of if by == "chapter" else lambda one: one.theme.capitalize()
+        every, key=chapter_of if by == "chapter" else lambda explainer: explainer.theme.capitalize()
     ):
         st.subheader(name, anchor=False)
         for explainer in group:

@@ -22,16 +22,16 @@ def worked_example() -> None:
     """The weights of the 151 M preset as a sum of products, and of whatever it is changed into."""
     text = words.load("11_glossary")
     text.show("example", total=n_parameters(SMALL))
-    one, two, three = st.columns(3, gap="medium")
-    with one:
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
         v = controls.stops(text.read("example_v"), "c11_v", VOCABULARIES, SMALL.vocab_size)
         c = controls.stops(text.read("example_c"), "c11_c", WIDTHS, SMALL.d_model)
         f = controls.stops(text.read("example_f"), "c11_f", INNER, SMALL.d_ff)
-    with two:
+    with middle:
         layers = controls.whole(text.read("example_l"), "c11_l", Dial("", 1, 32, 1, ""), SMALL.n_layers)
         h = controls.stops(text.read("example_h"), "c11_h", HEADS, SMALL.n_heads)
         k = controls.stops(text.read("example_k"), "c11_k", HEADS, SMALL.n_kv_heads)
-    with three:
+    with right:
         t = controls.stops(text.read("example_t"), "c11_t", LENGTHS, SMALL.context_length)
         ffn = controls.choice(text.read("example_ffn"), "c11_ffn", list(FEEDFORWARDS), default="swiglu")
         tied = controls.switch(text.read("example_tied"), "c11_tied", True)
@@ -72,12 +72,12 @@ def print_steps(text: words.Words, config: ModelConfig) -> None:
         "norms": text.read("example_norms_title"),
         "output": text.read("example_output_title"),
     }
-    found = summands(config)
-    used = [part for part in titles if any(one.part == part for one in found)]
+    counted = summands(config)
+    used = [part for part in titles if any(summand.part == part for summand in counted)]
     open_ = Steps(len(used) + 1)
     for part in used:
         if open_(titles[part]):
-            lines = " \\\\ ".join(summand_latex(one) for one in found if one.part == part)
+            lines = " \\\\ ".join(summand_latex(summand) for summand in counted if summand.part == part)
             st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}")
     if open_(text.read("example_sum_title")):
         total, counts = n_parameters(config), parameters(config)
@@ -89,16 +89,16 @@ def print_steps(text: words.Words, config: ModelConfig) -> None:
             text.show("example_proportion", narrow=narrow)
 
 
-def summand_latex(one: Summand) -> str:
+def summand_latex(summand: Summand) -> str:
     r"""A summand in LaTeX: its name, its letters, the numbers in their place, and the product.
 
     >>> product(Summand("embedding", "word list", {"V": 2048, "C": 128}))
     '\\text{word list}\\quad V \\cdot C &= 2{,}048 \\cdot 128 = 262{,}144'
     """
     factors = {
-        letter: int(value) for letter, value in one.factors.items() if not (letter == "n" and value == 1)
+        letter: int(value) for letter, value in summand.factors.items() if not (letter == "n" and value == 1)
     }
     letters = r" \cdot ".join(str(value) if letter == "n" else letter for letter, value in factors.items())
     numbers = r" \cdot ".join(whole(value) for value in factors.values())
-    value = f"{numbers} = {whole(one.count)}" if len(factors) > 1 else numbers
-    return rf"\text{{{one.name}}}\quad {letters} &= {value}"
+    value = f"{numbers} = {whole(summand.count)}" if len(factors) > 1 else numbers
+    return rf"\text{{{summand.name}}}\quad {letters} &= {value}"

@@ -38,7 +38,7 @@ def _run() -> dict:
 
 
 def _names() -> dict:
-    last = next(one for one in reversed(event_log.shipped().samples) if one.get("ladder"))
+    last = next(sample for sample in reversed(event_log.shipped().samples) if sample.get("ladder"))
     return {"grammar": last["ladder"]["rate"], "names": last["ladder"]["names"]}
 
 
@@ -58,19 +58,21 @@ def _memory() -> dict:
 
 
 def _longer() -> dict:
-    one = cache_bytes(LLAMA.config, 8192, bytes_per_value=2)
-    return {"short": readable_bytes(one), "long": readable_bytes(16 * one), "scores": 16**2}
+    short = cache_bytes(LLAMA.config, 8192, bytes_per_value=2)
+    return {"short": readable_bytes(short), "long": readable_bytes(16 * short), "scores": 16**2}
 
 
 def _shapes() -> dict:
-    shapes = [one.config.d_model / one.config.n_layers for one in PUBLISHED.values()]
+    shapes = [model.config.d_model / model.config.n_layers for model in PUBLISHED.values()]
     return {"count": len(shapes), "narrow": min(shapes), "wide": max(shapes)}
 
 
 def _kinds() -> dict:
     first = PUBLISHED["LLaMA 2 7B"].config
-    found = {name: differing_choices(PUBLISHED[name].config, first) for name in ("Mistral 7B", "Qwen 2.5 7B")}
-    return {"mistral": len(found["Mistral 7B"]), "qwen": len(found["Qwen 2.5 7B"])}
+    differing = {
+        name: differing_choices(PUBLISHED[name].config, first) for name in ("Mistral 7B", "Qwen 2.5 7B")
+    }
+    return {"mistral": len(differing["Mistral 7B"]), "qwen": len(differing["Qwen 2.5 7B"])}
 
 
 def _text() -> dict:
@@ -137,7 +139,11 @@ QUESTIONS = (
 def matching_questions(asked: str) -> list[Question]:
     """The questions in whose words every word asked for occurs."""
     text = words.load("glossary_faq")
-    return [one for one in QUESTIONS if search.has_all(asked, search.plain(text.sections[one.section]))]
+    return [
+        question
+        for question in QUESTIONS
+        if search.has_all(asked, search.plain(text.sections[question.section]))
+    ]
 
 
 @st.fragment
@@ -156,15 +162,15 @@ def faq() -> None:
             placeholder=text.read("lab_faq_hint"),
             disabled=links.locked("c11_faq_find"),
         )
-        some = matching_questions(asked or "")
-        if not some:
+        questions = matching_questions(asked or "")
+        if not questions:
             text.show("lab_faq_none")
-        for column, mine in zip(st.columns(2, gap="small"), (some[::2], some[1::2])):
+        for column, half in zip(st.columns(2, gap="small"), (questions[::2], questions[1::2])):
             with column:
-                for one in mine:
-                    title, _, _ = text.sections[one.section].partition("\n")
-                    show = partial(write_answer, text, one)
-                    lab.more(f"c11_faq_{one.section}", title.lstrip("# "), show, icon=":material/help:")
+                for question in half:
+                    title, _, _ = text.sections[question.section].partition("\n")
+                    show = partial(write_answer, text, question)
+                    lab.more(f"c11_faq_{question.section}", title.lstrip("# "), show, icon=":material/help:")
 
 
 def write_answer(text: words.Words, question: Question) -> None:

@@ -18,8 +18,8 @@ def finding() -> None:
         text.read("finding_feedforward"): [],
     }
     for name in SHOWN:
-        found, total = parameters(SHAPES[name]), n_parameters(SHAPES[name])
-        shares = (found["embedding"] + found["output"], found["attention"], found["feedforward"])
+        counts, total = parameters(SHAPES[name]), n_parameters(SHAPES[name])
+        shares = (counts["embedding"] + counts["output"], counts["attention"], counts["feedforward"])
         for values, share in zip(groups.values(), shares):
             values.append(100 * share / total)
     low, high = min(groups[text.read("finding_lists")]), max(groups[text.read("finding_lists")])

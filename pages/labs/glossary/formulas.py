@@ -18,14 +18,14 @@ def formulas() -> None:
     """The formulas of the book with the numbers of one model in their places."""
     text = words.load("11_glossary")
     text.show("lab_formulas")
-    one, two, three = st.columns(3, gap="medium")
-    with one:
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
         name = controls.listed(
             text.read("lab_formulas_model"), "c11_formulas_model", list(SHAPES), default="small"
         )
-    with two:
+    with middle:
         t = controls.stops(text.read("lab_formulas_tokens"), "c11_formulas_tokens", LENGTHS, 1024)
-    with three:
+    with right:
         loss = controls.decimal(
             text.read("lab_formulas_loss"), "c11_formulas_loss", 0.5, 11.0, 3.0, 0.1, "Nats a token."
         )

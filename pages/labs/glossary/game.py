@@ -118,7 +118,7 @@ def _rope(draw: random.Random) -> dict:
 
 def _temperature(draw: random.Random) -> dict:
     scores, t = torch.tensor([2.0, 1.0, 0.5, 0.1]), draw.choice((1.5, 2.0, 3.0))
-    right, wrong = (float(softmax(scores, one).probabilities[0]) for one in (t, 1 / t))
+    right, wrong = (float(softmax(scores, tau).probabilities[0]) for tau in (t, 1 / t))
     return {"t": t, "right": right, "wrong": wrong}
 
 
@@ -134,7 +134,7 @@ def _penalty(draw: random.Random) -> dict:
 
 def _origin(idea: str, others: tuple[str, ...]) -> Callable[[random.Random], dict]:
     def numbers(draw: random.Random) -> dict:
-        known = {one.idea: one for one in ORIGINS}
+        known = {origin.idea: origin for origin in ORIGINS}
         right, wrong = known[idea], known[draw.choice(others)]
         return {
             "idea": idea,
@@ -212,7 +212,7 @@ def deal(seed: int, round_: int) -> list[Sentence]:
     draw = random.Random(f"{seed} {round_}")
     chosen = draw.sample(FACTS, SHOWN)
     false = draw.randrange(SHOWN)
-    return [sentence(fact, place != false, draw) for place, fact in enumerate(chosen)]
+    return [sentence(fact, number != false, draw) for number, fact in enumerate(chosen)]
 
 
 @st.fragment
@@ -240,7 +240,7 @@ def game() -> None:
             range(SHOWN),
             index=None,
             key=f"c11_game_{seed}_{round_}",
-            format_func=lambda place: sentences[place].says,
+            format_func=lambda number: sentences[number].says,
         )
         if chosen is not None:
             judge(text, sentences, chosen, f"{seed} {round_}")
@@ -257,9 +257,9 @@ def judge(text: words.Words, sentences: list[Sentence], chosen: int, name: str) 
     else:
         st.warning(text.read("lab_game_missed", why=sentences[chosen].because), icon=":material/close:")
     if right:
-        for one in sentences:
-            mark = ":green[:material/check:]" if one.true else ":red[:material/close:]"
-            st.markdown(f"{mark} {one.because}", width=words.READING_WIDTH)
+        for dealt in sentences:
+            mark = ":green[:material/check:]" if dealt.true else ":red[:material/close:]"
+            st.markdown(f"{mark} {dealt.because}", width=words.READING_WIDTH)
     st.caption(text.read("lab_game_score", found=sum(scores.values()), rounds=len(scores)))
     st.button(text.read("lab_game_next"), key="c11_game_next", icon=":material/skip_next:", on_click=_next)
 

@@ -15,26 +15,26 @@ def who_uses_what() -> None:
     text = words.load("11_glossary")
     with lab.frame("c11_who", text.read("lab_who_title")):
         text.show("lab_who")
-        found = architectures()
+        models = architectures()
         differs = differing_choices(PUBLISHED[OTHER].config, PUBLISHED[FIRST].config)
         st.dataframe(
             {
-                text.read("lab_who_model"): list(found),
-                text.read("lab_who_year"): [str(one.year) for one in found.values()],
-                text.read("lab_who_norm"): [f"{one.norm}, {one.norm_place}" for one in found.values()],
-                text.read("lab_who_ffn"): [one.feedforward for one in found.values()],
-                text.read("lab_who_positions"): [one.positions for one in found.values()],
-                text.read("lab_who_tied"): ["yes" if one.tied else "no" for one in found.values()],
-                text.read("lab_who_attention"): [one.attention for one in found.values()],
-                text.read("lab_who_bias"): [one.bias for one in found.values()],
-                text.read("lab_who_source"): [one.source for one in found.values()],
+                text.read("lab_who_model"): list(models),
+                text.read("lab_who_year"): [str(model.year) for model in models.values()],
+                text.read("lab_who_norm"): [f"{model.norm}, {model.norm_place}" for model in models.values()],
+                text.read("lab_who_ffn"): [model.feedforward for model in models.values()],
+                text.read("lab_who_positions"): [model.positions for model in models.values()],
+                text.read("lab_who_tied"): ["yes" if model.tied else "no" for model in models.values()],
+                text.read("lab_who_attention"): [model.attention for model in models.values()],
+                text.read("lab_who_bias"): [model.bias for model in models.values()],
+                text.read("lab_who_source"): [model.source for model in models.values()],
             },
             hide_index=True,
-            height=35 * (len(found) + 1) + 3,
+            height=35 * (len(models) + 1) + 3,
             key="c11_who_table",
             alt=text.read("lab_who_alt"),
         )
-        text.show("lab_who_says", tied=sum(one.tied for one in found.values()), n=len(found))
+        text.show("lab_who_says", tied=sum(model.tied for model in models.values()), n=len(models))
         lab.predict(
             "c11_who",
             text.read("lab_who_predict", first=FIRST, other=OTHER),
@@ -54,11 +54,11 @@ def origins() -> None:
     text.show("lab_origins", n=len(ORIGINS))
     st.dataframe(
         {
-            text.read("lab_origins_idea"): [one.idea for one in ORIGINS],
-            text.read("lab_origins_year"): [str(one.year) for one in ORIGINS],
-            text.read("lab_origins_who"): [one.who for one in ORIGINS],
-            text.read("lab_origins_title_of"): [one.title for one in ORIGINS],
-            text.read("lab_origins_chapter"): [one.chapter for one in ORIGINS],
+            text.read("lab_origins_idea"): [origin.idea for origin in ORIGINS],
+            text.read("lab_origins_year"): [str(origin.year) for origin in ORIGINS],
+            text.read("lab_origins_who"): [origin.who for origin in ORIGINS],
+            text.read("lab_origins_title_of"): [origin.title for origin in ORIGINS],
+            text.read("lab_origins_chapter"): [origin.chapter for origin in ORIGINS],
         },
         hide_index=True,
         key="c11_origins_table",

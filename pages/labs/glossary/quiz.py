@@ -55,7 +55,7 @@ def _sizes(config: ModelConfig) -> dict[str, object]:
 
 def weights(config: ModelConfig) -> Numeric:
     """Estimate 1: millions of weights."""
-    n, found = n_parameters(config), parameters(config)
+    n, counts = n_parameters(config), parameters(config)
     return Numeric(
         name="weights",
         right=n / 1e6,
@@ -63,9 +63,9 @@ def weights(config: ModelConfig) -> Numeric:
         unit="million weights",
         numbers=_sizes(config),
         mistakes={
-            "no_list": (n - found["embedding"]) / 1e6,
-            "two_matrices": (n - found["feedforward"] / 3) / 1e6,
-            "two_lists": (n + found["embedding"]) / 1e6,
+            "no_list": (n - counts["embedding"]) / 1e6,
+            "two_matrices": (n - counts["feedforward"] / 3) / 1e6,
+            "two_lists": (n + counts["embedding"]) / 1e6,
         },
     )
 

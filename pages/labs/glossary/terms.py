@@ -33,10 +33,10 @@ class Term:
 
 def _terms(group: str, chapter: int, *rows: tuple) -> list[Term]:
     """Terms of one group: section, name, picture, then an explainer's topic or "", a dial and its start."""
-    found = []
+    terms_of_group = []
     for section, name, draw, *more in rows:
         topic, dial, start = [*more, *("", None, 0)[len(more) :]]
-        found.append(
+        terms_of_group.append(
             Term(
                 section=section,
                 name=name,
@@ -48,7 +48,7 @@ def _terms(group: str, chapter: int, *rows: tuple) -> list[Term]:
                 start=start,
             )
         )
-    return found
+    return terms_of_group
 
 
 def _dial(label: str, low: int, high: int, step: int = 1) -> Dial:
@@ -203,16 +203,16 @@ def terms() -> None:
                 placeholder=text.read("lab_terms_hint"),
                 disabled=links.locked("c11_find"),
             )
-        some = matching_terms(asked or "")
-        if not some:
+        matching = matching_terms(asked or "")
+        if not matching:
             text.show("lab_terms_none")
             return
         with right:
             term = BY_NAME[
-                term_selector(text.read("lab_terms_term"), [one.name for one in some], bool(asked))
+                term_selector(text.read("lab_terms_term"), [term.name for term in matching], bool(asked))
             ]
         term_entry(text, term)
-        term_index(some, term)
+        term_index(matching, term)
 
 
 def term_selector(label: str, names: list[str], searching: bool) -> str:
@@ -226,15 +226,15 @@ def term_selector(label: str, names: list[str], searching: bool) -> str:
     )
 
 
-def term_index(some: list[Term], chosen: Term) -> None:
+def term_index(matching: list[Term], chosen: Term) -> None:
     """The terms found, group by group, to be opened by a click."""
     groups: dict[str, list[str]] = {}
-    for term in some:
+    for term in matching:
         groups.setdefault(term.group, []).append(term.name)
-    for place, group in enumerate(dict.fromkeys(term.group for term in TERMS)):
+    for number, group in enumerate(dict.fromkeys(term.group for term in TERMS)):
         if group not in groups:
             continue
-        key = f"c11_group_{place}"
+        key = f"c11_group_{number}"
         names = sorted(groups[group], key=list(BY_NAME).index)
         st.session_state[key] = chosen.name if chosen.name in names else None
         st.pills(group, names, key=key, on_change=_open, args=(key,), disabled=links.locked("c11_term"))

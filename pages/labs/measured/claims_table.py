@@ -39,58 +39,59 @@ def claims_table() -> None:
 
 
 def _ledger(was_busy: bool) -> None:
-    text, found = words.load("measured"), claims.registry()
-    results = {name: claims.last_result(name) for name in found}
+    text, registry = words.load("measured"), claims.registry()
+    results = {name: claims.last_result(name) for name in registry}
     done = [result for result in results.values() if result is not None]
     st.dataframe(
-        [_row(one, results[name]) for name, one in found.items()],
+        [_row(entry, results[name]) for name, entry in registry.items()],
         key="measured_table",
         hide_index=True,
         column_config={
             "What is said": st.column_config.TextColumn(width="large"),
             **{name: st.column_config.NumberColumn(format="%.3g") for name in ("Measured", "From", "To")},
         },
-        alt=text.read("ledger_alt", n=len(found), done=len(done)),
+        alt=text.read("ledger_alt", n=len(registry), done=len(done)),
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        _start_and_stop(found, text)
+        _start_and_stop(registry, text)
         _save(done, text)
     asked = claim_queue.open_claims()
     with st.container():
         if asked:
             claim.progress_bar(
-                asked[0], text.read("ledger_running", slogan=found[asked[0]].slogan, waiting=len(asked) - 1)
+                asked[0],
+                text.read("ledger_running", slogan=registry[asked[0]].slogan, waiting=len(asked) - 1),
             )
-        elif said := claim.last_problem(list(found)):
+        elif said := claim.last_problem(list(registry)):
             st.error(said, icon=":material/error:")
     if was_busy != bool(asked):
         st.rerun()
 
 
-def _row(one: Claim, result: Result | None) -> dict[str, object]:
+def _row(entry: Claim, result: Result | None) -> dict[str, object]:
     return {
-        "Chapter": one.chapter,
+        "Chapter": entry.chapter,
         "Verdict": result.verdict if result else "not measured",
-        "What is said": one.slogan,
+        "What is said": entry.slogan,
         "Measured": result.measured if result else None,
         "From": result.spread[0] if result else None,
         "To": result.spread[1] if result else None,
-        "Unit": one.unit,
+        "Unit": entry.unit,
         "Within the noise": ", ".join(result.within_noise) if result else "",
         "Taken": claim.ago(result.when) if result else "",
-        "Takes": "seconds" if one.kind == "quick" else "a minute or two",
-        "Who says it": one.source,
+        "Takes": "seconds" if entry.kind == "quick" else "a minute or two",
+        "Who says it": entry.source,
     }
 
 
-def _start_and_stop(found: Mapping[str, Claim], text: words.Words) -> None:
+def _start_and_stop(registry: Mapping[str, Claim], text: words.Words) -> None:
     """All that take seconds, or all; and the end of what this visitor has asked for."""
-    quick = [name for name, one in found.items() if one.kind == "quick"]
+    quick = [name for name, entry in registry.items() if entry.kind == "quick"]
     if claim_queue.open_claims(owner=visitor.me()):
-        claim.stop_button(list(found), text.read("ledger_stop"), key="measured_stop")
+        claim.stop_button(list(registry), text.read("ledger_stop"), key="measured_stop")
     else:
         claim.measure_button(quick, text.read("ledger_quick"), key="measured_quick")
-        claim.measure_button(list(found), text.read("ledger_all"), key="measured_all")
+        claim.measure_button(list(registry), text.read("ledger_all"), key="measured_all")
 
 
 def _save(done: list[Result], text: words.Words) -> None:
@@ -115,8 +116,8 @@ def _save(done: list[Result], text: words.Words) -> None:
 @st.fragment
 def chapter_cards() -> None:
     """The claims of one chapter, each with how it is measured and a button."""
-    text, found = words.load("measured"), claims.registry()
-    chapters = sorted({one.chapter for one in found.values()})
+    text, registry = words.load("measured"), claims.registry()
+    chapters = sorted({entry.chapter for entry in registry.values()})
     names = {f"{chapter} · {book.CHAPTERS[chapter]}": chapter for chapter in chapters}
     chosen = names[controls.listed(text.read("ledger_chapter"), "m_chapter", list(names))]
-    claim.cards(*(name for name, one in found.items() if one.chapter == chosen))
+    claim.cards(*(name for name, entry in registry.items() if entry.chapter == chosen))

@@ -30,15 +30,15 @@ def worked_example() -> None:
         (q,) = prompt.matrix_input("c4_q", Q, rows=("q",), columns=NUMBERS, label=text.read("example_q"))
     with right:
         (k,) = prompt.matrix_input("c4_k", K, rows=("k",), columns=NUMBERS, label=text.read("example_k"))
-    one, two, three = st.columns(3, gap="medium")
-    with one:
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
         pairing = controls.choice(
             text.read("example_pairing"), "c4_pairing", PAIRINGS, help=text.read("example_pairing_help")
         )
-    with two:
+    with middle:
         dial = Dial("", 0, 64, 1, text.read("example_position_help"))
         position = controls.whole(text.read("example_position"), "c4_position", dial, 1)
-    with three:
+    with right:
         base = controls.stops(text.read("example_base"), "c4_base", BASES, 10_000)
     query, key = torch.tensor(q), torch.tensor(k)
     open_ = Steps(8)
@@ -94,13 +94,16 @@ def print_positions(text: words.Words, open_: Steps, q, turns) -> None:
     text.show("example_places", length=math.hypot(*q))
     st.latex(
         rf"\begin{{matrix}} \text{{position }} 0 \\ 1 \\ 2 \\ 3 \end{{matrix}} \quad "
-        rf"{latex.matrix([one.rotated for one in turns])}"
+        rf"{latex.matrix([rotation.rotated for rotation in turns])}"
     )
     name = text.read("asking_query")
     shown = [
         Plane(
             text.read("example_plane", pair=i + 1, speed=turns[0].frequencies[i]),
-            [Arrow(one.rotated[a], one.rotated[b], name, str(at)) for at, one in enumerate(turns)],
+            [
+                Arrow(rotation.rotated[a], rotation.rotated[b], name, str(at))
+                for at, rotation in enumerate(turns)
+            ],
         )
         for i, (a, b) in enumerate(turns[0].pairs)
     ]

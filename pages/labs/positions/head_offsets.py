@@ -15,8 +15,8 @@ def head_offsets() -> None:
     model = rotary_storyteller()
     config = model.config
     traced = forward.traced(model, pronoun_story().text)
-    found = distance_profiles(traced.seen, config, 33)
-    names = {f"layer {one.layer + 1}, head {one.head + 1}": one for one in found}
+    profiles = distance_profiles(traced.seen, config, 33)
+    names = {f"layer {profile.layer + 1}, head {profile.head + 1}": profile for profile in profiles}
     sharpest = max(names, key=lambda name: names[name].scores[1] - sum(names[name].scores[:4]) / 4)
     text.show("lab_lean")
     chosen = controls.listed(text.read("lab_lean_head"), "c4_lean_head", list(names), default=sharpest)
@@ -31,5 +31,5 @@ def head_offsets() -> None:
         revision="lean",
     )
     st.plotly_chart(picture.figure, key="c4_lean_curve", config=figures.CONFIG, alt=picture.alt)
-    ahead = sum(one.peak == 1 for one in found)
-    text.show("lab_lean_says", name=chosen, peak=lean.peak, n=len(found), one_back=ahead)
+    ahead = sum(profile.peak == 1 for profile in profiles)
+    text.show("lab_lean_says", name=chosen, peak=lean.peak, n=len(profiles), one_back=ahead)

@@ -73,8 +73,8 @@ def train_each_scheme(text: words.Words) -> None:
     """The button that trains the four schemes, and their losses over one another."""
     st.markdown(f"**{text.read('lab_order_train_heading')}**")
     text.show("lab_order_train_about", steps=STEPS)
-    found = scheme_runs()
-    alive = any(session.is_under_way(run) for run in found.values())
+    started = scheme_runs()
+    alive = any(session.is_under_way(run) for run in started.values())
     st.button(
         text.read("lab_order_train", steps=STEPS),
         key="c4_order_train",
@@ -84,7 +84,7 @@ def train_each_scheme(text: words.Words) -> None:
     )
     if problem := st.session_state.get(PROBLEM):
         st.error(problem, icon=":material/error:")
-    if found:
+    if started:
         st.fragment(losses_so_far, run_every=EVERY_SECONDS if alive else None)(alive)
 
 
@@ -109,15 +109,15 @@ def start() -> None:
 def scheme_runs() -> "dict[str, Run]":
     """The runs that were started here and are still there, by scheme."""
     asked = st.session_state.get(RUNS, {})
-    found = {scheme: session.run_named(name) for scheme, name in asked.items()}
-    return {scheme: run for scheme, run in found.items() if run is not None}
+    known = {scheme: session.run_named(name) for scheme, name in asked.items()}
+    return {scheme: run for scheme, run in known.items() if run is not None}
 
 
 def losses_so_far(was_alive: bool) -> None:
     """The losses so far; once all have ended, what came of it."""
-    text, found = words.load("04_positions"), scheme_runs()
-    histories = {scheme: event_log.read(run.folder) for scheme, run in found.items()}
-    alive = any(session.is_under_way(run) for run in found.values())
+    text, started = words.load("04_positions"), scheme_runs()
+    histories = {scheme: event_log.read(run.folder) for scheme, run in started.items()}
+    alive = any(session.is_under_way(run) for run in started.values())
     done = sum(history.last_step for history in histories.values())
     if alive:
         st.progress(min(1.0, done / (STEPS * len(SCHEMES))), text=text.read("lab_order_running", done=done))
@@ -128,7 +128,7 @@ def losses_so_far(was_alive: bool) -> None:
         return
     if was_alive:
         st.rerun()
-    losses = {scheme: one.val_loss[-1] for scheme, one in histories.items() if one.val_loss}
+    losses = {scheme: history.val_loss[-1] for scheme, history in histories.items() if history.val_loss}
     if len(losses) == len(SCHEMES):
         verdict(text, losses)
 

@@ -45,7 +45,7 @@ def pairings() -> None:
                 text.read("lab_pairs_reordered"),
             ],
             text.read("lab_pairs_score"): [
-                f"{one:.6f}" for one in (scores.paper, scores.wrong, scores.reordered)
+                f"{score:.6f}" for score in (scores.paper, scores.wrong, scores.reordered)
             ],
         }
     )

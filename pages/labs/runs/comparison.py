@@ -21,17 +21,17 @@ def compare() -> None:
     if len(choices) < 2:
         return
     text.show("compare")
-    asked = [one for one in st.query_params.get(COMPARE, "").split(",") if one in choices]
+    asked = [run_id for run_id in st.query_params.get(COMPARE, "").split(",") if run_id in choices]
     if "runs_picked" not in st.session_state:
         st.session_state["runs_picked"] = asked[:MOST_COMPARED]
     else:  # a run may have been deleted meanwhile
-        kept = [one for one in st.session_state["runs_picked"] if one in choices]
+        kept = [run_id for run_id in st.session_state["runs_picked"] if run_id in choices]
         st.session_state["runs_picked"] = kept
     picked = st.multiselect(
         "Runs to compare",
         list(choices),
         key="runs_picked",
-        format_func=lambda one: run_label(choices[one]),
+        format_func=lambda run_id: run_label(choices[run_id]),
         max_selections=MOST_COMPARED,
         placeholder="Choose two or more",
     )
@@ -42,21 +42,23 @@ def compare() -> None:
     against = st.segmented_control(
         "Against", AGAINST, default=AGAINST[0], key="runs_against", bind="query-params", required=True
     )
-    runs = [choices[one] for one in picked]
+    runs = [choices[run_id] for run_id in picked]
     histories = {run_label(run): event_log.read(run.folder) for run in runs}
     figure, alt = curves.comparison(histories, against=against)
     st.plotly_chart(figure, key="runs_comparison", config=figures.CONFIG, alt=alt)
     _differences(runs, list(histories))
-    for place, (label, history) in zip(st.columns(len(runs)), histories.items()):
-        with place.container(height=220, border=True):
+    for column, (label, history) in zip(st.columns(len(runs)), histories.items()):
+        with column.container(height=220, border=True):
             st.caption(label)
             if history.samples:
                 st.text(history.samples[-1]["text"].strip() or "(nothing but the end-of-text token)")
 
 
 def _asked_to_compare() -> "list[Run]":
-    found = [session.run_named(one) for one in st.query_params.get(COMPARE, "").split(",")[:MOST_COMPARED]]
-    return [run for run in found if run is not None]
+    runs = [
+        session.run_named(run_id) for run_id in st.query_params.get(COMPARE, "").split(",")[:MOST_COMPARED]
+    ]
+    return [run for run in runs if run is not None]
 
 
 def _differences(runs: "list[Run]", labels: list[str]) -> None:

@@ -20,7 +20,11 @@ def one_run() -> None:
     # Set anew in each run of the page, so that a link, and back and forward in the browser, count.
     st.session_state["runs_one"] = asked if asked in choices else next(iter(choices))
     st.selectbox(
-        "Run", list(choices), key="runs_one", format_func=lambda one: run_label(choices[one]), on_change=_look
+        "Run",
+        list(choices),
+        key="runs_one",
+        format_func=lambda run_id: run_label(choices[run_id]),
+        on_change=_look,
     )
     run = choices[st.session_state["runs_one"]]
     live.view(run, "runs")

@@ -52,10 +52,10 @@ def _row(run: "Run") -> dict[str, Any]:
     model = config.get("model", {})
     state = run.state()
     scored = [sample["ladder"] for sample in history.samples if sample.get("ladder")]
-    place = session.position_in_queue(run) if state == "waiting" else None
+    position = session.position_in_queue(run) if state == "waiting" else None
     return {
         "Run": run.name() or run.id[:8],
-        "State": f"waiting, place {place}" if place else state,
+        "State": f"waiting, place {position}" if position else state,
         "Loss curve": _spark(history),
         "Loss": history.val_loss[-1] if history.val_loss else None,
         "Grammar": scored[-1]["rate"] if scored else None,

@@ -34,8 +34,10 @@ def export_model() -> None:
         st.dataframe(
             {
                 text.read("lab_take_run"): [session.label(run) for run in runs],
-                text.read("lab_take_steps"): [one.last_step for one in histories],
-                text.read("lab_take_loss"): [one.val_loss[-1] if one.val_loss else None for one in histories],
+                text.read("lab_take_steps"): [history.last_step for history in histories],
+                text.read("lab_take_loss"): [
+                    history.val_loss[-1] if history.val_loss else None for history in histories
+                ],
             },
             hide_index=True,
             key="c10_take_runs",

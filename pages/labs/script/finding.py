@@ -9,11 +9,11 @@ from pages.labs.script import cached
 def finding() -> None:
     """The one thing to see: another program with the same weights gives the same numbers."""
     text = words.load("10_script")
-    lines, found = cached.own_class_differences()
-    text.show("finding", lines=lines, tensors=len(found))
+    lines, differences = cached.own_class_differences()
+    text.show("finding", lines=lines, tensors=len(differences))
     picture = plots.curves(
-        list(range(1, len(found) + 1)),
-        {"largest difference": [max(far, 1e-9) for _, far in found]},
+        list(range(1, len(differences) + 1)),
+        {"largest difference": [max(far, 1e-9) for _, far in differences]},
         x_title="tensor, from the embedding to the logits",
         y_title=text.read("finding_chart"),
         log_y=True,
@@ -23,7 +23,7 @@ def finding() -> None:
         revision="finding",
     )
     picture.figure.update_traces(
-        text=[name for name, _ in found],
+        text=[name for name, _ in differences],
         hovertemplate="%{text}: %{y:.1e}<extra></extra>",
         mode="lines+markers",
     )
@@ -31,4 +31,4 @@ def finding() -> None:
     left, side = st.columns([3, 2], gap="large", vertical_alignment="center")
     left.plotly_chart(picture.figure, key="c10_finding", config=figures.CONFIG, alt=picture.alt)
     with side:
-        text.show("finding_says", largest=max(far for _, far in found))
+        text.show("finding_says", largest=max(far for _, far in differences))

@@ -89,8 +89,8 @@ def counted_tokens(draw: random.Random) -> Numeric:
             "They were happy again, and since that day they have been friends.",
         )
     )
-    one = make_example(name, story, tokenizer)
-    counts = batch([one], len(one.ids), tokenizer.eot_id)[2]
+    task = make_example(name, story, tokenizer)
+    counts = batch([task], len(task.ids), tokenizer.eot_id)[2]
     right = int(counts.sum())
     return Numeric(
         name="counted_tokens",
@@ -99,8 +99,8 @@ def counted_tokens(draw: random.Random) -> Numeric:
         unit="targets",
         numbers={
             "template": TEMPLATE.format(name=name).strip(),
-            "prompt": one.n_prompt,
-            "story": len(one.ids) - one.n_prompt - 1,
+            "prompt": task.n_prompt,
+            "story": len(task.ids) - task.n_prompt - 1,
         },
-        mistakes={"no_end": right - 1, "everything": len(one.ids) - 1, "prompt": one.n_prompt},
+        mistakes={"no_end": right - 1, "everything": len(task.ids) - 1, "prompt": task.n_prompt},
     )

@@ -21,7 +21,7 @@ def same_seed() -> None:
             seed = controls.whole(text.read("lab_seed_seed"), "c10_seed_seed", dial, 10)
         with right:
             n = controls.stops(text.read("lab_seed_tokens"), "c10_seed_tokens", LENGTHS, 40)
-        first, second, place = cached.written_twice(PROMPT, seed, n)
+        first, second, parting = cached.written_twice(PROMPT, seed, n)
         for column, title, tokens in (
             (left, text.read("lab_seed_left"), first),
             (right, text.read("lab_seed_right"), second),
@@ -31,17 +31,19 @@ def same_seed() -> None:
                 chips.strip(
                     [
                         chips.Chip(
-                            chips.visible(token), "new" if place is not None and at >= place else "plain", ""
+                            chips.visible(token),
+                            "new" if parting is not None and at >= parting else "plain",
+                            "",
                         )
                         for at, token in enumerate(tokens)
                     ],
                     key=f"c10_seed_strip_{'left' if column is left else 'right'}",
                     label=title,
                 )
-        if place is None:
+        if parting is None:
             text.show("lab_seed_same")
         else:
-            text.show("lab_seed_part", place=place + 1)
+            text.show("lab_seed_part", place=parting + 1)
         lab.predict(
             "c10_seed",
             text.read("lab_seed_predict"),

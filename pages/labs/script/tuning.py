@@ -68,16 +68,16 @@ def _tuned(was_running: bool) -> None:
     if error := job.error():
         st.error(text.read("lab_tune_failed", reason=error), icon=":material/error:")
         return
-    found = job.result()
+    result = job.result()
     text.show(
         "lab_tune_says",
-        n=found["n_answers"],
-        before=found["followed_before"],
-        after=found["followed_after"],
-        first=found["losses"][0],
-        last=found["losses"][-1],
+        n=result["n_answers"],
+        before=result["followed_before"],
+        after=result["followed_after"],
+        first=result["losses"][0],
+        last=result["losses"][-1],
     )
-    for name, before, after in zip(found["asked"], found["before"], found["after"]):
+    for name, before, after in zip(result["asked"], result["before"], result["after"]):
         st.markdown(f"**Story about {name}:**")
         left, right = st.columns(2, gap="large")
         for column, title, answer in (

@@ -119,9 +119,9 @@ def _pairs(competing: Sequence[bpe_steps.Pair], tokenizer: Tokenizer) -> None:
     """The pairs that stand highest, those of equal count marked."""
     top = competing[0].count if competing else 0
     lines = ["| pair | ids | times together | place |", "| --- | --- | --- | --- |"]
-    for place, pair in enumerate(competing[:6]):
+    for rank, pair in enumerate(competing[:6]):
         both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
-        mark = "merged" if place == 0 else "tie" if pair.count == top else ""
+        mark = "merged" if rank == 0 else "tie" if pair.count == top else ""
         lines.append(f"| {both} | {pair.left}, {pair.right} | {pair.count} | {mark} |")
     st.markdown("\n".join(lines))
 
@@ -129,10 +129,10 @@ def _pairs(competing: Sequence[bpe_steps.Pair], tokenizer: Tokenizer) -> None:
 def _merges(typed: str, tokenizer: Tokenizer) -> None:
     """Every merge: the pair, its count, how many stood as high, the tokens left in the text."""
     lines = ["| merge | token | count | as high | tokens left |", "| --- | --- | --- | --- | --- |"]
-    for place, merge in enumerate(tokenizer.merges):
-        ties = len(bpe_steps.tied_pairs(bpe_steps.pairs(typed, tokenizer.first(place))))
+    for n_before, merge in enumerate(tokenizer.merges):
+        ties = len(bpe_steps.tied_pairs(bpe_steps.pairs(typed, tokenizer.first(n_before))))
         both = f"{cell(tokenizer.token_text(merge.left))} + {cell(tokenizer.token_text(merge.right))}"
-        left = len(tokenizer.first(place + 1).encode_slowly(typed))
+        left = len(tokenizer.first(n_before + 1).encode_slowly(typed))
         lines.append(
             f"| {both} | {merge.id} {cell(tokenizer.token_text(merge.id))} | {merge.count} | {ties} | {left} |"
         )

@@ -76,8 +76,8 @@ def merge_scrubber() -> None:
         stops = tuple(stop for stop in STOPS if stop <= most) or (0,)
         lengths = cached.tokens_after(learned_from, MOST_MERGES, stops)
         n_bytes = len(learned_from.encode("utf-8", "replace"))
-        one, two = st.columns([3, 2], gap="large")
-        with one:
+        left_below, right_below = st.columns([3, 2], gap="large")
+        with left_below:
             picture = plots.curves(
                 stops,
                 {"bytes a token": [n_bytes / length for length in lengths]},
@@ -89,7 +89,7 @@ def merge_scrubber() -> None:
             )
             picture.figure.update_layout(showlegend=False)
             st.plotly_chart(picture.figure, key="c2_train_curve", config=figures.CONFIG, alt=picture.alt)
-        with two:
+        with right_below:
             st.markdown(f"**{text.read('lab_train_next')}**")
             _candidates(bpe_steps.pairs(learned_from, now), now)
         _guess(lengths, stops, n_bytes, text)
@@ -122,19 +122,19 @@ def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
     newest = 255 + n
     return [
         Chip(chip.text, "asks", f"{chip.note}, made by the last merge", chip.share)
-        if n and one == newest
+        if n and token == newest
         else chip
-        for one, chip in zip(ids, colored(ids, tokenizer))
+        for token, chip in zip(ids, colored(ids, tokenizer))
     ]
 
 
 def _candidates(competing, tokenizer) -> None:
     top = competing[0].count if competing else 0
     lines = ["| pair | count | place |", "| --- | --- | --- |"]
-    for place, pair in enumerate(competing[:6]):
+    for rank, pair in enumerate(competing[:6]):
         both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
         lines.append(
-            f"| {both} | {pair.count} | {'next' if place == 0 else 'tie' if pair.count == top else ''} |"
+            f"| {both} | {pair.count} | {'next' if rank == 0 else 'tie' if pair.count == top else ''} |"
         )
     st.markdown("\n".join(lines))
 

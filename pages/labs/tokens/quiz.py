@@ -77,8 +77,8 @@ def encoded(draw: random.Random) -> Numeric:
     new = NEW[text]
     count = len(tokenizer.encode_slowly(new))
     merges = ", ".join(
-        f"{visible(tokenizer.token_text(one.left))} + {visible(tokenizer.token_text(one.right))}"
-        for one in tokenizer.merges
+        f"{visible(tokenizer.token_text(merge.left))} + {visible(tokenizer.token_text(merge.right))}"
+        for merge in tokenizer.merges
     )
     mistakes = {"letters": float(len(new))}
     if count != 1:

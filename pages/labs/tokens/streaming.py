@@ -15,11 +15,11 @@ def half_an_emoji() -> None:
     tokenizer = story_data.story_tokenizer()
     typed = prompt.text_input(text.read("lab_stream_text"), "c2_stream_text", "A café, 🐢!")
     ids = tokenizer.encode(typed)[:40]
-    alone, held = streamed_text(tokenizer.token_bytes(one) for one in ids)
+    alone, held = streamed_text(tokenizer.token_bytes(token) for token in ids)
     lines = ["| token | its bytes | decoded alone | held back until whole |", "| --- | --- | --- | --- |"]
-    for one, broken, whole in zip(ids, alone, held):
-        data = " ".join(f"{byte:02X}" for byte in tokenizer.token_bytes(one))
-        lines.append(f"| {one} | {data} | {cell(broken)} | {cell(whole) if whole else ''} |")
+    for token, broken, whole in zip(ids, alone, held):
+        data = " ".join(f"{byte:02X}" for byte in tokenizer.token_bytes(token))
+        lines.append(f"| {token} | {data} | {cell(broken)} | {cell(whole) if whole else ''} |")
     if ids:
         st.markdown("\n".join(lines))
-    text.show("lab_stream_says", broken=sum("\ufffd" in one for one in alone), n=len(ids))
+    text.show("lab_stream_says", broken=sum("\ufffd" in shown for shown in alone), n=len(ids))

@@ -18,20 +18,20 @@ def cell(token: str) -> str:
 
 def parts(ids, tokenizer) -> str:
     """Tokens side by side, each a code span."""
-    return " ".join(code(tokenizer.token_text(one)) for one in ids)
+    return " ".join(code(tokenizer.token_text(token)) for token in ids)
 
 
 def colored(ids, tokenizer) -> list[chips.Chip]:
     """Tokens as chips, the darker the more bytes one carries; those that are no text are hatched."""
     made = []
-    for one in ids:
-        size, shown = len(tokenizer.token_bytes(one)), tokenizer.token_text(one)
-        broken = "\ufffd" in tokenizer.decode([one])
+    for token in ids:
+        size, shown = len(tokenizer.token_bytes(token)), tokenizer.token_text(token)
+        broken = "\ufffd" in tokenizer.decode([token])
         made.append(
             chips.Chip(
                 chips.visible(shown),
                 "unknown" if broken else "plain",
-                f"token {one}, {size} byte{'s' if size > 1 else ''}",
+                f"token {token}, {size} byte{'s' if size > 1 else ''}",
                 None if broken else min(1.0, (size - 1) / (DARKEST - 1)),
             )
         )

@@ -15,10 +15,14 @@ def batch_size() -> None:
     text = words.load("08_training")
     text.show("lab_batch")
     use = session.model_in_use()
-    found = cached.batch_agreements(use)
-    sizes = [one.size for one in found]
-    middle = [sum(one.cosines) / len(one.cosines) for one in found]
-    band = plots.Band(middle, [min(one.cosines) for one in found], [max(one.cosines) for one in found])
+    agreements = cached.batch_agreements(use)
+    sizes = [agreement.size for agreement in agreements]
+    middle = [sum(agreement.cosines) / len(agreement.cosines) for agreement in agreements]
+    band = plots.Band(
+        middle,
+        [min(agreement.cosines) for agreement in agreements],
+        [max(agreement.cosines) for agreement in agreements],
+    )
     picture = plots.curves(
         sizes,
         {"agreement": band},

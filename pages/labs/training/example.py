@@ -40,15 +40,15 @@ def one_prediction(text: words.Words, open_: Steps) -> None:
     with right:
         came = controls.choice(text.read("example_came"), "c8_came", NAMES)
     target = NAMES.index(came)
-    found = by_hand.cross_entropy(torch.tensor(scores), target)
-    shares, pulls = found.probabilities.tolist(), found.gradient.tolist()
+    entropy = by_hand.cross_entropy(torch.tensor(scores), target)
+    shares, pulls = entropy.probabilities.tolist(), entropy.gradient.tolist()
     if open_(text.read("example_share_title")):
         text.show("example_share")
         terms = " + ".join(f"e^{{{score:g}}}" for score in scores)
         st.latex(rf"p(\text{{{came}}}) = \frac{{e^{{{scores[target]:g}}}}}{{{terms}}} = {shares[target]:.4f}")
     if open_(text.read("example_loss_title")):
         text.show("example_loss")
-        st.latex(rf"-\ln {shares[target]:.4f} = {found.loss:.4f}\ \text{{nats}}")
+        st.latex(rf"-\ln {shares[target]:.4f} = {entropy.loss:.4f}\ \text{{nats}}")
         p = controls.decimal(text.read("example_any"), "c8_p", 0.005, 1.0, 0.45, 0.005, text.read("p_help"))
         vocabulary = PRESETS["nano"].model.vocab_size
         text.show(

@@ -120,10 +120,10 @@ def diagnosis(history: History, fault: str, text: words.Words) -> None:
         unigram=history.start["unigram"],
         floor=history.start.get("floor"),
     )
-    found = diagnose(curves_of)
+    finding = diagnose(curves_of)
     text.show(
         "lab_fault_says",
-        found=found,
+        found=finding,
         loss=history.loss[-1],
         val=history.val_loss[-1],
         best=min(history.val_loss),
@@ -133,7 +133,7 @@ def diagnosis(history: History, fault: str, text: words.Words) -> None:
         floor=curves_of.floor or 0.0,
         norm=curves_of.last_norm,
     )
-    if found != fault:
+    if finding != fault:
         text.show("lab_fault_not_yet")
 
 

@@ -18,7 +18,7 @@ def precision() -> None:
         controls.listed(
             text.read("lab_precision_move"),
             "c8_precision_move",
-            [f"{one:g}" for one in MOVES],
+            [f"{step:g}" for step in MOVES],
             default="0.001",
         )
     )
@@ -47,12 +47,12 @@ def precision() -> None:
         st.dataframe(
             [
                 {
-                    "Precision": one["precision"],
-                    "Attention": one["attention_path"],
-                    "Threads": one["threads"],
-                    "ms a step": 1000 * one["seconds_per_step"],
+                    "Precision": row["precision"],
+                    "Attention": row["attention_path"],
+                    "Threads": row["threads"],
+                    "ms a step": 1000 * row["seconds_per_step"],
                 }
-                for one in measured
+                for row in measured
             ],
             key="c8_precision_times",
             hide_index=True,

@@ -41,10 +41,10 @@ def cost(draw: random.Random) -> Numeric:
     """The loss of one prediction from three scores."""
     scores = [draw.randint(0, 30) / 10 for _ in range(3)]
     target = draw.randrange(3)
-    found = by_hand.cross_entropy(torch.tensor(scores), target)
+    entropy = by_hand.cross_entropy(torch.tensor(scores), target)
     return Numeric(
         name="cost",
-        right=found.loss,
+        right=entropy.loss,
         tolerance=0.01,
         unit="nats",
         numbers={
@@ -52,11 +52,11 @@ def cost(draw: random.Random) -> Numeric:
             "b": scores[1],
             "c": scores[2],
             "target": ("first", "second", "third")[target],
-            "p": found.probabilities[target].item(),
+            "p": entropy.probabilities[target].item(),
         },
         mistakes={
-            "probability": found.probabilities[target].item(),
-            "bits": found.loss / 0.6931471805599453,
+            "probability": entropy.probabilities[target].item(),
+            "bits": entropy.loss / 0.6931471805599453,
         },
     )
 
@@ -65,15 +65,15 @@ def first_step(draw: random.Random) -> Numeric:
     """Where AdamW's very first step leaves a weight."""
     weight, gradient = draw.choice((0.5, 0.8, 1.2)), draw.choice((0.002, 0.03, 4.0))
     rate = draw.choice((0.01, 0.02))
-    found = by_hand.adamw_step(weight, [gradient], rate=rate, decay=0.0, beta1=0.9, beta2=0.98)
+    step = by_hand.adamw_step(weight, [gradient], rate=rate, decay=0.0, beta1=0.9, beta2=0.98)
     return Numeric(
         name="first_step",
-        right=found.weight,
+        right=step.weight,
         tolerance=1e-4,
         numbers={"w": weight, "g": gradient, "rate": rate},
         mistakes={
             "plain_descent": weight - rate * gradient,
-            "not_freed": weight - rate * found.first / found.second**0.5,
+            "not_freed": weight - rate * step.first / step.second**0.5,
             "wrong_way": weight + rate,
         },
     )

@@ -67,8 +67,8 @@ def _swept(optimizer: str, was_going: bool) -> None:
     if tried:
         rate = suggest_rate(tried)
         picture = plots.curves(
-            [one.rate for one in tried],
-            {"each step": [one.loss for one in tried], "smoothed": [one.smooth for one in tried]},
+            [step.rate for step in tried],
+            {"each step": [step.loss for step in tried], "smoothed": [step.smooth for step in tried]},
             x_title="learning rate",
             y_title="loss (nats per token)",
             log_x=True,

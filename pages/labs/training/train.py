@@ -69,17 +69,17 @@ def predict(text: words.Words) -> None:
     history = event_log.shipped()
     losses = list(zip(history.eval_steps, history.val_loss))
     scored = [sample for sample in history.samples if sample.get("ladder")]
-    found = next((sample for sample in scored if (sample["ladder"]["rate"] or 0) >= 0.5), None)
-    if found is None or len(losses) < 2:
+    half_right = next((sample for sample in scored if (sample["ladder"]["rate"] or 0) >= 0.5), None)
+    if half_right is None or len(losses) < 2:
         return
-    loss = min(losses, key=lambda point: abs(point[0] - found["step"]))[1]
+    loss = min(losses, key=lambda point: abs(point[0] - half_right["step"]))[1]
     share = (losses[0][1] - loss) / (losses[0][1] - losses[-1][1])
     lab.predict(
         "c8_train",
         text.read("lab_train_predict"),
         (text.read("lab_train_before"), text.read("lab_train_after"), text.read("lab_train_end")),
         right=1 if share > 0.5 else 0,
-        because=text.read("lab_train_because", step=found["step"], share=share),
+        because=text.read("lab_train_because", step=half_right["step"], share=share),
     )
 
 

@@ -42,10 +42,10 @@ def low_rank(rank: int) -> Picture:
 
 def preference_pull() -> Picture:
     margins = [n / 2 for n in range(-20, 41)]
-    found = {
+    curves = {
         f"β = {beta:g}": [beta / (1 + math.exp(beta * margin)) for margin in margins] for beta in (0.1, 0.5)
     }
-    return curve(margins, found, "margin already won, in nats", "pull on the margin")
+    return curve(margins, curves, "margin already won, in nats", "pull on the margin")
 
 
 def fewer_bits() -> Picture:

@@ -19,9 +19,9 @@ V = ((0.4, 0.9), (-0.3, 0.2), (0.7, -0.1))
 
 
 def _map(layer: int, head: int) -> Picture:
-    found = sentence_trace()
-    names = [chips.visible(token) for token in found.tokens]
-    values = found.seen[f"layers.{layer - 1}.attention.weights"][0, head - 1].tolist()
+    traced = sentence_trace()
+    names = [chips.visible(token) for token in traced.tokens]
+    values = traced.seen[f"layers.{layer - 1}.attention.weights"][0, head - 1].tolist()
     return grids.heatmap(values, rows=names, columns=names, revision="attention")
 
 
@@ -34,7 +34,7 @@ def attention_by_head(head: int) -> Picture:
 
 
 def _three(what: str):
-    steps = attention(*(torch.tensor(one) for one in (Q, K, V)), torch.eye(2))
+    steps = attention(*(torch.tensor(values) for values in (Q, K, V)), torch.eye(2))
     names = [f"token {n}" for n in (1, 2, 3)]
     return grids.matrix(
         getattr(steps, what).tolist(),
@@ -63,7 +63,7 @@ def spread_of_scores() -> Picture:
 def seen_by(n: int, window: int | None = None) -> Picture:
     allowed = allowed_pairs(n, n, causal=True, window=window)
     values = [[1.0] * n for _ in range(n)] if allowed is None else allowed.float().tolist()
-    names = [str(place) for place in range(1, n + 1)]
+    names = [str(position) for position in range(1, n + 1)]
     back = "all before it" if window is None else f"those at most {window - 1} before it"
     return grids.heatmap(
         values, rows=names, columns=names, revision="mask", height=320, alt=f"A token sees itself and {back}."
@@ -106,4 +106,4 @@ def induction() -> Picture:
 def softmax(tenths: int) -> Picture:
     scores = (2.0, 1.0, 0.5, 0.1)
     shares = steps(torch.tensor(scores), tenths / 10).probabilities.tolist()
-    return generation_figures.probability_bars([f"score {one:g}" for one in scores], shares)
+    return generation_figures.probability_bars([f"score {score:g}" for score in scores], shares)

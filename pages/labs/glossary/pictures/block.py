@@ -51,15 +51,15 @@ def gated(tenths: int) -> Picture:
 def feedforward_shares() -> Picture:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: PUBLISHED[name].config for name in ("GPT-2 small", "LLaMA 2 7B", "Mistral 7B")}
-    shares = [100 * feedforward_fraction(one) for one in shapes.values()]
+    shares = [100 * feedforward_fraction(shape) for shape in shapes.values()]
     return bars(list(shapes), shares, "% of the weights in feed-forward layers", ".0f")
 
 
 def gradients(settings: dict[str, tuple[str, bool]], n_layers: int = 16) -> Picture:
     curves = {}
     for name, (norm_position, residual) in settings.items():
-        found = initialization.stack_profile(n_layers, norm_position, residual, NO_EPS).gradients
-        curves[name] = [max(value, 1e-30) for value in found]
+        sizes = initialization.stack_profile(n_layers, norm_position, residual, NO_EPS).gradients
+        curves[name] = [max(value, 1e-30) for value in sizes]
     return curve(list(range(n_layers + 1)), curves, "block", "size of the gradient, at birth", log_y=True)
 
 
@@ -76,9 +76,12 @@ def backwards() -> Picture:
 
 
 def shares_written() -> Picture:
-    found = residual_updates(dict(sentence_trace().seen), models.shipped().config)
+    updates = residual_updates(dict(sentence_trace().seen), models.shipped().config)
     return signed_axis(
         bars(
-            [one.name for one in found], [100 * one.fraction for one in found], "% of the last stream", ".0f"
+            [update.name for update in updates],
+            [100 * update.fraction for update in updates],
+            "% of the last stream",
+            ".0f",
         )
     )

@@ -9,36 +9,36 @@ from pages.labs.glossary.pictures.frames import HEIGHT, SENTENCE, bars, curve
 
 
 def weights_of_small() -> Picture:
-    found = summands(PRESETS["small"].model)
+    counted = summands(PRESETS["small"].model)
     return plots.treemap(
-        {f"{one.part}: {one.name}": one.count for one in found},
+        {f"{summand.part}: {summand.name}": summand.count for summand in counted},
         whole="small",
         unit="weights",
         height=300,
         letters={
-            f"{one.part}: {one.name}": {"embedding": "V", "attention": "H", "feedforward": "F"}.get(
-                one.part, "C"
+            f"{summand.part}: {summand.name}": {"embedding": "V", "attention": "H", "feedforward": "F"}.get(
+                summand.part, "C"
             )
-            for one in found
+            for summand in counted
         },
         revision="weights",
     )
 
 
 def operations(n: int) -> Picture:
-    found = forward_flops(PRESETS["nano"].model, n)
+    flops = forward_flops(PRESETS["nano"].model, n)
     letters = {"attention": "H", "scores": "T", "feedforward": "F", "output": "V"}
     return plots.treemap(
-        found, whole="one pass", unit="operations", letters=letters, height=300, revision="flops"
+        flops, whole="one pass", unit="operations", letters=letters, height=300, revision="flops"
     )
 
 
 def by_layer() -> Picture:
     use = models.shipped()
-    found = forward.layer_readings(use, SENTENCE[:-1])
+    readings = forward.layer_readings(use, SENTENCE[:-1])
     return curve(
-        [one.layer for one in found],
-        {"what is said in the end": [one.of_final[-1] for one in found]},
+        [reading.layer for reading in readings],
+        {"what is said in the end": [reading.of_final[-1] for reading in readings]},
         "layer",
         "probability",
         y_range=(0.0, 1.0),
@@ -47,9 +47,12 @@ def by_layer() -> Picture:
 
 def births() -> Picture:
     spreads = (0.02, 0.1, 0.5)
-    found = initialization.initial_losses(spreads, True, 0)
+    starts = initialization.initial_losses(spreads, True, 0)
     return bars(
-        [f"spread {one:g}" for one in spreads], [one.loss for one in found], "first loss, nats", ".2f"
+        [f"spread {spread:g}" for spread in spreads],
+        [start.loss for start in starts],
+        "first loss, nats",
+        ".2f",
     )
 
 
@@ -69,11 +72,11 @@ def scaling() -> Picture:
 
 def experts(active: int) -> Picture:
     """Eight feed-forward layers in the place of one, in the shape of Mixtral (Jiang et al. 2024)."""
-    found = parameters(PUBLISHED["Mistral 7B"].config)
-    rest = sum(found.values()) - found["feedforward"]
+    counts = parameters(PUBLISHED["Mistral 7B"].config)
+    rest = sum(counts.values()) - counts["feedforward"]
     router = PUBLISHED["Mistral 7B"].config.n_layers * PUBLISHED["Mistral 7B"].config.d_model * 8
-    held = rest + router + 8 * found["feedforward"]
-    used = rest + router + active * found["feedforward"]
+    held = rest + router + 8 * counts["feedforward"]
+    used = rest + router + active * counts["feedforward"]
     return bars(
         ("held in memory", f"used by a token, {active} of 8"),
         [held / 1e9, used / 1e9],

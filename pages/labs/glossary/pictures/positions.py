@@ -16,8 +16,8 @@ from pages.labs.positions import cached
 
 
 def clocks(position: int) -> Picture:
-    found = rotate(torch.ones(16), position)
-    return plots.rotation_dials(found.angles, [f"pair {n}" for n in range(1, 9)], labels=("angle", ""))
+    rotated = rotate(torch.ones(16), position)
+    return plots.rotation_dials(rotated.angles, [f"pair {n}" for n in range(1, 9)], labels=("angle", ""))
 
 
 def wavelengths() -> Picture:

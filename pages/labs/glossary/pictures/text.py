@@ -38,7 +38,7 @@ def token_lengths() -> Picture:
 
 def character_bytes() -> Picture:
     characters = ("a", "é", "अ", "日")
-    return bars(characters, [len(one.encode()) for one in characters], "bytes")
+    return bars(characters, [len(character.encode()) for character in characters], "bytes")
 
 
 def end_of_text() -> list[Chip]:

@@ -45,11 +45,11 @@ def valley() -> Picture:
 def rates() -> Picture:
     x, y = torch.tensor([-1.5, 0.0, 1.5]), torch.tensor([-3.0, 0.0, 3.0])
     top = largest_rate(x)
-    found = {
+    losses = {
         f"{share:g} of the largest": [max(state.loss, 1e-6) for state in descend(x, y, share * top, 10)]
         for share in (0.05, 0.5, 1.05)
     }
-    return curve(list(range(11)), found, "step", "loss", log_y=True)
+    return curve(list(range(11)), losses, "step", "loss", log_y=True)
 
 
 def schedule(warmup: int) -> Picture:
@@ -67,13 +67,13 @@ def _moved(gradient: float, rate: float, decay: float) -> list[float]:
 
 
 def equal_steps() -> Picture:
-    found = {f"gradient {g:g}": _moved(g, 0.1, 0.0) for g in (0.01, 100.0)}
-    return curve(list(range(1, 9)), found, "step", "the weight, from 1")
+    weights = {f"gradient {g:g}": _moved(g, 0.1, 0.0) for g in (0.01, 100.0)}
+    return curve(list(range(1, 9)), weights, "step", "the weight, from 1")
 
 
 def decayed(percent: int) -> Picture:
-    found = {"no gradient": _moved(0.0, 1.0, percent / 100)}
-    return curve(list(range(1, 9)), found, "step", "the weight, from 1", y_range=(0.0, 1.05))
+    weights = {"no gradient": _moved(0.0, 1.0, percent / 100)}
+    return curve(list(range(1, 9)), weights, "step", "the weight, from 1", y_range=(0.0, 1.05))
 
 
 def clipped() -> Picture:
@@ -87,8 +87,8 @@ def clipped() -> Picture:
 
 
 def tokens_a_step(parts: int) -> Picture:
-    one = PRESETS["nano"]
-    batch, length = one.train.batch_size, one.model.context_length
+    preset = PRESETS["nano"]
+    batch, length = preset.train.batch_size, preset.model.context_length
     names = ("one batch", f"{parts} added up")
     return bars(names, [batch * length, parts * batch * length], "tokens a step")
 
@@ -96,22 +96,22 @@ def tokens_a_step(parts: int) -> Picture:
 def held() -> Picture:
     n = n_parameters(PRESETS["small"].model)
     sizes = {"the weights": 4 * n, "to go on training": training_bytes(PRESETS["small"].model)}
-    return bars(list(sizes), [one / 1e6 for one in sizes.values()], "MB, the preset small", ".0f")
+    return bars(list(sizes), [n_bytes / 1e6 for n_bytes in sizes.values()], "MB, the preset small", ".0f")
 
 
 def as_bits(tenths: int) -> list[Chip]:
-    found = store(tenths / 10, "bf16")
+    bits = store(tenths / 10, "bf16")
     return [
-        Chip(found.sign, "plain", "sign"),
-        Chip(found.exponent, "new", "exponent"),
-        Chip(found.fraction, "chosen", "fraction"),
-        Chip(f"= {found.value:g}", "faint", "what is kept"),
+        Chip(bits.sign, "plain", "sign"),
+        Chip(bits.exponent, "new", "exponent"),
+        Chip(bits.fraction, "chosen", "fraction"),
+        Chip(f"= {bits.value:g}", "faint", "what is kept"),
     ]
 
 
 def dealt_out(processes: int) -> Picture:
-    one = PRESETS["small"]
-    each = one.train.batch_size * one.model.context_length / processes
+    preset = PRESETS["small"]
+    each = preset.train.batch_size * preset.model.context_length / processes
     return bars([f"process {n + 1}" for n in range(processes)], [each] * processes, "tokens of a batch")
 
 

@@ -37,15 +37,20 @@ def tying() -> Picture:
     shapes |= {name: PUBLISHED[name].config for name in ("Llama 3.2 1B", "LLaMA 2 7B", "LLaMA 3 8B")}
     return bars(
         list(shapes),
-        [100 * tying_saves(one) for one in shapes.values()],
+        [100 * tying_saves(shape) for shape in shapes.values()],
         "% saved of the untied model",
         ".1f",
     )
 
 
 def stream() -> Picture:
-    found = residual_updates(dict(sentence_trace().seen), models.shipped().config)
-    return bars([one.name for one in found], [one.size for one in found], "size of what each writes", ".2f")
+    updates = residual_updates(dict(sentence_trace().seen), models.shipped().config)
+    return bars(
+        [update.name for update in updates],
+        [update.size for update in updates],
+        "size of what each writes",
+        ".2f",
+    )
 
 
 def best_logits() -> Picture:

@@ -65,29 +65,29 @@ def drawn(percent: int) -> Picture:
 
 def written(seed: int) -> list[Chip]:
     use = models.shipped()
-    found = forward.continuation(use, BEGINNING, 16, temperature=0.8, seed=seed)
+    steps = forward.continuation(use, BEGINNING, 16, temperature=0.8, seed=seed)
     return [
         *prompt.token_chips(BEGINNING, use.tokenizer),
-        *(Chip(chips.visible(one), "new") for one, _ in found),
+        *(Chip(chips.visible(token), "new") for token, _ in steps),
     ]
 
 
 def cache_growth() -> Picture:
     lengths = (0, 2048, 4096, 6144, 8192)
-    found = {
+    curves = {
         name: [cache_bytes(PUBLISHED[name].config, n, bytes_per_value=2) / 1e9 for n in lengths]
         for name in ("LLaMA 2 7B", "LLaMA 3 8B")
     }
-    return curve(lengths, found, "tokens kept", "GB of cache, bf16")
+    return curve(lengths, curves, "tokens kept", "GB of cache, bf16")
 
 
 def pairs() -> Picture:
     lengths = (32, 64, 128, 256)
-    found = {
+    curves = {
         "without a cache": [n * (n + 1) * (n + 2) / 6 for n in lengths],
         "with a cache": [n * (n + 1) / 2 for n in lengths],
     }
-    return curve(lengths, found, "tokens written", "pairs compared, one head", log_y=True)
+    return curve(lengths, curves, "tokens written", "pairs compared, one head", log_y=True)
 
 
 def guessed_ahead(n: int) -> Picture:
