@@ -51,7 +51,6 @@ def budgets() -> Mapping[str, Budget]:
 def training_rate(config: ModelConfig, n_tokens: int, batch_size: int = 2, repeats: int = 3) -> float:
     """Return the operations a second of forward and backward passes here, the fastest of some; the rest of a step
     (clipping, the optimizer) is a few per cent more."""
-
     model = GPT(config)
     ids = torch.randint(
         config.vocab_size, (batch_size, n_tokens + 1), generator=torch.Generator().manual_seed(0)

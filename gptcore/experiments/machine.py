@@ -30,7 +30,6 @@ class Machine:
 
 def describe() -> Machine:
     """Return this machine as training sees it."""
-
     device = pick_device()
     name, memory = processor()
     units = _bf16_units()

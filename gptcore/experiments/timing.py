@@ -49,7 +49,6 @@ def one_thread() -> Iterator[None]:
     Memory that was used stays with the process, as in training: whether it is handed back after each call would
     otherwise hang on what was measured before.
     """
-
     before = torch.get_num_threads()
     steady_heap()
     torch.set_num_threads(1)

@@ -5,13 +5,11 @@ stream, so it can be read the same way, though it may not yet be in a form the o
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from gptcore.model import GPT
+from gptcore.model import GPT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

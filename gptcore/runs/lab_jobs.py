@@ -40,7 +40,7 @@ def submit_table_scores() -> workers.Job:
 
 
 def submit_rate_finder(optimizer: str) -> workers.Job:
-    """Sweep learning rates with this optimizer; each rate tried is a report, in the fields of `Tried`."""
+    """Sweep learning rates with this optimizer; each rate tried is a report, in the fields of `SweepStep`."""
     return _submit("rate_finder", optimizer=optimizer)
 
 

@@ -56,7 +56,6 @@ def softness(
     width: int, scale: str, *, seed: int = 0, n_queries: int = 256, n_keys: int = N_KEYS
 ) -> Softness:
     """Return what softmax makes of the scores of random queries and keys, each number drawn with variance 1."""
-
     generator = torch.Generator().manual_seed(seed)
     q = torch.randn(n_queries, width, generator=generator)
     k = torch.randn(n_queries, n_keys, width, generator=generator)  # each query has keys of its own
@@ -92,15 +91,14 @@ def _room_left() -> Iterator[Repetition]:
         }
 
 
-def drawn(length: int, seed: int = 0) -> "tuple[Tensor, Tensor, Tensor]":
+def drawn(length: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Return random queries, keys and values of one text of this length: (1, H, T, D) each."""
-
     generator = torch.Generator().manual_seed(seed)
     q, k, v = (torch.randn(1, HEADS, length, HEAD_DIM, generator=generator) for _ in range(3))
     return q, k, v
 
 
-def both_paths(length: int) -> "dict[str, Callable[[], Tensor]]":
+def both_paths(length: int) -> dict[str, Callable[[], Tensor]]:
     """Return the explicit and the fused computation of one causal attention, ready to be called."""
 
     q, k, v = drawn(length)
@@ -123,7 +121,6 @@ def _times_as_fast() -> Iterator[Repetition]:
 
 def peak_bytes(call: Callable[[], object]) -> int:
     """Return the most bytes torch held at once during a call, beyond what was there before it."""
-
     call()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         call()
@@ -146,7 +143,7 @@ def _growth() -> Iterator[Repetition]:
         }
 
 
-def _shape(n_kv_heads: int) -> "ModelConfig":
+def _shape(n_kv_heads: int) -> ModelConfig:
     return PRESETS["nano"].model.replace(n_heads=8, head_dim=16, n_kv_heads=n_kv_heads)
 
 
@@ -165,9 +162,8 @@ def _weights_saved() -> Iterator[Repetition]:
     yield {f"{8 // k} queries to a key head": 100 * (1 - count(k) / whole) for k in (4, 2, 1)}
 
 
-def loss_on_fresh_stories(model: "GPT", tokenizer: "Tokenizer", *, seed: int = 0, n: int = 20) -> float:
+def loss_on_fresh_stories(model: GPT, tokenizer: Tokenizer, *, seed: int = 0, n: int = 20) -> float:
     """Return a model's mean loss, in nats a token, on stories that no training run has read."""
-
     texts = [story.text for story in write_stories(n, seed=900_000 + 1000 * seed)]
     length = min(256, model.config.context_length)
     batches = fixed_batches(encode_documents(texts, tokenizer), length, 2, 2)
@@ -215,9 +211,8 @@ def causal_flag(n_new: int, n_cached: int, *, seed: int = 0) -> CausalFlag:
     )
 
 
-def paths_differ(model: "GPT", n_tokens: int, *, seed: int = 0) -> tuple[int, float]:
+def paths_differ(model: GPT, n_tokens: int, *, seed: int = 0) -> tuple[int, float]:
     """Return how many random tokens were read, and how far the logits of both attention paths lie apart."""
-
     n_tokens = min(n_tokens, model.config.context_length)
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(model.config.vocab_size, (1, n_tokens), generator=generator)

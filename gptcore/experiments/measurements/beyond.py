@@ -13,7 +13,7 @@ MARGINS = (0.0, 2.0, 4.0, 10.0)
 BLOCK, BLOCK_OF_CONSTANTS = 64, 256  # weights that share a constant, and constants that share one
 
 
-def balanced_choices(n_experts: int, *, seed: int = 0) -> "Tensor":
+def balanced_choices(n_experts: int, *, seed: int = 0) -> Tensor:
     """Return a router's probabilities under which every expert gets the same: (n_experts tokens, n_experts).
 
     Each token has the same shares as the one before, moved on by one expert.
@@ -23,13 +23,12 @@ def balanced_choices(n_experts: int, *, seed: int = 0) -> "Tensor":
     return torch.stack([shares.roll(place) for place in range(n_experts)])
 
 
-def balance_loss(probabilities: "Tensor", k: int, *, divided: bool) -> float:
+def balance_loss(probabilities: Tensor, k: int, *, divided: bool) -> float:
     """Return the loss that keeps experts balanced, of a router's probabilities (tokens, experts).
 
     The number of experts times the sum, over experts, of the share of tokens sent there and the mean probability
     (Shazeer et al. 2017; Fedus et al. 2021). With `k` experts a token the shares sum to k, or `divided` by k to 1.
     """
-
     n_tokens, n_experts = probabilities.shape
     chosen = probabilities.topk(k, dim=-1).indices
     sent = torch.bincount(chosen.flatten(), minlength=n_experts) / n_tokens / (k if divided else 1)
@@ -51,7 +50,6 @@ def pull(beta: float, margin: float) -> float:
 
     `margin` is how much further the model already is than its reference, in nats (Rafailov et al. 2023).
     """
-
     at = torch.tensor(margin, dtype=torch.float64, requires_grad=True)
     (-torch.nn.functional.logsigmoid(beta * at)).backward()
     return -float(at.grad)
@@ -62,13 +60,12 @@ def _pulls() -> Iterator[Repetition]:
     yield {f"margin {margin:g}": pull(high, margin) / pull(low, margin) for margin in MARGINS}
 
 
-def bits_for_constants(weights: "Tensor", *, twice: bool) -> float:
+def bits_for_constants(weights: Tensor, *, twice: bool) -> float:
     """Return the bits a weight that the constants of a quantised matrix take, counted in what is stored.
 
     Each block of 64 weights keeps its largest size in fp32. `twice` keeps those in 8 bits, with one fp32 for 256
     of them (Dettmers et al. 2023, double quantisation).
     """
-
     constants = weights.view(-1, BLOCK).abs().amax(1)
     stored = [constants]
     if twice:

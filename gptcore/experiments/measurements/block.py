@@ -27,7 +27,7 @@ DEPTHS = (12, 48, 128)
 PLACES = ("pre", "branch", "post")
 
 
-def layer_norm_by_hand(x: "Tensor", weight: "Tensor", bias: "Tensor", eps: float) -> "Tensor":
+def layer_norm_by_hand(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """Return LayerNorm written out in single operations, as `norms.rms_norm` is: (..., C) -> (..., C)."""
 
     centred = x - x.mean(-1, keepdim=True)
@@ -35,13 +35,12 @@ def layer_norm_by_hand(x: "Tensor", weight: "Tensor", bias: "Tensor", eps: float
     return weight * (centred * spread) + bias
 
 
-def gelu_by_hand(x: "Tensor") -> "Tensor":
+def gelu_by_hand(x: Tensor) -> Tensor:
     """Return the tanh form of GELU in single operations (Hendrycks and Gimpel 2016)."""
-
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def norm_calls(n_rows: int, width: int) -> dict[str, Callable[[], "Tensor"]]:
+def norm_calls(n_rows: int, width: int) -> dict[str, Callable[[], Tensor]]:
     """Return both norms, written out and torch's own, on the same random rows, ready to be called."""
 
     x = torch.randn(n_rows, width, generator=torch.Generator().manual_seed(0))
@@ -54,9 +53,8 @@ def norm_calls(n_rows: int, width: int) -> dict[str, Callable[[], "Tensor"]]:
     }
 
 
-def activation_calls(n_rows: int, width: int) -> dict[str, Callable[[], "Tensor"]]:
+def activation_calls(n_rows: int, width: int) -> dict[str, Callable[[], Tensor]]:
     """Return the activations, written out and torch's own, on the same random rows, ready to be called."""
-
     x = torch.randn(n_rows, width, generator=torch.Generator().manual_seed(0))
     return {
         "SiLU, written out": lambda: x * torch.sigmoid(x),
@@ -152,7 +150,6 @@ def _places_at_birth() -> Iterator[Repetition]:
 
 def mixed_by(part: str, *, seed: int = 0) -> int:
     """Return how many other tokens' outputs move when one token's vector does: in `attention` or `feedforward`."""
-
     model, _ = load(SHIPPED)
     block, n_tokens, place = model.layers[0], 12, 4
     generator = torch.Generator().manual_seed(seed)
@@ -186,9 +183,8 @@ def _not_linear() -> Iterator[Repetition]:
             }
 
 
-def unevenness(model: "GPT", tokenizer: "Tokenizer") -> float:
+def unevenness(model: GPT, tokenizer: Tokenizer) -> float:
     """Return how unevenly the loss pulls along the blocks, on a story: largest over smallest, in powers of ten."""
-
     ids = torch.tensor([tokenizer.encode(write_story(900_000).text)[: model.config.context_length + 1]])
     pulls = profile(model, ids[:, :-1], ids[:, 1:]).pulls[1:]
     return math.log10(max(pulls) / min(pulls)) if min(pulls) > 0 else math.inf

@@ -29,13 +29,12 @@ SENTENCE = "Once upon a time there was a young queen who lost her golden ring by
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> "tuple[GPT, Tokenizer]":
+def _shipped() -> tuple[GPT, Tokenizer]:
     return load(SHIPPED)
 
 
-def story_pairs(tokenizer: "Tokenizer") -> list[tuple[int, int]]:
+def story_pairs(tokenizer: Tokenizer) -> list[tuple[int, int]]:
     """Return the ids of his and hers for each pair of the story world whose words are one token each."""
-
     found = []
     for pair in lexicon.ROYAL_PAIRS + lexicon.FOLK_PAIRS + lexicon.ELDER_KIN_PAIRS + lexicon.SIBLING_PAIRS:
         ids = [tokenizer.encode(f" {word}") for word in pair.split("/")]
@@ -86,14 +85,12 @@ def _kept() -> Iterator[Repetition]:
 @lru_cache(maxsize=1)
 def read_tokens() -> tuple[int, ...]:
     """Return the tokens that occur in some stories, in the order of their ids."""
-
     _, tokenizer = _shipped()
     return tuple(sorted({i for story in write_stories(N_READ) for i in tokenizer.encode(story.text)}))
 
 
 def _stay() -> Iterator[Repetition | Progress]:
     """Train small models with and without tying and decay, and see which unread rows stand where they were born."""
-
     _, tokenizer = _shipped()
     ids = torch.tensor(tokenizer.encode("\n".join(story.text for story in write_stories(60))))
     unread = torch.ones(tokenizer.vocab_size, dtype=torch.bool)

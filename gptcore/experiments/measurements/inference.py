@@ -36,16 +36,15 @@ WIDE = {
 }  # beyond a core's cache
 
 
-def _nano(vocab_size: int = 2048) -> "GPT":
+def _nano(vocab_size: int = 2048) -> GPT:
     return GPT(PRESETS["nano"].model.replace(vocab_size=vocab_size)).eval()
 
 
 LANES = ("all positions scored", "last position scored", "cache")
 
 
-def _seconds(model: "GPT", stops: Sequence[int], lane: str) -> list[float]:
+def _seconds(model: GPT, stops: Sequence[int], lane: str) -> list[float]:
     """Return the processor's seconds after so many new tokens, the likeliest each time, in one of three lanes."""
-
     ids = list(range(1, PROMPT + 1))
     cache = KVCache(model.config) if lane == "cache" else None
     started, taken = time.process_time(), []
@@ -106,13 +105,12 @@ def _packed(model: GPT) -> GPT:
     return FastModel(model).model
 
 
-def _as_it_is(model: "GPT") -> "GPT":
+def _as_it_is(model: GPT) -> GPT:
     return model
 
 
-def _next_token(model: "GPT") -> Callable[[], object]:
+def _next_token(model: GPT) -> Callable[[], object]:
     """Return the call that puts one more token behind a short text through a model, again and again."""
-
     cache = KVCache(model.config, dtype=model.dtype, capacity=PROMPT + 1)
     with torch.inference_mode():
         model.hidden(torch.ones(1, PROMPT, dtype=torch.int64), cache)
@@ -127,7 +125,6 @@ def _next_token(model: "GPT") -> Callable[[], object]:
 
 def pairs_compared(n_tokens: int, *, cached: bool) -> int:
     """Return how many query-key pairs of one head are compared while a text grows to `n_tokens`, counted in a trace."""
-
     shape = {"vocab_size": 16, "d_model": 4, "n_layers": 1, "n_heads": 1, "d_ff": 4}
     model = GPT(ModelConfig(context_length=n_tokens, **shape)).eval()
     cache = KVCache(model.config) if cached else None
@@ -141,7 +138,7 @@ def pairs_compared(n_tokens: int, *, cached: bool) -> int:
     return count
 
 
-def _leaves(seen: dict, above: str = "") -> "Iterator[tuple[str, Tensor]]":
+def _leaves(seen: dict, above: str = "") -> Iterator[tuple[str, Tensor]]:
     for name, value in seen.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{above}{name}.")
@@ -184,7 +181,6 @@ def made_likelier(way: str, *, penalty: float = 1.3, n_stories: int = 5) -> floa
 
     `way` is `multiplying`, `dividing`, or `by sign`, which divides what is positive and multiplies what is negative.
     """
-
     model, tokenizer = load(SHIPPED)
     ways = {
         "multiplying": lambda scores, seen: scores.scatter(-1, seen, scores[seen] * penalty),
@@ -214,7 +210,7 @@ class NextToken:
     cached: tuple[float, ...]
 
 
-def next_token(model: "GPT", lengths: Sequence[int], repeats: int = 5) -> NextToken:
+def next_token(model: GPT, lengths: Sequence[int], repeats: int = 5) -> NextToken:
     """Time one more token after texts of these lengths, the quickest of several turns: what the rest disturbs least."""
 
     calls: list[Callable[[], object]] = []
@@ -249,12 +245,11 @@ def _quickest(calls: Sequence[Callable[[], object]], repeats: int) -> list[float
     return best
 
 
-def greedy_from(model: "GPT", ids: Sequence[int], n_new: int, *, shift: int) -> list[int]:
+def greedy_from(model: GPT, ids: Sequence[int], n_new: int, *, shift: int) -> list[int]:
     """Return the likeliest tokens one by one with a cache, each new one told a place `shift` beside its own.
 
     With `shift=0` it is what `generate` gives at temperature 0; any other is a mistake made on purpose.
     """
-
     cache, new = KVCache(model.config, dtype=model.dtype, device=model.device), []
     with torch.inference_mode():
         logits = model.output(model.hidden(torch.tensor([list(ids)]), cache)[:, -1])[0]

@@ -24,7 +24,7 @@ SIZES: Mapping[str, Mapping[str, int]] = {
 SPREADS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-def tying_saves(config: "ModelConfig") -> float:
+def tying_saves(config: ModelConfig) -> float:
     """Return what share of the untied model goes when the output layer shares the embedding's table."""
 
     untied = n_parameters(config.replace(tie_embeddings=False))
@@ -74,7 +74,6 @@ class InitialLoss:
 
 def initial_loss(spread: float, *, tied: bool = True, vocab_size: int = 2048, seed: int = 0) -> InitialLoss:
     """Return where a model starts whose table is drawn with this spread, on random tokens; its blocks stay as born."""
-
     config = ModelConfig(
         vocab_size=vocab_size,
         context_length=64,

@@ -29,9 +29,8 @@ ENGLISH = (
 )
 
 
-def next_word_frequencies(table: "WordTable", context: Sequence[str]) -> dict[str, float]:
-    """Return which words followed these in the texts of a table, with their shares; empty where they never "
-    "stood."""
+def next_word_frequencies(table: WordTable, context: Sequence[str]) -> dict[str, float]:
+    """Return the frequency of each word that followed `context` in a table's texts; empty if it never occurs."""
 
     numbers = {word: number for number, word in enumerate(table.words)}
     if not context or any(word not in numbers for word in context):
@@ -45,9 +44,8 @@ def next_word_frequencies(table: "WordTable", context: Sequence[str]) -> dict[st
     return {table.words[int(word)]: float(count / total) for word, count in zip(words, counts)}
 
 
-def token_probability(model: "GPT", tokenizer: "Tokenizer", text: str, token: str) -> float:
+def token_probability(model: GPT, tokenizer: Tokenizer, text: str, token: str) -> float:
     """Return the probability that a token comes next after a text."""
-
     with torch.inference_mode():
         scores = model(torch.tensor([tokenizer.encode(text)]))[0, -1]
     return float(torch.softmax(scores, -1)[tokenizer.encode(token)[0]])
@@ -79,9 +77,8 @@ def _changes_from_reading() -> Iterator[Repetition]:
         }
 
 
-def right_when_sure(model: "GPT", tokenizer: "Tokenizer", texts: Sequence[str]) -> tuple[int, int]:
+def right_when_sure(model: GPT, tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[int, int]:
     """Return how often a model's favourite came, and how often it was sure: above even odds."""
-
     right = sure = 0
     for text in texts:
         ids = torch.tensor(tokenizer.encode(text)[: model.config.context_length])
@@ -121,7 +118,7 @@ def _moved_by_the_name() -> Iterator[Repetition]:
         yield found
 
 
-def _judge_counts(found: "Mapping[str, Spread]") -> str:
+def _judge_counts(found: Mapping[str, Spread]) -> str:
     model = found["the model"]
     return "holds" if model.high <= 0.05 else "holds not" if model.low > 0.05 else "depends"
 

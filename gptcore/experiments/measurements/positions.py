@@ -31,7 +31,7 @@ FAR = (1024, 4096, 16_384)
 SCHEMES = ("rope", "learned", "sinusoidal", "none")
 
 
-def scores_by_position(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -> "Tensor":
+def scores_by_position(q: Tensor, k: Tensor, n: int, theta: float = 10_000.0) -> Tensor:
     """Return the scores of one query and one key (D,) at every two places: (n, n), rows are the query's place."""
 
     cos, sin = rope_table(len(q), n, theta)
@@ -39,9 +39,8 @@ def scores_by_position(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0
     return queries @ keys.T / math.sqrt(len(q))
 
 
-def scores_by_distance(q: "Tensor", k: "Tensor", n: int, theta: float = 10_000.0) -> "Tensor":
+def scores_by_distance(q: Tensor, k: Tensor, n: int, theta: float = 10_000.0) -> Tensor:
     """Return the score of a query and a key (D,) with the query 0, 1, … n - 1 tokens behind the key: (n,)."""
-
     cos, sin = rope_table(len(q), n, theta)
     return apply_rope(q.expand(n, -1), cos, sin) @ k / math.sqrt(len(q))
 
@@ -72,7 +71,7 @@ class DistanceProfile:
         return max(range(len(self.scores)), key=self.scores.__getitem__)
 
 
-def distance_profiles(seen: "dict[str, Tensor]", config, n: int) -> list[DistanceProfile]:
+def distance_profiles(seen: dict[str, Tensor], config, n: int) -> list[DistanceProfile]:
     """Return for each head what its scores make of distance, from the trace of one text.
 
     Queries and keys are taken before their turn and averaged over the text, so that words play no part.
@@ -116,7 +115,6 @@ def order_known(
 
     The model is untrained, with other weights for each seed: what its build can tell, not what it learned.
     """
-
     config = ModelConfig(
         vocab_size=64,
         context_length=n_tokens,
@@ -137,7 +135,7 @@ def order_known(
     return float((here - there).norm() / here.norm())
 
 
-def stretched(model: "GPT", scaling: "RopeScaling | None", n_tokens: int) -> "GPT":
+def stretched(model: GPT, scaling: RopeScaling | None, n_tokens: int) -> GPT:
     """Return a model with the same weights that takes `n_tokens` tokens, its clocks scaled or left alone."""
 
     config = model.config.replace(context_length=n_tokens, rope_scaling=scaling)
@@ -146,9 +144,8 @@ def stretched(model: "GPT", scaling: "RopeScaling | None", n_tokens: int) -> "GP
     return other.requires_grad_(False)
 
 
-def scalings(factor: float, trained: int) -> "dict[str, RopeScaling | None]":
+def scalings(factor: float, trained: int) -> dict[str, RopeScaling | None]:
     """Return the ways to treat a longer text, by name; the first leaves the clocks as they were trained."""
-
     return {
         "as trained": None,
         "linear": RopeScaling(kind="linear", factor=factor),
@@ -158,13 +155,12 @@ def scalings(factor: float, trained: int) -> "dict[str, RopeScaling | None]":
 
 
 def loss_by_position(
-    model: "GPT", tokenizer: "Tokenizer", scaling: "RopeScaling | None", *, seed: int = 0, n_texts: int = 4
-) -> "list[float]":
+    model: GPT, tokenizer: Tokenizer, scaling: RopeScaling | None, *, seed: int = 0, n_texts: int = 4
+) -> list[float]:
     """Return the loss in nats a token over stories no run has read, averaged over each `BIN` positions.
 
     Reads BEYOND times the trained context in one piece, whatever the model was trained for.
     """
-
     length = BEYOND * model.config.context_length // BIN * BIN
     texts = [story.text for story in write_stories(12 * n_texts * BEYOND, seed=900_000 + 1000 * seed)]
     ids = encode_documents(texts, tokenizer)
@@ -180,7 +176,7 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _shipped() -> "tuple[GPT, Tokenizer]":
+def _shipped() -> tuple[GPT, Tokenizer]:
     return load(SHIPPED)
 
 

@@ -28,7 +28,7 @@ TUNED = 60  # steps
 N_TOKENS = 60
 
 
-def misread(model: "GPT", changes: dict[str, object]) -> "GPT":
+def misread(model: GPT, changes: dict[str, object]) -> GPT:
     """Return a model with the same weights under another config."""
 
     other = GPT(model.config.replace(**changes)).eval()
@@ -38,7 +38,6 @@ def misread(model: "GPT", changes: dict[str, object]) -> "GPT":
 
 def losses_misread(*, seed: int = 0) -> dict[str, float]:
     """Return the loss of the shipped weights on unread stories, under each config they fit into."""
-
     model, tokenizer = load(SHIPPED)
     return {
         name: loss_on_fresh_stories(misread(model, changes), tokenizer, seed=seed, n=8)
@@ -53,9 +52,8 @@ def _lost_by_config() -> Iterator[Repetition]:
         yield {name: loss - right for name, loss in found.items() if MISREADINGS[name]}
 
 
-def rounded(model: "GPT") -> "GPT":
+def rounded(model: GPT) -> GPT:
     """Return a copy whose weights have been through bf16, as files often keep them; it computes in fp32."""
-
     other = copy.deepcopy(model)
     with torch.no_grad():
         for weight in other.parameters():
@@ -63,9 +61,8 @@ def rounded(model: "GPT") -> "GPT":
     return other
 
 
-def written(model: "GPT", tokenizer, prompt: str, *, seed: int, n_tokens: int = N_TOKENS) -> list[int]:
+def written(model: GPT, tokenizer, prompt: str, *, seed: int, n_tokens: int = N_TOKENS) -> list[int]:
     """Return the ids a model writes after a prompt at temperature 0.8."""
-
     steps = generate(
         model, tokenizer.encode(prompt), n_tokens, temperature=0.8, seed=seed, stop_ids=(tokenizer.eot_id,)
     )

@@ -24,7 +24,7 @@ PRODUCT = "matrix product, {}"
 ROUNDS = 5
 
 
-def square(side: int, precision: str = "fp32", on: "device | str" = "cpu") -> "Tensor":
+def square(side: int, precision: str = "fp32", on: device | str = "cpu") -> Tensor:
     """Return a square matrix of random numbers: (side, side)."""
 
     generator = torch.Generator().manual_seed(side)
@@ -39,7 +39,6 @@ def product_rate(side: int, precision: str = "fp32", clock: Callable[[], float] 
 
 def training_rate(preset: str, batch_size: int, precision: str, seconds: float = 2.0) -> float:
     """Return the operations a second, in 10^9, that real training reaches: matrix products of whole steps."""
-
     chosen = PRESETS[preset]
     train = chosen.train.replace(
         batch_size=batch_size, precision=precision, attention_path="fused", seconds=None, steps=None
@@ -61,12 +60,12 @@ def _rates() -> Iterator[Repetition]:
         }
 
 
-def peak_of(found: "Mapping[str, Spread]") -> float:
+def peak_of(found: Mapping[str, Spread]) -> float:
     """Return the fastest matrix product among what `flops_over_peak` measured."""
     return max(spread.middle for name, spread in found.items() if name not in (NANO, TINY))
 
 
-def _judge_peak(found: "Mapping[str, Spread]") -> str:
+def _judge_peak(found: Mapping[str, Spread]) -> str:
     shares = [found[name].middle / peak_of(found) for name in (NANO, TINY)]
     return "holds" if min(shares) >= 0.9 else "holds not" if max(shares) < 0.9 else "depends"
 
@@ -102,13 +101,12 @@ def _thread_ratios() -> Iterator[Repetition]:
 
 def kept_for_backward(precision: str) -> int:
     """Return the bytes a nano model's forward pass keeps for the backward one, its weights not counted."""
-
     config = PRESETS["nano"].model
     model, kept = GPT(config), {}
     ids, targets = windows(config, 1, config.context_length)
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
 
-    def note(tensor: "Tensor") -> "Tensor":
+    def note(tensor: Tensor) -> Tensor:
         place = tensor.untyped_storage().data_ptr()
         if place not in weights:
             kept[place] = (tensor.untyped_storage().nbytes(), tensor)  # held, so that its place is not reused
@@ -122,7 +120,6 @@ def kept_for_backward(precision: str) -> int:
 
 def training_state(precision: str) -> int:
     """Return the bytes of a small model's weights, gradients and moments after one real step."""
-
     config = PRESETS["nano"].model.replace(n_layers=1)
     model = GPT(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
@@ -144,7 +141,7 @@ def _memory_ratios() -> Iterator[Repetition]:
 
 
 def _autocast_exponents() -> Iterator[Repetition]:
-    def bits(dtype: "torch.dtype") -> int:
+    def bits(dtype: torch.dtype) -> int:
         return round(math.log2(math.log2(torch.finfo(dtype).max))) + 1
 
     yield {kind: bits(torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda", "mps")}
@@ -152,7 +149,6 @@ def _autocast_exponents() -> Iterator[Repetition]:
 
 def copied(operation: str) -> float:
     """Return 1 where an operation puts its result into memory of its own, 0 where it returns a view of A."""
-
     a = torch.arange(12.0).reshape(3, 4)
     result = {
         "view": lambda: a.view(4, 3),

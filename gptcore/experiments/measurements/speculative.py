@@ -43,7 +43,6 @@ def _drawn_speedups(n_cycles: int = 20_000) -> Iterator[Repetition]:
 
 def _law_off_by() -> Iterator[Repetition]:
     """How far the distribution of the output is from the target's own, over all drafts, and that of a mistake."""
-
     model, tokenizer = load(SHIPPED)
     draft = first_layers(model, model.config.n_layers // 2)
     for story in write_stories(3, seed=10**6):
@@ -112,7 +111,6 @@ def time_speculative(
     **filters,
 ) -> SpeculativeTiming:
     """Generate speculatively and one by one, in turns, and time both; each runs for a few tokens first."""
-
     choices = {"seed": seed, **filters}
     short = list(ids)[:4]
     for _ in generate(model, short, WORTH_RECORDING + 8, n_alternatives=0, **choices):

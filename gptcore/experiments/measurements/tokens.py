@@ -38,7 +38,6 @@ def stories(n: int, seed: int) -> str:
 
 def code() -> str:
     """Return some Python: the library's own tokenizer."""
-
     return inspect.getsource(tokenizer)
 
 
@@ -53,9 +52,8 @@ def texts(seed: int = 0) -> dict[str, str]:
     }
 
 
-def whole_words(text: str, tokenizer: "Tokenizer") -> float:
+def whole_words(text: str, tokenizer: Tokenizer) -> float:
     """Return the share of words that are one token where they stand, with the space before them."""
-
     pieces = [piece for piece in tokenizer.pieces(text) if regex.search(r"\p{L}", piece)]
     counts = Counter(pieces)
     one = sum(times for piece, times in counts.items() if len(tokenizer.encode(piece)) == 1)
@@ -102,10 +100,9 @@ def _shorter() -> Iterator[Repetition]:
         yield {f"{size // 2} to {size}": counts[size] / counts[size // 2] for size in SIZES[1:]}
 
 
-def per_token_and_byte(size: int, seed: int, steps: int = 80) -> "Iterator[float | tuple[float, float]]":
+def per_token_and_byte(size: int, seed: int, steps: int = 80) -> Iterator[float | tuple[float, float]]:
     """Train a small model with a vocabulary of this size: yield the share done after each step, then its loss on
     unread stories in nats a token and in bits a byte."""
-
     tokenizer = story_tokenizer().first(size - 257)
     config = ModelConfig(vocab_size=size, context_length=128, d_model=64, n_layers=2, n_heads=2)
     model = GPT(config, seed=seed)

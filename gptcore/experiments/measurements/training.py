@@ -54,7 +54,6 @@ def _without_clipping() -> Iterator[Repetition | Progress]:
 def table_losses(size: int, seed: int = 0) -> tuple[float, float]:
     """Return what a table of token pairs costs on unread stories, cut into this vocabulary: perplexity a token, and
     bits a byte."""
-
     tokenizer = story_tokenizer().first(size - 257)
     texts = [story.text for story in write_stories(N_STORIES, seed=seed * 10 * N_STORIES)]
     cut = len(texts) * 9 // 10
@@ -83,7 +82,6 @@ def accepted_from_frequencies(n_tokens: int = 4000, *, seed: int = 0) -> float:
 
     A guess that knows these frequencies reaches the unigram entropy of the stories as its loss, and nothing less.
     """
-
     tokenizer = story_tokenizer()
     ids = encode_documents(
         [story.text for story in write_stories(N_STORIES, seed=seed * N_STORIES)], tokenizer
@@ -106,7 +104,6 @@ def decay_ratio(
 
     Two weights of 1 get random gradients of these sizes, with decay and without; what decay took is the difference.
     """
-
     rate, decay = 1e-3, 0.1
     make = {
         "SGD with an L2 penalty": torch.optim.SGD,
