@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 from gptcore import load
+from gptcore.files import read_json
 from gptcore.runs import queue
 from gptcore.runs.archive import unpack
 from gptcore.runs.run import Run, list_runs
@@ -114,17 +114,12 @@ def test_a_paused_run_resumes_to_the_numbers_of_the_one_that_was_never_paused(ru
     assert Run(runs / "paused").state() == "done"
 
 
-def test_a_request_that_waited_is_carried_out(runs):
-    begun = []
-
-    def launch(words, log) -> int:
-        begun.append(list(words))
-        return os.getpid()
-
-    queue.poll(runs, launch)
-    ((*words,),) = begun
-    command(*words)
-    run = Run(runs / "bcae6a9232c8d6c9ce02")
+def test_a_request_that_waited_asks_for_the_same_run(runs, tmp_path):
+    record = read_json(runs / "bcae6a9232c8d6c9ce02.request.json")
+    request = queue.request_in(record)
+    assert set(record["arguments"]) <= {"--set", *request.arguments()}
+    command("train", *request.arguments(), "--out", tmp_path / "carried-out", "--json")
+    run = Run(tmp_path / "carried-out")
     assert len(steps_of(run)) == 3 and run.last_event()["event"] == "done"
     assert load(run.folder)[0].config.d_model == 16
 
