@@ -25,7 +25,7 @@ class Attention:
 
     raw: Tensor  # (T, T) dot products
     scores: Tensor  # (T, T) scaled
-    masked: Tensor  # (T, T) minus infinity where nobody may look
+    masked: Tensor  # (T, T) minus infinity where masked
     exponentials: Tensor  # (T, T)
     sums: Tensor  # (T,)
     weights: Tensor  # (T, T)
@@ -71,9 +71,9 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
-    """One head of a model on a few tokens of a text: what it projects, how it turns it, and the steps after."""
+    """One head of a model on a few tokens of a text: its projections, their rotation, and the steps after."""
 
-    q: Tensor  # (n, D) before the turn
+    q: Tensor  # (n, D) before rotation
     k: Tensor
     v: Tensor
     q_rotated: Tensor
@@ -81,16 +81,16 @@ class Head:
     steps: Attention
 
 
-def head_by_hand(model, seen: dict[str, Tensor], layer: int, head: int, places: list[int]) -> Head:
-    """Return one head's steps on the tokens at `places` alone, from the trace of the whole text.
+def head_by_hand(model, seen: dict[str, Tensor], layer: int, head: int, positions: list[int]) -> Head:
+    """Return one head's steps on the tokens at `positions` alone, from the trace of the whole text.
 
-    Its output is this head's share of what the layer writes: the other heads add theirs.
+    Its output is this head's contribution to the layer's output: the other heads add theirs.
     """
     config = model.config
     group = head * config.n_kv_heads // config.n_heads
 
-    def rows(name: str, place: int) -> Tensor:
-        return seen[f"layers.{layer}.attention.{name}"][0, place][places]
+    def rows(name: str, number: int) -> Tensor:
+        return seen[f"layers.{layer}.attention.{name}"][0, number][positions]
 
     q, k, v = rows("q", head), rows("k", group), rows("v", group)
     rotated = f"layers.{layer}.attention.q_rotated" in seen
@@ -156,7 +156,7 @@ PAIRINGS = ("halves", "neighbours")
 
 
 def pairs(width: int, pairing: str) -> list[tuple[int, int]]:
-    """Return which two dimensions are turned together: the library's halves, or the paper's neighbours.
+    """Return which two dimensions are rotated together: the library's halves, or the paper's neighbors.
 
     >>> pairs(4, "halves"), pairs(4, "neighbours")
     ([(0, 2), (1, 3)], [(0, 1), (2, 3)])
@@ -166,18 +166,18 @@ def pairs(width: int, pairing: str) -> list[tuple[int, int]]:
 
 
 def order_for_halves(width: int, pairing: str) -> list[int]:
-    """Return the order of dimensions in which pairs stand as halves, as `apply_rope` wants them.
+    """Return the order of dimensions in which pairs become halves, as `apply_rope` wants them.
 
     >>> order_for_halves(8, "neighbours")
     [0, 2, 4, 6, 1, 3, 5, 7]
     """
-    found = pairs(width, pairing)
-    return [first for first, _ in found] + [second for _, second in found]
+    both = pairs(width, pairing)
+    return [first for first, _ in both] + [second for _, second in both]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rotation:
-    """One vector turned at one position: for each pair its angle, and the vector afterwards."""
+    """One vector rotated at one position: for each pair its angle, and the vector afterwards."""
 
     pairs: list[tuple[int, int]]
     frequencies: list[float]  # radians from one position to the next, a pair each
@@ -186,7 +186,7 @@ class Rotation:
 
 
 def rotate(x: Tensor, position: int, theta: float = 10_000.0, pairing: str = "halves") -> Rotation:
-    """Return a query or key (D,) turned as the model turns it at a position, step by step."""
+    """Return a query or key (D,) rotated as the model rotates it at a position, step by step."""
     order = torch.tensor(order_for_halves(len(x), pairing))
     cos, sin = rope_table(len(x), position + 1, theta)
     rotated = apply_rope(x[order], cos[position], sin[position])[order.argsort()]
@@ -202,14 +202,14 @@ def rotate(x: Tensor, position: int, theta: float = 10_000.0, pairing: str = "ha
 def rotated_score(
     q: Tensor, k: Tensor, at: int, key_at: int, theta: float = 10_000.0, pairing: str = "halves"
 ) -> float:
-    """Return the dot product of a query (D,) turned at position `at` and a key turned at `key_at`."""
+    """Return the dot product of a query (D,) rotated at position `at` and a key rotated at `key_at`."""
     query, key = rotate(q, at, theta, pairing).rotated, rotate(k, key_at, theta, pairing).rotated
     return float(sum(a * b for a, b in zip(query, key, strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActivationCurve:
-    """An activation at some places: its values and its slopes."""
+    """An activation function at some inputs: its values and its slopes."""
 
     values: tuple[float, ...]
     slopes: tuple[float, ...]
@@ -223,11 +223,11 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def activation_curve(name: str, z: Sequence[float]) -> ActivationCurve:
-    """Return an activation and its slope at the places z."""
+    """Return an activation function and its slope at the inputs z."""
     with torch.enable_grad():
-        places = torch.tensor(z, dtype=torch.float64, requires_grad=True)
-        values = ACTIVATIONS[name](places)
-        (slopes,) = torch.autograd.grad(values.sum(), places)
+        inputs = torch.tensor(z, dtype=torch.float64, requires_grad=True)
+        values = ACTIVATIONS[name](inputs)
+        (slopes,) = torch.autograd.grad(values.sum(), inputs)
     return ActivationCurve(values=tuple(values.tolist()), slopes=tuple(slopes.tolist()))
 
 
@@ -289,14 +289,14 @@ def filter_probabilities(probabilities: Tensor, sampling: Sampling) -> FilteredP
 
 
 def token_at(probabilities: Tensor, where: float) -> int:
-    """Return the token in whose stretch `where` (0 to 1) falls when probabilities (V,) are laid end to end."""
+    """Return the token in whose interval `where` (0 to 1) falls when probabilities (V,) are laid end to end."""
     ends = probabilities.double().cumsum(0)
     return min(int(torch.searchsorted(ends, where * ends[-1], right=True)), len(probabilities) - 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrossEntropy:
-    """What one prediction costs, and which way it pulls at its scores."""
+    """The loss of one prediction, and its gradient."""
 
     probabilities: Tensor  # (V,)
     loss: float  # nats
@@ -315,7 +315,7 @@ def cross_entropy(scores: Tensor, target: int) -> CrossEntropy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdamWStep:
-    """One step of AdamW on one weight; a hat marks an average freed of its start at 0."""
+    """One step of AdamW on one weight; a hat marks a bias-corrected moment."""
 
     first: float  # m, the running mean of the gradient
     second: float  # v, the running mean of its square

@@ -1,4 +1,4 @@
-"""What a training run says, one typed event at a time; everything that watches a run reads these.
+"""The typed events of a training run; everything that follows a run reads these.
 
 Every event knows its `step`, the `tokens` trained on so far and the `seconds` of training, pauses excluded.
 """
@@ -38,8 +38,8 @@ class Start(Event):
     """What will be trained, on what, and what was found by measuring.
 
     `floor`, `uniform`, `unigram` and `bigram` are losses in nats a token: the entropy of the text's own
-    generator (None where it is not known), a guess that knows nothing, one that knows how often each token
-    occurs, and one that knows what has followed each token.
+    generator (None if it is not known), a uniform prediction, one from token frequencies, and one from a table of
+    token pairs.
     """
 
     event: ClassVar[str] = "start"
@@ -82,7 +82,7 @@ class Evaluated(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampled(Event):
-    """What the model writes now, and for stories how well (the four rungs of the ladder)."""
+    """What the model generates now, and for stories its story scores."""
 
     event: ClassVar[str] = "sample"
     text: str
@@ -92,9 +92,9 @@ class Sampled(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpointed(Event):
-    """The whole state of the run; whoever keeps the run writes it down.
+    """The whole state of the run, for the caller to store.
 
-    `state` holds the live tensors, which the next step moves: use it before asking for the next event.
+    `state` holds the live tensors, which the next step changes: use it before asking for the next event.
     """
 
     event: ClassVar[str] = "checkpoint"
@@ -113,7 +113,7 @@ class Done(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed(Event):
-    """The run cannot go on; `reason` says why in one sentence, `resumes` whether going on may help."""
+    """The run cannot continue; `reason` says why in one sentence, `resumes` whether resuming may help."""
 
     event: ClassVar[str] = "failed"
     reason: str

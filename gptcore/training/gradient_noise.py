@@ -1,8 +1,8 @@
-"""What a batch is worth: how well the gradient of a few windows points where that of many does.
+"""Gradient noise: how well the gradient of a few windows agrees with that of many.
 
 McCandlish et al. 2018, "An empirical model of large-batch training": a batch's gradient is the true one plus noise
-whose square falls as one over the batch's size. And a batch read in parts has the gradient of the whole, if the sum
-of the parts is divided by their number.
+whose variance falls as one over the batch's size. And gradient accumulation gives the gradient of the whole batch
+if the sum over the parts is divided by their number.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,8 +27,8 @@ def batch_gradient(
 ) -> Tensor:
     """Return the gradient of the mean loss over ids and targets (B, T), all weights in one row.
 
-    With `parts` it is added up over as many equal parts; without `divide` the sum is left as it is, the classic
-    mistake. The model itself is left alone. Raises ValueError where the parts are not equal.
+    With `parts` it is accumulated over as many equal parts; without `divide` the sum is not divided, the classic
+    mistake. The model itself does not change. Raises ValueError if the parts are not equal.
     """
     if len(ids) % parts:
         raise ValueError(f"{len(ids)} windows do not fall into {parts} equal parts; choose a divisor")
@@ -41,8 +41,7 @@ def batch_gradient(
 
 
 def accumulation_error(model: GPT, ids: Tensor, targets: Tensor, parts: int) -> tuple[float, float]:
-    """Return how far the gradient read in parts is from the whole one, as a share of it, and how long it is,
-    measured by the whole one, where nobody divides."""
+    """Return the relative error of the accumulated gradient, and the relative norm of the sum without division."""
     whole = batch_gradient(model, ids, targets)
     divided, summed = (
         batch_gradient(model, ids, targets, parts=parts, divide=divide) for divide in (True, False)

@@ -1,4 +1,4 @@
-"""How weights move: which of them decay, how fast they learn at each step, and the optimizer that moves them."""
+"""Optimizers: which weights decay, the learning rate of each step, gradient clipping, AdamW and Muon."""
 
 import math
 
@@ -12,10 +12,10 @@ LONGEST_STAGE = 300  # steps on short windows; what they teach is learned by the
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Part the weights in two: matrices, which decay, and gains and biases, which do not.
+    """Split the weights in two groups: matrices, which decay, and gains and biases, which do not.
 
-    Decay pulls a weight towards zero. For a matrix that is a preference for simple maps; a norm's gain has
-    its rest at 1, and pulling it to zero would only shrink the signal.
+    Decay moves a weight towards zero. For a matrix that is a preference for simple maps; a norm's gain is neutral
+    at 1, and moving it to zero would only shrink the signal.
     """
     weights = [p for p in model.parameters() if p.requires_grad]
     return [
@@ -27,11 +27,11 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
 def make_optimizers(
     model: nn.Module, config: TrainConfig, precision: str = "bf16"
 ) -> list[torch.optim.Optimizer]:
-    """Return what moves the model's weights: AdamW for all of them, or Muon for the blocks' matrices.
+    """Return the optimizers of a model: AdamW for all weights, or Muon for the blocks' matrices.
 
-    AdamW (Loshchilov and Hutter 2017) is torch's fused one. Muon turns each matrix's update into one that
-    stretches all directions alike; embeddings, gains and biases stay with AdamW. Its steps have AdamW's size, so
-    one learning rate serves both. In a run whose `precision` is fp32 it turns matrices in fp32 too.
+    AdamW (Loshchilov and Hutter 2017) is torch's fused one. Muon orthogonalizes each matrix's update; embeddings,
+    gains and biases stay with AdamW. Its updates have AdamW's size, so one learning rate serves both. In a run
+    whose `precision` is fp32 it orthogonalizes in fp32 too.
     """
     if config.optimizer == "adamw":
         return [_adamw(parameter_groups(model, config.weight_decay), config)]
@@ -53,16 +53,16 @@ def _adamw(groups: list[dict], config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
 
 
-def clip_gradients(model: nn.Module, longest: float) -> torch.Tensor:
-    """Shorten all gradients by one factor where together they are longer than `longest`; return their length.
+def clip_gradients(model: nn.Module, max_norm: float) -> torch.Tensor:
+    """Scale all gradients by one factor if their joint norm exceeds `max_norm`; return the norm before.
 
-    Pascanu et al. 2013. torch's `clip_grad_norm_` multiplies by a factor of 1 where nothing is too long, which
-    reads and writes every gradient for nothing.
+    Pascanu et al. 2013. torch's `clip_grad_norm_` multiplies by 1 if the norm is small enough, which reads and
+    writes every gradient for nothing.
     """
     weights = [weight for weight in model.parameters() if weight.grad is not None]
     norm = torch.nn.utils.get_total_norm([weight.grad for weight in weights])
-    if norm > longest:
-        torch.nn.utils.clip_grads_with_norm_(weights, longest, norm)
+    if norm > max_norm:
+        torch.nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
     return norm
 
 
@@ -72,7 +72,7 @@ def warmup_length(config: TrainConfig, n_steps: int) -> int:
 
 
 def learning_rate(step: int, config: TrainConfig, n_steps: int) -> float:
-    """Return the rate of step 0, 1, …, n_steps - 1: a linear warm-up, then half a cosine down.
+    """Return the learning rate of step 0, 1, …, n_steps - 1: a linear warm-up, then half a cosine down.
 
     The first step already has a rate above zero, the last warm-up step the full one, and the cosine ends at
     `min_learning_rate` (Loshchilov and Hutter 2016). It depends on the step alone, so a resumed run follows it.
@@ -86,10 +86,10 @@ def learning_rate(step: int, config: TrainConfig, n_steps: int) -> float:
 
 
 def window_cuts(step: int, config: TrainConfig, n_steps: int) -> int:
-    """Return into how many pieces windows are cut at a step of a run whose windows grow: 4, then 2, then 1.
+    """Return how many parts each window is split into at a step of a run whose windows grow: 4, then 2, then 1.
 
     Each of the first two stages lasts a third of the run, but at most `LONGEST_STAGE` steps.
-    What is near is learned sooner where nothing far distracts, and short windows cost less attention (Press et
+    Nearby dependencies are learned faster on short windows, and short windows cost less attention (Press et
     al. 2021, "Shortformer"; Li et al. 2021).
     """
     if not config.grow_windows:
@@ -99,11 +99,11 @@ def window_cuts(step: int, config: TrainConfig, n_steps: int) -> int:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose every step stretches all directions of a matrix alike (Jordan et al. 2024).
+    """Momentum with an orthogonalized update, equal in all directions of a matrix (Jordan et al. 2024).
 
-    torch's own takes a weight as one matrix. Ours is told which matrices stand in it one below the other, so that
-    queries and keys, whose first gradients are tiny, are not drowned by values; and it turns all matrices of one
-    shape at once. Steps are scaled to AdamW's usual size (Liu et al. 2025).
+    torch's own treats a weight as one matrix. Ours knows which matrices are stacked in it, so that queries and
+    keys, whose first gradients are tiny, are not dominated by values; and it orthogonalizes all matrices of one
+    shape at once. Updates are scaled to AdamW's usual size (Liu et al. 2025).
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         dtype: torch.dtype = torch.bfloat16,
     ):
-        """Take each weight with the rows of its matrices."""
+        """Take each weight with the row counts of its matrices."""
         defaults = {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
         super().__init__([weight for weight, _ in weights], defaults)
         self.parts = {weight: parts for weight, parts in weights}
@@ -149,10 +149,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(matrices: torch.Tensor, n_rounds: int = 5) -> torch.Tensor:
-    """Bring all singular values of each matrix near 1, keeping its directions: (N, R, C) -> (N, R, C).
+    """Bring all singular values of each matrix near 1, keeping its singular vectors: (N, R, C) -> (N, R, C).
 
-    Newton and Schulz's iteration, with the polynomial Jordan et al. chose to climb fast from small values: they
-    end anywhere between .7 and 1.2, which serves as well as 1 does. bf16 is enough for it.
+    The Newton–Schulz iteration, with the polynomial Jordan et al. chose to grow small values fast: they end between
+    .7 and 1.2, which works as well as 1. bf16 is precise enough for it.
     """
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonalize(matrices.mT, n_rounds).mT

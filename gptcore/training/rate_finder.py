@@ -1,4 +1,4 @@
-"""A learning rate found by trying them all: the rate climbs exponentially while a copy of the model trains.
+"""The learning-rate finder: the rate grows exponentially while a copy of the model trains.
 
 Smith 2015, "Cyclical learning rates for training neural networks", section 3.3. While the rate is too small the loss
 stands still; then it falls; at a rate too large it turns up again. One sweep takes seconds, where training once at
@@ -57,7 +57,7 @@ def sweep(
 ) -> Iterator[SweepStep]:
     """Train a copy of a model at ever higher rates; yield each step, the model itself stays as it was.
 
-    It ends early where the loss is no number any more, or `GIVEN_UP` nats above its lowest.
+    It ends early if the loss becomes NaN, or rises `GIVEN_UP` nats above its lowest.
     """
     model = copy.deepcopy(model).train()
     optimizers = make_optimizers(model, config, "fp32")
@@ -65,7 +65,7 @@ def sweep(
     for step, rate in enumerate(exponential_rates(lowest, highest, n_steps), 1):
         loss = _step(model, optimizers, config, rate, *windows.next())
         smooth = MEMORY * smooth + (1 - MEMORY) * loss
-        mean = smooth / (1 - MEMORY**step)  # freed of its start at 0, as AdamW frees its averages
+        mean = smooth / (1 - MEMORY**step)  # bias-corrected, as AdamW's moment estimates are
         best = min(best, mean)
         yield SweepStep(rate=rate, loss=loss, smooth=mean)
         if not mean < best + GIVEN_UP:
@@ -73,7 +73,7 @@ def sweep(
 
 
 def _step(model: GPT, optimizers: list, config: TrainConfig, rate: float, ids, targets) -> float:
-    """Move the weights once at this rate; return the loss before."""
+    """Update the weights once at this rate; return the loss before."""
     loss = model.loss(ids, targets)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
@@ -98,7 +98,7 @@ def suggest_rate(tried: Sequence[SweepStep]) -> float:
 
 
 def on_stories(optimizer: str, *, seed: int = 0, n_steps: int = N_STEPS) -> Iterator[SweepStep]:
-    """Sweep a new-born small model of nano's kind on stories, with this `optimizer`."""
+    """Sweep a newly initialized small model of nano's kind on stories, with this `optimizer`."""
     preset = PRESETS["nano"]
     config = preset.train.replace(optimizer=optimizer)
     shape = preset.model.replace(**SHAPE)
