@@ -121,3 +121,9 @@ def test_imports_stand_at_the_top(folder):
 def test_nothing_imports_the_command_line():
     for path in modules("gptcore"):
         assert "gptcore.__main__" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_notes_on_speed_name_files_that_are_there():
+    text = (ROOT / "gptcore" / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)`", text)
+    assert named and [name for name in named if not (ROOT / "gptcore" / name).is_file()] == []
