@@ -1,8 +1,8 @@
-"""Beam search: keep the few likeliest texts at every step instead of one.
+"""Beam search: keep the n most likely texts at every step instead of one.
 
-Greedy takes the likeliest token each time, and the likeliest first token may lead to an unlikely text. A beam
-of width n goes on with the n likeliest beginnings (Lowerre 1976; for translation Sutskever et al. 2014), and
-compares whole texts at the end by their log-probability over a power of their length (Wu et al. 2016).
+Greedy decoding takes the most likely token each time, but the most likely first token can lead to an unlikely
+text. A beam of width n continues the n most likely prefixes (Lowerre 1976; for translation Sutskever et al. 2014),
+and ranks finished texts by their log-probability over a power of their length (Wu et al. 2016).
 """
 
 import math
@@ -21,7 +21,7 @@ ROOT = 0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """One token that was looked at, as a node of the tree. Node 0 is the prompt and its own parent.
+    """One token that was considered, as a node of the tree. Node 0 is the prompt and its own parent.
 
     `log_probability` (nats) is the token's own, given the path to it; `total` is the whole path's. `fate` is
     `kept`, `ended` (an end token that was set aside as a finished text), `cut`, or `greedy` for what greedy
@@ -38,7 +38,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hypothesis:
-    """One text the search came to.
+    """One text the search found.
 
     `token_ids` leave the end token out, as `generate` does; `total` (nats) and `n_counted` include it, since the
     model had to choose to end. `score` is `total` over `n_counted` to the power of the length penalty.
@@ -55,7 +55,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Beams:
-    """What a search came to: its texts, the best first, greedy's own, and every node that was looked at.
+    """The result of a search: its texts, the best first, greedy's own, and every node that was considered.
 
     `reason` is `stop` when as many texts ended as there are beams, else `length` or `context`. `n_calls` counts
     the passes of the model; each carries one row for every live text.
@@ -117,14 +117,14 @@ def beam_search(
     use_cache: bool = True,
     keep_greedy: bool = True,
 ) -> Beams:
-    """Return the likeliest continuations of one sequence of ids that `n_beams` live texts come to.
+    """Return the most likely continuations of one sequence of ids that a beam of `n_beams` live texts finds.
 
-    At each step every live text is continued by every token, and the n likeliest go on. One that takes a token
-    of `stop_ids`, and stands among the n likeliest with it, is set aside as finished. The search ends when n
-    texts have finished, after `max_new_tokens`, or with the context; what is alive then counts as it stands.
+    At each step every live text is continued by every token, and the n most likely survive. One that takes a token
+    of `stop_ids`, and is among the n most likely with it, is set aside as finished. The search ends when n texts
+    have finished, after `max_new_tokens`, or when the context is full; texts still alive then count as they are.
     Only new tokens count in a score, the prompt does not.
 
-    A beam may drop greedy's path and come to a less likely text. With `keep_greedy` greedy's own text is among
+    A beam may drop greedy's path and end with a less likely text. With `keep_greedy` greedy's own text is among
     the hypotheses, so the best is never below it. Raises ValueError as `generate` does, and for fewer than one
     beam or a length penalty below 0.
     """

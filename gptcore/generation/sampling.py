@@ -1,4 +1,4 @@
-"""From scores to text: how the next token is chosen, and how a text grows token by token.
+"""Sampling: how the next token is drawn from the logits, and how a text is generated token by token.
 
 The filters act in the order the field has settled on (Hugging Face's too): repetition penalty, temperature,
 top-k, top-p, min-p. Each works on the last dimension, so a batch is filtered row by row.
@@ -19,7 +19,7 @@ from gptcore.model import GPT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """How a token is drawn from the model's scores. Raises ValueError for what has no meaning.
+    """How a token is drawn from the logits. Raises ValueError for values without meaning.
 
     Temperature 0 is greedy: the highest score wins. `top_k` keeps the k highest; `top_p` the fewest whose
     probabilities reach p, the one that crosses it included (Holtzman et al. 2020); `min_p` those at least that
@@ -58,13 +58,13 @@ def penalize_repetition(logits: Tensor, seen: Tensor | None, penalty: float) -> 
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Forbid all but the k highest scores: (..., V) -> (..., V). Scores equal to the k-th stay too."""
+    """Set all but the k highest logits to -inf: (..., V) -> (..., V). Logits equal to the k-th stay too."""
     kth = logits.topk(min(k, logits.shape[-1]), dim=-1).values[..., -1:]
     return logits.masked_fill(logits < kth, -torch.inf)
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Forbid what lies beyond the fewest tokens whose probabilities reach p: (..., V) -> (..., V)."""
+    """Set to -inf all but the fewest tokens whose probabilities sum to p: (..., V) -> (..., V)."""
     ordered, order = logits.sort(dim=-1, descending=True)
     probabilities = torch.softmax(ordered, dim=-1)
     before = probabilities.cumsum(dim=-1) - probabilities  # what the likelier ones hold together
@@ -74,7 +74,7 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
 
 
 def keep_min_p(logits: Tensor, min_p: float) -> Tensor:
-    """Forbid tokens less likely than `min_p` times the likeliest: (..., V) -> (..., V)."""
+    """Set to -inf the tokens less likely than `min_p` times the most likely: (..., V) -> (..., V)."""
     probabilities = torch.softmax(logits, dim=-1)
     return logits.masked_fill(probabilities < min_p * probabilities.amax(dim=-1, keepdim=True), -torch.inf)
 
@@ -109,8 +109,8 @@ def seeded(seed: int, device: torch.device) -> torch.Generator:
 def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one token from each row: probabilities (..., V) -> ids (..., 1).
 
-    Probabilities are laid end to end on a line, and the token is the one in whose stretch a uniform number falls.
-    In float64, so that no token without a stretch can be hit by rounding. A third of the time of `multinomial`.
+    This is inverse transform sampling: the token in whose interval of the cumulative sum a uniform number falls.
+    In float64, so that rounding never hits a token of probability 0. A third of the time of `multinomial`.
     """
     ends = probabilities.double().cumsum(dim=-1)
     where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype, device=ends.device)
@@ -172,7 +172,7 @@ class _Window:
         return self.model.next_logits(torch.tensor([fresh], device=self.model.device), self.cache)[0]
 
     def slide(self) -> None:
-        """Go on over the last half of the context, computed anew: every kept token has a new position."""
+        """Continue from the last half of the context, recomputed: every kept token has a new position."""
         self.ids = self.ids[-max(1, self.model.config.context_length // 2) :]
         self.capacity = self.model.config.context_length
         self.cache = None

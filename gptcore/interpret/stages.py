@@ -102,7 +102,7 @@ def rows(tensor: Tensor) -> Tensor:
 
 
 def binned(values: Tensor, most: int) -> Tensor:
-    """Return rows of at most `most` columns, each the largest number, by size, of its neighbours: (T, W) -> (T, n)."""
+    """Return rows of at most `most` columns, each the largest number, by size, of its neighbors: (T, W) -> (T, n)."""
     size = -(-values.shape[1] // most)
     if size == 1:
         return values

@@ -19,7 +19,7 @@ class Pair:
 
 
 def pairs(texts: str | Iterable[str], tokenizer: Tokenizer) -> list[Pair]:
-    """Return the pairs of neighbours in a text, in the order in which training would merge them.
+    """Return the pairs of neighboring tokens in a text, in the order in which training would merge them.
 
     The highest count comes first, and among equals the pair with the smallest ids. No pair crosses a cut.
     """

@@ -111,7 +111,7 @@ class FeedForwardSteps:
     rms: float  # the root of the mean square, ε included
     unscaled: Tensor  # (C,) x / rms
     normed: Tensor  # (C,) with the gain
-    centred: Tensor  # (C,) what LayerNorm without gain and shift gives instead
+    centered: Tensor  # (C,) what LayerNorm without gain and shift gives instead
     gate_logits: Tensor  # (F,)
     gate: Tensor  # (F,) SiLU of them
     up: Tensor  # (F,)
@@ -141,7 +141,7 @@ def feedforward_half(
         rms=math.sqrt(mean_square + eps),
         unscaled=rms_norm(x, torch.ones_like(gain), eps),
         normed=normed,
-        centred=LayerNorm(len(x), eps)(x),
+        centered=LayerNorm(len(x), eps)(x),
         gate_logits=seen["gate_logits"],
         gate=seen["gate"],
         up=seen["up"],

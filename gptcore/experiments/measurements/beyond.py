@@ -61,10 +61,10 @@ def _pulls() -> Iterator[Repetition]:
 
 
 def bits_for_constants(weights: Tensor, *, twice: bool) -> float:
-    """Return the bits a weight that the constants of a quantised matrix take, counted in what is stored.
+    """Return the bits a weight that the constants of a quantized matrix take, counted in what is stored.
 
     Each block of 64 weights keeps its largest size in fp32. `twice` keeps those in 8 bits, with one fp32 for 256
-    of them (Dettmers et al. 2023, double quantisation).
+    of them (Dettmers et al. 2023, double quantization).
     """
     constants = weights.view(-1, BLOCK).abs().amax(1)
     stored = [constants]

@@ -30,9 +30,9 @@ PLACES = ("pre", "branch", "post")
 def layer_norm_by_hand(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """Return LayerNorm written out in single operations, as `norms.rms_norm` is: (..., C) -> (..., C)."""
 
-    centred = x - x.mean(-1, keepdim=True)
-    spread = torch.rsqrt(centred.square().mean(-1, keepdim=True) + eps)
-    return weight * (centred * spread) + bias
+    centered = x - x.mean(-1, keepdim=True)
+    inverse_std = torch.rsqrt(centered.square().mean(-1, keepdim=True) + eps)
+    return weight * (centered * inverse_std) + bias
 
 
 def gelu_by_hand(x: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def check(exercise: Exercise, function: Callable) -> Verdict:
     ]
     if not wrong and raised is None:
         return Verdict(passed=True, says=f"Right on all {len(cases)} cases.", n_cases=len(cases))
-    if raised is None and (mistake := _recognise(exercise, cases, got, wanted)):
+    if raised is None and (mistake := _recognize(exercise, cases, got, wanted)):
         label = wrong[0][0].label
         return Verdict(passed=False, says=mistake.says, mistake=mistake.name, case=label, n_cases=len(cases))
     if wrong:
@@ -169,7 +169,7 @@ def _fresh(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.clone() if hasattr(value, "clone") else value for name, value in arguments.items()}
 
 
-def _recognise(exercise: Exercise, cases: Sequence[Case], got: Sequence, wanted: Sequence) -> Mistake | None:
+def _recognize(exercise: Exercise, cases: Sequence[Case], got: Sequence, wanted: Sequence) -> Mistake | None:
     """Return the known mistake that gives what the learner's function gave, on every case."""
     for mistake in exercise.mistakes:
         try:

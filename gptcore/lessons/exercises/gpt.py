@@ -84,7 +84,7 @@ def judge(learner: Callable) -> Verdict:
         for ids in batches:
             found = compare(mine, model, ids)
             if found is not None:
-                mistake = _recognise(mine, model, batches[0])
+                mistake = _recognize(mine, model, batches[0])
                 where = f"{tuple(ids.shape)} tokens"
                 if mistake is not None:
                     return no(mistake.says, mistake=mistake.name, case=where)
@@ -156,7 +156,7 @@ def compare(mine: nn.Module, model: nn.Module, ids: Tensor) -> str | None:
     return None
 
 
-def _recognise(mine: nn.Module, model: nn.Module, ids: Tensor) -> Mistake | None:
+def _recognize(mine: nn.Module, model: nn.Module, ids: Tensor) -> Mistake | None:
     """Return the known mistake whose logits a learner's model gives."""
     with torch.inference_mode():
         got = mine(ids)
@@ -184,7 +184,7 @@ class _NoScale(own.Attention):
         return q @ k.transpose(-2, -1)
 
 
-class _NeighbourPairs(own.Attention):
+class _NeighborPairs(own.Attention):
     def turn(self, x: Tensor) -> Tensor:
         whole = torch.cat((x[..., 0::2], x[..., 1::2]), dim=-1)
         a, b = super().turn(whole).chunk(2, dim=-1)
@@ -264,7 +264,7 @@ MISTAKES = (
     Mistake(
         name="neighbours turned",
         says="Your rotary embedding pairs neighbours, 0 with 1. These weights pair the first half with the second.",
-        wrong=_with(attention=_NeighbourPairs),
+        wrong=_with(attention=_NeighborPairs),
     ),
     Mistake(
         name="not turned",

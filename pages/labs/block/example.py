@@ -52,7 +52,7 @@ def print_steps(text: words.Words, x, gate, steps) -> None:
         st.latex(rf"\frac{{{squares}}}{{4}} = {n(steps.mean_square)}")
         st.latex(rf"\mathrm{{RMS}} = \sqrt{{{n(steps.mean_square)} + \varepsilon}} = {n(steps.rms)}")
     if open_(text.read("example_norm_title")):
-        text.show("example_norm", centred=", ".join(n(value) for value in steps.centred))
+        text.show("example_norm", centred=", ".join(n(value) for value in steps.centered))
         st.latex(rf"\frac{{{n(x[0])}}}{{{n(steps.rms)}}} = {n(steps.unscaled[0])}")
         st.latex(rf"h = {row(steps.unscaled)} \odot g = {row(steps.normed)}")
     if open_(text.read("example_project_title")):
