@@ -40,7 +40,7 @@ class SweepStep:
 def exponential_rates(lowest: float, highest: float, n_steps: int) -> list[float]:
     """Return rates from the lowest to the highest, each the same number of times the one before.
 
-    >>> [round(rate, 4) for rate in rates(0.001, 1, 4)]
+    >>> [round(rate, 4) for rate in exponential_rates(0.001, 1, 4)]
     [0.001, 0.01, 0.1, 1.0]
     """
     return [lowest * (highest / lowest) ** (step / max(1, n_steps - 1)) for step in range(n_steps)]
