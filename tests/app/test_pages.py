@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from gptcore.runs.execute import start
+from gptcore.runs.request import RunRequest
 from pages.kit.book import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +54,34 @@ def test_page_draws_its_sidebar_once(row):
     app.run()
     check(app, row)
     assert len(app.sidebar.selectbox) == 1
+
+
+@pytest.fixture(scope="module")
+def short_context(tmp_path_factory) -> Path:
+    """A runs folder with one run, of a model whose context is shorter than every built-in prompt."""
+    runs = tmp_path_factory.mktemp("runs")
+    shape = {
+        "d_model": 16,
+        "n_layers": 1,
+        "n_heads": 2,
+        "n_kv_heads": 1,
+        "context_length": 8,
+        "vocab_size": 300,
+    }
+    settings = shape | {"batch_size": 2, "n_samples": 1, "n_evals": 1}
+    text = str(ROOT / "explainers" / "rmsnorm.md")
+    request = RunRequest(settings=settings, corpus=text, tokenizer="train", steps=2)
+    assert [event.event for event in start(request, runs / "short")][-1] == "done"
+    return runs
+
+
+@rows
+def test_page_opens_with_a_model_of_a_short_context(row, short_context, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_RUNS", str(short_context))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page(f"pages/{row.file}")
+    app.query_params["model"] = "short"
+    check(app.run(), row)
+    assert app.sidebar.selectbox(key="model_chosen").value == "short"
 
 
 def test_table_and_files_agree():

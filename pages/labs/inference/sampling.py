@@ -58,16 +58,16 @@ def choose_and_write() -> None:
         with left:
             filters, seed = controls.sampling("c9")
         with right:
-            problem = cut_distribution(model, typed, filters, seed, text)
-        if problem:
-            st.error(f"{problem}.", icon=":material/error:")
+            cut_distribution(model, typed, filters, seed, text)
         writing(model, typed, filters, seed, text)
-        predict_greedy(model, typed, text)
+        predict_greedy(model, typed[:200], text)
 
 
 def predict_greedy(model: ModelHandle, typed: str, text: words.Words) -> None:
-    """Temperature 0 twice: the same text, whatever the seed."""
-    written = forward.continuation(model, typed[:200], 12)
+    """Temperature 0 twice: the same text, whatever the seed. Not asked of a prompt longer than the context."""
+    if len(model.tokenizer.encode(typed)) > model.config.context_length:
+        return
+    written = forward.continuation(model, typed, 12)
     lab.predict(
         "c9_write",
         text.read("lab_write_predict"),
@@ -78,10 +78,8 @@ def predict_greedy(model: ModelHandle, typed: str, text: words.Words) -> None:
     )
 
 
-def cut_distribution(
-    model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words
-) -> str | None:
-    """Draw what may come next, grey where a filter cuts; return the sentence why it cannot be."""
+def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words) -> None:
+    """Draw the next-token distribution, gray where a filter cuts; of a long prompt the last half of the context."""
     ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]
     if len(ids) > model.config.context_length:
         ids = ids[-model.config.context_length // 2 :]
@@ -116,7 +114,6 @@ def cut_distribution(
         p=float(after[drawn]),
     )
     st.plotly_chart(picture.figure, key="c9_cut", config=figures.CONFIG, alt=picture.alt)
-    return None
 
 
 def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words) -> None:

@@ -43,7 +43,10 @@ def _two_lanes(text: words.Words) -> None:
     typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", examples(1)[0], examples(4))
     left, right = st.columns(2, gap="large")
     with left:
-        dial = Dial("", 8, config.context_length, 8, text.read("new_help", context=config.context_length))
+        step = min(8, max(1, config.context_length // 2))
+        dial = Dial(
+            "", step, config.context_length, step, text.read("new_help", context=config.context_length)
+        )
         n_new = controls.whole(text.read("new_label"), "c9_new", dial, min(240, config.context_length))
     with right:
         seed = controls.seed("c9_race_seed")

@@ -40,7 +40,11 @@ def one_prediction() -> None:
         key="c0_example_pieces",
         label="The tokens of the example",
     )
-    seen = trace(model.model, ids)
+    try:
+        seen = trace(model.model, ids)
+    except ValueError as error:  # the example is longer than the model's context
+        st.error(f"{error}; choose a shorter example or another model.", icon=":material/error:")
+        return
     best = forward.continuation(model, example, 1, n_alternatives=N_CANDIDATES)[0][1]
     top = [(model.tokenizer.encode(token), token, p) for token, p in best if token != END]
     top = [(found[0], token, p) for found, token, p in top if len(found) == 1][:4]
