@@ -3,7 +3,6 @@
 import streamlit as st
 
 from gptcore.interpret import heads
-from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from pages.kit import (
     chips,
@@ -13,7 +12,7 @@ from pages.kit import (
     figures,
     grids,
     lab,
-    live,
+    lab_runs,
     models,
     plots,
     prompt,
@@ -25,7 +24,6 @@ from pages.kit.pronoun_story import beginning_that_fits
 from pages.labs.attention import cached
 
 SECONDS = 25
-RUN = "c5_mask_run"
 
 
 @st.fragment
@@ -98,23 +96,14 @@ def _another(token_id: int, model: models.ModelHandle) -> int:
 
 def _train(text: words.Words) -> None:
     """The button that trains a model without a mask, and what came of it."""
-    run = session.run_named(st.session_state.get(RUN))
-    alive = run is not None and session.is_under_way(run)
-    st.button(
+    run = lab_runs.train(
+        "c5_mask",
         text.read("lab_mask_train", seconds=SECONDS),
+        request_without_mask,
         key="c5_mask_train",
-        icon=":material/play_arrow:",
-        disabled=alive,
-        on_click=_start,
         help=text.read("lab_mask_train_help", seconds=SECONDS),
     )
-    if problem := st.session_state.get("c5_mask_problem"):
-        st.error(problem, icon=":material/error:")
-    if run is None:
-        return
-    live.brief(run, "c5_mask")
-    history = event_log.follow(run)
-    if alive or not history.val_loss:
+    if run is None or not (history := event_log.follow(run)).val_loss:
         return
     floor = history.start.get("floor")
     if floor is None:
@@ -131,15 +120,9 @@ def _train(text: words.Words) -> None:
     st.plotly_chart(picture.figure, key="c5_mask_loss", config=figures.CONFIG, alt=picture.alt)
 
 
-def _start() -> None:
-    settings = {"causal": False, "threads": cores_for_training(), "n_samples": 2, "n_evals": 12}
-    try:
-        st.session_state[RUN] = session.start_run(
-            RunRequest(seconds=SECONDS, seed=1, settings=settings), lab=True
-        ).id
-        st.session_state["c5_mask_problem"] = None
-    except (ValueError, OSError) as error:
-        st.session_state["c5_mask_problem"] = str(error)
+def request_without_mask() -> RunRequest:
+    """The run that trains a model that may attend to later tokens."""
+    return lab_runs.lab_request({"causal": False}, seconds=SECONDS, n_samples=2, n_evals=12)
 
 
 @st.fragment

@@ -2,9 +2,19 @@
 
 import streamlit as st
 
-from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import controls, curves, event_log, figures, initialization, lab, live, plots, session, words
+from pages.kit import (
+    controls,
+    curves,
+    event_log,
+    figures,
+    initialization,
+    lab,
+    lab_runs,
+    plots,
+    session,
+    words,
+)
 from pages.kit.models import ModelHandle
 from pages.labs.block import cached
 from pages.labs.block.diagram import PLACES
@@ -12,7 +22,6 @@ from pages.labs.block.finding import NO_EPS, USUAL_EPS, drawable, powers
 
 DEPTHS = (2, 4, 8, 12, 24, 48, 96, 128)
 EPSILONS = {"1e-20": NO_EPS, "1e-5": USUAL_EPS}
-RUN = "c6_trained_run"
 SECONDS = 12
 STACKS = (4, 8, 12, 24)
 CLEAR = 0.2  # nats below the frequencies of words that count as having learned more
@@ -158,23 +167,14 @@ def _draw(text: words.Words, born, now, key: str) -> None:
 
 def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer: str) -> None:
     """The button that trains a stack, and what came of the last one."""
-    run = session.run_named(st.session_state.get(RUN))
-    alive = run is not None and session.is_under_way(run)
-    st.button(
+    run = lab_runs.train(
+        "c6_trained",
         text.read("lab_trained_start", seconds=SECONDS),
+        lambda: request_for(n, place, residual, optimizer),
         key="c6_trained_start",
-        icon=":material/play_arrow:",
-        disabled=alive,
-        on_click=_start,
-        args=(n, place, residual, optimizer),
         help=text.read("lab_trained_start_help"),
     )
-    if problem := st.session_state.get("c6_trained_problem"):
-        st.error(problem, icon=":material/error:")
-    if run is None:
-        return
-    live.brief(run, "c6_trained")
-    if alive or not session.has_model(run):
+    if run is None or not session.has_model(run):
         return
     history = event_log.follow(run)
     if len(history.val_loss) < 2:
@@ -213,13 +213,4 @@ def request_for(n_layers: int, norm_position: str, residual: bool, optimizer: st
         "grow_windows": False,
         "batch_size": 4,
     }
-    watching = {"threads": cores_for_training(), "n_samples": 1, "n_evals": 6}
-    return RunRequest(seconds=SECONDS, seed=1, settings=shape | block | training | watching)
-
-
-def _start(n: int, place: str, residual: bool, optimizer: str) -> None:
-    try:
-        st.session_state[RUN] = session.start_run(request_for(n, place, residual, optimizer), lab=True).id
-        st.session_state["c6_trained_problem"] = None
-    except (ValueError, OSError) as error:
-        st.session_state["c6_trained_problem"] = str(error)
+    return lab_runs.lab_request(shape | block | training, seconds=SECONDS, n_samples=1, n_evals=6)

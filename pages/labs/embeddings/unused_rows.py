@@ -4,9 +4,8 @@ import streamlit as st
 
 from gptcore.interpret import embedding_table
 from gptcore.interpret.embedding_table import cosines
-from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import controls, figures, initialization, lab, live, plots, session, words
+from pages.kit import controls, figures, initialization, lab, lab_runs, plots, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.kit.pronoun_story import storyteller
@@ -14,7 +13,6 @@ from pages.labs.embeddings import cached
 from pages.labs.tokens.token_chips import code, parts
 
 SECONDS = 10
-RUN = "c3_unused_run"
 FIRST = 200  # of the unread tokens, the one shown
 TABLES = ("untied", "tied")
 
@@ -88,23 +86,15 @@ def _train(together: list[int], text: words.Words) -> None:
         table = controls.choice(text.read("lab_unused_table"), "c3_unused_table", TABLES)
     with middle:
         decay = controls.switch(text.read("lab_unused_decay"), "c3_unused_decay", False)
-    run = session.run_named(st.session_state.get(RUN))
-    alive = run is not None and session.is_under_way(run)
-    right.button(
+    run = lab_runs.train(
+        "c3_unused",
         text.read("lab_unused_train", seconds=SECONDS),
+        lambda: request_for(table, decay),
         key="c3_unused_train",
-        icon=":material/play_arrow:",
-        disabled=alive,
-        on_click=_start,
-        args=(table, decay),
         help=text.read("lab_unused_train_help"),
+        column=right,
     )
-    if problem := st.session_state.get("c3_unused_problem"):
-        st.error(problem, icon=":material/error:")
-    if run is None:
-        return
-    live.brief(run, "c3_unused")
-    if alive or not session.has_model(run):
+    if run is None or not session.has_model(run):
         return
     trained = ModelHandle.of(run.folder)
     now = trained.model.embedding.weight.detach()
@@ -132,12 +122,7 @@ def _train(together: list[int], text: words.Words) -> None:
     st.plotly_chart(picture.figure, key="c3_unused_far", config=figures.CONFIG, alt=picture.alt)
 
 
-def _start(table: str, decay: bool) -> None:
-    choices = {"tie_embeddings": table == "tied", "weight_decay": 0.1 if decay else 0.0}
-    watching = {"threads": cores_for_training(), "n_samples": 1, "n_evals": 3}
-    request = RunRequest(seconds=SECONDS, seed=3, settings=choices | watching)
-    try:
-        st.session_state[RUN] = session.start_run(request, lab=True).id
-        st.session_state["c3_unused_problem"] = None
-    except (ValueError, OSError) as error:
-        st.session_state["c3_unused_problem"] = str(error)
+def request_for(table: str, decay: bool) -> RunRequest:
+    """The run whose table is tied or untied, with weight decay or without."""
+    settings = {"tie_embeddings": table == "tied", "weight_decay": 0.1 if decay else 0.0}
+    return lab_runs.lab_request(settings, seconds=SECONDS, seed=3, n_samples=1, n_evals=3)

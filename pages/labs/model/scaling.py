@@ -1,21 +1,21 @@
 """Chapter 7: three sizes trained and the fourth foretold; and where an untrained model starts."""
 
+import functools
 import math
+from collections.abc import Iterable
 
 import streamlit as st
 
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import SIZES, SPREADS, STEPS, PowerLaw, fit_power_law
-from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
-from pages.kit import controls, curves, event_log, figures, initialization, lab, plots, session, words
+from pages.kit import controls, curves, event_log, figures, initialization, lab, lab_runs, plots, words
 from pages.kit.controls import Dial
 
 EVERY_SECONDS = 1.5
 RUNS = "c7_scale_runs"
-PROBLEM = "c7_scale_problem"
 *KNOWN, FOURTH = SIZES
 NEAR = 0.1
 
@@ -28,8 +28,12 @@ def weights(name: str) -> int:
 def request_for(name: str) -> RunRequest:
     """One size's run: the same text, seed and steps for each."""
     shape = SIZES[name] | {"n_kv_heads": SIZES[name]["n_heads"]}
-    watching = {"threads": cores_for_training(), "n_samples": 0, "n_evals": 6}
-    return RunRequest(steps=STEPS, seed=1, settings=shape | watching)
+    return lab_runs.lab_request(shape, steps=STEPS, n_samples=0, n_evals=6)
+
+
+def requests_for(names: Iterable[str]) -> dict[str, RunRequest]:
+    """The runs of several sizes."""
+    return {name: request_for(name) for name in names}
 
 
 @st.fragment
@@ -50,19 +54,20 @@ def scaling() -> None:
         picture.figure.update_traces(marker={"color": colours})
         st.plotly_chart(picture.figure, key="c7_scale_sizes", config=figures.CONFIG, alt=picture.alt)
         text.show("lab_scale_about", steps=STEPS, times=weights(FOURTH) / weights(KNOWN[-1]), fourth=FOURTH)
-        found = runs()
-        alive = any(session.is_under_way(run) for run in found.values())
+        started = lab_runs.started_runs(RUNS)
+        alive = lab_runs.any_under_way(started)
         with st.container(horizontal=True):
-            st.button(text.read("lab_scale_train", steps=STEPS), key="c7_scale_train", disabled=alive,
-                      icon=":material/play_arrow:", on_click=start_runs, args=(tuple(KNOWN),))  # fmt: skip
-            ready = len(reached(found)) >= len(KNOWN)
-            st.button(text.read("lab_scale_fourth"), key="c7_scale_fourth", disabled=alive or not ready,
-                      icon=":material/play_arrow:", on_click=start_runs, args=(tuple(SIZES),))  # fmt: skip
+            ready = len(reached(started)) >= len(KNOWN)
+            for label, key, names, disabled in (
+                (text.read("lab_scale_train", steps=STEPS), "c7_scale_train", KNOWN, alive),
+                (text.read("lab_scale_fourth"), "c7_scale_fourth", SIZES, alive or not ready),
+            ):
+                requests = functools.partial(requests_for, names)
+                lab_runs.start_button("c7_scale", label, requests, key=key, store=RUNS, disabled=disabled)
         guess = controls.decimal(text.read("lab_scale_guess", fourth=FOURTH), "c7_scale_guess_loss", 0.5, 4.0, 2.0,
                                  0.05, text.read("lab_scale_guess_help"))  # fmt: skip
-        if problem := st.session_state.get(PROBLEM):
-            st.error(problem, icon=":material/error:")
-        if found:
+        lab_runs.show_problem("c7_scale")
+        if started:
             st.fragment(watch, run_every=EVERY_SECONDS if alive else None)(alive, guess)
         text.show("lab_scale_what")
         lab.predict(
@@ -78,53 +83,34 @@ def scaling() -> None:
         )
 
 
-def start_runs(names: tuple[str, ...]) -> None:
-    """Ask for the runs of these sizes. For callbacks."""
-    st.session_state[PROBLEM] = None
-    started = dict(st.session_state.get(RUNS, {}))
-    try:
-        for name in names:
-            started[name] = session.start_run(request_for(name), lab=True).id
-    except (ValueError, OSError) as error:
-        st.session_state[PROBLEM] = str(error)
-    st.session_state[RUNS] = started
+def histories(runs: dict[str, Run]) -> dict[str, curves.History]:
+    """What each run has logged so far."""
+    return {name: event_log.read(run.folder) for name, run in runs.items()}
 
 
-def runs() -> dict[str, Run]:
-    """The runs that were started here and are still there, by size."""
-    asked = st.session_state.get(RUNS, {})
-    found = {name: session.run_named(asked[name]) for name in SIZES if name in asked}
-    return {name: run for name, run in found.items() if run is not None}
-
-
-def histories(found: dict[str, Run]) -> dict[str, curves.History]:
-    """What each run has told so far."""
-    return {name: event_log.read(run.folder) for name, run in found.items()}
-
-
-def reached(found: dict[str, Run]) -> dict[str, float]:
+def reached(runs: dict[str, Run]) -> dict[str, float]:
     """The held-out loss of each size whose run has come to its end."""
     return {
         name: history.val_loss[-1]
-        for name, history in histories(found).items()
+        for name, history in histories(runs).items()
         if history.val_loss and history.last_step >= STEPS
     }
 
 
 def watch(was_alive: bool, guess: float) -> None:
     """Losses so far, the law through the first three, and how near the fourth came."""
-    text, found = words.load("07_model"), runs()
-    told = histories(found)
-    alive = any(session.is_under_way(run) for run in found.values())
+    text, started = words.load("07_model"), lab_runs.started_runs(RUNS)
+    history_of = histories(started)
+    alive = lab_runs.any_under_way(started)
     if alive:
-        done = sum(history.last_step for history in told.values())
-        st.progress(min(1.0, done / (STEPS * len(found))), text=text.read("lab_scale_running", done=done))
+        done = sum(history.last_step for history in history_of.values())
+        st.progress(min(1.0, done / (STEPS * len(started))), text=text.read("lab_scale_running", done=done))
     elif was_alive:
         st.rerun()
-    losses = reached(found)
+    losses = reached(started)
     if len([name for name in KNOWN if name in losses]) < len(KNOWN):
         return
-    floor = told[KNOWN[0]].start.get("floor") or 0.0
+    floor = history_of[KNOWN[0]].start.get("floor") or 0.0
     outcome(text, losses, floor, guess)
 
 

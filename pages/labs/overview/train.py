@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import book, live, session, words
+from pages.kit import book, lab_runs, live, session, words
 
 HERE_SECONDS = 60
 HERE_SEED = 1
@@ -16,18 +16,19 @@ def train_here() -> None:
     run = session.run_on_view()
     alive = run is not None and session.is_under_way(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.button(
+        lab_runs.start_button(
+            "c0",
             text.read("train_button"),
+            lambda: {"overview": request_here()},
             key="c0_train",
+            store="c0_runs",
+            lab=False,
             type="primary",
-            icon=":material/play_arrow:",
             disabled=alive,
             help=text.read("train_help", seconds=HERE_SECONDS),
-            on_click=_start,
         )
         doors(text)
-    if problem := st.session_state.get("c0_problem"):
-        st.error(problem, icon=":material/error:")
+    lab_runs.show_problem("c0")
     if run is None:
         return
     live.brief(run, "c0")
@@ -59,11 +60,6 @@ def doors(text: words.Words) -> None:
     )
 
 
-def _start() -> None:
-    try:
-        session.start_run(
-            RunRequest(seconds=HERE_SECONDS, seed=HERE_SEED, settings={"threads": cores_for_training()})
-        )
-        st.session_state["c0_problem"] = None
-    except (ValueError, OSError) as error:
-        st.session_state["c0_problem"] = str(error)
+def request_here() -> RunRequest:
+    """The run that the button starts: the smallest preset, for a minute."""
+    return RunRequest(seconds=HERE_SECONDS, seed=HERE_SEED, settings={"threads": cores_for_training()})

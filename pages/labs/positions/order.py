@@ -1,23 +1,16 @@
 """Chapter 4: which scheme knows the order, and what each learns in a few seconds."""
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from gptcore.experiments.measurements.positions import SCHEMES
-from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import controls, curves, event_log, figures, lab, plots, session, words
+from pages.kit import controls, curves, event_log, figures, lab, lab_runs, plots, words
 from pages.labs.positions import cached
-
-if TYPE_CHECKING:
-    from gptcore.runs.run import Run
 
 DEPTHS = (1, 2, 3, 4)
 STEPS = 120
 EVERY_SECONDS = 1.5
 RUNS = "c4_order_runs"
-PROBLEM = "c4_order_problem"
 CLEAR = 0.1  # nats; one seed tells no smaller difference
 SHAPE = {"d_model": 64, "n_layers": 3, "d_ff": 192}
 
@@ -73,51 +66,32 @@ def train_each_scheme(text: words.Words) -> None:
     """The button that trains the four schemes, and their losses over one another."""
     st.markdown(f"**{text.read('lab_order_train_heading')}**")
     text.show("lab_order_train_about", steps=STEPS)
-    started = scheme_runs()
-    alive = any(session.is_under_way(run) for run in started.values())
-    st.button(
+    started = lab_runs.started_runs(RUNS)
+    alive = lab_runs.any_under_way(started)
+    lab_runs.start_button(
+        "c4_order",
         text.read("lab_order_train", steps=STEPS),
+        lambda: {scheme: request_for(scheme) for scheme in SCHEMES},
         key="c4_order_train",
-        icon=":material/play_arrow:",
+        store=RUNS,
         disabled=alive,
-        on_click=start,
     )
-    if problem := st.session_state.get(PROBLEM):
-        st.error(problem, icon=":material/error:")
+    lab_runs.show_problem("c4_order")
     if started:
         st.fragment(losses_so_far, run_every=EVERY_SECONDS if alive else None)(alive)
 
 
 def request_for(scheme: str) -> RunRequest:
     """One scheme's run: the same text, seed and number of steps for each."""
-    watching = {"threads": cores_for_training(), "n_samples": 0, "n_evals": 8}
-    return RunRequest(steps=STEPS, seed=1, settings=SHAPE | {"position": scheme} | watching)
-
-
-def start() -> None:
-    """Ask for the four runs. For callbacks."""
-    st.session_state[PROBLEM] = None
-    started: dict[str, str] = {}
-    try:
-        for scheme in SCHEMES:
-            started[scheme] = session.start_run(request_for(scheme), lab=True).id
-    except (ValueError, OSError) as error:
-        st.session_state[PROBLEM] = str(error)
-    st.session_state[RUNS] = started
-
-
-def scheme_runs() -> "dict[str, Run]":
-    """The runs that were started here and are still there, by scheme."""
-    asked = st.session_state.get(RUNS, {})
-    known = {scheme: session.run_named(name) for scheme, name in asked.items()}
-    return {scheme: run for scheme, run in known.items() if run is not None}
+    settings = SHAPE | {"position": scheme}
+    return lab_runs.lab_request(settings, steps=STEPS, n_samples=0, n_evals=8)
 
 
 def losses_so_far(was_alive: bool) -> None:
     """The losses so far; once all have ended, what came of it."""
-    text, started = words.load("04_positions"), scheme_runs()
+    text, started = words.load("04_positions"), lab_runs.started_runs(RUNS)
     histories = {scheme: event_log.read(run.folder) for scheme, run in started.items()}
-    alive = any(session.is_under_way(run) for run in started.values())
+    alive = lab_runs.any_under_way(started)
     done = sum(history.last_step for history in histories.values())
     if alive:
         st.progress(min(1.0, done / (STEPS * len(SCHEMES))), text=text.read("lab_order_running", done=done))

@@ -7,9 +7,10 @@ import streamlit as st
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS
 from gptcore.runs.request import RunRequest
+from gptcore.runs.run import Run
 from gptcore.training import faults
 from gptcore.training.faults import ACCUMULATED_NORM, SHAPE, Curves, diagnose
-from pages.kit import claim, controls, curves, event_log, figures, lab, live, session, words
+from pages.kit import claim, controls, curves, event_log, figures, lab, lab_runs, words
 from pages.kit.history import History
 
 FAULT_NAMES = (
@@ -21,7 +22,7 @@ FAULT_NAMES = (
     "healthy",
 )  # as `gptcore.training.faults.FAULTS` has them, the healthy run last
 SEED = 1
-RUNS = "c8_fault_runs"  # in the session: the run of each fault and seed that was asked for
+RUNS = "c8_fault_runs"  # in the session: the id of each run started here, by fault and seed
 
 
 @st.fragment
@@ -68,8 +69,9 @@ def explain(fault: str, text: words.Words) -> None:
             text.show("fault_none")
 
 
-def fault_run(fault: str, seed: int):
-    return session.run_named(st.session_state.get(RUNS, {}).get((fault, seed)))
+def fault_run(fault: str, seed: int) -> Run | None:
+    """The run of a fault and seed that was started in this visit, or None."""
+    return lab_runs.started_runs(RUNS).get((fault, seed))
 
 
 def watch_run(fault: str, seed: int, prefix: str, text: words.Words, *, named: bool = True) -> bool:
@@ -77,24 +79,19 @@ def watch_run(fault: str, seed: int, prefix: str, text: words.Words, *, named: b
 
     What is not `named` shows the command's result and never the command.
     """
-    run = fault_run(fault, seed)
-    alive = run is not None and session.is_under_way(run)
-    st.button(
+    run = lab_runs.train(
+        prefix,
         text.read("lab_fault_start"),
+        lambda: request_for(fault, seed),
         key=f"{prefix}_start",
-        icon=":material/play_arrow:",
-        disabled=alive,
-        on_click=_start,
-        args=(fault, seed, prefix),
         help=text.read("lab_fault_help"),
+        store=RUNS,
+        name=(fault, seed),
+        draw=functools.partial(_curves, prefix=prefix),
     )
-    if problem := st.session_state.get(f"{prefix}_problem"):
-        st.error(problem, icon=":material/error:")
-    if run is not None:
-        live.brief(run, prefix, functools.partial(_curves, prefix=prefix))
-        if named and not alive:
-            diagnosis(event_log.follow(run), fault, text)
-    return run is not None and not alive
+    if run is not None and named:
+        diagnosis(event_log.follow(run), fault, text)
+    return run is not None
 
 
 def _curves(history: History, prefix: str) -> None:
@@ -140,13 +137,3 @@ def diagnosis(history: History, fault: str, text: words.Words) -> None:
 def request_for(fault: str, seed: int) -> RunRequest:
     """A run with this fault: the one of which a long test asks the rule."""
     return RunRequest(steps=faults.STEPS, seed=seed, settings=faults.settings(fault))
-
-
-def _start(fault: str, seed: int, prefix: str) -> None:
-    """Ask for a run with this fault. For callbacks."""
-    try:
-        run = session.start_run(request_for(fault, seed), lab=True)
-        st.session_state[RUNS] = {**st.session_state.get(RUNS, {}), (fault, seed): run.id}
-        st.session_state[f"{prefix}_problem"] = None
-    except (ValueError, OSError) as error:
-        st.session_state[f"{prefix}_problem"] = str(error)
