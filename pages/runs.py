@@ -1,6 +1,6 @@
 """All training runs: what became of each, one of them in full (?run=…), several side by side, all in one zip."""
 
-from pages.kit import book, words
+from pages.kit import book, run_comparison, words
 from pages.labs import runs
 
 book.header(__file__)
@@ -8,7 +8,7 @@ text = words.load("runs")
 text.show("about")
 runs.run_list.run_list()
 runs.one_run.one_run()
-runs.comparison.compare()
+run_comparison.compare_runs()
 text.show("work")
 runs.my_work.my_work()
 book.footer(__file__)

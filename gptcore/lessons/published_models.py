@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gptcore.config import ModelConfig
+from gptcore.config import PRESETS, ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,4 +69,9 @@ PUBLISHED: Mapping[str, Published] = {
         n_parameters=8_030_261_248,
         source="Grattafiori et al. 2024; config.json of meta-llama/Meta-Llama-3-8B",
     ),
+}
+
+MODEL_CONFIGS: Mapping[str, ModelConfig] = {
+    **{name: PRESETS[name].model for name in ("nano", "tiny", "small")},
+    **{name: published.config for name, published in PUBLISHED.items()},
 }

@@ -156,6 +156,21 @@ def switch(label: str, key: str, default: bool = False, *, help: str | None = No
     return st.toggle(label, default, key=key, bind="query-params", help=help, disabled=links.locked(key))
 
 
+def search_field(label: str, key: str, placeholder: str, longest: int = 60) -> str:
+    """A field to search in, bound to the URL; returns what is typed there, empty where nothing is."""
+    links.check(key, links.Text(longest), "")
+    typed = st.text_input(
+        label,
+        key=key,
+        type="search",
+        bind="query-params",
+        max_chars=longest,
+        placeholder=placeholder,
+        disabled=links.locked(key),
+    )
+    return typed or ""
+
+
 def seed(key: str, default: int = 1) -> int:
     """The seed of a random draw."""
     links.check(key, links.Number(0, 999_999))

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from gptcore.experiments import arena
+from gptcore.config import PRESETS
+from gptcore.experiments import arena, budget
 from gptcore.experiments.arena_records import key_of
 from gptcore.runs.run import Run
 from pages.kit import curves, event_log, live, session, visitor, words
-from pages.labs.arena import cached
 
 STARTING_SECONDS = 4.0  # of a run: its process, the text, the last look
 PROBLEM, GOING = "arena_problem", "arena_going"
@@ -49,6 +49,12 @@ def _told(run: Run) -> curves.History:
     return event_log.read(run.folder)
 
 
+@st.cache_data(max_entries=1, show_spinner=False)
+def training_rate() -> float:
+    """FLOPs per second that training the smallest preset reaches here, measured once a server."""
+    return budget.training_rate(PRESETS["nano"].model, 128)
+
+
 def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) -> float:
     """About how many seconds the runs still to come take here, by what such runs took or by the rate measured."""
     taken: dict[str, list[float]] = {arm: [] for arm in arena.ARMS}
@@ -65,7 +71,7 @@ def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) 
             elif known:
                 seconds = sum(known) / len(known)
             else:
-                seconds = (arm.steps + looks) * arm.flops_per_step / cached.training_rate()
+                seconds = (arm.steps + looks) * arm.flops_per_step / training_rate()
             share = 1 - one.history.last_step / one.history.total_steps if one.history.start else 1
             total += STARTING_SECONDS + share * seconds
     return total / session.limits().runs_at_once

@@ -9,12 +9,6 @@ from gptcore.model import GPT
 from pages.kit.models import ModelHandle
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
-def without_head(handle: ModelHandle, layer: int, head: int) -> GPT:
-    """A copy of the model with one head switched off; layers and heads count from 0."""
-    return heads.without_head(handle.model, layer, head)
-
-
 @st.cache_resource(max_entries=2, show_spinner=False)
 def without_mask(handle: ModelHandle) -> GPT:
     """A model with the same weights in which every token sees every other."""

@@ -17,9 +17,9 @@ from pages.kit import (
     session,
     words,
 )
+from pages.kit.name_head import default_head, pick_head
 from pages.kit.pronoun_story import beginning_that_fits, pronoun_story
 from pages.kit.worked_example import Steps
-from pages.labs.attention.name_head import default_head, pick_head
 
 TOKENS = ("token 1", "token 2", "token 3")
 Q = ((0.8, 0.1), (-0.2, 0.7), (0.5, -0.4))

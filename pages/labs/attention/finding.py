@@ -3,8 +3,8 @@
 import streamlit as st
 
 from pages.kit import chips, figures, forward, plots, words
+from pages.kit.name_head import find_name_head, probabilities_of, shaded_tokens
 from pages.kit.pronoun_story import pronoun_story, storyteller
-from pages.labs.attention.name_head import find_name_head, probabilities_of, shaded_tokens
 
 CLEAR = 0.25  # a fall in probability by less than this is not called a finding
 

@@ -16,8 +16,8 @@ from pages.kit import (
     session,
     words,
 )
+from pages.kit.name_head import default_head, find_name_head, next_tokens, pick_head, shaded_tokens
 from pages.kit.pronoun_story import PronounStory, beginning_that_fits, pronoun_story, storyteller
-from pages.labs.attention.name_head import default_head, find_name_head, next_tokens, pick_head, shaded_tokens
 
 WHAT = ("weight", "handed over")
 MORE_TEXTS = (

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from gptcore.interpret.gradient_depth import NO_EPS
 from gptcore.runs.request import RunRequest
 from pages.kit import (
     controls,
@@ -18,7 +19,7 @@ from pages.kit import (
 from pages.kit.models import ModelHandle
 from pages.labs.block import cached
 from pages.labs.block.diagram import PLACES
-from pages.labs.block.finding import NO_EPS, USUAL_EPS, drawable, powers
+from pages.labs.block.finding import USUAL_EPS, drawable, powers
 
 DEPTHS = (2, 4, 8, 12, 24, 48, 96, 128)
 EPSILONS = {"1e-20": NO_EPS, "1e-5": USUAL_EPS}

@@ -4,6 +4,7 @@ import math
 
 import streamlit as st
 
+from gptcore.interpret.gradient_depth import NO_EPS
 from pages.kit import (
     figures,
     initialization,
@@ -12,7 +13,7 @@ from pages.kit import (
 )
 
 FINDING_BLOCKS = 48
-NO_EPS, USUAL_EPS = 1e-20, 1e-5
+USUAL_EPS = 1e-5
 
 
 def powers(top: float, bottom: float) -> float:

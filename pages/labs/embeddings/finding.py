@@ -5,8 +5,8 @@ import streamlit as st
 from gptcore.interpret import embedding_table
 from pages.kit import figures, initialization, plots, words
 from pages.kit.pronoun_story import storyteller
+from pages.kit.token_text import code_span
 from pages.labs.embeddings import cached
-from pages.labs.tokens.token_chips import code
 
 MOST_POINTS = 400  # of a cloud that are drawn
 
@@ -66,4 +66,4 @@ def _few(together: list[int], tokenizer, seen) -> str:
     unseen = [token for token in together if token not in seen]
     readable = [token for token in unseen if tokenizer.token_text(token).strip().isalpha()]
     longest = sorted(readable or unseen, key=lambda token: -len(tokenizer.token_text(token)))
-    return ", ".join(code(tokenizer.token_text(token)) for token in longest[:3])
+    return ", ".join(code_span(tokenizer.token_text(token)) for token in longest[:3])

@@ -5,8 +5,8 @@ import streamlit as st
 from gptcore.interpret import embedding_table
 from pages.kit import chips, controls, figures, lab, plots, prompt, words
 from pages.kit.pronoun_story import storyteller
+from pages.kit.token_text import code_spans
 from pages.labs.embeddings.word_map import tables_by_moment, token_of
-from pages.labs.tokens.token_chips import parts
 
 SHOWN = 8
 
@@ -66,7 +66,9 @@ def _in_pieces(typed: str, tokenizer, text: words.Words) -> None:
         st.info(text.read("lab_near_empty"), icon=":material/info:")
     else:
         ids = tokenizer.encode(f" {typed}")[:12]
-        st.info(text.read("lab_near_pieces", n=len(ids), parts=parts(ids, tokenizer)), icon=":material/info:")
+        st.info(
+            text.read("lab_near_pieces", n=len(ids), parts=code_spans(ids, tokenizer)), icon=":material/info:"
+        )
 
 
 def similarity_bars(

@@ -6,9 +6,9 @@ from gptcore.interpret import embedding_table
 from pages.kit import controls, words
 from pages.kit.controls import Dial
 from pages.kit.pronoun_story import storyteller
+from pages.kit.token_text import code_span
 from pages.labs.embeddings import cached
 from pages.labs.embeddings.unused_rows import row_cosine
-from pages.labs.tokens.token_chips import code
 
 TOP = 6  # tokens of a dimension that are named
 
@@ -41,7 +41,7 @@ def rotated_table() -> None:
             st.markdown(f"**{title}**")
             lines = ["| token | number |", "| --- | --- |"]
             lines += [
-                f"| {code(tokenizer.token_text(token))} | {value:.2f} |"
+                f"| {code_span(tokenizer.token_text(token))} | {value:.2f} |"
                 for token, value in embedding_table.highest(
                     one.embedding.weight.detach(), column, places, TOP
                 )

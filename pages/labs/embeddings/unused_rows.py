@@ -9,8 +9,8 @@ from pages.kit import controls, figures, initialization, lab, lab_runs, plots, s
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.kit.pronoun_story import storyteller
+from pages.kit.token_text import code_span, code_spans
 from pages.labs.embeddings import cached
-from pages.labs.tokens.token_chips import code, parts
 
 SECONDS = 10
 FIRST = 200  # of the unread tokens, the one shown
@@ -41,9 +41,9 @@ def unused_rows() -> None:
         pair = row_cosine(model.model, token, other)
         text.show(
             "lab_unused_says",
-            token=code(tokenizer.token_text(token)),
+            token=code_span(tokenizer.token_text(token)),
             id=token,
-            other=code(tokenizer.token_text(other)),
+            other=code_span(tokenizer.token_text(other)),
             cosine=pair,
             born=float("nan") if born is None else row_cosine(born, token, other),
             swallowed=swallowed or text.read("lab_unused_bytes"),
@@ -76,7 +76,7 @@ def _within(token: int, tokenizer, seen) -> str:
             swallowing.add(merge.id)
             if merge.id in seen:
                 merged.append(merge.id)
-    return parts(merged[:3], tokenizer)
+    return code_spans(merged[:3], tokenizer)
 
 
 def _train(together: list[int], text: words.Words) -> None:

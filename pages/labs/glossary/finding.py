@@ -3,8 +3,8 @@
 import streamlit as st
 
 from gptcore.account import n_parameters, parameters
+from gptcore.lessons.published_models import MODEL_CONFIGS
 from pages.kit import figures, plots, words
-from pages.labs.model.shape import SHAPES
 
 SHOWN = ("nano", "tiny", "GPT-2 small", "Llama 3.2 1B", "Mistral 7B", "LLaMA 3 8B")
 
@@ -18,7 +18,7 @@ def finding() -> None:
         text.read("finding_feedforward"): [],
     }
     for name in SHOWN:
-        counts, total = parameters(SHAPES[name]), n_parameters(SHAPES[name])
+        counts, total = parameters(MODEL_CONFIGS[name]), n_parameters(MODEL_CONFIGS[name])
         shares = (counts["embedding"] + counts["output"], counts["attention"], counts["feedforward"])
         for values, share in zip(groups.values(), shares):
             values.append(100 * share / total)

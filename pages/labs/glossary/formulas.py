@@ -6,11 +6,11 @@ import streamlit as st
 
 from gptcore.account import cache_bytes, forward_flops, n_parameters, training_bytes
 from gptcore.config import ModelConfig
+from gptcore.lessons.published_models import MODEL_CONFIGS
 from pages.kit import controls, words
 from pages.kit.latex import whole
 from pages.kit.units import readable_bytes
 from pages.labs.glossary.example import LENGTHS
-from pages.labs.model.shape import SHAPES
 
 
 @st.fragment
@@ -21,7 +21,10 @@ def formulas() -> None:
     left, middle, right = st.columns(3, gap="medium")
     with left:
         name = controls.listed(
-            text.read("lab_formulas_model"), "c11_formulas_model", list(SHAPES), default="small"
+            text.read("lab_formulas_model"),
+            "c11_formulas_model",
+            list(MODEL_CONFIGS),
+            default="small",
         )
     with middle:
         t = controls.stops(text.read("lab_formulas_tokens"), "c11_formulas_tokens", LENGTHS, 1024)
@@ -29,7 +32,7 @@ def formulas() -> None:
         loss = controls.decimal(
             text.read("lab_formulas_loss"), "c11_formulas_loss", 0.5, 11.0, 3.0, 0.1, "Nats a token."
         )
-    for title, line in lines_of(SHAPES[name], t, loss):
+    for title, line in lines_of(MODEL_CONFIGS[name], t, loss):
         st.markdown(f"**{title}**")
         st.latex(line)
 

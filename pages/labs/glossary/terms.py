@@ -191,19 +191,12 @@ def terms() -> None:
     text = words.load("glossary_terms")
     with lab.frame("c11_terms", text.read("lab_terms_title")):
         text.show("lab_terms", n=len(TERMS))
-        links.check("c11_find", links.Text(60), "")
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            asked = st.text_input(
-                text.read("lab_terms_find"),
-                key="c11_find",
-                type="search",
-                bind="query-params",
-                max_chars=60,
-                placeholder=text.read("lab_terms_hint"),
-                disabled=links.locked("c11_find"),
+            asked = controls.search_field(
+                text.read("lab_terms_find"), "c11_find", text.read("lab_terms_hint")
             )
-        matching = matching_terms(asked or "")
+        matching = matching_terms(asked)
         if not matching:
             text.show("lab_terms_none")
             return

@@ -6,12 +6,10 @@ from pages.labs.inference import (
     diagram,
     example,
     finding,
-    prompts,
     quiz,
     race,
     sampling,
     speculative,
-    ticks,
     two_lanes,
 )
 
@@ -21,11 +19,9 @@ __all__ = [
     "diagram",
     "example",
     "finding",
-    "prompts",
     "quiz",
     "race",
     "sampling",
     "speculative",
-    "ticks",
     "two_lanes",
 ]

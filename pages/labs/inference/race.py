@@ -19,6 +19,20 @@ PATIENCE_SECONDS = 5.0
 TEMPERATURE = 0.8
 
 
+@dataclass(slots=True)
+class FrameClock:
+    """Counts the runs of a fragment that renews itself. The first is part of a run of the whole page.
+
+    A whole run must never end in `st.rerun`: widgets it has not come to yet would lose their values.
+    """
+
+    n: int = 0
+
+    def first(self) -> bool:
+        self.n += 1
+        return self.n == 1
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What a race is about: equal entries give equal tokens."""

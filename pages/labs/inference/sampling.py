@@ -7,11 +7,12 @@ import streamlit as st
 import torch
 
 from gptcore.generation.sampling import Sampling, Step, distribution, generate
+from gptcore.stories.writer import PROMPTS
+from gptcore.tokenizer import EOT
 from pages.kit import chips, controls, figures, forward, generation_figures, lab, prompt, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
-from pages.labs.inference.prompts import END, examples
-from pages.labs.inference.ticks import Ticks
+from pages.labs.inference.race import FrameClock
 
 N_BARS = 14
 # So many tokens appear at a time: fast enough to be live, slow enough to be read and stopped.
@@ -53,7 +54,7 @@ def choose_and_write() -> None:
     model = session.model_in_use()
     with lab.frame("c9_write", text.read("lab_write_title")):
         text.show("lab_write")
-        typed = prompt.text_input(text.read("write_prompt"), "c9_text", examples(8)[-1], examples(8)[4:])
+        typed = prompt.text_input(text.read("write_prompt"), "c9_text", PROMPTS[7], PROMPTS[4:8])
         left, right = st.columns([2, 3], gap="large")
         with left:
             filters, seed = controls.sampling("c9")
@@ -98,7 +99,7 @@ def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: in
     names = [model.tokenizer.token_text(place) for place in places]
     drawn = next(iter(generate(model.model, ids, 1, seed=seed, **asdict(filters)))).token_id
     picture = generation_figures.probability_bars(
-        ["(end)" if name == END else name for name in names],
+        ["(end)" if name == EOT else name for name in names],
         [share or raw for share, raw in zip(left, best.values.tolist(), strict=True)],
         kept=[share > 0 for share in left],
         chosen=places.index(drawn) if drawn in places else None,
@@ -149,7 +150,7 @@ def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: 
             on_click=_stop_writing,
         )
     if now is not None:
-        st.fragment(_write, run_every=WRITE_EVERY_SECONDS if busy else None)(Ticks())
+        st.fragment(_write, run_every=WRITE_EVERY_SECONDS if busy else None)(FrameClock())
 
 
 def _start_writing(typed: str, asked: int, filters: Sampling, seed: int, past: str) -> None:
@@ -174,14 +175,14 @@ def _stop_writing() -> None:
         now.steps, now.reason = None, "stopped"
 
 
-def _write(ticks: Ticks) -> None:
+def _write(clock: FrameClock) -> None:
     """Write a few tokens and show the text so far; one run of the page at the end frees the button."""
     text = words.load("09_inference")
     model = session.model_in_use()
     now: Writing | None = st.session_state.get("c9_writing")
     if now is None:
         return
-    if not ticks.first() and now.steps is not None:
+    if not clock.first() and now.steps is not None:
         now.work(TOKENS_A_TICK)
         if now.steps is None:
             st.rerun()

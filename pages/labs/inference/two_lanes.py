@@ -6,6 +6,8 @@ import streamlit as st
 
 from gptcore import account
 from gptcore.cache import KVCache
+from gptcore.stories.writer import PROMPTS
+from gptcore.tokenizer import EOT
 from pages.kit import (
     controls,
     figures,
@@ -18,9 +20,7 @@ from pages.kit import (
 )
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
-from pages.labs.inference.prompts import examples, shown
-from pages.labs.inference.race import LANES, Entry, Race, smooth
-from pages.labs.inference.ticks import Ticks
+from pages.labs.inference.race import LANES, Entry, FrameClock, Race, smooth
 
 CHUNK_SECONDS = 0.4
 EVERY_SECONDS = 0.2
@@ -40,7 +40,7 @@ def two_lanes() -> None:
 def _two_lanes(text: words.Words) -> None:
     model = session.model_in_use()
     config = model.config
-    typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", examples(1)[0], examples(4))
+    typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", PROMPTS[0], PROMPTS[:4])
     left, right = st.columns(2, gap="large")
     with left:
         step = min(8, max(1, config.context_length // 2))
@@ -79,7 +79,7 @@ def _two_lanes(text: words.Words) -> None:
         if running is None and measured is not None and measured.entry != entry:
             st.caption(text.read("stale"))
     if running is not None:
-        st.fragment(_measuring, run_every=EVERY_SECONDS)(Ticks())
+        st.fragment(_measuring, run_every=EVERY_SECONDS)(FrameClock())
     if problem := st.session_state.get("c9_problem"):
         st.error(f"{problem}.", icon=":material/error:")
     if measured is not None:
@@ -140,15 +140,20 @@ def _measure(race: Race, model: ModelHandle) -> bool:
     return race.ended
 
 
-def _measuring(ticks: Ticks) -> None:
+def _measuring(clock: FrameClock) -> None:
     """Go on measuring and show how far it is; one run of the page at the end shows the result."""
     text = words.load("09_inference")
     race: Race | None = st.session_state.get("c9_running")
     if race is None:
         return
-    if not ticks.first() and _measure(race, session.model_in_use()):
+    if not clock.first() and _measure(race, session.model_in_use()):
         st.rerun()
     st.progress(race.share, text=text.read("measuring", lap=len(race.laps), lane=race.laps[-1].lane))
+
+
+def _with_paragraphs(token: str) -> str:
+    """A token in a text: the end of a story begins a new paragraph."""
+    return "\n¶ " if token == EOT else token
 
 
 def results(race: Race, model: ModelHandle, text: words.Words) -> None:
@@ -170,7 +175,7 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         [
             replay.Lane(
                 lane,
-                [shown(model.tokenizer.token_text(i)) for i in race.tokens(lane)],
+                [_with_paragraphs(model.tokenizer.token_text(i)) for i in race.tokens(lane)],
                 list(itertools.accumulate(seconds[lane])),
             )
             for lane in LANES

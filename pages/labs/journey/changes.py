@@ -6,8 +6,8 @@ import streamlit as st
 
 from gptcore.interpret.ablation import Ablation
 from pages.kit import controls, forward, links, models, trace_map, words
+from pages.kit.name_head import default_head
 from pages.kit.pronoun_story import PronounStory, pronoun_story
-from pages.labs.attention.name_head import default_head
 
 VIEWS = ("pass", "cache")
 NOTHING = "nothing"

@@ -2,8 +2,8 @@
 
 from gptcore.interpret.ablation import Ablation
 from pages.kit import chips, lab, models, words
+from pages.kit.name_head import find_name_head
 from pages.kit.pronoun_story import pronoun_story, storyteller
-from pages.labs.attention.name_head import find_name_head
 from pages.labs.journey import cached
 
 

@@ -3,19 +3,16 @@
 import streamlit as st
 
 from gptcore.account import cache_bytes, forward_flops, n_parameters, parameters, training_bytes
-from gptcore.config import PRESETS, ModelConfig
+from gptcore.config import ModelConfig
 from gptcore.experiments.measurements.model import tying_saves
-from gptcore.lessons.published_models import PUBLISHED
+from gptcore.lessons.published_models import MODEL_CONFIGS
 from pages.kit import controls, figures, lab, plots, words
 from pages.kit.units import readable_bytes
 from pages.labs.model.finding import area
 
+LLAMA = "LLaMA 3 8B"
 VOCABULARIES = (512, 2048, 8192, 32_000, 50_257, 128_256)
 BATCHES = (1, 8, 32)
-SHAPES: dict[str, ModelConfig] = {
-    **{name: PRESETS[name].model for name in ("nano", "tiny", "small")},
-    **{name: one.config for name, one in PUBLISHED.items()},
-}
 
 
 @st.fragment
@@ -93,8 +90,8 @@ def published() -> None:
     with lab.frame("c7_published", text.read("lab_published_title")):
         text.show("lab_published")
         label = text.read("lab_published_model")
-        chosen = controls.listed(label, "c7_published_model", list(SHAPES), default="GPT-2 small")
-        config = SHAPES[chosen]
+        chosen = controls.listed(label, "c7_published_model", list(MODEL_CONFIGS), default="GPT-2 small")
+        config = MODEL_CONFIGS[chosen]
         total, found = n_parameters(config), parameters(config)
         text.show(
             "lab_published_says",
@@ -111,12 +108,12 @@ def published() -> None:
             st.plotly_chart(picture.figure, key="c7_published_area", config=figures.CONFIG, alt=picture.alt)
         with right:
             st.markdown(f"**{text.read('lab_published_tying')}**")
-            saved = [100 * tying_saves(one) for one in SHAPES.values()]
+            saved = [100 * tying_saves(one) for one in MODEL_CONFIGS.values()]
             picture = plots.columns(
-                list(SHAPES), {"saved": saved}, y_title=text.read("lab_published_percent"), form=".1f",
+                list(MODEL_CONFIGS), {"saved": saved}, y_title=text.read("lab_published_percent"), form=".1f",
                 height=300, revision="tying",
             )  # fmt: skip
-            colours = [figures.BLUE if one.tie_embeddings else figures.GREY for one in SHAPES.values()]
+            colours = [figures.BLUE if one.tie_embeddings else figures.GREY for one in MODEL_CONFIGS.values()]
             picture.figure.update_traces(marker={"color": colours})
             picture.figure.add_hline(y=30, line={"color": figures.VERMILION, "dash": "dot"})
             st.plotly_chart(picture.figure, key="c7_published_bars", config=figures.CONFIG, alt=picture.alt)
@@ -138,24 +135,24 @@ def published() -> None:
                 text.read("lab_published_predict_small"),
             ),
             right=2 if share < 0.2 else 1 if share < 0.6 else 0,
-            because=text.read("lab_published_predict_because", share=share, tying=tying_saves(SHAPES["LLaMA 3 8B"])),
-            then={"c7_published_model": "LLaMA 3 8B"},
+            because=text.read("lab_published_predict_because", share=share, tying=tying_saves(MODEL_CONFIGS[LLAMA])),
+            then={"c7_published_model": LLAMA},
         )  # fmt: skip
 
 
 def _tables(name: str) -> float:
     """The share of a model's weights that are its word lists."""
-    found = parameters(SHAPES[name])
+    found = parameters(MODEL_CONFIGS[name])
     return (found["embedding"] + found["output"]) / sum(found.values())
 
 
 def table(text: words.Words) -> dict[str, list]:
     """The numbers of every shape, as columns."""
-    shapes = SHAPES.values()
+    shapes = MODEL_CONFIGS.values()
     return {
-        text.read("lab_published_model"): list(SHAPES),
+        text.read("lab_published_model"): list(MODEL_CONFIGS),
         text.read("lab_cost_weights"): [f"{n_parameters(one):,}" for one in shapes],
-        text.read("lab_published_lists"): [f"{_tables(name):.1%}" for name in SHAPES],
+        text.read("lab_published_lists"): [f"{_tables(name):.1%}" for name in MODEL_CONFIGS],
         text.read("lab_cost_memory"): [readable_bytes(training_bytes(one)) for one in shapes],
         text.read("lab_published_operations"): [
             f"{sum(forward_flops(one, 1000).values()) / 1e9 / 1000:,.3g} G" for one in shapes

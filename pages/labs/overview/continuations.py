@@ -5,11 +5,11 @@ import streamlit as st
 from gptcore.generation.sampling import generate
 from gptcore.stories.parser import word_known
 from gptcore.stories.writer import PROMPTS
+from gptcore.tokenizer import EOT
 from pages.kit import chips, event_log, forward, initialization, lab, links, prompt, replay, session, words
 from pages.kit.chips import visible
 from pages.kit.models import ModelHandle
 from pages.labs.overview.example import N_CANDIDATES
-from pages.labs.overview.finding import END
 
 FIRST_PROMPT = "Once upon a time"
 # From outside the world of the stories, to see what the model makes of it.
@@ -60,7 +60,7 @@ def _continuations(text: words.Words) -> None:
             replay.pick(
                 [
                     replay.Candidate(
-                        "(end)" if token == END else token, p, token != END and "\\x" not in token
+                        "(end)" if token == EOT else token, p, token != EOT and "\\x" not in token
                     )
                     for token, p in rows
                 ],
@@ -89,7 +89,7 @@ def _ask(text: words.Words, model: ModelHandle, typed: str, trained) -> None:
     if len(trained.alternatives) <= place or len(typed) > links.LONGEST:
         return
     token = model.tokenizer.token_text(trained.alternatives[place][0])
-    if token == END or "\\x" in token:
+    if token == EOT or "\\x" in token:
         return
     before, after = (
         "".join(piece for piece, _ in forward.continuation(model, start, 12))

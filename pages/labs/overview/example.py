@@ -6,6 +6,7 @@ import streamlit as st
 import torch
 
 from gptcore.generation.sampling import Sampling, distribution
+from gptcore.tokenizer import EOT
 from gptcore.tracing import trace
 from pages.kit import (
     chips,
@@ -18,7 +19,6 @@ from pages.kit import (
 )
 from pages.kit.chips import visible
 from pages.kit.worked_example import Steps
-from pages.labs.overview.finding import END
 
 EXAMPLES = {
     "a place": "In front of her door stood a",
@@ -46,7 +46,7 @@ def one_prediction() -> None:
         st.error(f"{error}; choose a shorter example or another model.", icon=":material/error:")
         return
     best = forward.continuation(model, example, 1, n_alternatives=N_CANDIDATES)[0][1]
-    top = [(model.tokenizer.encode(token), token, p) for token, p in best if token != END]
+    top = [(model.tokenizer.encode(token), token, p) for token, p in best if token != EOT]
     top = [(found[0], token, p) for found, token, p in top if len(found) == 1][:4]
     logits = seen["logits"][0, -1]
     config = model.config

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from gptcore.account import n_parameters
+from gptcore.tokenizer import EOT
 from pages.kit import event_log, forward, links, live, replay, story_data, words
 from pages.kit.models import ModelHandle
 from pages.kit.pronoun_story import PronounStory, pronoun_story, storyteller
@@ -10,7 +11,6 @@ from pages.labs.overview.moments import FULL, Moment, moments
 
 LONGEST_TABLE = 7  # words in the longest sequences that are counted for comparison
 STORY_TOKENS = 90
-END = "<|endoftext|>"
 
 
 @st.fragment
@@ -65,7 +65,7 @@ def first_ten_seconds() -> None:
 
 def shown(top: list[tuple[str, float]]) -> list[tuple[str, float]]:
     """Tokens as they are drawn: the end of a text is no word."""
-    return [("(end)" if token == END else token, p) for token, p in top]
+    return [("(end)" if token == EOT else token, p) for token, p in top]
 
 
 def _swap() -> None:

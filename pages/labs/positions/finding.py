@@ -10,8 +10,8 @@ from gptcore.experiments.measurements.positions import scores_by_distance
 from gptcore.lessons import by_hand
 from pages.kit import arrows, figures, forward, models, plots, words
 from pages.kit.arrows import Arrow, Plane
+from pages.kit.name_head import find_name_head
 from pages.kit.pronoun_story import pronoun_story, storyteller
-from pages.labs.attention.name_head import find_name_head
 
 TOKENS = ("Mira", "lost", "her")
 ASKS = ((0.2, 0.7), (0.7, -0.3), (0.9, 0.4))

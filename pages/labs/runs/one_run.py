@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.runs.run import Run, rename
 from pages.kit import links, live, session, visitor, words
-from pages.labs.runs.run_list import run_label
+from pages.kit.run_comparison import run_label
 
 _PROBLEM = "runs_problem"
 

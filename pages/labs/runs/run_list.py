@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from gptcore.runs.run import Run
-from pages.kit import event_log, figures, session, visitor, words
+from pages.kit import event_log, figures, session, words
 from pages.kit.history import History
 
 SPARK_POINTS = 40
@@ -71,7 +71,3 @@ def _spark(history: History) -> list[float]:
     values = history.val_loss if len(history.val_loss) > 2 else history.loss
     _, few = figures.thin(range(len(values)), values, SPARK_POINTS)
     return few
-
-
-def run_label(run: "Run") -> str:
-    return session.label(run) + ("" if visitor.asked_for(run) else " (by link)")

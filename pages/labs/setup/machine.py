@@ -1,13 +1,21 @@
 """Chapter 1: what this machine has, as training sees it."""
 
+import streamlit as st
+
+from gptcore.experiments.machine import Machine, describe
 from pages.kit import words
-from pages.labs.setup import cached
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def this_machine() -> Machine:
+    """What this machine is, described once a server."""
+    return describe()
 
 
 def machine() -> None:
     """What this machine has, as training sees it."""
     text = words.load("01_setup")
-    here = cached.machine()
+    here = this_machine()
     unknown = text.read("example_machine_unknown")
     units = {True: text.read("example_machine_yes"), False: text.read("example_machine_no"), None: unknown}
     text.show(

@@ -5,7 +5,7 @@ import streamlit as st
 from gptcore.experiments import budget, claims
 from gptcore.experiments.measurements import setup
 from pages.kit import claim, lab, words
-from pages.labs.setup import cached
+from pages.labs.setup.machine import this_machine
 
 CLAIM = "flops_over_peak"
 FITS = 0.8  # of the memory: the system and what a step holds on its way need the rest
@@ -32,7 +32,7 @@ def how_long() -> None:
             text.show("lab_time_says", share=real["tiny"] / peak, factor=peak / real["tiny"])
         # Wider than a phone: as a data frame it scrolls inside its own frame.
         st.dataframe(
-            _table(found, peak, real, cached.machine().memory_bytes), hide_index=True, key="c1_time_table"
+            _table(found, peak, real, this_machine().memory_bytes), hide_index=True, key="c1_time_table"
         )
         text.show("lab_time_caution")
         tiny, small = found["tiny"], found["small"]
@@ -91,7 +91,7 @@ def _long(seconds: float) -> str:
 def measured() -> None:
     """The claims about machines; the one on accelerators only where there is one."""
     text = words.load("01_setup")
-    accelerator = cached.machine().device != "cpu"
+    accelerator = this_machine().device != "cpu"
     text.show("measured")
     if not accelerator:
         text.show("measured_no_gpu")

@@ -10,7 +10,6 @@ from pages.labs.tokens import (
     quiz,
     same_text,
     streaming,
-    token_chips,
     trailing_space,
     vocabulary_size,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "quiz",
     "same_text",
     "streaming",
-    "token_chips",
     "trailing_space",
     "vocabulary_size",
 ]

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.kit import chips, diagram, dim_colors, prompt, session, words
-from pages.labs.tokens.token_chips import colored
+from pages.kit.token_text import byte_chips
 
 
 @st.fragment
@@ -15,7 +15,7 @@ def flow() -> None:
     tokenizer, config = model.tokenizer, model.config
     ids = tokenizer.encode(typed)
     text.show("diagram", n_bytes=len(typed.encode("utf-8", "replace")), n_tokens=len(ids))
-    chips.strip(colored(ids, tokenizer), key="c2_flow_tokens", label="The text in the model's tokens")
+    chips.strip(byte_chips(ids, tokenizer), key="c2_flow_tokens", label="The text in the model's tokens")
     sizes = dim_colors.sizes_of(config)
     t, c, v = len(ids), sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge

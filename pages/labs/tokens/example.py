@@ -9,9 +9,9 @@ from gptcore.lessons import bpe_steps
 from gptcore.tokenizer import Tokenizer
 from pages.kit import controls, prompt, words
 from pages.kit.controls import Dial
+from pages.kit.token_text import code_span, code_spans, table_cell
 from pages.kit.worked_example import Steps
 from pages.labs.tokens import cached
-from pages.labs.tokens.token_chips import cell, code, parts
 
 FEW_WORDS = "the cat sat on the mat and the rat"
 NEW_WORD = "that hat"
@@ -47,7 +47,7 @@ def _train_steps(typed: str, tokenizer: Tokenizer, n_merges: int, open_: Steps, 
     bare = tokenizer.first(0)
     if open_(text.read("example_cut_title")):
         text.show("example_cut")
-        shown = [f"{code(piece)} × {counts[piece]}" for piece in cut[:MOST_SHOWN]]
+        shown = [f"{code_span(piece)} × {counts[piece]}" for piece in cut[:MOST_SHOWN]]
         st.markdown(" · ".join(shown) + (" · …" if len(cut) > MOST_SHOWN else ""))
     if open_(text.read("example_bytes_title")):
         text.show("example_bytes", n=len(bare.encode_slowly(typed)))
@@ -74,7 +74,7 @@ def _encode_steps(new: str, tokenizer: Tokenizer, open_: Steps, text: words.Word
             "example_back",
             ids=" ".join(map(str, ids)) or "–",
             data=" ".join(f"{byte:02X}" for byte in tokenizer.decode_bytes(ids)) or "–",
-            back=code(tokenizer.decode(ids)),
+            back=code_span(tokenizer.decode(ids)),
             vocabulary=tokenizer.vocab_size,
             made=len(tokenizer.merges),
         )
@@ -86,7 +86,7 @@ def _count(competing: Sequence[bpe_steps.Pair], bare: Tokenizer, text: words.Wor
     if not competing:
         return
     best, ties = competing[0], bpe_steps.tied_pairs(competing)
-    pair = f"{code(bare.token_text(best.left))} + {code(bare.token_text(best.right))}"
+    pair = f"{code_span(bare.token_text(best.left))} + {code_span(bare.token_text(best.right))}"
     if len(ties) > 1:
         text.show("example_ties", pair=pair, count=best.count, ties=len(ties))
     else:
@@ -101,7 +101,7 @@ def _merge_once(typed: str, cut: list[str], tokenizer: Tokenizer, text: words.Wo
     first, once = tokenizer.merges[0], tokenizer.first(1)
     text.show(
         "example_merge",
-        token=code(tokenizer.token_text(first.id)),
+        token=code_span(tokenizer.token_text(first.id)),
         id=first.id,
         before=len(tokenizer.first(0).encode_slowly(typed)),
         after=len(once.encode_slowly(typed)),
@@ -111,7 +111,7 @@ def _merge_once(typed: str, cut: list[str], tokenizer: Tokenizer, text: words.Wo
 
 def _spelled(cut: list[str], tokenizer: Tokenizer) -> None:
     """Each piece as its tokens stand now."""
-    lines = [parts(tokenizer.encode_slowly(piece), tokenizer) for piece in cut[:MOST_SHOWN]]
+    lines = [code_spans(tokenizer.encode_slowly(piece), tokenizer) for piece in cut[:MOST_SHOWN]]
     st.markdown(" &nbsp;|&nbsp; ".join(lines) + (" &nbsp;|&nbsp; …" if len(cut) > MOST_SHOWN else ""))
 
 
@@ -120,7 +120,9 @@ def _pairs(competing: Sequence[bpe_steps.Pair], tokenizer: Tokenizer) -> None:
     top = competing[0].count if competing else 0
     lines = ["| pair | ids | times together | place |", "| --- | --- | --- | --- |"]
     for rank, pair in enumerate(competing[:6]):
-        both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
+        both = (
+            f"{table_cell(tokenizer.token_text(pair.left))} + {table_cell(tokenizer.token_text(pair.right))}"
+        )
         mark = "merged" if rank == 0 else "tie" if pair.count == top else ""
         lines.append(f"| {both} | {pair.left}, {pair.right} | {pair.count} | {mark} |")
     st.markdown("\n".join(lines))
@@ -131,10 +133,10 @@ def _merges(typed: str, tokenizer: Tokenizer) -> None:
     lines = ["| merge | token | count | as high | tokens left |", "| --- | --- | --- | --- | --- |"]
     for n_before, merge in enumerate(tokenizer.merges):
         ties = len(bpe_steps.tied_pairs(bpe_steps.pairs(typed, tokenizer.first(n_before))))
-        both = f"{cell(tokenizer.token_text(merge.left))} + {cell(tokenizer.token_text(merge.right))}"
+        both = f"{table_cell(tokenizer.token_text(merge.left))} + {table_cell(tokenizer.token_text(merge.right))}"
         left = len(tokenizer.first(n_before + 1).encode_slowly(typed))
         lines.append(
-            f"| {both} | {merge.id} {cell(tokenizer.token_text(merge.id))} | {merge.count} | {ties} | {left} |"
+            f"| {both} | {merge.id} {table_cell(tokenizer.token_text(merge.id))} | {merge.count} | {ties} | {left} |"
         )
     st.markdown("\n".join(lines))
 
@@ -146,5 +148,5 @@ def _replayed(new: str, tokenizer: Tokenizer) -> None:
         lines = []
         for moment in moments:
             by = "bytes" if moment.merge is None else f"merge {moment.merge.id - 255}"
-            lines.append(f"{by}: {parts(moment.ids, tokenizer)}")
-        st.markdown(f"{code(piece)}: " + " → ".join(lines))
+            lines.append(f"{by}: {code_spans(moment.ids, tokenizer)}")
+        st.markdown(f"{code_span(piece)}: " + " → ".join(lines))

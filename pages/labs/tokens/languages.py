@@ -8,8 +8,8 @@ from gptcore.lessons.bpe_steps import Cost, cost
 from gptcore.lessons.languages import SENTENCES
 from gptcore.tokenizer import Tokenizer
 from pages.kit import chips, controls, figures, lab, plots, prompt, words
+from pages.kit.token_text import MOST_CHIPS, byte_chips
 from pages.labs.tokens.same_text import about_gpt2, compared_tokenizers
-from pages.labs.tokens.token_chips import MOST_CHIPS, colored
 
 Costs = Mapping[str, Mapping[str, Cost]]  # by tokenizer, then by language
 
@@ -69,7 +69,7 @@ def _one_sentence(
             times=taken.n_tokens / costs[name]["English"].n_tokens,
         )
         chips.strip(
-            colored(tokenizer.encode(sentence)[:MOST_CHIPS], tokenizer),
+            byte_chips(tokenizer.encode(sentence)[:MOST_CHIPS], tokenizer),
             key=f"c2_lang_{name.replace(' ', '_').replace('-', '')}",
             label=f"The sentence in tokens: {name}",
         )

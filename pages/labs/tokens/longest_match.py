@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.lessons import bpe_steps
 from pages.kit import prompt, story_data, words
-from pages.labs.tokens.token_chips import cell, parts
+from pages.kit.token_text import code_spans, table_cell
 
 MOST_PIECES = 12
 
@@ -23,9 +23,9 @@ def longest_match() -> None:
         ours, greedy = tokenizer.encode_slowly(piece), bpe_steps.longest_match(piece, tokenizer)
         differ += ours != greedy
         row = (
-            cell(piece),
-            parts(ours, tokenizer).replace("|", r"\|"),
-            parts(greedy, tokenizer).replace("|", r"\|"),
+            table_cell(piece),
+            code_spans(ours, tokenizer).replace("|", r"\|"),
+            code_spans(greedy, tokenizer).replace("|", r"\|"),
         )
         lines.append(f"| {' | '.join(row)} | {'same' if ours == greedy else 'differs'} |")
     if cut:

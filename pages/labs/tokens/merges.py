@@ -9,8 +9,8 @@ from gptcore.lessons import bpe_steps
 from pages.kit import annotated, controls, figures, lab, links, plots, story_data, words
 from pages.kit.chips import Chip, strip
 from pages.kit.controls import Dial
+from pages.kit.token_text import byte_chips, code_span, table_cell
 from pages.labs.tokens import cached
-from pages.labs.tokens.token_chips import cell, code, colored
 
 MOST_MERGES = 300
 STOPS = (0, 10, 25, 50, 75, 100, 150, 200, 250, 300)
@@ -107,9 +107,9 @@ def _what_happened(learned_from: str, full, n: int, text: words.Words) -> None:
     text.show(
         "lab_train_says",
         n=n,
-        left=code(full.token_text(merge.left)),
-        right=code(full.token_text(merge.right)),
-        token=code(full.token_text(merge.id)),
+        left=code_span(full.token_text(merge.left)),
+        right=code_span(full.token_text(merge.right)),
+        token=code_span(full.token_text(merge.id)),
         count=merge.count,
         id=merge.id,
         tokens=length,
@@ -124,7 +124,7 @@ def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
         Chip(chip.text, "asks", f"{chip.note}, made by the last merge", chip.share)
         if n and token == newest
         else chip
-        for token, chip in zip(ids, colored(ids, tokenizer))
+        for token, chip in zip(ids, byte_chips(ids, tokenizer))
     ]
 
 
@@ -132,7 +132,9 @@ def _candidates(competing, tokenizer) -> None:
     top = competing[0].count if competing else 0
     lines = ["| pair | count | place |", "| --- | --- | --- |"]
     for rank, pair in enumerate(competing[:6]):
-        both = f"{cell(tokenizer.token_text(pair.left))} + {cell(tokenizer.token_text(pair.right))}"
+        both = (
+            f"{table_cell(tokenizer.token_text(pair.left))} + {table_cell(tokenizer.token_text(pair.right))}"
+        )
         lines.append(
             f"| {both} | {pair.count} | {'next' if rank == 0 else 'tie' if pair.count == top else ''} |"
         )

@@ -5,8 +5,8 @@ import streamlit as st
 from gptcore.lessons.bpe_steps import cost
 from gptcore.tokenizer import Tokenizer
 from pages.kit import chips, dim_colors, lab, models, prompt, session, story_data, words
+from pages.kit.token_text import MOST_CHIPS, byte_chips, table_cell
 from pages.labs.tokens import cached
-from pages.labs.tokens.token_chips import MOST_CHIPS, cell, colored
 
 EXAMPLES = (
     "The queen's golden ring fell into the river.",
@@ -59,7 +59,7 @@ def same_text() -> None:
             ids = tokenizer.encode(typed)
             st.markdown(f"**{name}**, {len(ids)} tokens")
             chips.strip(
-                colored(ids[:MOST_CHIPS], tokenizer),
+                byte_chips(ids[:MOST_CHIPS], tokenizer),
                 key=f"c2_same_{name.replace(' ', '_').replace('-', '')}",
                 label=f"The text in tokens: {name}",
             )
@@ -89,7 +89,7 @@ def _twins(text: words.Words) -> None:
     lines = ["| written | ids | tokens |", "| --- | --- | --- |"]
     for word in (" cat", "cat", " Cat"):
         ids = ours.encode(word)
-        shown = " ".join(cell(ours.token_text(token)) for token in ids)
-        lines.append(f"| {cell(word)} | {', '.join(map(str, ids))} | {shown} |")
+        shown = " ".join(table_cell(ours.token_text(token)) for token in ids)
+        lines.append(f"| {table_cell(word)} | {', '.join(map(str, ids))} | {shown} |")
     st.markdown("\n".join(lines))
     text.show("lab_same_twins")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.lessons.bpe_steps import streamed_text
 from pages.kit import prompt, story_data, words
-from pages.labs.tokens.token_chips import cell
+from pages.kit.token_text import table_cell
 
 
 @st.fragment
@@ -19,7 +19,7 @@ def half_an_emoji() -> None:
     lines = ["| token | its bytes | decoded alone | held back until whole |", "| --- | --- | --- | --- |"]
     for token, broken, whole in zip(ids, alone, held):
         data = " ".join(f"{byte:02X}" for byte in tokenizer.token_bytes(token))
-        lines.append(f"| {token} | {data} | {cell(broken)} | {cell(whole) if whole else ''} |")
+        lines.append(f"| {token} | {data} | {table_cell(broken)} | {table_cell(whole) if whole else ''} |")
     if ids:
         st.markdown("\n".join(lines))
     text.show("lab_stream_says", broken=sum("\ufffd" in shown for shown in alone), n=len(ids))

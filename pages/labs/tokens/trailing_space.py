@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.kit import chips, figures, forward, generation_figures, prompt, session, words
-from pages.labs.tokens.token_chips import colored
+from pages.kit.token_text import byte_chips
 
 
 @st.fragment
@@ -31,7 +31,7 @@ def trailing_space() -> None:
         with column:
             st.markdown(f"**{shown}**")
             chips.strip(
-                colored(ids[-6:], model.tokenizer),
+                byte_chips(ids[-6:], model.tokenizer),
                 key=f"c2_space_{len(chances)}",
                 label=f"The last tokens, {shown}",
             )

@@ -2,7 +2,6 @@
 
 from pages.labs.training import (
     batch_size,
-    compare_runs,
     diagnosis_game,
     diagram,
     example,
@@ -17,7 +16,6 @@ from pages.labs.training import (
 
 __all__ = [
     "batch_size",
-    "compare_runs",
     "diagnosis_game",
     "diagram",
     "example",

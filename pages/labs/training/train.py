@@ -7,7 +7,7 @@ from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.documents import text_corpus
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import controls, event_log, lab, links, live, session, words
+from pages.kit import controls, event_log, lab, links, live, run_comparison, session, words
 from pages.kit.controls import CorpusChoice
 
 NANO = PRESETS["nano"].model
@@ -119,3 +119,14 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
     except ValueError as error:
         return str(error)
     return None
+
+
+@st.fragment
+def compare_my_runs() -> None:
+    """Two runs of the reader's own side by side: losses, texts, and every choice in which they differ."""
+    text = words.load("08_training")
+    if len(session.runs()) < 2:
+        text.show("lab_compare_none")
+        return
+    text.show("lab_compare")
+    run_comparison.compare_runs()

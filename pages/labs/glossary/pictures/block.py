@@ -1,13 +1,12 @@
 """Pictures of the block, one a term."""
 
 from gptcore.config import PRESETS
-from gptcore.interpret.gradient_depth import residual_updates
+from gptcore.interpret.gradient_depth import NO_EPS, residual_updates
 from gptcore.lessons.by_hand import ACTIVATIONS, activation_curve, both_norms
 from gptcore.lessons.provenance import feedforward_fraction
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import initialization, models, plots
 from pages.kit.figures import Picture
-from pages.labs.block.finding import NO_EPS
 from pages.labs.glossary.pictures.frames import HEIGHT, bars, curve, sentence_trace, signed_axis
 
 X = (3.2, -1.5, 0.8, -4.1)

@@ -6,13 +6,13 @@ import torch
 
 from gptcore.account import parameters
 from gptcore.config import RopeScaling
+from gptcore.experiments.measurements import positions
 from gptcore.lessons.by_hand import rotate
 from gptcore.lessons.published_models import PUBLISHED
 from gptcore.positions import SinusoidalPositions, inverse_frequencies
 from pages.kit import grids, plots
 from pages.kit.figures import Picture
 from pages.labs.glossary.pictures.frames import bars, curve
-from pages.labs.positions import cached
 
 
 def clocks(position: int) -> Picture:
@@ -62,5 +62,5 @@ def learned_places() -> Picture:
 def score_by_distance() -> Picture:
     distances = tuple(range(0, 65, 4))
     return curve(
-        distances, {"score": cached.score_left(32, 10_000.0, distances)}, "distance", "score left, of 1"
+        distances, {"score": positions.score_left(32, 10_000.0, distances)}, "distance", "score left, of 1"
     )

@@ -1,4 +1,4 @@
-"""Tokens as chapter 2 writes them: code spans, table cells, colored chips."""
+"""Tokens in a text: code spans, table cells, chips shaded by their bytes."""
 
 from pages.kit import chips
 
@@ -6,22 +6,22 @@ DARKEST = 8  # bytes: a token that carries so many is shaded fully
 MOST_CHIPS = 200
 
 
-def code(token: str) -> str:
+def code_span(token: str) -> str:
     """A token as a code span of Markdown, its spaces visible."""
     return f"`{chips.visible(token).replace('`', 'ˋ')}`"
 
 
-def cell(token: str) -> str:
+def table_cell(token: str) -> str:
     """A token as a code span inside a table, where a bar would end the cell."""
-    return code(token).replace("|", r"\|")
+    return code_span(token).replace("|", r"\|")
 
 
-def parts(ids, tokenizer) -> str:
+def code_spans(ids, tokenizer) -> str:
     """Tokens side by side, each a code span."""
-    return " ".join(code(tokenizer.token_text(token)) for token in ids)
+    return " ".join(code_span(tokenizer.token_text(token)) for token in ids)
 
 
-def colored(ids, tokenizer) -> list[chips.Chip]:
+def byte_chips(ids, tokenizer) -> list[chips.Chip]:
     """Tokens as chips, the darker the more bytes one carries; those that are no text are hatched."""
     made = []
     for token in ids:

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import streamlit as st
+
 from gptcore.generation.sampling import generate
 from gptcore.interpret import heads
+from gptcore.model import GPT
 from pages.kit import (
     chips,
     controls,
@@ -11,7 +14,6 @@ from pages.kit import (
 )
 from pages.kit.models import ModelHandle
 from pages.kit.pronoun_story import PronounStory, pronoun_story, storyteller
-from pages.labs.attention import cached
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ def token_at_end_of(model: ModelHandle, ids: tuple[int, ...], beginning: str) ->
     return len(ids) - 1
 
 
+@st.cache_resource(max_entries=6, show_spinner=False)
+def without_head(handle: ModelHandle, layer: int, head: int) -> GPT:
+    """A copy of the model with one head turned off; layers and heads count from 0."""
+    return heads.without_head(handle.model, layer, head)
+
+
 def probabilities_of(
     model: ModelHandle, text: str, tokens: tuple[str, ...], off: tuple[int, int] | None
 ) -> list[float]:
@@ -67,7 +75,7 @@ def next_tokens(
     most: int = 5,
 ) -> list[tuple[str, float]]:
     """The likeliest next tokens, or those asked for, with one head (layer, head) turned off or none."""
-    used = cached.without_head(model, *off) if off else model.model
+    used = without_head(model, *off) if off else model.model
     ids = model.tokenizer.encode(text) or [model.tokenizer.eot_id]
     step = next(generate(used, ids, 1, temperature=0.0, n_alternatives=model.config.vocab_size))
     if not only:

@@ -5,8 +5,7 @@ from typing import Any
 import streamlit as st
 
 from gptcore.runs.run import Run, differences
-from pages.kit import curves, event_log, figures, links, session, words
-from pages.labs.runs.run_list import run_label
+from pages.kit import curves, event_log, figures, links, session, visitor, words
 
 COMPARE = "runs_compared"  # in the URL: the ids of the runs that are compared
 AGAINST = tuple(curves.AGAINST)
@@ -14,7 +13,7 @@ MOST_COMPARED = 6
 
 
 @st.fragment
-def compare() -> None:
+def compare_runs() -> None:
     """Several runs: their losses over one another, in what they differ, what they write."""
     text = words.load("runs")
     choices = {run.id: run for run in [*session.runs(), *_asked_to_compare(), *session.linked()]}
@@ -52,6 +51,11 @@ def compare() -> None:
             st.caption(label)
             if history.samples:
                 st.text(history.samples[-1]["text"].strip() or "(nothing but the end-of-text token)")
+
+
+def run_label(run: Run) -> str:
+    """The label of a run, which says whether it came by a link."""
+    return session.label(run) + ("" if visitor.asked_for(run) else " (by link)")
 
 
 def _asked_to_compare() -> "list[Run]":
