@@ -189,7 +189,10 @@ def _print_match(kind: str, event) -> None:
         what = f"{event.field} from {event.before:,} to {event.after:,}" if event.field else "nothing"
         print(f"arm a: {event.a.n_parameters:,} parameters; arm b: {event.b.n_parameters:,}")
         print(f"adjusted in arm b: {what}")
-        print("left, b against a:", ", ".join(f"{name} {share:+.2%}" for name, share in event.left().items()))
+        print(
+            "left, b against a:",
+            ", ".join(f"{name} {share:+.2%}" for name, share in event.remaining_difference().items()),
+        )
     elif kind == "result":
         print(f"{event.arm}  rate {event.rate:<8g} seed {event.seed:<4} loss {event.loss:.4f}", flush=True)
     else:

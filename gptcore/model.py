@@ -46,10 +46,10 @@ class Block(nn.Module):
         def ffn(h: Tensor) -> Tensor:
             return self.feedforward(h, scope(trace, "feedforward"))
 
-        x = self._sub_layer("attention", attn, x, trace)
-        return self._sub_layer("feedforward", ffn, x, trace)
+        x = self.sub_layer("attention", attn, x, trace)
+        return self.sub_layer("feedforward", ffn, x, trace)
 
-    def _sub_layer(self, name: str, compute, x: Tensor, trace: Scope) -> Tensor:
+    def sub_layer(self, name: str, compute, x: Tensor, trace: Scope = None) -> Tensor:
         """Run one sub-layer with its norms where the config puts them, and add its output to the residual stream."""
         norm_position = self.config.norm_position
         h = x

@@ -19,10 +19,10 @@ if book.part("example", text):
 
 if book.part("code", text):
     text.show("code")
-    annotated.code("lessons.line_fit.Line", key="c1_code_line")
+    annotated.code("lessons.line_fit.LinearModel", key="c1_code_line")
     annotated.code("lessons.line_fit.descend", key="c1_code_descend")
     text.show("code_layer")
-    annotated.code("lessons.line_fit.Lines", key="c1_code_lines")
+    annotated.code("lessons.line_fit.LinearLayer", key="c1_code_lines")
     text.show("code_device")
     annotated.code("training.devices.pick_device", key="c1_code_device")
     annotated.code("training.devices.precisions", key="c1_code_precisions")

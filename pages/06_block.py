@@ -23,7 +23,7 @@ if book.part("code", text):
     annotated.code("feedforward.SwiGLU.forward", key="c6_code_ffn")
     text.show("code_block")
     annotated.code("model.Block.forward", key="c6_code_block")
-    annotated.code("model.Block._sub_layer", key="c6_code_sub")
+    annotated.code("model.Block.sub_layer", key="c6_code_sub")
 
 if book.part("diagram", text):
     block.diagram.flow()

@@ -41,7 +41,7 @@ def style(name: str, shape: ModelConfig, **changes: Any) -> ModelConfig:
     return shape.replace(**{**STYLES[name], **changes})
 
 
-def recipe_for(**changes: Any) -> TrainConfig:
+def train_config(**changes: Any) -> TrainConfig:
     """Return how both arms are trained: what a run would measure for itself is fixed, so that both do the same."""
     fixed = {
         "seconds": None,
@@ -132,7 +132,7 @@ def parse_match(
     return Match(
         a=models[0],
         b=models[1],
-        train=recipe_for(**training),
+        train=train_config(**training),
         equal_in=equal_in,
         rates=tuple(rates or RATES),
         seeds=tuple(seeds or SEEDS),
@@ -167,8 +167,8 @@ class EqualArms:
     def __getitem__(self, arm: str) -> Arm:
         return {"a": self.a, "b": self.b}[arm]
 
-    def left(self) -> dict[str, float]:
-        """Return by what share arm b still exceeds arm a, in parameters, FLOPs a step and FLOPs a run."""
+    def remaining_difference(self) -> dict[str, float]:
+        """Return by what fraction arm b still exceeds arm a, in parameters, FLOPs a step and FLOPs a run."""
         pairs = {
             "parameters": (self.a.n_parameters, self.b.n_parameters),
             "FLOPs a step": (self.a.flops_per_step, self.b.flops_per_step),
@@ -280,7 +280,7 @@ def plan(match: Match, corpus: str = "stories", plugin: str | None = None) -> tu
     return tuple(planned)
 
 
-def is_of_another(planned: Planned, config: Mapping[str, Any]) -> bool:
+def differs_from(planned: Planned, config: Mapping[str, Any]) -> bool:
     """Return whether a run's `config.json` tells of other choices than these; an empty one tells nothing."""
     if not config:
         return False
@@ -318,7 +318,7 @@ def last_loss(events: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class ArmResult:
     """An arm at one rate: the last losses of its seeds, in nats a token. `edge` says where among the rates it is."""
 
     rate: float
@@ -340,22 +340,22 @@ class Verdict:
 
     word: str
     winner: str | None = None
-    best: Mapping[str, Standing]
+    best: Mapping[str, ArmResult]
     difference: float = math.nan
     standard_error: float = math.nan
     chance: float = math.nan
     apart: bool = False  # every seed of one arm below every seed of the other
 
 
-def standings(results: Iterable[Result], match: Match) -> dict[str, list[Standing]]:
+def arm_results(results: Iterable[Result], match: Match) -> dict[str, list[ArmResult]]:
     """Return each arm's rates at which every seed has come to its end."""
     known = {(result.arm, result.rate, result.seed): result.loss for result in results}
     ends = {min(match.rates): "lowest", max(match.rates): "highest"} if len(match.rates) > 1 else {}
-    table: dict[str, list[Standing]] = {arm: [] for arm in ARMS}
+    table: dict[str, list[ArmResult]] = {arm: [] for arm in ARMS}
     for arm, rate in itertools.product(ARMS, match.rates):
         losses = tuple(known[key] for seed in match.seeds if (key := (arm, rate, seed)) in known)
         if len(losses) == len(match.seeds):
-            table[arm].append(Standing(rate=rate, losses=losses, edge=ends.get(rate)))
+            table[arm].append(ArmResult(rate=rate, losses=losses, edge=ends.get(rate)))
     return table
 
 
@@ -367,7 +367,7 @@ def judge(results: Iterable[Result], match: Match) -> Verdict:
     single seed, or where an arm was lost at every rate. Three seeds against three fall apart by chance alone in
     two of twenty orders, which is why the first condition is not enough.
     """
-    table = standings(results, match)
+    table = arm_results(results, match)
     best = {arm: min(rows, key=lambda standing: standing.mean) for arm, rows in table.items() if rows}
     complete = all(len(table[arm]) == len(match.rates) for arm in ARMS)
     if not complete or len(match.seeds) < 2 or any(math.isinf(arm.mean) for arm in best.values()):
@@ -375,7 +375,7 @@ def judge(results: Iterable[Result], match: Match) -> Verdict:
     a, b = best["a"], best["b"]
     difference = abs(a.mean - b.mean)
     error = math.sqrt(sum(statistics.variance(arm.losses) for arm in (a, b)) / len(match.seeds))
-    chance = chance_of(difference / error if error else math.inf * difference, 2 * len(match.seeds) - 2)
+    chance = p_value(difference / error if error else math.inf * difference, 2 * len(match.seeds) - 2)
     apart = max(a.losses) < min(b.losses) or max(b.losses) < min(a.losses)
     return Verdict(
         word="clear" if apart and chance < CHANCE else "within the noise",
@@ -388,12 +388,12 @@ def judge(results: Iterable[Result], match: Match) -> Verdict:
     )
 
 
-def chance_of(t: float, freedom: int) -> float:
+def p_value(t: float, freedom: int) -> float:
     """Return how often a t of Student's distribution lies this far from 0, for an even number of degrees of freedom.
 
     The series for even degrees (Abramowitz and Stegun 26.7.4), which needs no integral.
 
-    >>> round(chance_of(2.776, 4), 3)
+    >>> round(p_value(2.776, 4), 3)
     0.05
     """
     if math.isnan(t):  # no difference and no spread
@@ -411,11 +411,11 @@ def chance_of(t: float, freedom: int) -> float:
 def standard_errors_needed(n_seeds: int, chance: float = CHANCE) -> float:
     """Return how many standard errors a difference must have, with so many seeds an arm, to be this rare by chance.
 
-    >>> round(needed(3), 2)
+    >>> round(standard_errors_needed(3), 2)
     2.78
     """
     low, high = 0.0, 1e3
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if chance_of(middle, 2 * n_seeds - 2) > chance else (low, middle)
+        low, high = (middle, high) if p_value(middle, 2 * n_seeds - 2) > chance else (low, middle)
     return high

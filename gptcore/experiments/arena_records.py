@@ -20,7 +20,7 @@ FOLDER = "arena"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """One finished match: its arms by name, its terms, what each run came to, and its verdict."""
+    """One finished match: the names of its arms, its terms, the loss of every run, and its verdict."""
 
     key: str
     names: tuple[str, str]
@@ -37,15 +37,26 @@ def folder() -> Path:
     return runs_folder() / FOLDER
 
 
-def key_of(match: Match) -> str:
-    """Return what tells a match from any other: the same for the same runs."""
-    listed = [_words(planned.request) for planned in plan(match)]
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:20]
+def match_key(match: Match) -> str:
+    """Return a hash of everything that decides a match's results: the same for matches with the same runs."""
+    return _hash([_content(planned.request) for planned in plan(match)])
 
 
-def _words(request: RunRequest) -> list[str]:
-    """Return a run's choices as the first edition spelled them, so that its records are found: every field that differs
-    from the preset, and then those that would otherwise follow from one of them."""
+def _content(request: RunRequest) -> dict[str, Any]:
+    """Return the values a run is trained with, however its request was worded."""
+    model, train = request.configs()
+    content = {"model": model.to_dict(), "train": train.to_dict()}
+    return content | {"corpus": request.corpus, "tokenizer": request.tokenizer}
+
+
+def _first_edition_key(match: Match) -> str:
+    """Return the file name of a match's record in the first edition: a hash of the words its commands had."""
+    return _hash([_first_edition_words(planned.request) for planned in plan(match)])
+
+
+def _first_edition_words(request: RunRequest) -> list[str]:
+    """Return a run's command in the first edition: every field that differs from the preset, then those that would
+    otherwise follow from one of them."""
     preset = PRESETS[request.preset]
     settings: dict[str, Any] = {}
     for config, base in zip(request.configs(), (preset.model, preset.train)):
@@ -61,13 +72,17 @@ def _words(request: RunRequest) -> list[str]:
     return [*words, "--set", *setting_words(settings)]
 
 
+def _hash(values: list) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:20]
+
+
 def save_record(
     match: Match, names: tuple[str, str], terms: str, results: Iterable[Result], verdict: Verdict
 ) -> None:
     """Write a finished match down; one that is kept already stays as it is."""
-    path = folder() / f"{key_of(match)}.json"
-    if path.is_file():
+    if find_record(match) is not None:
         return
+    path = folder() / f"{match_key(match)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [[*result[:3], result.loss if math.isfinite(result.loss) else None] for result in results]
     write_json(
@@ -85,8 +100,9 @@ def save_record(
 
 
 def find_record(match: Match) -> Record | None:
-    """Return what is kept of this match, or None."""
-    return _read(folder() / f"{key_of(match)}.json")
+    """Return the record of this match, by this edition or the first; None if it was never finished."""
+    keys = (match_key(match), _first_edition_key(match))
+    return next((record for key in keys if (record := _read(folder() / f"{key}.json")) is not None), None)
 
 
 def all_records() -> list[Record]:

@@ -10,8 +10,8 @@ from gptcore.experiments.arena import (
     Result,
     Verdict,
     check_account,
+    differs_from,
     equalize,
-    is_of_another,
     judge,
     last_loss,
     plan,
@@ -39,7 +39,7 @@ def run_match(
     results = []
     for planned in plan(match, corpus, plugin):
         run = Run(Path(out) / planned.name)
-        if is_of_another(planned, run.config()):
+        if differs_from(planned, run.config()):
             raise RunError(f"{run.folder} was trained by other choices; give another --out")
         _finish(run, planned)
         loss = last_loss(run.events()[0])

@@ -48,7 +48,7 @@ class Skipped(Exception):
     """A row that cannot be measured here, with the reason."""
 
 
-def by_turns(*works: Work, rounds: int = ROUNDS) -> list[float]:
+def alternate(*works: Work, rounds: int = ROUNDS) -> list[float]:
     """Return the median seconds of each work: all in turn, again and again, after one turn not counted."""
     times: list[list[float]] = [[] for _ in works]
     for turn in range(rounds + 1):
@@ -60,14 +60,14 @@ def by_turns(*works: Work, rounds: int = ROUNDS) -> list[float]:
     return [statistics.median(taken) for taken in times]
 
 
-def need(package: str) -> None:
+def require(package: str) -> None:
     if find_spec(package) is None:
         raise Skipped(f"{package} is not installed; requirements-dev.txt has it")
 
 
 def peer_model(config: ModelConfig, model: GPT | None = None):
     """Return transformers' Llama of the same shape, with the same weights if a model is given."""
-    need("transformers")
+    require("transformers")
     import transformers
 
     transformers.logging.set_verbosity_error()
@@ -130,7 +130,7 @@ def training(preset: str, batch_size: int, n_tokens: int) -> Iterator[Row]:
     ids, targets = windows(config, batch_size, n_tokens)
     theirs = {kind: peer_step(config, ids, targets, kind) for kind in ("fp32", "bf16")}
     ours, described = our_step(config, train, ids, targets)
-    taken = by_turns(ours, *theirs.values())
+    taken = alternate(ours, *theirs.values())
     for kind, seconds in zip(theirs, taken[1:], strict=True):
         yield Row(
             name=f"training-{preset}-{kind}",
@@ -144,7 +144,7 @@ def training(preset: str, batch_size: int, n_tokens: int) -> Iterator[Row]:
 
 def training_memory() -> Iterator[Row]:
     """The most memory a training process takes at the tiny shape, each alone in a fresh process."""
-    need("transformers")
+    require("transformers")
     if not Path("/proc/self/clear_refs").exists():
         raise Skipped("only Linux tells the highest memory of a part of a process")
     peaks = {}
@@ -211,7 +211,7 @@ def decoding(preset: str, n_tokens: int, ours_in: str, rounds: int) -> Iterator[
     peers = {kind: peer_model(config, model).eval().to(DTYPES[kind]) for kind in kinds}
     model.to(DTYPES[ours_in])
     theirs = [peer_decode(peer, prompt, n_tokens) for peer in peers.values()]
-    taken = by_turns(lambda: decode(model, prompt, n_tokens), *theirs, rounds=rounds)
+    taken = alternate(lambda: decode(model, prompt, n_tokens), *theirs, rounds=rounds)
     for kind, seconds in zip(kinds, taken[1:], strict=True):
         yield Row(
             name=f"decoding-{preset}-{kind}",
@@ -250,7 +250,7 @@ def cache_by_quarter() -> Iterator[Row]:
 
 def tokenizer_training() -> Iterator[Row]:
     """Seconds to learn 4,096 tokens from one megabyte of stories, against `tokenizers` (Rust)."""
-    need("tokenizers")
+    require("tokenizers")
     from tokenizers import Regex, models, pre_tokenizers, trainers
     from tokenizers import Tokenizer as RustTokenizer
 
@@ -268,7 +268,7 @@ def tokenizer_training() -> Iterator[Row]:
         trainer = trainers.BpeTrainer(vocab_size=4096, initial_alphabet=alphabet, show_progress=False)
         tokenizer.train_from_iterator([text], trainer)
 
-    ours, peer = by_turns(lambda: Tokenizer.train(text, 4096, shrink=True), theirs, rounds=5)
+    ours, peer = alternate(lambda: Tokenizer.train(text, 4096, shrink=True), theirs, rounds=5)
     yield Row(
         name="bpe-training",
         ours=ours,
@@ -285,7 +285,7 @@ def hardware() -> Iterator[Row]:
     ids, targets = windows(preset.model, preset.train.batch_size, preset.model.context_length)
     step, described = our_step(preset.model, preset.train.replace(optimizer="adamw"), ids, targets)
     matrix = torch.randn(2048, 2048, dtype=DTYPES[described.split(",")[0]])
-    taken, product = by_turns(step, lambda: matrix @ matrix)
+    taken, product = alternate(step, lambda: matrix @ matrix)
     flops = 3 * sum(forward_flops(preset.model, ids.shape[1], ids.shape[0]).values())
     achieved, possible = flops / taken / 1e9, 2 * 2048**3 / product / 1e9
     yield Row(
@@ -299,7 +299,7 @@ def hardware() -> Iterator[Row]:
     model = GPT(PRESETS["small"].model).eval().bfloat16()
     block = torch.ones(64 * 2**20)  # 256 MB, more than any cache
     n_tokens = 16
-    taken, reading = by_turns(lambda: decode(model, [1, 2, 3], n_tokens), block.sum, rounds=3)
+    taken, reading = alternate(lambda: decode(model, [1, 2, 3], n_tokens), block.sum, rounds=3)
     achieved = 2 * n_parameters(model.config) * n_tokens / taken / 1e9
     possible = block.nbytes / reading / 1e9
     yield Row(

@@ -31,7 +31,7 @@ Variant = Mapping[str, object]  # settings that differ from the nano preset and 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class TrainedModel:
     """A model at the end of its training, and its validation loss in nats a token; NaN where it broke off."""
 
     model: GPT | None
@@ -39,7 +39,7 @@ class Outcome:
     loss: float
 
 
-def train_variant(variant: Variant, *, steps: int = STEPS, seed: int = 1) -> Iterator[float | Outcome]:
+def train_variant(variant: Variant, *, steps: int = STEPS, seed: int = 1) -> Iterator[float | TrainedModel]:
     """Train a small model on the stories; yield the fraction done after each step, and the outcome at the end."""
 
     plan = make_plan(RunRequest(steps=steps, seed=seed, settings=FIXED | SHAPE | variant))
@@ -54,12 +54,12 @@ def train_variant(variant: Variant, *, steps: int = STEPS, seed: int = 1) -> Ite
                 loss = math.nan
             case "done":
                 model = event.model
-    yield Outcome(model=model, tokenizer=plan.tokenizer, loss=loss)
+    yield TrainedModel(model=model, tokenizer=plan.tokenizer, loss=loss)
 
 
 def train_variants(
     variants: Mapping[str, Variant],
-    conclude: Callable[[Mapping[str, Outcome]], Repetition],
+    conclude: Callable[[Mapping[str, TrainedModel]], Repetition],
     *,
     steps: int = STEPS,
     seeds: Sequence[int] = SEEDS,
@@ -67,10 +67,10 @@ def train_variants(
     """Train every variant with every seed; yield how far it is, and what `conclude` makes of each seed's outcomes."""
     n_done, n_all = 0, len(variants) * len(seeds)
     for seed in seeds:
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, TrainedModel] = {}
         for name, variant in variants.items():
             for progress in train_variant(variant, steps=steps, seed=seed):
-                if isinstance(progress, Outcome):
+                if isinstance(progress, TrainedModel):
                     outcomes[name] = progress
                 else:
                     yield Progress((n_done + progress) / n_all)
@@ -78,7 +78,7 @@ def train_variants(
         yield conclude(outcomes)
 
 
-def train_briefly(
+def train_constant_rate(
     model: GPT,
     optimizer: Optimizer,
     ids: Tensor,

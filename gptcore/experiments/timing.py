@@ -37,13 +37,13 @@ def seconds(
     return (clock() - started) / calls
 
 
-def of_processor(call: Callable[[], object], *, least: float = 0.03) -> float:
-    """Return the processor's seconds of one call; meant for one thread (see `one_thread`)."""
+def processor_seconds(call: Callable[[], object], *, least: float = 0.03) -> float:
+    """Return the processor's seconds of one call; meant for one thread (see `single_thread`)."""
     return seconds(call, least=least, clock=time.process_time)
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """Have torch compute with one thread, so that the processor's clock counts what the wall would alone.
 
     Memory that was used stays with the process, as in training: whether it is handed back after each call would

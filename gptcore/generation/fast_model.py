@@ -108,11 +108,6 @@ class FastModel:
         return self._preparation.recorded_dtype == self._source.dtype
 
 
-def is_prepared(model: GPT) -> bool:
-    """Return whether packed weights or a recording of a model are kept."""
-    return model in _preparations
-
-
 def release(model: GPT) -> None:
     """Free what was prepared for a model, for one whose weights are about to change."""
     with _preparing:

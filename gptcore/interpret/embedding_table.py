@@ -134,7 +134,9 @@ def drift(initial: Tensor, now: Tensor, unread: Sequence[int]) -> Drift:
     )
 
 
-def highest(table: Tensor, column: int, rows: Sequence[int], most: int = 6) -> list[tuple[int, float]]:
+def largest_in_column(
+    table: Tensor, column: int, rows: Sequence[int], most: int = 6
+) -> list[tuple[int, float]]:
     """Return those of `rows` with the largest numbers in a column, as (id, number)."""
     values = table[list(rows), column]
     best = values.topk(min(most, len(values)))
@@ -169,7 +171,7 @@ class RowUpdates:
     seen: tuple[int, ...]
 
     @property
-    def n_unseen_moved(self) -> int:
+    def n_unseen_changed(self) -> int:
         unseen = torch.ones(len(self.far), dtype=torch.bool)
         unseen[list(self.seen)] = False
         return int((self.far[unseen] > 0).sum())
@@ -180,7 +182,7 @@ SMALL = ModelConfig(vocab_size=16, context_length=32, d_model=16, n_layers=1, n_
 RATE, DECAY, EPSILON = 0.1, 0.1, 1e-8
 
 
-def one_step(ids: Sequence[int], way: str, *, seed: int = 0) -> RowUpdates:
+def single_update(ids: Sequence[int], way: str, *, seed: int = 0) -> RowUpdates:
     """Return what one step, in one of `WAYS`, does to the embedding of a 16-token model that reads these ids.
 
     Each id but the last is read, each but the first is a target. Raises ValueError for fewer than two ids.

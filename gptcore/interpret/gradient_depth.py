@@ -20,14 +20,14 @@ SUB_LAYERS = ("attention", "feedforward")
 class Profile:
     """One batch through a stack: L + 1 numbers each, before the first block and after every block."""
 
-    gradients: tuple[float, ...]  # length of the loss's gradient by the stream there
+    gradient_norms: tuple[float, ...]  # length of the loss's gradient by the stream there
     sizes: tuple[float, ...]  # root mean square of the stream there
     loss: float  # nats a token
 
     @property
-    def pulls(self) -> tuple[float, ...]:
+    def relative_gradients(self) -> tuple[float, ...]:
         """Gradient times size: how much the loss responds to a relative change of the stream."""
-        return tuple(gradient * size for gradient, size in zip(self.gradients, self.sizes))
+        return tuple(gradient * size for gradient, size in zip(self.gradient_norms, self.sizes))
 
 
 def profile(model: GPT, ids: Tensor, targets: Tensor) -> Profile:
@@ -43,7 +43,7 @@ def profile(model: GPT, ids: Tensor, targets: Tensor) -> Profile:
         streams = [nested["positioned"], *(block[end] for block in nested["layers"].values())]
         gradients = torch.autograd.grad(loss, streams)
     return Profile(
-        gradients=tuple(gradient.norm().item() for gradient in gradients),
+        gradient_norms=tuple(gradient.norm().item() for gradient in gradients),
         sizes=tuple(rms(x.detach()) for x in streams),
         loss=loss.item(),
     )
@@ -54,7 +54,7 @@ def rms(x: Tensor) -> float:
     return x.square().mean().sqrt().item()
 
 
-def stack(
+def stack_config(
     n_layers: int,
     *,
     norm_position: str = "pre",
@@ -143,7 +143,7 @@ def gradient_factors(model: GPT, ids: list[int], layer: int, position: int) -> T
     before = trace(model, ids)[f"layers.{layer}.after_attention"][0, position].clone()
 
     def half(x: Tensor) -> Tensor:
-        return block._sub_layer("feedforward", block.feedforward, x[None, None], None)[0, 0]
+        return block.sub_layer("feedforward", block.feedforward, x[None, None])[0, 0]
 
     return torch.linalg.svdvals(torch.func.jacrev(half)(before))
 

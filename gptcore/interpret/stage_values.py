@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gptcore.interpret.stages import Stage, Working, binned, rows, size_of, stages, working
+from gptcore.interpret.stages import Computation, Stage, binned, computation, matrix_rows, stages, tensor_size
 from gptcore.model import GPT
 
 STRIP = 14  # cells of a token's strip
@@ -32,7 +32,7 @@ class StageValues(Stage):
     bin: int
     scale: float
     strip: Tensor  # (n_rows, at most STRIP), from -1 to 1
-    working: Working
+    working: Computation
     said: list[list[tuple[str, float, float]]]
 
     @property
@@ -69,17 +69,17 @@ def _with_values(
     tensor = seen[stage.name]
     if plain is not None:
         # Masked scores are minus infinity in both, so they have not changed; nor has what differs by rounding only.
-        rounding = 1e-5 * size_of(plain[stage.name])
+        rounding = 1e-5 * tensor_size(plain[stage.name])
         tensor = (tensor - plain[stage.name]).nan_to_num(0.0)
         tensor = tensor.where(tensor.abs() > rounding, 0.0)
     per_head = stage.kind in ("scores", "masked_scores", "weights")
     if per_head:
         tensor = tensor[..., -most_tokens:]
-    values = rows(tensor)[-most_tokens:]
+    values = matrix_rows(tensor)[-most_tokens:]
     drawn = values if per_head else binned(values, most_columns)
     strip = binned(values.nan_to_num(neginf=0.0), STRIP)
-    strip = strip / size_of(strip)
-    made = working(model, seen, stage)
+    strip = strip / tensor_size(strip)
+    made = computation(model, seen, stage)
     return StageValues(
         name=stage.name,
         kind=stage.kind,
@@ -89,9 +89,9 @@ def _with_values(
         values=drawn.half(),
         groups=tensor.shape[1] if tensor.dim() == 4 else 1,
         bin=-(-values.shape[1] // drawn.shape[1]),
-        scale=size_of(values),
+        scale=tensor_size(values),
         strip=strip.clamp(-1, 1),
-        working=Working(form=made.form, numbers=made.numbers[-most_tokens:]),
+        working=Computation(form=made.form, numbers=made.numbers[-most_tokens:]),
         said=_said(model, seen, token_text, stage, most_tokens),
     )
 

@@ -95,7 +95,7 @@ def _inputs(
     return table.get(kind, ())
 
 
-def rows(tensor: Tensor) -> Tensor:
+def matrix_rows(tensor: Tensor) -> Tensor:
     """Return one sequence's tensor as a row for each token: (1, T, C) -> (T, C), (1, H, T, D) -> (T, H·D)."""
     one = tensor[0]
     return one if one.dim() == 2 else one.transpose(0, 1).flatten(1)
@@ -111,14 +111,14 @@ def binned(values: Tensor, most: int) -> Tensor:
     return padded.gather(-1, padded.abs().argmax(-1, keepdim=True)).squeeze(-1)
 
 
-def size_of(values: Tensor) -> float:
+def tensor_size(values: Tensor) -> float:
     """Return the size that a picture of these numbers is drawn to: all but the largest hundredth lie below it."""
     sizes = values[values.isfinite()].abs()
     return float(sizes.quantile(0.99)) or float(sizes.max()) or 1.0 if sizes.numel() else 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Working:
+class Computation:
     """How one number of a stage came about at every token: the form of the sum, and what stands in it, in order.
 
     The number is the largest of its token. `forms` of products end in how many terms are left out, what they
@@ -130,7 +130,7 @@ class Working:
 
 
 @torch.inference_mode()
-def working(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def computation(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """Return how the largest number of a stage came about, for every token that was computed in this pass."""
     return _FORMS[stage.kind](model, seen, stage)
 
@@ -159,16 +159,16 @@ def _terms(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return pairs, places, left, (products.sum(-1) - products.gather(1, places).sum(-1)).unsqueeze(-1)
 
 
-def _product(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _product(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A row of weights times what comes in: place, three pairs, how many more, the rest, the result."""
-    x = rows(seen[stage.inputs[0]])
-    made = rows(seen[stage.name])[-len(x) :]  # rows before those were kept in a cache
+    x = matrix_rows(seen[stage.inputs[0]])
+    made = matrix_rows(seen[stage.name])[-len(x) :]  # rows before those were kept in a cache
     weight, bias = _weight(model, stage)
     place = _largest(made)
     pairs, _, left, rest = _terms(weight[place.squeeze(-1)], x)
     if bias is not None:
         rest = rest + bias[place]
-    return Working(form="product", numbers=_listed(place, pairs, left, rest, made.gather(1, place)))
+    return Computation(form="product", numbers=_listed(place, pairs, left, rest, made.gather(1, place)))
 
 
 def _weight(model: GPT, stage: Stage) -> tuple[Tensor, Tensor | None]:
@@ -190,17 +190,17 @@ def _weight(model: GPT, stage: Stage) -> tuple[Tensor, Tensor | None]:
     return weight, None if layer.bias is None else layer.bias.split(layer.parts)[part]
 
 
-def _row(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _row(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A row of a table: the place of its largest number, and that number."""
-    made = rows(seen[stage.name])
+    made = matrix_rows(seen[stage.name])
     place = _largest(made)
-    return Working(form="row", numbers=_listed(place, made.gather(1, place)))
+    return Computation(form="row", numbers=_listed(place, made.gather(1, place)))
 
 
-def _norm(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _norm(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A norm: place, the number that came in, the mean taken off, the size divided by, gain, shift, the result."""
-    x = rows(seen[stage.inputs[0]]).float()
-    made = rows(seen[stage.name])[-len(x) :]
+    x = matrix_rows(seen[stage.inputs[0]]).float()
+    made = matrix_rows(seen[stage.name])[-len(x) :]
     norm = _norm_of(model, stage)
     width = made.shape[1] if getattr(norm, "weight", None) is None else len(norm.weight)
     grouped, place = (
@@ -218,7 +218,7 @@ def _norm(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
     gain = norm.weight[place_in] if getattr(norm, "weight", None) is not None else torch.ones(len(x), 1)
     shift = norm.bias[place_in] if getattr(norm, "bias", None) is not None else torch.zeros(len(x), 1)
     numbers = _listed(place, x.gather(1, place), mean, size, gain, shift, made.gather(1, place))
-    return Working(form="norm", numbers=numbers)
+    return Computation(form="norm", numbers=numbers)
 
 
 def _norm_of(model: GPT, stage: Stage):
@@ -232,11 +232,11 @@ def _norm_of(model: GPT, stage: Stage):
     return getattr(block, f"{part}_{place}_norm")
 
 
-def _query(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _query(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     return (_norm if model.config.qk_norm else _product)(model, seen, stage)
 
 
-def _turn(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _turn(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A turned pair: place, its number and cosine, its partner's with sign and sine, the result."""
     made, x = seen[stage.name][0], seen[stage.inputs[0]][0]  # (heads, S, D) and (heads, T, D)
     n_tokens, width = x.shape[1], x.shape[2]
@@ -244,11 +244,11 @@ def _turn(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
     made = made[:, -n_tokens:]
     cos, sin = model.positions.angles(n_seen - n_tokens, n_tokens, x.dtype)
     first, second = x.chunk(2, dim=-1)
-    partner = rows(torch.cat((-second, first), -1).unsqueeze(0))
-    flat, before = rows(made.unsqueeze(0)), rows(x.unsqueeze(0))
+    partner = matrix_rows(torch.cat((-second, first), -1).unsqueeze(0))
+    flat, before = matrix_rows(made.unsqueeze(0)), matrix_rows(x.unsqueeze(0))
     place = _largest(flat)
     cosine, sine = cos.gather(1, place % width), sin.gather(1, place % width)
-    return Working(
+    return Computation(
         form="turn",
         numbers=_listed(
             place, before.gather(1, place), cosine, partner.gather(1, place), sine, flat.gather(1, place)
@@ -256,16 +256,16 @@ def _turn(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
     )
 
 
-def _sum(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _sum(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """An addition: place, both numbers, the result."""
-    made = rows(seen[stage.name])
+    made = matrix_rows(seen[stage.name])
     place = _largest(made)
-    parts = [rows(seen[name]).gather(1, place) for name in stage.inputs]
+    parts = [matrix_rows(seen[name]).gather(1, place) for name in stage.inputs]
     if stage.kind == "positioned":
         parts.append(made.gather(1, place) - parts[0])
     if len(parts) < 2:  # no residual: nothing stands beside it
         parts.insert(0, torch.zeros_like(parts[0]))
-    return Working(form="sum", numbers=_listed(place, *parts, made.gather(1, place)))
+    return Computation(form="sum", numbers=_listed(place, *parts, made.gather(1, place)))
 
 
 def _looked(seen: dict[str, Tensor], stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
@@ -273,12 +273,12 @@ def _looked(seen: dict[str, Tensor], stage: Stage) -> tuple[Tensor, Tensor, Tens
     weights = seen[stage.name.rpartition(".")[0] + ".weights"][0]  # (H, T, S)
     flat = weights.transpose(0, 1).flatten(1)  # (T, H·S)
     place = flat.argmax(-1, keepdim=True)
-    made = rows(seen[stage.name]).gather(1, place).squeeze(-1)
+    made = matrix_rows(seen[stage.name]).gather(1, place).squeeze(-1)
     place = place.squeeze(-1)
     return place // weights.shape[-1], place % weights.shape[-1], made
 
 
-def _scores(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _scores(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A query times a key: head, key, three pairs, how many more, the rest, the scale, the result."""
     head, key, made = _looked(seen, stage)
     q, k = (seen[name][0] for name in stage.inputs)  # (H, T, D), (K, S, D)
@@ -286,16 +286,16 @@ def _scores(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
     query, answer = q[head, tokens], k[head // (q.shape[0] // k.shape[0]), key]  # (T, D) each
     pairs, _, left, rest = _terms(query, answer)
     scale = torch.full((len(tokens), 1), model.config.score_scale)
-    return Working(form="scores", numbers=_listed(head, key, pairs, left, rest, scale, made))
+    return Computation(form="scores", numbers=_listed(head, key, pairs, left, rest, scale, made))
 
 
-def _mask(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _mask(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """How many tokens each may look at, and how many it may not."""
     allowed = seen[stage.name][0, 0].isfinite().sum(-1)
-    return Working(form="mask", numbers=_listed(allowed, seen[stage.name].shape[-1] - allowed))
+    return Computation(form="mask", numbers=_listed(allowed, seen[stage.name].shape[-1] - allowed))
 
 
-def _weights(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _weights(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A softmax over the keys: head, key, score, the largest score, the sum of exponentials, the result."""
     head, key, made = _looked(seen, stage)
     tokens = torch.arange(len(made))
@@ -303,54 +303,54 @@ def _weights(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
     largest = scores.amax(-1, keepdim=True)
     total = (scores - largest).exp().sum(-1)
     score = scores.gather(1, key.unsqueeze(-1))
-    return Working(form="softmax", numbers=_listed(head, key, score, largest, total, made))
+    return Computation(form="softmax", numbers=_listed(head, key, score, largest, total, made))
 
 
-def _mixed(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _mixed(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """Values by weights: place, then weight, value and key three times, how many more, the rest, the result."""
-    made, (weights, v) = rows(seen[stage.name]), (seen[name][0] for name in stage.inputs)
+    made, (weights, v) = matrix_rows(seen[stage.name]), (seen[name][0] for name in stage.inputs)
     place = _largest(made).squeeze(-1)
     head, tokens = place // v.shape[-1], torch.arange(len(made))
     share = weights[head, tokens]  # (T, S)
     value = v[head // (weights.shape[0] // v.shape[0]), :, place % v.shape[-1]]  # (T, S)
     pairs, keys, left, rest = _terms(share, value)
     triples = torch.cat((pairs.unflatten(1, (-1, 2)), keys.unsqueeze(-1)), -1).flatten(1)
-    return Working(
+    return Computation(
         form="mixed", numbers=_listed(place, triples, left, rest, made.gather(1, place.unsqueeze(-1)))
     )
 
 
-def _bend(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _bend(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A number bent by the activation: place, before, after."""
-    made = rows(seen[stage.name])
+    made = matrix_rows(seen[stage.name])
     place = _largest(made)
-    before = rows(seen[stage.inputs[-1]])
-    return Working(form="bend", numbers=_listed(place, before.gather(1, place), made.gather(1, place)))
+    before = matrix_rows(seen[stage.inputs[-1]])
+    return Computation(form="bend", numbers=_listed(place, before.gather(1, place), made.gather(1, place)))
 
 
-def _hidden(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _hidden(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """Gate times up: place, both, the result; without a gate, the activation."""
     if len(stage.inputs) < 2:
         return _bend(model, seen, stage)
-    made = rows(seen[stage.name])
+    made = matrix_rows(seen[stage.name])
     place = _largest(made)
-    gate, up = (rows(seen[name]).gather(1, place) for name in stage.inputs)
-    return Working(form="times", numbers=_listed(place, gate, up, made.gather(1, place)))
+    gate, up = (matrix_rows(seen[name]).gather(1, place) for name in stage.inputs)
+    return Computation(form="times", numbers=_listed(place, gate, up, made.gather(1, place)))
 
 
-def _probabilities(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Working:
+def _probabilities(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A softmax over the vocabulary: token, its logit, the largest, the sum of exponentials, the result."""
-    logits, made = rows(seen["logits"]).double(), rows(seen[stage.name])
+    logits, made = matrix_rows(seen["logits"]).double(), matrix_rows(seen[stage.name])
     place = _largest(made)
     largest = logits.amax(-1, keepdim=True)
     total = (logits - largest).exp().sum(-1)
-    return Working(
+    return Computation(
         form="chance",
         numbers=_listed(place, logits.gather(1, place), largest, total, made.gather(1, place)),
     )
 
 
-_FORMS: dict[str, Callable[[GPT, dict[str, Tensor], Stage], Working]] = {
+_FORMS: dict[str, Callable[[GPT, dict[str, Tensor], Stage], Computation]] = {
     "embedding": _row,
     "positioned": _sum,
     "attention_normed": _norm,

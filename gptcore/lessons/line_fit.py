@@ -1,7 +1,7 @@
 """The smallest model that learns: a straight line with two weights, moved downhill by its own gradient.
 
-All that a large model does while it learns is here, small enough to be computed by hand: a guess, a loss, a
-gradient, a step, and points that are kept aside to check with.
+All that a large model does while it learns is here, small enough to be computed by hand: a prediction, a loss,
+a gradient, a step, and held-out points to check with.
 """
 
 import math
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 
-class Line(nn.Module):
-    """A straight line with two weights: x (N,) -> w·x + b (N,)."""
+class LinearModel(nn.Module):
+    """A straight line with two weights, the smallest linear model: x (N,) -> w·x + b (N,)."""
 
     def __init__(self, w: float = 0.0, b: float = 0.0):
         super().__init__()
@@ -24,8 +24,8 @@ class Line(nn.Module):
         return self.w * x + self.b
 
 
-class Lines(nn.Module):
-    """Many lines side by side, each with a slope for every input: x (..., n_in) -> (..., n_out)."""
+class LinearLayer(nn.Module):
+    """Many linear models side by side, each with a slope for every input: x (..., n_in) -> (..., n_out)."""
 
     def __init__(self, n_in: int, n_out: int):
         super().__init__()
@@ -37,8 +37,8 @@ class Lines(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class State:
-    """Where a line stands: its weights, the loss there, how the loss changes with each weight."""
+class DescentStep:
+    """One step of gradient descent: the weights before it, the loss there and its slope for each weight."""
 
     step: int
     w: float
@@ -55,23 +55,23 @@ def squared_error(guess: Tensor, truth: Tensor) -> Tensor:
 
 def descend(
     x: Tensor, y: Tensor, rate: float, n_steps: int, *, w: float = 0.0, b: float = 0.0
-) -> Iterator[State]:
+) -> Iterator[DescentStep]:
     """Yield where a line stands on points x, y (N,), before each step downhill and after the last."""
-    model = Line(w, b)
+    model = LinearModel(w, b)
     for step in range(n_steps + 1):
         loss = squared_error(model(x), y)
         loss.backward()
-        yield _state(step, model, loss)
+        yield _descent_step(step, model, loss)
         with torch.no_grad():
             for weight in model.parameters():
                 weight -= rate * weight.grad
                 weight.grad = None
 
 
-def _state(step: int, model: Line, loss: Tensor) -> State:
+def _descent_step(step: int, model: LinearModel, loss: Tensor) -> DescentStep:
     numbers = (model.w, model.b, loss, model.w.grad, model.b.grad)
     w, b, loss, slope_w, slope_b = (float(number.detach()) for number in numbers)
-    return State(step=step, w=w, b=b, loss=loss, slope_w=slope_w, slope_b=slope_b)
+    return DescentStep(step=step, w=w, b=b, loss=loss, slope_w=slope_w, slope_b=slope_b)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +123,8 @@ def best(x: Tensor, y: Tensor) -> tuple[float, float]:
     return w, b
 
 
-def largest_rate(x: Tensor) -> float:
-    """Return the rate beyond which steps downhill lead away from the lowest point.
+def max_learning_rate(x: Tensor) -> float:
+    """Return the learning rate above which gradient descent diverges.
 
     It is 2 over the largest curvature of the loss, which for a line depends on the points' x alone: a step
     from the side of a valley lands farther up on the other side where the valley is narrower than that.

@@ -1,8 +1,8 @@
 """Training broken on purpose: what each fault changes, and the rule that tells it from a healthy run.
 
 Some faults are a setting (no causal mask, a rate 300 times too high). The others are mistakes in the loop itself,
-and `TrainConfig.fault` names them: the loop is put together from the parts that `PARTS` holds under that name. So a
-broken run says in its config what it is, is another run than the healthy one, and resumes like any.
+and `TrainConfig.fault` names them: `LOOP_VARIANTS` holds the changed parts of the loop under that name. So a broken
+run says in its config what it is, is another run than the healthy one, and resumes like any.
 """
 
 import functools
@@ -27,8 +27,8 @@ ACCUMULATED_NORM = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoopParts:
-    """What the training loop is put together from; the defaults are the sound ones."""
+class LoopVariant:
+    """What the training loop is put together from; the defaults are the healthy ones."""
 
     text: Callable[[Corpus], Corpus] = lambda corpus: corpus
     windows: Callable[..., Windows] = Windows
@@ -60,7 +60,7 @@ def tiny_text(corpus: Corpus) -> Corpus:
     return Corpus(name=corpus.name, train=tuple(kept), validation=corpus.validation, entropy=corpus.entropy)
 
 
-def leaking_optimizers(
+def unreset_optimizers(
     model: nn.Module, config: TrainConfig, precision: str = "bf16"
 ) -> list[torch.optim.Optimizer]:
     """Return `make_optimizers` with a `zero_grad` that forgets to: each gradient comes on top of the last.
@@ -86,11 +86,11 @@ def _put_gradients_back(optimizer: torch.optim.Optimizer) -> None:
         weight.grad = state["left_over"].clone()
 
 
-PARTS = {
-    "none": LoopParts(),
-    "unshifted_targets": LoopParts(windows=UnshiftedWindows, batches=unshifted_batches),
-    "tiny_text": LoopParts(text=tiny_text),
-    "leaking_gradients": LoopParts(optimizers=leaking_optimizers),
+LOOP_VARIANTS = {
+    "none": LoopVariant(),
+    "unshifted_targets": LoopVariant(windows=UnshiftedWindows, batches=unshifted_batches),
+    "tiny_text": LoopVariant(text=tiny_text),
+    "leaking_gradients": LoopVariant(optimizers=unreset_optimizers),
 }
 
 HEALTHY = "healthy"

@@ -91,7 +91,7 @@ def tune(
     tuned.eval()
 
 
-def answers(model: GPT, tokenizer: Tokenizer, asked: list[str], *, seed: int = 0) -> list[str]:
+def generate_answers(model: GPT, tokenizer: Tokenizer, asked: list[str], *, seed: int = 0) -> list[str]:
     """Return what a model writes after the instruction for each name; the names must be single tokens."""
     prompts = torch.tensor([tokenizer.encode(TEMPLATE.format(name=name)) for name in asked])
     written = generate_batch(
@@ -115,7 +115,7 @@ def before_and_after(n_steps: int, *, seed: int = 0) -> dict:
     losses, tuned = [], model
     for loss, tuned in tune(model, tokenizer, n_steps, seed=seed):  # noqa: B007 - the last copy is the one wanted
         losses.append(loss)
-    base, taught = (answers(either, tokenizer, asked, seed=seed) for either in (model, tuned))
+    base, taught = (generate_answers(either, tokenizer, asked, seed=seed) for either in (model, tuned))
     return {
         "losses": losses,
         "asked": asked[:3],

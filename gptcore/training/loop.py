@@ -23,7 +23,7 @@ from gptcore.training import events
 from gptcore.training.devices import ExecutionPlan, autocast, pick_device, pick_execution_plan
 from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
 from gptcore.training.evaluation import Evaluator, bigram_loss, eval_steps, unigram_entropy
-from gptcore.training.faults import PARTS
+from gptcore.training.faults import LOOP_VARIANTS
 from gptcore.training.optim import clip_gradients, learning_rate, window_cuts
 from gptcore.training.state import TrainingState, restore, snapshot
 
@@ -52,7 +52,7 @@ def train(
     tokenizer and sizes do not fit together.
     """
     _check_sizes(model_config, config, tokenizer)
-    parts = PARTS[config.fault]
+    parts = LOOP_VARIANTS[config.fault]
     train_ids, val_ids, shortened = prepare_corpus(parts.text(corpus), tokenizer, model_config.context_length)
     length = min(config.window_length or model_config.context_length, len(train_ids) - 1)
     group.check(config)
@@ -110,7 +110,7 @@ def _fresh_state(
     torch.manual_seed(config.seed)  # dropout is the one draw without a generator of its own
     return TrainingState(
         model=model,
-        optimizers=PARTS[config.fault].optimizers(model, config, plan.precision),
+        optimizers=LOOP_VARIANTS[config.fault].optimizers(model, config, plan.precision),
         windows=windows,
         scaler=torch.amp.GradScaler(model.device.type, enabled=plan.precision == "fp16"),
         total_steps=config.steps or 0,

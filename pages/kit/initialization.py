@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.config import ModelConfig
 from gptcore.experiments.measurements.model import InitialLoss, initial_loss
-from gptcore.interpret.gradient_depth import Profile, at_initialization, stack
+from gptcore.interpret.gradient_depth import Profile, at_initialization, stack_config
 from gptcore.model import GPT
 from gptcore.runs.run import Run
 from pages.kit import models
@@ -37,5 +37,5 @@ def initial_losses(spreads: tuple[float, ...], tied: bool, seed: int) -> list[In
 def stack_profile(n_layers: int, norm_position: str, residual: bool, norm_eps: float) -> Profile:
     """Gradient and size of the stream along a stack of freshly initialized blocks."""
     return at_initialization(
-        stack(n_layers, norm_position=norm_position, residual=residual, norm_eps=norm_eps)
+        stack_config(n_layers, norm_position=norm_position, residual=residual, norm_eps=norm_eps)
     )

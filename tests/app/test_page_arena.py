@@ -26,7 +26,7 @@ def pico(**changes) -> arena.Match:
     base = PRESETS["nano"].model.replace(context_length=arena.CONTEXT, **shape)
     a, b = (arena.style(name, base) for name in arena.STYLES)
     return arena.Match(
-        a=a, b=b, train=arena.recipe_for(steps=100), rates=(0.002, 0.005, 0.0125), seeds=(0, 1)
+        a=a, b=b, train=arena.train_config(steps=100), rates=(0.002, 0.005, 0.0125), seeds=(0, 1)
     )
 
 

@@ -20,7 +20,7 @@ from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.windows import fixed_batches
 from gptcore.experiments.claims import Claim, Progress, Repetition, by_median, by_range
 from gptcore.experiments.paired_training import SHAPE_IN_WORDS, STEPS, train_variants
-from gptcore.experiments.timing import of_processor, one_thread
+from gptcore.experiments.timing import processor_seconds, single_thread
 from gptcore.formats import load
 from gptcore.interpret.heads import without_mask
 from gptcore.model import GPT
@@ -91,7 +91,7 @@ def _room_left() -> Iterator[Repetition]:
         }
 
 
-def drawn(length: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def random_qkv(length: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Return random queries, keys and values of one text of this length: (1, H, T, D) each."""
     generator = torch.Generator().manual_seed(seed)
     q, k, v = (torch.randn(1, HEADS, length, HEAD_DIM, generator=generator) for _ in range(3))
@@ -101,7 +101,7 @@ def drawn(length: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 def both_paths(length: int) -> dict[str, Callable[[], Tensor]]:
     """Return the explicit and the fused computation of one causal attention, ready to be called."""
 
-    q, k, v = drawn(length)
+    q, k, v = random_qkv(length)
     allowed, scale = allowed_pairs(length, length, causal=True, window=None), HEAD_DIM**-0.5
     return {
         "explicit": lambda: explicit_attention(q, k, v, scale, allowed),
@@ -111,10 +111,10 @@ def both_paths(length: int) -> dict[str, Callable[[], Tensor]]:
 
 def _times_as_fast() -> Iterator[Repetition]:
     calls = {length: both_paths(length) for length in LENGTHS}
-    with one_thread():
+    with single_thread():
         for _ in range(ROUNDS):
             yield {
-                f"T = {length}": of_processor(paths["explicit"]) / of_processor(paths["fused"])
+                f"T = {length}": processor_seconds(paths["explicit"]) / processor_seconds(paths["fused"])
                 for length, paths in calls.items()
             }
 

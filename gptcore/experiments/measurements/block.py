@@ -11,9 +11,9 @@ from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS
 from gptcore.experiments.claims import Claim, Progress, Repetition, Spread, by_median, by_range
 from gptcore.experiments.paired_training import train_variants
-from gptcore.experiments.timing import of_processor, one_thread
+from gptcore.experiments.timing import processor_seconds, single_thread
 from gptcore.formats import load
-from gptcore.interpret.gradient_depth import at_initialization, gradient_factors, profile, rms, stack
+from gptcore.interpret.gradient_depth import at_initialization, gradient_factors, profile, rms, stack_config
 from gptcore.model import GPT
 from gptcore.norms import rms_norm
 from gptcore.stories.scores import reference_probe
@@ -68,10 +68,11 @@ def activation_calls(n_rows: int, width: int) -> dict[str, Callable[[], Tensor]]
 def _norm_ratios() -> Iterator[Repetition]:
     shapes = {(16, WIDTHS[0]): "small", (ROWS, WIDTHS[1]): "large"}
     calls = {name: norm_calls(*shape) for shape, name in shapes.items()}
-    with torch.inference_mode(), one_thread():
+    with torch.inference_mode(), single_thread():
         for _ in range(ROUNDS):
             times = {
-                name: {key: of_processor(call) for key, call in one.items()} for name, one in calls.items()
+                name: {key: processor_seconds(call) for key, call in one.items()}
+                for name, one in calls.items()
             }
             yield {
                 f"{name}, {how}": took[f"LayerNorm, {how}"] / took[f"RMSNorm, {how}"]
@@ -82,9 +83,9 @@ def _norm_ratios() -> Iterator[Repetition]:
 
 def _activation_ratios() -> Iterator[Repetition]:
     calls = activation_calls(ROWS, WIDTHS[0] * 3)
-    with torch.inference_mode(), one_thread():
+    with torch.inference_mode(), single_thread():
         for _ in range(ROUNDS):
-            took = {name: of_processor(call) for name, call in calls.items()}
+            took = {name: processor_seconds(call) for name, call in calls.items()}
             yield {name: took[f"{name}, written out"] / took[f"{name}, torch's"] for name in ("SiLU", "GELU")}
 
 
@@ -103,17 +104,19 @@ def _norm_share() -> Iterator[Repetition]:
         for _ in range(2 * config.n_layers + 1):
             norm(x).sum().backward()
 
-    with one_thread():
+    with single_thread():
         for _ in range(ROUNDS):
-            yield {"nano, 2 × 128 tokens": 100 * of_processor(norms) / of_processor(step, least=0.1)}
+            yield {
+                "nano, 2 × 128 tokens": 100 * processor_seconds(norms) / processor_seconds(step, least=0.1)
+            }
 
 
 def _cut_residuals() -> Iterator[Repetition]:
     for seed in range(3):
         yield {
             f"{n} blocks": math.log10(
-                at_initialization(stack(n, residual=False), seed=seed).gradients[0]
-                / at_initialization(stack(n), seed=seed).gradients[0]
+                at_initialization(stack_config(n, residual=False), seed=seed).gradient_norms[0]
+                / at_initialization(stack_config(n), seed=seed).gradient_norms[0]
             )
             for n in DEPTHS
         }
@@ -144,7 +147,11 @@ def _places_at_birth() -> Iterator[Repetition]:
             f"{place}, {n} blocks": math.log10(max(pulls) / min(pulls))
             for place in PLACES
             for n in DEPTHS
-            if (pulls := at_initialization(stack(n, norm_position=place, norm_eps=1e-5), seed=seed).pulls[1:])
+            if (
+                pulls := at_initialization(
+                    stack_config(n, norm_position=place, norm_eps=1e-5), seed=seed
+                ).relative_gradients[1:]
+            )
         }
 
 
@@ -186,7 +193,7 @@ def _not_linear() -> Iterator[Repetition]:
 def unevenness(model: GPT, tokenizer: Tokenizer) -> float:
     """Return how unevenly the loss pulls along the blocks, on a story: largest over smallest, in powers of ten."""
     ids = torch.tensor([tokenizer.encode(write_story(900_000).text)[: model.config.context_length + 1]])
-    pulls = profile(model, ids[:, :-1], ids[:, 1:]).pulls[1:]
+    pulls = profile(model, ids[:, :-1], ids[:, 1:]).relative_gradients[1:]
     return math.log10(max(pulls) / min(pulls)) if min(pulls) > 0 else math.inf
 
 

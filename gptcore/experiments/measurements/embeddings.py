@@ -8,7 +8,7 @@ import torch
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
-from gptcore.experiments.paired_training import SEEDS, train_briefly
+from gptcore.experiments.paired_training import SEEDS, train_constant_rate
 from gptcore.formats import load
 from gptcore.interpret.embedding_table import (
     SMALL,
@@ -16,8 +16,8 @@ from gptcore.interpret.embedding_table import (
     analogy,
     largest_difference,
     neighbors_kept,
-    one_step,
     rotated,
+    single_update,
 )
 from gptcore.model import GPT
 from gptcore.stories import lexicon
@@ -63,8 +63,8 @@ def _moved() -> Iterator[Repetition]:
     for seed in range(3):
         found = {}
         for way in WAYS:
-            moves = one_step([3, 7, 7, 1, 4], way, seed=seed)
-            found[way] = moves.n_unseen_moved / (SMALL.vocab_size - len(moves.seen))
+            moves = single_update([3, 7, 7, 1, 4], way, seed=seed)
+            found[way] = moves.n_unseen_changed / (SMALL.vocab_size - len(moves.seen))
         yield found
 
 
@@ -110,7 +110,9 @@ def _stay() -> Iterator[Repetition | Progress]:
             model = GPT(ModelConfig(**shape, tie_embeddings=tied), seed=seed)
             born = model.embedding.weight.detach().clone()
             optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=decay)
-            for share in train_briefly(model, optimizer, ids, steps=20, length=64, batch_size=4, seed=seed):
+            for share in train_constant_rate(
+                model, optimizer, ids, steps=20, length=64, batch_size=4, seed=seed
+            ):
                 yield Progress((n_done + share) / len(SEEDS) / len(ways))
             n_done += 1
             still = (model.embedding.weight.detach() == born).all(1)

@@ -14,7 +14,7 @@ from gptcore.cache import KVCache
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.experiments.claims import Claim, Repetition, Spread, by_median, by_range
-from gptcore.experiments.timing import of_processor, one_thread
+from gptcore.experiments.timing import processor_seconds, single_thread
 from gptcore.formats import load
 from gptcore.generation.fast_model import FastModel
 from gptcore.generation.sampling import penalize_repetition
@@ -48,7 +48,7 @@ def _seconds(model: GPT, stops: Sequence[int], lane: str) -> list[float]:
     ids = list(range(1, PROMPT + 1))
     cache = KVCache(model.config) if lane == "cache" else None
     started, taken = time.process_time(), []
-    with torch.inference_mode(), one_thread():
+    with torch.inference_mode(), single_thread():
         for n_new in range(1, max(stops) + 1):
             fresh = torch.tensor([ids if cache is None else ids[cache.length :]])
             if lane == "all positions scored":
@@ -83,7 +83,7 @@ def _without_the_cache() -> Iterator[Repetition]:
 
 
 def _half_the_bytes() -> Iterator[Repetition]:
-    with one_thread():
+    with single_thread():
         narrow, wide = (GPT(PRESETS["nano"].model.replace(**changes)).eval() for changes in ({}, WIDE))
         lanes = {
             "128 wide": (narrow, _packed),
@@ -98,7 +98,10 @@ def _half_the_bytes() -> Iterator[Repetition]:
         }
         with torch.inference_mode():
             for _ in range(ROUNDS):
-                yield {name: of_processor(full) / of_processor(half) for name, (full, half) in calls.items()}
+                yield {
+                    name: processor_seconds(full) / processor_seconds(half)
+                    for name, (full, half) in calls.items()
+                }
 
 
 def _packed(model: GPT) -> GPT:

@@ -10,7 +10,7 @@ import torch
 from gptcore.account import forward_flops, n_parameters
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
-from gptcore.experiments.paired_training import STEPS, Outcome, train_variants
+from gptcore.experiments.paired_training import STEPS, TrainedModel, train_variants
 from gptcore.initialization import INITIAL_STD
 from gptcore.lessons.published_models import PUBLISHED
 from gptcore.model import GPT
@@ -143,7 +143,7 @@ def _logits() -> Iterator[Repetition]:
 def _fourth() -> Iterator[Repetition | Progress]:
     *known, last = SIZES
 
-    def missed_by(found: Mapping[str, Outcome]) -> Repetition:
+    def missed_by(found: Mapping[str, TrainedModel]) -> Repetition:
         weights = {name: n_parameters(one.model.config) for name, one in found.items()}
         law = fit_power_law([weights[name] for name in known], [found[name].loss for name in known], 0.0)
         return {last: abs(law.loss(weights[last]) - found[last].loss)}

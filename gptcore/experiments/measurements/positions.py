@@ -45,7 +45,7 @@ def scores_by_distance(q: Tensor, k: Tensor, n: int, theta: float = 10_000.0) ->
     return apply_rope(q.expand(n, -1), cos, sin) @ k / math.sqrt(len(q))
 
 
-def score_left(width: int, theta: float, distances: Sequence[int]) -> list[float]:
+def remaining_score(width: int, theta: float, distances: Sequence[int]) -> list[float]:
     """Return what is left of the score of two equal vectors at some distances, as a share of that at 0.
 
     Each is the mean over the eighth of the distances before it: a single one may sit on a ripple.
@@ -135,7 +135,7 @@ def order_known(
     return float((here - there).norm() / here.norm())
 
 
-def stretched(model: GPT, scaling: RopeScaling | None, n_tokens: int) -> GPT:
+def with_rope_scaling(model: GPT, scaling: RopeScaling | None, n_tokens: int) -> GPT:
     """Return a model with the same weights that takes `n_tokens` tokens, its clocks scaled or left alone."""
 
     config = model.config.replace(context_length=n_tokens, rope_scaling=scaling)
@@ -165,7 +165,7 @@ def loss_by_position(
     texts = [story.text for story in write_stories(12 * n_texts * BEYOND, seed=900_000 + 1000 * seed)]
     ids = encode_documents(texts, tokenizer)
     ((inputs, targets),) = fixed_batches(ids, length, n_texts, 1)
-    other = stretched(model, scaling, inputs.shape[1])
+    other = with_rope_scaling(model, scaling, inputs.shape[1])
     with torch.inference_mode():
         losses = F.cross_entropy(other(inputs).flatten(0, 1), targets.flatten(), reduction="none")
     by_place = losses.view(inputs.shape).mean(0)
@@ -222,7 +222,7 @@ def _beyond(kind: str) -> Iterator[Repetition]:
 
 
 def _far_scores() -> Iterator[Repetition]:
-    left = {base: score_left(128, base, FAR) for base in BASES}
+    left = {base: remaining_score(128, base, FAR) for base in BASES}
     for place in range(len(FAR)):
         yield {f"base {base:,.0f}": shares[place] for base, shares in left.items()}
 

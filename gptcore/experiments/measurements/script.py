@@ -12,7 +12,7 @@ from gptcore.experiments.paired_training import SEEDS
 from gptcore.formats import load
 from gptcore.generation.sampling import generate
 from gptcore.model import GPT
-from gptcore.training.finetune import HELD_OUT, answers, fraction_followed, single_token_names, tune
+from gptcore.training.finetune import HELD_OUT, fraction_followed, generate_answers, single_token_names, tune
 
 # Configs under which the shipped weights load without complaint, since no shape changes.
 MISREADINGS: dict[str, dict[str, object]] = {
@@ -61,7 +61,7 @@ def rounded(model: GPT) -> GPT:
     return other
 
 
-def written(model: GPT, tokenizer, prompt: str, *, seed: int, n_tokens: int = N_TOKENS) -> list[int]:
+def generated_ids(model: GPT, tokenizer, prompt: str, *, seed: int, n_tokens: int = N_TOKENS) -> list[int]:
     """Return the ids a model writes after a prompt at temperature 0.8."""
     steps = generate(
         model, tokenizer.encode(prompt), n_tokens, temperature=0.8, seed=seed, stop_ids=(tokenizer.eot_id,)
@@ -69,7 +69,7 @@ def written(model: GPT, tokenizer, prompt: str, *, seed: int, n_tokens: int = N_
     return [step.token_id for step in steps]
 
 
-def parts_at(first: list[int], second: list[int]) -> int | None:
+def divergence_position(first: list[int], second: list[int]) -> int | None:
     """Return the place of the first token in which two texts differ, or None."""
     differing = (place for place, (a, b) in enumerate(zip(first, second)) if a != b)
     place = next(differing, None)
@@ -82,16 +82,17 @@ def _same_texts() -> Iterator[Repetition]:
 
     def share(again: Callable[[int], list[int]]) -> float:
         same = [
-            written(model, tokenizer, "Once upon a time", seed=seed) == again(seed) for seed in range(DRAWS)
+            generated_ids(model, tokenizer, "Once upon a time", seed=seed) == again(seed)
+            for seed in range(DRAWS)
         ]
         return 100 * sum(same) / DRAWS
 
     yield {
         "the same machine again": share(
-            lambda seed: written(model, tokenizer, "Once upon a time", seed=seed)
+            lambda seed: generated_ids(model, tokenizer, "Once upon a time", seed=seed)
         ),
         "weights rounded to bf16": share(
-            lambda seed: written(other, tokenizer, "Once upon a time", seed=seed)
+            lambda seed: generated_ids(other, tokenizer, "Once upon a time", seed=seed)
         ),
     }
 
@@ -104,7 +105,8 @@ def _instructions_followed() -> Iterator[Repetition | Progress]:
         for step, (_, tuned) in enumerate(tune(model, tokenizer, TUNED, seed=seed), 1):  # noqa: B007
             yield Progress((turn + step / TUNED) / len(SEEDS))
         base, taught = (
-            fraction_followed(answers(one, tokenizer, asked, seed=seed), asked) for one in (model, tuned)
+            fraction_followed(generate_answers(one, tokenizer, asked, seed=seed), asked)
+            for one in (model, tuned)
         )
         yield {"base model": 100 * base, f"after {TUNED} steps": 100 * taught}
 

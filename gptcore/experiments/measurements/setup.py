@@ -12,7 +12,7 @@ from gptcore.account import forward_flops
 from gptcore.config import PRESETS
 from gptcore.experiments.bench import windows
 from gptcore.experiments.claims import Claim, Repetition, Spread, by_median, by_range
-from gptcore.experiments.timing import one_thread, seconds
+from gptcore.experiments.timing import seconds, single_thread
 from gptcore.model import GPT
 from gptcore.resources import available_cores
 from gptcore.training.devices import DTYPES, autocast, pick_device, pick_execution_plan, precisions
@@ -71,14 +71,14 @@ def _judge_peak(found: Mapping[str, Spread]) -> str:
 
 
 def _speeds() -> Iterator[Repetition]:
-    with one_thread():  # what several of them cost is another claim
+    with single_thread():  # what several of them cost is another claim
         for _ in range(ROUNDS):
             rates = {side: product_rate(side, clock=time.process_time) for side in SIDES}
             yield {f"n = {side}": rate / max(rates.values()) for side, rate in rates.items()}
 
 
 def _bf16_ratios() -> Iterator[Repetition]:
-    with one_thread():
+    with single_thread():
         for _ in range(ROUNDS):
             yield {
                 f"n = {side}": product_rate(side, "bf16", time.process_time)
@@ -99,7 +99,7 @@ def _thread_ratios() -> Iterator[Repetition]:
         yield found
 
 
-def kept_for_backward(precision: str) -> int:
+def saved_activation_bytes(precision: str) -> int:
     """Return the bytes a nano model's forward pass keeps for the backward one, its weights not counted."""
     config = PRESETS["nano"].model
     model, kept = GPT(config), {}
@@ -136,7 +136,7 @@ def training_state(precision: str) -> int:
 def _memory_ratios() -> Iterator[Repetition]:
     yield {
         "weights, gradients, moments": training_state("bf16") / training_state("fp32"),
-        "kept for the backward pass": kept_for_backward("bf16") / kept_for_backward("fp32"),
+        "kept for the backward pass": saved_activation_bytes("bf16") / saved_activation_bytes("fp32"),
     }
 
 

@@ -9,7 +9,7 @@ import torch
 from gptcore.checkpoint import SHIPPED
 from gptcore.corpora.encoding import encode_documents
 from gptcore.experiments.claims import Claim, Repetition, Spread, by_median, by_range
-from gptcore.experiments.timing import one_thread
+from gptcore.experiments.timing import single_thread
 from gptcore.formats import load
 from gptcore.generation.fast_model import WORTH_RECORDING
 from gptcore.generation.sampling import generate
@@ -145,7 +145,7 @@ def _guessed_ahead() -> Iterator[Repetition]:
         "a table of counts": NgramDraft(known, tokenizer.vocab_size),
     }
     ids = tokenizer.encode("Once upon a time")
-    with one_thread():
+    with single_thread():
         for seed in range(ROUNDS):
             yield {
                 name: time_speculative(model, draft, ids, 64, n_ahead=AHEAD - 1, seed=seed).speedup

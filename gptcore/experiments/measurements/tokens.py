@@ -13,7 +13,7 @@ from gptcore import tokenizer
 from gptcore.config import ModelConfig
 from gptcore.corpora.sources import N_STORIES as FIRST_FREE
 from gptcore.experiments.claims import Claim, Progress, Repetition, by_range
-from gptcore.experiments.paired_training import SEEDS, train_briefly
+from gptcore.experiments.paired_training import SEEDS, train_constant_rate
 from gptcore.lessons.bpe_steps import longest_match
 from gptcore.lessons.languages import SENTENCES
 from gptcore.model import GPT
@@ -109,7 +109,7 @@ def per_token_and_byte(size: int, seed: int, steps: int = 80) -> Iterator[float 
     ids = torch.tensor(tokenizer.encode(stories(200, seed)))
     held_out = stories(40, 100 + seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    yield from train_briefly(model, optimizer, ids, steps=steps, length=128, seed=seed)
+    yield from train_constant_rate(model, optimizer, ids, steps=steps, length=128, seed=seed)
     fresh = torch.tensor(tokenizer.encode(held_out))
     rows = fresh[: len(fresh) // 129 * 129].view(-1, 129)
     with torch.inference_mode():

@@ -15,7 +15,7 @@ from gptcore.experiments.paired_training import (
     SHAPE,
     SHAPE_IN_WORDS,
     STEPS,
-    train_briefly,
+    train_constant_rate,
     train_variants,
 )
 from gptcore.model import GPT
@@ -143,7 +143,7 @@ def _decoupled() -> Iterator[Repetition | Progress]:
         for name, make in ways.items():
             model = GPT(PRESETS["nano"].model.replace(**SHAPE), seed=seed)
             optimizer = make(parameter_groups(model, 0.1), lr=3e-3, betas=(0.9, 0.98))
-            for share in train_briefly(model, optimizer, read, steps=STEPS, length=length, seed=seed):
+            for share in train_constant_rate(model, optimizer, read, steps=STEPS, length=length, seed=seed):
                 yield Progress((n_done + share) / len(SEEDS) / len(ways))
             n_done += 1
             with torch.inference_mode():

@@ -105,14 +105,6 @@ def stub(exercise: Exercise) -> str:
     )
 
 
-def solution_lines(exercise: Exercise) -> list[str]:
-    """Return the lines of the solution below its docstring, for the form that needs no code to run."""
-    source = textwrap.dedent(inspect.getsource(exercise.solution))
-    function = ast.parse(source).body[0]
-    body = source.splitlines()[function.body[1].lineno - 1 :]
-    return textwrap.dedent("\n".join(body)).splitlines()
-
-
 def check(exercise: Exercise, function: Callable) -> Verdict:
     """Compare a function with the solution on every case; raises nothing of its own."""
     if exercise.judge is not None:

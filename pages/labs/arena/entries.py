@@ -7,7 +7,7 @@ import streamlit as st
 
 from gptcore.config import PRESETS
 from gptcore.experiments import arena, budget
-from gptcore.experiments.arena_records import key_of
+from gptcore.experiments.arena_records import match_key
 from gptcore.runs.run import Run
 from pages.kit import curves, event_log, live, session, visitor, words
 
@@ -109,7 +109,7 @@ def start_or_stop(text: words.Words, match: arena.Match, even: arena.EqualArms, 
 
 def start_match(match: arena.Match) -> None:
     """Ask for every run that is not over and not under way. For callbacks."""
-    st.session_state[GOING] = key_of(match)
+    st.session_state[GOING] = match_key(match)
     st.session_state[PROBLEM] = request_runs(match)
 
 

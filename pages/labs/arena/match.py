@@ -32,7 +32,7 @@ def the_match() -> None:
 def course(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
     """How the runs go, and what those that are over come to; renews itself while any is under way."""
     text = words.load("arena")
-    if st.session_state.get(GOING) == arena_records.key_of(match):
+    if st.session_state.get(GOING) == arena_records.match_key(match):
         request_runs(match, again=False)
     entries = entries_of(match)
     progress(text, match, entries)

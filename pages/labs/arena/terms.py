@@ -76,7 +76,7 @@ def choose_terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]
         match = arena.Match(
             a=models[0],
             b=models[1],
-            train=arena.recipe_for(**{"steps": None, unit: float(length) if unit == "seconds" else length}),
+            train=arena.train_config(**{"steps": None, unit: float(length) if unit == "seconds" else length}),
             equal_in=equal_in,
             rates=tuple(float(f"{rate:.3g}") for rate in (middle / APART, middle, middle * APART)),
             seeds=tuple(range(n_seeds)),
@@ -129,7 +129,7 @@ def show_equalized(
     text: words.Words, match: arena.Match, even: arena.EqualArms, names: tuple[str, str]
 ) -> None:
     """What was adjusted, what difference is left, where the parameters stand, and both configs as code."""
-    left = even.left()
+    left = even.remaining_difference()
     if even.field == "d_ff":
         text.show("adjusted_width", before=even.before, after=even.after, off=left["parameters"],
                   work=left["FLOPs a step"])  # fmt: skip

@@ -44,8 +44,8 @@ def cut_the_residual() -> None:
                 help=text.read("lab_depth_eps_help"),
             )
         metrics = {
-            text.read("lab_depth_gradient"): "gradients",
-            text.read("lab_depth_pull"): "pulls",
+            text.read("lab_depth_gradient"): "gradient_norms",
+            text.read("lab_depth_pull"): "relative_gradients",
             text.read("lab_depth_size"): "sizes",
         }
         with right:
@@ -65,15 +65,18 @@ def cut_the_residual() -> None:
             revision=f"depth {n} {metric}",
         )
         st.plotly_chart(picture.figure, key="c6_depth_curves", config=figures.CONFIG, alt=picture.alt)
-        if cut.gradients[0] > 0:
+        if cut.gradient_norms[0] > 0:
             text.show(
                 "lab_depth_explodes",
                 n=n,
-                powers=powers(cut.gradients[0], whole.gradients[0]),
-                flat=max(whole.gradients[0] / whole.gradients[-1], whole.gradients[-1] / whole.gradients[0]),
+                powers=powers(cut.gradient_norms[0], whole.gradient_norms[0]),
+                flat=max(
+                    whole.gradient_norms[0] / whole.gradient_norms[-1],
+                    whole.gradient_norms[-1] / whole.gradient_norms[0],
+                ),
             )
         else:
-            zeros = sum(value == 0 for value in cut.gradients)
+            zeros = sum(value == 0 for value in cut.gradient_norms)
             text.show("lab_depth_dies", first=0, zeros=zeros, points=n + 1)
         text.show("lab_depth_note")
         _ask_depth(text, n, place)
@@ -86,7 +89,10 @@ def _ask_depth(text: words.Words, n: int, place: str) -> None:
     if st.session_state.get("c6_depth_guess") is not None:  # a deep stack is built only once it is asked for
         now, then = (
             powers(
-                *(initialization.stack_profile(depth, place, on, NO_EPS).gradients[0] for on in (False, True))
+                *(
+                    initialization.stack_profile(depth, place, on, NO_EPS).gradient_norms[0]
+                    for on in (False, True)
+                )
             )
             for depth in (n, following)
         )
@@ -116,10 +122,10 @@ def after_training() -> None:
         _draw(text, born, now, "c6_trained_curves")
         text.show(
             "lab_trained_says",
-            born=born.pulls[1],
-            born_last=born.pulls[-1],
-            now=now.pulls[1],
-            now_last=now.pulls[-1],
+            born=born.relative_gradients[1],
+            born_last=born.relative_gradients[-1],
+            now=now.relative_gradients[1],
+            now_last=now.relative_gradients[-1],
             first=now.sizes[1],
             last=now.sizes[-1],
         )
@@ -155,13 +161,13 @@ RATES = {"muon": 1e-2, "adamw": 3e-3}  # the nano preset's, and what a shallow m
 
 def _draw(text: words.Words, born, now, key: str) -> None:
     picture = plots.curves(
-        list(range(len(born.pulls))),
-        {"at birth": drawable(born.pulls), "after training": drawable(now.pulls)},
+        list(range(len(born.relative_gradients))),
+        {"at birth": drawable(born.relative_gradients), "after training": drawable(now.relative_gradients)},
         x_title="after block (0 is before the first)",
         y_title=text.read("lab_trained_chart"),
         log_y=True,
         height=260,
-        revision=f"{key} {len(born.pulls)}",
+        revision=f"{key} {len(born.relative_gradients)}",
     )
     st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
 
@@ -194,10 +200,10 @@ def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer:
     )
     born, now = cached.depth_profiles(ModelHandle.of(run.folder))
     _draw(text, born, now, "c6_trained_own")
-    if zeros := sum(pull == 0 for pull in now.pulls):
-        text.show("lab_trained_dead", zeros=zeros, points=len(now.pulls))
+    if zeros := sum(pull == 0 for pull in now.relative_gradients):
+        text.show("lab_trained_dead", zeros=zeros, points=len(now.relative_gradients))
     else:
-        apart = powers(max(now.pulls[1:]), min(now.pulls[1:]))
+        apart = powers(max(now.relative_gradients[1:]), min(now.relative_gradients[1:]))
         learns = history.val_loss[-1] < history.start["unigram"] - CLEAR
         text.show("lab_trained_learns" if learns else "lab_trained_stuck", powers=apart)
     picture = curves.loss(history)

@@ -33,7 +33,7 @@ def finding() -> None:
     cut, whole = (initialization.stack_profile(FINDING_BLOCKS, "pre", on, NO_EPS) for on in (False, True))
     picture = plots.curves(
         list(range(FINDING_BLOCKS + 1)),
-        {"F(x): replaced": cut.gradients, "x + F(x): added": whole.gradients},
+        {"F(x): replaced": cut.gradient_norms, "x + F(x): added": whole.gradient_norms},
         x_title="after block (0 is before the first)",
         y_title=text.read("finding_chart"),
         log_y=True,
@@ -43,4 +43,6 @@ def finding() -> None:
     left, side = st.columns([3, 2], gap="large", vertical_alignment="center")
     left.plotly_chart(picture.figure, key="c6_finding", config=figures.CONFIG, alt=picture.alt)
     with side:
-        text.show("finding_says", powers=powers(cut.gradients[0], whole.gradients[0]), n=FINDING_BLOCKS)
+        text.show(
+            "finding_says", powers=powers(cut.gradient_norms[0], whole.gradient_norms[0]), n=FINDING_BLOCKS
+        )

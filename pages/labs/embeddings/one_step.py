@@ -22,7 +22,7 @@ def one_step() -> None:
     typed = prompt.text_input(text.read("example_step_ids"), "c3_step_ids", READ)
     ids = [int(one) for one in typed.replace(",", " ").split() if one.lstrip("-").isdigit()][:32]
     try:
-        moves = {way: embedding_table.one_step(ids, way) for way in embedding_table.WAYS}
+        moves = {way: embedding_table.single_update(ids, way) for way in embedding_table.WAYS}
     except ValueError as error:
         st.info(f"{error}.", icon=":material/info:")
         return
@@ -47,7 +47,7 @@ def one_step() -> None:
     )
     picture.figure.update_xaxes(tickangle=0, side="top")
     st.plotly_chart(picture.figure, key="c3_step_rows", config=figures.CONFIG, alt=picture.alt)
-    untied, tied, decayed = (moves[way].n_unseen_moved for way in embedding_table.WAYS)
+    untied, tied, decayed = (moves[way].n_unseen_changed for way in embedding_table.WAYS)
     text.show(
         "example_step_says",
         read=len(seen),
@@ -59,4 +59,4 @@ def one_step() -> None:
 
 
 def _said(way: str, moves) -> str:
-    return f"{way}, {moves.n_unseen_moved} of the rows that were not read"
+    return f"{way}, {moves.n_unseen_changed} of the rows that were not read"

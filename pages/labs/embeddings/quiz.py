@@ -7,7 +7,7 @@ import torch
 
 from gptcore.account import parameters
 from gptcore.config import ModelConfig
-from gptcore.interpret.embedding_table import WAYS, cosines, embedding_gradient, one_step
+from gptcore.interpret.embedding_table import WAYS, cosines, embedding_gradient, single_update
 from pages.kit.quiz import Bug, Choice, Numeric, Question
 
 BUGGY = (
@@ -101,7 +101,7 @@ def rows_moved(draw: random.Random) -> Numeric:
     ids[1] = ids[0]
     last = next(one for one in range(16) if one not in ids)
     ids.append(last)
-    moved = int((one_step(ids, WAYS[0]).far > 0).sum())
+    moved = int((single_update(ids, WAYS[0]).far > 0).sum())
     return Numeric(
         name="rows_moved",
         right=moved,

@@ -42,7 +42,7 @@ def rotated_table() -> None:
             lines = ["| token | number |", "| --- | --- |"]
             lines += [
                 f"| {code_span(tokenizer.token_text(token))} | {value:.2f} |"
-                for token, value in embedding_table.highest(
+                for token, value in embedding_table.largest_in_column(
                     one.embedding.weight.detach(), column, places, TOP
                 )
             ]

@@ -21,6 +21,6 @@ def order_known(schemes: tuple[str, ...], n_layers: int, causal: bool) -> list[f
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def score_left(width: int, base: float, distances: tuple[int, ...]) -> list[float]:
+def remaining_score(width: int, base: float, distances: tuple[int, ...]) -> list[float]:
     """What a base leaves of the score of two equal vectors at some distances."""
-    return positions.score_left(width, base, distances)
+    return positions.remaining_score(width, base, distances)

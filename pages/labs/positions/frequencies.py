@@ -72,7 +72,10 @@ def _wavelength_curves(width: int, bases: Sequence[int], tokens: int, text: word
 def _decay_curves(width: int, bases: Sequence[int], text: words.Words) -> None:
     picture = plots.curves(
         DISTANCES,
-        {text.read("lab_clock_of", base=base): cached.score_left(width, base, DISTANCES) for base in bases},
+        {
+            text.read("lab_clock_of", base=base): cached.remaining_score(width, base, DISTANCES)
+            for base in bases
+        },
         x_title=text.read("lab_drag_distance"),
         y_title=text.read("lab_clock_share"),
         log_x=True,

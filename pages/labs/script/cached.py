@@ -35,10 +35,11 @@ def written_twice(prompt: str, seed: int, n_tokens: int) -> tuple[list[str], lis
     """What the shipped model writes with its weights as they are and rounded to bf16, and where the two part."""
     model, tokenizer = models.shipped().load()
     ids = [
-        script.written(one, tokenizer, prompt, seed=seed, n_tokens=n_tokens) for one in (model, _rounded())
+        script.generated_ids(one, tokenizer, prompt, seed=seed, n_tokens=n_tokens)
+        for one in (model, _rounded())
     ]
     texts = [[tokenizer.token_text(token) for token in one] for one in ids]
-    return texts[0], texts[1], script.parts_at(*ids)
+    return texts[0], texts[1], script.divergence_position(*ids)
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

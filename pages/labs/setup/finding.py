@@ -21,7 +21,7 @@ def finding() -> None:
         low=runs[LANDS][-1].loss,
         flies=FLIES,
         high=runs[FLIES][-1].loss,
-        limit=line_fit.largest_rate(torch.tensor(HOURS)),
+        limit=line_fit.max_learning_rate(torch.tensor(HOURS)),
         n=N_STEPS,
     )
     picture = plots.curves(

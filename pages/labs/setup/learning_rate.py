@@ -38,7 +38,7 @@ def one_knob() -> None:
         steps = descent_steps(rate, n_steps)
         with left:
             draw_path(x, y, steps)
-        least, limit = line_fit.loss_at(x, y, *line_fit.best(x, y)), line_fit.largest_rate(x)
+        least, limit = line_fit.loss_at(x, y, *line_fit.best(x, y)), line_fit.max_learning_rate(x)
         with right:
             draw_loss(steps, least)
         outcome_name, last = outcome(steps, n_steps, least), steps[-1]

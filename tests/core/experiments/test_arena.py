@@ -45,7 +45,7 @@ def test_arms_are_equal_to_one_per_cent():
     for _ in range(120):
         a, b = drawn(draw), drawn(draw)
         b = b.replace(vocab_size=a.vocab_size)
-        match = Match(a=a, b=b, train=arena.recipe_for(steps=400))
+        match = Match(a=a, b=b, train=arena.train_config(steps=400))
         try:
             even = equalize(match)
         except ConfigError as error:
@@ -58,7 +58,7 @@ def test_arms_are_equal_to_one_per_cent():
             assert abs(n_parameters(even.b.model) / n_parameters(a) - 1) <= 0.01
             assert even.b.model.replace(d_ff=b.d_ff) == b and even.a.model == a
             assert even.a.steps == even.b.steps == 400
-        even = equalize(Match(a=a, b=b, train=arena.recipe_for(steps=400), equal_in="flops"))
+        even = equalize(Match(a=a, b=b, train=arena.train_config(steps=400), equal_in="flops"))
         assert abs(even.b.flops / even.a.flops - 1) <= 0.01
         assert (even.a.model, even.b.model) == (a, b)
     assert found > 60
@@ -78,7 +78,7 @@ def test_what_was_adjusted_is_said():
     by_time = equalize(arena.parse_match(equal_in="seconds"))
     assert by_time.field is None and by_time.a.steps is None
     same = equalize(arena.parse_match(styles=("LLaMA-style", "LLaMA-style")))
-    assert same.field is None and set(same.left().values()) == {0.0}
+    assert same.field is None and set(same.remaining_difference().values()) == {0.0}
 
 
 @pytest.mark.parametrize("equal_in", arena.EQUAL_IN)
@@ -173,8 +173,8 @@ def test_nothing_is_said_too_early():
 @pytest.mark.parametrize(("freedom", "t"), [(2, 4.303), (4, 2.776), (6, 2.447), (10, 2.228), (20, 2.086)])
 def test_the_chance_is_students(freedom, t):
     """The printed tables' bounds of one in twenty."""
-    assert arena.chance_of(t, freedom) == pytest.approx(0.05, abs=2e-4)
-    assert arena.chance_of(0.0, freedom) == 1 and arena.chance_of(math.inf, freedom) == 0
+    assert arena.p_value(t, freedom) == pytest.approx(0.05, abs=2e-4)
+    assert arena.p_value(0.0, freedom) == 1 and arena.p_value(math.inf, freedom) == 0
 
 
 def test_last_loss_waits_for_the_end():
@@ -254,6 +254,24 @@ def test_a_record_of_the_first_edition_is_found_by_its_match(tmp_path, monkeypat
     assert judge(record.results, match).difference == pytest.approx(record.difference)
     other = arena.parse_match(settings=settings, rates=[0.002, 0.01], seeds=[0, 1], steps=101)
     assert arena_records.find_record(other) is None
+    arena_records.save_record(match, record.names, record.terms, record.results, judge(record.results, match))
+    assert arena_records.all_records() == [record]
+
+
+def test_a_record_is_found_by_the_values_of_its_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path))
+    match = arena.parse_match(settings=(["n_heads=8"], (), ()), rates=[0.002], seeds=[0, 1], steps=100)
+    losses = results(match, lambda arm, rate, seed: 2 + 0.1 * (arm == "b") + 0.01 * seed)
+    arena_records.save_record(match, ("left", "right"), "terms", losses, judge(losses, match))
+    reworded = arena.parse_match(
+        settings=(["head_dim=16", "n_heads=8", "n_layers=4"], (), ()), rates=[0.002], seeds=[0, 1], steps=100
+    )
+    record = arena_records.find_record(reworded)
+    assert record is not None and record.key == arena_records.match_key(match)
+    assert record.results == tuple(losses)
+    for changes in ({"steps": 101}, {"seeds": [0, 2]}, {"rates": [0.003]}, {"equal_in": "flops"}):
+        terms = {"rates": [0.002], "seeds": [0, 1], "steps": 100} | changes
+        assert arena_records.find_record(arena.parse_match(settings=(["n_heads=8"], (), ()), **terms)) is None
 
 
 def test_runs_of_the_first_edition_are_those_of_the_match_that_asked_for_them():
@@ -285,6 +303,6 @@ def test_runs_of_the_first_edition_are_those_of_the_match_that_asked_for_them():
     old |= {"seconds": None, "steps": arena.STEPS, "seed": first.seed, "plugin": None}
     old["settings"] = words
     assert "score_scale" not in dict(first.request.settings)
-    assert not arena.is_of_another(first, old) and not arena.is_of_another(first, {})
-    assert arena.is_of_another(first, old | {"steps": arena.STEPS + 1})
-    assert arena.is_of_another(first, old | {"settings": [*words, "norm=of_another_plugin"]})
+    assert not arena.differs_from(first, old) and not arena.differs_from(first, {})
+    assert arena.differs_from(first, old | {"steps": arena.STEPS + 1})
+    assert arena.differs_from(first, old | {"settings": [*words, "norm=of_another_plugin"]})

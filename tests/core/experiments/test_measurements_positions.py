@@ -32,11 +32,11 @@ def test_a_stretched_model_is_the_same_inside_its_context():
 
     model = GPT(ModelConfig(vocab_size=30, context_length=8, d_model=16, n_layers=1, n_heads=2)).eval()
     ids = torch.arange(8).unsqueeze(0)
-    longer = positions.stretched(model, None, 24)
+    longer = positions.with_rope_scaling(model, None, 24)
     torch.testing.assert_close(longer(ids), model(ids))
     assert longer(torch.arange(24).unsqueeze(0)).shape == (1, 24, 30)
     for name, scaling in positions.scalings(4.0, 8).items():
-        same = torch.allclose(positions.stretched(model, scaling, 24)(ids), model(ids), atol=1e-5)
+        same = torch.allclose(positions.with_rope_scaling(model, scaling, 24)(ids), model(ids), atol=1e-5)
         assert same == (name == "as trained")
 
 

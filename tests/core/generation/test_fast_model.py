@@ -6,18 +6,16 @@ import weakref
 import pytest
 import torch
 
-from gptcore.generation.fast_model import WORTH_RECORDING, FastModel, is_prepared, release
+from gptcore.generation.fast_model import WORTH_RECORDING, FastModel, release
 from gptcore.generation.packed_weights import can_pack
 from gptcore.generation.sampling import generate
 
 
 def test_a_recording_is_shared_until_the_model_is_released(lively):
     model = lively(context_length=64).eval()
-    assert not is_prepared(model)
     list(generate(model, [1], WORTH_RECORDING + 5))
     assert FastModel(model).is_recorded
     release(model)
-    assert not is_prepared(model)
     assert not FastModel(model).is_recorded
 
 

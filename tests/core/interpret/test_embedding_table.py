@@ -50,21 +50,21 @@ def test_a_step_moves_the_rows_as_torchs_optimizer_does(way):
     model.loss(tokens[:, :-1], tokens[:, 1:]).backward()
     optimizer.step()
     want = (model.embedding.weight.detach() - born).norm(dim=1)
-    assert torch.allclose(embedding_table.one_step(ids, way).far, want, atol=1e-5)
+    assert torch.allclose(embedding_table.single_update(ids, way).far, want, atol=1e-5)
 
 
 def test_untied_descent_moves_what_was_read_tied_and_decay_move_all():
-    moved = {way: embedding_table.one_step([3, 7, 7, 1, 4], way) for way in embedding_table.WAYS}
-    assert moved["untied, SGD"].n_unseen_moved == 0
-    assert moved["tied, SGD"].n_unseen_moved == embedding_table.SMALL.vocab_size - 3
-    assert moved["untied, AdamW with decay"].n_unseen_moved == embedding_table.SMALL.vocab_size - 3
+    moved = {way: embedding_table.single_update([3, 7, 7, 1, 4], way) for way in embedding_table.WAYS}
+    assert moved["untied, SGD"].n_unseen_changed == 0
+    assert moved["tied, SGD"].n_unseen_changed == embedding_table.SMALL.vocab_size - 3
+    assert moved["untied, AdamW with decay"].n_unseen_changed == embedding_table.SMALL.vocab_size - 3
     assert set(moved["untied, SGD"].far.nonzero().flatten().tolist()) == {1, 3, 7}
 
 
 @pytest.mark.parametrize("ids", [[], [1], [1, 16], [-1, 2]])
 def test_ids_that_cannot_be_read_are_refused(ids):
     with pytest.raises(ValueError, match="two ids or more from 0 to 15"):
-        embedding_table.one_step(ids, embedding_table.WAYS[0])
+        embedding_table.single_update(ids, embedding_table.WAYS[0])
 
 
 def test_a_sum_is_ranked_with_its_inputs_and_without():

@@ -12,7 +12,7 @@ from gptcore.interpret.gradient_depth import (
     moved_by_token_change,
     profile,
     residual_updates,
-    stack,
+    stack_config,
     without_block,
 )
 from gptcore.model import GPT
@@ -23,7 +23,7 @@ IDS = torch.randint(64, (2, 9), generator=torch.Generator().manual_seed(3))
 
 
 def model(**changes) -> GPT:
-    return GPT(stack(3, norm_eps=1e-5).replace(**changes), seed=1).eval()
+    return GPT(stack_config(3, norm_eps=1e-5).replace(**changes), seed=1).eval()
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -35,8 +35,8 @@ def test_the_gradient_before_the_first_block_is_that_of_the_embedding(place):
     loss = F.cross_entropy(one(IDS[:, :-1]).flatten(0, 1), IDS[:, 1:].flatten())
     loss.backward()
     assert found.loss == pytest.approx(loss.item(), rel=1e-5)
-    assert found.gradients[0] == pytest.approx(x.grad.norm().item(), rel=1e-4)
-    assert len(found.gradients) == len(found.sizes) == one.config.n_layers + 1
+    assert found.gradient_norms[0] == pytest.approx(x.grad.norm().item(), rel=1e-4)
+    assert len(found.gradient_norms) == len(found.sizes) == one.config.n_layers + 1
 
 
 def test_a_profile_leaves_nothing_on_the_model():
@@ -47,7 +47,9 @@ def test_a_profile_leaves_nothing_on_the_model():
 
 def test_without_residuals_the_exponent_of_the_ratio_grows_with_the_depth():
     def powers(n: int) -> float:
-        cut, whole = (at_initialization(stack(n, residual=on)).gradients[0] for on in (False, True))
+        cut, whole = (
+            at_initialization(stack_config(n, residual=on)).gradient_norms[0] for on in (False, True)
+        )
         return math.log10(cut / whole)
 
     assert 0.5 < powers(12) < powers(24) < powers(48) < 10
@@ -55,14 +57,14 @@ def test_without_residuals_the_exponent_of_the_ratio_grows_with_the_depth():
 
 
 def test_with_the_usual_eps_a_cut_stack_dies_and_a_whole_one_does_not():
-    cut, whole = (at_initialization(stack(24, residual=on, norm_eps=1e-5)) for on in (False, True))
-    assert cut.gradients[0] == 0 < whole.gradients[0]
-    assert max(whole.gradients) / min(whole.gradients) < 3
+    cut, whole = (at_initialization(stack_config(24, residual=on, norm_eps=1e-5)) for on in (False, True))
+    assert cut.gradient_norms[0] == 0 < whole.gradient_norms[0]
+    assert max(whole.gradient_norms) / min(whole.gradient_norms) < 3
 
 
 @pytest.mark.parametrize("place", ("pre", "branch", "post"))
 def test_at_birth_no_place_of_the_norm_loses_its_pull(place):
-    pulls = at_initialization(stack(24, norm_position=place, norm_eps=1e-5)).pulls[1:]
+    pulls = at_initialization(stack_config(24, norm_position=place, norm_eps=1e-5)).relative_gradients[1:]
     assert max(pulls) / min(pulls) < 10
 
 
@@ -93,7 +95,7 @@ def test_a_silent_block_is_a_model_with_one_block_less():
 
 
 def test_a_branch_that_cancels_the_stream_wipes_the_gradient_out():
-    one = GPT(stack(1, norm_eps=1e-5).replace(ffn="relu", norm="none", bias="all", d_ff=128)).eval()
+    one = GPT(stack_config(1, norm_eps=1e-5).replace(ffn="relu", norm="none", bias="all", d_ff=128)).eval()
     with torch.no_grad():  # relu(x) - relu(-x) = x, so that the branch is -x and its slope -1
         eye = torch.eye(64)
         one.layers[0].feedforward.up_proj.weight.copy_(torch.cat((eye, -eye)))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gptcore.cache import KVCache
-from gptcore.interpret.stages import binned, rows, size_of, stages, working
+from gptcore.interpret.stages import binned, computation, matrix_rows, stages, tensor_size
 from gptcore.tracing import trace
 
 VARIANTS = [
@@ -64,10 +64,10 @@ def test_the_numbers_in_a_formula_give_its_result(lively, random_ids, changes, c
                 seen[name] = torch.cat((before[name], seen[name]), 2)
     forms = set()
     for stage in stages(model.config, seen):
-        found = working(model, seen, stage)
+        found = computation(model, seen, stage)
         forms.add(found.form)
         for token, numbers in enumerate(found.numbers):
-            made = rows(seen[stage.name])[token - len(found.numbers)]
+            made = matrix_rows(seen[stage.name])[token - len(found.numbers)]
             result = worked_out(found.form, numbers, model.config)
             if result is not None:
                 assert result == pytest.approx(numbers[-1], abs=2e-4, rel=1e-4), stage.name
@@ -113,5 +113,5 @@ def test_bins_hold_the_largest_of_their_neighbours():
 
 
 def test_a_pictures_scale_leaves_out_what_is_forbidden_and_is_never_nothing():
-    assert size_of(torch.tensor([[0.0, -math.inf]])) == 1.0
-    assert size_of(torch.full((2, 50), -2.0)) == 2.0
+    assert tensor_size(torch.tensor([[0.0, -math.inf]])) == 1.0
+    assert tensor_size(torch.full((2, 50), -2.0)) == 2.0

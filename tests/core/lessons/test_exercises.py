@@ -1,13 +1,16 @@
 """Exercises: the solution passes, each classic mistake is named as itself, all else is told where it differs."""
 
+import ast
+import inspect
 import json
 import subprocess
 import sys
+import textwrap
 
 import pytest
 import torch
 
-from gptcore.lessons.exercises import Exercise, check, first_difference, named, registry, solution_lines, stub
+from gptcore.lessons.exercises import Exercise, check, first_difference, named, registry, stub
 from gptcore.lessons.exercises.checker import check_file
 
 EXERCISES = list(registry().values())
@@ -27,6 +30,14 @@ def test_each_mistake_is_named_as_itself(exercise: Exercise):
         assert not verdict.passed
         assert verdict.mistake == mistake.name
         assert verdict.says == mistake.says
+
+
+def solution_lines(exercise: Exercise) -> list[str]:
+    """The lines of the solution below its docstring."""
+    source = textwrap.dedent(inspect.getsource(exercise.solution))
+    function = ast.parse(source).body[0]
+    body = source.splitlines()[function.body[1].lineno - 1 :]
+    return textwrap.dedent("\n".join(body)).splitlines()
 
 
 @every

@@ -31,7 +31,7 @@ def test_slopes_by_hand_are_those_of_autograd(xs, w, b):
 
 
 def test_descending_is_what_torchs_own_optimizer_does():
-    model = line_fit.Line()
+    model = line_fit.LinearModel()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for state in line_fit.descend(X, Y, 0.1, 10):
         assert (state.w, state.b) == pytest.approx((model.w.item(), model.b.item()), abs=1e-6)
@@ -43,7 +43,7 @@ def test_descending_is_what_torchs_own_optimizer_does():
 @pytest.mark.parametrize(("share", "lands"), [(0.9, True), (1.1, False)])
 def test_the_largest_rate_parts_landing_from_flying(share, lands):
     least = line_fit.loss_at(X, Y, *line_fit.best(X, Y))
-    states = list(line_fit.descend(X, Y, share * line_fit.largest_rate(X), 200))
+    states = list(line_fit.descend(X, Y, share * line_fit.max_learning_rate(X), 200))
     assert (states[-1].loss - least < 1e-3) is lands
 
 
@@ -53,7 +53,7 @@ def test_the_best_line_has_no_slope():
 
 
 def test_many_lines_are_torchs_linear_layer():
-    theirs, ours = torch.nn.Linear(5, 3), line_fit.Lines(5, 3)
+    theirs, ours = torch.nn.Linear(5, 3), line_fit.LinearLayer(5, 3)
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(ours(x), theirs(x), atol=1e-6)

@@ -16,7 +16,7 @@ from gptcore.runs.request import RunRequest, split_settings
 from gptcore.stories.writer import write_stories
 from gptcore.tokenizer import story_tokenizer
 from gptcore.training import faults
-from gptcore.training.faults import FAULTS, HEALTHY, PARTS, Curves, diagnose
+from gptcore.training.faults import FAULTS, HEALTHY, LOOP_VARIANTS, Curves, diagnose
 from gptcore.training.loop import train
 
 FIXED = {"threads": 1, "precision": "fp32", "attention_path": "fused"}
@@ -74,21 +74,21 @@ def test_the_curves_of_events_are_their_columns_and_a_missing_number_is_none_at_
 
 
 def test_every_fault_a_config_may_name_has_its_parts():
-    assert set(PARTS) == set(config.FAULTS)
+    assert set(LOOP_VARIANTS) == set(config.FAULTS)
     for settings in FAULTS.values():
         assert set(settings) <= {"fault", "causal", "learning_rate", "grad_clip"}
 
 
 def test_targets_that_are_not_shifted_are_the_inputs():
     ids = torch.arange(200)
-    parts = PARTS["unshifted_targets"]
+    parts = LOOP_VARIANTS["unshifted_targets"]
     for inputs, targets in (parts.windows(ids, 16, 4, 0).next(), *parts.batches(ids, 16, 4, 2)):
         assert torch.equal(inputs, targets)
     assert torch.equal(parts.windows(ids, 16, 4, 3).next()[0], Windows(ids, 16, 4, 3).next()[0])
 
 
 def test_a_tiny_text_is_held_to_the_same_validation(corpus):
-    small = PARTS["tiny_text"].text(corpus)
+    small = LOOP_VARIANTS["tiny_text"].text(corpus)
     assert small.validation == corpus.validation
     assert sum(map(len, small.train)) == faults.TINY_CHARACTERS
     assert corpus.train[0].startswith(small.train[0])
@@ -97,7 +97,7 @@ def test_a_tiny_text_is_held_to_the_same_validation(corpus):
 @pytest.mark.parametrize(("name", "left"), [("none", False), ("leaking_gradients", True)])
 def test_what_leaks_is_the_gradient_of_the_step_before(shape, name, left):
     model = GPT(shape)
-    optimizers = PARTS[name].optimizers(model, CONFIG)
+    optimizers = LOOP_VARIANTS[name].optimizers(model, CONFIG)
     ids = torch.arange(32).view(1, 32)
     model.loss(ids, ids).backward()
     before = {key: weight.grad.clone() for key, weight in model.named_parameters()}

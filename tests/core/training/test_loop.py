@@ -1,9 +1,11 @@
 """Training: typed events in order, repeatable and resumable to the bit, right means, and every way to end."""
 
 import copy
+import gc
 import math
 import threading
 import time
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -13,7 +15,6 @@ from gptcore.config import ConfigError, ModelConfig, TrainConfig
 from gptcore.corpora.documents import text_corpus
 from gptcore.corpora.encoding import bytes_per_token, prepare_corpus
 from gptcore.corpora.windows import Windows, fixed_batches
-from gptcore.generation.fast_model import is_prepared
 from gptcore.generation.packed_weights import SMALLEST, can_pack, pack
 from gptcore.generation.sampling import generate
 from gptcore.tokenizer import Tokenizer
@@ -69,11 +70,18 @@ def whole(model_config, corpus, tokenizer):
 @pytest.mark.skipif(not can_pack(torch.float32), reason="this processor gains nothing by packing")
 def test_samples_leave_no_copy_of_the_weights_behind(model_config, corpus, tokenizer, monkeypatch):
     monkeypatch.setitem(SMALLEST, torch.float32, 0)
-    made = []
-    monkeypatch.setattr("gptcore.generation.fast_model.pack", lambda model: made.append(model) or pack(model))
+    copies = []
+
+    def pack_and_watch(model):
+        packed = pack(model)
+        copies.append(weakref.ref(packed))
+        return packed
+
+    monkeypatch.setattr("gptcore.generation.fast_model.pack", pack_and_watch)
     seen = list(train(model_config, CONFIG.replace(steps=2), corpus, tokenizer))
-    assert len(made) == sum(event.event == "sample" for event in seen)
-    assert not any(map(is_prepared, made))
+    assert len(copies) == sum(event.event == "sample" for event in seen)
+    gc.collect()
+    assert [copy() for copy in copies] == [None] * len(copies)
 
 
 def test_events_come_in_order_and_typed(whole):

@@ -57,7 +57,7 @@ def feedforward_shares() -> Picture:
 def gradients(settings: dict[str, tuple[str, bool]], n_layers: int = 16) -> Picture:
     curves = {}
     for name, (norm_position, residual) in settings.items():
-        sizes = initialization.stack_profile(n_layers, norm_position, residual, NO_EPS).gradients
+        sizes = initialization.stack_profile(n_layers, norm_position, residual, NO_EPS).gradient_norms
         curves[name] = [max(value, 1e-30) for value in sizes]
     return curve(list(range(n_layers + 1)), curves, "block", "size of the gradient, at birth", log_y=True)
 

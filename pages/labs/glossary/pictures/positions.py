@@ -62,5 +62,8 @@ def learned_places() -> Picture:
 def score_by_distance() -> Picture:
     distances = tuple(range(0, 65, 4))
     return curve(
-        distances, {"score": positions.score_left(32, 10_000.0, distances)}, "distance", "score left, of 1"
+        distances,
+        {"score": positions.remaining_score(32, 10_000.0, distances)},
+        "distance",
+        "score left, of 1",
     )

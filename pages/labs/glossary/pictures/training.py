@@ -7,7 +7,7 @@ import torch
 from gptcore.account import n_parameters, training_bytes
 from gptcore.config import PRESETS, TrainConfig
 from gptcore.lessons.by_hand import adamw_step
-from gptcore.lessons.line_fit import descend, largest_rate, loss_at
+from gptcore.lessons.line_fit import descend, loss_at, max_learning_rate
 from gptcore.lessons.number_formats import store
 from gptcore.training.optim import learning_rate
 from pages.kit import curves, event_log
@@ -44,7 +44,7 @@ def valley() -> Picture:
 
 def rates() -> Picture:
     x, y = torch.tensor([-1.5, 0.0, 1.5]), torch.tensor([-3.0, 0.0, 3.0])
-    top = largest_rate(x)
+    top = max_learning_rate(x)
     losses = {
         f"{share:g} of the largest": [max(state.loss, 1e-6) for state in descend(x, y, share * top, 10)]
         for share in (0.05, 0.5, 1.05)

@@ -45,7 +45,7 @@ def _balanced() -> Iterator[Repetition]:
         }
 
 
-def pull(beta: float, margin: float) -> float:
+def dpo_gradient(beta: float, margin: float) -> float:
     """Return how hard the loss of DPO pulls a preferred answer away from the other, by autograd.
 
     `margin` is how much further the model already is than its reference, in nats (Rafailov et al. 2023).
@@ -57,7 +57,7 @@ def pull(beta: float, margin: float) -> float:
 
 def _pulls() -> Iterator[Repetition]:
     low, high = BETAS
-    yield {f"margin {margin:g}": pull(high, margin) / pull(low, margin) for margin in MARGINS}
+    yield {f"margin {margin:g}": dpo_gradient(high, margin) / dpo_gradient(low, margin) for margin in MARGINS}
 
 
 def bits_for_constants(weights: Tensor, *, twice: bool) -> float:
