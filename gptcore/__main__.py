@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gptcore
+from gptcore.runs import options as command_options
 from gptcore.runs.jobs import ERROR, error_sentence
-from gptcore.runs.options import add_plugin_option, add_request_options
 
 if TYPE_CHECKING:
     from gptcore.generation.sampling import Step
     from gptcore.model import GPT
     from gptcore.tokenizer import Tokenizer
     from gptcore.training.events import Event
-
-EXPORTS = ("hf", "script", "notebook")  # as `gptcore.formats.export.WRITERS` has them
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,102 +32,6 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         add_options(command)
     return top
-
-
-def _train_options(command: argparse.ArgumentParser) -> None:
-    add_request_options(command)
-    command.add_argument("--out", required=True, metavar="DIR", help="a new or empty directory")
-    command.add_argument("--json", action="store_true", help="print each event as a line of JSON")
-
-
-def _resume_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("dir", metavar="DIR")
-    add_plugin_option(command)
-    command.add_argument("--json", action="store_true")
-
-
-def _sample_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "dir", metavar="DIR", nargs="?", help="a run or saved model; the shipped one if left out"
-    )
-    command.add_argument("--prompt", default="", metavar="TEXT", help="empty: start a new document")
-    command.add_argument("--max-new-tokens", type=int, default=200, metavar="N")
-    command.add_argument("--temperature", type=float, default=0.8, metavar="T")
-    command.add_argument("--top-k", type=int, metavar="K")
-    command.add_argument("--top-p", type=float, metavar="P")
-    command.add_argument("--min-p", type=float, metavar="P")
-    command.add_argument("--repetition-penalty", type=float, default=1.0, metavar="R")
-    command.add_argument("--seed", type=int, default=0, metavar="N")
-    command.add_argument("--no-cache", action="store_true", help="compute every token again at each step")
-    command.add_argument("--past-context", choices=("stop", "slide"), default="stop")
-    add_plugin_option(command)
-    command.add_argument("--json", action="store_true")
-
-
-def _export_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("dir", metavar="DIR", help="a run or saved model")
-    command.add_argument(
-        "--to",
-        required=True,
-        choices=EXPORTS,
-        help="hf: a folder that transformers loads; script, notebook: a file that trains such a model",
-    )
-    command.add_argument("out", metavar="OUT", help="a new or empty directory; a new file")
-
-
-def _stories_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--n", type=int, default=1, metavar="N")
-    command.add_argument("--seed", type=int, default=0, metavar="N")
-    command.add_argument("--check", metavar="FILE", help="score this text; - reads standard input")
-    command.add_argument("--json", action="store_true")
-
-
-def _tokenize_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("text", metavar="TEXT")
-    command.add_argument("--tokenizer", default="story", metavar="story|gpt2|FILE")
-    command.add_argument("--json", action="store_true")
-
-
-def _claims_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME")
-    command.add_argument("--quick", action="store_true", help="leave out the claims that train models")
-    command.add_argument("--json", action="store_true")
-
-
-def _exercise_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME")
-    command.add_argument("file", metavar="FILE", nargs="?")
-    command.add_argument("--json", action="store_true")
-
-
-def _bench_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME")
-    command.add_argument("--json", action="store_true")
-
-
-def _arena_options(command: argparse.ArgumentParser) -> None:
-    for arm, family in (("a", "LLaMA-style"), ("b", "GPT-2-style")):
-        command.add_argument(f"--style-{arm}", default=family, metavar="LLaMA-style|GPT-2-style")
-    for name, whose in (("", "both arms, or training"), ("-a", "arm a"), ("-b", "arm b")):
-        command.add_argument(
-            f"--set{name}", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help=f"of {whose}"
-        )
-    command.add_argument("--equal", default="parameters", metavar="parameters|flops|seconds")
-    command.add_argument("--corpus", default="stories", metavar="stories|book|FILE")
-    length = command.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, metavar="N", help="of each run of arm a")
-    length.add_argument("--seconds", type=float, metavar="S", help="of each run, with --equal seconds")
-    command.add_argument("--rates", type=float, nargs="+", metavar="R")
-    command.add_argument("--seeds", type=int, nargs="+", metavar="N")
-    command.add_argument(
-        "--out", required=True, metavar="DIR", help="a directory of runs; finished ones are kept"
-    )
-    add_plugin_option(command)
-    command.add_argument("--json", action="store_true")
-
-
-def _workers_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--once", action="store_true", help="run one job and end")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -329,8 +231,9 @@ def stories(options: argparse.Namespace) -> None:
     if options.check is not None:
         from gptcore.stories.scores import score_text
 
-        ladder = score_text(_read_text(options.check)).to_dict()
-        print(json.dumps(ladder) if options.json else "\n".join(f"{k}: {v}" for k, v in ladder.items()))
+        scores = score_text(_read_text(options.check)).to_dict()
+        lines = [f"{name}: {score}" for name, score in scores.items()]
+        print(json.dumps(scores) if options.json else "\n".join(lines))
         return
     from gptcore.stories.writer import write_stories
 
@@ -430,17 +333,17 @@ def exercise(options: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[Callable[[argparse.Namespace], int | None], tuple[str, Callable]] = {
-    train: ("train a model and keep the run in a directory", _train_options),
-    resume: ("continue a run that was stopped or interrupted", _resume_options),
-    sample: ("continue a text with a trained model", _sample_options),
-    export: ("write a model in another format", _export_options),
-    stories: ("print stories, or score a text by the story grammar", _stories_options),
-    tokenize: ("split a text into tokens", _tokenize_options),
-    claims: ("measure the field's claims on this machine", _claims_options),
-    exercise: ("check a solution; without FILE, print the stub", _exercise_options),
-    bench: ("benchmark our speed against the usual alternatives", _bench_options),
-    arena: ("compare two architectures trained on the same batches", _arena_options),
-    workers: ("what the app starts, to run its jobs", _workers_options),
+    train: ("train a model and keep the run in a directory", command_options.train_options),
+    resume: ("continue a run that was stopped or interrupted", command_options.resume_options),
+    sample: ("continue a text with a trained model", command_options.sample_options),
+    export: ("write a model in another format", command_options.export_options),
+    stories: ("print stories, or score a text by the story grammar", command_options.stories_options),
+    tokenize: ("split a text into tokens", command_options.tokenize_options),
+    claims: ("measure the field's claims on this machine", command_options.claims_options),
+    exercise: ("check a solution; without FILE, print the stub", command_options.exercise_options),
+    bench: ("benchmark our speed against the usual alternatives", command_options.bench_options),
+    arena: ("compare two architectures trained on the same batches", command_options.arena_options),
+    workers: ("run background jobs (started by the app)", command_options.workers_options),
 }  # by the function behind each command: what `--help` says of it, and what adds its options
 
 

@@ -16,11 +16,11 @@ import pytest
 
 import gptcore
 from gptcore import load, load_corpus, story_tokenizer, train
-from gptcore.__main__ import EXPORTS
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
 from gptcore.formats.export import WRITERS
 from gptcore.formats.script import Recipe, notebook, recipe_of_run, script, write_recipe
+from gptcore.runs.options import EXPORTS
 
 TINY = ModelConfig(vocab_size=2048, context_length=32, d_model=16, n_layers=1, n_heads=2, norm="layernorm")
 TRAIN = TrainConfig(batch_size=2, accumulation=2, warmup_steps=1, eval_batches=1, seed=5, optimizer="muon")
