@@ -140,7 +140,7 @@ def write_recipe(recipe: Recipe, kind: str, out: str | Path) -> Path:
     return out
 
 
-_SCRIPT = '''"""From a text to a language model that writes: all of it, in one file.
+_SCRIPT = '''"""A language model from scratch, from text to samples, in one file.
 
 Run it with `python FILE` where Glassbox's requirements are installed. The numbers in part 1 are the settings this
 file was made from; change them there. The chapters named below explain each part.
@@ -155,34 +155,34 @@ from gptcore import (
 {imports}
 )
 
-# 1 · What to build, and how to train it (chapters 7 and 8)
+# 1 · The settings of the model and of its training (chapters 7 and 8)
 MODEL = {model}
 TRAIN = {train}
 STEPS = {steps}
 PROMPT = {prompt}
 OUT = "my-model"
 
-# 2 · Text becomes numbers (chapter 2)
+# 2 · Text becomes token ids (chapter 2)
 tokenizer = {tokenizer}
 corpus = load_corpus({corpus})
 train_ids, held_out_ids, notes = prepare_corpus(corpus, tokenizer, MODEL.context_length)
 length = min(MODEL.context_length, len(train_ids) - 1)
 windows = Windows(train_ids, length, TRAIN.batch_size, TRAIN.seed)
 held_out = fixed_batches(held_out_ids, length, TRAIN.batch_size, TRAIN.eval_batches)
-print(f"{{len(train_ids):,}} tokens to learn from, {{len(held_out_ids):,}} held out")
+print(f"{{len(train_ids):,}} training tokens, {{len(held_out_ids):,}} held out")
 
-# 3 · The model, with the weights it is born with (chapters 3 to 7)
+# 3 · The model, with its initial weights (chapters 3 to 7)
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-torch.manual_seed(TRAIN.seed)  # dropout is the one draw without a generator of its own
+torch.manual_seed(TRAIN.seed)  # dropout alone draws from torch's global generator
 model = GPT(MODEL, seed=TRAIN.seed).to(device)
 optimizers = make_optimizers(model, TRAIN, "fp32")
 print(f"{{sum(weight.numel() for weight in model.parameters()):,}} weights on {{device}}")
 
 
-# 4 · Two ways to look at it: its surprise at text it has not read, and what it writes (chapters 8 and 9)
+# 4 · Two ways to evaluate it: the loss on held-out text, and the text it generates (chapters 8 and 9)
 @torch.inference_mode()
-def surprise() -> float:
-    """Return the mean of -ln p over held-out tokens, in nats."""
+def validation_loss() -> float:
+    """Return the mean loss, -ln p, over held-out tokens, in nats."""
     total = count = 0
     for ids, targets in held_out:
         total += model.loss(ids.to(device), targets.to(device)).item() * targets.numel()
@@ -191,7 +191,7 @@ def surprise() -> float:
 
 
 def write(prompt: str, n_tokens: int = 120, temperature: float = 0.8) -> str:
-    """Return the prompt and what the model writes after it."""
+    """Return the prompt and the text the model generates after it."""
     ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
     room = MODEL.context_length - len(ids)
     stop = (tokenizer.eot_id,)
@@ -199,9 +199,9 @@ def write(prompt: str, n_tokens: int = 120, temperature: float = 0.8) -> str:
     return tokenizer.decode([*ids, *(step.token_id for step in steps)])
 
 
-# 5 · Training: guess, measure, move every weight a little (chapter 8)
+# 5 · Training: predict, measure the loss, update the weights (chapter 8)
 started = time.perf_counter()
-print(f"before: {{surprise():.3f}} nats a token; guessing blindly costs {{math.log(MODEL.vocab_size):.3f}}")
+print(f"before: {{validation_loss():.3f}} nats per token; a uniform guess gives {{math.log(MODEL.vocab_size):.3f}}")
 for step in range(STEPS):
     rate = learning_rate(step, TRAIN, STEPS)
     for optimizer in optimizers:
@@ -222,9 +222,9 @@ for step in range(STEPS):
     model.eval()
     if step < 3 or (step + 1) % 50 == 0 or step + 1 == STEPS:
         print(f"step {{step + 1:5}}  loss {{mean:.4f}}  rate {{rate:.2e}}  {{time.perf_counter() - started:6.1f}} s")
-print(f"after: {{surprise():.3f}} nats a token")
+print(f"after: {{validation_loss():.3f}} nats per token")
 
-# 6 · Keep it, load it again, let it write (chapters 9 and 10)
+# 6 · Save it, load it again, generate text (chapters 9 and 10)
 save(model, tokenizer, OUT)
 model, tokenizer = load(OUT)
 print(write(PROMPT))
