@@ -250,7 +250,7 @@ def test_the_first_page_offers_the_way_back(own_runs):
 
 def test_search_finds_a_heading_before_a_word_in_the_text():
     found = search.find("mask", [("05_attention", "5 · Attention"), ("09_inference", "9 · Inference")])
-    assert found[0].heading == "Take the mask away" or "mask" in found[0].heading.lower()
+    assert "mask" in found[0].heading.lower()
 
 
 def test_search_means_short_words_whole_and_shows_no_formulas():
