@@ -22,7 +22,7 @@ _EXPORTS = {
     "PRESETS": "config",
     "GPT": "model",
     "KVCache": "cache",
-    "Tokenizer": "formats",
+    "Tokenizer": "tokenizer",
     "story_tokenizer": "tokenizer",
     "load_tiktoken": "tokenizer",
     "load": "formats",

@@ -40,7 +40,7 @@ def _as_word(piece: bytes) -> str:
     return piece.decode("latin-1").translate(_ID_OF_BYTE)
 
 
-def well_formed(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which no UTF-8 can hold, by U+FFFD, and join those that pair up.
 
     A str from a broken file name or from JavaScript can hold them. tiktoken does exactly this.
@@ -56,7 +56,7 @@ def compile_pattern(pattern: str) -> regex.Pattern:
         raise TokenizerError(f"The pattern {pattern!r} is not a regular expression: {error}.") from error
 
 
-def count_pieces(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Counter[str]:
+def count_pre_tokens(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Counter[str]:
     """Count the pieces that the pattern cuts the texts into; the merges are learned from these counts.
 
     A megabyte of English holds 200,000 pieces and only some 10,000 different ones.
@@ -64,7 +64,7 @@ def count_pieces(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Counter[s
     find = compile_pattern(pattern).finditer
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(map(regex.Match.group, find(well_formed(text))))
+        counts.update(map(regex.Match.group, find(replace_surrogates(text))))
     return counts
 
 

@@ -86,18 +86,16 @@ def read_latest(folder: str | Path) -> tuple[GPT, Tokenizer]:
         raise
 
 
-def read_folder(folder: Path) -> tuple[GPT, Tokenizer]:
-    """Return the model and tokenizer in this very folder; raises CheckpointError as `read_latest` does."""
+def read_folder(folder: str | Path) -> tuple[GPT, Tokenizer]:
+    """Return the model and tokenizer in this very folder; raises ValueError as `read_latest` does."""
+    folder = Path(folder)
+    model = GPT(_read_config(folder))
     try:
-        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(described, dict) or described.get("format") != FORMAT:
-            raise CheckpointError(f"{folder}/config.json is not of the format {FORMAT} this version reads")
-        model = GPT(ModelConfig.from_dict(described["model"]))
         weights = load_file(folder / "model.safetensors")
         if model.config.tie_embeddings and "embedding.weight" in weights:
             weights["output.weight"] = weights["embedding.weight"]
         model.load_state_dict(weights)
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except OSError as error:
         raise CheckpointError(f"{folder} holds no readable model: {error}") from error
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(
@@ -110,6 +108,22 @@ def read_folder(folder: Path) -> tuple[GPT, Tokenizer]:
             f"vocab_size={model.config.vocab_size}; save them together again"
         )
     return model.eval(), tokenizer
+
+
+def _read_config(folder: Path) -> ModelConfig:
+    """Return the config in a saved model's config.json."""
+    try:
+        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
+        raise CheckpointError(f"{folder} holds no readable model: {error}") from error
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise CheckpointError(f"{folder}/config.json is not of the format {FORMAT} this version reads")
+    if not isinstance(described.get("model"), dict):
+        raise CheckpointError(f"{folder} holds no readable model: its config.json describes none")
+    try:
+        return ModelConfig.from_dict(described["model"])
+    except TypeError as error:  # a field is missing, or its value is of another type
+        raise CheckpointError(f"{folder} holds no readable model: {error}") from error
 
 
 def model_folder(folder: str | Path) -> Path:

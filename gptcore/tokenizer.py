@@ -37,7 +37,7 @@ on bytes instead of characters since Radford et al., GPT-2 (2019).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -50,10 +50,10 @@ from gptcore.bpe import (
     GPT2_PATTERN,
     TokenizerError,
     compile_pattern,
-    count_pieces,
+    count_pre_tokens,
     learn_merges,
     merge_piece,
-    well_formed,
+    replace_surrogates,
 )
 
 EOT = "<|endoftext|>"
@@ -65,10 +65,6 @@ FILE_VERSION = 1
 # tiktoken's pattern engine gives up (with a crash, not an error) on a million white-space characters in a
 # row. A run that long covers a whole block of this size, wherever it starts.
 _WHITE_SPACE_BLOCK = 400_000
-
-# What reads the files of other libraries: each takes a file's JSON and its name, and returns a tokenizer, or None
-# where the file is of another kind. `gptcore.formats` adds its own, so that the core need not know them.
-OTHER_READERS: list[Callable[[dict, str], Tokenizer | None]] = []
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +149,7 @@ class Tokenizer:
                 f"vocab_size={vocab_size} is too small: 256 bytes and {len(special_tokens)} special tokens "
                 f"are always there, so ask for {n_given} or more."
             )
-        counts = count_pieces([texts] if isinstance(texts, str) else texts, pattern)
+        counts = count_pre_tokens([texts] if isinstance(texts, str) else texts, pattern)
         merges = learn_merges(counts, vocab_size - n_given, min_frequency)
         possible = n_given + len(merges)
         if possible < vocab_size and not shrink:
@@ -199,7 +195,7 @@ class Tokenizer:
 
     def pieces(self, text: str) -> list[str]:
         """Cut text where the pattern cuts it; no token reaches over a cut."""
-        return [match.group() for match in self._find(well_formed(text))]
+        return [match.group() for match in self._find(replace_surrogates(text))]
 
     def encode_slowly(self, text: str) -> list[int]:
         """Encode by replaying the merges, as one would by hand; the same ids as `encode`."""
@@ -304,8 +300,8 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
-        """Read a tokenizer that `save` wrote or, with `gptcore.formats`, a `tokenizer.json` of Hugging Face's
-        `tokenizers` that holds byte-level BPE; anything else is a TokenizerError."""
+        """Read a tokenizer that `save` wrote, or a `tokenizer.json` of Hugging Face's `tokenizers` that holds
+        byte-level BPE; anything else is a TokenizerError."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
@@ -313,9 +309,12 @@ class Tokenizer:
         except (ValueError, RecursionError) as error:
             raise TokenizerError(f"{path} is not a tokenizer file: it does not hold JSON.") from error
         if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
-            for read in OTHER_READERS if isinstance(content, dict) else ():
-                if (tokenizer := read(content, str(path))) is not None:
-                    return tokenizer
+            if isinstance(content, dict) and isinstance(content.get("model"), dict):
+                # Imported here because that module builds on this one. A run's tokenizer.json may be of this kind,
+                # and scripts exported by the first edition read it with `Tokenizer.load`.
+                from gptcore.formats.hf_tokenizer import from_json
+
+                return from_json(content, str(path))
             raise TokenizerError(f"{path} is not a tokenizer file that Tokenizer.save wrote.")
         if content.get("version") != FILE_VERSION:
             raise TokenizerError(

@@ -8,7 +8,7 @@ ever holds both.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gptcore.bpe import well_formed
+from gptcore.bpe import replace_surrogates
 
 HELD_OUT_DOCUMENTS = 0.05
 HELD_OUT_TEXT = 0.10
@@ -59,7 +59,7 @@ def text_corpus(text: str | bytes, name: str = "your text") -> Corpus:
 
 def plain_text(text: str) -> str:
     """Text that any file can hold: no byte-order mark, no lone surrogates, plain newlines."""
-    return well_formed(text).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return replace_surrogates(text).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _held_out_start(text: str) -> int:

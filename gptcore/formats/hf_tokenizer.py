@@ -24,7 +24,7 @@ from typing import Any
 
 import regex
 
-from gptcore.bpe import BYTE_ORDER, GPT2_PATTERN, TokenizerError, well_formed
+from gptcore.bpe import BYTE_ORDER, GPT2_PATTERN, TokenizerError, replace_surrogates
 from gptcore.tokenizer import EOT, Merge, Tokenizer
 
 END_OF_TEXT = "glassbox_end_of_text"  # our own key in a file, beside theirs: the id that ends a document
@@ -55,12 +55,12 @@ def sentencepiece(name: object) -> TokenizerError:
     )
 
 
-def spell(token: bytes) -> str:
+def bytes_to_unicode(token: bytes) -> str:
     """Write bytes as `tokenizers` does, each as one visible sign."""
     return "".join(map(_SIGNS.__getitem__, token))
 
 
-def unspell(text: str) -> bytes:
+def unicode_to_bytes(text: str) -> bytes:
     """Return the bytes that a spelled token stands for; KeyError where a sign is none of the 256."""
     return bytes(map(_BYTES.__getitem__, text))
 
@@ -73,7 +73,7 @@ def to_json(tokenizer: Tokenizer) -> dict[str, Any]:
     if isinstance(tokenizer, ImportedTokenizer):
         return {key: value for key, value in tokenizer.content.items() if key != END_OF_TEXT}
     specials = sorted(tokenizer.special_tokens.items(), key=lambda item: item[1])
-    vocabulary = {spell(token): token_id for token, token_id in tokenizer.ranks.items()}
+    vocabulary = {bytes_to_unicode(token): token_id for token, token_id in tokenizer.ranks.items()}
     vocabulary |= dict(specials)
     known = {token_id: text for text, token_id in vocabulary.items()}
     return {
@@ -143,16 +143,11 @@ def from_json(content: Any, name: str, *, end_of_text: int | str | None = None) 
     """Return the tokenizer that a `tokenizer.json` describes; `name` is what messages call it."""
     try:
         tokenizer = ImportedTokenizer(content, name, end_of_text)
-        return tokenizer.as_ours() or tokenizer
+        return tokenizer.to_tokenizer() or tokenizer
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         if isinstance(error, TokenizerError):
             raise
         raise TokenizerError(f"{name} is damaged: its vocabulary or merges are not as saved.") from error
-
-
-def tokenizer_or_none(content: dict[str, Any], name: str) -> Tokenizer | None:
-    """Return the tokenizer of a file's JSON, or None where it is no `tokenizer.json`: for `Tokenizer.load`."""
-    return from_json(content, name) if isinstance(content.get("model"), dict) else None
 
 
 class ImportedTokenizer(Tokenizer):
@@ -180,7 +175,7 @@ class ImportedTokenizer(Tokenizer):
         self.ranks = {}
         for text, token_id in vocabulary.items():
             try:
-                self.ranks[unspell(text)] = token_id
+                self.ranks[unicode_to_bytes(text)] = token_id
             except KeyError:
                 if text not in self.special_tokens:
                     raise TokenizerError(f"{name} is not byte-level: it holds the token {text!r}.") from None
@@ -224,7 +219,7 @@ class ImportedTokenizer(Tokenizer):
             raise TokenizerError(f"{self.name} names no token that ends a text.")
         return self._end_of_text
 
-    def as_ours(self) -> Tokenizer | None:
+    def to_tokenizer(self) -> Tokenizer | None:
         """Return the plain Tokenizer with these ids, or None where the file says more than that one can."""
         n_bytes, n_merges = len(BYTE_ORDER), len(self._rules)
         plain = (
@@ -251,7 +246,7 @@ class ImportedTokenizer(Tokenizer):
 
     def pieces(self, text: str) -> list[str]:
         """Bring text to the tokenizer's Unicode form and cut it where its patterns cut it."""
-        text = well_formed(text)
+        text = replace_surrogates(text)
         for form in self._forms:
             text = unicodedata.normalize(form, text)
         return self._cut(text)
@@ -287,7 +282,7 @@ class ImportedTokenizer(Tokenizer):
     def _merge(self, piece: bytes) -> tuple[int, ...]:
         if self._whole_first and piece in self.ranks:
             return (self.ranks[piece],)
-        return tuple(replay([self.ranks[bytes([byte])] for byte in piece], self._rules))
+        return tuple(replay_merges([self.ranks[bytes([byte])] for byte in piece], self._rules))
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that a token stands for; none for an id that the model has and the tokenizer does not."""
@@ -308,7 +303,7 @@ class ImportedTokenizer(Tokenizer):
             raise TokenizerError(f"The tokenizer can't be written to {path}: {error.strerror}.") from error
 
 
-def replay(ids: list[int | None], rules: Mapping[tuple[int, int], tuple[int, int]]) -> list[int]:
+def replay_merges(ids: list[int | None], rules: Mapping[tuple[int, int], tuple[int, int]]) -> list[int]:
     """Merge ids by rules (left, right) -> (rank, new id): always the lowest rank, and of equals the leftmost.
 
     A merge may make a pair whose rank is lower than its own, so pairs wait in a heap and are looked at again

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gptcore.tokenizer import Merge, Tokenizer, count_pieces
+from gptcore.bpe import count_pre_tokens
+from gptcore.tokenizer import Merge, Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +24,7 @@ def pairs(texts: str | Iterable[str], tokenizer: Tokenizer) -> list[Pair]:
 
     The highest count comes first, and among equals the pair with the smallest ids. No pair crosses a cut.
     """
-    pieces = count_pieces([texts] if isinstance(texts, str) else texts, tokenizer.pattern)
+    pieces = count_pre_tokens([texts] if isinstance(texts, str) else texts, tokenizer.pattern)
     counts: Counter[tuple[int, int]] = Counter()
     for piece, times in pieces.items():
         for pair in pairwise(tokenizer.encode_slowly(piece)):

@@ -46,9 +46,12 @@ class StoryScores:
         return asdict(self)
 
 
-def passages(text: str) -> list[str]:
+def split_stories(text: str) -> list[str]:
     """The stories of a text: separated by blank lines."""
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+passages = split_stories  # the name under which the first edition's `gptcore.ladder` offered it
 
 
 _END = re.compile(r'"|[.?!]"?')
@@ -148,7 +151,7 @@ def training_sentences() -> frozenset[int]:
 
 def score_text(text: str) -> StoryScores:
     """The scores of a text, its stories separated by blank lines; all zero where no sentence is finished."""
-    stories = [split_sentences(passage) for passage in passages(text)]
+    stories = [split_sentences(passage) for passage in split_stories(text)]
     sentences = [sentence for story in stories for sentence in story]
     known = training_sentences()
     accepted = [sentence for sentence in sentences if accepts(sentence)]

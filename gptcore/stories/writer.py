@@ -42,7 +42,7 @@ PRONOUNS = {
 
 
 class Draw:
-    """A weighted choice: `draw(teller)` gives an item and adds its surprise to the teller's nats."""
+    """A weighted choice: `draw(state)` gives an item and adds its surprise to the state's nats."""
 
     __slots__ = ("cumulative", "items", "surprise", "weights")
 
@@ -54,23 +54,23 @@ class Draw:
         self.cumulative = list(accumulate(self.weights))
         self.cumulative[-1] = 1.0
 
-    def __call__(self, teller: "Teller") -> Any:
-        i = bisect_right(self.cumulative, teller.random())
-        teller.nats += self.surprise[i]
+    def __call__(self, state: "StoryState") -> Any:
+        i = bisect_right(self.cumulative, state.random())
+        state.nats += self.surprise[i]
         return self.items[i]
 
-    def but(self, teller: "Teller", excluded: Any) -> Any:
+    def excluding(self, state: "StoryState", excluded: Any) -> Any:
         """The same draw among the items other than `excluded`."""
         items = self.items
         if len(items) < 2:
             raise ValueError(f"There is nothing to draw but {excluded!r}: give the class a second word.")
         while True:
-            i = bisect_right(self.cumulative, teller.random())
+            i = bisect_right(self.cumulative, state.random())
             if items[i] != excluded:
                 break
-        teller.nats += self.surprise[i]
+        state.nats += self.surprise[i]
         if excluded in items:
-            teller.nats += math.log1p(-self.weights[items.index(excluded)])
+            state.nats += math.log1p(-self.weights[items.index(excluded)])
         return items[i]
 
 
@@ -84,8 +84,8 @@ class Player:
         self.last = -9
 
 
-class Teller:
-    """One story in the telling: its tokens by sentence, its cast, and the nats of its choices."""
+class StoryState:
+    """The state of one story while it is generated: its tokens by sentence, its cast, and the nats of its choices."""
 
     __slots__ = ("cast", "drawn", "nats", "now", "random", "sentences", "tokens")
 
@@ -109,7 +109,7 @@ class Teller:
         return hit
 
 
-Action = Callable[[Teller], None]  # what printing a symbol does to the story in the telling
+Action = Callable[[StoryState], None]  # what printing a symbol does to the story in the telling
 
 PEOPLE = ("A", "H", "K", "E")
 ALIKE = 0.97  # how often someone who joins the story is of the hero's gender
@@ -117,167 +117,167 @@ FAVOR = 1.6  # the grammar's weights are raised to this power: above 1, common f
 NAME_RANKS = (5.0, 2.5)  # flatness and steepness of how often names are given, see `zipf`
 
 
-def _in_focus(teller: Teller, player: Player) -> bool:
+def _in_focus(state: StoryState, player: Player) -> bool:
     """Whether a pronoun would be understood: mentioned a sentence ago, and nobody else of that gender since."""
-    if player.last < teller.now - 1:
+    if player.last < state.now - 1:
         return False
     return not any(
-        other is not player and other.gender == player.gender and other.last >= teller.now - 1
-        for role, other in teller.cast.items()
+        other is not player and other.gender == player.gender and other.last >= state.now - 1
+        for role, other in state.cast.items()
         if role in PEOPLE
     )
 
 
-def _full(teller: Teller, role: str) -> None:
+def _full(state: StoryState, role: str) -> None:
     """Name or description, for someone who is not in focus."""
-    player = teller.player(role)
-    player.last = teller.now
+    player = state.player(role)
+    player.last = state.now
     if role == "K":
-        _possessive(teller, "A")
+        _possessive(state, "A")
         if player.noun is None:
-            hero = teller.player("A")
+            hero = state.player("A")
             stage = "young" if hero.kind in (None, "child") else "grown"
-            player.noun = KIN[stage, hero.gender](teller)
+            player.noun = KIN[stage, hero.gender](state)
             player.gender = NOUN_GENDER[player.noun]
-        teller.tokens.append(player.noun)
-    elif player.name and not (player.noun and teller.chance(0.12)):
-        teller.tokens.append(player.name)
+        state.tokens.append(player.noun)
+    elif player.name and not (player.noun and state.chance(0.12)):
+        state.tokens.append(player.name)
     else:
-        teller.tokens += ("the", player.noun)
+        state.tokens += ("the", player.noun)
 
 
-def _possessive(teller: Teller, role: str) -> None:
-    player = teller.player(role)
-    if player.last == teller.now or _in_focus(teller, player):
-        teller.tokens.append(PRONOUNS[player.gender]["his"])
-        player.last = teller.now
+def _possessive(state: StoryState, role: str) -> None:
+    player = state.player(role)
+    if player.last == state.now or _in_focus(state, player):
+        state.tokens.append(PRONOUNS[player.gender]["his"])
+        player.last = state.now
     else:
-        _full(teller, role)
-        teller.tokens.append("'s")
+        _full(state, role)
+        state.tokens.append("'s")
 
 
-def _subject(teller: Teller, role: str) -> None:
+def _subject(state: StoryState, role: str) -> None:
     """A pronoun for whoever is in focus; a full mention for anyone else."""
-    player = teller.player(role)
-    if player.last == teller.now or _in_focus(teller, player):
-        teller.tokens.append(PRONOUNS[player.gender][""])
-        player.last = teller.now
+    player = state.player(role)
+    if player.last == state.now or _in_focus(state, player):
+        state.tokens.append(PRONOUNS[player.gender][""])
+        player.last = state.now
     else:
-        _full(teller, role)
+        _full(state, role)
 
 
-def _refer(teller: Teller, role: str, case: str) -> None:
+def _refer(state: StoryState, role: str, case: str) -> None:
     """A pronoun for whoever this sentence has mentioned; else, in focus, a pronoun or a full mention."""
-    player = teller.player(role)
-    if player.last == teller.now or (_in_focus(teller, player) and teller.chance(0.65)):
-        teller.tokens.append(PRONOUNS[player.gender][case])
-        player.last = teller.now
+    player = state.player(role)
+    if player.last == state.now or (_in_focus(state, player) and state.chance(0.65)):
+        state.tokens.append(PRONOUNS[player.gender][case])
+        player.last = state.now
     else:
-        _full(teller, role)
+        _full(state, role)
 
 
-def _introduce(teller: Teller, role: str, form: str) -> None:
+def _introduce(state: StoryState, role: str, form: str) -> None:
     """A name or a noun that the story has not told yet, kept for the rest of it."""
-    player = teller.player(role)
-    player.last = teller.now
-    other = teller.player("H" if role == "A" else "A")
+    player = state.player(role)
+    player.last = state.now
+    other = state.player("H" if role == "A" else "A")
     if form == "name":
         if player.name is None:
-            gender = player.gender or GENDER_DRAW[other.gender](teller)
+            gender = player.gender or GENDER_DRAW[other.gender](state)
             player.gender = gender
-            player.name = NAMES[gender].but(teller, other.name) if other.name else NAMES[gender](teller)
-        teller.tokens.append(player.name)
+            player.name = NAMES[gender].excluding(state, other.name) if other.name else NAMES[gender](state)
+        state.tokens.append(player.name)
         return
     if player.noun is None:
         draw = CAST_NOUNS[form, other.gender if role == "H" else None]
-        chosen = draw.but(teller, other.noun) if form != "beast" and other.noun else draw(teller)
+        chosen = draw.excluding(state, other.noun) if form != "beast" and other.noun else draw(state)
         player.noun = chosen
         player.kind, player.gender = NOUN_KIND[form][chosen]
-    teller.tokens.append(player.noun)
+    state.tokens.append(player.noun)
 
 
-def _thing(teller: Teller, role: str, form: str) -> None:
-    thing = teller.player(role)
+def _thing(state: StoryState, role: str, form: str) -> None:
+    thing = state.player(role)
     if form in THING_KINDS:
         thing.kind, form = form, "a"
-    if form == "" and thing.last == teller.now:
-        teller.tokens.append("it")
+    if form == "" and thing.last == state.now:
+        state.tokens.append("it")
         return
-    thing.last = teller.now
+    thing.last = state.now
     first = thing.noun is None
     if thing.kind is None:
-        thing.kind = KIND_DRAW(teller)
+        thing.kind = KIND_DRAW(state)
     if first:
         thing.noun = ""
-        if form != "bare" and teller.chance(0.5):
-            thing.adjective = THING_ADJ[thing.kind](teller)
+        if form != "bare" and state.chance(0.5):
+            thing.adjective = THING_ADJ[thing.kind](state)
     if form == "own":
-        form = "" if teller.chance(0.5) else "his"
+        form = "" if state.chance(0.5) else "his"
     if form == "a":
-        teller.tokens.append("a")
+        state.tokens.append("a")
     elif form == "my":
-        teller.tokens.append("my")
+        state.tokens.append("my")
     elif form == "his":
-        _possessive(teller, "A")
+        _possessive(state, "A")
     elif form == "":
-        teller.tokens.append("the")
-    if thing.adjective and form != "bare" and (first or teller.chance(0.4)):
-        if first and teller.chance(0.2):
-            teller.tokens.append(CLASS["SIZE"](teller))
-        teller.tokens.append(thing.adjective)
+        state.tokens.append("the")
+    if thing.adjective and form != "bare" and (first or state.chance(0.4)):
+        if first and state.chance(0.2):
+            state.tokens.append(CLASS["SIZE"](state))
+        state.tokens.append(thing.adjective)
     if first:
-        other = teller.player("U" if role == "T" else "T")
+        other = state.player("U" if role == "T" else "T")
         thing.noun = (
-            THING[thing.kind].but(teller, other.noun)
+            THING[thing.kind].excluding(state, other.noun)
             if other.kind == thing.kind
-            else THING[thing.kind](teller)
+            else THING[thing.kind](state)
         )
-    teller.tokens.append(thing.noun)
+    state.tokens.append(thing.noun)
 
 
-def _place(teller: Teller, role: str, form: str) -> None:
-    place = teller.player(role)
+def _place(state: StoryState, role: str, form: str) -> None:
+    place = state.player(role)
     first = place.noun is None
     if first:
-        place.kind = PLACE_DRAW(teller)
+        place.kind = PLACE_DRAW(state)
     if form == "in":
-        teller.tokens.append(PREPOSITION[place.kind])
-    teller.tokens.append("the")
-    if first and teller.chance(0.4):
-        teller.tokens.append(CLASS["PLACE_ADJ"](teller))
+        state.tokens.append(PREPOSITION[place.kind])
+    state.tokens.append("the")
+    if first and state.chance(0.4):
+        state.tokens.append(CLASS["PLACE_ADJ"](state))
     if first:
-        place.noun = CLASS[place.kind](teller)
-    teller.tokens.append(place.noun)
+        place.noun = CLASS[place.kind](state)
+    state.tokens.append(place.noun)
 
 
 def _mention(symbol: Mention) -> Action:
     """The action that mentions someone or something, by its role and form."""
     role, form = symbol.role, symbol.form
     if role in "TU":
-        return lambda teller: _thing(teller, role, form)
+        return lambda state: _thing(state, role, form)
     if role == "P":
-        return lambda teller: _place(teller, role, form)
+        return lambda state: _place(state, role, form)
     if form == "full":
-        return lambda teller: _full(teller, role)
+        return lambda state: _full(state, role)
     if form == "bare":
-        return lambda teller: teller.tokens.append(teller.player(role).noun)
+        return lambda state: state.tokens.append(state.player(role).noun)
     if form == "he":
-        return lambda teller: _subject(teller, role)
+        return lambda state: _subject(state, role)
     if form == "his":
-        return lambda teller: _possessive(teller, role)
+        return lambda state: _possessive(state, role)
     if form in ("name", "noun", "folk", "animal", "beast"):
-        return lambda teller: _introduce(teller, role, form)
-    return lambda teller: _refer(teller, role, form)
+        return lambda state: _introduce(state, role, form)
+    return lambda state: _refer(state, role, form)
 
 
 def _draw_class(name: str) -> Action:
     """The action that prints a word of a class, never the one it printed last in this story."""
     draw = CLASS[name]
 
-    def act(teller: Teller) -> None:
-        last = teller.drawn.get(name)
-        word = teller.drawn[name] = draw(teller) if last is None else draw.but(teller, last)
-        teller.tokens.append(word)
+    def act(state: StoryState) -> None:
+        last = state.drawn.get(name)
+        word = state.drawn[name] = draw(state) if last is None else draw.excluding(state, last)
+        state.tokens.append(word)
 
     return act
 
@@ -286,23 +286,23 @@ def _dispatch(symbol: Rule) -> Action:
     """The action that goes on with the rule for the kind of whoever or whatever plays the role."""
     draw = KIND_DRAW if symbol.role == "T" else HOME_DRAW
 
-    def act(teller: Teller) -> None:
-        player = teller.player(symbol.role)
+    def act(state: StoryState) -> None:
+        player = state.player(symbol.role)
         if player.kind is None:
-            player.kind = draw(teller)
-        ACTIONS[f"{symbol.name}.{player.kind}"](teller)
+            player.kind = draw(state)
+        ACTIONS[f"{symbol.name}.{player.kind}"](state)
 
     return act
 
 
 def _action(symbol: Symbol) -> Action:
     if isinstance(symbol, Word):
-        return lambda teller, text=symbol.text: teller.tokens.append(text)
+        return lambda state, text=symbol.text: state.tokens.append(text)
     if isinstance(symbol, Class):
         return _draw_class(symbol.name)
     if isinstance(symbol, Mention):
         return _mention(symbol)
-    return _dispatch(symbol) if symbol.role else lambda teller: ACTIONS[symbol.name](teller)
+    return _dispatch(symbol) if symbol.role else lambda state: ACTIONS[symbol.name](state)
 
 
 def _rule_action(name: str, alternatives: Iterable[tuple[float, tuple[Symbol, ...]]]) -> Action:
@@ -312,15 +312,15 @@ def _rule_action(name: str, alternatives: Iterable[tuple[float, tuple[Symbol, ..
         [weight**FAVOR for weight, _ in alternatives],
     )
 
-    def act(teller: Teller) -> None:
-        for step in draw(teller):
-            step(teller)
+    def act(state: StoryState) -> None:
+        for step in draw(state):
+            step(state)
 
-    def tell_sentence(teller: Teller) -> None:
-        act(teller)
-        teller.sentences.append(teller.tokens)
-        teller.tokens = []
-        teller.now += 1
+    def tell_sentence(state: StoryState) -> None:
+        act(state)
+        state.sentences.append(state.tokens)
+        state.tokens = []
+        state.now += 1
 
     return tell_sentence if name[0].isupper() else act
 
@@ -382,14 +382,18 @@ CAST = {
 CAST_NOUNS = {
     (form, gender): _leaning(draw, gender) for form, (draw, _) in CAST.items() for gender in (None, "m", "f")
 }
+YOUNG_KIN = ((0.6, "kin", ELDER_KIN_PAIRS), (0.4, "kin", SIBLING_PAIRS))
+GROWN_KIN = ((0.3, "kin", ELDER_KIN_PAIRS), (0.3, "kin", SIBLING_PAIRS), (0.3, "kin", FAMILY_PAIRS))
 NOUN_KIND = {form: kinds for form, (_, kinds) in CAST.items()}
-KIN = {}
-for _gender, _spouse in (("m", "wife"), ("f", "husband")):
-    _young = ((0.6, ELDER_KIN_PAIRS), (0.4, SIBLING_PAIRS))
-    _grown = ((0.3, ELDER_KIN_PAIRS), (0.3, SIBLING_PAIRS), (0.3, FAMILY_PAIRS), (0.1, [_spouse]))
-    for _stage, _groups in (("young", _young), ("grown", _grown)):
-        _draw, _ = _nouns([(share, "kin", words) for share, words in _groups])
-        KIN[_stage, _gender] = _leaning(_draw, _gender)
+KIN_GROUPS = {
+    ("young", "m"): YOUNG_KIN,
+    ("young", "f"): YOUNG_KIN,
+    ("grown", "m"): (*GROWN_KIN, (0.1, "kin", ["wife"])),
+    ("grown", "f"): (*GROWN_KIN, (0.1, "kin", ["husband"])),
+}
+KIN = {
+    (stage, gender): _leaning(_nouns(groups)[0], gender) for (stage, gender), groups in KIN_GROUPS.items()
+}  # by the stage of the hero's life and the hero's gender: a draw over relatives
 ACTIONS = {name: _rule_action(name, alternatives) for name, alternatives in RULES.items()}
 
 
@@ -407,10 +411,10 @@ class Story:
 
 def write_story(seed: int) -> Story:
     """The story of a seed: the same text for the same integer on every machine."""
-    teller = Teller(seed)
-    ACTIONS["story"](teller)
-    sentences = tuple(print_tokens(tokens) for tokens in teller.sentences)
-    return Story(" ".join(sentences), teller.nats, sentences)
+    state = StoryState(seed)
+    ACTIONS["story"](state)
+    sentences = tuple(print_tokens(tokens) for tokens in state.sentences)
+    return Story(" ".join(sentences), state.nats, sentences)
 
 
 def write_stories(n: int, seed: int = 0) -> list[Story]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gptcore.checkpoint import CheckpointError, replacing, save
+from gptcore.checkpoint import CheckpointError, read_folder, replacing, save
 from gptcore.formats import load
 
 VARIANTS = [
@@ -141,6 +141,23 @@ def changed_config(folder, **changes) -> None:
     described = json.loads((folder / "config.json").read_text())
     described["model"] |= changes
     (folder / "config.json").write_text(json.dumps(described))
+
+
+def test_a_folder_may_be_given_by_its_name(saved):
+    model, folder = saved
+    assert read_folder(str(folder))[0].config == model.config
+
+
+def test_a_config_nested_too_deep_is_one_sentence(saved):
+    _, folder = saved
+    (folder / "config.json").write_text("[" * 100_000)
+    assert "no readable model" in refused(folder)
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_damaged_file(saved, monkeypatch):
+    monkeypatch.setattr("gptcore.checkpoint.load_file", lambda path, device: None)  # called with one argument
+    with pytest.raises(TypeError):
+        load(saved[1])
 
 
 def test_a_config_with_a_field_of_another_kind_is_one_sentence(saved):

@@ -47,6 +47,14 @@ def test_each_import_works_in_a_fresh_interpreter(line):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("first", ["gptcore.tokenizer", "gptcore.formats"])
+def test_its_scripts_read_a_hugging_face_tokenizer_whatever_is_imported_first(first):
+    path = LEFT / "hf" / "tokenizer.json"
+    code = f"import {first}; from gptcore.tokenizer import Tokenizer; print(Tokenizer.load({str(path)!r}).vocab_size)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(load(path.parent)[1].vocab_size), done.stderr
+
+
 def test_an_old_name_is_the_module_itself_and_leaves_it_as_it_was():
     old, new = importlib.import_module("gptcore.hf"), importlib.import_module("gptcore.formats.hf_weights")
     assert old is new and new.__spec__.name == new.__name__ == "gptcore.formats.hf_weights"

@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from gptcore import load, save
-from gptcore.formats.hf_tokenizer import ImportedTokenizer, from_json, replay, to_json
+from gptcore.formats.hf_tokenizer import ImportedTokenizer, from_json, replay_merges, to_json
 from gptcore.generation.sampling import generate
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.model_uploads import bring, bring_folder
@@ -175,10 +175,10 @@ def test_a_piece_that_is_a_token_needs_no_merges_where_the_file_says_so():
 
 def test_replay_takes_the_lowest_rank_then_the_leftmost():
     rules = {(1, 1): (0, 2), (2, 1): (1, 3), (2, 2): (2, 4)}
-    assert replay([1] * 5, rules) == [2, 3]
-    assert replay([1, 1, 1, 1], rules) == [4]
-    assert replay([], rules) == []
-    assert replay([9], rules) == [9]
+    assert replay_merges([1] * 5, rules) == [2, 3]
+    assert replay_merges([1, 1, 1, 1], rules) == [4]
+    assert replay_merges([], rules) == []
+    assert replay_merges([9], rules) == [9]
 
 
 def test_what_an_imported_tokenizer_is_asked_for(both, tmp_path):

@@ -15,7 +15,7 @@ from gptcore.stories.writer import (
     ACTIONS,
     PROMPTS,
     Draw,
-    Teller,
+    StoryState,
     write_stories,
     write_story,
 )
@@ -97,22 +97,22 @@ def test_entropy_is_minus_the_log_of_how_often_a_text_comes(rule):
     """Oracle: counting. And a text that comes twice has cost the same twice: it has one derivation."""
     nats, count, n = {}, Counter(), 30_000
     for seed in range(n):
-        teller = Teller(seed)
-        ACTIONS[rule](teller)
-        text = " ".join(teller.tokens or teller.sentences[0])
+        state = StoryState(seed)
+        ACTIONS[rule](state)
+        text = " ".join(state.tokens or state.sentences[0])
         count[text] += 1
-        assert math.isclose(nats.setdefault(text, teller.nats), teller.nats, rel_tol=1e-9)
+        assert math.isclose(nats.setdefault(text, state.nats), state.nats, rel_tol=1e-9)
     for text, times in count.most_common(8):
         assert abs(math.exp(-nats[text]) - times / n) < 5 * math.sqrt(times) / n
 
 
 def test_a_draw_that_leaves_one_out_costs_what_the_others_weigh():
-    draw, teller, n = Draw("abc", (3, 2, 1)), Teller(1), 30_000
+    draw, state, n = Draw("abc", (3, 2, 1)), StoryState(1), 30_000
     nats, count = {}, Counter()
     for _ in range(n):
-        before = teller.nats
-        item = draw.but(teller, "a")
-        nats[item] = teller.nats - before
+        before = state.nats
+        item = draw.excluding(state, "a")
+        nats[item] = state.nats - before
         count[item] += 1
     assert set(count) == {"b", "c"}
     for item, times in count.items():
@@ -121,7 +121,7 @@ def test_a_draw_that_leaves_one_out_costs_what_the_others_weigh():
 
 def test_a_draw_with_nothing_left_says_so():
     with pytest.raises(ValueError, match="second word"):
-        Draw("a", (1,)).but(Teller(1), "a")
+        Draw("a", (1,)).excluding(StoryState(1), "a")
 
 
 @pytest.mark.parametrize("last", [-1, -3], ids=["in focus", "not in focus"])
@@ -129,8 +129,8 @@ def test_entropy_counts_the_choice_between_name_pronoun_and_description(last):
     """Oracle: counting, with a heroine the story knows already; only one in focus may be *she*."""
     nats, count, n = {}, Counter(), 30_000
     for seed in range(n):
-        teller = Teller(seed)
-        heroine = teller.player("A")
+        state = StoryState(seed)
+        heroine = state.player("A")
         heroine.name, heroine.noun, heroine.gender, heroine.kind, heroine.last = (
             "Mira",
             "queen",
@@ -138,10 +138,10 @@ def test_entropy_counts_the_choice_between_name_pronoun_and_description(last):
             "royal",
             last,
         )
-        ACTIONS["tagA"](teller)
-        text = " ".join(teller.tokens)
+        ACTIONS["tagA"](state)
+        text = " ".join(state.tokens)
         count[text] += 1
-        nats[text] = teller.nats
+        nats[text] = state.nats
     for text, times in count.most_common(6):
         assert abs(math.exp(-nats[text]) - times / n) < 5 * math.sqrt(times) / n
     assert any("she" in text for text in count) == (last == -1)
