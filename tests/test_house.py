@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gptcore.experiments import claims
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -60,6 +62,15 @@ def test_every_picture_in_the_readme_is_there_in_light_and_in_dark_and_all_are_s
     assert shown and all((ROOT / name).is_file() for name in shown)
     assert {name.replace("-dark.", "-light.") for name in shown} == {n for n in shown if "-light." in n}
     assert sum((ROOT / name).stat().st_size for name in shown) < 1_500_000
+
+
+def test_the_readme_counts_claims_and_explainers_right():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    n_claims, n_explainers = (
+        re.search(rf"(\d+) {what}", readme)[1] for what in ("claims of the field", "deep dives")
+    )
+    assert int(n_claims) == len(claims.registry())
+    assert int(n_explainers) == len(list((ROOT / "explainers").glob("*.md")))
 
 
 def test_an_installed_library_has_every_module_and_all_its_data():

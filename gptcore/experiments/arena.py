@@ -191,8 +191,8 @@ def equalize(match: Match) -> EqualArms:
         return _equal_arms(match, fitted, steps, changed if fitted != b else (None,) * 3)
     if match.equal_in == "flops":
         ratio = flops_per_step(a, match) / flops_per_step(b, match)
-        wanted = max(1, round(steps * ratio))
-        return _equal_arms(match, b, wanted, ("steps", steps, wanted) if wanted != steps else (None,) * 3)
+        steps_b = max(1, round(steps * ratio))
+        return _equal_arms(match, b, steps_b, ("steps", steps, steps_b) if steps_b != steps else (None,) * 3)
     return _equal_arms(match, b, None, (None,) * 3)
 
 
@@ -227,23 +227,23 @@ def flops_per_step(config: ModelConfig, match: Match) -> int:
     return 3 * sum(forward.values()) * match.train.accumulation
 
 
-def _fitting_width(config: ModelConfig, wanted: int) -> int:
+def _fitting_width(config: ModelConfig, target: int) -> int:
     """Return the d_ff that brings a config nearest to a number of parameters, a round one where that is near too."""
     at_one, at_two = (n_parameters(config.replace(d_ff=width)) for width in (1, 2))
-    exact = max(1, 1 + round((wanted - at_one) / (at_two - at_one)))
-    near = max(_ROUND, _ROUND * round(exact / _ROUND))
-    width = near if _off(config, near, wanted) <= _NEAR else exact
-    if _off(config, width, wanted) > 0.01:
-        least = n_parameters(config.replace(d_ff=1))
+    exact = max(1, 1 + round((target - at_one) / (at_two - at_one)))
+    rounded = max(_ROUND, _ROUND * round(exact / _ROUND))
+    width = rounded if _off(config, rounded, target) <= _NEAR else exact
+    if _off(config, width, target) > 0.01:
+        smallest = n_parameters(config.replace(d_ff=1))
         raise ConfigError(
-            f"no d_ff gives arm b the {wanted:,} parameters of arm a: with d_ff=1 it has {least:,}; "
+            f"no d_ff gives arm b the {target:,} parameters of arm a: with d_ff=1 it has {smallest:,}; "
             "change its width or depth, or make the arms equal in flops"
         )
     return width
 
 
-def _off(config: ModelConfig, width: int, wanted: int) -> float:
-    return abs(n_parameters(config.replace(d_ff=width)) / wanted - 1)
+def _off(config: ModelConfig, width: int, target: int) -> float:
+    return abs(n_parameters(config.replace(d_ff=width)) / target - 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,11 +33,11 @@ class Budget:
 
 def budgets() -> Mapping[str, Budget]:
     """Return what every preset asks for, by name."""
-    found = {}
+    by_preset = {}
     for name, preset in PRESETS.items():
         train, config = preset.train, preset.model
         forward = sum(forward_flops(config, config.context_length, train.batch_size).values())
-        found[name] = Budget(
+        by_preset[name] = Budget(
             preset=name,
             n_parameters=n_parameters(config),
             state_bytes=training_bytes(config),
@@ -45,7 +45,7 @@ def budgets() -> Mapping[str, Budget]:
             steps=train.steps,
             run_seconds=train.seconds,
         )
-    return found
+    return by_preset
 
 
 def training_rate(config: ModelConfig, n_tokens: int, batch_size: int = 2, repeats: int = 3) -> float:

@@ -34,8 +34,8 @@ def describe() -> Machine:
     name, memory = processor()
     units = _bf16_units()
     if device.type == "cuda":
-        found = torch.cuda.get_device_properties(device)
-        name, memory, units = found.name, found.total_memory, torch.cuda.is_bf16_supported()
+        properties = torch.cuda.get_device_properties(device)
+        name, memory, units = properties.name, properties.total_memory, torch.cuda.is_bf16_supported()
     return Machine(
         device=device.type,
         name=name,

@@ -52,13 +52,20 @@ def to_markdown(results: Sequence[Result]) -> str:
     """Return results as a Markdown table, and below it where and with what they were taken."""
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
     for result in results:
-        found = row(result)
-        numbers = (f"{found[name]:.3g}" for name in ("measured", "low", "high"))
-        cells = (found["claim"], found["verdict"], *numbers, found["unit"], found["setting"], found["source"])
+        values = row(result)
+        numbers = (f"{values[name]:.3g}" for name in ("measured", "low", "high"))
+        cells = (
+            values["claim"],
+            values["verdict"],
+            *numbers,
+            values["unit"],
+            values["setting"],
+            values["source"],
+        )
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    places = dict.fromkeys(
-        f"{one.machine}, {one.cores} cores; "
-        + ", ".join(f"{name} {version}" for name, version in one.versions.items())
-        for one in results
+    machines = dict.fromkeys(
+        f"{result.machine}, {result.cores} cores; "
+        + ", ".join(f"{name} {version}" for name, version in result.versions.items())
+        for result in results
     )
-    return "\n".join([*lines, "", *(f"Taken on {place}." for place in places)]) + "\n"
+    return "\n".join([*lines, "", *(f"Taken on {machine}." for machine in machines)]) + "\n"

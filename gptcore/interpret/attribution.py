@@ -41,14 +41,14 @@ def contributions(model: GPT, seen: dict[str, Tensor], position: int, token_id: 
     stream, table = vectors.sum(0), model.output.weight[token_id]
     scaled = _frozen_norm(model.final_norm, stream, vectors)  # (n, C)
     values = (scaled.double() @ table.double()).tolist()
-    found = [
+    listed = [
         Contribution(part=part, layer=layer, head=head, value=value)
         for (part, layer, head), value in zip(parts, values)
     ]
     bias = getattr(model.final_norm, "bias", None)
     if bias is not None:
-        found.append(Contribution(part="final_norm_bias", value=float(bias.double() @ table.double())))
-    return found
+        listed.append(Contribution(part="final_norm_bias", value=float(bias.double() @ table.double())))
+    return listed
 
 
 @torch.inference_mode()

@@ -30,10 +30,10 @@ def readings(model: "GPT", seen: dict[str, Tensor]) -> list[Reading]:
     streams = [seen["positioned"][0], *(seen[name][0] for name in names)]
     layer_probabilities = [torch.softmax(model.output(model.final_norm(x)).float(), dim=-1) for x in streams]
     final = layer_probabilities[-1].argmax(-1, keepdim=True)
-    found = []
+    listed = []
     for layer, probabilities in enumerate(layer_probabilities):
         probability, best = probabilities.max(-1)
-        found.append(
+        listed.append(
             Reading(
                 layer=layer,
                 best=tuple(best.tolist()),
@@ -41,4 +41,4 @@ def readings(model: "GPT", seen: dict[str, Tensor]) -> list[Reading]:
                 of_final=tuple(probabilities.gather(-1, final).flatten().tolist()),
             )
         )
-    return found
+    return listed

@@ -57,10 +57,12 @@ def values_by_stage(
 
     Only the last `most_tokens` tokens are kept.
     """
-    found = stages(model.config, seen)
-    room = MOST_VALUES // (len(found) * min(most_tokens, seen["logits"].shape[1]))
+    all_stages = stages(model.config, seen)
+    room = MOST_VALUES // (len(all_stages) * min(most_tokens, seen["logits"].shape[1]))
     most_columns = max(32, min(room, MOST_COLUMNS))
-    return [_with_values(model, seen, token_text, plain, stage, most_tokens, most_columns) for stage in found]
+    return [
+        _with_values(model, seen, token_text, plain, stage, most_tokens, most_columns) for stage in all_stages
+    ]
 
 
 def _with_values(
@@ -136,10 +138,10 @@ def attention_links(
 
     Queries are the last rows; positions count from the first token that is drawn.
     """
-    found = []
+    links = []
     for name in (name for name in seen if name.endswith("attention.weights")):
         mean = seen[name][0].mean(0)[-most_tokens:, -most_tokens:]  # (T, S)
         before = mean.shape[1] - mean.shape[0]
         where = (mean >= least).nonzero().tolist()
-        found.append([(query + before, key, float(mean[query, key])) for query, key in where])
-    return found
+        links.append([(query + before, key, float(mean[query, key])) for query, key in where])
+    return links

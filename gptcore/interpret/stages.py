@@ -1,4 +1,4 @@
-"""One forward pass as a journey: its stages in order, what each is made from, and how one number of it came about.
+"""One forward pass as a journey: its stages in order, what each is made from, and how one number of it was computed.
 
 Everything is read from a trace; the model is asked only for the weights that stand in a formula.
 """
@@ -33,18 +33,18 @@ class Stage:
 
 def stages(config: ModelConfig, seen: dict[str, Tensor]) -> list[Stage]:
     """Return the stages of a traced pass in the order of computation; a step that changes nothing is left out."""
-    marked = config.position in ("learned", "sinusoidal")
-    names = [name for name in seen if name != "positioned" or marked]
-    stream, found = names[0], []
+    adds_positions = config.position in ("learned", "sinusoidal")
+    names = [name for name in seen if name != "positioned" or adds_positions]
+    stream, ordered = names[0], []
     for name in names:
         path = name.split(".")
         layer = int(path[1]) if path[0] == "layers" else None
         prefix = "" if layer is None else f"layers.{layer}."
-        inputs = tuple(one for one in _inputs(path[-1], prefix, stream, config, seen) if one in seen)
-        found.append(Stage(name=name, kind=path[-1], layer=layer, inputs=inputs))
-        if found[-1].is_stream:
+        inputs = tuple(source for source in _inputs(path[-1], prefix, stream, config, seen) if source in seen)
+        ordered.append(Stage(name=name, kind=path[-1], layer=layer, inputs=inputs))
+        if ordered[-1].is_stream:
             stream = name
-    return found
+    return ordered
 
 
 def _inputs(
@@ -53,10 +53,10 @@ def _inputs(
     """Return what a stage is made from, by name; `stream` is the stream as it was before."""
     attention, mlp = f"{prefix}attention.", f"{prefix}feedforward."
     pre = config.norm_position.startswith("pre")
-    turned = "_rotated" if config.position == "rope" else ""
+    rotated = "_rotated" if config.position == "rope" else ""
     output = "_output_normed" if config.norm_position.endswith("branch") else "_output"
-    asked = f"{prefix}attention_normed" if pre else stream
-    thought = f"{prefix}feedforward_normed" if pre else stream
+    attention_input = f"{prefix}attention_normed" if pre else stream
+    feedforward_input = f"{prefix}feedforward_normed" if pre else stream
     added = (stream,) if config.residual else ()
     masked = (
         "masked_scores" if f"{attention}masked_scores" in seen else "scores"
@@ -65,14 +65,14 @@ def _inputs(
         "positioned": (stream,),
         "attention_normed": (stream,),
         "feedforward_normed": (stream,),
-        "q_projected": (asked,),
-        "k_projected": (asked,),
-        "q": (f"{attention}q_projected",) if config.qk_norm else (asked,),
-        "k": (f"{attention}k_projected",) if config.qk_norm else (asked,),
-        "v": (asked,),
+        "q_projected": (attention_input,),
+        "k_projected": (attention_input,),
+        "q": (f"{attention}q_projected",) if config.qk_norm else (attention_input,),
+        "k": (f"{attention}k_projected",) if config.qk_norm else (attention_input,),
+        "v": (attention_input,),
         "q_rotated": (f"{attention}q",),
         "k_rotated": (f"{attention}k",),
-        "scores": (f"{attention}q{turned}", f"{attention}k{turned}"),
+        "scores": (f"{attention}q{rotated}", f"{attention}k{rotated}"),
         "masked_scores": (f"{attention}scores",),
         "weights": (f"{attention}{masked}",),
         "mixed": (f"{attention}weights", f"{attention}v"),
@@ -80,8 +80,8 @@ def _inputs(
         "attention_output_normed": (f"{prefix}attention_output",),
         "after_attention": (*added, f"{prefix}attention{output}"),
         "after_attention_normed": (stream,),
-        "gate_logits": (thought,),
-        "up": (thought,),
+        "gate_logits": (feedforward_input,),
+        "up": (feedforward_input,),
         "gate": (f"{mlp}gate_logits",),
         "hidden": (f"{mlp}gate", f"{mlp}up"),
         "feedforward_output": (f"{mlp}hidden",),
@@ -97,8 +97,8 @@ def _inputs(
 
 def matrix_rows(tensor: Tensor) -> Tensor:
     """Return one sequence's tensor as a row for each token: (1, T, C) -> (T, C), (1, H, T, D) -> (T, H·D)."""
-    one = tensor[0]
-    return one if one.dim() == 2 else one.transpose(0, 1).flatten(1)
+    sequence = tensor[0]
+    return sequence if sequence.dim() == 2 else sequence.transpose(0, 1).flatten(1)
 
 
 def binned(values: Tensor, most: int) -> Tensor:
@@ -136,7 +136,7 @@ def computation(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computatio
 
 
 def _largest(values: Tensor) -> Tensor:
-    """Return the place of the largest number of each row, by size: (T, W) -> (T, 1)."""
+    """Return the column of the number of largest absolute value in each row: (T, W) -> (T, 1)."""
     return values.abs().argmax(-1, keepdim=True)
 
 
@@ -146,29 +146,29 @@ def _listed(*columns: Tensor) -> Numbers:
     return torch.cat(wide, -1).tolist()
 
 
-def _terms(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the largest terms of sums of products (T, W) and (T, W).
 
-    Both factors in turn (T, 2·n), their places (T, n), how many terms are left (T, 1), what those sum to (T, 1).
+    Both factors in turn (T, 2·n), their columns (T, n), how many terms are left (T, 1), what those sum to (T, 1).
     """
-    products = one * other
+    products = a * b
     n = min(TERMS, products.shape[1])
-    places = products.abs().topk(n, -1).indices
-    pairs = torch.stack((one.gather(1, places), other.gather(1, places)), -1).flatten(1)
-    left = torch.full((len(products), 1), products.shape[1] - n)
-    return pairs, places, left, (products.sum(-1) - products.gather(1, places).sum(-1)).unsqueeze(-1)
+    columns = products.abs().topk(n, -1).indices
+    pairs = torch.stack((a.gather(1, columns), b.gather(1, columns)), -1).flatten(1)
+    n_more = torch.full((len(products), 1), products.shape[1] - n)
+    return pairs, columns, n_more, (products.sum(-1) - products.gather(1, columns).sum(-1)).unsqueeze(-1)
 
 
 def _product(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """A row of weights times what comes in: place, three pairs, how many more, the rest, the result."""
+    """A row of weights times the input: column, three pairs, how many more, the rest, the result."""
     x = matrix_rows(seen[stage.inputs[0]])
-    made = matrix_rows(seen[stage.name])[-len(x) :]  # rows before those were kept in a cache
+    output = matrix_rows(seen[stage.name])[-len(x) :]  # rows before those were kept in a cache
     weight, bias = _weight(model, stage)
-    place = _largest(made)
-    pairs, _, left, rest = _terms(weight[place.squeeze(-1)], x)
+    column = _largest(output)
+    pairs, _, n_more, rest = _terms(weight[column.squeeze(-1)], x)
     if bias is not None:
-        rest = rest + bias[place]
-    return Computation(form="product", numbers=_listed(place, pairs, left, rest, made.gather(1, place)))
+        rest = rest + bias[column]
+    return Computation(form="product", numbers=_listed(column, pairs, n_more, rest, output.gather(1, column)))
 
 
 def _weight(model: GPT, stage: Stage) -> tuple[Tensor, Tensor | None]:
@@ -191,33 +191,35 @@ def _weight(model: GPT, stage: Stage) -> tuple[Tensor, Tensor | None]:
 
 
 def _row(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """A row of a table: the place of its largest number, and that number."""
-    made = matrix_rows(seen[stage.name])
-    place = _largest(made)
-    return Computation(form="row", numbers=_listed(place, made.gather(1, place)))
+    """A row of a table: the column of its largest number, and that number."""
+    output = matrix_rows(seen[stage.name])
+    column = _largest(output)
+    return Computation(form="row", numbers=_listed(column, output.gather(1, column)))
 
 
 def _norm(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """A norm: place, the number that came in, the mean taken off, the size divided by, gain, shift, the result."""
+    """A norm: column, the input there, the mean subtracted, the root mean square, gain, shift, the result."""
     x = matrix_rows(seen[stage.inputs[0]]).float()
-    made = matrix_rows(seen[stage.name])[-len(x) :]
+    output = matrix_rows(seen[stage.name])[-len(x) :]
     norm = _norm_of(model, stage)
-    width = made.shape[1] if getattr(norm, "weight", None) is None else len(norm.weight)
-    grouped, place = (
+    width = output.shape[1] if getattr(norm, "weight", None) is None else len(norm.weight)
+    grouped, column = (
         x.unflatten(-1, (-1, width)),
-        _largest(made),
+        _largest(output),
     )  # a norm of queries has a group for each head
-    place_in = place % width
-    group = grouped.gather(1, (place // width).unsqueeze(-1).expand(-1, 1, width)).squeeze(1)  # (T, width)
+    column_in_group = column % width
+    group = grouped.gather(1, (column // width).unsqueeze(-1).expand(-1, 1, width)).squeeze(1)  # (T, width)
     eps = getattr(norm, "eps", 0.0)
     kind = type(norm).__name__
     mean = group.mean(-1, keepdim=True) if kind == "LayerNorm" else torch.zeros(len(x), 1)
     size = (group - mean).square().mean(-1, keepdim=True).add(eps).sqrt()
     if kind not in ("LayerNorm", "RMSNorm"):
         size = torch.ones_like(size)
-    gain = norm.weight[place_in] if getattr(norm, "weight", None) is not None else torch.ones(len(x), 1)
-    shift = norm.bias[place_in] if getattr(norm, "bias", None) is not None else torch.zeros(len(x), 1)
-    numbers = _listed(place, x.gather(1, place), mean, size, gain, shift, made.gather(1, place))
+    gain = (
+        norm.weight[column_in_group] if getattr(norm, "weight", None) is not None else torch.ones(len(x), 1)
+    )
+    shift = norm.bias[column_in_group] if getattr(norm, "bias", None) is not None else torch.zeros(len(x), 1)
+    numbers = _listed(column, x.gather(1, column), mean, size, gain, shift, output.gather(1, column))
     return Computation(form="norm", numbers=numbers)
 
 
@@ -228,125 +230,127 @@ def _norm_of(model: GPT, stage: Stage):
     if stage.kind in ("q", "k"):
         return getattr(block.attention, f"{stage.kind}_norm")
     part = "attention" if "attention" in stage.kind else "feedforward"
-    place = "branch" if "_output_" in stage.kind else "post" if "after_" in stage.kind else "pre"
-    return getattr(block, f"{part}_{place}_norm")
+    norm_position = "branch" if "_output_" in stage.kind else "post" if "after_" in stage.kind else "pre"
+    return getattr(block, f"{part}_{norm_position}_norm")
 
 
 def _query(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     return (_norm if model.config.qk_norm else _product)(model, seen, stage)
 
 
-def _turn(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """A turned pair: place, its number and cosine, its partner's with sign and sine, the result."""
-    made, x = seen[stage.name][0], seen[stage.inputs[0]][0]  # (heads, S, D) and (heads, T, D)
+def _rotation(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
+    """A rotated pair: column, its number and cosine, its partner's with sign and sine, the result."""
+    output, x = seen[stage.name][0], seen[stage.inputs[0]][0]  # (heads, S, D) and (heads, T, D)
     n_tokens, width = x.shape[1], x.shape[2]
     n_seen = seen[stage.name.rpartition(".")[0] + ".scores"].shape[-1]
-    made = made[:, -n_tokens:]
+    output = output[:, -n_tokens:]
     cos, sin = model.positions.angles(n_seen - n_tokens, n_tokens, x.dtype)
     first, second = x.chunk(2, dim=-1)
     partner = matrix_rows(torch.cat((-second, first), -1).unsqueeze(0))
-    flat, before = matrix_rows(made.unsqueeze(0)), matrix_rows(x.unsqueeze(0))
-    place = _largest(flat)
-    cosine, sine = cos.gather(1, place % width), sin.gather(1, place % width)
+    flat, before = matrix_rows(output.unsqueeze(0)), matrix_rows(x.unsqueeze(0))
+    column = _largest(flat)
+    cosine, sine = cos.gather(1, column % width), sin.gather(1, column % width)
     return Computation(
         form="turn",
         numbers=_listed(
-            place, before.gather(1, place), cosine, partner.gather(1, place), sine, flat.gather(1, place)
+            column, before.gather(1, column), cosine, partner.gather(1, column), sine, flat.gather(1, column)
         ),
     )
 
 
 def _sum(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """An addition: place, both numbers, the result."""
-    made = matrix_rows(seen[stage.name])
-    place = _largest(made)
-    parts = [matrix_rows(seen[name]).gather(1, place) for name in stage.inputs]
+    """An addition: column, both numbers, the result."""
+    output = matrix_rows(seen[stage.name])
+    column = _largest(output)
+    parts = [matrix_rows(seen[name]).gather(1, column) for name in stage.inputs]
     if stage.kind == "positioned":
-        parts.append(made.gather(1, place) - parts[0])
+        parts.append(output.gather(1, column) - parts[0])
     if len(parts) < 2:  # no residual: nothing stands beside it
         parts.insert(0, torch.zeros_like(parts[0]))
-    return Computation(form="sum", numbers=_listed(place, *parts, made.gather(1, place)))
+    return Computation(form="sum", numbers=_listed(column, *parts, output.gather(1, column)))
 
 
-def _looked(seen: dict[str, Tensor], stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the head and key (T,) that each token looks at most, and a stage's numbers there (T,)."""
+def _most_attended(seen: dict[str, Tensor], stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the head and key (T,) that each token attends to most, and a stage's numbers there (T,)."""
     weights = seen[stage.name.rpartition(".")[0] + ".weights"][0]  # (H, T, S)
     flat = weights.transpose(0, 1).flatten(1)  # (T, H·S)
-    place = flat.argmax(-1, keepdim=True)
-    made = matrix_rows(seen[stage.name]).gather(1, place).squeeze(-1)
-    place = place.squeeze(-1)
-    return place // weights.shape[-1], place % weights.shape[-1], made
+    pair = flat.argmax(-1, keepdim=True)
+    output = matrix_rows(seen[stage.name]).gather(1, pair).squeeze(-1)
+    pair = pair.squeeze(-1)
+    return pair // weights.shape[-1], pair % weights.shape[-1], output
 
 
 def _scores(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A query times a key: head, key, three pairs, how many more, the rest, the scale, the result."""
-    head, key, made = _looked(seen, stage)
+    head, key, output = _most_attended(seen, stage)
     q, k = (seen[name][0] for name in stage.inputs)  # (H, T, D), (K, S, D)
     tokens = torch.arange(q.shape[1])
-    query, answer = q[head, tokens], k[head // (q.shape[0] // k.shape[0]), key]  # (T, D) each
-    pairs, _, left, rest = _terms(query, answer)
+    query_rows, key_rows = q[head, tokens], k[head // (q.shape[0] // k.shape[0]), key]  # (T, D) each
+    pairs, _, n_more, rest = _terms(query_rows, key_rows)
     scale = torch.full((len(tokens), 1), model.config.score_scale)
-    return Computation(form="scores", numbers=_listed(head, key, pairs, left, rest, scale, made))
+    return Computation(form="scores", numbers=_listed(head, key, pairs, n_more, rest, scale, output))
 
 
 def _mask(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """How many tokens each may look at, and how many it may not."""
+    """How many tokens each may attend to, and how many it may not."""
     allowed = seen[stage.name][0, 0].isfinite().sum(-1)
     return Computation(form="mask", numbers=_listed(allowed, seen[stage.name].shape[-1] - allowed))
 
 
 def _weights(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A softmax over the keys: head, key, score, the largest score, the sum of exponentials, the result."""
-    head, key, made = _looked(seen, stage)
-    tokens = torch.arange(len(made))
+    head, key, output = _most_attended(seen, stage)
+    tokens = torch.arange(len(output))
     scores = seen[stage.inputs[0]][0][head, tokens]  # (T, S)
     largest = scores.amax(-1, keepdim=True)
     total = (scores - largest).exp().sum(-1)
     score = scores.gather(1, key.unsqueeze(-1))
-    return Computation(form="softmax", numbers=_listed(head, key, score, largest, total, made))
+    return Computation(form="softmax", numbers=_listed(head, key, score, largest, total, output))
 
 
 def _mixed(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """Values by weights: place, then weight, value and key three times, how many more, the rest, the result."""
-    made, (weights, v) = matrix_rows(seen[stage.name]), (seen[name][0] for name in stage.inputs)
-    place = _largest(made).squeeze(-1)
-    head, tokens = place // v.shape[-1], torch.arange(len(made))
-    share = weights[head, tokens]  # (T, S)
-    value = v[head // (weights.shape[0] // v.shape[0]), :, place % v.shape[-1]]  # (T, S)
-    pairs, keys, left, rest = _terms(share, value)
+    """Values by attention weights: column, then three times weight, value and key, how many more, rest, result."""
+    output, (weights, v) = matrix_rows(seen[stage.name]), (seen[name][0] for name in stage.inputs)
+    column = _largest(output).squeeze(-1)
+    head, tokens = column // v.shape[-1], torch.arange(len(output))
+    head_weights = weights[head, tokens]  # (T, S)
+    value = v[head // (weights.shape[0] // v.shape[0]), :, column % v.shape[-1]]  # (T, S)
+    pairs, keys, n_more, rest = _terms(head_weights, value)
     triples = torch.cat((pairs.unflatten(1, (-1, 2)), keys.unsqueeze(-1)), -1).flatten(1)
     return Computation(
-        form="mixed", numbers=_listed(place, triples, left, rest, made.gather(1, place.unsqueeze(-1)))
+        form="mixed", numbers=_listed(column, triples, n_more, rest, output.gather(1, column.unsqueeze(-1)))
     )
 
 
-def _bend(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """A number bent by the activation: place, before, after."""
-    made = matrix_rows(seen[stage.name])
-    place = _largest(made)
+def _activation(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
+    """A number before and after the activation function: column, before, after."""
+    output = matrix_rows(seen[stage.name])
+    column = _largest(output)
     before = matrix_rows(seen[stage.inputs[-1]])
-    return Computation(form="bend", numbers=_listed(place, before.gather(1, place), made.gather(1, place)))
+    return Computation(
+        form="bend", numbers=_listed(column, before.gather(1, column), output.gather(1, column))
+    )
 
 
 def _hidden(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """Gate times up: place, both, the result; without a gate, the activation."""
+    """Gate times up: column, both, the result; without a gate, the activation."""
     if len(stage.inputs) < 2:
-        return _bend(model, seen, stage)
-    made = matrix_rows(seen[stage.name])
-    place = _largest(made)
-    gate, up = (matrix_rows(seen[name]).gather(1, place) for name in stage.inputs)
-    return Computation(form="times", numbers=_listed(place, gate, up, made.gather(1, place)))
+        return _activation(model, seen, stage)
+    output = matrix_rows(seen[stage.name])
+    column = _largest(output)
+    gate, up = (matrix_rows(seen[name]).gather(1, column) for name in stage.inputs)
+    return Computation(form="times", numbers=_listed(column, gate, up, output.gather(1, column)))
 
 
 def _probabilities(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
     """A softmax over the vocabulary: token, its logit, the largest, the sum of exponentials, the result."""
-    logits, made = matrix_rows(seen["logits"]).double(), matrix_rows(seen[stage.name])
-    place = _largest(made)
+    logits, output = matrix_rows(seen["logits"]).double(), matrix_rows(seen[stage.name])
+    column = _largest(output)
     largest = logits.amax(-1, keepdim=True)
     total = (logits - largest).exp().sum(-1)
     return Computation(
         form="chance",
-        numbers=_listed(place, logits.gather(1, place), largest, total, made.gather(1, place)),
+        numbers=_listed(column, logits.gather(1, column), largest, total, output.gather(1, column)),
     )
 
 
@@ -359,8 +363,8 @@ _FORMS: dict[str, Callable[[GPT, dict[str, Tensor], Stage], Computation]] = {
     "q": _query,
     "k": _query,
     "v": _product,
-    "q_rotated": _turn,
-    "k_rotated": _turn,
+    "q_rotated": _rotation,
+    "k_rotated": _rotation,
     "scores": _scores,
     "masked_scores": _mask,
     "weights": _weights,
@@ -372,7 +376,7 @@ _FORMS: dict[str, Callable[[GPT, dict[str, Tensor], Stage], Computation]] = {
     "feedforward_normed": _norm,
     "gate_logits": _product,
     "up": _product,
-    "gate": _bend,
+    "gate": _activation,
     "hidden": _hidden,
     "feedforward_output": _product,
     "feedforward_output_normed": _norm,

@@ -53,7 +53,7 @@ def merge_steps(piece: str, tokenizer: Tokenizer) -> list[MergeStep]:
     ids = bare.encode_slowly(piece)
     moments = [MergeStep(ids=tuple(ids), merge=None)]
     while fitting := [merges[pair] for pair in pairwise(ids) if pair in merges]:
-        merge = min(fitting, key=lambda one: one.id)
+        merge = min(fitting, key=lambda candidate: candidate.id)
         ids = apply_merge(ids, merge)
         moments.append(MergeStep(ids=tuple(ids), merge=merge))
     return moments

@@ -164,8 +164,8 @@ ORIGINS: tuple[Origin, ...] = tuple(starmap(Origin, (
 def feedforward_fraction(config: ModelConfig) -> float:
     """Return the share of a model's weights that its feed-forward layers hold."""
 
-    found = parameters(config)
-    return found["feedforward"] / sum(found.values())
+    counts = parameters(config)
+    return counts["feedforward"] / sum(counts.values())
 
 
 # Fields that say of what kind a model is, not how large.
@@ -176,6 +176,6 @@ KIND = (
 
 def differing_choices(config: ModelConfig, other: ModelConfig) -> list[str]:
     """Return the choices of kind in which two models differ; key heads count as one where only one shares them."""
-    found = [name for name in KIND if getattr(config, name) != getattr(other, name)]
-    shares = [one.n_kv_heads < one.n_heads for one in (config, other)]
-    return found + ["n_kv_heads"] * (shares[0] != shares[1])
+    names = [name for name in KIND if getattr(config, name) != getattr(other, name)]
+    shares = [model.n_kv_heads < model.n_heads for model in (config, other)]
+    return names + ["n_kv_heads"] * (shares[0] != shares[1])

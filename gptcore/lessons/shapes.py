@@ -36,10 +36,10 @@ def counted(shape: Shape, first: int = 1) -> Tensor:
 
 def broadcast(a: Shape, b: Shape) -> Shape:
     """Return the shape of a sum; raises ShapeError where two sizes differ and neither is 1."""
-    for place, (one, other) in enumerate(zip(reversed(a), reversed(b)), 1):
-        if one != other and 1 not in (one, other):
+    for i, (size_a, size_b) in enumerate(zip(reversed(a), reversed(b)), 1):
+        if size_a != size_b and 1 not in (size_a, size_b):
             raise ShapeError(
-                f"the sizes {one} and {other}, {_ordinal(place)} from the right, differ and neither is 1; "
+                f"the sizes {size_a} and {size_b}, {_ordinal(i)} from the right, differ and neither is 1; "
                 "only a size of 1 is repeated"
             )
     return tuple(torch.broadcast_shapes(a, b))
@@ -109,14 +109,12 @@ def repairs(operation: str, a: Shape, b: Shape, largest: int = 6) -> list[dict[i
 
     Places count through A's two sizes and then B's.
     """
-    now, found = (*a, *b), []
+    now, ranked = (*a, *b), []
     for sizes in product(range(1, largest + 1), repeat=len(now)):
-        changes = {place: size for place, size in enumerate(sizes) if size != now[place]}
+        changes = {i: size for i, size in enumerate(sizes) if size != now[i]}
         if changes and _works(operation, sizes[: len(a)], sizes[len(a) :]):
-            found.append(
-                (len(changes), sum(abs(size - now[place]) for place, size in changes.items()), changes)
-            )
-    return [changes for *_, changes in sorted(found, key=lambda one: one[:2])]
+            ranked.append((len(changes), sum(abs(size - now[i]) for i, size in changes.items()), changes))
+    return [changes for *_, changes in sorted(ranked, key=lambda entry: entry[:2])]
 
 
 def _works(operation: str, a: Shape, b: Shape) -> bool:
@@ -144,5 +142,5 @@ def _times(shape: Shape) -> str:
     return " × ".join(map(str, shape))
 
 
-def _ordinal(place: int) -> str:
-    return {1: "first", 2: "second"}.get(place, f"number {place}")
+def _ordinal(n: int) -> str:
+    return {1: "first", 2: "second"}.get(n, f"number {n}")

@@ -63,9 +63,9 @@ def batch(chosen: list[Example], length: int, pad: int) -> tuple[Tensor, Tensor,
     ids = torch.full((len(chosen), n + 1), pad)
     counts = torch.zeros(len(chosen), n, dtype=torch.bool)
     for row, example in enumerate(chosen):
-        kept = example.ids[: n + 1]
-        ids[row, : len(kept)] = torch.tensor(kept)
-        counts[row, example.n_prompt - 1 : len(kept) - 1] = True
+        shown = example.ids[: n + 1]
+        ids[row, : len(shown)] = torch.tensor(shown)
+        counts[row, example.n_prompt - 1 : len(shown) - 1] = True
     return ids[:, :-1], ids[:, 1:], counts
 
 
@@ -91,37 +91,39 @@ def tune(
     tuned.eval()
 
 
-def generate_answers(model: GPT, tokenizer: Tokenizer, asked: list[str], *, seed: int = 0) -> list[str]:
+def generate_answers(model: GPT, tokenizer: Tokenizer, asked_names: list[str], *, seed: int = 0) -> list[str]:
     """Return what a model writes after the instruction for each name; the names must be single tokens."""
-    prompts = torch.tensor([tokenizer.encode(TEMPLATE.format(name=name)) for name in asked])
-    written = generate_batch(
+    prompts = torch.tensor([tokenizer.encode(TEMPLATE.format(name=name)) for name in asked_names])
+    answers = generate_batch(
         model.eval(), prompts, N_TOKENS, Sampling(temperature=0.8), seed=seed, stop_id=tokenizer.eot_id
     )
-    return [tokenizer.decode(ids) for ids in written]
+    return [tokenizer.decode(ids) for ids in answers]
 
 
-def fraction_followed(texts: list[str], asked: list[str]) -> float:
-    """Return the share of answers that speak of whom they were asked for."""
-    return sum(name in text for text, name in zip(texts, asked, strict=True)) / len(asked)
+def fraction_followed(texts: list[str], asked_names: list[str]) -> float:
+    """Return the fraction of texts that contain the name they were asked for."""
+    return sum(name in text for text, name in zip(texts, asked_names, strict=True)) / len(asked_names)
 
 
 def before_and_after(n_steps: int, *, seed: int = 0) -> dict:
-    """Tune the shipped model; return losses, the share of instructions followed before and after, and a few answers.
+    """Tune the shipped model; return losses, the fraction of instructions followed before and after, and a few answers.
 
     The names asked for are those never tuned on, four answers each.
     """
     model, tokenizer = read_latest(SHIPPED)
-    asked = single_token_names(tokenizer)[:HELD_OUT] * 4
+    asked_names = single_token_names(tokenizer)[:HELD_OUT] * 4
     losses, tuned = [], model
     for loss, tuned in tune(model, tokenizer, n_steps, seed=seed):  # noqa: B007 - the last copy is the one wanted
         losses.append(loss)
-    base, taught = (generate_answers(either, tokenizer, asked, seed=seed) for either in (model, tuned))
+    base_answers, tuned_answers = (
+        generate_answers(variant, tokenizer, asked_names, seed=seed) for variant in (model, tuned)
+    )
     return {
         "losses": losses,
-        "asked": asked[:3],
-        "before": base[:3],
-        "after": taught[:3],
-        "followed_before": fraction_followed(base, asked),
-        "followed_after": fraction_followed(taught, asked),
-        "n_answers": len(asked),
+        "asked": asked_names[:3],
+        "before": base_answers[:3],
+        "after": tuned_answers[:3],
+        "followed_before": fraction_followed(base_answers, asked_names),
+        "followed_after": fraction_followed(tuned_answers, asked_names),
+        "n_answers": len(asked_names),
     }

@@ -175,7 +175,9 @@ def _unmasked_losses() -> Iterator[Repetition]:
     model, tokenizer = load(SHIPPED)
     free = without_mask(model)
     for seed in range(3):
-        with_mask, without = (loss_on_fresh_stories(one, tokenizer, seed=seed) for one in (model, free))
+        with_mask, without = (
+            loss_on_fresh_stories(variant, tokenizer, seed=seed) for variant in (model, free)
+        )
         yield {"without the mask": without - with_mask}
 
 
@@ -223,7 +225,9 @@ def paths_differ(model: GPT, n_tokens: int, *, seed: int = 0) -> tuple[int, floa
 def _quality_lost() -> Iterator[Repetition | Progress]:
     ways = {f"{kv} of 4 key heads": {"n_kv_heads": kv} for kv in (4, 2, 1)}
     whole, *fewer = ways
-    return train_variants(ways, lambda found: {name: found[name].loss - found[whole].loss for name in fewer})
+    return train_variants(
+        ways, lambda trained: {name: trained[name].loss - trained[whole].loss for name in fewer}
+    )
 
 
 CLAIMS = (
@@ -294,7 +298,9 @@ CLAIMS = (
         unit="exponent of T",
         headline="fused",
         measure=_growth,
-        judge=lambda found: "holds" if found["fused"].high < 1.5 <= found["explicit"].low else "holds not",
+        judge=lambda measured: (
+            "holds" if measured["fused"].high < 1.5 <= measured["explicit"].low else "holds not"
+        ),
         transfers="Yes: the kernel never writes the T × T weights, on any device.",
     ),
     Claim(

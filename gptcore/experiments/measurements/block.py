@@ -71,8 +71,8 @@ def _norm_ratios() -> Iterator[Repetition]:
     with torch.inference_mode(), single_thread():
         for _ in range(ROUNDS):
             times = {
-                name: {key: processor_seconds(call) for key, call in one.items()}
-                for name, one in calls.items()
+                name: {key: processor_seconds(call) for key, call in versions.items()}
+                for name, versions in calls.items()
             }
             yield {
                 f"{name}, {how}": took[f"LayerNorm, {how}"] / took[f"RMSNorm, {how}"]
@@ -144,12 +144,12 @@ def _growth_of_the_stream() -> Iterator[Repetition]:
 def _places_at_birth() -> Iterator[Repetition]:
     for seed in range(3):
         yield {
-            f"{place}, {n} blocks": math.log10(max(pulls) / min(pulls))
-            for place in PLACES
+            f"{norm_position}, {n} blocks": math.log10(max(gradients) / min(gradients))
+            for norm_position in PLACES
             for n in DEPTHS
             if (
-                pulls := at_initialization(
-                    stack_config(n, norm_position=place, norm_eps=1e-5), seed=seed
+                gradients := at_initialization(
+                    stack_config(n, norm_position=norm_position, norm_eps=1e-5), seed=seed
                 ).relative_gradients[1:]
             )
         }
@@ -158,15 +158,15 @@ def _places_at_birth() -> Iterator[Repetition]:
 def mixed_by(part: str, *, seed: int = 0) -> int:
     """Return how many other tokens' outputs move when one token's vector does: in `attention` or `feedforward`."""
     model, _ = load(SHIPPED)
-    block, n_tokens, place = model.layers[0], 12, 4
+    block, n_tokens, position = model.layers[0], 12, 4
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(1, n_tokens, model.config.d_model, generator=generator)
     other = x.clone()
-    other[0, place] += 1
+    other[0, position] += 1
     layer = getattr(block, part)
     with torch.inference_mode():
         moved = (layer(x) - layer(other)).abs().amax(-1)[0] > 1e-6
-    return int(moved.sum()) - int(moved[place])
+    return int(moved.sum()) - int(moved[position])
 
 
 def _tokens_mixed() -> Iterator[Repetition]:
@@ -193,8 +193,8 @@ def _not_linear() -> Iterator[Repetition]:
 def unevenness(model: GPT, tokenizer: Tokenizer) -> float:
     """Return how unevenly the loss pulls along the blocks, on a story: largest over smallest, in powers of ten."""
     ids = torch.tensor([tokenizer.encode(write_story(900_000).text)[: model.config.context_length + 1]])
-    pulls = profile(model, ids[:, :-1], ids[:, 1:]).relative_gradients[1:]
-    return math.log10(max(pulls) / min(pulls)) if min(pulls) > 0 else math.inf
+    gradients = profile(model, ids[:, :-1], ids[:, 1:]).relative_gradients[1:]
+    return math.log10(max(gradients) / min(gradients)) if min(gradients) > 0 else math.inf
 
 
 def _places_trained() -> Iterator[Repetition | Progress]:
@@ -206,7 +206,9 @@ def _places_trained() -> Iterator[Repetition | Progress]:
     }
     return train_variants(
         {name: narrow | way for name, way in ways.items()},
-        lambda found: {name: unevenness(one.model, one.tokenizer) for name, one in found.items()},
+        lambda trained: {
+            name: unevenness(result.model, result.tokenizer) for name, result in trained.items()
+        },
         steps=40,
     )
 
@@ -215,13 +217,13 @@ def _gated() -> Iterator[Repetition | Progress]:
     shape = {"d_model": 128, "n_layers": 4}
     ways = {"SwiGLU": shape | {"ffn": "swiglu", "d_ff": 384}, "GELU": shape | {"ffn": "gelu", "d_ff": 576}}
     return train_variants(
-        ways, lambda found: {"GELU over SwiGLU": found["GELU"].loss - found["SwiGLU"].loss}, steps=150
+        ways, lambda trained: {"GELU over SwiGLU": trained["GELU"].loss - trained["SwiGLU"].loss}, steps=150
     )
 
 
-def _judge_trained(found: Mapping[str, Spread]) -> str:
-    fails = [found[name].low > 2 for name in ("post, AdamW", "post, Muon")]
-    if found["pre, AdamW"].high > 2 or not any(fails):
+def _judge_trained(measured: Mapping[str, Spread]) -> str:
+    fails = [measured[name].low > 2 for name in ("post, AdamW", "post, Muon")]
+    if measured["pre, AdamW"].high > 2 or not any(fails):
         return "holds not"
     return "holds" if all(fails) else "depends"
 
@@ -294,7 +296,9 @@ CLAIMS = (
         unit="smallest factor",
         headline="block 1",
         measure=_smallest_factors,
-        judge=lambda found: "holds" if min(one.low for one in found.values()) >= 0.5 else "holds not",
+        judge=lambda measured: (
+            "holds" if min(spread.low for spread in measured.values()) >= 0.5 else "holds not"
+        ),
         transfers="Yes: training moves ∂F to wherever it lowers the loss, and against the stream is a place like any.",
     ),
     Claim(
@@ -320,7 +324,7 @@ CLAIMS = (
         unit="other tokens move",
         headline="feed-forward",
         measure=_tokens_mixed,
-        judge=lambda found: "holds" if found["feed-forward"].low >= 1 else "holds not",
+        judge=lambda measured: "holds" if measured["feed-forward"].low >= 1 else "holds not",
         transfers="Exactly: its matrices act on each token's vector by itself. Attention alone moves things between "
         "tokens.",
     ),
@@ -334,7 +338,7 @@ CLAIMS = (
         unit="% off",
         headline="attention",
         measure=_not_linear,
-        judge=lambda found: "holds" if found["attention"].high < 1 else "holds not",
+        judge=lambda measured: "holds" if measured["attention"].high < 1 else "holds not",
         transfers="Yes: the weights come from the input through a softmax. What the feed-forward layer adds is "
         "computation on each token, and two thirds of a block's weights.",
     ),
@@ -349,8 +353,10 @@ CLAIMS = (
         unit="powers of ten",
         headline="post, 128 blocks",
         measure=_places_at_birth,
-        judge=lambda found: (
-            "holds" if found["post, 128 blocks"].low > 2 > found["pre, 128 blocks"].high else "holds not"
+        judge=lambda measured: (
+            "holds"
+            if measured["post, 128 blocks"].low > 2 > measured["pre, 128 blocks"].high
+            else "holds not"
         ),
         transfers="For small initial weights. With large ones, or a rate too high for the depth, post-norm is the more "
         "delicate of the three.",

@@ -35,37 +35,37 @@ def _shipped() -> tuple[GPT, Tokenizer]:
 
 def story_pairs(tokenizer: Tokenizer) -> list[tuple[int, int]]:
     """Return the ids of his and hers for each pair of the story world whose words are one token each."""
-    found = []
+    pairs = []
     for pair in lexicon.ROYAL_PAIRS + lexicon.FOLK_PAIRS + lexicon.ELDER_KIN_PAIRS + lexicon.SIBLING_PAIRS:
         ids = [tokenizer.encode(f" {word}") for word in pair.split("/")]
-        if all(len(one) == 1 for one in ids):
-            found.append((ids[0][0], ids[1][0]))
-    return found
+        if all(len(word_ids) == 1 for word_ids in ids):
+            pairs.append((ids[0][0], ids[1][0]))
+    return pairs
 
 
 def _sums() -> Iterator[Repetition]:
     model, tokenizer = _shipped()
     table, pairs = model.embedding.weight.detach(), story_pairs(tokenizer)
-    found = [
-        analogy(table, a, b, c, wanted, most=1)
-        for a, wanted in pairs
+    analogies = [
+        analogy(table, a, b, c, target, most=1)
+        for a, target in pairs
         for b, c in pairs
-        if (a, wanted) != (b, c)
+        if (a, target) != (b, c)
     ]
     yield {
-        "inputs left out": sum(one.rank_without_inputs == 1 for one in found) / len(found),
-        "inputs allowed": sum(one.rank == 1 for one in found) / len(found),
-        "no arithmetic": sum(one.rank_without_arithmetic == 1 for one in found) / len(found),
+        "inputs left out": sum(result.rank_without_inputs == 1 for result in analogies) / len(analogies),
+        "inputs allowed": sum(result.rank == 1 for result in analogies) / len(analogies),
+        "no arithmetic": sum(result.rank_without_arithmetic == 1 for result in analogies) / len(analogies),
     }
 
 
 def _moved() -> Iterator[Repetition]:
     for seed in range(3):
-        found = {}
+        fractions = {}
         for way in WAYS:
             moves = single_update([3, 7, 7, 1, 4], way, seed=seed)
-            found[way] = moves.n_unseen_changed / (SMALL.vocab_size - len(moves.seen))
-        yield found
+            fractions[way] = moves.n_unseen_changed / (SMALL.vocab_size - len(moves.seen))
+        yield fractions
 
 
 def _turned() -> Iterator[Repetition]:
@@ -78,7 +78,7 @@ def _turned() -> Iterator[Repetition]:
 def _kept() -> Iterator[Repetition]:
     model, tokenizer = _shipped()
     table = model.embedding.weight.detach()
-    words = [one for one in read_tokens() if tokenizer.token_text(one)[1:].isalpha()]
+    words = [token for token in read_tokens() if tokenizer.token_text(token)[1:].isalpha()]
     yield {"words of the stories": neighbors_kept(table[words])}
 
 
@@ -105,19 +105,19 @@ def _stay() -> Iterator[Repetition | Progress]:
     ways = {"untied, no decay": (False, 0.0), "untied, decay": (False, 0.1), "tied, no decay": (True, 0.0)}
     n_done = 0
     for seed in SEEDS:
-        found = {}
+        unchanged = {}
         for name, (tied, decay) in ways.items():
             model = GPT(ModelConfig(**shape, tie_embeddings=tied), seed=seed)
-            born = model.embedding.weight.detach().clone()
+            initial = model.embedding.weight.detach().clone()
             optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=decay)
-            for share in train_constant_rate(
+            for fraction_done in train_constant_rate(
                 model, optimizer, ids, steps=20, length=64, batch_size=4, seed=seed
             ):
-                yield Progress((n_done + share) / len(SEEDS) / len(ways))
+                yield Progress((n_done + fraction_done) / len(SEEDS) / len(ways))
             n_done += 1
-            still = (model.embedding.weight.detach() == born).all(1)
-            found[name] = float(still[unread].float().mean())
-        yield found
+            still = (model.embedding.weight.detach() == initial).all(1)
+            unchanged[name] = float(still[unread].float().mean())
+        yield unchanged
 
 
 def _scaled() -> Iterator[Repetition]:

@@ -19,8 +19,8 @@ def balanced_choices(n_experts: int, *, seed: int = 0) -> Tensor:
     Each token has the same shares as the one before, moved on by one expert.
     """
 
-    shares = torch.rand(n_experts, generator=torch.Generator().manual_seed(seed)).mul(3).softmax(0)
-    return torch.stack([shares.roll(place) for place in range(n_experts)])
+    probabilities = torch.rand(n_experts, generator=torch.Generator().manual_seed(seed)).mul(3).softmax(0)
+    return torch.stack([probabilities.roll(expert) for expert in range(n_experts)])
 
 
 def balance_loss(probabilities: Tensor, k: int, *, divided: bool) -> float:
@@ -37,11 +37,11 @@ def balance_loss(probabilities: Tensor, k: int, *, divided: bool) -> float:
 
 def _balanced() -> Iterator[Repetition]:
     for seed in range(3):
-        shares = balanced_choices(EXPERTS, seed=seed)
+        probabilities = balanced_choices(EXPERTS, seed=seed)
         yield {
-            "1 expert a token": balance_loss(shares, 1, divided=False),
-            "2, counts summed": balance_loss(shares, 2, divided=False),
-            "2, divided by 2": balance_loss(shares, 2, divided=True),
+            "1 expert a token": balance_loss(probabilities, 1, divided=False),
+            "2, counts summed": balance_loss(probabilities, 2, divided=False),
+            "2, divided by 2": balance_loss(probabilities, 2, divided=True),
         }
 
 
@@ -50,9 +50,9 @@ def dpo_gradient(beta: float, margin: float) -> float:
 
     `margin` is how much further the model already is than its reference, in nats (Rafailov et al. 2023).
     """
-    at = torch.tensor(margin, dtype=torch.float64, requires_grad=True)
-    (-torch.nn.functional.logsigmoid(beta * at)).backward()
-    return -float(at.grad)
+    margin_tensor = torch.tensor(margin, dtype=torch.float64, requires_grad=True)
+    (-torch.nn.functional.logsigmoid(beta * margin_tensor)).backward()
+    return -float(margin_tensor.grad)
 
 
 def _pulls() -> Iterator[Repetition]:
@@ -120,7 +120,7 @@ CLAIMS = (
         unit="bits a weight",
         headline="saved",
         measure=_bits,
-        judge=lambda found: by_range(lambda bits: 0.12 <= bits <= 0.135)({"saved": found["saved"]}),
+        judge=lambda measured: by_range(lambda bits: 0.12 <= bits <= 0.135)({"saved": measured["saved"]}),
         transfers="Exactly, for these two block sizes and any matrix: 0.127 bits are what is left.",
     ),
 )

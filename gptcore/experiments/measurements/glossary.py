@@ -14,13 +14,15 @@ FIRST = "LLaMA 2 7B"
 
 def _shares_of_feedforward() -> Iterator[Repetition]:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
-    shapes |= {name: one.config for name, one in PUBLISHED.items()}
+    shapes |= {name: published.config for name, published in PUBLISHED.items()}
     yield {name: 100 * feedforward_fraction(config) for name, config in shapes.items()}
 
 
 def _choices_that_differ() -> Iterator[Repetition]:
     first = PUBLISHED[FIRST].config
-    llamas = {name: one.config for name, one in PUBLISHED.items() if one.config.ffn == "swiglu"}
+    llamas = {
+        name: published.config for name, published in PUBLISHED.items() if published.config.ffn == "swiglu"
+    }
     yield {
         name: float(len(differing_choices(config, first))) for name, config in llamas.items() if name != FIRST
     }
@@ -38,7 +40,9 @@ CLAIMS = (
         unit="choices that differ",
         headline="Qwen 2.5 7B",
         measure=_choices_that_differ,
-        judge=lambda found: "holds" if max(one.high for one in found.values()) == 0 else "holds not",
+        judge=lambda measured: (
+            "holds" if max(spread.high for spread in measured.values()) == 0 else "holds not"
+        ),
         transfers="Read the config, not the name: a loader that takes one for the other gives weights another meaning.",
     ),
     Claim(

@@ -154,10 +154,9 @@ def _exponents() -> Iterator[Repetition]:
         lane: [pairs_compared(length, cached=lane == "with a cache") for length in COUNTED]
         for lane in ("with a cache", "without")
     }
-    for place, (short, long) in enumerate(pairwise(COUNTED)):
+    for i, (short, long) in enumerate(pairwise(COUNTED)):
         yield {
-            lane: math.log(found[place + 1] / found[place]) / math.log(long / short)
-            for lane, found in counts.items()
+            lane: math.log(pairs[i + 1] / pairs[i]) / math.log(long / short) for lane, pairs in counts.items()
         }
 
 
@@ -168,15 +167,18 @@ def _cached_scores_off_by() -> Iterator[Repetition]:
     with torch.inference_mode():
         for story in write_stories(3, seed=10**6):
             ids = torch.tensor([tokenizer.encode(story.text)[:64]])
-            found = {}
-            for name, one in models.items():
-                whole = one(ids)[0].float()
-                cache = KVCache(one.config, dtype=one.dtype)
+            differences = {}
+            for name, network in models.items():
+                full_pass = network(ids)[0].float()
+                cache = KVCache(network.config, dtype=network.dtype)
                 single = torch.stack(
-                    [one(ids[:, place : place + 1], cache)[0, -1].float() for place in range(ids.shape[1])]
+                    [
+                        network(ids[:, position : position + 1], cache)[0, -1].float()
+                        for position in range(ids.shape[1])
+                    ]
                 )
-                found[name] = float((single - whole).abs().amax() / whole.std())
-            yield found
+                differences[name] = float((single - full_pass).abs().amax() / full_pass.std())
+            yield differences
 
 
 def made_likelier(way: str, *, penalty: float = 1.3, n_stories: int = 5) -> float:
@@ -267,8 +269,8 @@ def greedy_from(model: GPT, ids: Sequence[int], n_new: int, *, shift: int) -> li
     return new
 
 
-def _growth(found: Mapping[str, Spread]) -> str:
-    cached = found["with a cache"]
+def _growth(measured: Mapping[str, Spread]) -> str:
+    cached = measured["with a cache"]
     return "holds" if cached.high < 1.2 else "holds not" if cached.low > 1.5 else "depends"
 
 
@@ -357,8 +359,8 @@ CLAIMS = (
         unit="of what was said gets likelier",
         headline="multiplying",
         measure=_penalized,
-        judge=lambda found: by_range(lambda share: share == 0)(
-            {way: found[way] for way in ("multiplying", "dividing")}
+        judge=lambda measured: by_range(lambda share: share == 0)(
+            {way: measured[way] for way in ("multiplying", "dividing")}
         ),
         transfers="Yes: scores have no zero of their own, so a factor alone cannot lower them all. Dividing the "
         "positive and multiplying the negative ones can.",

@@ -96,7 +96,7 @@ def initial_loss(spread: float, *, tied: bool = True, vocab_size: int = 2048, se
 
 def _tying() -> Iterator[Repetition]:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
-    shapes |= {name: one.config for name, one in PUBLISHED.items()}
+    shapes |= {name: published.config for name, published in PUBLISHED.items()}
     yield {name: 100 * tying_saves(config) for name, config in shapes.items()}
 
 
@@ -113,7 +113,7 @@ def _heads_and_context() -> Iterator[Repetition]:
 
 def _six() -> Iterator[Repetition]:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
-    shapes |= {name: one.config for name, one in PUBLISHED.items()}
+    shapes |= {name: published.config for name, published in PUBLISHED.items()}
     yield {
         name: 3 * sum(forward_flops(config, config.context_length).values())
         / config.context_length / n_parameters(config)
@@ -143,10 +143,10 @@ def _logits() -> Iterator[Repetition]:
 def _fourth() -> Iterator[Repetition | Progress]:
     *known, last = SIZES
 
-    def missed_by(found: Mapping[str, TrainedModel]) -> Repetition:
-        weights = {name: n_parameters(one.model.config) for name, one in found.items()}
-        law = fit_power_law([weights[name] for name in known], [found[name].loss for name in known], 0.0)
-        return {last: abs(law.loss(weights[last]) - found[last].loss)}
+    def missed_by(trained: Mapping[str, TrainedModel]) -> Repetition:
+        weights = {name: n_parameters(result.model.config) for name, result in trained.items()}
+        law = fit_power_law([weights[name] for name in known], [trained[name].loss for name in known], 0.0)
+        return {last: abs(law.loss(weights[last]) - trained[last].loss)}
 
     return train_variants(SIZES, missed_by)
 
@@ -175,8 +175,8 @@ CLAIMS = (
         unit="% more weights",
         headline="4 × the heads",
         measure=_heads_and_context,
-        judge=lambda found: by_range(lambda more: more >= 1)(
-            {name: spread for name, spread in found.items() if name != "twice the width"}
+        judge=lambda measured: by_range(lambda more: more >= 1)(
+            {name: spread for name, spread in measured.items() if name != "twice the width"}
         ),
         transfers="Heads cut the same width into more pieces, always. Context costs weights only with learned "
         "positions; what it costs is operations and cache.",

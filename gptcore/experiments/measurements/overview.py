@@ -93,33 +93,33 @@ def right_when_sure(model: GPT, tokenizer: Tokenizer, texts: Sequence[str]) -> t
 def _right_when_sure() -> Iterator[Repetition]:
     model, tokenizer = load(SHIPPED)
     stories = [story.text for story in write_stories(8, seed=FRESH)]
-    found = {}
+    fractions = {}
     for name, texts in (("stories not seen", stories), ("other English", ENGLISH)):
         right, sure = right_when_sure(model, tokenizer, texts)
-        found[name] = right / max(1, sure)
-    yield found
+        fractions[name] = right / max(1, sure)
+    yield fractions
 
 
 def _moved_by_the_name() -> Iterator[Repetition]:
     model, tokenizer = load(SHIPPED)
     table = WordTable([story.text for story in write_stories(1500)])
     for probe in reference_probe():
-        move = token_probability(model, tokenizer, probe.female, probe.female_word) - token_probability(
+        model_move = token_probability(model, tokenizer, probe.female, probe.female_word) - token_probability(
             model, tokenizer, probe.male, probe.female_word
         )
         words = {who: re.findall(r"[A-Za-z]+|[^\sA-Za-z]", getattr(probe, who)) for who in ("female", "male")}
-        found = {"the model": move}
+        moves = {"the model": model_move}
         for order in (3, 5, 7):
             female, male = (
                 next_word_frequencies(table, words[who][1 - order :]) for who in ("female", "male")
             )
             she = probe.female_word.strip()
-            found[f"table of {order} words"] = female.get(she, 0.0) - male.get(she, 0.0)
-        yield found
+            moves[f"table of {order} words"] = female.get(she, 0.0) - male.get(she, 0.0)
+        yield moves
 
 
-def _judge_counts(found: Mapping[str, Spread]) -> str:
-    model = found["the model"]
+def _judge_counts(measured: Mapping[str, Spread]) -> str:
+    model = measured["the model"]
     return "holds" if model.high <= 0.05 else "holds not" if model.low > 0.05 else "depends"
 
 

@@ -52,9 +52,9 @@ def remaining_score(width: int, theta: float, distances: Sequence[int]) -> list[
     """
 
     same = torch.ones(width)
-    found = scores_by_distance(same, same, max(distances) + 1, theta).double()
-    sums = torch.cat((torch.zeros(1), found.cumsum(0)))
-    return [float((sums[far + 1] - sums[far - far // 8]) / (far // 8 + 1) / found[0]) for far in distances]
+    scores = scores_by_distance(same, same, max(distances) + 1, theta).double()
+    sums = torch.cat((torch.zeros(1), scores.cumsum(0)))
+    return [float((sums[far + 1] - sums[far - far // 8]) / (far // 8 + 1) / scores[0]) for far in distances]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,14 +76,14 @@ def distance_profiles(seen: dict[str, Tensor], config, n: int) -> list[DistanceP
 
     Queries and keys are taken before their turn and averaged over the text, so that words play no part.
     """
-    found = []
+    profiles = []
     for layer in range(config.n_layers):
         q, k = (seen[f"layers.{layer}.attention.{name}"][0].mean(1) for name in "qk")  # (H, D), (K, D)
         for head in range(config.n_heads):
             key = k[head * config.n_kv_heads // config.n_heads]
             scores = scores_by_distance(q[head], key, n, config.rope_theta)
-            found.append(DistanceProfile(layer=layer, head=head, scores=tuple(scores.tolist())))
-    return found
+            profiles.append(DistanceProfile(layer=layer, head=head, scores=tuple(scores.tolist())))
+    return profiles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +131,7 @@ def order_known(
     shuffled = ids.clone()
     shuffled[:-1] = ids[:-1].roll(1)  # everyone but the last stands somewhere else
     with torch.inference_mode():
-        here, there = (model.hidden(one.unsqueeze(0))[0, -1] for one in (ids, shuffled))
+        here, there = (model.hidden(sequence.unsqueeze(0))[0, -1] for sequence in (ids, shuffled))
     return float((here - there).norm() / here.norm())
 
 
@@ -168,8 +168,8 @@ def loss_by_position(
     other = with_rope_scaling(model, scaling, inputs.shape[1])
     with torch.inference_mode():
         losses = F.cross_entropy(other(inputs).flatten(0, 1), targets.flatten(), reduction="none")
-    by_place = losses.view(inputs.shape).mean(0)
-    return by_place[: len(by_place) // BIN * BIN].view(-1, BIN).mean(1).tolist()
+    by_position = losses.view(inputs.shape).mean(0)
+    return by_position[: len(by_position) // BIN * BIN].view(-1, BIN).mean(1).tolist()
 
 
 def _mean(values: list[float]) -> float:
@@ -209,29 +209,30 @@ def _beyond(kind: str) -> Iterator[Repetition]:
     model, tokenizer = _shipped()
     inside = model.config.context_length // BIN
     for seed in range(3):
-        found = {
+        losses = {
             name: loss_by_position(model, tokenizer, scaling, seed=seed)
             for name, scaling in scalings(FACTOR, model.config.context_length).items()
             if name in ("as trained", kind)
         }
-        known = _mean(found["as trained"][:inside])
+        trained_loss = _mean(losses["as trained"][:inside])
         yield {
-            "inside the context": _mean(found[kind][:inside]) - known,
-            "beyond it": _mean(found[kind][inside:]) - known,
+            "inside the context": _mean(losses[kind][:inside]) - trained_loss,
+            "beyond it": _mean(losses[kind][inside:]) - trained_loss,
         }
 
 
 def _far_scores() -> Iterator[Repetition]:
-    left = {base: remaining_score(128, base, FAR) for base in BASES}
-    for place in range(len(FAR)):
-        yield {f"base {base:,.0f}": shares[place] for base, shares in left.items()}
+    fractions_by_base = {base: remaining_score(128, base, FAR) for base in BASES}
+    for i in range(len(FAR)):
+        yield {f"base {base:,.0f}": fractions[i] for base, fractions in fractions_by_base.items()}
 
 
 def _trained_schemes() -> Iterator[Repetition | Progress]:
-    ways = {scheme: {"position": scheme} for scheme in ("none", "learned", "rope")}
-    none, *told = ways
+    variants = {scheme: {"position": scheme} for scheme in ("none", "learned", "rope")}
+    none, *with_positions = variants
     return train_variants(
-        ways, lambda found: {scheme: found[none].loss - found[scheme].loss for scheme in told}
+        variants,
+        lambda trained: {scheme: trained[none].loss - trained[scheme].loss for scheme in with_positions},
     )
 
 
@@ -259,8 +260,8 @@ CLAIMS = (
         unit="nats a token more",
         headline="beyond it",
         measure=lambda: _beyond("as trained"),
-        judge=lambda found: "holds" if found["beyond it"].high < 0.1 else
-        "holds not" if found["beyond it"].low >= 0.1 else "depends",
+        judge=lambda measured: "holds" if measured["beyond it"].high < 0.1 else
+        "holds not" if measured["beyond it"].low >= 0.1 else "depends",
         transfers="Yes: angles that training never showed are why methods to stretch a context exist.",
     ),
     Claim(
@@ -300,8 +301,8 @@ CLAIMS = (
         unit="of the score left",
         headline=f"base {BASES[1]:,.0f}",
         measure=_far_scores,
-        judge=lambda found: "holds" if found["base 500,000"].high < found["base 10,000"].low else
-        "holds not" if found["base 500,000"].low >= found["base 10,000"].high else "depends",
+        judge=lambda measured: "holds" if measured["base 500,000"].high < measured["base 10,000"].low else
+        "holds not" if measured["base 500,000"].low >= measured["base 10,000"].high else "depends",
         transfers="The geometry does. Whether a model uses far tokens well is a matter of its training.",
     ),
     Claim(

@@ -71,9 +71,9 @@ def generated_ids(model: GPT, tokenizer, prompt: str, *, seed: int, n_tokens: in
 
 def divergence_position(first: list[int], second: list[int]) -> int | None:
     """Return the place of the first token in which two texts differ, or None."""
-    differing = (place for place, (a, b) in enumerate(zip(first, second)) if a != b)
-    place = next(differing, None)
-    return place if place is not None or len(first) == len(second) else min(len(first), len(second))
+    differing = (position for position, (a, b) in enumerate(zip(first, second)) if a != b)
+    position = next(differing, None)
+    return position if position is not None or len(first) == len(second) else min(len(first), len(second))
 
 
 def _same_texts() -> Iterator[Repetition]:
@@ -99,20 +99,20 @@ def _same_texts() -> Iterator[Repetition]:
 
 def _instructions_followed() -> Iterator[Repetition | Progress]:
     model, tokenizer = load(SHIPPED)
-    asked = single_token_names(tokenizer)[:HELD_OUT] * 4
+    names = single_token_names(tokenizer)[:HELD_OUT] * 4
     for turn, seed in enumerate(SEEDS):
         tuned = model
         for step, (_, tuned) in enumerate(tune(model, tokenizer, TUNED, seed=seed), 1):  # noqa: B007
             yield Progress((turn + step / TUNED) / len(SEEDS))
         base, taught = (
-            fraction_followed(generate_answers(one, tokenizer, asked, seed=seed), asked)
-            for one in (model, tuned)
+            fraction_followed(generate_answers(variant, tokenizer, names, seed=seed), names)
+            for variant in (model, tuned)
         )
         yield {"base model": 100 * base, f"after {TUNED} steps": 100 * taught}
 
 
-def _judge_followed(found: Mapping[str, Spread]) -> str:
-    base, tuned = found["base model"], found[f"after {TUNED} steps"]
+def _judge_followed(measured: Mapping[str, Spread]) -> str:
+    base, tuned = measured["base model"], measured[f"after {TUNED} steps"]
     if base.low > 50 or tuned.high <= 75:
         return "holds not"
     return "holds" if base.high <= 50 and tuned.low > 75 else "depends"
@@ -129,7 +129,9 @@ CLAIMS = (
         unit="nats a token more",
         headline="8 heads of 16",
         measure=_lost_by_config,
-        judge=lambda found: "holds" if max(abs(one.high) for one in found.values()) <= 0.05 else "holds not",
+        judge=lambda measured: (
+            "holds" if max(abs(spread.high) for spread in measured.values()) <= 0.05 else "holds not"
+        ),
         transfers="Yes, for any model: heads, positions, norms and the tokenizer stand in no weight, and a loader that "
         "checks shapes alone notices nothing.",
     ),
@@ -143,7 +145,9 @@ CLAIMS = (
         unit="% the same text",
         headline="weights rounded to bf16",
         measure=_same_texts,
-        judge=lambda found: "holds" if min(one.low for one in found.values()) >= 100 else "holds not",
+        judge=lambda measured: (
+            "holds" if min(spread.low for spread in measured.values()) >= 100 else "holds not"
+        ),
         transfers="Other processors, libraries and thread counts add in another order and round otherwise. Sooner or "
         "later a draw falls on the other side, and from there on it is another text.",
     ),

@@ -60,13 +60,13 @@ def _rates() -> Iterator[Repetition]:
         }
 
 
-def peak_of(found: Mapping[str, Spread]) -> float:
+def peak_of(measured: Mapping[str, Spread]) -> float:
     """Return the fastest matrix product among what `flops_over_peak` measured."""
-    return max(spread.middle for name, spread in found.items() if name not in (NANO, TINY))
+    return max(spread.middle for name, spread in measured.items() if name not in (NANO, TINY))
 
 
-def _judge_peak(found: Mapping[str, Spread]) -> str:
-    shares = [found[name].middle / peak_of(found) for name in (NANO, TINY)]
+def _judge_peak(measured: Mapping[str, Spread]) -> str:
+    shares = [measured[name].middle / peak_of(measured) for name in (NANO, TINY)]
     return "holds" if min(shares) >= 0.9 else "holds not" if max(shares) < 0.9 else "depends"
 
 
@@ -102,20 +102,21 @@ def _thread_ratios() -> Iterator[Repetition]:
 def saved_activation_bytes(precision: str) -> int:
     """Return the bytes a nano model's forward pass keeps for the backward one, its weights not counted."""
     config = PRESETS["nano"].model
-    model, kept = GPT(config), {}
+    model, saved = GPT(config), {}
     ids, targets = windows(config, 1, config.context_length)
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
 
     def note(tensor: Tensor) -> Tensor:
-        place = tensor.untyped_storage().data_ptr()
-        if place not in weights:
-            kept[place] = (tensor.untyped_storage().nbytes(), tensor)  # held, so that its place is not reused
+        address = tensor.untyped_storage().data_ptr()
+        if address not in weights:
+            # The tensor is held, so that its address is not reused.
+            saved[address] = (tensor.untyped_storage().nbytes(), tensor)
         return tensor
 
     keeping = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
     with keeping, autocast(torch.device("cpu"), precision):
         model.loss(ids, targets)
-    return sum(n_bytes for n_bytes, _ in kept.values())
+    return sum(n_bytes for n_bytes, _ in saved.values())
 
 
 def training_state(precision: str) -> int:

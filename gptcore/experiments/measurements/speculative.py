@@ -132,8 +132,8 @@ def time_speculative(
     )
 
 
-def _exact(found: Mapping[str, Spread]) -> str:
-    off = found["as published"]
+def _exact(measured: Mapping[str, Spread]) -> str:
+    off = measured["as published"]
     return "holds" if off.low > 1e-6 else "holds not" if off.high < 1e-6 else "depends"
 
 

@@ -83,13 +83,13 @@ def _same_ids() -> Iterator[Repetition]:
 
 def _cut_otherwise() -> Iterator[Repetition]:
     tokenizer = story_tokenizer()
-    found = {}
+    fractions = {}
     for name, text in texts().items():
         pieces = list(dict.fromkeys(tokenizer.pieces(text)))
-        found[name] = sum(tokenizer.encode(one) != longest_match(one, tokenizer) for one in pieces) / len(
-            pieces
-        )
-    yield found
+        fractions[name] = sum(
+            tokenizer.encode(piece) != longest_match(piece, tokenizer) for piece in pieces
+        ) / len(pieces)
+    yield fractions
 
 
 def _shorter() -> Iterator[Repetition]:
@@ -121,15 +121,15 @@ def per_token_and_byte(size: int, seed: int, steps: int = 80) -> Iterator[float 
 def _perplexities() -> Iterator[Repetition | Progress]:
     sizes, n_done = (400, 2048), 0
     for seed in SEEDS:
-        found = []
+        losses = []
         for size in sizes:
-            for said in per_token_and_byte(size, seed):
-                if isinstance(said, tuple):
-                    found.append(said)
+            for progress in per_token_and_byte(size, seed):
+                if isinstance(progress, tuple):
+                    losses.append(progress)
                 else:
-                    yield Progress((n_done + said) / len(SEEDS) / len(sizes))
+                    yield Progress((n_done + progress) / len(SEEDS) / len(sizes))
             n_done += 1
-        small, large = found
+        small, large = losses
         yield {"per token": math.exp(large[0] - small[0]), "bits per byte": large[1] / small[1]}
 
 
@@ -209,7 +209,7 @@ CLAIMS = (
         unit="times the perplexity a token",
         headline="per token",
         measure=_perplexities,
-        judge=lambda found: by_range(lambda ratio: ratio < 1)({"per token": found["per token"]}),
+        judge=lambda measured: by_range(lambda ratio: ratio < 1)({"per token": measured["per token"]}),
         transfers="That perplexities a token of two vocabularies cannot be compared does: a token that carries more "
         "text is harder to guess. Compare per byte.",
         kind="train",

@@ -39,7 +39,8 @@ def _lost_without(**change: object) -> Iterator[Repetition | Progress]:
         for taken in (False, True)
     }
     return train_variants(
-        ways, lambda found: {name: found[name, True].loss - found[name, False].loss for name in optimizers}
+        ways,
+        lambda trained: {name: trained[name, True].loss - trained[name, False].loss for name in optimizers},
     )
 
 
@@ -72,9 +73,9 @@ def _perplexities() -> Iterator[Repetition]:
         } | {f"V = {size:,}, bits a byte": found[size][1] / found[first][1] for size in VOCABULARIES[1:]}
 
 
-def _judge_perplexity(found: Mapping[str, Spread]) -> str:
-    tokens = [spread for name, spread in found.items() if name.endswith("perplexity a token")]
-    return by_range(lambda ratio: ratio < 1)({str(place): one for place, one in enumerate(tokens)})
+def _judge_perplexity(measured: Mapping[str, Spread]) -> str:
+    tokens = [spread for name, spread in measured.items() if name.endswith("perplexity a token")]
+    return by_range(lambda ratio: ratio < 1)({str(i): spread for i, spread in enumerate(tokens)})
 
 
 def accepted_from_frequencies(n_tokens: int = 4000, *, seed: int = 0) -> float:
@@ -225,8 +226,8 @@ CLAIMS = (
         unit="times as much taken",
         headline="Adam with an L2 penalty",
         measure=_decay_ratios,
-        judge=lambda found: by_range(lambda ratio: 0.9 <= ratio <= 1.1)(
-            {way: found[way] for way in OPTIMIZERS if way != "AdamW"}
+        judge=lambda measured: by_range(lambda ratio: 0.9 <= ratio <= 1.1)(
+            {way: measured[way] for way in OPTIMIZERS if way != "AdamW"}
         ),
         transfers="Exactly: Adam divides whatever is in the gradient by the gradient's size, a penalty too. AdamW "
         "takes the decay out of the gradient, so it takes the same share of every weight.",
