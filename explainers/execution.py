@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from explainers import constants
 from explainers.library import explainer
-from gptcore.runs import workers
+from gptcore.runs import worker_pool
 from gptcore.runs.jobs import INTERACTIVE, MEMORY_MB, JobError, Report, job_kind
 
 SECONDS = 20.0  # a block takes a fraction of this; the rest is for a machine that is busy
@@ -92,7 +92,7 @@ def run_blocks(blocks: Sequence[tuple[str, int, Mapping[str, object]]], seconds:
     wanted = [{"topic": topic, "number": number, "values": dict(values)} for topic, number, values in blocks]
     request = RunRequest(kind="explainer_blocks", settings={"blocks": wanted})
     try:
-        answers = workers.shared().submit(request, seconds=seconds).result()
+        answers = worker_pool.shared().submit(request, seconds=seconds).result()
     except JobError as error:
         return [Answer(error=str(error)) for _ in wanted]
     return [Answer(**answer) for answer in answers]

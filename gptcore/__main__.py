@@ -271,7 +271,7 @@ def tokenize(options: argparse.Namespace) -> None:
 
 def workers(options: argparse.Namespace) -> None:
     if options.once:
-        from gptcore.runs.children import run_from_standard_input as work  # needs no torch of its own
+        from gptcore.runs.worker_process import run_from_standard_input as work  # needs no torch of its own
     else:
         from gptcore.runs.supervisor import serve as work
     work()
@@ -280,11 +280,11 @@ def workers(options: argparse.Namespace) -> None:
 def claims(options: argparse.Namespace) -> None:
     from gptcore.experiments import claims
 
-    for claim in [claims.named(name) for name in options.only] or claims.registry().values():
+    for claim in [claims.get_claim(name) for name in options.only] or claims.registry().values():
         if options.quick and claim.kind != "quick":
             continue
         try:
-            result = claims.measure_in_turn(claim.name)
+            result = claims.measure_exclusively(claim.name)
         except claims.CannotBeMeasured as error:
             if options.only:
                 raise
@@ -318,11 +318,11 @@ def bench(options: argparse.Namespace) -> None:
 
 
 def exercise(options: argparse.Namespace) -> int:
-    from gptcore.lessons.exercises import named, stub
+    from gptcore.lessons.exercises import get_exercise, stub
     from gptcore.lessons.exercises.checker import check_file
 
     if options.file is None:
-        print(stub(named(options.name)), end="")
+        print(stub(get_exercise(options.name)), end="")
         return 0
     verdict = check_file(options.name, options.file)
     if options.json:

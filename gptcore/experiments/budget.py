@@ -48,7 +48,9 @@ def budgets() -> Mapping[str, Budget]:
     return by_preset
 
 
-def training_rate(config: ModelConfig, n_tokens: int, batch_size: int = 2, repeats: int = 3) -> float:
+def training_flops_per_second(
+    config: ModelConfig, n_tokens: int, batch_size: int = 2, repeats: int = 3
+) -> float:
     """Return the operations a second of forward and backward passes here, the fastest of some; the rest of a step
     (clipping, the optimizer) is a few per cent more."""
     model = GPT(config)

@@ -11,7 +11,7 @@ from gptcore.files import read_json
 from gptcore.runs import queue
 from gptcore.runs.jobs import MEASUREMENT, last_error
 from gptcore.runs.request import RunRequest
-from gptcore.runs.run import log_of, runs_folder
+from gptcore.runs.run import log_file, runs_folder
 
 
 def submit_claims(names: Iterable[str], *, owner: str = "") -> None:
@@ -22,7 +22,7 @@ def submit_claims(names: Iterable[str], *, owner: str = "") -> None:
     """
     names = list(names)
     for name in names:
-        claims.check(claims.named(name))
+        claims.check_machine(claims.get_claim(name))
     requests = {name: RunRequest(kind=claims.KIND, settings={"name": name}) for name in names}
     queue.submit_named(requests, slots=MEASUREMENT, module=claims.__name__, owner=owner)
 
@@ -46,17 +46,17 @@ def open_claims(*, owner: str | None = None) -> list[str]:
 
 def state(name: str) -> str | None:
     """Return `measuring`, `waiting`, or None where nobody wants this claim measured."""
-    if claims.is_under_way(name):
+    if claims.is_being_measured(name):
         return "measuring"
     return "waiting" if name in open_claims() else None
 
 
 def fraction_done(name: str) -> float | None:
     """Return the fraction of a measurement's work that is done; None where it does not say."""
-    share = read_json(claims.progress_file(name)).get("share")
+    share = read_json(claims.claim_progress_file(name)).get("share")
     return float(share) if isinstance(share, (int, float)) else None
 
 
 def problem(name: str) -> str | None:
     """Return the sentence with which the last measurement of a claim ended, where it gave no result."""
-    return last_error(log_of(claims.folder() / name))
+    return last_error(log_file(claims.folder() / name))

@@ -22,11 +22,13 @@ from typing import Any, NamedTuple, Self
 
 from filelock import FileLock, Timeout
 
+from gptcore import __version__
 from gptcore.experiments.machine import processor
 from gptcore.files import read_json, write_json
 from gptcore.resources import available_cores
 from gptcore.runs.jobs import FOLDERS, MEASUREMENT, Report, job_kind
-from gptcore.runs.run import progress_of, runs_folder
+from gptcore.runs.run import progress_file, runs_folder
+from gptcore.training import devices
 
 VERDICTS = ("holds", "holds not", "depends")
 LOCK = Path(tempfile.gettempdir()) / "glassbox-measuring.lock"
@@ -163,7 +165,7 @@ def registry() -> dict[str, Claim]:
     return {claim.name: claim for claim in _all()}
 
 
-def named(name: str) -> Claim:
+def get_claim(name: str) -> Claim:
     """Return a claim; raises ClaimError for an unknown name."""
     found = registry()
     if name not in found:
@@ -195,30 +197,27 @@ def within_noise(found: Mapping[str, Spread], nothing: float | None) -> tuple[st
     return tuple(name for name, one in found.items() if one.low <= nothing <= one.high)
 
 
-def check(claim: Claim) -> None:
+def check_machine(claim: Claim) -> None:
     """Raise CannotBeMeasured where this machine has not what measuring a claim needs."""
-    if claim.needs == "accelerator":
-        from gptcore.training.devices import pick_device
-
-        if pick_device().type == "cpu":
-            raise CannotBeMeasured(f"{claim.name} needs an accelerator, and there is none that torch can use")
+    if claim.needs == "accelerator" and devices.pick_device().type == "cpu":
+        raise CannotBeMeasured(f"{claim.name} needs an accelerator, and there is none that torch can use")
 
 
 def can_be_measured(claim: Claim) -> bool:
     """Return whether this machine has what measuring a claim needs."""
     try:
-        check(claim)
+        check_machine(claim)
     except CannotBeMeasured:
         return False
     return True
 
 
 def measure(claim: Claim, report: Callable[[float], None] = lambda share: None) -> Result:
-    """Measure a claim now; raises ClaimError where nothing came of it. Does not wait for the machine: see `turn`.
+    """Measure a claim now, without waiting for the machine (`measurement_lock`); raises ClaimError without a result.
 
     `report` is told the share that is done, where the measurement says so.
     """
-    check(claim)
+    check_machine(claim)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     when, started = datetime.now(UTC), time.perf_counter()
     repetitions: list[Repetition] = []
@@ -256,13 +255,11 @@ def measure(claim: Claim, report: Callable[[float], None] = lambda share: None) 
 
 def versions() -> dict[str, str]:
     """Return the versions that a result may hang on."""
-    from gptcore import __version__
-
     return {"glassbox": __version__, "python": platform.python_version(), "torch": metadata.version("torch")}
 
 
 @contextmanager
-def turn(path: Path | None = None, timeout: float = -1) -> Iterator[None]:
+def measurement_lock(path: Path | None = None, timeout: float = -1) -> Iterator[None]:
     """Hold the machine for one measurement; waits for whoever holds it, at most `timeout` seconds."""
     try:
         with FileLock(path or LOCK, timeout=timeout, mode=0o666):
@@ -289,26 +286,26 @@ def folder() -> Path:
     return runs_folder() / FOLDERS[MEASUREMENT]
 
 
-def progress_file(name: str) -> Path:
-    """Return the file in which a measurement says how far it is."""
-    return progress_of(folder() / name)
+def claim_progress_file(name: str) -> Path:
+    """Return the file in which the measurement of a claim says how far it is."""
+    return progress_file(folder() / name)
 
 
 @job_kind(KIND, slots=MEASUREMENT)
 def _measure_claim(settings: Mapping[str, Any], report: Report) -> None:
-    measure_in_turn(settings["name"])
+    measure_exclusively(settings["name"])
 
 
-def measure_in_turn(name: str) -> Result:
+def measure_exclusively(name: str) -> Result:
     """Wait for the machine, measure, keep the result where pages find it, and return it."""
-    claim, kept = named(name), folder()
-    check(claim)
+    claim, kept = get_claim(name), folder()
+    check_machine(claim)
     kept.mkdir(parents=True, exist_ok=True)
-    with FileLock(kept / f"{name}.lock"), turn():
+    with FileLock(kept / f"{name}.lock"), measurement_lock():
         try:
-            result = measure(claim, _reporter(progress_file(name)))
+            result = measure(claim, _reporter(claim_progress_file(name)))
         finally:
-            progress_file(name).unlink(missing_ok=True)
+            claim_progress_file(name).unlink(missing_ok=True)
     write_json(kept / f"{name}.json", result.to_dict())
     return result
 
@@ -334,7 +331,7 @@ def last_result(name: str) -> Result | None:
         return None
 
 
-def is_under_way(name: str) -> bool:
+def is_being_measured(name: str) -> bool:
     """Return whether some process measures this claim now, or waits for its turn."""
     return is_held(folder() / f"{name}.lock")
 

@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gptcore.experiments.claims import Result, named
+from gptcore.experiments.claims import Result, get_claim
 
 
 def row(result: Result) -> dict[str, Any]:
     """Return what a result says, one plain value a column, in the order in which it is read."""
-    claim = named(result.name)
+    claim = get_claim(result.name)
     return {
         "chapter": claim.chapter,
         "claim": result.claim,

@@ -20,13 +20,22 @@ from gptcore.config import ModelConfig
 from gptcore.files import disk_bytes, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.limits import LimitError, Limits
-from gptcore.runs.run import FORMAT, UNPACKING, Run, RunError, changing, parse_event, request_of, runs_folder
+from gptcore.runs.run import (
+    FORMAT,
+    UNPACKING,
+    Run,
+    RunError,
+    folder_lock,
+    parse_event,
+    request_file,
+    runs_folder,
+)
 
 FORMAT_OF_WORK = "glassbox-work-1"
 ABOUT = "work.json"  # names of the runs, and what the pages keep: progress, settings
-MOST_RUNS = 200
-MOST_ABOUT_BYTES = 1_000_000
-MOST_RATIO = 200  # text shrinks to a tenth; what grows far beyond that is made to fill a disk
+MAX_RUNS = 200
+MAX_ABOUT_BYTES = 1_000_000
+MAX_RATIO = 200  # text shrinks to a tenth; what grows far beyond that is made to fill a disk
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 STATE_FILES = ("state.json", "state.safetensors")
 RUN_FILES = ("config.json", "tokenizer.json", "corpus.txt", "events.jsonl")
@@ -36,7 +45,7 @@ _NAME = re.compile(
 )
 
 
-def pack(runs: Iterable[Run], about: dict[str, Any] | None = None) -> bytes:
+def export_work(runs: Iterable[Run], about: dict[str, Any] | None = None) -> bytes:
     """Return runs as the bytes of a zip, with `about` (what can be written as JSON) beside them.
 
     A run brings its config, text, log, tokenizer and last state; the optimizer only where it can go on.
@@ -58,8 +67,10 @@ def pack(runs: Iterable[Run], about: dict[str, Any] | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(data: bytes, *, owner: str = "", limits: Limits | None = None) -> tuple[list[Run], dict[str, Any]]:
-    """Put the runs of a zip into the runs folder, with new ids; return them and what `pack` was told about.
+def import_work(
+    data: bytes, *, owner: str = "", limits: Limits | None = None
+) -> tuple[list[Run], dict[str, Any]]:
+    """Put the runs of a zip into the runs folder, with new ids; return them and what `export_work` was told about.
 
     A run that is here already (the same log) is not doubled. Raises RunError or LimitError, in one sentence, for
     what is no such zip, and then leaves nothing behind.
@@ -101,22 +112,22 @@ def _checked(archive: zipfile.ZipFile, limits: Limits) -> dict[str, list[zipfile
             raise RunError(f"this zip holds {shown!r}, which is no part of a run; nothing of it was taken")
         seen.add(info.filename)
         total += info.file_size
-        if info.file_size > 10_000 and info.file_size > MOST_RATIO * max(1, info.compress_size):
+        if info.file_size > 10_000 and info.file_size > MAX_RATIO * max(1, info.compress_size):
             raise RunError(f"{info.filename} grows from {info.compress_size:,} to {info.file_size:,} bytes")
         members.setdefault(match[1], []).append(info)
     if total > 5 * limits.upload_mb * 1e6:
         raise LimitError(
             f"this zip unpacks to {total / 1e6:,.0f} MB; {5 * limits.upload_mb:,.0f} MB is the limit"
         )
-    if len(members) > MOST_RUNS:
-        raise LimitError(f"this zip holds {len(members)} runs and {MOST_RUNS} is the limit")
+    if len(members) > MAX_RUNS:
+        raise LimitError(f"this zip holds {len(members)} runs and {MAX_RUNS} is the limit")
     return members
 
 
 def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
     try:
         info = archive.getinfo(ABOUT)
-        described = json.loads(archive.read(info)) if info.file_size <= MOST_ABOUT_BYTES else None
+        described = json.loads(archive.read(info)) if info.file_size <= MAX_ABOUT_BYTES else None
     except (KeyError, ValueError) as error:
         raise RunError(f"this zip has no readable {ABOUT}; choose one downloaded here as My work") from error
     if not isinstance(described, dict) or described.get("format") != FORMAT_OF_WORK:
@@ -173,7 +184,7 @@ def _check_run(place: Path) -> None:
 def _adopt(found: dict[str, Path], names: dict[str, Any], folder: Path, owner: str) -> list[Run]:
     """Move checked runs into the runs folder, as this owner's."""
     adopted = []
-    with changing(folder):
+    with folder_lock(folder):
         logs: dict[str | None, Path] = {
             _digest(path.parent): path.parent for path in folder.glob("*/events.jsonl")
         }
@@ -185,7 +196,7 @@ def _adopt(found: dict[str, Path], names: dict[str, Any], folder: Path, owner: s
             run = Run(folder / secrets.token_hex(10))
             name = names.get(run_id)
             request = {"id": run.id, "owners": [owner], "name": name[:60] if isinstance(name, str) else ""}
-            write_json(request_of(run.folder), request)
+            write_json(request_file(run.folder), request)
             place.rename(run.folder)
             adopted.append(run)
     return adopted

@@ -8,8 +8,8 @@ from typing import Any
 
 from gptcore.runs.jobs import FOLDERS, TRAINING
 from gptcore.runs.limits import LAB_SECONDS, Limits
-from gptcore.runs.queue import Requests, request_in
-from gptcore.runs.run import NOT_RUNS, Run, changing, delete, list_runs, request_of
+from gptcore.runs.queue import Requests, read_request
+from gptcore.runs.run import NOT_RUNS, Run, delete, folder_lock, list_runs, request_file
 
 
 class Cleaner:
@@ -45,7 +45,7 @@ class Cleaner:
     def _clean_texts(self, folder: Path) -> list[str]:
         """Remove texts that no run is going to read; one that has just been written has a round to be asked for."""
         texts = set((folder / NOT_RUNS[0]).glob("*.txt"))
-        with changing(folder):
+        with folder_lock(folder):
             needed = {
                 _corpus_of(record)
                 for record in Requests(folder, TRAINING).records
@@ -76,14 +76,14 @@ class Cleaner:
 def _corpus_of(record: Mapping[str, Any]) -> str | None:
     """Return the text that a request file names; None where it cannot be read."""
     try:
-        return request_in(record).corpus
+        return read_request(record).corpus
     except ValueError:
         return None
 
 
 def _age(run: Run) -> float:
     """Return the seconds since a run's log last changed, as far as the files tell."""
-    for path in (run.folder / "events.jsonl", request_of(run.folder)):
+    for path in (run.folder / "events.jsonl", request_file(run.folder)):
         try:
             return max(0.0, time.time() - path.stat().st_mtime)
         except OSError:

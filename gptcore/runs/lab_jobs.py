@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from gptcore.runs import workers
+from gptcore.runs import worker_pool
 from gptcore.runs.jobs import BACKGROUND, MEMORY_MB, Report, job_kind
 from gptcore.runs.request import RunRequest
 from gptcore.stories.scores import table_scores
@@ -34,20 +34,20 @@ def _finetune(settings: Mapping[str, Any], report: Report) -> dict[str, Any]:
     return before_and_after(settings["steps"])
 
 
-def submit_table_scores() -> workers.Job:
+def submit_table_scores() -> worker_pool.Job:
     """Score the 3-, 5- and 7-gram tables of the stories; the result is the scores by order, which is a string."""
     return _submit("table_scores")
 
 
-def submit_rate_finder(optimizer: str) -> workers.Job:
+def submit_rate_finder(optimizer: str) -> worker_pool.Job:
     """Sweep learning rates with this optimizer; each rate tried is a report, in the fields of `SweepStep`."""
     return _submit("rate_finder", optimizer=optimizer)
 
 
-def submit_finetune(steps: int) -> workers.Job:
+def submit_finetune(steps: int) -> worker_pool.Job:
     """Tune the shipped model on answers for some steps; the result is that of `before_and_after`."""
     return _submit("finetune", steps=steps)
 
 
-def _submit(kind: str, **settings: Any) -> workers.Job:
-    return workers.shared().submit(RunRequest(kind=kind, settings=settings))
+def _submit(kind: str, **settings: Any) -> worker_pool.Job:
+    return worker_pool.shared().submit(RunRequest(kind=kind, settings=settings))

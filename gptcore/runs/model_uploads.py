@@ -26,30 +26,25 @@ from gptcore.runs.limits import MEGABYTE, LimitError, Limits
 from gptcore.runs.run import FORMAT as RUN_FORMAT
 from gptcore.runs.run import LONGEST_NAME, UNPACKING, Run, RunError, runs_folder
 
-MOST_JSON = {  # megabytes; the largest in use have half of that
+MAX_JSON_MB = {  # megabytes; the largest in use have half of that
     "config.json": 1,
     "generation_config.json": 1,
     "tokenizer_config.json": 16,
     "tokenizer.json": 64,
     hf_folder.INDEX: 16,
 }
-TOLD_APART = (
-    ".bin",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".model",
-)  # kept as empty files, so that the refusal can name them
-MOST_LAYERS = 256
-MOST_CONTEXT = 4096  # positions; a page shows no more, and a table of 131,072 costs every visitor's memory
+# Kept as empty files, so that the refusal can name them.
+UNSUPPORTED_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".model")
+MAX_LAYERS = 256
+MAX_CONTEXT = 4096  # positions; a page shows no more, and a table of 131,072 costs every visitor's memory
 BLOCK = 1 << 20
 
 
-class ImportFailed(ValueError):
+class UploadError(ValueError):
     """Files that cannot be used as a model, said in one sentence."""
 
 
-def bring(
+def import_upload(
     files: Iterable[tuple[str, BinaryIO]], *, name: str = "", owner: str = "", limits: Limits | None = None
 ) -> Run:
     """Keep a model from uploaded files, each a name and what is in it; return it as a run that is over.
@@ -59,15 +54,15 @@ def bring(
     limits = limits or Limits.from_environment()
     limits.check_disk(disk_bytes(runs_folder()))
     with _scratch() as folder:
-        unpack(files, folder, limits)
-        return adopt(folder, name=name, owner=owner, limits=limits)
+        _unpack(files, folder, limits)
+        return register_model(folder, name=name, owner=owner, limits=limits)
 
 
-def bring_folder(path: str | Path, *, name: str = "", owner: str = "", limits: Limits | None = None) -> Run:
+def import_folder(path: str | Path, *, name: str = "", owner: str = "", limits: Limits | None = None) -> Run:
     """Keep a model from a folder of this machine; for whoever sits at it, never for a visitor of a server."""
     path = Path(path).expanduser()
     if not path.is_dir():
-        raise ImportFailed(f"there is no folder {path}")
+        raise UploadError(f"there is no folder {path}")
     limits = limits or Limits.from_environment()
     limits.check_disk(disk_bytes(runs_folder()))
     if not is_hf_folder(path):
@@ -76,8 +71,8 @@ def bring_folder(path: str | Path, *, name: str = "", owner: str = "", limits: L
         files = [
             (file.name, opened.enter_context(file.open("rb"))) for file in path.iterdir() if file.is_file()
         ]
-        unpack(files, folder, limits)
-        return adopt(folder, name=name or path.name, owner=owner, limits=limits)
+        _unpack(files, folder, limits)
+        return register_model(folder, name=name or path.name, owner=owner, limits=limits)
 
 
 @contextlib.contextmanager
@@ -93,13 +88,13 @@ def _scratch() -> Iterator[Path]:
                 said = str(error).replace(f"{folder}/", "").replace(folder, "what was brought")
                 if said == str(error):
                     raise
-                raise ImportFailed(said) from error
+                raise UploadError(said) from error
     except OSError as error:
         raise RunError(f"{parent} cannot be written: {error.strerror or error}") from error
 
 
-def unpack(files: Iterable[tuple[str, BinaryIO]], folder: Path, limits: Limits) -> None:
-    """Write what belongs to a model into a folder, side by side; raises ImportFailed or LimitError.
+def _unpack(files: Iterable[tuple[str, BinaryIO]], folder: Path, limits: Limits) -> None:
+    """Write what belongs to a model into a folder, side by side; raises UploadError or LimitError.
 
     A zip is taken apart; of its folders the one with the config.json nearest to the top counts.
     """
@@ -114,7 +109,7 @@ def unpack(files: Iterable[tuple[str, BinaryIO]], folder: Path, limits: Limits) 
                     with archive.open(member) as content:
                         room = _keep(PurePosixPath(member.filename).name, content, folder, room, limits)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise ImportFailed(f"{name[:80]} is not a zip that can be opened: {error}") from error
+            raise UploadError(f"{name[:80]} is not a zip that can be opened: {error}") from error
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -126,11 +121,11 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     with_weights = {
         PurePosixPath(file.filename).parent
         for file in files
-        if file.filename.endswith((".safetensors", *TOLD_APART))
+        if file.filename.endswith((".safetensors", *UNSUPPORTED_SUFFIXES))
     }
     places = sorted((place for place in places if place in with_weights), key=lambda place: len(place.parts))
     if not places:
-        raise ImportFailed("the zip holds no folder with a config.json and a model.safetensors")
+        raise UploadError("the zip holds no folder with a config.json and a model.safetensors")
     return [file for file in files if PurePosixPath(file.filename).parent == places[0]]
 
 
@@ -139,43 +134,41 @@ def _keep(name: str, content: BinaryIO, folder: Path, room: int, limits: Limits)
     if name != PurePosixPath(name.replace("\\", "/")).name or name.startswith("."):
         return room
     path = folder / name
-    if name.endswith(TOLD_APART):
+    if name.endswith(UNSUPPORTED_SUFFIXES):
         path.touch()
         return room
-    if name not in MOST_JSON and not name.endswith(".safetensors"):
+    if name not in MAX_JSON_MB and not name.endswith(".safetensors"):
         return room
     if path.exists():
-        raise ImportFailed(f"there are two files named {name[:80]}; give one model at a time")
-    most = min(room, MOST_JSON.get(name, room) * MEGABYTE)
+        raise UploadError(f"there are two files named {name[:80]}; give one model at a time")
+    most = min(room, MAX_JSON_MB.get(name, room) * MEGABYTE)
     written = 0
     with path.open("wb") as file:
         while block := content.read(BLOCK):
             written += len(block)
             if written > most and most < room:
-                raise LimitError(f"{name} has more than the {MOST_JSON[name]} MB such a file may have")
+                raise LimitError(f"{name} has more than the {MAX_JSON_MB[name]} MB such a file may have")
             if written > most:
                 raise LimitError(f"these files have more than the {limits.upload_mb:,.0f} MB allowed here")
             file.write(block)
     return room - written
 
 
-def adopt(folder: Path, *, name: str = "", owner: str = "", limits: Limits | None = None) -> Run:
+def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Limits | None = None) -> Run:
     """Check the model in a folder that may be changed, and keep it in the runs folder; return it as a run."""
     limits = limits or Limits.from_environment()
     if not (folder / "config.json").is_file():
-        raise ImportFailed(
-            "there is no config.json among the files; a model needs it, and its tokenizer.json"
-        )
-    if not any(path.suffix in (".safetensors", *TOLD_APART) for path in folder.iterdir()):
-        raise ImportFailed("there is no model.safetensors among the files; a model needs its weights")
+        raise UploadError("there is no config.json among the files; a model needs it, and its tokenizer.json")
+    if not any(path.suffix in (".safetensors", *UNSUPPORTED_SUFFIXES) for path in folder.iterdir()):
+        raise UploadError("there is no model.safetensors among the files; a model needs its weights")
     _shorten_context(folder)
     config = _config(folder)
-    if config.n_layers > MOST_LAYERS:
-        raise LimitError(f"{config.n_layers:,} layers are more than the {MOST_LAYERS} a model may have here")
+    if config.n_layers > MAX_LAYERS:
+        raise LimitError(f"{config.n_layers:,} layers are more than the {MAX_LAYERS} a model may have here")
     limits.check_parameters(account.n_parameters(config))
     model, tokenizer = load(folder)
     if tokenizer is None:
-        raise ImportFailed(
+        raise UploadError(
             "there is no tokenizer.json among the files; the pages need it to read and write text"
         )
     dtype = _stored_dtype(folder)
@@ -208,10 +201,10 @@ def _shorten_context(folder: Path) -> None:
     ours = described.get("format") == FORMAT and isinstance(described.get("model"), dict)
     part, key = (described["model"], "context_length") if ours else (described, "max_position_embeddings")
     length = part.get(key)
-    if type(length) is int and length > MOST_CONTEXT:
+    if type(length) is int and length > MAX_CONTEXT:
         if ours and part.get("position", "rope") != "rope":
-            raise LimitError(f"context_length={length:,} is more than the {MOST_CONTEXT:,} allowed here")
-        part[key] = MOST_CONTEXT
+            raise LimitError(f"context_length={length:,} is more than the {MAX_CONTEXT:,} allowed here")
+        part[key] = MAX_CONTEXT
         write_json(folder / "config.json", described)
 
 
@@ -221,11 +214,11 @@ def _config(folder: Path) -> ModelConfig:
         return hf_folder.read_config(folder)
     described = read_json(folder / "config.json")
     if described.get("format") != FORMAT or not isinstance(described.get("model"), dict):
-        raise ImportFailed("config.json is neither a Hugging Face model's nor one that Glassbox has written")
+        raise UploadError("config.json is neither a Hugging Face model's nor one that Glassbox has written")
     try:
         return ModelConfig.from_dict(described["model"])
     except TypeError as error:
-        raise ImportFailed(f"config.json is damaged: {error}") from error
+        raise UploadError(f"config.json is damaged: {error}") from error
 
 
 def _stored_dtype(folder: Path) -> torch.dtype | None:

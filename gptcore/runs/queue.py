@@ -25,7 +25,7 @@ from gptcore.resources import process_identity, process_is_running
 from gptcore.runs.jobs import ERROR, FOLDERS, MEASUREMENT, TRAINING, last_error, n_slots
 from gptcore.runs.limits import Limits
 from gptcore.runs.request import RunRequest
-from gptcore.runs.run import Run, RunError, changing, log_of, progress_of, request_of, runs_folder
+from gptcore.runs.run import Run, RunError, folder_lock, log_file, progress_file, request_file, runs_folder
 
 # Blank lines that a job's process writes its last sentence over: room for it on a disk that has filled.
 RESERVED = b"\n" * 4096
@@ -39,7 +39,7 @@ Launch = Callable[[Mapping[str, Any], Path], int]
 
 
 class Requests:
-    """The requests for one kind of slots as their files say now; change them only under the lock (`changing`)."""
+    """The requests for one kind of slots as their files say now; change them only under its `folder_lock`."""
 
     def __init__(self, folder: Path, slots: str):
         self.folder, self.slots = folder / FOLDERS[slots], slots
@@ -110,14 +110,14 @@ class Requests:
             limits.check_queue(len(waiting), len(own))
 
     def write(self, record: Mapping[str, Any]) -> None:
-        write_json(request_of(self.path(record)), record)
+        write_json(request_file(self.path(record)), record)
 
     def remove(self, record: Mapping[str, Any]) -> None:
         """Remove a request, and what its job has said about its progress."""
-        for path in (request_of(self.path(record)), progress_of(self.path(record))):
+        for path in (request_file(self.path(record)), progress_file(self.path(record))):
             path.unlink(missing_ok=True)
 
-    def settle(self) -> None:
+    def remove_finished(self) -> None:
         """Remove the measurements that are over; one that ended with its supervisor waits again."""
         for record in [] if self.slots == TRAINING else list(self.records):
             if not record.get("launched") or self.is_running(record):
@@ -126,7 +126,7 @@ class Requests:
             self.records.remove(record)
             supervisor = record["launched"].get("supervisor")  # the first edition wrote none
             is_orphan = supervisor is not None and not process_is_running(supervisor)
-            if is_orphan and last_error(log_of(self.path(record))) is None:
+            if is_orphan and last_error(log_file(self.path(record))) is None:
                 again = record | {"waiting": True, "launched": None}
                 self.records.append(again)
                 self.write(again)
@@ -153,7 +153,7 @@ def submit(
     request = request.sealed()
     key = request.key
     folder = runs_folder()
-    with changing(folder):
+    with folder_lock(folder):
         queue = Requests(folder, TRAINING)
         for record in queue.records:
             if record.get("key") == key and _is_of_use(run := Run(folder / record["id"])):
@@ -182,7 +182,7 @@ def submit_named(requests: Mapping[str, RunRequest], *, slots: str, module: str,
     `module` registers their kind. Raises RunError where the folder cannot be written.
     """
     folder = runs_folder()
-    with changing(folder):
+    with folder_lock(folder):
         queue = Requests(folder, slots)
         queue.folder.mkdir(parents=True, exist_ok=True)
         for name, request in requests.items():
@@ -192,12 +192,12 @@ def submit_named(requests: Mapping[str, RunRequest], *, slots: str, module: str,
                 record |= queue.next_turn(owner)
             if owner not in record["owners"]:
                 record["owners"] = [*record["owners"], owner]
-            log_of(queue.path(record)).unlink(missing_ok=True)  # what went wrong the last time
+            log_file(queue.path(record)).unlink(missing_ok=True)  # what went wrong the last time
             queue.records = [other for other in queue.records if other["id"] != name] + [record]
             queue.write(record)
 
 
-def request_in(record: Mapping[str, Any]) -> RunRequest:
+def read_request(record: Mapping[str, Any]) -> RunRequest:
     """Return the request that a request file holds, also one of the first edition; raises ConfigError."""
     return RunRequest.from_dict(record.get("request") or {"arguments": record.get("arguments") or []})
 
@@ -219,7 +219,7 @@ def find_runs(keys: Sequence[str]) -> list[Run | None]:
 def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) -> None:
     """Ask for a run to go on from its last checkpoint, when its turn comes; raises RunError or LimitError."""
     limits = limits or Limits.from_environment()
-    with changing(run.folder.parent):
+    with folder_lock(run.folder.parent):
         if run.state() in ("waiting", "starting", "running"):
             return
         if not run.can_resume():
@@ -233,7 +233,11 @@ def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) ->
             )
         queue = Requests(run.folder.parent, TRAINING)
         queue.check_room(owner, limits)
-        record = {"id": run.id, "owners": run.owners() or [owner], "asked": run.born()} | run.request()
+        record = {
+            "id": run.id,
+            "owners": run.owners() or [owner],
+            "asked": run.requested_at(),
+        } | run.request()
         queue.write(record | {"resume": True} | queue.next_turn(owner))
 
 
@@ -248,7 +252,7 @@ def withdraw_named(names: Collection[str], *, slots: str, owner: str = "") -> No
 
 
 def _withdraw(folder: Path, slots: str, names: Collection[str], owner: str) -> None:
-    with changing(folder):
+    with folder_lock(folder):
         queue = Requests(folder, slots)
         for record in queue.records:
             if record["id"] not in names or (slots == TRAINING and not record.get("waiting")):
@@ -261,7 +265,7 @@ def _withdraw(folder: Path, slots: str, names: Collection[str], owner: str) -> N
             elif left:
                 queue.write(record | {"owners": left})
             else:
-                log_of(queue.path(record)).unlink(missing_ok=True)
+                log_file(queue.path(record)).unlink(missing_ok=True)
                 queue.remove(record)
                 _end(record.get("launched") or {})
 
@@ -280,10 +284,10 @@ def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[str
     """Launch the waiting jobs whose turn it is, as many as there are free slots; return their ids."""
     limits = limits or Limits.from_environment()
     launched = []
-    with changing(folder):
+    with folder_lock(folder):
         for slots in FOLDERS:
             queue = Requests(folder, slots)
-            queue.settle()
+            queue.remove_finished()
             if not (waiting := queue.waiting):
                 continue
             n_free = n_slots(slots, limits.runs_at_once) - queue.n_running()
@@ -295,7 +299,7 @@ def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[str
 
 def _launch(queue: Requests, record: dict[str, Any], launch: Launch) -> None:
     path = queue.path(record)
-    log = log_of(path)
+    log = log_file(path)
     launched = {"supervisor": process_identity(os.getpid()), "log_size": Run(path).log_size()}
     try:
         (path / "control.json").unlink(missing_ok=True)  # an action from before it was paused
@@ -316,7 +320,7 @@ def _job(queue: Requests, record: Mapping[str, Any]) -> dict[str, Any]:
     if record.get("resume"):
         settings = {"folder": str(queue.path(record))}
         return {"kind": "resume", "module": RUN_MODULE, "settings": settings}
-    request = request_in(record)
+    request = read_request(record)
     request.check_files()
     if queue.slots == TRAINING:
         settings = {"request": request.to_dict(), "folder": str(queue.path(record))}

@@ -25,7 +25,7 @@ from gptcore.checkpoint import CheckpointError, model_folders, write_model, writ
 from gptcore.files import read_json, replacing, write_bytes, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.limits import Limits
-from gptcore.runs.run import FORMAT, Run, RunError, parse_event, request_of
+from gptcore.runs.run import FORMAT, Run, RunError, parse_event, request_file
 from gptcore.tokenizer import Tokenizer
 from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start
 
@@ -59,7 +59,7 @@ class Recorder:
             raise RunError(f"{folder} cannot be written: {error.strerror}") from error
         if stale is not None and _inode(control) == stale:
             control.unlink(missing_ok=True)
-        asked = read_json(request_of(self.folder))
+        asked = read_json(request_file(self.folder))
         self.is_lab = bool(asked.get("lab"))
         self.owner = next(iter(asked.get("owners") or []), None)
         # A run that was asked for through the app ends with the app's patience, whoever watches or does not.

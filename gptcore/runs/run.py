@@ -46,23 +46,23 @@ def runs_folder() -> Path:
     return Path(os.environ.get("GLASSBOX_RUNS") or "runs").absolute()
 
 
-def request_of(folder: Path) -> Path:
+def request_file(folder: Path) -> Path:
     """Return the file beside a run's directory that holds what was asked for, by whom, and its turn."""
     return folder.with_name(folder.name + ".request.json")
 
 
-def log_of(folder: Path) -> Path:
+def log_file(folder: Path) -> Path:
     """Return the file beside a run's directory that holds what its process said on standard error."""
     return folder.with_name(folder.name + ".log")
 
 
-def progress_of(folder: Path) -> Path:
+def progress_file(folder: Path) -> Path:
     """Return the file beside it in which a measurement says how far it is."""
     return folder.with_name(folder.name + ".progress")
 
 
 @contextlib.contextmanager
-def changing(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Hold the lock under which requests of a runs folder change, whichever server wants to; raises RunError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class Run:
     def by_id(cls, run_id: str) -> Self:
         """Return the run of this id in the runs folder; raises RunError if there is none."""
         folder = runs_folder() / run_id
-        known = RUN_ID.fullmatch(run_id) and (folder.is_dir() or request_of(folder).is_file())
+        known = RUN_ID.fullmatch(run_id) and (folder.is_dir() or request_file(folder).is_file())
         if not known or run_id in NOT_RUNS:
             raise RunError(f"there is no run {run_id[:64]!r} here")
         return cls(folder)
@@ -128,7 +128,7 @@ class Run:
 
     def request(self) -> dict[str, Any]:
         """Return what was asked of the app; empty for a run that a command line started."""
-        return read_json(request_of(self.folder))
+        return read_json(request_file(self.folder))
 
     def owners(self) -> list[str]:
         """Return who asked for this run, the one it obeys first; empty where nobody is known."""
@@ -142,7 +142,7 @@ class Run:
         """Return the name somebody gave the run, or an empty string."""
         return str(self.request().get("name") or "")
 
-    def born(self) -> float:
+    def requested_at(self) -> float:
         """Return when the run was asked for, in seconds since 1970; for showing and sorting only."""
         asked = self.request().get("asked")
         if isinstance(asked, (int, float)):
@@ -163,7 +163,7 @@ class Run:
         if launched and not has_begun:
             if process_is_running(launched):
                 return "running" if self.is_locked() else "starting"
-            if last_error(log_of(self.folder)) is not None:
+            if last_error(log_file(self.folder)) is not None:
                 return "failed"
         last = self.last_event()
         match last.get("event"):
@@ -184,7 +184,7 @@ class Run:
         last = self.last_event()
         if last.get("event") == "failed":
             return last["reason"]
-        return last_error(log_of(self.folder))
+        return last_error(log_file(self.folder))
 
     def problem(self) -> str | None:
         """Return why this directory is no run that this version can go on with, or None."""
@@ -321,7 +321,7 @@ def list_runs(owner: str | None = None, folder: Path | None = None) -> list[Run]
     found = [Run(folder / name) for name in names if RUN_ID.fullmatch(name) and name not in NOT_RUNS]
     if owner is not None:
         found = [run for run in found if owner in run.owners()]
-    return sorted(found, key=lambda run: (run.born(), run.id), reverse=True)
+    return sorted(found, key=lambda run: (run.requested_at(), run.id), reverse=True)
 
 
 def rename(run: Run, name: str) -> None:
@@ -329,21 +329,21 @@ def rename(run: Run, name: str) -> None:
     name = " ".join(name.split())
     if len(name) > LONGEST_NAME:
         raise RunError(f"a name of {len(name)} characters is too long; {LONGEST_NAME} is the most")
-    with changing(run.folder.parent):
-        write_json(request_of(run.folder), run.request() | {"name": name})
+    with folder_lock(run.folder.parent):
+        write_json(request_file(run.folder), run.request() | {"name": name})
 
 
 def delete(run: Run) -> None:
     """Remove a run and all it wrote; raises RunError while a process trains in it."""
-    with changing(run.folder.parent):
+    with folder_lock(run.folder.parent):
         if run.is_alive():
             raise RunError(f"{run.id} is being trained; stop it first")
         going = run.folder.with_name(f".{run.id}-going")
         shutil.rmtree(going, ignore_errors=True)
         if run.folder.is_dir():
             run.folder.rename(going)  # gone in one move; what takes time comes after
-        log_of(run.folder).unlink(missing_ok=True)
-        request_of(run.folder).unlink(missing_ok=True)
+        log_file(run.folder).unlink(missing_ok=True)
+        request_file(run.folder).unlink(missing_ok=True)
     shutil.rmtree(going, ignore_errors=True)
 
 
@@ -352,11 +352,11 @@ def release(run: Run, owner: str) -> int:
 
     The last one is not taken off: without one a run would be nobody's.
     """
-    with changing(run.folder.parent):
+    with folder_lock(run.folder.parent):
         request = run.request()
         left = [one for one in request.get("owners") or [] if one != owner]
         if left and owner in request["owners"]:
-            write_json(request_of(run.folder), request | {"owners": left})
+            write_json(request_file(run.folder), request | {"owners": left})
     return len(left)
 
 

@@ -21,10 +21,10 @@ from typing import Any
 
 from gptcore.resources import process_identity, process_is_running
 from gptcore.runs import queue
-from gptcore.runs.children import can_fork, fork_child, reap_processes, start_child, write_all
 from gptcore.runs.cleaner import Cleaner
 from gptcore.runs.jobs import ERROR, JobError, JobKind, find_kind, last_error, n_slots
 from gptcore.runs.limits import PREFIX, Limits
+from gptcore.runs.worker_process import can_fork, fork_child, reap_processes, start_child, write_all
 
 BUSY_SECONDS = 0.3  # between two polls of a queue in which something may change
 RETRY_SECONDS = 2.0  # before a queue that could not be polled is polled again

@@ -91,7 +91,7 @@ def _request(names: tuple[str, ...]) -> None:
     """Ask for measurements; of several, for those that can be taken here. For callbacks."""
     st.session_state.pop(_PROBLEM, None)
     try:
-        can = [name for name in names if claims.can_be_measured(claims.named(name))]
+        can = [name for name in names if claims.can_be_measured(claims.get_claim(name))]
         claim_queue.submit_claims(can or names, owner=visitor.me())
         session.poll_queue()
     except (ValueError, OSError) as error:

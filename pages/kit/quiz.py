@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from gptcore.lessons.exercises import named, stub
+from gptcore.lessons.exercises import get_exercise, stub
 from pages.kit import links, progress, words
 
 _ANSWER = re.compile(r"^- \[([a-z0-9_]+)\] +(.*)$")
@@ -274,7 +274,7 @@ def number(text: str) -> float | None:
 
 def exercise(name: str, *, key: str) -> None:
     """An exercise in its code form: the task, the stub to download, and the command that checks it."""
-    task = named(name)
+    task = get_exercise(name)
     start = stub(task)
     st.markdown(f"**{task.title}.** {task.task}")
     st.code(start, language="python", wrap_lines=True)

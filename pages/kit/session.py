@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from gptcore.runs import workers
+from gptcore.runs import worker_pool
 from gptcore.runs.limits import Limits
 from gptcore.runs.run import Run, RunError, delete, list_runs, release, runs_folder
 from pages.kit import links, models, visitor
@@ -122,14 +122,14 @@ def position_in_queue(run: Run) -> int | None:
 
 def poll_queue() -> None:
     """Have the worker pool look at the queue now, and see that it runs."""
-    workers.shared().poll(runs_folder())
+    worker_pool.shared().poll(runs_folder())
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def start_workers() -> None:
     """Start the worker pool, once a server: the first click should find it ready."""
     poll_queue()
-    workers.shared().preload()
+    worker_pool.shared().preload()
 
 
 def save_text(text: bytes) -> Path:
@@ -175,7 +175,7 @@ def label(run: Run) -> str:
     """A run in a few words: its name, or what it read, how large it is, when it began."""
     if name := run.name():
         return f"{name}, {run.id[:4]}"
-    began = datetime.fromtimestamp(run.born())
+    began = datetime.fromtimestamp(run.requested_at())
     model = run.config().get("model", {})
     shape = f"{model['d_model']}×{model['n_layers']}" if model else ""
     return f"{run.config().get('corpus_name', 'a text')} {shape}, {began:%d %b %H:%M}, {run.id[:4]}"

@@ -11,7 +11,7 @@ from gptcore.corpora.encoding import encode_documents
 from gptcore.corpora.sources import N_STORIES
 from gptcore.corpora.windows import fixed_batches
 from gptcore.runs import lab_jobs
-from gptcore.runs.workers import Job
+from gptcore.runs.worker_pool import Job
 from gptcore.stories.writer import write_stories
 from gptcore.tokenizer import Tokenizer
 

@@ -50,9 +50,9 @@ def _bring(files: list, path: str) -> None:
         owner = visitor.me()
         if files:
             name = files[0].name.removesuffix(".zip") if len(files) == 1 else ""
-            run = model_uploads.bring([(file.name, file) for file in files], name=name, owner=owner)
+            run = model_uploads.import_upload([(file.name, file) for file in files], name=name, owner=owner)
         else:
-            run = model_uploads.bring_folder(path, owner=owner)
+            run = model_uploads.import_folder(path, owner=owner)
     except ValueError as error:
         st.session_state[_PROBLEM] = str(error)
         return

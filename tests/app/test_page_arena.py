@@ -54,7 +54,7 @@ def finish(match: arena.Match, loss) -> None:
     """Write every run of a match as if it had been trained: `loss(arm, rate, seed)` is its last."""
     for one in arena.plan(match):
         run = queue.submit(one.request, owner=visitor.HOME, lab=True)
-        write_json(runs.request_of(run.folder), run.request() | {"waiting": False})
+        write_json(runs.request_file(run.folder), run.request() | {"waiting": False})
         write_run(run.folder, steps=100)
         log = run.folder / "events.jsonl"
         events = [json.loads(line) for line in log.read_text().splitlines()]
@@ -107,7 +107,7 @@ def test_what_the_queue_does_not_take_is_asked_for_later(nobody_trains, monkeypa
     first = len(runs.list_runs())
     assert 3 <= first < 12 and not app.error
     for run in runs.list_runs():
-        write_json(runs.request_of(run.folder), run.request() | {"waiting": False})
+        write_json(runs.request_file(run.folder), run.request() | {"waiting": False})
         write_run(run.folder, steps=100)
     app.run()
     assert len(runs.list_runs()) > first

@@ -30,21 +30,21 @@ def test_the_table_holds_what_was_measured_here_and_nothing_else():
     assert set(before["Verdict"]) == {"not measured"}
     assert before["Measured"].isna().all()
 
-    result = claims.measure_in_turn(QUICK)
-    row = opened().dataframe[0].value.set_index("What is said").loc[claims.named(QUICK).slogan]
+    result = claims.measure_exclusively(QUICK)
+    row = opened().dataframe[0].value.set_index("What is said").loc[claims.get_claim(QUICK).slogan]
     assert row["Verdict"] == result.verdict
     assert row["Measured"] == result.measured
     assert row["From"] <= row["Measured"] <= row["To"]
 
     shutil.rmtree(claims.folder())
     assert opened().dataframe[0].value["Measured"].isna().all()
-    claims.measure_in_turn(QUICK)
+    claims.measure_exclusively(QUICK)
     assert opened().dataframe[0].value["Measured"].notna().sum() == 1
 
 
 def test_results_can_be_saved_in_three_forms_once_there_are_any():
     assert all(button.proto.disabled for button in opened().get("download_button"))
-    claims.measure_in_turn(QUICK)
+    claims.measure_exclusively(QUICK)
     saved = opened().get("download_button")
     assert [button.proto.label for button in saved] == ["JSON", "CSV", "Markdown"]
     assert not any(button.proto.disabled for button in saved)

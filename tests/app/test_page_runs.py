@@ -101,7 +101,7 @@ def test_a_visitor_reads_the_run_of_another_by_its_link_and_changes_nothing(own_
 
 def test_what_was_packed_elsewhere_is_unpacked(own_runs):
     write_run(own_runs / "first", name="from home")
-    data = archive.pack([Run(own_runs / "first")], {"progress": {"passed": ["c5.why"]}})
+    data = archive.export_work([Run(own_runs / "first")], {"progress": {"passed": ["c5.why"]}})
     runs.delete(Run(own_runs / "first"))
     app = open_page()
     app.file_uploader(key="runs_bring").upload("work.zip", b"no zip").run()

@@ -14,7 +14,7 @@ import torch
 from gptcore import load
 from gptcore.files import read_json
 from gptcore.runs import queue
-from gptcore.runs.archive import unpack
+from gptcore.runs.archive import import_work
 from gptcore.runs.run import Run, list_runs
 
 LEFT = Path(__file__).resolve().parents[1] / "first_edition"
@@ -124,7 +124,7 @@ def test_a_paused_run_resumes_to_the_numbers_of_the_one_that_was_never_paused(ru
 
 def test_a_request_that_waited_asks_for_the_same_run(runs, tmp_path):
     record = read_json(runs / "bcae6a9232c8d6c9ce02.request.json")
-    request = queue.request_in(record)
+    request = queue.read_request(record)
     assert set(record["arguments"]) <= {"--set", *request.arguments()}
     command("train", *request.arguments(), "--out", tmp_path / "carried-out", "--json")
     run = Run(tmp_path / "carried-out")
@@ -172,7 +172,7 @@ def test_an_exported_script_runs_where_its_files_are_now(name, runs, tmp_path):
 
 def test_my_work_is_imported_with_its_runs_and_what_was_passed(tmp_path, monkeypatch):
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
-    taken, about = unpack((LEFT / "my-work.zip").read_bytes(), owner="me")
+    taken, about = import_work((LEFT / "my-work.zip").read_bytes(), owner="me")
     assert sorted(run.state() for run in taken) == ["done", "paused"]
     assert about["progress"] == {"passed": ["overview_1", "c5_quiz_2"]} and about["settings"] == {"seed": "3"}
     assert {run.id for run in list_runs(owner="me")} == {run.id for run in taken}

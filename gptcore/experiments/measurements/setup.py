@@ -37,7 +37,7 @@ def product_rate(side: int, precision: str = "fp32", clock: Callable[[], float] 
     return 2 * side**3 / seconds(lambda: matrix @ matrix, clock=clock) / 1e9
 
 
-def training_rate(preset: str, batch_size: int, precision: str, seconds: float = 2.0) -> float:
+def training_gflops(preset: str, batch_size: int, precision: str, seconds: float = 2.0) -> float:
     """Return the operations a second, in 10^9, that real training reaches: matrix products of whole steps."""
     chosen = PRESETS[preset]
     train = chosen.train.replace(
@@ -55,8 +55,8 @@ def _rates() -> Iterator[Repetition]:
         products = {kind: product_rate(LARGE, kind) for kind in precisions(torch.device("cpu"))}
         best = max(products, key=products.__getitem__)
         yield {PRODUCT.format(kind): rate for kind, rate in products.items()} | {
-            NANO: training_rate("nano", 8, best, 1.0),
-            TINY: training_rate("tiny", 2, best, 1.0),
+            NANO: training_gflops("nano", 8, best, 1.0),
+            TINY: training_gflops("tiny", 2, best, 1.0),
         }
 
 

@@ -84,7 +84,7 @@ def registry() -> dict[str, Exercise]:
     return {one.name: one for one in sorted(found, key=lambda one: one.chapter)}
 
 
-def named(name: str) -> Exercise:
+def get_exercise(name: str) -> Exercise:
     """Return an exercise; raises ExerciseError for an unknown name."""
     found = registry()
     if name not in found:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gptcore.lessons.exercises import LEARNER, ExerciseError, Verdict, check, named
-from gptcore.runs import workers
+from gptcore.lessons.exercises import LEARNER, ExerciseError, Verdict, check, get_exercise
+from gptcore.runs import worker_pool
 from gptcore.runs.jobs import INTERACTIVE, MEMORY_MB, JobError, Report, job_kind
 from gptcore.runs.request import RunRequest
 
@@ -17,12 +17,12 @@ SECONDS = 20.0
 
 def check_file(name: str, file: str | Path, seconds: float = SECONDS) -> Verdict:
     """Return the verdict on a file; raises ExerciseError for an unknown exercise or a file that is not there."""
-    named(name)
+    get_exercise(name)
     if not Path(file).is_file():
         raise ExerciseError(f"{file} is not a file; print the stub with: python -m gptcore exercise {name}")
     request = RunRequest(kind="exercise", settings={"name": name, "file": str(Path(file).absolute())})
     try:
-        return Verdict(**workers.shared().submit(request, seconds=seconds).result())
+        return Verdict(**worker_pool.shared().submit(request, seconds=seconds).result())
     except JobError as error:
         if error.cause == "timeout":
             says = f"It had not ended after {seconds:g} s; is there a loop that never ends?"
@@ -41,7 +41,7 @@ def _check_exercise(settings: Mapping[str, Any], report: Report) -> dict[str, An
 
 def _judge(name: str, file: str) -> Verdict:
     """Return the verdict on a file; what its code raises while it is read becomes one too."""
-    exercise = named(name)
+    exercise = get_exercise(name)
     wanted = exercise.solution.__name__
     namespace = {"__name__": LEARNER, "__file__": file}
     try:

@@ -50,9 +50,9 @@ def _told(run: Run) -> curves.History:
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
-def training_rate() -> float:
+def training_flops_per_second() -> float:
     """FLOPs per second that training the smallest preset reaches here, measured once a server."""
-    return budget.training_rate(PRESETS["nano"].model, 128)
+    return budget.training_flops_per_second(PRESETS["nano"].model, 128)
 
 
 def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) -> float:
@@ -71,7 +71,7 @@ def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) 
             elif known:
                 seconds = sum(known) / len(known)
             else:
-                seconds = (arm.steps + looks) * arm.flops_per_step / training_rate()
+                seconds = (arm.steps + looks) * arm.flops_per_step / training_flops_per_second()
             share = 1 - one.history.last_step / one.history.total_steps if one.history.start else 1
             total += STARTING_SECONDS + share * seconds
     return total / session.limits().runs_at_once

@@ -37,7 +37,7 @@ def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, t
         st.info(text.read("said_refused", reason=str(error)), icon=":material/info:")
         return
     values = [one.value for one in found]
-    labels = [named(one.part, one.layer, one.head, text) for one in found]
+    labels = [component_name(one.part, one.layer, one.head, text) for one in found]
     largest = max(range(len(values)), key=lambda i: abs(values[i]))
     logit = float(passed.seen["logits"][0, row_in(passed, row), word_id])
     text.show(
@@ -59,7 +59,7 @@ def row_in(passed: cached.Journey, row: int) -> int:
     return passed.seen["logits"].shape[1] - passed.trace_map.stages[-1].n_rows + row
 
 
-def named(part: str, layer: int | None, head: int | None, text: words.Words) -> str:
+def component_name(part: str, layer: int | None, head: int | None, text: words.Words) -> str:
     """A part in a word or two, counted from 1."""
     name = text.read(PARTS[part])
     if head is not None:

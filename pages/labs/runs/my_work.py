@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.runs.archive import pack, unpack
+from gptcore.runs.archive import export_work, import_work
 from gptcore.runs.limits import Limits
 from pages.kit import links, progress, session, visitor, words
 
@@ -41,13 +41,13 @@ def _packed() -> bytes:
         "progress": {"passed": sorted(progress.passed())},
         "settings": {key: value for key in ("seed", "present") if (value := links.kept(key))},
     }
-    return pack(session.runs(), about)
+    return export_work(session.runs(), about)
 
 
 def _unpack(data: bytes) -> None:
     text = words.load("runs")
     try:
-        runs, about = unpack(data, owner=visitor.me())
+        runs, about = import_work(data, owner=visitor.me())
     except (ValueError, OSError) as error:
         st.error(str(error), icon=":material/error:")
         return

@@ -63,7 +63,7 @@ def _row(run: "Run") -> dict[str, Any]:
         "Shape": f"{model['d_model']} × {model['n_layers']}" if model else "",
         "Parameters": history.start.get("n_parameters"),
         "Step": f"{history.last_step:,} of {history.total_steps:,}" if history.start else "",
-        "Began": f"{datetime.fromtimestamp(run.born()):%d %b %H:%M}",
+        "Began": f"{datetime.fromtimestamp(run.requested_at()):%d %b %H:%M}",
     }
 
 

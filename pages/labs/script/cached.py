@@ -9,7 +9,7 @@ from gptcore.experiments.measurements import script
 from gptcore.lessons.exercises import _own_gpt, gpt
 from gptcore.model import GPT
 from gptcore.runs import lab_jobs
-from gptcore.runs.workers import Job
+from gptcore.runs.worker_pool import Job
 from pages.kit import models, story_data
 
 

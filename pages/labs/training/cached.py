@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.runs import lab_jobs
-from gptcore.runs.workers import Job
+from gptcore.runs.worker_pool import Job
 from gptcore.training.gradient_noise import GradientAgreement, accumulation_error, gradient_agreements
 from pages.kit import story_data
 from pages.kit.models import ModelHandle

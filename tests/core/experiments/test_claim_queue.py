@@ -11,8 +11,8 @@ from gptcore.experiments.claims import ClaimError
 from gptcore.files import write_json
 from gptcore.resources import process_identity
 from gptcore.runs import queue
-from gptcore.runs.run import log_of, progress_of, request_of, runs_folder
-from gptcore.runs.workers import WorkerPool
+from gptcore.runs.run import log_file, progress_file, request_file, runs_folder
+from gptcore.runs.worker_pool import WorkerPool
 
 QUICK, OTHER, LONG = "gqa_cache", "beta_pushes", "unused_rows_stay"
 SECONDS = 60
@@ -122,7 +122,7 @@ def test_a_claim_whose_supervisor_was_killed_with_it_is_measured_again_and_one_t
     launches = Launches()
     claim_queue.submit_claims([QUICK], owner="ada")
     poll(launches)
-    write_json(claims.progress_file(QUICK), {"share": 0.5})
+    write_json(claims.claim_progress_file(QUICK), {"share": 0.5})
     launches.end(killed_with={"pid": os.getpid(), "born": process_identity(os.getpid())["born"] + 1})
     assert poll(launches) == [QUICK] and claim_queue.open_claims(owner="ada") == [QUICK]
     assert claim_queue.fraction_done(QUICK) is None
@@ -142,9 +142,9 @@ def test_a_claim_that_was_asked_for_again_as_it_ended_is_measured_again():
 def test_requests_of_the_first_edition_are_measured():
     claims.folder().mkdir(parents=True)
     first = {"owners": ["ada"], "launched": None, "turn": 0, "sequence": 1}
-    write_json(request_of(claims.folder() / QUICK), first)
+    write_json(request_file(claims.folder() / QUICK), first)
     ended = first | {"sequence": 2, "launched": {"pid": 0, "born": 0}}
-    write_json(request_of(claims.folder() / OTHER), ended)
+    write_json(request_file(claims.folder() / OTHER), ended)
     launches = Launches()
     assert claim_queue.state(QUICK) == "waiting" and claim_queue.open_claims() == [QUICK]
     assert poll(launches) == [QUICK]
@@ -163,5 +163,5 @@ def test_a_worker_measures_what_was_asked_for_says_how_far_it_is_and_can_be_stop
     claim_queue.withdraw_claims([LONG], owner="ada")
     wait_for(lambda: claim_queue.state(LONG) is None and not claims.is_held(claims.LOCK))
     assert claims.last_result(LONG) is None and claim_queue.problem(LONG) is None
-    wait_for(lambda: not log_of(claims.folder() / LONG).exists())
-    assert not progress_of(claims.folder() / LONG).exists()
+    wait_for(lambda: not log_file(claims.folder() / LONG).exists())
+    assert not progress_file(claims.folder() / LONG).exists()

@@ -35,17 +35,17 @@ QUICK_HERE = [
 
 @pytest.mark.parametrize("name", QUICK_HERE)
 def test_measuring_gives_the_headline_and_a_verdict(name):
-    result = claims.measure(claims.named(name))
+    result = claims.measure(claims.get_claim(name))
     assert result.verdict in VERDICTS
     assert result.spread[0] <= result.measured <= result.spread[1]
     assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
 def test_facts_that_are_arithmetic_come_out_as_known():
-    assert claims.measure(claims.named("gqa_cache")).verdict == "holds"
-    assert claims.measure(claims.named("gqa_weights")).verdict == "holds not"
-    assert claims.measure(claims.named("scale_overflow")).verdict == "holds not"
-    assert claims.measure(claims.named("divide_by_d")).verdict == "holds not"
+    assert claims.measure(claims.get_claim("gqa_cache")).verdict == "holds"
+    assert claims.measure(claims.get_claim("gqa_weights")).verdict == "holds not"
+    assert claims.measure(claims.get_claim("scale_overflow")).verdict == "holds not"
+    assert claims.measure(claims.get_claim("divide_by_d")).verdict == "holds not"
 
 
 def test_spreads_are_medians_and_ends():
@@ -69,7 +69,7 @@ def test_a_measurement_without_its_headline_is_refused():
 
 def test_an_unknown_claim_is_named():
     with pytest.raises(ClaimError, match="there is no claim 'nothing'; there are"):
-        claims.named("nothing")
+        claims.get_claim("nothing")
 
 
 def test_a_measurement_says_how_far_it_is():
@@ -85,23 +85,26 @@ def test_what_needs_an_accelerator_is_left_out_where_there_is_none(monkeypatch):
 
     monkeypatch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
     with pytest.raises(claims.CannotBeMeasured, match="needs an accelerator"):
-        claims.measure(claims.named("gpu_faster"))
+        claims.measure(claims.get_claim("gpu_faster"))
 
 
 def test_only_one_holds_the_machine(tmp_path):
     lock, order = tmp_path / "lock", []
 
     def second():
-        with claims.turn(lock):
+        with claims.measurement_lock(lock):
             order.append("second")
 
-    with claims.turn(lock):
+    with claims.measurement_lock(lock):
         assert claims.is_held(lock) is True or sys.platform == "win32"
         waiting = threading.Thread(target=second)
         waiting.start()
         time.sleep(0.2)
         order.append("first")
-        with pytest.raises(ClaimError, match="another measurement is running"), claims.turn(lock, timeout=0):
+        with (
+            pytest.raises(ClaimError, match="another measurement is running"),
+            claims.measurement_lock(lock, timeout=0),
+        ):
             pass
     waiting.join()
     assert order == ["first", "second"]

@@ -17,7 +17,7 @@ def test_shares_of_the_words_after_a_context_are_counted():
 def test_of_all_claims_about_the_model_none_of_the_slogans_holds_as_it_is_said():
     from gptcore.experiments import claims
 
-    assert claims.measure(claims.named("untrained_even")).verdict == "holds not"
-    assert claims.measure(claims.named("only_counts")).verdict == "holds not"
-    assert claims.measure(claims.named("sure_is_right")).verdict == "depends"
-    assert claims.measure(claims.named("learns_while_chatting")).verdict == "holds not"
+    assert claims.measure(claims.get_claim("untrained_even")).verdict == "holds not"
+    assert claims.measure(claims.get_claim("only_counts")).verdict == "holds not"
+    assert claims.measure(claims.get_claim("sure_is_right")).verdict == "depends"
+    assert claims.measure(claims.get_claim("learns_while_chatting")).verdict == "holds not"

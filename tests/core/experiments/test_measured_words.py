@@ -17,4 +17,4 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_what_is_measured_here_has_its_headline_and_the_verdict_of_arithmetic(name):
-    assert claims.measure(claims.named(name)).verdict == EXPECTED[name]
+    assert claims.measure(claims.get_claim(name)).verdict == EXPECTED[name]

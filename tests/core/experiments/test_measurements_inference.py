@@ -8,12 +8,12 @@ import torch
 from gptcore.experiments import claims
 from gptcore.experiments.claims import VERDICTS, Result
 from gptcore.experiments.measurements import inference, speculative
-from gptcore.lessons.exercises import named
+from gptcore.lessons.exercises import get_exercise
 
 
 @pytest.mark.parametrize("name", ["cache_linear", "speculative_3x", "speculative_approximates"])
 def test_measuring_gives_the_headline_and_a_verdict(name):
-    result = claims.measure(claims.named(name))
+    result = claims.measure(claims.get_claim(name))
     assert result.verdict in VERDICTS
     assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
@@ -25,7 +25,7 @@ def test_attention_over_a_text_stays_quadratic_with_a_cache_and_is_cubic_without
 
 
 def test_over_all_drafts_each_token_comes_out_as_the_target_alone_would_draw_it():
-    solution = named("accept_or_resample").solution
+    solution = get_exercise("accept_or_resample").solution
     generator = torch.Generator().manual_seed(1)
     for _ in range(20):
         p, q = (torch.softmax(3 * torch.randn(7, generator=generator).double(), -1) for _ in range(2))

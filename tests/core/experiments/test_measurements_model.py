@@ -17,9 +17,9 @@ from gptcore.tracing import trace
 
 
 def test_what_is_arithmetic_comes_out_as_known():
-    assert claims.measure(claims.named("tying_saves")).verdict == "holds not"
-    assert claims.measure(claims.named("heads_cost")).verdict == "holds not"
-    assert claims.measure(claims.named("first_loss")).verdict == "depends"
+    assert claims.measure(claims.get_claim("tying_saves")).verdict == "holds not"
+    assert claims.measure(claims.get_claim("heads_cost")).verdict == "holds not"
+    assert claims.measure(claims.get_claim("first_loss")).verdict == "depends"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -10,9 +10,11 @@ from gptcore.positions import apply_rope, rope_table
 
 
 def test_what_follows_from_arithmetic_comes_out_as_known():
-    assert claims.measure(claims.named("distance_alone")).verdict == "holds"
-    assert claims.measure(claims.named("higher_base")).verdict == "holds not"
-    assert claims.measure(claims.named("no_order")).verdict == "depends"  # with the mask there is an order
+    assert claims.measure(claims.get_claim("distance_alone")).verdict == "holds"
+    assert claims.measure(claims.get_claim("higher_base")).verdict == "holds not"
+    assert (
+        claims.measure(claims.get_claim("no_order")).verdict == "depends"
+    )  # with the mask there is an order
 
 
 def test_scores_by_place_and_by_distance_are_those_of_the_model():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gptcore.lessons import by_hand
-from gptcore.lessons.exercises import named
+from gptcore.lessons.exercises import get_exercise
 
 
 def test_the_first_step_of_adamw_has_the_size_of_the_rate_whatever_the_gradient():
@@ -42,5 +42,5 @@ def test_unequal_parts_give_the_gradient_of_one_batch():
         for n in (1, 7, 4)
     ]
     whole = [(torch.cat([x for x, _ in parts]), torch.cat([targets for _, targets in parts]))]
-    solution = named("unequal_parts").solution
+    solution = get_exercise("unequal_parts").solution
     torch.testing.assert_close(solution(weight, parts), solution(weight, whole), atol=1e-6, rtol=0)

@@ -7,7 +7,7 @@ from gptcore.experiments import claims, results_table
 
 
 def test_a_table_holds_every_result_in_both_forms():
-    results = [claims.measure(claims.named(name)) for name in ("beta_pushes", "gqa_cache")]
+    results = [claims.measure(claims.get_claim(name)) for name in ("beta_pushes", "gqa_cache")]
     rows = list(csv.DictReader(io.StringIO(results_table.to_csv(results))))
     assert [(row["name"], row["verdict"]) for row in rows] == [
         ("beta_pushes", "depends"),

@@ -143,7 +143,7 @@ def measured(values):
 @pytest.mark.parametrize("name", claims.registry())
 def test_a_verdict_can_come_out_either_way(name):
     assert name in MADE_UP, f"give {name} a made-up measurement that holds and one that does not"
-    judge, (holding, failing) = claims.named(name).judge, MADE_UP[name]
+    judge, (holding, failing) = claims.get_claim(name).judge, MADE_UP[name]
     assert judge(measured(holding)) == "holds"
     assert judge(measured(failing)) == "holds not"
 

@@ -5,10 +5,10 @@ import inspect
 import pytest
 import torch
 
-from gptcore.lessons.exercises import _own_gpt, check, named
+from gptcore.lessons.exercises import _own_gpt, check, get_exercise
 from gptcore.lessons.exercises.gpt import differences
 
-EXERCISE = named("gpt")
+EXERCISE = get_exercise("gpt")
 
 
 def changed(**parts: type) -> type:

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 import torch
 
-from gptcore.lessons.exercises import Exercise, check, first_difference, named, registry, stub
+from gptcore.lessons.exercises import Exercise, check, first_difference, get_exercise, registry, stub
 from gptcore.lessons.exercises.checker import check_file
 
 EXERCISES = list(registry().values())
@@ -52,7 +52,7 @@ def test_the_stub_is_the_solution_without_its_lines(exercise: Exercise, tmp_path
 
 
 def test_an_estimate_may_be_rough_and_the_first_that_is_off_is_named():
-    exercise = named("five_estimates")
+    exercise = get_exercise("five_estimates")
     rough = check(exercise, lambda **shape: [1.01 * value for value in exercise.solution(**shape)])
     assert rough.passed
     by_name = {mistake.name: mistake for mistake in exercise.mistakes}
@@ -77,7 +77,7 @@ def answer(tmp_path, code: str):
 def test_the_window_agrees_with_the_masks_of_the_model():
     from gptcore.attention import allowed_pairs
 
-    exercise = named("sliding_window")
+    exercise = get_exercise("sliding_window")
     for case in exercise.cases():
         new, cached, window = (case.arguments[name] for name in ("n_new", "n_cached", "window"))
         theirs = allowed_pairs(new, new + cached, causal=True, window=window)

@@ -10,7 +10,7 @@ from gptcore.config import ModelConfig, TrainConfig
 from gptcore.formats import load
 from gptcore.runs import archive
 from gptcore.runs import run as runs
-from gptcore.runs.archive import pack, unpack
+from gptcore.runs.archive import export_work, import_work
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.recorder import Recorder
 from gptcore.runs.run import Run, RunError
@@ -50,27 +50,27 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_what_goes_down_comes_up_once(run, tmp_path, monkeypatch):
-    data = pack([run], {"progress": {"passed": ["c5.why"]}})
+    data = export_work([run], {"progress": {"passed": ["c5.why"]}})
     folder = elsewhere(tmp_path, monkeypatch)
-    (taken,), about = unpack(data, owner="me")
+    (taken,), about = import_work(data, owner="me")
     assert about == {"progress": {"passed": ["c5.why"]}}
     assert (taken.name(), taken.owners(), taken.state()) == ("my first", ["me"], "done")
     assert taken.id != run.id
     assert taken.events()[0] == run.events()[0]
     weights = [load(one.folder)[0].state_dict() for one in (run, taken)]
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
-    assert unpack(data, owner="me")[0] == [taken]
+    assert import_work(data, owner="me")[0] == [taken]
     assert runs.list_runs() == [taken]
     assert not [path for path in folder.glob(".*") if path.is_dir()]
 
 
 def test_a_finished_run_leaves_its_optimizer_at_home(run):
-    names = zipfile.ZipFile(io.BytesIO(pack([run]))).namelist()
+    names = zipfile.ZipFile(io.BytesIO(export_work([run]))).namelist()
     assert "runs/first/latest/model.safetensors" in names
     assert "runs/first/latest/state.safetensors" not in names
     log = run.folder / "events.jsonl"
     log.write_bytes(b"\n".join(log.read_bytes().splitlines()[:-1]) + b"\n")
-    assert "runs/first/latest/state.safetensors" in zipfile.ZipFile(io.BytesIO(pack([run]))).namelist()
+    assert "runs/first/latest/state.safetensors" in zipfile.ZipFile(io.BytesIO(export_work([run]))).namelist()
 
 
 def changed(data: bytes, change) -> bytes:
@@ -106,31 +106,31 @@ def put(name, content):
     ],
 )
 def test_what_a_stranger_made_is_refused_and_leaves_nothing(run, tmp_path, monkeypatch, change, words):
-    data = changed(pack([run]), change)
+    data = changed(export_work([run]), change)
     folder = elsewhere(tmp_path, monkeypatch)
     with pytest.raises(RunError, match=words) as refused:
-        unpack(data)
+        import_work(data)
     assert "\n" not in str(refused.value)
     assert not [path for path in folder.rglob("*") if path.name != ".lock"] if folder.exists() else True
     assert not (tmp_path / "outside.txt").exists()
 
 
 def test_no_zip_a_damaged_one_and_one_too_large(run, tmp_path, monkeypatch):
-    data = pack([run])
+    data = export_work([run])
     elsewhere(tmp_path, monkeypatch)
     with pytest.raises(RunError, match="no zip"):
-        unpack(b"hello")
+        import_work(b"hello")
     middle = len(data) // 2
     with pytest.raises(RunError):
-        unpack(data[:middle] + b"\0" * 200 + data[middle + 200 :])
+        import_work(data[:middle] + b"\0" * 200 + data[middle + 200 :])
     tight = Limits.from_environment({"GLASSBOX_UPLOAD_MB": "0.01"})
     with pytest.raises(LimitError, match="MB is the limit"):
-        unpack(data, limits=tight)
+        import_work(data, limits=tight)
 
 
 def test_names_that_are_no_text_are_left_out(run, tmp_path, monkeypatch):
     described = {"format": archive.FORMAT_OF_WORK, "names": {"first": 7}, "about": []}
-    data = changed(pack([run]), put("work.json", json.dumps(described).encode()))
+    data = changed(export_work([run]), put("work.json", json.dumps(described).encode()))
     elsewhere(tmp_path, monkeypatch)
-    (taken,), about = unpack(data)
+    (taken,), about = import_work(data)
     assert (taken.name(), about) == ("", {})

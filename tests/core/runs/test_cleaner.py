@@ -31,12 +31,12 @@ def launched(name: str, *, lab: bool = False) -> runs.Run:
     run = runs.Run(runs.runs_folder() / name)
     alive = process_identity(os.getpid()) | {"log_size": 0}
     values = {"owners": ["a"], "lab": lab, "asked": time.time(), "waiting": False, "launched": alive}
-    write_json(runs.request_of(run.folder), values)
+    write_json(runs.request_file(run.folder), values)
     return run
 
 
 def end(run: runs.Run) -> None:
-    path = runs.request_of(run.folder)
+    path = runs.request_file(run.folder)
     write_json(path, read_json(path) | {"launched": {"pid": 0, "born": 0, "log_size": 0}})
 
 
@@ -65,7 +65,7 @@ def test_what_a_killed_process_left_half_written_goes_after_an_hour(folder):
     for path in (folder / ".run.request.json-abc", folder / "claims" / ".gqa_cache.progress-abc"):
         path.write_text("{")
         left.append(path)
-    with runs.changing(folder):
+    with runs.folder_lock(folder):
         cleaner = Cleaner(clock=lambda: now[0])
     assert cleaner.clean(folder, limits()) == []
     now[0] += LAB_SECONDS + 60

@@ -30,7 +30,7 @@ from gptcore import load, save
 from gptcore.formats.hf_tokenizer import ImportedTokenizer, from_json, replay_merges, to_json
 from gptcore.generation.sampling import generate
 from gptcore.runs.limits import LimitError, Limits
-from gptcore.runs.model_uploads import bring, bring_folder
+from gptcore.runs.model_uploads import import_folder, import_upload
 from gptcore.runs.run import list_runs, runs_folder
 from gptcore.tokenizer import EOT, Tokenizer, TokenizerError
 
@@ -526,7 +526,7 @@ def zipped(folder, inside: str = "model/", **more: bytes) -> list[tuple[str, io.
     "pack", [files_of, zipped, lambda folder: zipped(folder, "")], ids=["files", "zip", "flat"]
 )
 def test_a_model_that_is_brought_becomes_a_run_that_pages_load(llama, limits, random_ids, pack):
-    run = bring(pack(llama), name="  my   llama ", owner="me", limits=limits)
+    run = import_upload(pack(llama), name="  my   llama ", owner="me", limits=limits)
     assert [found.id for found in list_runs()] == [run.id]
     assert (run.state(), run.is_finished(), run.can_resume()) == ("done", False, False)
     assert (run.config()["corpus_name"], run.owners()) == ("my llama", ["me"])
@@ -541,17 +541,17 @@ def test_a_model_that_is_brought_becomes_a_run_that_pages_load(llama, limits, ra
 def test_a_model_saved_here_can_be_brought_and_one_of_a_folder_too(lively, tokenizer, limits, tmp_path):
     model = lively(vocab_size=tokenizer.vocab_size, norm="layernorm")
     folder = save(model, tokenizer, tmp_path / "mine")
-    for run in (bring(zipped(folder), limits=limits), bring_folder(folder, limits=limits)):
+    for run in (import_upload(zipped(folder), limits=limits), import_folder(folder, limits=limits)):
         assert torch.equal(load(run.folder)[0].embedding.weight, model.embedding.weight)
     assert run.config()["corpus_name"] == "mine"
     with pytest.raises(ValueError, match="no folder"):
-        bring_folder(tmp_path / "nowhere", limits=limits)
+        import_folder(tmp_path / "nowhere", limits=limits)
 
 
 def test_a_long_context_is_shortened_and_small_weights_stay_small(both, limits, tmp_path, random_ids):
     theirs("llama 3.1", max_position_embeddings=131_072).to(torch.bfloat16).save_pretrained(tmp_path / "a")
     (tmp_path / "a" / "tokenizer.json").write_text(json.dumps(both["qwen"][0].content))
-    run = bring(files_of(tmp_path / "a"), limits=limits)
+    run = import_upload(files_of(tmp_path / "a"), limits=limits)
     model, _ = load(run.folder)
     assert model.config.context_length == 4096
     assert model.dtype == torch.float32
@@ -603,7 +603,7 @@ def test_what_cannot_be_brought_is_one_sentence_and_leaves_nothing(llama, limits
     (llama / "nothing").mkdir()
     files = make(llama)
     with pytest.raises(ValueError, match=words) as refused:
-        bring(files, limits=limits)
+        import_upload(files, limits=limits)
     assert "\n" not in str(refused.value) and str(runs_folder()) not in str(refused.value)
     assert list(runs_folder().iterdir()) == []
 
@@ -615,11 +615,11 @@ def test_names_in_a_zip_lead_nowhere(llama, limits, tmp_path):
         "model/../evil.json": b"{}",
         "a/config.json": b"{}",
     }
-    run = bring(zipped(llama, **more, **{"model/run.py": b"", "model/.hidden": b""}), limits=limits)
+    run = import_upload(zipped(llama, **more, **{"model/run.py": b"", "model/.hidden": b""}), limits=limits)
     assert load(run.folder)
     assert not list(tmp_path.rglob("evil*")) and not list(tmp_path.rglob("run.py"))
     stranger = [(f"{tmp_path}/evil.safetensors", io.BytesIO(b"{}")), ("..\\config.json", io.BytesIO(b"{}"))]
-    assert load(bring([*stranger, *files_of(llama)], limits=limits).folder)
+    assert load(import_upload([*stranger, *files_of(llama)], limits=limits).folder)
     assert not list(tmp_path.rglob("evil*"))
 
 
@@ -627,6 +627,9 @@ def test_a_full_allowance_refuses_one_more_model(llama, limits):
     runs_folder().mkdir(parents=True, exist_ok=True)
     (runs_folder() / "filling").write_bytes(bytes(1_100_000))
     full = replace(limits, disk_mb=1)
-    for brought in (lambda: bring(files_of(llama), limits=full), lambda: bring_folder(llama, limits=full)):
+    for brought in (
+        lambda: import_upload(files_of(llama), limits=full),
+        lambda: import_folder(llama, limits=full),
+    ):
         with pytest.raises(LimitError, match="1 MB of the 1 MB"):
             brought()

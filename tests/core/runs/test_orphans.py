@@ -12,11 +12,11 @@ from filelock import FileLock
 
 from gptcore.experiments import claim_queue, claims
 from gptcore.resources import process_identity, process_is_running
-from gptcore.runs import children, queue
+from gptcore.runs import queue, worker_process
 from gptcore.runs import run as runs
 from gptcore.runs.request import RunRequest
 from gptcore.runs.supervisor import TEMPORARY
-from gptcore.runs.workers import WorkerPool
+from gptcore.runs.worker_pool import WorkerPool
 
 CLAIM = "unused_rows_stay"
 SECONDS = 90
@@ -24,11 +24,11 @@ SECONDS = 90
 SERVER = """
 import time
 from explainers import execution
-from gptcore.runs import lab_jobs, workers
+from gptcore.runs import lab_jobs, worker_pool
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import runs_folder
 
-pool = workers.shared()
+pool = worker_pool.shared()
 pool.poll(runs_folder())
 blocks = [{"topic": "adamw", "number": 1, "values": {}}] * 10_000
 block = pool.submit(RunRequest(kind="explainer_blocks", settings={"blocks": blocks}), seconds=600)
@@ -77,7 +77,7 @@ def wait_for(condition, what) -> None:
 
 @pytest.mark.parametrize("victims", ["server", "supervisor and server"])
 def test_a_killed_server_leaves_its_runs_and_nothing_else(victims, tmp_path, text, request):
-    if not children.can_fork():
+    if not worker_process.can_fork():
         pytest.skip("four fresh processes take too long for a test")
     run = long_run(tmp_path, text)
     claim_queue.submit_claims([CLAIM, "gqa_cache"], owner="a")
@@ -97,7 +97,7 @@ def test_a_killed_server_leaves_its_runs_and_nothing_else(victims, tmp_path, tex
     wait_for(lambda: list(ours()) == [trained_by], ours)
     assert runs.list_runs("a") == [run] and run.state() == "running"
     # A process counts as ended as soon as its main thread has; its other threads let go of its locks a moment later.
-    wait_for(lambda: not claims.is_held(claims.LOCK) and not claims.is_under_way(CLAIM), ours)
+    wait_for(lambda: not claims.is_held(claims.LOCK) and not claims.is_being_measured(CLAIM), ours)
 
     restarted = WorkerPool()
     restarted.poll(runs.runs_folder())

@@ -9,12 +9,12 @@ import pytest
 
 from gptcore.config import ConfigError
 from gptcore.files import read_json, write_json
-from gptcore.runs import queue, workers
+from gptcore.runs import queue, worker_pool
 from gptcore.runs import run as runs
-from gptcore.runs.children import can_fork
 from gptcore.runs.jobs import TRAINING
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.request import RunRequest
+from gptcore.runs.worker_process import can_fork
 
 SIZES = {"d_model": 16, "n_heads": 2, "n_layers": 1, "vocab_size": 280, "context_length": 16, "threads": 1}
 FIXED = {"batch_size": 2, "precision": "fp32", "attention_path": "fused", "n_samples": 1, "n_evals": 1}
@@ -51,7 +51,7 @@ class Pretender:
         return os.getpid()  # alive for as long as the test
 
     def end(self, run_id: str) -> None:
-        path = runs.request_of(runs.runs_folder() / run_id)
+        path = runs.request_file(runs.runs_folder() / run_id)
         write_json(path, read_json(path) | {"launched": {"pid": 0, "born": 0, "log_size": 0}})
 
 
@@ -183,7 +183,7 @@ def test_real_runs_of_four_visitors_all_come_to_their_end(request_for, monkeypat
         pytest.skip("a fresh process for each run takes too long for a test")
     monkeypatch.setenv("GLASSBOX_RUNS_AT_ONCE", "2")
     asked = [queue.submit(request_for(seed=seed, steps=2), owner="abcd"[seed % 4]) for seed in range(12)]
-    workers.shared().poll(runs.runs_folder())
+    worker_pool.shared().poll(runs.runs_folder())
     deadline, most = time.monotonic() + 120, 0
     while any(run.state() != "done" for run in asked):
         assert time.monotonic() < deadline, [(run.state(), run.failure()) for run in asked]
@@ -211,7 +211,7 @@ def test_a_request_that_waited_since_the_first_edition_begins(request_for):
     folder.mkdir()
     waiting = read_json(Path(__file__).parents[2] / "first_edition" / "requests" / "waiting.request.json")
     write_json(folder / f"{waiting['id']}.request.json", waiting)
-    assert queue.find_runs([queue.request_in(waiting).key]) == [runs.Run(folder / waiting["id"])]
+    assert queue.find_runs([queue.read_request(waiting).key]) == [runs.Run(folder / waiting["id"])]
     launch = Pretender()
     queue.poll(folder, launch, limits())
     assert launch.begun == [waiting["id"]]

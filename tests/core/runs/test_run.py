@@ -21,7 +21,7 @@ from gptcore.checkpoint import CheckpointError
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.formats import load
 from gptcore.resources import process_is_running
-from gptcore.runs import queue, workers
+from gptcore.runs import queue, worker_pool
 from gptcore.runs import run as runs
 from gptcore.runs.recorder import Recorder, read_state
 from gptcore.runs.request import RunRequest
@@ -270,15 +270,15 @@ def ask(tmp_path, monkeypatch, text):
 
     yield begin
     for run in runs.list_runs():
-        with runs.changing(run.folder.parent):  # so that nothing is launched meanwhile
+        with runs.folder_lock(run.folder.parent):  # so that nothing is launched meanwhile
             launched = run.request().get("launched") or {}
-            runs.request_of(run.folder).unlink(missing_ok=True)
+            runs.request_file(run.folder).unlink(missing_ok=True)
         if process_is_running(launched):
             os.kill(launched["pid"], signal.SIGKILL)
 
 
 def tend() -> None:
-    workers.shared().poll(runs.runs_folder())
+    worker_pool.shared().poll(runs.runs_folder())
 
 
 def kill(run: Run) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gptcore.resources import process_is_running
-from gptcore.runs import queue, workers
+from gptcore.runs import queue, worker_pool
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, delete, runs_folder
 
@@ -36,7 +36,7 @@ def source(tmp_path_factory, text) -> Path:
 def ask(source: Path) -> Run:
     words = ["--corpus", str(source), "--steps", str(STEPS), "--seed", "5", "--set", *SIZES, *FIXED, *MORE]
     run = queue.submit(RunRequest.from_arguments(words))
-    workers.shared().poll(runs_folder())
+    worker_pool.shared().poll(runs_folder())
     return run
 
 
@@ -104,7 +104,7 @@ def test_a_killed_run_ends_as_if_nobody_had_touched_it(number, source, undisturb
         if run.state() == "interrupted":
             if run.can_resume():
                 queue.submit_resume(run)
-                workers.shared().poll(runs_folder())
+                worker_pool.shared().poll(runs_folder())
             else:  # killed before its first checkpoint
                 delete(run)
                 run, began_anew = ask(source), began_anew + 1

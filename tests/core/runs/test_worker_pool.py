@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from gptcore.resources import available_cores, process_identity, process_is_running
-from gptcore.runs import children, jobs, queue, workers
+from gptcore.runs import jobs, queue, worker_pool, worker_process
 from gptcore.runs.jobs import JobError
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, runs_folder
-from gptcore.runs.workers import WorkerPool
+from gptcore.runs.worker_pool import WorkerPool
 from tests.core.runs import sample_jobs
 
 WITHOUT_FORKS = """
-from gptcore.runs import children, supervisor
-children.GPUS = ("/dev/null",)  # as on a machine with a GPU
+from gptcore.runs import supervisor, worker_process
+worker_process.GPUS = ("/dev/null",)  # as on a machine with a GPU
 supervisor.serve()
 """
 COMMANDS = {
@@ -32,7 +32,7 @@ SECONDS = 60
 @pytest.fixture(scope="module", params=list(COMMANDS))
 def pool(request):
     """A pool that forks, and one of a machine where that is not safe."""
-    if request.param == "fork" and not children.can_fork():
+    if request.param == "fork" and not worker_process.can_fork():
         pytest.skip("forking is not safe here")
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(request.config.rootpath)
@@ -54,7 +54,7 @@ def wait_for(condition) -> None:
         time.sleep(0.01)
 
 
-def started(job: workers.Job) -> dict:
+def started(job: worker_pool.Job) -> dict:
     """What a job of kind `hold` says once it runs."""
     wait_for(lambda: job.reports or job.is_done())
     return job.reports[0]
@@ -83,7 +83,7 @@ def test_the_supervisor_runs_only_what_is_registered(pool):
     """A message written by hand gets no further than the supervisor."""
     for name, module in (("system", "os"), ("hold", "gptcore.nowhere")):
         message = {"kind": name, "module": module, "settings": {}}
-        asked = workers.Job(pool, -1)
+        asked = worker_pool.Job(pool, -1)
         pool.start()
         pool._jobs[-1] = asked
         pool._send({"job": message, "number": -1, "seconds": 1.0, "environment": {}})

@@ -18,9 +18,9 @@ from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptcore.runs.children import child_environment, keep_for_reaping, write_all
 from gptcore.runs.jobs import JobError, registered_kind
 from gptcore.runs.limits import PREFIX
+from gptcore.runs.worker_process import child_environment, keep_for_reaping, write_all
 
 if TYPE_CHECKING:  # importing it takes torch, which the first words of a page need not wait for
     from gptcore.runs.request import RunRequest
