@@ -6,7 +6,7 @@ stands. What may be left out (`None`) is filled in at once, so two ways to write
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from gptcore.feedforward import FEEDFORWARDS
@@ -70,9 +70,12 @@ class _Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the config these plain values describe; raises ConfigError for an unknown field."""
+        """Return the config these plain values describe; raises ConfigError for an unknown or a missing field."""
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         _require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}")
+        needed = (field.name for field in fields(cls) if field.default is MISSING)
+        missing = [name for name in needed if name not in values]
+        _require(not missing, f"{cls.__name__} lacks {', '.join(missing)}")
         return cls(**values)
 
     def changes_from(self, base: Self | None = None, leave_out: Iterable[str] = ()) -> dict[str, Any]:

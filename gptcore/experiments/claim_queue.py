@@ -24,7 +24,7 @@ def submit_claims(names: Iterable[str], *, owner: str = "") -> None:
     for name in names:
         claims.check_machine(claims.get_claim(name))
     requests = {name: RunRequest(kind=claims.KIND, settings={"name": name}) for name in names}
-    queue.submit_named(requests, slots=MEASUREMENT, module=claims.__name__, owner=owner)
+    queue.submit_named(requests, slots=MEASUREMENT, owner=owner)
 
 
 def withdraw_claims(names: Iterable[str], *, owner: str = "") -> None:

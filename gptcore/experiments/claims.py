@@ -34,6 +34,7 @@ VERDICTS = ("holds", "holds not", "depends")
 LOCK = Path(tempfile.gettempdir()) / "glassbox-measuring.lock"
 FORMAT = "glassbox-claim-2"
 KIND = "claim"  # of job, for the queue
+SECONDS = 3600.0  # of a job; the slowest trains models for minutes, the rest is for a machine that is busy
 REPORT_SECONDS = 0.5  # between two words about how far a measurement is
 
 Repetition = Mapping[str, float]  # one number a setting, such as {"T = 128": 1.1, "T = 1024": 2.3}
@@ -291,7 +292,7 @@ def claim_progress_file(name: str) -> Path:
     return progress_file(folder() / name)
 
 
-@job_kind(KIND, slots=MEASUREMENT)
+@job_kind(KIND, slots=MEASUREMENT, seconds=SECONDS)
 def _measure_claim(settings: Mapping[str, Any], report: Report) -> None:
     measure_exclusively(settings["name"])
 

@@ -31,7 +31,7 @@ class Cleaner:
         for run in list_runs(folder=folder):
             is_lab = bool(run.request().get("lab"))
             keep = LAB_SECONDS if is_lab else limits.keep_hours * 3600
-            if keep == float("inf") or run.state() in ("waiting", "starting", "running"):
+            if keep == float("inf") or run.is_under_way():
                 self._over_since.pop(run.folder, None)
                 continue
             now = self.clock()

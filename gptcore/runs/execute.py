@@ -98,7 +98,7 @@ def _follow(
 ) -> Iterator[Event]:
     """Train, record each event, and yield it in the process that leads; raises ValueError for a run that fails."""
     steady_heap()
-    with _saved_on_signals(recorder.stop, group):
+    with contextlib.closing(recorder), _saved_on_signals(recorder.stop, group):
         events = loop.train(model, **training, stop=recorder.stop, group=group)
         for event in recorder.record(group.guard_events(events)):
             if group.leads:

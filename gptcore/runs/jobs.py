@@ -5,8 +5,8 @@ A module registers its kinds when it is imported:
     @job_kind("rate_finder", slots=BACKGROUND, seconds=120)
     def find_rate(settings, report): ...
 
-A message to a worker names a kind and the module that registers it. The worker imports that module and runs what is
-registered there under that name, and nothing else.
+A message from the server to a worker names a kind and the module that registers it. The worker imports that module and
+runs what is registered there under that name, and nothing else. A request that waits on disk names its kind alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +26,13 @@ TRAINING, MEASUREMENT, INTERACTIVE, BACKGROUND = "training", "measurement", "int
 # Where the requests for slots wait on disk, in a runs folder. The others wait in the supervisor's memory.
 FOLDERS = {TRAINING: "", MEASUREMENT: "claims"}
 
+# The modules that register the kinds whose requests wait on disk, where they outlive a module's move.
+QUEUED_KINDS = {
+    "train": "gptcore.runs.execute",
+    "resume": "gptcore.runs.execute",
+    "claim": "gptcore.experiments.claims",
+}
+
 Report = Callable[[Any], None]  # takes a JSON value that says how far a job is
 Work = Callable[[Mapping[str, Any], Report], Any]  # settings and result are what JSON can hold
 
@@ -42,8 +49,9 @@ class JobError(ValueError):
 class JobKind:
     """A kind of job: the function that does the work, and under which limits.
 
-    `slots` says which jobs it shares a number of slots with (see `n_slots`). `seconds` and `memory_mb` are limits,
-    None for none. A job that does not outlive its server is ended with it.
+    `slots` says which jobs it shares a number of slots with (see `n_slots`). `seconds` from when a job begins and
+    `memory_mb` are limits, None for none; runs have none here, since they end by the limits of their request. A job
+    that does not outlive its server is ended with it.
     """
 
     name: str
@@ -81,12 +89,20 @@ def registered_kind(name: str) -> JobKind:
     return _kinds[name]
 
 
+def queued_kind_module(name: str) -> str:
+    """Return the module that registers a kind whose requests wait on disk; raises JobError."""
+    if name not in QUEUED_KINDS:
+        raise JobError(f"there is no kind of job {name!r} that may wait on disk")
+    return QUEUED_KINDS[name]
+
+
 def find_kind(name: str, module: str) -> JobKind:
     """Import a module and return the kind of job it registers under this name; raises JobError."""
     try:
         import_module(module)
-    except ImportError as error:
-        raise JobError(f"the module of the job {name!r} cannot be imported: {error}") from error
+    except Exception as error:  # whatever a module raises, the process that imports it goes on
+        sentence = error_sentence(error)
+        raise JobError(f"the module of the job {name!r} cannot be imported: {sentence}") from error
     kind = _kinds.get(name)
     if kind is None or kind.module != module:
         raise JobError(f"{module} registers no kind of job {name!r}")
@@ -99,16 +115,11 @@ def n_slots(slots: str, runs_at_once: int = 1) -> int:
     A measurement runs alone, since it takes times. Somebody waits for interactive jobs, so background ones leave
     them cores.
     """
-    match slots:
-        case "training":
-            return runs_at_once
-        case "measurement":
-            return 1
-        case "interactive":
-            return available_cores()
-        case "background":
-            return max(1, available_cores() // 2)
-    raise ValueError(f"there are no slots {slots!r}")
+    cores = available_cores()
+    numbers = {TRAINING: runs_at_once, MEASUREMENT: 1, INTERACTIVE: cores, BACKGROUND: max(1, cores // 2)}
+    if slots not in numbers:
+        raise ValueError(f"there are no slots {slots!r}")
+    return numbers[slots]
 
 
 def error_sentence(error: BaseException) -> str:

@@ -20,19 +20,24 @@ from pathlib import Path
 from typing import Any
 
 from gptcore.account import n_parameters
-from gptcore.files import disk_bytes, read_json, write_json
+from gptcore.files import disk_bytes, write_json
 from gptcore.resources import process_identity, process_is_running
-from gptcore.runs.jobs import ERROR, FOLDERS, MEASUREMENT, TRAINING, last_error, n_slots
+from gptcore.runs.jobs import ERROR, FOLDERS, MEASUREMENT, TRAINING, last_error, n_slots, queued_kind_module
 from gptcore.runs.limits import Limits
-from gptcore.runs.request import RunRequest
-from gptcore.runs.run import Run, RunError, folder_lock, log_file, progress_file, request_file, runs_folder
+from gptcore.runs.request import TRAIN, RunRequest
+from gptcore.runs.run import (
+    Run,
+    RunError,
+    folder_lock,
+    log_file,
+    progress_file,
+    read_record,
+    request_file,
+    runs_folder,
+)
 
 # Blank lines that a job's process writes its last sentence over: room for it on a disk that has filled.
 RESERVED = b"\n" * 4096
-
-# What the request files of the first edition do not say.
-RUN_MODULE = "gptcore.runs.execute"
-CLAIM_MODULE = "gptcore.experiments.claims"
 
 # Takes a job ("kind", "module", "settings") and its log; returns the id of the process that it has started.
 Launch = Callable[[Mapping[str, Any], Path], int]
@@ -45,14 +50,15 @@ class Requests:
         self.folder, self.slots = folder / FOLDERS[slots], slots
         self.records: list[dict[str, Any]] = []
         for path in sorted(self.folder.glob("*.request.json")):
-            record = read_json(path) | {"id": path.name.removesuffix(".request.json")}
-            if isinstance(record.get("owners"), list):
-                self.records.append(self._completed(record))
+            record = read_record(path)
+            if "owners" in record:
+                name = path.name.removesuffix(".request.json")
+                self.records.append(self._completed(record | {"id": name}))
 
     def _completed(self, record: dict[str, Any]) -> dict[str, Any]:
         if self.slots == MEASUREMENT and "request" not in record:  # of the first edition
             record["request"] = {"kind": "claim", "settings": {"name": record["id"]}}
-            record |= {"module": CLAIM_MODULE, "waiting": not record.get("launched")}
+            record["waiting"] = not record.get("launched")
         return record
 
     def path(self, record: Mapping[str, Any]) -> Path:
@@ -75,7 +81,7 @@ class Requests:
     def waiting(self) -> list[dict[str, Any]]:
         """The records that wait, in the order in which they will begin."""
         waiting = (record for record in self.records if record.get("waiting"))
-        return sorted(waiting, key=lambda record: (record["turn"], record["sequence"]))
+        return sorted(waiting, key=lambda record: (record.get("turn", 0), record.get("sequence", 0)))
 
     @property
     def running(self) -> list[dict[str, Any]]:
@@ -176,10 +182,10 @@ def submit(
     return Run(folder / record["id"])
 
 
-def submit_named(requests: Mapping[str, RunRequest], *, slots: str, module: str, owner: str = "") -> None:
+def submit_named(requests: Mapping[str, RunRequest], *, slots: str, owner: str = "") -> None:
     """Ask for jobs that are known by a name, in this order; one that is asked for already gains an owner.
 
-    `module` registers their kind. Raises RunError where the folder cannot be written.
+    Raises RunError where the folder cannot be written.
     """
     folder = runs_folder()
     with folder_lock(folder):
@@ -188,7 +194,7 @@ def submit_named(requests: Mapping[str, RunRequest], *, slots: str, module: str,
         for name, request in requests.items():
             record = queue.find(name)
             if record is None or not (record.get("waiting") or queue.is_running(record)):
-                record = {"id": name, "request": request.to_dict(), "module": module, "owners": []}
+                record = {"id": name, "request": request.to_dict(), "owners": []}
                 record |= queue.next_turn(owner)
             if owner not in record["owners"]:
                 record["owners"] = [*record["owners"], owner]
@@ -220,7 +226,7 @@ def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) ->
     """Ask for a run to go on from its last checkpoint, when its turn comes; raises RunError or LimitError."""
     limits = limits or Limits.from_environment()
     with folder_lock(run.folder.parent):
-        if run.state() in ("waiting", "starting", "running"):
+        if run.is_under_way():
             return
         if not run.can_resume():
             raise RunError(
@@ -316,16 +322,16 @@ def _launch(queue: Requests, record: dict[str, Any], launch: Launch) -> None:
 
 
 def _job(queue: Requests, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a worker is told to carry a record out; raises ConfigError."""
+    """Return what a worker is told to carry a record out; raises ConfigError or JobError."""
+    folder = str(queue.path(record))
     if record.get("resume"):
-        settings = {"folder": str(queue.path(record))}
-        return {"kind": "resume", "module": RUN_MODULE, "settings": settings}
-    request = read_request(record)
-    request.check_files()
-    if queue.slots == TRAINING:
-        settings = {"request": request.to_dict(), "folder": str(queue.path(record))}
-        return {"kind": request.kind, "module": RUN_MODULE, "settings": settings}
-    return {"kind": request.kind, "module": record["module"], "settings": request.payload}
+        request = RunRequest(kind="resume", settings={"folder": folder})
+    else:
+        request = read_request(record)
+        request.check_files()
+    is_new_run = request.kind == TRAIN
+    settings = {"request": request.to_dict(), "folder": folder} if is_new_run else request.payload
+    return {"kind": request.kind, "module": queued_kind_module(request.kind), "settings": settings}
 
 
 def position(run: Run) -> int | None:
@@ -342,4 +348,4 @@ def is_busy(folder: Path) -> bool:
 
 def _is_of_use(run: Run) -> bool:
     """Return whether a run will give, or has given, all that was asked for."""
-    return run.state() in ("waiting", "starting", "running") or run.is_finished()
+    return run.is_under_way() or run.is_finished()

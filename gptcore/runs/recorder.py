@@ -25,7 +25,7 @@ from gptcore.checkpoint import CheckpointError, model_folders, write_model, writ
 from gptcore.files import read_json, replacing, write_bytes, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.limits import Limits
-from gptcore.runs.run import FORMAT, Run, RunError, parse_event, request_file
+from gptcore.runs.run import FORMAT, Run, RunError, parse_event, read_record, request_file
 from gptcore.tokenizer import Tokenizer
 from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start
 
@@ -59,16 +59,20 @@ class Recorder:
             raise RunError(f"{folder} cannot be written: {error.strerror}") from error
         if stale is not None and _inode(control) == stale:
             control.unlink(missing_ok=True)
-        asked = read_json(request_file(self.folder))
+        asked = read_record(request_file(self.folder))
         self.is_lab = bool(asked.get("lab"))
         self.owner = next(iter(asked.get("owners") or []), None)
         # A run that was asked for through the app ends with the app's patience, whoever watches or does not.
         self.most_seconds = Limits.from_environment().seconds if asked else None
         self.tokenizer, self.description = None, {}
 
+    def close(self) -> None:
+        """Let others train in this directory."""
+        self._lock.release()
+
     def discard(self) -> None:
         """Remove a directory in which nothing came to be."""
-        self._lock.release()
+        self.close()
         (self.folder / "lock").unlink(missing_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
@@ -267,7 +271,7 @@ class FollowerRecorder:
     def describe(self, *_) -> None:
         """Do nothing: rank 0 writes."""
 
-    reopen = discard = describe
+    reopen = discard = close = describe
 
     def record(self, events: Iterable[Event]) -> Iterator[Event]:
         """Pass events on; if rank 0 itself was lost, log the reason, which rank 0 no longer can."""

@@ -24,6 +24,19 @@ TRAIN = "train"
 FILES = ("corpus", "tokenizer", "plugin")  # the fields that may name a file
 LENGTHS = ("seconds", "steps")
 
+_OPTIONAL_TEXT = ((str, type(None)), "a text")
+_OPTIONAL_INTEGER = ((int, type(None)), "a whole number")
+FIELD_TYPES = {  # besides settings and hashes: the types a field may have, and their name in a sentence
+    "kind": (str, "a text"),
+    "preset": (str, "a text"),
+    "corpus": (str, "a text"),
+    "tokenizer": _OPTIONAL_TEXT,
+    "seconds": ((int, float, type(None)), "a number"),
+    "steps": _OPTIONAL_INTEGER,
+    "seed": _OPTIONAL_INTEGER,
+    "plugin": _OPTIONAL_TEXT,
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequest:
@@ -47,6 +60,7 @@ class RunRequest:
     hashes: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self):
+        self._check_types()
         settings = dict(self.settings)
         if self.kind == TRAIN:
             settings = _checked_settings(settings)
@@ -60,6 +74,22 @@ class RunRequest:
             object.__setattr__(self, "seconds", float(self.seconds))
         object.__setattr__(self, "settings", _frozen(settings).pairs)
         object.__setattr__(self, "hashes", tuple(sorted(dict(self.hashes).items())))
+
+    def _check_types(self) -> None:
+        """Raise ConfigError for a field that holds a value of another type than it may."""
+        for name, (types, noun) in FIELD_TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, types) or isinstance(value, bool):
+                raise ConfigError(f"{name}={value!r} is not {noun}")
+        for name in ("settings", "hashes"):
+            try:
+                pairs = dict(getattr(self, name)).items()
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"{name}={getattr(self, name)!r} are no values by name") from error
+            if not all(isinstance(key, str) for key, _ in pairs):
+                raise ConfigError(f"{name}={getattr(self, name)!r} have a name that is no text")
+        if not all(isinstance(digest, str) for digest in dict(self.hashes).values()):
+            raise ConfigError(f"hashes={self.hashes!r} hold one that is no text")
 
     @classmethod
     def of(cls, model: ModelConfig, train: TrainConfig, *, preset: str = "nano", **others: Any) -> Self:
@@ -84,6 +114,7 @@ class RunRequest:
     @classmethod
     def from_arguments(cls, words: Sequence[str]) -> Self:
         """Return the request that the words after `python -m gptcore train` describe; raises ConfigError."""
+        _check_words("arguments", words)
         parser = _Words(add_help=False)
         add_request_options(parser)
         return cls.from_options(parser.parse_args(list(words)))
@@ -92,8 +123,10 @@ class RunRequest:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the request in a JSON object, in a run's `config.json`, or in the first edition's request file.
 
-        Raises ConfigError for a field that no request has.
+        Raises ConfigError for a field that no request has and for a value that it cannot have.
         """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"a request is a JSON object, and not {values!r}")
         if "arguments" in values:  # the first edition kept the words themselves
             return cls.from_arguments(values["arguments"])
         known = {field.name for field in fields(cls)}
@@ -104,6 +137,7 @@ class RunRequest:
             raise ConfigError(f"a request has no field {', '.join(unknown)}")
         settings = values.get("settings") or {}
         if isinstance(settings, list):
+            _check_words("settings", settings)
             settings = parse_settings(settings)
         return cls(**{**values, "settings": settings, "hashes": values.get("hashes") or {}})
 
@@ -192,6 +226,12 @@ class RunRequest:
         """Return the command line that carries this request out, on several GPUs with a process for each."""
         program = ["python"] if n_processes == 1 else ["torchrun", f"--nproc-per-node={n_processes}"]
         return shlex.join([*program, "-m", "gptcore", "train", *self.arguments(), "--out", out])
+
+
+def _check_words(name: str, words: Any) -> None:
+    """Raise ConfigError unless these are words."""
+    if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f"{name}={words!r} is not a list of words")
 
 
 class _Words(argparse.ArgumentParser):

@@ -34,7 +34,22 @@ FORMAT = "glassbox-run-1"
 LONGEST_LINE = 65_536  # bytes; a sample of text is the longest event
 LONGEST_NAME = 60  # characters
 RUN_ID = re.compile(r"[a-z0-9_-]{1,64}")
-ALIVE = ("starting", "running")
+ALIVE = ("starting", "running")  # states
+UNDER_WAY = ("waiting", *ALIVE)
+
+# The types that fields of a request file have where they are there; any other value makes the file no request.
+RECORD_TYPES = {
+    "owners": list,
+    "waiting": bool,
+    "resume": bool,
+    "lab": bool,
+    "turn": (int, float),
+    "sequence": int,
+    "launched": (dict, type(None)),
+    "key": str,
+    "name": (str, type(None)),
+    "asked": (int, float),
+}
 
 
 class RunError(ValueError):
@@ -59,6 +74,19 @@ def log_file(folder: Path) -> Path:
 def progress_file(folder: Path) -> Path:
     """Return the file beside it in which a measurement says how far it is."""
     return folder.with_name(folder.name + ".progress")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what a request file says; empty where it cannot be read or holds a value of a wrong type."""
+    record = read_json(path)
+    for name, types in RECORD_TYPES.items():
+        if name in record and not isinstance(record[name], types):
+            return {}
+    launched = record.get("launched") or {}
+    processes = (launched, launched.get("supervisor") or {})
+    if not all(isinstance(owner, str) for owner in record.get("owners", ())):
+        return {}
+    return record if all(isinstance(process, dict) for process in processes) else {}
 
 
 @contextlib.contextmanager
@@ -128,7 +156,7 @@ class Run:
 
     def request(self) -> dict[str, Any]:
         """Return what was asked of the app; empty for a run that a command line started."""
-        return read_json(request_file(self.folder))
+        return read_record(request_file(self.folder))
 
     def owners(self) -> list[str]:
         """Return who asked for this run, the one it obeys first; empty where nobody is known."""
@@ -209,6 +237,10 @@ class Run:
     def is_alive(self) -> bool:
         """Return whether a process works on this run, or is about to."""
         return self.state() in ALIVE
+
+    def is_under_way(self) -> bool:
+        """Return whether a process works on this run, or is about to, or it waits for its turn."""
+        return self.state() in UNDER_WAY
 
     def has_checkpoint(self) -> bool:
         """Return whether there is a state to go on from."""

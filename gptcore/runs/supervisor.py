@@ -1,6 +1,8 @@
 """The process that starts every job, watches it, and cleans up after it.
 
-It imports torch and computes nothing: a process that has computed has threads, and threads do not survive a fork.
+It imports torch and computes nothing with it: a process in which torch has computed has threads, and threads do not
+survive a fork. What it gets ready before anybody asks (`_preload`) is text, read and encoded without a tensor.
+
 Jobs whose result somebody waits for come over standard input and wait in its memory; runs and claims wait in the
 queue on disk (`queue.py`). All of them take slots, have the limits of their kind, and leave nothing behind.
 """
@@ -15,14 +17,14 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gptcore.resources import process_identity, process_is_running
 from gptcore.runs import queue
 from gptcore.runs.cleaner import Cleaner
-from gptcore.runs.jobs import ERROR, JobError, JobKind, find_kind, last_error, n_slots
+from gptcore.runs.jobs import ERROR, JobError, JobKind, error_sentence, find_kind, last_error, n_slots
 from gptcore.runs.limits import PREFIX, Limits
 from gptcore.runs.worker_process import can_fork, fork_child, reap_processes, start_child, write_all
 
@@ -56,6 +58,8 @@ class QueuedChild:
     folder: Path  # the runs folder in whose queue it was
     log: Path
     temporary: str | None  # the folder for its temporary files, where it has one
+    seconds: float | None
+    deadline: float  # by time.monotonic()
 
 
 class Supervisor:
@@ -105,6 +109,7 @@ class Supervisor:
             return IDLE_SECONDS
         now = time.monotonic()
         times = [*self.next_poll.values(), *(task.deadline for task in self.running.values())]
+        times += [child.deadline for child in self.queued.values()]
         return min(5.0, max(0.0, min(times, default=now + 5.0) - now))
 
     def _read_messages(self) -> bool:
@@ -146,20 +151,20 @@ class Supervisor:
         now = time.monotonic()
         for task in list(self.running.values()):
             if now > task.deadline:
-                sentence = f"it took more than {task.seconds:g} seconds and was ended"
-                self._finish(task, {"error": sentence, "cause": "timeout"})
+                self._finish(task, {"error": _too_long(task.seconds), "cause": "timeout"})
+        for pid, child in list(self.queued.items()):
+            if now > child.deadline:
+                self._end_queued(pid, child)
         self._reap()
         for folder in [folder for folder, when in self.next_poll.items() if when <= now]:
             try:
                 self._poll(folder)
-            except (ValueError, OSError) as error:  # another server holds the folder, or the disk is full
-                print(f"{folder}: {error}", file=sys.stderr, flush=True)
+            except Exception as error:  # one folder that cannot be polled leaves the others theirs
+                print(f"{folder}: {error_sentence(error)}", file=sys.stderr, flush=True)
                 self.next_poll[folder] = time.monotonic() + RETRY_SECONDS
         if self.to_preload and time.monotonic() - self.last_message > IDLE_SECONDS:
             self.to_preload = False
             _preload()
-
-    # --- jobs whose result somebody waits for
 
     def _has_slot(self, task: Task) -> bool:
         taken = sum(other.kind.slots == task.kind.slots for other in self.running.values())
@@ -216,8 +221,6 @@ class Supervisor:
         with contextlib.suppress(OSError):
             write_all(1, json.dumps(message | {"number": number}).encode() + b"\n")
 
-    # --- jobs of the queue on disk
-
     def _poll(self, folder: Path) -> None:
         environment = self.folders[folder]
         if not folder.is_dir():
@@ -237,8 +240,15 @@ class Supervisor:
         kind = find_kind(job["kind"], job["module"])
         temporary = None if kind.outlives_server else self._job_folder()
         pid, _ = self.start_child(kind, job | {"log": str(log), "folder": temporary})
-        self.queued[pid] = QueuedChild(folder, log, temporary)
+        deadline = float("inf") if kind.seconds is None else time.monotonic() + kind.seconds
+        self.queued[pid] = QueuedChild(folder, log, temporary, kind.seconds, deadline)
         return pid
+
+    def _end_queued(self, pid: int, child: QueuedChild) -> None:
+        """End the process of a queued job that has taken too long, and say so in its log."""
+        self.queued[pid] = replace(child, deadline=float("inf"))  # until it is reaped
+        _kill(pid)
+        _append_error(child.log, _too_long(child.seconds))
 
     def _reap(self) -> None:
         """Reap the children that have ended; what waits for their slots is looked at now."""
@@ -250,8 +260,7 @@ class Supervisor:
             if child.temporary is not None:
                 shutil.rmtree(child.temporary, ignore_errors=True)
                 if was_killed and child.log.is_file() and last_error(child.log) is None:
-                    with contextlib.suppress(OSError), child.log.open("a", encoding="utf-8") as log:
-                        log.write(f"{ERROR}{ENDED}\n")
+                    _append_error(child.log, ENDED)
 
     def _ended(self) -> list[tuple[int, bool]]:
         """Return the children that have ended since the last time, and whether a signal ended them."""
@@ -262,8 +271,6 @@ class Supervisor:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 ended.append((found[0], os.WIFSIGNALED(found[1])))
         return ended
-
-    # --- the end
 
     def _job_folder(self) -> str:
         """Make a folder for the temporary files of one job."""
@@ -285,6 +292,17 @@ class Supervisor:
 def serve() -> None:
     """Start jobs for whoever writes to standard input, until it closes."""
     Supervisor().serve()
+
+
+def _too_long(seconds: float) -> str:
+    """Return the sentence about a job that took more than this."""
+    return f"it took more than {seconds:g} seconds and was ended"
+
+
+def _append_error(log: Path, sentence: str) -> None:
+    """Say in the log of a queued job why it ended, where the disk takes it."""
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write(f"{ERROR}{sentence}\n")
 
 
 def _temporary_folder() -> Path:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptcore.runs.jobs import JobError, registered_kind
 from gptcore.runs.limits import PREFIX
-from gptcore.runs.worker_process import child_environment, keep_for_reaping, write_all
+from gptcore.runs.worker_process import child_environment, write_all
 
 if TYPE_CHECKING:  # importing it takes torch, which the first words of a page need not wait for
     from gptcore.runs.request import RunRequest
@@ -80,6 +80,12 @@ class WorkerPool:
         self._polls: dict[Path, dict[str, Any]] = {}  # the last message about each queue
         self._last_number = 0
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the supervisor; None while none runs."""
+        process = self._process
+        return None if process is None else process.pid
+
     def start(self) -> None:
         """Start the supervisor unless it runs already; it gets ready while the server goes on."""
         with self._lock:
@@ -129,7 +135,6 @@ class WorkerPool:
             if self._process is not None:
                 with contextlib.suppress(OSError):
                     self._process.stdin.close()
-                keep_for_reaping(self._process)
                 self._process = None
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -153,7 +158,7 @@ class WorkerPool:
                 self._write(message)
 
     def _listen(self, process: subprocess.Popen, jobs: dict[int, Job]) -> None:
-        """Hand each message to its job; when the supervisor ends, fail the jobs that are left."""
+        """Hand each message to its job; when the supervisor ends, fail the jobs that are left, and reap it."""
         rest = b""
         with contextlib.suppress(OSError):
             while data := os.read(process.stdout.fileno(), 1 << 16):
@@ -164,9 +169,9 @@ class WorkerPool:
         with self._lock:
             if self._process is process:  # it may take messages for a moment more, which nobody would answer
                 self._process = None
-                keep_for_reaping(process)
         for job in list(jobs.values()):
             job._receive(ENDED)
+        process.wait()
 
     def _write(self, message: dict[str, Any]) -> bool:
         """Send a message; return False if the supervisor has just ended."""

@@ -29,7 +29,7 @@ SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 Job = Mapping[str, Any]  # "kind", "module", "settings"; "folder" for temporary files, "log" of a queued job
 
-_processes: list[subprocess.Popen] = []  # kept, so that each is reaped when it ends
+_processes: list[subprocess.Popen] = []  # those of `start_child`, until `reap_processes` finds them ended
 
 
 def can_fork() -> bool:
@@ -43,13 +43,8 @@ def child_environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path}
 
 
-def keep_for_reaping(process: subprocess.Popen) -> None:
-    """See that a process which ends on its own leaves no zombie."""
-    _processes.append(process)
-
-
 def reap_processes() -> list[subprocess.Popen]:
-    """Reap the started processes that have ended; return them."""
+    """Reap the processes of `start_child` that have ended; return them."""
     ended = [process for process in _processes if process.poll() is not None]
     for process in ended:
         _processes.remove(process)
@@ -84,7 +79,7 @@ def fork_child(kind: JobKind, job: Job) -> tuple[int, int]:
 
 
 def start_child(kind: JobKind, job: Job) -> tuple[int, int]:
-    """Start a fresh process that runs a job; as `fork_child`."""
+    """Start a fresh process that runs a job; as `fork_child`. Call `reap_processes` now and then."""
     is_queued = "log" in job
     process = subprocess.Popen(
         [sys.executable, "-m", "gptcore", "workers", "--once"],
@@ -100,7 +95,7 @@ def start_child(kind: JobKind, job: Job) -> tuple[int, int]:
     process.stdin.flush()
     if kind.outlives_server:
         process.stdin.close()  # otherwise it stays open: when the supervisor ends, the child sees it close
-    keep_for_reaping(process)
+    _processes.append(process)
     return process.pid, -1 if is_queued else os.dup(process.stdout.fileno())
 
 

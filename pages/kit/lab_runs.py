@@ -34,7 +34,7 @@ def started_runs(store: str) -> dict[Hashable, Run]:
 
 def any_under_way(runs: Mapping[Hashable, Run]) -> bool:
     """Whether one of these runs is training or waiting for its turn."""
-    return any(session.is_under_way(run) for run in runs.values())
+    return any(run.is_under_way() for run in runs.values())
 
 
 def start_button(
@@ -87,7 +87,7 @@ def train(
     """
     store = store or f"{prefix}_run"
     run = started_runs(store).get(name)
-    alive = run is not None and session.is_under_way(run)
+    alive = run is not None and run.is_under_way()
     with column or nullcontext():
         start_button(
             prefix, label, lambda: {name: request()}, key=key, store=store, disabled=alive, help=help

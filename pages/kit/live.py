@@ -6,28 +6,25 @@ switch changes nothing about the run. The fragment calls itself once a second fo
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from gptcore.runs.run import ALIVE, UNDER_WAY, Run
 from pages.kit import curves, event_log, figures, links, models, session, story_data, visitor, words
 from pages.kit.history import History
-
-if TYPE_CHECKING:
-    from gptcore.runs.run import Run
 
 EVERY_SECONDS = 0.8
 PANEL_HEIGHT = 400
 
 
-def view(run: "Run", prefix: str) -> None:
+def view(run: Run, prefix: str) -> None:
     """Show a run; while it is alive the view renews itself."""
-    _renew(_run_view, session.is_under_way(run))(run.id, prefix, session.is_under_way(run))
+    _renew(_run_view, run.is_under_way())(run.id, prefix, run.is_under_way())
 
 
-def brief(run: "Run", prefix: str, draw: Callable[[History], None] | None = None) -> None:
+def brief(run: Run, prefix: str, draw: Callable[[History], None] | None = None) -> None:
     """A run in one line and its newest text, for a page that is about something else; `draw` shows more of it."""
-    alive = session.is_under_way(run)
+    alive = run.is_under_way()
     _renew(_brief_view, alive)(run.id, prefix, alive, draw)
 
 
@@ -60,7 +57,7 @@ def _brief_view(run_id: str, prefix: str, was_alive: bool, draw: Callable[[Histo
         st.caption(words.load("live").read("writes", step=shown["step"]))
         with st.container(height=110, border=True):
             st.text(shown["text"].strip() or "(nothing but the end-of-text token)")
-    if was_alive != (state in session.UNDER_WAY):
+    if was_alive != (state in UNDER_WAY):
         st.rerun()
 
 
@@ -78,13 +75,13 @@ def _run_view(run_id: str, prefix: str, was_alive: bool) -> None:
             st.caption(note)
     with st.container():
         if history.start:
-            panels(history, prefix, ended=state not in session.UNDER_WAY)
-    if was_alive != (state in session.UNDER_WAY):
+            panels(history, prefix, ended=state not in UNDER_WAY)
+    if was_alive != (state in UNDER_WAY):
         # One full run of the page: it ends the timer, or starts it, and brings what a finished run offers.
         st.rerun()
 
 
-def _status(run: "Run", state: str, history: History, prefix: str) -> None:
+def _status(run: Run, state: str, history: History, prefix: str) -> None:
     """Where the run stands, in words and as a bar, and the buttons that help in that state."""
     text = words.load("live")
     bar, *places = st.columns([8, 2, 2], vertical_alignment="center")
@@ -98,17 +95,17 @@ def _status(run: "Run", state: str, history: History, prefix: str) -> None:
             st.error(problem, icon=":material/error:")
         if not visitor.owns(run):
             st.caption(text.read("read_only"))
-        elif (others := len(run.owners()) - 1) > 0 and state in session.UNDER_WAY:
+        elif (others := len(run.owners()) - 1) > 0 and state in UNDER_WAY:
             st.caption(text.read("shared", others=others))
 
 
-def _buttons(run: "Run", state: str, prefix: str, places: list) -> None:
+def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
     """Pause or resume, and stop; for a visitor whose run it is not, none of them works."""
     mine = visitor.owns(run)
     asked = run.requested_action() is not None
     shared = len(run.owners()) > 1
     first, second = places
-    resumes = state not in session.UNDER_WAY and run.action() == "resume"
+    resumes = state not in UNDER_WAY and run.action() == "resume"
     if state == "waiting":
         first.button(
             "Withdraw",
@@ -154,7 +151,7 @@ def _buttons(run: "Run", state: str, prefix: str, places: list) -> None:
     )
 
 
-def _act(prefix: str, act: Callable[["Run"], None], run: "Run") -> None:
+def _act(prefix: str, act: Callable[[Run], None], run: Run) -> None:
     """Do what a button says; what cannot be done is told under it."""
     try:
         act(run)
@@ -163,7 +160,7 @@ def _act(prefix: str, act: Callable[["Run"], None], run: "Run") -> None:
         st.session_state[f"{prefix}_run_problem"] = str(error)
 
 
-def _sentence(run: "Run", state: str, history: History) -> str:
+def _sentence(run: Run, state: str, history: History) -> str:
     text = words.load("live")
     if state == "waiting":
         return text.read("waiting", place=session.position_in_queue(run) or 1)
@@ -179,7 +176,7 @@ def _sentence(run: "Run", state: str, history: History) -> str:
             loss=history.loss[-1],
             speed=history.tokens_per_second[-1],
         )
-    if state in ("starting", "running"):
+    if state in ALIVE:
         return text.read("measuring" if run.config() else "starting")
     if state == "done":
         section = "stopped" if history.end.get("reason") == "stopped" else "done"

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gptcore.runs.request import RunRequest
 
 MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no mention
-UNDER_WAY = ("waiting", "starting", "running")
 MODEL_KEY = "model_chosen"  # session state: the same id, or SHIPPED
 
 
@@ -44,12 +43,7 @@ def run_on_view() -> Run | None:
     asked = run_named(links.kept("run"))
     if asked is not None:
         return asked
-    return next((run for run in runs() if is_under_way(run)), None)
-
-
-def is_under_way(run: Run) -> bool:
-    """Whether a run is under way: a process works on it, or it waits for its turn."""
-    return run.state() in UNDER_WAY
+    return next((run for run in runs() if run.is_under_way()), None)
 
 
 def view_run(run_id: str | None) -> None:

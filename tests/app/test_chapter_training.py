@@ -116,7 +116,7 @@ def test_no_text_at_all_is_refused(app):
 
 def wait_for(app: AppTest, run: Run, seconds: float = 120) -> AppTest:
     deadline = time.monotonic() + seconds
-    while run.state() in ("waiting", "starting", "running"):
+    while run.is_under_way():
         assert time.monotonic() < deadline, "the run did not end"
         time.sleep(0.3)
     return app.run()

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
     @property
     def alive(self) -> bool:
-        return self.run is not None and session.is_under_way(self.run)
+        return self.run is not None and self.run.is_under_way()
 
 
 def entries_of(match: arena.Match) -> list[Entry]:

@@ -14,7 +14,7 @@ def train_here() -> None:
     """The button that starts a run, the run while it learns, and what it offers at its end."""
     text = words.load("00_overview")
     run = session.run_on_view()
-    alive = run is not None and session.is_under_way(run)
+    alive = run is not None and run.is_under_way()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         lab_runs.start_button(
             "c0",

@@ -28,7 +28,7 @@ def one_run() -> None:
     )
     run = choices[st.session_state["runs_one"]]
     live.view(run, "runs")
-    if not session.is_under_way(run):
+    if not run.is_under_way():
         live.use_or_download(run.id, "runs")
     if visitor.asked_for(run):
         _change(run)
@@ -55,7 +55,7 @@ def _change(run: "Run") -> None:
         "Delete",
         key="runs_delete",
         icon=":material/delete:",
-        disabled=session.is_under_way(run),
+        disabled=run.is_under_way(),
         on_click=_delete,
         args=(run,),
         width="stretch",

@@ -15,7 +15,7 @@ LIST_SECONDS = 3.0
 
 def run_list() -> None:
     """The list, newest first; while anything is under way it renews itself."""
-    busy = any(session.is_under_way(run) for run in session.runs())
+    busy = any(run.is_under_way() for run in session.runs())
     st.fragment(_list, run_every=LIST_SECONDS if busy else None)(busy)
 
 
@@ -42,7 +42,7 @@ def _list(was_busy: bool) -> None:
     )
     if any(run.request().get("lab") for run in runs):
         st.caption(text.read("labs"))
-    if was_busy and not any(session.is_under_way(run) for run in runs):
+    if was_busy and not any(run.is_under_way() for run in runs):
         st.rerun()
 
 

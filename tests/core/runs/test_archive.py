@@ -38,7 +38,7 @@ def run(tmp_path, monkeypatch, corpus, tokenizer) -> Run:
         {"format": runs.FORMAT, "model": shape.to_dict(), "train": CONFIG.to_dict()}, tokenizer, "a text"
     )
     list(recorder.record(train(shape, CONFIG, corpus, tokenizer)))
-    recorder._lock.release()
+    recorder.close()
     run = Run(folder)
     runs.rename(run, "my first")
     return run

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gptcore.experiments import claims
 from gptcore.resources import available_cores
 from gptcore.runs import jobs
 from gptcore.runs.jobs import JobError, error_sentence, find_kind, job_kind, last_error, n_slots
@@ -23,6 +24,7 @@ def test_a_module_registers_its_kinds_and_a_message_names_both():
         ("product", "gptcore.files", "gptcore.files registers no kind of job 'product'"),  # another's kind
         ("_hold", HERE, "registers no kind of job '_hold'"),  # a function, and no kind
         ("system", "os", "os registers no kind of job 'system'"),
+        ("broken", "tests.core.runs.broken_jobs", "cannot be imported: 3 heads do not fit"),
     ],
 )
 def test_what_is_not_registered_there_does_not_run(name, module, says):
@@ -33,6 +35,14 @@ def test_what_is_not_registered_there_does_not_run(name, module, says):
 def test_two_modules_cannot_register_one_name():
     with pytest.raises(ValueError, match="both register the kind of job 'double'"):
         job_kind("double", slots=jobs.INTERACTIVE)(lambda settings, report: None)
+
+
+def test_the_kinds_that_wait_on_disk_are_where_the_table_says():
+    for name, module in jobs.QUEUED_KINDS.items():
+        assert find_kind(name, jobs.queued_kind_module(name)).module == module
+    with pytest.raises(JobError, match="there is no kind of job 'double' that may wait on disk"):
+        jobs.queued_kind_module("double")
+    assert find_kind("claim", jobs.QUEUED_KINDS["claim"]).seconds == claims.SECONDS
 
 
 def test_slots_follow_from_the_machine_and_the_limits():

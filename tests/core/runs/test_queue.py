@@ -11,6 +11,7 @@ from gptcore.config import ConfigError
 from gptcore.files import read_json, write_json
 from gptcore.runs import queue, worker_pool
 from gptcore.runs import run as runs
+from gptcore.runs.cleaner import Cleaner
 from gptcore.runs.jobs import TRAINING
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.request import RunRequest
@@ -215,6 +216,45 @@ def test_a_request_that_waited_since_the_first_edition_begins(request_for):
     launch = Pretender()
     queue.poll(folder, launch, limits())
     assert launch.begun == [waiting["id"]]
+
+
+MALFORMED = {
+    "seconds_as_text": {"request": {"kind": "train", "seconds": "abc"}},
+    "scaling_without_factor": {"request": {"kind": "train", "settings": {"rope_scaling": {"kind": "ntk"}}}},
+    "request_as_number": {"request": 5},
+    "another_kind": {"request": {"kind": "system"}, "module": "os"},
+    "no_turn": {"turn": ...},
+    "turn_as_text": {"turn": "a"},
+    "owners_as_numbers": {"owners": [5]},
+    "launched_as_list": {"launched": [1], "waiting": False},
+    "supervisor_as_number": {"launched": {"pid": 1, "supervisor": 7}, "waiting": False},
+    "key_as_list": {"key": []},
+    "asked_as_text": {"asked": "yesterday"},
+}
+
+
+@pytest.mark.parametrize("fault", MALFORMED)
+@pytest.mark.parametrize("slots", ["training", "measurement"])
+def test_a_malformed_request_file_stops_no_other(request_for, fault, slots):
+    good, launch = queue.submit(request_for(), limits=limits()), Pretender()
+    bad = good.request() | {"sequence": 0} | MALFORMED[fault]
+    bad = {name: value for name, value in bad.items() if value is not ...}
+    path = runs.request_file(queue.Requests(runs.runs_folder(), slots).folder / "bad")
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, bad)
+    queue.poll(runs.runs_folder(), launch, limits(runs_at_once="9"))
+    assert good.id in launch.begun
+    assert queue.submit(request_for(seed=1), limits=limits()).state() == "waiting"
+    assert len(queue.find_runs(["nothing"])) == 1 and runs.list_runs()
+    Cleaner().clean(runs.runs_folder(), limits(keep_hours="1"))
+    queue.is_busy(runs.runs_folder())
+
+
+def test_no_module_that_a_request_file_names_is_imported(request_for):
+    jobs, run = [], queue.submit(request_for())
+    write_json(runs.request_file(run.folder), run.request() | {"module": "os"})
+    queue.poll(runs.runs_folder(), lambda job, log: jobs.append(job) or os.getpid(), limits())
+    assert [(job["kind"], job["module"]) for job in jobs] == [("train", "gptcore.runs.execute")]
 
 
 def test_a_text_that_changed_since_it_was_asked_for_is_not_trained_on(request_for, tmp_path):

@@ -201,6 +201,17 @@ def test_the_command_can_be_pasted_into_a_shell():
         ({"settings": {"window": None}}, "window=None cannot be said"),
         ({"settings": {"rope_scaling": LLAMA3}}, "rope_scaling=llama3:8 cannot be said"),
         ({"settings": {"rope_scaling": {"kind": "magic", "factor": 2}}}, "kind='magic' is none of"),
+        ({"settings": {"rope_scaling": {"kind": "ntk"}}}, "RopeScaling lacks factor"),
+        ({"kind": 3}, "kind=3 is not a text"),
+        ({"preset": ["a"]}, "preset=.'a'. is not a text"),
+        ({"corpus": 7}, "corpus=7 is not a text"),
+        ({"plugin": 7}, "plugin=7 is not a text"),
+        ({"seconds": "abc"}, "seconds='abc' is not a number"),
+        ({"steps": 2.5}, "steps=2.5 is not a whole number"),
+        ({"seed": True}, "seed=True is not a whole number"),
+        ({"settings": 5}, "settings=5 are no values by name"),
+        ({"hashes": 5}, "hashes=5 are no values by name"),
+        ({"hashes": {"corpus": 5}}, "hashes={'corpus': 5} hold one that is no text"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_refused_in_a_sentence(fields, says):
@@ -221,6 +232,13 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(fields, says):
 def test_words_that_make_no_request_are_refused_in_a_sentence(words, says):
     with pytest.raises(ConfigError, match=says):
         RunRequest.from_arguments(words)
+
+
+@pytest.mark.parametrize("values", [5, [], {"hashes": 5}, {"settings": 5}, {"settings": [5]}, {"arguments": 5},
+                                    {"arguments": ["--steps", 3]}, {"kind": "claim", "corpus": {}}])  # fmt: skip
+def test_json_of_the_wrong_types_is_refused(values):
+    with pytest.raises(ConfigError):
+        RunRequest.from_dict(values)
 
 
 def test_what_no_request_has_is_refused_from_json():

@@ -65,7 +65,7 @@ def recorded(shape, corpus, tokenizer, tmp_path_factory):
         seen.append(event)
         if event.event == "checkpoint":
             states[event.step] = copy.deepcopy(event.state)
-    recorder._lock.release()
+    recorder.close()
     return folder, seen, states
 
 
@@ -166,7 +166,7 @@ def test_a_run_left_in_the_middle_goes_on_to_the_same_numbers(recorded, shape, c
     for event in recorder.record(train(shape, CONFIG, corpus, tokenizer)):
         if event.event == "step" and event.step == 9:
             break
-    recorder._lock.release()
+    recorder.close()
     assert Run(folder).state() == "interrupted"
     with (folder / "events.jsonl").open("a") as log:
         log.write('{"event": "step", "ste')  # the kill came in the middle of a line
@@ -177,7 +177,7 @@ def test_a_run_left_in_the_middle_goes_on_to_the_same_numbers(recorded, shape, c
     again.reopen(tokenizer, {}, state["step"])
     assert Run(folder).state() == "running"
     *_, done = again.record(train(shape, CONFIG, corpus, tokenizer, resume=state))
-    again._lock.release()
+    again.close()
     assert Run(folder).state() == "done"
     ours, theirs = done.model.state_dict(), whole[-1].model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -206,7 +206,7 @@ def test_one_process_trains_in_a_directory(recorded, tmp_path):
     (tmp_path / "run" / "config.json").write_text("{}")
     with pytest.raises(RunError, match="being trained in by another process"):
         Recorder(tmp_path / "run", resume=True)
-    recorder._lock.release()
+    recorder.close()
 
 
 def test_an_empty_directory_may_be_given_and_a_discarded_run_leaves_nothing(tmp_path):
@@ -293,7 +293,7 @@ def go_on(run: Run) -> None:
 
 def test_a_run_is_watched_paused_resumed_and_stopped(ask):
     run = ask()
-    assert run.state() in ("waiting", "starting", "running")
+    assert run.is_under_way()
     wait_for_steps(run)
     same = Run.by_id(run.id)  # as another process would see it
     assert (same.state(), same.action()) == ("running", "pause")
@@ -303,7 +303,7 @@ def test_a_run_is_watched_paused_resumed_and_stopped(ask):
     assert (run.last_event()["reason"], run.action()) == ("paused", "resume")
     step = run.last_event()["step"]
     go_on(run)
-    assert run.state() in ("waiting", "starting", "running")
+    assert run.is_under_way()
     wait_for_steps(run, more_than=step)
     assert "paused" not in [event.get("reason") for event in run.events()[0]]
     with pytest.raises(RunError, match="stop it first"):
@@ -421,7 +421,7 @@ def test_a_clock_that_jumps_changes_no_state(ask, monkeypatch):
             if path.is_file() and path.name != "lock":
                 os.utime(path, (1.7e9 - jump, 1.7e9 - jump))
         assert run.state() == "done"
-        assert other.state() in ("waiting", "starting", "running")
+        assert other.is_under_way()
 
 
 def test_a_lab_keeps_its_last_state_alone(ask):

@@ -23,7 +23,6 @@ SIZES = ["d_model=32", "n_heads=2", "n_layers=2", "vocab_size=300", "context_len
 FIXED = ["batch_size=8", "precision=fp32", "attention_path=fused", "n_samples=12", "n_evals=6"]
 MORE = ["dropout=0.1", "accumulation=2", "eval_batches=1"]
 STEPS = 240
-UNDER_WAY = ("waiting", "starting", "running")
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +75,9 @@ def kill(run: Run, draw: random.Random, in_write: bool) -> bool:
     """Kill a run's process at some step, or as it writes a checkpoint after it; return whether it was in time."""
     now = run.last_event().get("step", 0)
     target = draw.randint(now, max(now, STEPS - STEPS // 10))
-    while run.last_event().get("step", -1) < target and run.state() in UNDER_WAY:
+    while run.last_event().get("step", -1) < target and run.is_under_way():
         time.sleep(0.001)
-    while in_write and not writes_a_checkpoint(run) and run.state() in UNDER_WAY:
+    while in_write and not writes_a_checkpoint(run) and run.is_under_way():
         pass  # the write takes a few milliseconds: no time to sleep
     time.sleep(draw.uniform(0, 0.004))
     launched = run.request().get("launched") or {}

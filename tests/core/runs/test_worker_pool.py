@@ -1,6 +1,8 @@
 """The worker pool: jobs run in children with the limits of their kind, forked or not, and nothing is left of them."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +15,7 @@ from gptcore.resources import available_cores, process_identity, process_is_runn
 from gptcore.runs import jobs, queue, worker_pool, worker_process
 from gptcore.runs.jobs import JobError
 from gptcore.runs.request import RunRequest
-from gptcore.runs.run import Run, runs_folder
+from gptcore.runs.run import Run, log_file, runs_folder
 from gptcore.runs.worker_pool import WorkerPool
 from tests.core.runs import sample_jobs
 
@@ -27,6 +29,20 @@ COMMANDS = {
     "fresh": (sys.executable, "-c", WITHOUT_FORKS),
 }
 SECONDS = 60
+BROKEN = "tests.core.runs.broken_jobs"
+WATCHED = """
+from gptcore.runs import jobs, queue, supervisor
+poll = queue.poll
+
+def poll_all_but_one(folder, *rest):
+    if folder.name == "unforeseen":
+        raise KeyError("turn")
+    return poll(folder, *rest)
+
+jobs.QUEUED_KINDS["sleep"] = "tests.core.runs.sample_jobs"
+queue.poll = poll_all_but_one
+supervisor.serve()
+"""
 
 
 @pytest.fixture(scope="module", params=list(COMMANDS))
@@ -37,10 +53,32 @@ def pool(request):
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(request.config.rootpath)
     pool = WorkerPool(COMMANDS[request.param])
-    pool.forks = request.param == "fork"
+    pool.name, pool.forks = request.param, request.param == "fork"
     yield pool
     pool.close()
     os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc here")
+def test_a_supervisor_that_ended_leaves_no_zombie():
+    pool = WorkerPool(["true"])
+    for _ in range(2):
+        pool.start()
+        wait_for(lambda: pool.pid is None)
+    wait_for(lambda: zombies() == [])
+
+
+def zombies() -> list[str]:
+    """The children of this process that have ended and wait to be reaped."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] == "Z" and int(fields[1]) == os.getpid():
+            found.append(stat.parent.name)
+    return found
 
 
 def job(kind: str, **settings) -> RunRequest:
@@ -80,15 +118,27 @@ def test_a_kind_that_nothing_registers_is_refused(pool):
 
 
 def test_the_supervisor_runs_only_what_is_registered(pool):
-    """A message written by hand gets no further than the supervisor."""
-    for name, module in (("system", "os"), ("hold", "gptcore.nowhere")):
-        message = {"kind": name, "module": module, "settings": {}}
-        asked = worker_pool.Job(pool, -1)
-        pool.start()
-        pool._jobs[-1] = asked
-        pool._send({"job": message, "number": -1, "seconds": 1.0, "environment": {}})
-        with pytest.raises(JobError, match=r"registers no kind of job|cannot be imported"):
-            asked.result()
+    """A message written by hand gets no further than the supervisor, and does not end it."""
+    sent = [("system", "os"), ("hold", "gptcore.nowhere"), ("broken", BROKEN)]
+    messages = [
+        {
+            "job": {"kind": kind, "module": module, "settings": {}},
+            "number": n,
+            "seconds": 1.0,
+            "environment": {},
+        }
+        for n, (kind, module) in enumerate(sent)
+    ]
+    with subprocess.Popen(COMMANDS[pool.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
+        for message in messages:
+            supervisor.stdin.write(json.dumps(message).encode() + b"\n")
+        supervisor.stdin.flush()
+        said = [json.loads(supervisor.stdout.readline()) for _ in messages]
+        supervisor.stdin.close()
+    assert [answer["number"] for answer in said] == [0, 1, 2]
+    assert "os registers no kind of job 'system'" in said[0]["error"]
+    assert "cannot be imported: No module named" in said[1]["error"]
+    assert "cannot be imported: 3 heads" in said[2]["error"]
 
 
 def test_a_job_over_its_time_is_ended_and_its_slot_is_free_again(pool):
@@ -177,7 +227,7 @@ def test_a_job_sees_the_settings_of_now_and_computes_the_same_as_here(pool, monk
 def test_a_supervisor_that_died_is_started_again_and_its_jobs_have_ended(pool):
     held = pool.submit(job("hold"))
     who = process_identity(started(held)["pid"])
-    pool._process.kill()
+    os.kill(pool.pid, signal.SIGKILL)
     with pytest.raises(JobError, match="has ended; try again"):
         held.result()
     wait_for(lambda: not process_is_running(who))
@@ -212,7 +262,7 @@ def tiny_run(tmp_path, text, **length) -> RunRequest:
 
 
 def ended(run: Run) -> str:
-    wait_for(lambda: run.state() not in ("waiting", "starting", "running"))
+    wait_for(lambda: not run.is_under_way())
     return run.state()
 
 
@@ -248,8 +298,8 @@ def test_a_supervisor_that_is_started_again_watches_the_same_queues(pool, tmp_pa
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     runs_folder().mkdir()
     pool.poll(runs_folder())
-    pool._process.kill()
-    wait_for(lambda: pool._process is None)
+    os.kill(pool.pid, signal.SIGKILL)
+    wait_for(lambda: pool.pid is None)
     run = queue.submit(tiny_run(tmp_path, text, steps=2))
     assert pool.submit(job("double", n=1)).result()["twice"] == 2
     assert ended(run) == "done", run.failure()
@@ -258,15 +308,43 @@ def test_a_supervisor_that_is_started_again_watches_the_same_queues(pool, tmp_pa
 def test_a_run_outlives_its_server(pool, tmp_path, monkeypatch, text):
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     run = queue.submit(tiny_run(tmp_path, text, steps=1_000_000))
-    server = WorkerPool(pool._command)
+    server = WorkerPool(COMMANDS[pool.name])
     server.poll(runs_folder())
     wait_for(lambda: any(event["event"] == "step" for event in run.events()[0]))
-    supervisor = server._process
+    supervisor = process_identity(server.pid)
     server.close()
-    supervisor.wait(SECONDS)
+    wait_for(lambda: not process_is_running(supervisor))
     before = run.last_event()["step"]
     wait_for(lambda: run.last_event()["step"] > before)
     assert run.state() == "running"
     run.stop()
     assert ended(run) == "done"
     assert run.last_event()["reason"] == "stopped"
+
+
+@pytest.fixture
+def watching_pool(pool):
+    """A pool of the same way to start children, in which one kind more may wait on disk."""
+    before = "" if pool.forks else WITHOUT_FORKS.replace("supervisor.serve()", "")
+    server = WorkerPool((sys.executable, "-c", before + WATCHED))
+    yield server
+    server.close()
+
+
+def test_a_queued_job_over_its_time_is_ended_and_says_so(watching_pool, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    queue.submit_named({"long": job("sleep")}, slots=jobs.MEASUREMENT)
+    watching_pool.poll(runs_folder())
+    log = log_file(runs_folder() / "claims" / "long")
+    wait_for(lambda: jobs.last_error(log) is not None)
+    assert jobs.last_error(log) == "it took more than 0.3 seconds and was ended"
+    wait_for(lambda: not queue.is_busy(runs_folder()))
+
+
+def test_a_folder_that_cannot_be_polled_stops_no_other(watching_pool, tmp_path, monkeypatch):
+    (tmp_path / "unforeseen").mkdir()
+    watching_pool.poll(tmp_path / "unforeseen")
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
+    queue.submit_named({"long": job("sleep")}, slots=jobs.MEASUREMENT)
+    watching_pool.poll(runs_folder())
+    wait_for(lambda: not queue.is_busy(runs_folder()))

@@ -1,0 +1,3 @@
+"""A module that cannot be imported."""
+
+raise ValueError("3 heads do not fit")
