@@ -1,0 +1,87 @@
+"""Where text comes from: files, pasted text, stories and the book."""
+
+from pathlib import Path
+
+import pytest
+
+from gptcore.corpora import sources
+from gptcore.corpora.documents import Corpus, CorpusError, text_corpus
+from gptcore.corpora.sources import load_corpus
+from tests.core.corpora.sample_texts import PARAGRAPHS
+
+
+def parts(corpus: Corpus) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return corpus.train, corpus.validation
+
+
+def test_a_file_and_a_paste_of_it_are_the_same_corpus(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(("\ufeff" + PARAGRAPHS).encode())
+    corpus = load_corpus(path)
+    assert corpus.name == "notes.txt"
+    pasted, named = text_corpus(PARAGRAPHS), load_corpus(str(path))
+    assert parts(corpus) == parts(pasted) == parts(named)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"file\.txt is empty: give"),
+        (b" \n\t \n", r"file\.txt is empty: give"),
+        (b"\xef\xbb\xbf", r"file\.txt is empty: give"),
+        (b"PK\x03\x04\x00\x00text", r"file\.txt is not text .*NUL"),
+        (b"caf\xe9 au lait", r"file\.txt is not text in UTF-8"),
+        ("häh".encode("utf-16"), r"file\.txt is not text in UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused_in_one_sentence(tmp_path, content, message):
+    path = tmp_path / "file.txt"
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match=message) as caught:
+        load_corpus(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_that_is_no_file_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match=r"There is no file .*nothing\.txt: name a text file"):
+        load_corpus(tmp_path / "nothing.txt")
+    with pytest.raises(CorpusError, match="is a folder: name one text file in it"):
+        load_corpus(str(tmp_path))
+    with pytest.raises(CorpusError, match=r"can't be read .*: name a text file"):
+        load_corpus("nul\0path")
+    with pytest.raises(CorpusError, match=r"can't be read .*: name a text file"):
+        load_corpus("x" * 5000)
+
+
+def test_a_file_too_large_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "large.txt"
+    with path.open("wb") as file:
+        file.truncate(sources.MAX_FILE_BYTES + 1)
+    for read in ("open", "read_bytes", "read_text"):
+        monkeypatch.setattr(Path, read, lambda *arguments: pytest.fail("the file is read"))
+    with pytest.raises(CorpusError, match="give a part of it"):
+        load_corpus(path)
+
+
+def test_stories_hold_out_the_last_and_know_their_entropy():
+    corpus = load_corpus("stories", seed=3, n_stories=60)
+    assert (len(corpus.train), len(corpus.validation)) == (57, 3)
+    assert len(corpus.entropy) == 3 and all(nats > 0 for nats in corpus.entropy)
+    assert not set(corpus.train) & set(corpus.validation)
+    assert parts(corpus) == parts(load_corpus("stories", seed=3, n_stories=60))
+    assert parts(corpus) != parts(load_corpus("stories", seed=4, n_stories=60))
+    with pytest.raises(CorpusError, match="n_stories=1 is too few"):
+        load_corpus("stories", n_stories=1)
+
+
+def test_the_book_is_the_markdown_of_the_repository(tmp_path):
+    with pytest.raises(CorpusError, match="book is not here"):
+        sources._book(tmp_path)
+    for i in range(30):
+        path = tmp_path / ("explainers" if i % 2 else "pages/text/en") / f"{i:02}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# Chapter {i}\n\nWords of chapter {i}.\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text("# Read me\n", encoding="utf-8")
+    corpus = sources._book(tmp_path)
+    assert len(corpus.train) + len(corpus.validation) == 31
+    assert len(corpus.validation) == 2
