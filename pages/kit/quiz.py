@@ -59,7 +59,7 @@ class Numeric:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bug:
-    """Which line is wrong: `lines` of code, one of them spoiled. Answers are named `line_3`; `other` for the rest."""
+    """Which line is wrong: `lines` of code, one spoiled. An answer is named by its line, or `other` for the rest."""
 
     name: str
     lines: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What docstrings and comments of gptcore name in backquotes exists: modules, functions, files, parameters."""
+"""What docstrings and comments name in backquotes exists: modules, functions, files, parameters."""
 
 import ast
 import io
@@ -12,11 +12,13 @@ import pytest
 
 import gptcore
 
-ROOT = Path(gptcore.__file__).parent
-FILES = sorted(ROOT.rglob("*.py"))
-MODULES = {path.stem for path in ROOT.glob("*.py")} | {
-    path.parent.name for path in ROOT.glob("*/__init__.py")
-}
+PACKAGES = ("gptcore", "pages", "explainers")
+LIBRARY = Path(gptcore.__file__).parent
+ROOT = LIBRARY.parent
+FILES = [path for folder in PACKAGES for path in sorted((ROOT / folder).rglob("*.py"))]
+MODULES = {path.stem for path in LIBRARY.glob("*.py")} | {
+    path.parent.name for path in LIBRARY.glob("*/__init__.py")
+}  # modules of gptcore are named without it
 
 
 def quoted(path: Path) -> set[str]:
@@ -33,8 +35,8 @@ def quoted(path: Path) -> set[str]:
 
 
 def code_words() -> set[str]:
-    """Return every identifier of gptcore's code, and every word of its short strings, which name keys and fields."""
-    words = {part for path in FILES for part in path.relative_to(ROOT.parent).with_suffix("").parts}
+    """Return every identifier of the code, and every word of its short strings, which name keys and fields."""
+    words = {part for path in FILES for part in path.relative_to(ROOT).with_suffix("").parts}
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
@@ -51,10 +53,14 @@ def code_words() -> set[str]:
 
 
 def exists(name: str) -> bool:
-    """Return whether a dotted name of gptcore, such as `training.optim.learning_rate`, can be reached."""
-    parts = name.removeprefix("gptcore.").split(".")
+    """Return whether a dotted name, such as `training.optim.learning_rate` of gptcore, can be reached."""
+    parts = name.split(".")
+    if parts[0] in ("kit", "labs"):
+        parts = ["pages", *parts]
+    elif parts[0] not in PACKAGES:
+        parts = ["gptcore", *parts]
     for count in range(len(parts), 0, -1):
-        module = ".".join(["gptcore", *parts[:count]])
+        module = ".".join(parts[:count])
         try:
             found = find_spec(module)
         except ModuleNotFoundError:
@@ -78,8 +84,12 @@ def test_dotted_names_and_files_that_are_mentioned_exist(path):
     for name in quoted(path):
         first, _, last = name.partition(".")
         if re.fullmatch(r"[\w/]+\.py", name):
-            assert (ROOT / name).is_file() or (path.parent / name).is_file(), name
-        elif re.fullmatch(r"\w+(\.\w+)+", name) and first in MODULES | {"gptcore"} and last != "json":
+            assert any((folder / name).is_file() for folder in (LIBRARY, ROOT, path.parent)), name
+        elif (
+            re.fullmatch(r"\w+(\.\w+)+", name)
+            and first in MODULES | {*PACKAGES, "kit", "labs"}
+            and last != "json"
+        ):
             assert first in arguments or exists(name), name
 
 
