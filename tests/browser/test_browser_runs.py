@@ -38,6 +38,12 @@ def points(page, prefix: str = "c8", place: int = -1) -> int:
     return page.wait_for_function(read, arg=[LOSS.format(prefix=prefix), place]).json_value()
 
 
+def wait_for_ticks(page, n: int) -> None:
+    """Wait until the progress of the run has been drawn anew so many times."""
+    for _ in range(n):
+        expect(bar(page)).not_to_have_text(bar(page).inner_text(), timeout=MINUTE)
+
+
 @pytest.fixture
 def hosted(chromium, tmp_path, monkeypatch):
     """A server for strangers."""
@@ -106,11 +112,12 @@ def test_a_run_has_an_owner_and_outlives_the_server(hosted, browsers, tmp_path):
 def test_curves_held_still_keep_their_zoom_while_the_run_goes_on(server, page):
     start(page, server, 30, 2)
     page.get_by_text("Hold the curves still").click()
-    page.wait_for_timeout(2500)
+    wait_for_ticks(page, 2)  # the first may have begun before the click
     plot = page.locator(LOSS.format(prefix="c8")).last
     plot.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    area = plot.locator(".nsewdrag").first.bounding_box()
+    drag = plot.locator(".nsewdrag").first
+    drag.hover()  # which waits until it no longer moves
+    area = drag.bounding_box()
     page.mouse.move(area["x"] + 0.2 * area["width"], area["y"] + 0.2 * area["height"])
     page.mouse.down()
     page.mouse.move(area["x"] + 0.6 * area["width"], area["y"] + 0.8 * area["height"], steps=5)
@@ -122,9 +129,7 @@ def test_curves_held_still_keep_their_zoom_while_the_run_goes_on(server, page):
     )
     zoomed = plot.evaluate(read)
     assert zoomed[0] > 0
-    said = bar(page).inner_text()
-    expect(bar(page)).not_to_have_text(said, timeout=MINUTE)
-    page.wait_for_timeout(2500)
+    wait_for_ticks(page, 3)
     assert page.locator(LOSS.format(prefix="c8")).last.evaluate(read) == pytest.approx(zoomed)
     before = points(page)
     page.get_by_text("Hold the curves still").click()

@@ -8,7 +8,7 @@ import torch
 from gptcore.config import ModelConfig
 from gptcore.corpora.documents import text_corpus
 from gptcore.model import GPT
-from gptcore.tokenizer import Tokenizer
+from gptcore.tokenizer import Tokenizer, load_tiktoken
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -87,3 +87,12 @@ def corpus(text):
 @pytest.fixture(scope="session")
 def tokenizer(corpus):
     return Tokenizer.train(corpus.train, 320, shrink=True)
+
+
+@pytest.fixture(scope="session")
+def gpt2(gpt2_files) -> Tokenizer:
+    """GPT-2's own vocabulary."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIKTOKEN_CACHE_DIR", str(gpt2_files))
+        load_tiktoken.cache_clear()
+        return load_tiktoken("gpt2")

