@@ -19,6 +19,7 @@ from transformers import (
 
 from gptcore.config import ConfigError
 from gptcore.formats import hf_weights
+from tests.core.transformers_models import LLAMA3, randomized
 
 SHAPE = {
     "vocab_size": 61,
@@ -30,14 +31,6 @@ SHAPE = {
     "max_position_embeddings": 64,
     "tie_word_embeddings": False,
     "attn_implementation": "eager",
-}
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 500_000.0,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 16,
 }
 THEIRS = {
     "llama": (LlamaConfig, LlamaForCausalLM, {}),
@@ -74,16 +67,6 @@ THEIRS = {
 }
 
 
-def randomised(model: torch.nn.Module) -> torch.nn.Module:
-    """Draw weights wide enough that logits are far apart, gains and biases included."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            noise = torch.randn(weight.shape, generator=generator)
-            weight.copy_(1 + 0.3 * noise if "norm" in name else 0.1 * noise)
-    return model.eval()
-
-
 @pytest.fixture
 def ids(random_ids):
     return random_ids(2, 40)
@@ -93,7 +76,7 @@ def ids(random_ids):
 @torch.no_grad()
 def test_a_transformers_model_loaded_here_gives_its_logits(name, ids):
     config_class, model_class, changes = THEIRS[name]
-    theirs = randomised(model_class(config_class(**(SHAPE | changes))))
+    theirs = randomized(model_class(config_class(**(SHAPE | changes))))
     ours = hf_weights.load_llama(theirs.state_dict(), theirs.config)
     expected = theirs(ids).logits
     assert expected.std() > 0.1

@@ -33,6 +33,7 @@ from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.model_uploads import import_folder, import_upload
 from gptcore.runs.run import list_runs, runs_folder
 from gptcore.tokenizer import EOT, Tokenizer, TokenizerError
+from tests.core.transformers_models import LLAMA3, randomized
 
 LLAMA3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -282,14 +283,6 @@ SHAPE = {
     "tie_word_embeddings": False,
     "attn_implementation": "eager",
 }
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 500_000.0,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 16,
-}
 THEIRS = {
     "llama 1": (LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 4, "rms_norm_eps": 1e-6}),
     "llama 3": (
@@ -318,13 +311,7 @@ THEIRS = {
 
 def theirs(name: str, **changes):
     config_class, model_class, own = THEIRS[name]
-    model = model_class(config_class(**(SHAPE | own | changes)))
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for part, weight in model.named_parameters():
-            noise = torch.randn(weight.shape, generator=generator)
-            weight.copy_(1 + 0.3 * noise if "norm" in part else 0.1 * noise)
-    return model.eval()
+    return randomized(model_class(config_class(**(SHAPE | own | changes))))
 
 
 @pytest.mark.parametrize("name", THEIRS)

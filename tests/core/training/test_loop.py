@@ -22,7 +22,7 @@ from gptcore.generation.sampling import generate
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
 from gptcore.training.devices import ExecutionPlan
-from gptcore.training.evaluation import bigram_loss, eval_steps, unigram_entropy
+from gptcore.training.evaluation import eval_steps
 from gptcore.training.loop import train, train_step
 from gptcore.training.optim import make_optimizers
 from gptcore.training.state import TrainingState
@@ -359,24 +359,3 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused_in_one_sentence(
 ):
     with pytest.raises(ValueError, match="vocab"):
         next(train(model_config.replace(vocab_size=100), CONFIG, corpus, tokenizer))
-
-
-@pytest.mark.parametrize(("count", "total"), [(1, 1), (20, 1), (20, 7), (4, 24), (20, 10_000)])
-def test_eval_steps_lie_in_the_run_and_the_last_step_is_one(count, total):
-    steps = eval_steps(count, total)
-    assert max(steps) == total
-    assert min(steps) >= 1
-    assert len(steps) <= count
-
-
-def test_unigram_entropy_is_the_loss_of_a_guess_by_frequency():
-    assert unigram_entropy(torch.tensor([3, 3, 5, 7])) == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(4))
-    assert unigram_entropy(torch.arange(50)) == pytest.approx(math.log(50))
-
-
-def test_a_bigram_table_by_hand():
-    """Oracle: the blend written out for a text of two tokens."""
-    train_ids, val_ids = torch.tensor([0, 1, 0, 1, 0, 0]), torch.tensor([0, 1, 1])
-    alone = {0: 5 / 8, 1: 3 / 8}  # 4 and 2 of 6, each counted once more
-    after_0, after_1 = (2 + 2 * alone[1]) / (4 + 2), (0 + 2 * alone[1]) / (2 + 2)
-    assert bigram_loss(train_ids, val_ids) == pytest.approx(-(math.log(after_0) + math.log(after_1)) / 2)
