@@ -88,7 +88,7 @@ def train_constant_rate(
     batch_size: int = 8,
     seed: int = 0,
 ) -> Iterator[float]:
-    """Move a model on random windows of some ids, at a rate that stays; yield the share done after each step."""
+    """Train a model on random windows of some ids at a constant rate; yield the fraction done after each step."""
     draw = torch.Generator().manual_seed(seed)
     for step in range(1, steps + 1):
         starts = torch.randint(len(ids) - length, (batch_size,), generator=draw).tolist()

@@ -25,13 +25,13 @@ def acceptance(p: Tensor, q: Tensor, drafted: Tensor) -> Tensor:
 
 
 def residual_distribution(p: Tensor, q: Tensor) -> Tensor:
-    """Return max(0, p - q) made to sum to 1: (..., V), (..., V) -> (..., V). Where nothing is left: p.
+    """Return max(0, p - q) made to sum to 1: (..., V), (..., V) -> (..., V). Where they are equal: p.
 
     It is what the draft proposes too rarely; drawing from it after a rejection makes up for that.
     """
-    left = (p - q).clamp(min=0.0)
-    total = left.sum(dim=-1, keepdim=True)
-    return torch.where(total > 0, left / total, p)
+    residual = (p - q).clamp(min=0.0)
+    total = residual.sum(dim=-1, keepdim=True)
+    return torch.where(total > 0, residual / total, p)
 
 
 def acceptance_rate(p: Tensor, q: Tensor) -> Tensor:

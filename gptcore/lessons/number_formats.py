@@ -27,14 +27,14 @@ class StoredNumber:
 def store(value: float, name: str) -> StoredNumber:
     """Return what a format makes of a number."""
     dtype, whole, n_exponent, n_fraction = FORMATS[name]
-    kept = torch.tensor(value, dtype=torch.float64).to(dtype)
+    stored = torch.tensor(value, dtype=torch.float64).to(dtype)
     n_bits = 1 + n_exponent + n_fraction
-    bits = format(int(kept.view(whole)) % 2**n_bits, f"0{n_bits}b")
+    bits = format(int(stored.view(whole)) % 2**n_bits, f"0{n_bits}b")
     return StoredNumber(
         sign=bits[0],
         exponent=bits[1 : 1 + n_exponent],
         fraction=bits[1 + n_exponent :],
-        value=float(kept),
+        value=float(stored),
         largest=torch.finfo(dtype).max,
         next_above_one=torch.finfo(dtype).eps,
     )
@@ -43,7 +43,7 @@ def store(value: float, name: str) -> StoredNumber:
 def repeated_addition(start: float, move: float, n_moves: int, name: str) -> float:
     """Return where a number ends that is moved again and again and kept in this format in between."""
     dtype = FORMATS[name][0]
-    kept, step = torch.tensor(start, dtype=dtype), torch.tensor(move, dtype=dtype)
+    total, step = torch.tensor(start, dtype=dtype), torch.tensor(move, dtype=dtype)
     for _ in range(n_moves):
-        kept = kept + step
-    return float(kept)
+        total = total + step
+    return float(total)

@@ -54,14 +54,14 @@ def product_shape(a: Shape, b: Shape) -> Shape:
     return (*a[:-1], *b[1:])
 
 
-def view_shape(a: Shape, wanted: Shape) -> Shape:
+def view_shape(a: Shape, new_shape: Shape) -> Shape:
     """Return the shape of a view; raises ShapeError where the counts differ."""
-    have, want = torch.Size(a).numel(), torch.Size(wanted).numel()
+    have, want = torch.Size(a).numel(), torch.Size(new_shape).numel()
     if have != want:
         raise ShapeError(
-            f"A holds {have} numbers and {_times(wanted)} places need {want}; a view moves none and makes none"
+            f"A holds {have} numbers and {_times(new_shape)} places need {want}; a view moves none and makes none"
         )
-    return wanted
+    return new_shape
 
 
 def add(a: Shape, b: Shape) -> Outcome:
@@ -128,9 +128,9 @@ def _works(operation: str, a: Shape, b: Shape) -> bool:
 def _outcome(a: Shape, compute: Callable[[Tensor], Tensor]) -> Outcome:
     x = counted(a)
     result = compute(x)
-    kept = result.clone()
+    before_write = result.clone()
     result[(0,) * result.dim()] = WRITTEN
-    return Outcome(kept, result.untyped_storage().data_ptr() == x.untyped_storage().data_ptr(), x)
+    return Outcome(before_write, result.untyped_storage().data_ptr() == x.untyped_storage().data_ptr(), x)
 
 
 def dot_products(a: Tensor, b: Tensor) -> Tensor:

@@ -114,9 +114,9 @@ def bigram_loss(train_ids: Tensor, val_ids: Tensor, prior_count: float = 2.0) ->
     size = int(max(train_ids.max(), val_ids.max())) + 1
     singles = torch.bincount(train_ids, minlength=size).double()
     pairs, counts = torch.unique(train_ids[:-1] * size + train_ids[1:], return_counts=True)
-    wanted = val_ids[:-1] * size + val_ids[1:]
-    index = torch.searchsorted(pairs, wanted).clamp(max=len(pairs) - 1)
-    seen = torch.where(pairs[index] == wanted, counts[index], 0)
+    val_pairs = val_ids[:-1] * size + val_ids[1:]
+    index = torch.searchsorted(pairs, val_pairs).clamp(max=len(pairs) - 1)
+    seen = torch.where(pairs[index] == val_pairs, counts[index], 0)
     unigram = (singles + 1) / (singles.sum() + size)
     probability = (seen + prior_count * unigram[val_ids[1:]]) / (singles[val_ids[:-1]] + prior_count)
     return float(-probability.log().mean())

@@ -51,13 +51,15 @@ def unshifted_batches(*arguments: Any) -> list[tuple[Tensor, Tensor]]:
 
 def tiny_text(corpus: Corpus) -> Corpus:
     """Return a corpus that has only the beginning of its training text; what is held out stays."""
-    kept, room = [], TINY_CHARACTERS
+    documents, room = [], TINY_CHARACTERS
     for document in corpus.train:
-        kept.append(document[:room])
+        documents.append(document[:room])
         room -= len(document)
         if room <= 0:
             break
-    return Corpus(name=corpus.name, train=tuple(kept), validation=corpus.validation, entropy=corpus.entropy)
+    return Corpus(
+        name=corpus.name, train=tuple(documents), validation=corpus.validation, entropy=corpus.entropy
+    )
 
 
 def unreset_optimizers(

@@ -33,8 +33,8 @@ def batch_gradient(
     if len(ids) % parts:
         raise ValueError(f"{len(ids)} windows do not fall into {parts} equal parts; choose a divisor")
     total = torch.zeros(())
-    for inputs, wanted in zip(ids.chunk(parts), targets.chunk(parts), strict=True):
-        loss = model.loss(inputs, wanted)
+    for inputs, part_targets in zip(ids.chunk(parts), targets.chunk(parts), strict=True):
+        loss = model.loss(inputs, part_targets)
         pieces = torch.autograd.grad(loss, list(model.parameters()))
         total = total + torch.cat([piece.flatten() for piece in pieces])
     return total / parts if divide else total

@@ -41,7 +41,7 @@ def test_command_and_script_follow_the_controls_and_agree():
     words = shlex.split(shown_code(app, "python -m gptcore train"))[3:]
     request = RunRequest.from_arguments(words[1:-2])
     place: dict = {}
-    script = shown_code(app, '"""From a text')
+    script = shown_code(app, '"""A language model from scratch')
     head = script.partition("# 2 ·")[0]
     exec(head, place)
     settings = dict(request.settings)
