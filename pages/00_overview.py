@@ -13,7 +13,7 @@ from pages.kit import annotated, claim, lab, quiz, related  # noqa: E402
 from pages.labs import overview  # noqa: E402
 
 # The finding of this chapter stands above everything: swap the name, and the word in the gap follows.
-overview.finding.first_ten_seconds()
+overview.finding.pronoun_swap()
 overview.train.train_here()
 st.divider()
 
@@ -40,8 +40,8 @@ if book.part("lab", text):
     overview.out_of_domain.outside()
     overview.over_training.when_it_knows()
     st.subheader("More experiments", anchor=False)
-    lab.more("c0_more_chat", text.read("lab_chat_title"), overview.chat.chat)
-    lab.more("c0_more_guess", text.read("lab_guess_title"), overview.bet.be_the_model)
+    lab.folded_lab("c0_more_chat", text.read("lab_chat_title"), overview.chat.chat)
+    lab.folded_lab("c0_more_guess", text.read("lab_guess_title"), overview.bet.predict_next_token)
 
 if book.part("measured", text):
     text.show("measured")

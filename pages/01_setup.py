@@ -36,8 +36,8 @@ if book.part("lab", text):
     setup.shapes.playground()
     setup.timing.how_long()
     st.subheader("More experiments", anchor=False)
-    lab.more("c1_more_few", text.read("lab_few_title"), setup.few_points.too_few_points)
-    lab.more("c1_more_bits", text.read("lab_bits_title"), setup.shapes.bits)
+    lab.folded_lab("c1_more_few", text.read("lab_few_title"), setup.few_points.too_few_points)
+    lab.folded_lab("c1_more_bits", text.read("lab_bits_title"), setup.shapes.bits)
 
 if book.part("measured", text):
     setup.timing.measured()

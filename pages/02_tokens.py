@@ -22,7 +22,7 @@ if book.part("code", text):
     text.show("code_encode")
     annotated.code("bpe.merge_piece", key="c2_code_merge")
     annotated.code("tokenizer.Tokenizer.encode", key="c2_code_encode")
-    lab.more(
+    lab.folded_lab(
         "c2_more_learn", text.read("code_learn_title"), tokens.merges.learning_code, icon=":material/code:"
     )
 
@@ -35,9 +35,9 @@ if book.part("lab", text):
     tokens.vocabulary_size.vocabulary_size()
     tokens.languages.languages()
     st.subheader("More experiments", anchor=False)
-    lab.more("c2_more_space", text.read("lab_space_title"), tokens.trailing_space.trailing_space)
-    lab.more("c2_more_longest", text.read("lab_longest_title"), tokens.longest_match.longest_match)
-    lab.more("c2_more_stream", text.read("lab_stream_title"), tokens.streaming.half_an_emoji)
+    lab.folded_lab("c2_more_space", text.read("lab_space_title"), tokens.trailing_space.trailing_space)
+    lab.folded_lab("c2_more_longest", text.read("lab_longest_title"), tokens.longest_match.longest_match)
+    lab.folded_lab("c2_more_stream", text.read("lab_stream_title"), tokens.streaming.half_an_emoji)
 
 if book.part("measured", text):
     text.show("measured")

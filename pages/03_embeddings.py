@@ -34,8 +34,8 @@ if book.part("lab", text):
     embeddings.analogies.analogies()
     embeddings.unused_rows.unused_rows()
     st.subheader("More experiments", anchor=False)
-    lab.more("c3_more_turn", text.read("lab_turn_title"), embeddings.rotation.rotated_table)
-    lab.more("c3_more_scale", text.read("lab_length_title"), embeddings.row_norms.row_norms)
+    lab.folded_lab("c3_more_turn", text.read("lab_turn_title"), embeddings.rotation.rotated_table)
+    lab.folded_lab("c3_more_scale", text.read("lab_length_title"), embeddings.row_norms.row_norms)
 
 if book.part("measured", text):
     text.show("measured")

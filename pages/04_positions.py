@@ -33,8 +33,8 @@ if book.part("lab", text):
     positions.extrapolation.extrapolation()
     positions.order.order()
     st.subheader("More experiments", anchor=False)
-    lab.more("c4_more_lean", text.read("lab_lean_title"), positions.head_offsets.head_offsets)
-    lab.more("c4_more_pairs", text.read("lab_pairs_title"), positions.pairings.pairings)
+    lab.folded_lab("c4_more_lean", text.read("lab_lean_title"), positions.head_offsets.head_offsets)
+    lab.folded_lab("c4_more_pairs", text.read("lab_pairs_title"), positions.pairings.pairings)
 
 if book.part("measured", text):
     text.show("measured")

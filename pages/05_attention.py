@@ -28,14 +28,14 @@ if book.part("diagram", text):
     attention.diagram.flow()
 
 if book.part("lab", text):
-    attention.heads.where_heads_look()
+    attention.heads.attention_maps()
     attention.scale.why_root_d()
     attention.mask.mask_removed()
     attention.cost.key_heads()
     st.subheader("More experiments", anchor=False)
-    lab.more("c5_more_flag", text.read("lab_flag_title"), attention.mask.causal_flag)
-    lab.more("c5_more_habits", text.read("lab_scores_title"), attention.heads.habits)
-    lab.more("c5_more_fused", text.read("lab_fused_title"), attention.cost.fused)
+    lab.folded_lab("c5_more_flag", text.read("lab_flag_title"), attention.mask.causal_flag)
+    lab.folded_lab("c5_more_habits", text.read("lab_scores_title"), attention.heads.habits)
+    lab.folded_lab("c5_more_fused", text.read("lab_fused_title"), attention.cost.fused)
 
 if book.part("measured", text):
     text.show("measured")

@@ -29,13 +29,13 @@ if book.part("diagram", text):
     block.diagram.flow()
 
 if book.part("lab", text):
-    block.depth.cut_the_residual()
+    block.depth.without_residual()
     block.depth.after_training()
-    block.residual_stream.who_writes()
+    block.residual_stream.update_sizes()
     block.parts.gates()
     st.subheader("More experiments", anchor=False)
-    lab.more("c6_more_norms", text.read("lab_norms_title"), block.parts.both_norms)
-    lab.more("c6_more_mix", text.read("lab_mix_title"), block.residual_stream.who_mixes)
+    lab.folded_lab("c6_more_norms", text.read("lab_norms_title"), block.parts.both_norms)
+    lab.folded_lab("c6_more_mix", text.read("lab_mix_title"), block.residual_stream.position_mixing)
 
 if book.part("measured", text):
     text.show("measured")

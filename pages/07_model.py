@@ -33,7 +33,7 @@ if book.part("lab", text):
     model.logit_lens.lens()
     model.scaling.scaling()
     st.subheader("More experiments", anchor=False)
-    lab.more("c7_more_birth", text.read("lab_birth_title"), model.scaling.birth)
+    lab.folded_lab("c7_more_birth", text.read("lab_birth_title"), model.scaling.birth)
 
 if book.part("measured", text):
     text.show("measured")

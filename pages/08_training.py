@@ -32,10 +32,10 @@ if book.part("lab", text):
     training.faults.faults_lab()
     training.diagnosis_game.diagnosis_game()
     st.subheader("More experiments", anchor=False)
-    lab.more("c8_more_sweep", text.read("lab_sweep_title"), training.rate_finder.rate_finder)
-    lab.more("c8_more_batch", text.read("lab_batch_title"), training.batch_size.batch_size)
-    lab.more("c8_more_precision", text.read("lab_precision_title"), training.precision.precision)
-    lab.more("c8_more_compare", text.read("lab_compare_title"), training.train.compare_my_runs)
+    lab.folded_lab("c8_more_sweep", text.read("lab_sweep_title"), training.rate_finder.rate_finder)
+    lab.folded_lab("c8_more_batch", text.read("lab_batch_title"), training.batch_size.batch_size)
+    lab.folded_lab("c8_more_precision", text.read("lab_precision_title"), training.precision.precision)
+    lab.folded_lab("c8_more_compare", text.read("lab_compare_title"), training.train.compare_my_runs)
 
 if book.part("measured", text):
     text.show("measured")

@@ -28,13 +28,13 @@ if book.part("diagram", text):
     inference.diagram.flow()
 
 if book.part("lab", text):
-    inference.two_lanes.two_lanes()
+    inference.two_lanes.cache_race()
     inference.sampling.choose_and_write()
     inference.beam.tree()
-    inference.speculative.guessing_ahead()
+    inference.speculative.speculative_decoding()
     st.subheader("More experiments", anchor=False)
-    lab.more("c9_more_bytes", text.read("lab_bytes_title"), inference.cost.published)
-    lab.more("c9_more_place", text.read("lab_place_title"), inference.cost.wrong_place)
+    lab.folded_lab("c9_more_bytes", text.read("lab_bytes_title"), inference.cost.published)
+    lab.folded_lab("c9_more_place", text.read("lab_place_title"), inference.cost.wrong_place)
 
 if book.part("measured", text):
     text.show("measured")

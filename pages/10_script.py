@@ -30,8 +30,8 @@ if book.part("lab", text):
     script.same_seed.same_seed()
     script.tuning.tuning()
     st.subheader("More experiments", anchor=False)
-    lab.more("c10_more_take", text.read("lab_take_title"), script.export.export_model)
-    lab.more("c10_more_scale", text.read("lab_scale_title"), script.export.scale_up)
+    lab.folded_lab("c10_more_take", text.read("lab_take_title"), script.export.export_model)
+    lab.folded_lab("c10_more_scale", text.read("lab_scale_title"), script.export.scale_up)
 
 if book.part("measured", text):
     text.show("measured")

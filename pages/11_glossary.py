@@ -29,8 +29,8 @@ if book.part("lab", text):
     glossary.provenance.who_uses_what()
     glossary.faq.faq()
     st.subheader("More experiments", anchor=False)
-    lab.more("c11_more_formulas", text.read("lab_formulas_title"), glossary.formulas.formulas)
-    lab.more("c11_more_origins", text.read("lab_origins_title"), glossary.provenance.origins)
+    lab.folded_lab("c11_more_formulas", text.read("lab_formulas_title"), glossary.formulas.formulas)
+    lab.folded_lab("c11_more_origins", text.read("lab_origins_title"), glossary.provenance.origins)
 
 if book.part("measured", text):
     text.show("measured")

@@ -254,7 +254,7 @@ def navigation() -> StreamlitPage:
     """Draw the settings, the sections and the sidebar; return the page that is to run."""
     st.set_page_config(page_icon=str(KIT / "mark.svg"), layout="wide", initial_sidebar_state="auto")
     st.logo(str(KIT / "wordmark.svg"), icon_image=str(KIT / "mark.svg"), size="large")
-    links.restore_kept()
+    links.restore_sticky()
     sections: dict[str, list[StreamlitPage]] = {}
     for row in TABLE:
         sections.setdefault(row.section, []).append(page_of(row))
@@ -355,7 +355,7 @@ def title(row: Row) -> None:
     st.title(row.title, anchor=False)
     if row.number is not None:
         st.caption(chapter_line(row))
-    if note := links.kept("note"):
+    if note := links.sticky_value("note"):
         with st.container(border=True, key="lesson_note"):
             st.caption("A note that came with the link")
             st.text(note[: links.LONGEST])  # as text: nothing in it is a link, a picture or a formula
@@ -450,7 +450,7 @@ def _compose() -> None:
         step = st.number_input("Steps of the example to open, 0 for all", 0, 20, 0, key="lesson_step")
         seed = st.number_input("Seed of the questions", 0, 999_999, 1, key="lesson_seed")
     note = st.text_input("A note to show above", max_chars=links.LONGEST, key="lesson_note_text")
-    view = {name: value for name, value in links.whole_view(bound.values()).items()}
+    view = {name: value for name, value in links.full_link(bound.values()).items()}
     view |= {"hide": ",".join(hide), "lock": ",".join(lock), "note": note, "seed": str(seed)}
     view |= {"step": str(step)} if step else {}
     lab.copy_link(

@@ -82,7 +82,7 @@ def measure_button(names: Sequence[str], label: str, *, key: str) -> None:
 
 def stop_button(names: Sequence[str], label: str, *, key: str) -> None:
     """The button that takes back what this visitor has asked for; nothing where it was others who asked."""
-    mine = [name for name in claim_queue.open_claims(owner=visitor.me()) if name in names]
+    mine = [name for name in claim_queue.open_claims(owner=visitor.visitor_id()) if name in names]
     if mine:
         st.button(label, key=key, icon=":material/stop_circle:", on_click=_withdraw, args=(tuple(mine),))
 
@@ -92,7 +92,7 @@ def _request(names: tuple[str, ...]) -> None:
     st.session_state.pop(_PROBLEM, None)
     try:
         can = [name for name in names if claims.can_be_measured(claims.get_claim(name))]
-        claim_queue.submit_claims(can or names, owner=visitor.me())
+        claim_queue.submit_claims(can or names, owner=visitor.visitor_id())
         session.poll_queue()
     except (ValueError, OSError) as error:
         st.session_state[_PROBLEM] = (names, str(error))
@@ -100,7 +100,7 @@ def _request(names: tuple[str, ...]) -> None:
 
 def _withdraw(names: tuple[str, ...]) -> None:
     """Take wishes back. For callbacks."""
-    claim_queue.withdraw_claims(names, owner=visitor.me())
+    claim_queue.withdraw_claims(names, owner=visitor.visitor_id())
 
 
 def progress_bar(name: str, words_below: str) -> None:

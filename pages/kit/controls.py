@@ -58,7 +58,7 @@ PARTS: dict[str, tuple[str, Sequence[str]]] = {
 }
 
 
-def whole(label: str, key: str, dial: Dial, default: int, **more: Any) -> int:
+def integer(label: str, key: str, dial: Dial, default: int, **more: Any) -> int:
     """A slider over whole numbers, bound to the URL, with the link's value checked."""
     links.check(key, links.Number(dial.low, dial.high, dial.step), default)
     return st.slider(
@@ -75,7 +75,7 @@ def whole(label: str, key: str, dial: Dial, default: int, **more: Any) -> int:
     )
 
 
-def decimal(
+def number(
     label: str, key: str, low: float, high: float, default: float, step: float, help: str, **more: Any
 ) -> float:
     """A slider over numbers with a point, bound to the URL, with the link's value checked."""
@@ -114,7 +114,7 @@ def choice(
     )
 
 
-def listed(
+def dropdown(
     label: str, key: str, options: Sequence[str], *, default: str | None = None, help: str | None = None
 ) -> str:
     """One of many words from a list that opens, bound to the URL, with the link's value checked."""
@@ -137,11 +137,13 @@ def listed(
 def matrix_cell(n_rows: int, n_columns: int, key: str, label: str) -> tuple[int, int]:
     """Choose one cell of a matrix, row and column; it lives in the URL as ?key=2,1, counted from 1."""
     options = [f"{row},{column}" for row in range(1, n_rows + 1) for column in range(1, n_columns + 1)]
-    row, column = listed(label, key, options).split(",")
+    row, column = dropdown(label, key, options).split(",")
     return int(row) - 1, int(column) - 1
 
 
-def stops(label: str, key: str, options: Sequence[int], default: int, *, help: str | None = None) -> int:
+def value_slider(
+    label: str, key: str, options: Sequence[int], default: int, *, help: str | None = None
+) -> int:
     """A slider that stops at these values only, such as powers of two; bound to the URL."""
     options = list(options)
     links.check(key, links.Choice([str(option) for option in options]), default)
@@ -206,11 +208,11 @@ def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
     )
     shape = {"context_length": _NANO.context_length, **SIZES[size]}
     values: dict[str, Any] = {}
-    with links.refusals_here(), st.expander("More: nine sliders and switches", icon=":material/tune:"):
+    with links.show_refusals_here(), st.expander("More: nine sliders and switches", icon=":material/tune:"):
         columns = st.columns(2)
-        for number, (field, dial) in enumerate(DIALS.items()):
-            with columns[number % 2]:
-                values[field] = whole(dial.label, f"{prefix}_{field}", dial, shape[field])
+        for index, (field, dial) in enumerate(DIALS.items()):
+            with columns[index % 2]:
+                values[field] = integer(dial.label, f"{prefix}_{field}", dial, shape[field])
         for field, (label, options) in PARTS.items():
             values[field] = choice(label, f"{prefix}_{field}", options)
     try:
@@ -302,7 +304,7 @@ def corpus_choice(prefix: str) -> CorpusChoice:
 
 def sampling(prefix: str) -> tuple[Sampling, int]:
     """The sampling controls and the seed: temperature first, the rest behind "more"."""
-    temperature = decimal(
+    temperature = number(
         "Temperature",
         f"{prefix}_temperature",
         0.0,
@@ -311,14 +313,14 @@ def sampling(prefix: str) -> tuple[Sampling, int]:
         0.05,
         "0 takes the likeliest token each time; 1 draws as the model says; above 1 flattens.",
     )
-    with links.refusals_here(), st.expander("More: filters and seed", icon=":material/tune:"):
-        top_k = whole(
+    with links.show_refusals_here(), st.expander("More: filters and seed", icon=":material/tune:"):
+        top_k = integer(
             "Top-k, 0 is off",
             f"{prefix}_top_k",
             Dial("", 0, 100, 1, "Keep the k likeliest."),
             0,
         )
-        top_p = decimal(
+        top_p = number(
             "Top-p, 1 is off",
             f"{prefix}_top_p",
             0.05,
@@ -327,7 +329,7 @@ def sampling(prefix: str) -> tuple[Sampling, int]:
             0.05,
             "Keep the likeliest until they hold p.",
         )
-        min_p = decimal(
+        min_p = number(
             "Min-p, 0 is off",
             f"{prefix}_min_p",
             0.0,
@@ -336,7 +338,7 @@ def sampling(prefix: str) -> tuple[Sampling, int]:
             0.01,
             "Keep what has at least this share of the likeliest.",
         )
-        penalty = decimal(
+        penalty = number(
             "Repetition penalty, 1 is off",
             f"{prefix}_penalty",
             1.0,

@@ -34,7 +34,7 @@ SCORES = {
 }
 
 
-def finding(history: History) -> Picture:
+def story_score_finding(history: History) -> Picture:
     """Validation loss above, what the texts were worth below, against the same steps."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.42, 0.58])
     points = [(step, value) for step, value in zip(history.eval_steps, history.val_loss) if step > 0]
@@ -185,7 +185,9 @@ def comparison(histories: Mapping[str, History], *, against: str = "steps", heig
     )
 
 
-def bands(arms: Mapping[str, Sequence[History]], *, against: str = "steps", height: int = 380) -> Picture:
+def confidence_bands(
+    arms: Mapping[str, Sequence[History]], *, against: str = "steps", height: int = 380
+) -> Picture:
     """Validation losses of several runs an arm: the mean of an arm's runs and the range they fill.
 
     The first looks are left out: a loss that still falls by nats hides differences of hundredths.

@@ -3,7 +3,7 @@
     @st.fragment
     def spread() -> None:
         with lab.frame("c5_scale", text.read("lab_scale_title")):
-            d = controls.stops(…, "c5_scale_d", …)
+            d = controls.value_slider(…, "c5_scale_d", …)
             …the picture…
             lab.predict("c5_scale", text.read("lab_scale_predict"), options, right=1, because=…)
 
@@ -63,7 +63,7 @@ def copy_link(view: Mapping[str, str], *, key: str, label: str = "Copy link to t
 
 @contextmanager
 def frame(name: str, title: str) -> Iterator[None]:
-    """A frame around a lab: its title above, and reset, surprise and link below.
+    """A frame around a lab: its title above, and buttons to reset it, randomize it and copy its link below.
 
     `name` begins the key of each widget inside, as "c5_scale" does "c5_scale_d".
     """
@@ -91,30 +91,30 @@ def _toolbar(name: str, bound: list[Bound]) -> None:
             "Surprise me",
             key=f"{name}_surprise",
             icon=":material/casino:",
-            on_click=surprise,
+            on_click=randomize,
             args=(varied,),
             disabled=not varied,
             help="Other values, drawn at random.",
         )
-        copy_link(links.whole_view(bound), key=f"{name}_link", anchor=name)
+        copy_link(links.full_link(bound), key=f"{name}_link", anchor=name)
 
 
 def reset(bound: Sequence[Bound]) -> None:
     """Put widgets back to their defaults. For callbacks."""
     for one in bound:
-        put(one, one.default)
+        set_value(one, one.default)
 
 
-def surprise(bound: Sequence[Bound], draw: random.Random | None = None) -> None:
+def randomize(bound: Sequence[Bound], draw: random.Random | None = None) -> None:
     """Give widgets legal values drawn at random. For callbacks."""
     draw = draw or random.Random()
     for one in bound:
         value = random_value(one.rule, one.default, draw)
         if value is not None:
-            put(one, value)
+            set_value(one, value)
 
 
-def put(bound: Bound, value: object) -> None:
+def set_value(bound: Bound, value: object) -> None:
     """Set one widget, be it bound by Streamlit or a matrix that the kit keeps. For callbacks."""
     if isinstance(bound.rule, links.Matrix):
         prompt.set_matrix(bound.key, str(value))
@@ -187,7 +187,7 @@ def _set(values: Mapping[str, object]) -> None:
 
 
 @st.fragment
-def more(key: str, title: str, draw: Callable[[], None], *, icon: str = ":material/science:") -> None:
+def folded_lab(key: str, title: str, draw: Callable[[], None], *, icon: str = ":material/science:") -> None:
     """A further experiment, folded; it costs nothing until it is opened, and a link can open it."""
     links.check(key, links.Switch())
     folded = st.expander(title, key=key, icon=icon, bind="query-params")

@@ -94,7 +94,7 @@ def train(
         )
     show_problem(prefix)
     if run is not None:
-        live.brief(run, prefix, draw)
+        live.run_summary(run, prefix, draw)
     return None if alive else run
 
 

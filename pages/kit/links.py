@@ -2,7 +2,7 @@
 
 Streamlit drops a value it cannot use without a word. `check` runs just before a bound widget, says
 which value was refused and by which rule, and lets the widget fall back to its default. The parameters
-in `KEPT` belong to the visit and not to a page: Streamlit forgets them at a page switch, `restore_kept`
+in `STICKY` belong to the visit and not to a page: Streamlit forgets them at a page switch, `restore_sticky`
 restores them.
 """
 
@@ -16,9 +16,9 @@ import streamlit as st
 
 from gptcore import __version__
 
-KEPT = ("run", "model", "seed", "hide", "lock", "step", "note", "present")
+STICKY = ("run", "model", "seed", "hide", "lock", "step", "note", "present")
 LONGEST = 300  # characters; a longer text never travels in a link
-_KEPT_STATE = "kept_parameters"
+_STICKY_STATE = "kept_parameters"
 _REFUSED_STATE = "refused_parameters"
 _place: ContextVar[Callable[..., object]] = ContextVar("place", default=st.warning)
 _watched: ContextVar["list[Bound] | None"] = ContextVar("watched", default=None)
@@ -195,7 +195,7 @@ def check(key: str, rule: Rule, default: object = None) -> None:
 
 
 @contextmanager
-def refusals_here() -> Iterator[None]:
+def show_refusals_here() -> Iterator[None]:
     """Have refusals from inside the block told at this place: inside a closed expander nobody reads them."""
     token = _place.set(st.container().warning)
     try:
@@ -213,21 +213,21 @@ def write(key: str, text: str, default: str, longest: int = LONGEST) -> None:
         st.query_params[key] = text
 
 
-def restore_kept() -> None:
-    """Remember the kept parameters of this URL and restore those a page switch has dropped."""
-    kept = st.session_state.setdefault(_KEPT_STATE, {})
-    for key in KEPT:
+def restore_sticky() -> None:
+    """Remember the sticky parameters of this URL and restore those a page switch has dropped."""
+    kept = st.session_state.setdefault(_STICKY_STATE, {})
+    for key in STICKY:
         if key in st.query_params:
             kept[key] = st.query_params[key]
         elif key in kept:
             st.query_params[key] = kept[key]
 
 
-def keep(key: str, value: str | None) -> None:
-    """Set a kept parameter in the URL and for all pages to come; None takes it away."""
-    if key not in KEPT:
-        raise ValueError(f"{key} is not one of the kept parameters {', '.join(KEPT)}")
-    kept = st.session_state.setdefault(_KEPT_STATE, {})
+def set_sticky(key: str, value: str | None) -> None:
+    """Set a sticky parameter in the URL and for all pages to come; None takes it away."""
+    if key not in STICKY:
+        raise ValueError(f"{key} is not one of the kept parameters {', '.join(STICKY)}")
+    kept = st.session_state.setdefault(_STICKY_STATE, {})
     if value is None:
         kept.pop(key, None)
         if key in st.query_params:
@@ -236,44 +236,44 @@ def keep(key: str, value: str | None) -> None:
         kept[key] = st.query_params[key] = value
 
 
-def kept(key: str) -> str | None:
-    """The value of a kept parameter, from the URL or from an earlier page of this visit."""
-    return st.query_params.get(key) or st.session_state.get(_KEPT_STATE, {}).get(key)
+def sticky_value(key: str) -> str | None:
+    """The value of a sticky parameter, from the URL or from an earlier page of this visit."""
+    return st.query_params.get(key) or st.session_state.get(_STICKY_STATE, {}).get(key)
 
 
 def hidden(part: str) -> bool:
     """Whether the lesson link leaves this part out: ?hide=measured,check."""
-    return part in (kept("hide") or "").split(",")
+    return part in (sticky_value("hide") or "").split(",")
 
 
 def locked(key: str) -> bool:
     """Whether the lesson link holds this widget still: ?lock=c5_d, or ?lock=all for every one."""
-    names = (kept("lock") or "").split(",")
+    names = (sticky_value("lock") or "").split(",")
     return key in names or "all" in names
 
 
 def step() -> int | None:
     """The number of steps of a worked example the lesson link opens, or None for all."""
-    given = kept("step") or ""
+    given = sticky_value("step") or ""
     return int(given) if given.isdigit() and 0 < int(given) < 100 else None
 
 
 def lesson_seed() -> int | None:
     """The seed a lesson link gives a whole class, or None."""
-    given = kept("seed") or ""
+    given = sticky_value("seed") or ""
     return int(given) if given.isdigit() and len(given) <= 6 else None
 
 
-def written(value: object) -> str:
+def format_value(value: object) -> str:
     """A widget's value as Streamlit writes it into a link."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def whole_view(bound: Iterable[Bound]) -> dict[str, str]:
+def full_link(bound: Iterable[Bound]) -> dict[str, str]:
     """Every value of these widgets as a link carries it, defaults included, and the app's version."""
     values = {widget.key: st.session_state.get(widget.key, widget.default) for widget in bound}
-    view = {key: written(value) for key, value in values.items() if value is not None}
+    view = {key: format_value(value) for key, value in values.items() if value is not None}
     short = {key: value for key, value in view.items() if len(value) <= LONGEST}
     return {**short, "v": __version__}

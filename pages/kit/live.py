@@ -17,12 +17,12 @@ EVERY_SECONDS = 0.8
 PANEL_HEIGHT = 400
 
 
-def view(run: Run, prefix: str) -> None:
+def run_view(run: Run, prefix: str) -> None:
     """Show a run; while it is alive the view renews itself."""
     _renew(_run_view, run.is_under_way())(run.id, prefix, run.is_under_way())
 
 
-def brief(run: Run, prefix: str, draw: Callable[[History], None] | None = None) -> None:
+def run_summary(run: Run, prefix: str, draw: Callable[[History], None] | None = None) -> None:
     """A run in one line and its newest text, for a page that is about something else; `draw` shows more of it."""
     alive = run.is_under_way()
     _renew(_brief_view, alive)(run.id, prefix, alive, draw)
@@ -111,7 +111,7 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
             "Withdraw",
             key=f"{prefix}_withdraw",
             icon=":material/undo:",
-            disabled=not visitor.asked_for(run),
+            disabled=not visitor.is_listed_for(run),
             on_click=session.withdraw_run,
             args=(run,),
             width="stretch",

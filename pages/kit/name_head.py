@@ -105,4 +105,4 @@ def pick_head(key: str, label: str, config, default: NameHead) -> tuple[int, int
         for head in range(config.n_heads)
     }
     first = f"layer {default.layer + 1}, head {default.head + 1}"
-    return names[controls.listed(label, key, list(names), default=first)]
+    return names[controls.dropdown(label, key, list(names), default=first)]

@@ -21,11 +21,11 @@ class PronounStory:
 
     @property
     def text(self) -> str:
-        return self.told_with(self.name)
+        return self.with_name(self.name)
 
     @property
     def other_text(self) -> str:
-        return self.told_with(self.other_name)
+        return self.with_name(self.other_name)
 
     @property
     def names(self) -> tuple[str, str]:
@@ -36,7 +36,7 @@ class PronounStory:
         """The pronouns in the order of `names`."""
         return self.other_pronoun, self.pronoun
 
-    def told_with(self, name: str) -> str:
+    def with_name(self, name: str) -> str:
         """The beginning with this name in it."""
         return self.before + name + self.after
 

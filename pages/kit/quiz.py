@@ -147,7 +147,7 @@ def next_numbers() -> None:
     """Move on to other numbers. For callbacks."""
     st.session_state["quiz_seed"] = seed() + 1
     if links.lesson_seed() is not None:
-        links.keep("seed", str(st.session_state["quiz_seed"]))
+        links.set_sticky("seed", str(st.session_state["quiz_seed"]))
 
 
 def cards(chapter: int, file: str, make: Callable[[int], Sequence[Question]]) -> None:

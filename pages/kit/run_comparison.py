@@ -16,7 +16,7 @@ MOST_COMPARED = 6
 def compare_runs() -> None:
     """Several runs: their losses over one another, in what they differ, what they write."""
     text = words.load("runs")
-    choices = {run.id: run for run in [*session.runs(), *_asked_to_compare(), *session.linked()]}
+    choices = {run.id: run for run in [*session.my_runs(), *_asked_to_compare(), *session.linked_runs()]}
     if len(choices) < 2:
         return
     text.show("compare")
@@ -30,7 +30,7 @@ def compare_runs() -> None:
         "Runs to compare",
         list(choices),
         key="runs_picked",
-        format_func=lambda run_id: run_label(choices[run_id]),
+        format_func=lambda run_id: listed_run_label(choices[run_id]),
         max_selections=MOST_COMPARED,
         placeholder="Choose two or more",
     )
@@ -42,7 +42,7 @@ def compare_runs() -> None:
         "Against", AGAINST, default=AGAINST[0], key="runs_against", bind="query-params", required=True
     )
     runs = [choices[run_id] for run_id in picked]
-    histories = {run_label(run): event_log.read(run.folder) for run in runs}
+    histories = {listed_run_label(run): event_log.read(run.folder) for run in runs}
     figure, alt = curves.comparison(histories, against=against)
     st.plotly_chart(figure, key="runs_comparison", config=figures.CONFIG, alt=alt)
     _differences(runs, list(histories))
@@ -53,9 +53,9 @@ def compare_runs() -> None:
                 st.text(history.samples[-1]["text"].strip() or "(nothing but the end-of-text token)")
 
 
-def run_label(run: Run) -> str:
+def listed_run_label(run: Run) -> str:
     """The label of a run, which says whether it came by a link."""
-    return session.label(run) + ("" if visitor.asked_for(run) else " (by link)")
+    return session.run_label(run) + ("" if visitor.is_listed_for(run) else " (by link)")
 
 
 def _asked_to_compare() -> "list[Run]":

@@ -25,9 +25,9 @@ MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no
 MODEL_KEY = "model_chosen"  # session state: the same id, or SHIPPED
 
 
-def runs() -> list[Run]:
+def my_runs() -> list[Run]:
     """The visitor's training runs, the newest first; at home, all there are."""
-    return list_runs(None if visitor.is_local() else visitor.me())
+    return list_runs(None if visitor.is_local() else visitor.visitor_id())
 
 
 def run_named(name: str | None) -> Run | None:
@@ -40,15 +40,15 @@ def run_named(name: str | None) -> Run | None:
 
 def run_on_view() -> Run | None:
     """The run the URL asks for with ?run=, else the newest one that is still training, else None."""
-    asked = run_named(links.kept("run"))
+    asked = run_named(links.sticky_value("run"))
     if asked is not None:
         return asked
-    return next((run for run in runs() if run.is_under_way()), None)
+    return next((run for run in my_runs() if run.is_under_way()), None)
 
 
 def view_run(run_id: str | None) -> None:
     """Make a run the one on view, on this page and on those the visitor turns to next."""
-    links.keep("run", run_id)
+    links.set_sticky("run", run_id)
 
 
 def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True) -> Run:
@@ -59,7 +59,7 @@ def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True) ->
     """
     from gptcore.runs import queue
 
-    run = queue.submit(request, owner=visitor.me(), lab=lab)
+    run = queue.submit(request, owner=visitor.visitor_id(), lab=lab)
     poll_queue()
     if view:
         view_run(run.id)
@@ -77,19 +77,19 @@ def resume_run(run: Run) -> None:
     """Ask for a run to go on from its last checkpoint; raises RunError or LimitError."""
     from gptcore.runs import queue
 
-    queue.submit_resume(run, owner=visitor.me())
+    queue.submit_resume(run, owner=visitor.visitor_id())
     poll_queue()
 
 
 def stop_run(run: Run) -> None:
     """Stop a run; where others asked for it too it goes on for them, and leaves this visitor's list."""
-    if not release(run, visitor.me()):
+    if not release(run, visitor.visitor_id()):
         run.stop()
 
 
 def delete_run(run: Run) -> None:
     """Remove a run; where others asked for it too, it only leaves this visitor's list."""
-    if not release(run, visitor.me()):
+    if not release(run, visitor.visitor_id()):
         delete(run)
         if model_name() == run.id:
             use_model(SHIPPED)
@@ -104,7 +104,7 @@ def withdraw_run(run: Run) -> None:
     """Take a run out of the queue, for this visitor."""
     from gptcore.runs import queue
 
-    queue.withdraw(run, visitor.me())
+    queue.withdraw(run, visitor.visitor_id())
 
 
 def position_in_queue(run: Run) -> int | None:
@@ -140,7 +140,7 @@ def save_text(text: bytes) -> Path:
 def use_model(name: str) -> None:
     """Put a run's model, or SHIPPED, on every page. For callbacks: it must act before the sidebar is made."""
     st.session_state[MODEL_KEY] = name
-    links.keep(MODEL, None if name == SHIPPED else name)
+    links.set_sticky(MODEL, None if name == SHIPPED else name)
 
 
 def model_name() -> str:
@@ -155,17 +155,17 @@ def has_model(run: Run) -> bool:
 
 def model_labels() -> dict[str, str]:
     """Every model a page can work on, by name, with the label the sidebar shows."""
-    own = {run.id: label(run) for run in [*runs(), *linked()] if has_model(run)}
+    own = {run.id: run_label(run) for run in [*my_runs(), *linked_runs()] if has_model(run)}
     return {SHIPPED: "shipped with Glassbox", **own}
 
 
-def linked() -> list[Run]:
+def linked_runs() -> list[Run]:
     """The run a link has brought: whoever has the link may read it and use its model."""
-    run = run_named(links.kept("run"))
+    run = run_named(links.sticky_value("run"))
     return [] if run is None else [run]
 
 
-def label(run: Run) -> str:
+def run_label(run: Run) -> str:
     """A run in a few words: its name, or what it read, how large it is, when it began."""
     if name := run.name():
         return f"{name}, {run.id[:4]}"
@@ -182,7 +182,7 @@ def choose_model() -> None:
     """
     choices = model_labels()
     links.check(MODEL, links.Choice(list(choices)))
-    asked = links.kept(MODEL) or SHIPPED
+    asked = links.sticky_value(MODEL) or SHIPPED
     # Set anew in each run, so that back and forward in the browser count; a run may also have been deleted.
     st.session_state[MODEL_KEY] = asked if asked in choices else SHIPPED
     st.selectbox(

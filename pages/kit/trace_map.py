@@ -50,8 +50,8 @@ class TraceMap:
     before: int = 0  # tokens of the text that stand before the first one drawn
     was: tuple[str, ...] = ()  # the words that would have been said without the change
 
-    def place(self, name: str) -> int:
-        """Where a stage stands, the first one for a name that is none."""
+    def index_of(self, name: str) -> int:
+        """The index of a stage by its name, 0 for a name that is none."""
         return next((i for i, stage in enumerate(self.stages) if stage.name == name), 0)
 
 
@@ -117,7 +117,7 @@ def png(pixels: Sequence[Sequence[tuple[int, int, int, int]]]) -> str:
     return "data:image/png;base64," + base64.b64encode(whole).decode()
 
 
-def shade(value: float) -> tuple[int, int, int, int]:
+def pixel_color(value: float) -> tuple[int, int, int, int]:
     """The color of a number from -1 to 1: its sign is the hue, its size the opacity."""
     size = min(1.0, abs(value)) ** 1.2
     return (*(MORE if value >= 0 else LESS), round(255 * size))
@@ -130,7 +130,7 @@ def _strip(stage: StageValues, n_tokens: int) -> str:
     clear = [(0, 0, 0, 0)] * (width + gap)
     row = clear * (n_tokens - stage.n_rows)
     for strip in stage.strip.tolist():
-        row = row + [(0, 0, 0, 0)] * gap + [shade(value) for value in strip]
+        row = row + [(0, 0, 0, 0)] * gap + [pixel_color(value) for value in strip]
     return png([row])
 
 
@@ -275,7 +275,9 @@ def _answers(drawing: TraceMap, at: Layout, middle: Sequence[float], foot: float
     return out
 
 
-def marks(drawing: TraceMap, stage: int, token: int, other: int | None, wide: int = ON_PAGE) -> str:
+def selection_frames(
+    drawing: TraceMap, stage: int, token: int, other: int | None, wide: int = ON_PAGE
+) -> str:
     """The frame around the stage and tokens on view, for a map that stands still."""
     at = layout(drawing, wide)
     top, bottom = at.tops[0] - 4, at.tops[-1] + at.heights[-1] + 2
@@ -297,7 +299,7 @@ def marks(drawing: TraceMap, stage: int, token: int, other: int | None, wide: in
     return "".join(out)
 
 
-def still(
+def static_svg(
     drawing: TraceMap,
     titles: Mapping[str, str],
     words: Mapping[str, str],
@@ -313,7 +315,7 @@ def still(
         f'<text class="signature" x="{at.width - 12:.0f}" y="{at.height - 10:.0f}">'
         f"{escape(words['signature'].format(of=len(drawing.stages)))}</text>"
     )
-    return lit.replace("<!--marks-->", marks(drawing, stage, token, other, ON_PAPER) + signed)
+    return lit.replace("<!--marks-->", selection_frames(drawing, stage, token, other, ON_PAPER) + signed)
 
 
 def widget_data(

@@ -47,7 +47,7 @@ def _bring(files: list, path: str) -> None:
     from gptcore.runs import model_uploads  # brings torch, for which the first words of chapter 0 do not wait
 
     try:
-        owner = visitor.me()
+        owner = visitor.visitor_id()
         if files:
             name = files[0].name.removesuffix(".zip") if len(files) == 1 else ""
             run = model_uploads.import_upload([(file.name, file) for file in files], name=name, owner=owner)

@@ -53,7 +53,7 @@ def _url_is_local() -> bool:
     return urlsplit(url).hostname in LOCAL_HOSTS if url else True
 
 
-def me() -> str:
+def visitor_id() -> str:
     """The name under which this visitor's runs are kept: the hash of the browser's id."""
     if is_local():
         return HOME
@@ -62,12 +62,12 @@ def me() -> str:
 
 def owns(run: "Run") -> bool:
     """Whether a run obeys this visitor: the first who asked for it, or anybody at home."""
-    return is_local() or run.owners()[:1] == [me()]
+    return is_local() or run.owners()[:1] == [visitor_id()]
 
 
-def asked_for(run: "Run") -> bool:
+def is_listed_for(run: "Run") -> bool:
     """Whether a run stands on this visitor's list."""
-    return is_local() or me() in run.owners()
+    return is_local() or visitor_id() in run.owners()
 
 
 def write_cookie() -> None:

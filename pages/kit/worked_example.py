@@ -26,7 +26,7 @@ class Steps:
                 f"Show step {self.at} of {self.total}",
                 key=f"next_step_{self.total}",
                 icon=":material/expand_more:",
-                on_click=links.keep,
+                on_click=links.set_sticky,
                 args=("step", str(self.at) if self.at < self.total else None),
             )
         return False

@@ -22,7 +22,7 @@ def test_the_two_beginnings_differ_in_the_name_alone_and_it_stands_far_back():
     story = pronoun_story()
     assert story.words_back >= 14
     assert len(re.findall(r"[A-Za-z]+", story.after)) == story.words_back - 1
-    first, second = (story.told_with(name).split() for name in story.names)
+    first, second = (story.with_name(name).split() for name in story.names)
     assert [pair for pair in zip(first, second) if pair[0] != pair[1]] == [story.names]
 
 

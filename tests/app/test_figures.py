@@ -46,7 +46,7 @@ DRAWINGS = {
     "speed": curves.speed,
     "ladder": curves.story_scores,
     "ladder_tables": lambda h: curves.story_scores(h, TABLES, log_x=True),
-    "finding": curves.finding,
+    "finding": curves.story_score_finding,
 }
 drawings = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
 

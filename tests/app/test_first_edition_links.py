@@ -14,7 +14,7 @@ LEFT = Path(__file__).resolve().parents[1] / "first_edition"
 LINKS = (LEFT / "links.txt").read_text(encoding="utf-8").splitlines()
 CHOICES = json.loads((LEFT / "choices.json").read_text(encoding="utf-8"))
 # Parameters that pages read without a widget of that name.
-READ_AS_THEY_ARE = {*links.KEPT, "topic", "print", "runs_compared"}
+READ_AS_THEY_ARE = {*links.STICKY, "topic", "print", "runs_compared"}
 ROWS = {row.url: row for row in book.TABLE}
 
 

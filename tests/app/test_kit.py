@@ -47,11 +47,11 @@ def script():
     from pages.kit.controls import Dial
 
     with lab.frame("t_one", "A lab"):
-        width = controls.stops("Width", "t_one_d", (4, 16, 64), 16)
-        many = controls.whole("Many", "t_one_n", Dial("", 1, 9, 1, "help"), 3)
-        part = controls.decimal("Part", "t_one_p", 0.0, 1.0, 0.5, 0.1, "help")
+        width = controls.value_slider("Width", "t_one_d", (4, 16, 64), 16)
+        many = controls.integer("Many", "t_one_n", Dial("", 1, 9, 1, "help"), 3)
+        part = controls.number("Part", "t_one_p", 0.0, 1.0, 0.5, 0.1, "help")
         on = controls.switch("On", "t_one_s")
-        word = controls.listed("Word", "t_one_w", ("a", "b"))
+        word = controls.dropdown("Word", "t_one_w", ("a", "b"))
         numbers = prompt.matrix_input(
             "t_one_q", ((0.8, 0.1), (-0.2, 0.7)), rows="ab", columns="xy", label="Q"
         )
@@ -59,7 +59,7 @@ def script():
         lab.predict(
             "t_one", "More or less?", ("less", "more"), right=1, because="It grows.", then={"t_one_d": 64}
         )
-    lab.more("t_more", "More", lambda: st.text("inside"))
+    lab.folded_lab("t_more", "More", lambda: st.text("inside"))
 
 
 FIRST = "16 3 0.5 False a .8,.1;-.2,.7"
@@ -137,7 +137,7 @@ def test_a_random_value_is_one_a_link_may_ask_for(rule):
     default = {"Number": 1.0 if rule == links.Number(0.0, 1.0, 0.1) else 1, "Choice": 4, "Switch": False}
     for seed in range(20):
         value = lab.random_value(rule, default[type(rule).__name__], random.Random(seed))
-        assert rule.refuses(links.written(value)) is None
+        assert rule.refuses(links.format_value(value)) is None
 
 
 def test_matrices_are_checked():
@@ -157,7 +157,7 @@ def steps_script():
     from pages.kit import links
     from pages.kit.worked_example import Steps
 
-    links.restore_kept()
+    links.restore_sticky()
     steps = Steps(4)
     for name in "abcd":
         if steps(name):

@@ -50,7 +50,7 @@ def script():
 
     from pages.kit import controls
 
-    value = controls.whole("Heads", "heads", controls.Dial("Heads", 1, 16, 1, "help"), 4)
+    value = controls.integer("Heads", "heads", controls.Dial("Heads", 1, 16, 1, "help"), 4)
     st.write(f"value {value}")
 
 
@@ -85,7 +85,7 @@ def keeper():
 
     from pages.kit import links
 
-    links.restore_kept()
+    links.restore_sticky()
     st.write(st.query_params.to_dict())
 
 
@@ -101,4 +101,4 @@ def test_a_parameter_dropped_by_a_page_switch_is_put_back():
 
 def test_only_kept_parameters_can_be_kept():
     with pytest.raises(ValueError, match="other is not one of the kept"):
-        links.keep("other", "x")
+        links.set_sticky("other", "x")

@@ -151,7 +151,7 @@ def test_bands_are_the_range_of_the_seeds():
         history.eval_steps, history.val_loss = [0, 2, 4], [7.0, 3.0, last]
         return history
 
-    picture = curves.bands({"one": [told(1.0), told(2.0)], "two": [told(1.2)]}, against="tokens")
+    picture = curves.confidence_bands({"one": [told(1.0), told(2.0)], "two": [told(1.2)]}, against="tokens")
     area, mean = picture.figure.data[:2]
     assert list(mean.x) == [20, 40] and list(mean.y) == [3.0, 1.5]
     assert list(area.y) == [3.0, 2.0, 1.0, 3.0]

@@ -46,7 +46,7 @@ def test_the_numbers_of_the_map_are_those_of_the_trace():
 
 
 def test_a_strip_is_a_picture_of_its_numbers():
-    pixels = [[trace_map.shade(value) for value in (-1.0, 0.0, 0.25, 1.0)]]
+    pixels = [[trace_map.pixel_color(value) for value in (-1.0, 0.0, 0.25, 1.0)]]
     image = Image.open(io.BytesIO(base64.b64decode(trace_map.png(pixels).split(",")[1])))
     assert [image.getpixel((x, 0)) for x in range(4)] == pixels[0]
     assert pixels[0][0][:3] != pixels[0][3][:3]
@@ -73,7 +73,7 @@ def test_any_sentence_makes_a_map_that_can_be_read_back(text):
 
 def test_a_picture_of_the_map_marks_what_is_on_view():
     one, words = passed().trace_map, journey.panel.panel_words("swiglu")
-    root = ElementTree.fromstring(trace_map.still(one, words["titles"], words["say"], 5, 2, 4))
+    root = ElementTree.fromstring(trace_map.static_svg(one, words["titles"], words["say"], 5, 2, 4))
     classes = [element.get("class") for element in root.iter()]
     assert classes.count("curves on") == 1
     assert {"mark-column", "mark-column other", "mark-row", "mark-cell"} <= set(classes)
@@ -161,4 +161,4 @@ def test_the_map_says_every_word_it_has_and_has_every_word_it_says():
     said = set(re.findall(r"\bsay\.(\w+)", trace_map.JS)) | set(
         re.findall(r'words\["(\w+)"\]', python.replace("'", '"'))
     )
-    assert said == set(journey.panel.sayings())
+    assert said == set(journey.panel.panel_texts())

@@ -9,10 +9,8 @@ TURN = 120_000
 
 def test_the_cut_stack_explodes_or_dies_by_one_small_constant(server, page):
     page.goto(f"{server.url}/block?c6_depth_n=24")
-    bench = page.locator(".st-key-c6_depth_bench")
-    expect(bench.get_by_text(re.compile("At 24 blocks, without the residual"))).to_be_visible(timeout=TURN)
-    bench.get_by_role("radio", name="1e-5").click()
-    expect(bench.get_by_text(re.compile("explodes or dies, by one small constant"))).to_be_visible(
-        timeout=TURN
-    )
+    lab = page.locator(".st-key-c6_depth_bench")
+    expect(lab.get_by_text(re.compile("At 24 blocks, without the residual"))).to_be_visible(timeout=TURN)
+    lab.get_by_role("radio", name="1e-5").click()
+    expect(lab.get_by_text(re.compile("explodes or dies, by one small constant"))).to_be_visible(timeout=TURN)
     expect(page).to_have_url(re.compile("c6_depth_eps=1e-5"))

@@ -124,7 +124,7 @@ def request_runs(match: arena.Match, *, again: bool = True) -> str | None:
             if one.loss is not None or one.alive or (one.run is not None and not again):
                 asked = asked or one.alive
                 continue
-            if one.run is not None and one.run.can_resume() and visitor.asked_for(one.run):
+            if one.run is not None and one.run.can_resume() and visitor.is_listed_for(one.run):
                 session.resume_run(one.run)
             else:
                 session.start_run(one.planned.request, lab=True, view=False)

@@ -7,7 +7,7 @@ import streamlit as st
 from gptcore.experiments import arena, arena_records
 from pages.kit import lab, live, words
 from pages.labs.arena.entries import GOING, Entry, entries_of, request_runs, seconds_of, start_or_stop
-from pages.labs.arena.results import abilities, at_their_best, on_the_way, rates, samples, show_verdict
+from pages.labs.arena.results import abilities, at_their_best, learning_curves, rates, samples, show_verdict
 from pages.labs.arena.terms import choose_terms, show_equalized
 
 EVERY_SECONDS = 2.0
@@ -26,10 +26,10 @@ def the_match() -> None:
         entries = entries_of(match)
         start_or_stop(text, match, even, entries)
     alive = any(entry.alive for entry in entries)
-    st.fragment(course, run_every=EVERY_SECONDS if alive else None)(match, names, alive)
+    st.fragment(match_progress, run_every=EVERY_SECONDS if alive else None)(match, names, alive)
 
 
-def course(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
+def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
     """How the runs go, and what those that are over come to; renews itself while any is under way."""
     text = words.load("arena")
     if st.session_state.get(GOING) == arena_records.match_key(match):
@@ -47,7 +47,7 @@ def course(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
         results = list(record.results)
     verdict = arena.judge(results, match)
     if verdict.word != "open" and record is None:
-        arena_records.save_record(match, names, said_terms(text, match), results, verdict)
+        arena_records.save_record(match, names, terms_sentence(text, match), results, verdict)
     if results:
         show_verdict(text, verdict, names)
         rates(text, match, results, names)
@@ -62,7 +62,7 @@ def course(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
             for arm, one in zip(arena.ARMS, names)
         }
         if all(told.values()):
-            on_the_way(text, told)
+            learning_curves(text, told)
             abilities(text, told)
             samples(text, told)
     if was_alive != any(one.alive for one in entries):
@@ -87,7 +87,7 @@ def progress(text: words.Words, match: arena.Match, entries: list[Entry]) -> Non
         st.error(sentence, icon=":material/error:")
 
 
-def said_terms(text: words.Words, match: arena.Match) -> str:
+def terms_sentence(text: words.Words, match: arena.Match) -> str:
     """The terms of a match in a line."""
     length = f"{match.train.seconds:g} s" if match.train.seconds else f"{match.train.steps} steps"
     shape = f"{match.a.d_model} × {match.a.n_layers}"

@@ -88,11 +88,11 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def on_the_way(text: words.Words, told: dict[str, list[curves.History]]) -> None:
+def learning_curves(text: words.Words, told: dict[str, list[curves.History]]) -> None:
     """Both arms at their best rates, by step, token or second, with bands."""
     text.show("way")
     against = controls.choice(text.read("way_against"), "arena_against", AGAINST)
-    picture = curves.bands(told, against=against)
+    picture = curves.confidence_bands(told, against=against)
     st.plotly_chart(picture.figure, key="arena_way", config=figures.CONFIG, alt=picture.alt)
 
 

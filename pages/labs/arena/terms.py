@@ -53,11 +53,11 @@ def choose_terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]
         )
     with second:
         if equal_in == "seconds":
-            length = controls.stops(text.read("seconds"), "arena_seconds", LENGTHS["seconds"], 30)
+            length = controls.value_slider(text.read("seconds"), "arena_seconds", LENGTHS["seconds"], 30)
         else:
-            length = controls.stops(text.read("steps"), "arena_steps", LENGTHS["steps"], arena.STEPS)
+            length = controls.value_slider(text.read("steps"), "arena_steps", LENGTHS["steps"], arena.STEPS)
     with third:
-        n_seeds = controls.stops(
+        n_seeds = controls.value_slider(
             text.read("seeds"), "arena_seeds", SEEDS, len(arena.SEEDS), help=text.read("seeds_help")
         )
     middle = float(
@@ -100,12 +100,12 @@ def arm_controls(text: words.Words, which: str) -> tuple[str, dict[str, Any]]:
         default=DEFAULT_STYLE[which],
     )
     changes: dict[str, Any] = {}
-    with links.refusals_here(), st.expander(text.read("change"), icon=":material/tune:"):
+    with links.show_refusals_here(), st.expander(text.read("change"), icon=":material/tune:"):
         columns = st.columns(2)
         for place, (field, options) in enumerate([*PARTS.items(), *SHAPE.items()]):
             same = STYLE if field in PARTS else SIZE
             with columns[place % 2]:
-                value = controls.listed(f"`{field}`", f"arena_{which}_{field}", [same, *map(str, options)])
+                value = controls.dropdown(f"`{field}`", f"arena_{which}_{field}", [same, *map(str, options)])
             if value != same:
                 changes[field] = {"true": True, "false": False}.get(value, value)
                 changes[field] = int(value) if field in SHAPE else changes[field]

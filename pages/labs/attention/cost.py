@@ -34,9 +34,9 @@ def key_heads() -> None:
         left, right = st.columns(2, gap="large")
         with left:
             default = 8 if 8 in options else options[0]
-            kv = controls.stops(text.read("lab_kv_heads"), "c5_kv_heads", options, default)
+            kv = controls.value_slider(text.read("lab_kv_heads"), "c5_kv_heads", options, default)
         with right:
-            tokens = controls.stops(text.read("lab_kv_context"), "c5_kv_tokens", CONTEXTS, 4096)
+            tokens = controls.value_slider(text.read("lab_kv_context"), "c5_kv_tokens", CONTEXTS, 4096)
         config = full.replace(n_kv_heads=kv)
         describe_cache(text, full, config, tokens)
         draw_heads(text, full, options, kv, tokens)
@@ -129,7 +129,7 @@ def fused() -> None:
     text = words.load("05_attention")
     config = session.model_in_use().config
     text.show("lab_fused")
-    length = controls.stops(text.read("lab_fused_length"), "c5_fused_t", CONTEXTS, 4096)
+    length = controls.value_slider(text.read("lab_fused_length"), "c5_fused_t", CONTEXTS, 4096)
     ran, difference = cached.path_difference(session.model_in_use(), 192)
     text.show(
         "lab_fused_says",

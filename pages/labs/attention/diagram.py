@@ -11,7 +11,7 @@ def flow() -> None:
     """One attention layer as a chart, with the shapes of the model in use."""
     text = words.load("05_attention")
     config = session.model_in_use().config
-    tokens = controls.whole(
+    tokens = controls.integer(
         "Tokens T", "c5_flow_t", Dial("", 1, config.context_length, 1, "The length of the text."), 16
     )
     text.show("diagram", tokens=tokens)

@@ -27,7 +27,7 @@ MORE_TEXTS = (
 
 
 @st.fragment
-def where_heads_look() -> None:
+def attention_maps() -> None:
     """Click a token, see where every head looks from there, and switch heads off."""
     text = words.load("05_attention")
     with lab.frame("c5_heads", text.read("lab_heads_title")):

@@ -44,7 +44,7 @@ def mask_removed() -> None:
             if int(st.session_state.get("c5_mask_at", middle)) > len(ids):
                 del st.session_state["c5_mask_at"]  # chosen while the text was longer
             dial = Dial("", 1, len(ids), 1, "Counted from 1.")
-            place = controls.whole(text.read("lab_mask_place"), "c5_mask_at", dial, middle) - 1
+            place = controls.integer(text.read("lab_mask_place"), "c5_mask_at", dial, middle) - 1
         with right:
             masked = controls.switch(text.read("lab_mask_on"), "c5_mask_on", True)
         used = model.model if masked else cached.without_mask(model)
@@ -132,9 +132,9 @@ def causal_flag() -> None:
     text.show("lab_flag")
     left, right = st.columns(2, gap="large")
     with left:
-        new = controls.whole(text.read("lab_flag_new"), "c5_flag_new", Dial("", 1, 8, 1, "Queries."), 3)
+        new = controls.integer(text.read("lab_flag_new"), "c5_flag_new", Dial("", 1, 8, 1, "Queries."), 3)
     with right:
-        n_cached = controls.whole(
+        n_cached = controls.integer(
             text.read("lab_flag_cached"), "c5_flag_cached", Dial("", 0, 12, 1, "Keys seen before."), 5
         )
     found = cached.causal_flag(new, n_cached)

@@ -25,7 +25,7 @@ def why_root_d() -> None:
         text.show("lab_scale", n_keys=N_KEYS)
         left, right = st.columns(2, gap="large")
         with left:
-            width = controls.stops(text.read("lab_scale_width"), "c5_scale_d", WIDTHS, 64)
+            width = controls.value_slider(text.read("lab_scale_width"), "c5_scale_d", WIDTHS, 64)
         with right:
             metric = controls.choice(text.read("lab_scale_metric"), "c5_scale_metric", list(METRICS))
         found = cached.softness(WIDTHS)

@@ -29,14 +29,14 @@ CLEAR = 0.2  # nats below the frequencies of words that count as having learned 
 
 
 @st.fragment
-def cut_the_residual() -> None:
+def without_residual() -> None:
     """Gradient or size along a stack at birth, with the residual and without."""
     text = words.load("06_block")
     with lab.frame("c6_depth", text.read("lab_depth_title")):
         text.show("lab_depth")
         left, right = st.columns(2, gap="large")
         with left:
-            n = controls.stops(text.read("lab_depth_n"), "c6_depth_n", DEPTHS, 48)
+            n = controls.value_slider(text.read("lab_depth_n"), "c6_depth_n", DEPTHS, 48)
             eps = controls.choice(
                 text.read("lab_depth_eps"),
                 "c6_depth_eps",
@@ -132,7 +132,7 @@ def after_training() -> None:
         text.show("lab_trained_own", seconds=SECONDS)
         left, right = st.columns(2, gap="large")
         with left:
-            n = controls.stops(text.read("lab_trained_n"), "c6_trained_n", STACKS, 12)
+            n = controls.value_slider(text.read("lab_trained_n"), "c6_trained_n", STACKS, 12)
             residual = controls.switch(text.read("lab_trained_residual"), "c6_trained_residual", True)
         with right:
             place = controls.choice(

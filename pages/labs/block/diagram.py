@@ -17,7 +17,7 @@ def flow() -> None:
     config = session.model_in_use().config
     left, right = st.columns(2, gap="large")
     with left:
-        tokens = controls.whole(
+        tokens = controls.integer(
             text.read("diagram_tokens"),
             "c6_flow_t",
             Dial("", 1, config.context_length, 1, "The text's length."),

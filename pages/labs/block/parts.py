@@ -20,7 +20,7 @@ def gates() -> None:
         text.show("lab_gate")
         left, right = st.columns(2, gap="large")
         with left:
-            z = controls.decimal(
+            z = controls.number(
                 text.read("lab_gate_z"), "c6_gate_z", -8.0, 8.0, 1.0, 0.1, text.read("lab_gate_z_help")
             )
         with right:
@@ -73,7 +73,7 @@ def _gates_of_the_model(text: words.Words) -> None:
     if traced is None:
         return
     layers = [f"layer {layer + 1}" for layer in range(config.n_layers)]
-    layer = layers.index(controls.listed(text.read("lab_gate_layer"), "c6_gate_layer", layers))
+    layer = layers.index(controls.dropdown(text.read("lab_gate_layer"), "c6_gate_layer", layers))
     found = traced.seen[f"layers.{layer}.feedforward.gate_logits"].flatten()
     edges = [-4 + 0.5 * step for step in range(17)]
     counts = found.clamp(-3.99, 3.99).histc(bins=16, min=-4, max=4).tolist()
@@ -105,7 +105,7 @@ def both_norms() -> None:
     text.show("lab_norms")
     left, right = st.columns(2, gap="large")
     with left:
-        scale = controls.decimal(
+        scale = controls.number(
             text.read("lab_norms_scale"),
             "c6_norms_scale",
             0.1,
@@ -115,7 +115,7 @@ def both_norms() -> None:
             text.read("lab_norms_scale_help"),
         )
     with right:
-        shift = controls.decimal(
+        shift = controls.number(
             text.read("lab_norms_shift"),
             "c6_norms_shift",
             -10.0,

@@ -26,7 +26,7 @@ def traced_text(text: words.Words, key: str, *, born: bool = False) -> forward.T
 
 
 @st.fragment
-def who_writes() -> None:
+def update_sizes() -> None:
     """The part of each sub-layer in the last stream, and what is lost when a block falls silent."""
     text = words.load("06_block")
     with lab.frame("c6_written", text.read("lab_written_title")):
@@ -99,7 +99,7 @@ def _say_written(text: words.Words, found) -> None:
 
 
 @st.fragment
-def who_mixes() -> None:
+def position_mixing() -> None:
     """Change one token: which outputs of attention move, and which of the feed-forward layer."""
     text = words.load("06_block")
     text.show("lab_mix")
@@ -112,7 +112,7 @@ def who_mixes() -> None:
     if int(st.session_state.get("c6_mix_at", 1)) > n:
         del st.session_state["c6_mix_at"]  # chosen while the text was longer
     place = (
-        controls.whole(
+        controls.integer(
             text.read("lab_mix_place"), "c6_mix_at", Dial("", 1, n, 1, "Counted from 1."), min(6, n)
         )
         - 1

@@ -45,10 +45,10 @@ def analogies() -> None:
         names = list(known)
         left, middle, right = st.columns([2, 2, 2], gap="medium", vertical_alignment="bottom")
         with left:
-            asked = controls.listed(text.read("lab_sum_asked"), "c3_sum_asked", names, default=names[0])
+            asked = controls.dropdown(text.read("lab_sum_asked"), "c3_sum_asked", names, default=names[0])
         with middle:
             man = "man → woman" if "man → woman" in names else names[1]
-            by = controls.listed(text.read("lab_sum_by"), "c3_sum_by", names, default=man)
+            by = controls.dropdown(text.read("lab_sum_by"), "c3_sum_by", names, default=man)
         with right:
             allowed = controls.switch(text.read("lab_sum_inputs"), "c3_sum_inputs", False)
         (a, wanted), (b, c) = known[asked], known[by]

@@ -11,7 +11,7 @@ def flow() -> None:
     """Where the table stands: in front of the blocks and, if it is tied, behind them."""
     text = words.load("03_embeddings")
     config = session.model_in_use().config
-    tokens = controls.whole(
+    tokens = controls.integer(
         "Tokens T", "c3_flow_t", Dial("", 1, config.context_length, 1, "The length of the text."), 12
     )
     sizes = dim_colors.sizes_of(config)

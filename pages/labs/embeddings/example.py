@@ -34,7 +34,7 @@ def worked_example() -> None:
             columns=("1", "2", "3"),
             label=text.read("example_above"),
         )
-        pair = controls.listed(text.read("example_pair"), "c3_pair", PAIRS)
+        pair = controls.dropdown(text.read("example_pair"), "c3_pair", PAIRS)
         first, second = (WORDS.index(word) for word in pair.split(", "))
     ids = [int(token) for token in read.split()]
     e = torch.tensor(table)

@@ -28,7 +28,7 @@ def neighbors() -> None:
                 ("queen", "red", "ran", "river", "she", "Mira"),
             ).strip()
         with right:
-            moment = controls.listed(
+            moment = controls.dropdown(
                 text.read("lab_near_moment"), "c3_near_at", list(tables), default="trained"
             )
         token = token_of(typed, model.tokenizer) if typed else None

@@ -25,11 +25,11 @@ def rotated_table() -> None:
         return
     left, right = st.columns(2, gap="large")
     with left:
-        column = controls.whole(
+        column = controls.integer(
             text.read("lab_turn_column"), "c3_turn_column", Dial("", 0, config.d_model - 1, 1, ""), 17
         )
     with right:
-        seed = controls.whole(text.read("lab_turn_seed"), "c3_turn_seed", Dial("", 1, 20, 1, ""), 1)
+        seed = controls.integer(text.read("lab_turn_seed"), "c3_turn_seed", Dial("", 1, 20, 1, ""), 1)
     other = cached.rotated(model, seed)
     seen = sorted(cached.seen_in_stories(model))
     places = [one for one in seen if tokenizer.token_text(one)[1:].isalpha()]

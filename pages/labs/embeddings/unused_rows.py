@@ -29,7 +29,7 @@ def unused_rows() -> None:
         born = initialization.initial_model(model)
         unseen = [one for one in together if one >= 256] or list(together)  # bytes are in no longer token
         text.show("lab_unused", n=len(together), tied="tied" if config.tie_embeddings else "untied")
-        one = controls.whole(
+        one = controls.integer(
             text.read("lab_unused_pick"),
             "c3_unused_at",
             Dial("", 1, max(2, len(unseen)), 1, ""),

@@ -51,7 +51,7 @@ def word_map() -> None:
         text.show("lab_map")
         model = storyteller()
         tables = tables_by_moment(model)
-        moment = controls.listed(text.read("lab_map_moment"), "c3_map_at", list(tables), default="trained")
+        moment = controls.dropdown(text.read("lab_map_moment"), "c3_map_at", list(tables), default="trained")
         groups = words_by_group(model.tokenizer)
         ids = torch.tensor([token for listed in groups.values() for _, token in listed])
         table = tables[moment][ids].float()

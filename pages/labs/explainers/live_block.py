@@ -59,13 +59,13 @@ def _slider(key: str, constant: Constant) -> float:
     note = f"From {constant.low:,} to {constant.high:,}"
     label = f"`{constant.name}` {constant.note}"
     if constant.doubling:
-        return controls.stops(label, key, constant.options, constant.default)
+        return controls.value_slider(label, key, constant.options, constant.default)
     if constant.whole:
         dial = controls.Dial(label, constant.low, constant.high, constant.step, note)
-        return controls.whole(label, key, dial, constant.default)
+        return controls.integer(label, key, dial, constant.default)
     decimals = max(0, len(f"{constant.step:.6f}".rstrip("0").partition(".")[2]))
     low, high, step = constant.low, constant.high, constant.step
-    value = controls.decimal(label, key, low, high, constant.default, step, note, format=f"%.{decimals}f")
+    value = controls.number(label, key, low, high, constant.default, step, note, format=f"%.{decimals}f")
     return round(value, decimals + 1)
 
 

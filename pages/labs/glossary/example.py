@@ -24,15 +24,15 @@ def worked_example() -> None:
     text.show("example", total=n_parameters(SMALL))
     left, middle, right = st.columns(3, gap="medium")
     with left:
-        v = controls.stops(text.read("example_v"), "c11_v", VOCABULARIES, SMALL.vocab_size)
-        c = controls.stops(text.read("example_c"), "c11_c", WIDTHS, SMALL.d_model)
-        f = controls.stops(text.read("example_f"), "c11_f", INNER, SMALL.d_ff)
+        v = controls.value_slider(text.read("example_v"), "c11_v", VOCABULARIES, SMALL.vocab_size)
+        c = controls.value_slider(text.read("example_c"), "c11_c", WIDTHS, SMALL.d_model)
+        f = controls.value_slider(text.read("example_f"), "c11_f", INNER, SMALL.d_ff)
     with middle:
-        layers = controls.whole(text.read("example_l"), "c11_l", Dial("", 1, 32, 1, ""), SMALL.n_layers)
-        h = controls.stops(text.read("example_h"), "c11_h", HEADS, SMALL.n_heads)
-        k = controls.stops(text.read("example_k"), "c11_k", HEADS, SMALL.n_kv_heads)
+        layers = controls.integer(text.read("example_l"), "c11_l", Dial("", 1, 32, 1, ""), SMALL.n_layers)
+        h = controls.value_slider(text.read("example_h"), "c11_h", HEADS, SMALL.n_heads)
+        k = controls.value_slider(text.read("example_k"), "c11_k", HEADS, SMALL.n_kv_heads)
     with right:
-        t = controls.stops(text.read("example_t"), "c11_t", LENGTHS, SMALL.context_length)
+        t = controls.value_slider(text.read("example_t"), "c11_t", LENGTHS, SMALL.context_length)
         ffn = controls.choice(text.read("example_ffn"), "c11_ffn", list(FEEDFORWARDS), default="swiglu")
         tied = controls.switch(text.read("example_tied"), "c11_tied", True)
     with st.expander(text.read("example_more"), icon=":material/tune:"):

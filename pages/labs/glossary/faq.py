@@ -161,7 +161,9 @@ def faq() -> None:
                 for question in half:
                     title, _, _ = text.sections[question.section].partition("\n")
                     show = partial(write_answer, text, question)
-                    lab.more(f"c11_faq_{question.section}", title.lstrip("# "), show, icon=":material/help:")
+                    lab.folded_lab(
+                        f"c11_faq_{question.section}", title.lstrip("# "), show, icon=":material/help:"
+                    )
 
 
 def write_answer(text: words.Words, question: Question) -> None:

@@ -20,16 +20,16 @@ def formulas() -> None:
     text.show("lab_formulas")
     left, middle, right = st.columns(3, gap="medium")
     with left:
-        name = controls.listed(
+        name = controls.dropdown(
             text.read("lab_formulas_model"),
             "c11_formulas_model",
             list(MODEL_CONFIGS),
             default="small",
         )
     with middle:
-        t = controls.stops(text.read("lab_formulas_tokens"), "c11_formulas_tokens", LENGTHS, 1024)
+        t = controls.value_slider(text.read("lab_formulas_tokens"), "c11_formulas_tokens", LENGTHS, 1024)
     with right:
-        loss = controls.decimal(
+        loss = controls.number(
             text.read("lab_formulas_loss"), "c11_formulas_loss", 0.5, 11.0, 3.0, 0.1, "Nats a token."
         )
     for title, line in lines_of(MODEL_CONFIGS[name], t, loss):

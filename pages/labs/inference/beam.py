@@ -31,9 +31,9 @@ def tree() -> None:
         left, middle, right = st.columns(3, gap="large")
         with left:
             dial = Dial("", 1, 6, 1, text.read("lab_beam_width_help"))
-            width = controls.whole(text.read("lab_beam_width"), "c9_beam_width", dial, 3)
+            width = controls.integer(text.read("lab_beam_width"), "c9_beam_width", dial, 3)
         with middle:
-            penalty = controls.decimal(
+            penalty = controls.number(
                 text.read("lab_beam_penalty"),
                 "c9_beam_penalty",
                 0.0,
@@ -44,7 +44,7 @@ def tree() -> None:
             )
         with right:
             dial = Dial("", 4, 16, 1, text.read("lab_beam_most_help"))
-            most = controls.whole(text.read("lab_beam_most"), "c9_beam_most", dial, 12)
+            most = controls.integer(text.read("lab_beam_most"), "c9_beam_most", dial, 12)
         model = session.model_in_use()
         try:
             found = cached.beams(model, typed, most, width, penalty)

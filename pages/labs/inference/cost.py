@@ -24,14 +24,14 @@ def published() -> None:
     text = words.load("09_inference")
     text.show("lab_bytes")
     shapes = {MODEL: session.model_in_use().config, **SHAPES}
-    name = controls.listed(
+    name = controls.dropdown(
         text.read("lab_bytes_model"), "c9_bytes_model", list(shapes), default="LLaMA 2 70B"
     )
     left, middle, right = st.columns(3, gap="large")
     with left:
-        tokens = controls.stops(text.read("lab_bytes_tokens"), "c9_bytes_tokens", CONTEXTS, 4096)
+        tokens = controls.value_slider(text.read("lab_bytes_tokens"), "c9_bytes_tokens", CONTEXTS, 4096)
     with middle:
-        texts = controls.stops(text.read("lab_bytes_texts"), "c9_bytes_texts", TEXTS, 1)
+        texts = controls.value_slider(text.read("lab_bytes_texts"), "c9_bytes_texts", TEXTS, 1)
     with right:
         precision = controls.choice(
             text.read("lab_bytes_width"), "c9_bytes_width", list(BYTES), default="bf16"
@@ -96,7 +96,7 @@ def wrong_place() -> None:
     text.show("lab_place")
     model = session.model_in_use()
     typed = prompt.text_input(text.read("lab_place_prompt"), "c9_place_prompt", "Once upon a time")
-    shift = controls.stops(text.read("lab_place_shift"), "c9_place_shift", SHIFTS, 64)
+    shift = controls.value_slider(text.read("lab_place_shift"), "c9_place_shift", SHIFTS, 64)
     right = cached.greedy_with_shift(model, typed, N_NEW, 0)
     wrong = cached.greedy_with_shift(model, typed, N_NEW, shift)
     place = next((at for at, pair in enumerate(zip(right, wrong)) if pair[0] != pair[1]), None)

@@ -12,7 +12,7 @@ def flow() -> None:
     text = words.load("09_inference")
     config = session.model_in_use().config
     most = config.context_length
-    seen = controls.whole(
+    seen = controls.integer(
         text.read("diagram_seen"), "c9_flow_s", Dial("", 1, most, 1, text.read("diagram_help")), min(24, most)
     )
     text.show("diagram", seen=seen, before=seen - 1)

@@ -23,7 +23,7 @@ def worked_example() -> None:
     text = words.load("09_inference")
     open_ = Steps(6)
     three_temperatures(text, open_)
-    nine_shares(text, open_)
+    nine_probabilities(text, open_)
 
 
 def three_temperatures(text: words.Words, open_: Steps) -> None:
@@ -81,7 +81,7 @@ def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> s
     return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
 
 
-def nine_shares(text: words.Words, open_: Steps) -> None:
+def nine_probabilities(text: words.Words, open_: Steps) -> None:
     """Top-k and top-p on nine probabilities, the probabilities to be edited; then one draw."""
     text.show("example_filters")
     names = tuple(str(place) for place in range(1, len(NINE) + 1))
@@ -91,8 +91,8 @@ def nine_shares(text: words.Words, open_: Steps) -> None:
             "c9_nine", names, NINE, column="share", note="token", low=0.0, high=1.0, step=0.01
         )
     with right:
-        k = controls.whole("Top-k", "c9_nine_k", Dial("", 1, len(NINE), 1, text.read("k_help")), 3)
-        p = controls.decimal("Top-p", "c9_nine_p", 0.05, 1.0, 0.9, 0.05, text.read("p_help"))
+        k = controls.integer("Top-k", "c9_nine_k", Dial("", 1, len(NINE), 1, text.read("k_help")), 3)
+        p = controls.number("Top-p", "c9_nine_p", 0.05, 1.0, 0.9, 0.05, text.read("p_help"))
         whole = sum(shares)
         if whole <= 0:
             st.error(text.read("no_shares"), icon=":material/error:")
@@ -131,7 +131,7 @@ def nine_shares(text: words.Words, open_: Steps) -> None:
         )
         st.latex(parts)
     if open_(text.read("example_draw_title")):
-        where = controls.decimal(
+        where = controls.number(
             text.read("example_draw_u"), "c9_u", 0.0, 0.99, 0.6, 0.01, text.read("u_help")
         )
         token = by_hand.token_at(one.after, where)

@@ -35,7 +35,7 @@ def questions(seed: int) -> Sequence[Question]:
         Choice(name="what_is_linear", right="quadratic"),
         Choice(name="approximates", right="exact"),
         normalised(draw),
-        ahead(draw),
+        draft_quiz(draw),
         Bug(name="find_bug", lines=BUGGY, right=5),
         Order(name="order_lines", lines=LINES, accepts=lambda order: list(order) == sorted(order)),
     ]
@@ -97,7 +97,7 @@ def normalised(draw: random.Random) -> Choice:
     )
 
 
-def ahead(draw: random.Random) -> Numeric:
+def draft_quiz(draw: random.Random) -> Numeric:
     """The speed-up of guessing ahead."""
     chance, n_ahead, cost = draw.choice((0.5, 0.6, 0.8)), draw.choice((2, 3)), draw.choice((0.1, 0.2))
     return Numeric(

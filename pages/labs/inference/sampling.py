@@ -122,7 +122,7 @@ def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: 
     left, right = st.columns(2, gap="large")
     with left:
         dial = Dial("", 10, 600, 10, text.read("length_help"))
-        asked = controls.whole(text.read("length_label"), "c9_length", dial, 120)
+        asked = controls.integer(text.read("length_label"), "c9_length", dial, 120)
     with right:
         half = model.config.context_length // 2
         past = controls.choice(

@@ -16,7 +16,7 @@ CHANCES = tuple(step / 20 for step in range(21))
 
 
 @st.fragment
-def guessing_ahead() -> None:
+def speculative_decoding() -> None:
     """A text written by guessing ahead: what was kept, how many passes it took, what that would cost and did cost."""
     text = words.load("09_inference")
     with lab.frame("c9_ahead", text.read("lab_ahead_title")):
@@ -30,9 +30,9 @@ def guessing_ahead() -> None:
         left, middle, right = st.columns(3, gap="large")
         with left:
             dial = Dial("", 1, MOST_AHEAD, 1, text.read("lab_ahead_k_help"))
-            n_ahead = controls.whole(text.read("lab_ahead_k"), "c9_ahead_k", dial, 4)
+            n_ahead = controls.integer(text.read("lab_ahead_k"), "c9_ahead_k", dial, 4)
         with middle:
-            temperature = controls.decimal(
+            temperature = controls.number(
                 "Temperature", "c9_ahead_t", 0.0, 2.0, 0.8, 0.1, text.read("lab_ahead_t_help")
             )
         with right:
@@ -114,7 +114,7 @@ def calls(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> None:
 def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
     """What the calls are worth at a chosen price of a guess, and what the clock said here; returns the price."""
     text.show("lab_ahead_price")
-    price = controls.decimal(
+    price = controls.number(
         text.read("lab_ahead_c"), "c9_ahead_c", 0.0, 1.0, 0.1, 0.05, text.read("lab_ahead_c_help")
     )
     chance = found.acceptance

@@ -29,7 +29,7 @@ SLOWER = (1, 2, 5, 10, 20, 50)
 
 
 @st.fragment
-def two_lanes() -> None:
+def cache_race() -> None:
     """One prompt, two lanes: measured first, in pieces, then replayed and compared."""
     text = words.load("09_inference")
     with lab.frame("c9_race", text.read("lab_race_title")):
@@ -47,7 +47,7 @@ def _two_lanes(text: words.Words) -> None:
         dial = Dial(
             "", step, config.context_length, step, text.read("new_help", context=config.context_length)
         )
-        n_new = controls.whole(text.read("new_label"), "c9_new", dial, min(240, config.context_length))
+        n_new = controls.integer(text.read("new_label"), "c9_new", dial, min(240, config.context_length))
     with right:
         seed = controls.seed("c9_race_seed")
     n_prompt = max(1, len(model.tokenizer.encode(typed)))

@@ -16,7 +16,9 @@ PARTS = {
 }
 
 
-def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, text: words.Words) -> None:
+def logit_attribution(
+    model: models.ModelHandle, passed: cached.Journey, token: int, text: words.Words
+) -> None:
     """The share of every part in the logit of a word after the token on view."""
     st.subheader(text.read("said_title"), anchor="who")
     text.show("said")
@@ -29,7 +31,7 @@ def who_said_it(model: models.ModelHandle, passed: cached.Journey, token: int, t
     names = {chips.visible(word): word for word, _, _ in said}
     if st.session_state.get("j_word") not in names:
         st.session_state.pop("j_word", None)
-    shown = controls.listed(text.read("said_word"), "j_word", list(names), default=next(iter(names)))
+    shown = controls.dropdown(text.read("said_word"), "j_word", list(names), default=next(iter(names)))
     word_id = model.tokenizer.encode(names[shown])[0]
     try:
         found = contributions(model.model, dict(passed.seen), row_in(passed, row), word_id)

@@ -47,11 +47,11 @@ def change_controls(model: models.ModelHandle, traced: forward.Traced, text: wor
             what = Ablation(part=part)
         else:
             layers = [str(i + 1) for i in range(config.n_layers)]
-            layer = controls.listed(text.read("layer"), "j_layer", layers, default=str(best.layer + 1))
+            layer = controls.dropdown(text.read("layer"), "j_layer", layers, default=str(best.layer + 1))
             head = "1"
             if part == "head":
                 heads = [str(i + 1) for i in range(config.n_heads)]
-                head = controls.listed(text.read("head"), "j_head", heads, default=str(best.head + 1))
+                head = controls.dropdown(text.read("head"), "j_head", heads, default=str(best.head + 1))
             what = Ablation(part=part, layer=int(layer) - 1, head=int(head) - 1)
         moved = controls.switch(text.read("moved"), "j_moved", True)
     if what is None and swap is None:
@@ -66,7 +66,7 @@ def swap_controls(
     n = len(traced.ids)
     names = [i for i, token in enumerate(traced.tokens) if token.strip() == story.name]
     places = [f"{i + 1} {trace_map.legible(token)}" for i, token in enumerate(traced.tokens)]
-    place = controls.listed(
+    place = controls.dropdown(
         text.read("swap"), "j_place", places, default=places[names[0] if names else max(0, n - 2)]
     )
     at = places.index(place)

@@ -24,7 +24,7 @@ def export(
     with st.container(horizontal=True):
         st.download_button(
             text.read("export_svg"),
-            lambda: trace_map.still(drawn, given["titles"], given["say"], stage, token, other),
+            lambda: trace_map.static_svg(drawn, given["titles"], given["say"], stage, token, other),
             "journey.svg",
             "image/svg+xml",
             key="j_svg",

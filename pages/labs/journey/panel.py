@@ -82,7 +82,7 @@ AROUND = 2  # lines of code shown before and after the one that counts
 
 
 @lru_cache(maxsize=4)
-def codes(ffn: str) -> Mapping[str, Mapping]:
+def panel_code(ffn: str) -> Mapping[str, Mapping]:
     """For each kind of stage the line that computes it, with those around it."""
     table = _PLAIN if ffn == "swiglu" else _PLAIN | _UNGATED
     found = {}
@@ -109,13 +109,13 @@ def panel_words(ffn: str) -> dict:
         "titles": {kind: part[0] for kind, part in parts.items()},
         "formulas": {kind: part[1] for kind, part in parts.items()},
         "abouts": {kind: " ".join(part[2].split()) for kind, part in parts.items()},
-        "say": sayings(),
-        "codes": codes(ffn),
+        "say": panel_texts(),
+        "codes": panel_code(ffn),
         "bend": "silu" if ffn == "swiglu" else ffn,
     }
 
 
-def sayings() -> dict[str, str]:
+def panel_texts() -> dict[str, str]:
     """The short words of the map, one a line."""
     lines = words.load("journey").read("say").splitlines()
     return dict(line.split(": ", 1) for line in lines)

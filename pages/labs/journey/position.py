@@ -14,7 +14,7 @@ def position_on_view(drawn: trace_map.TraceMap) -> tuple[int, int, int | None]:
     other = kept_choice("j_with", links.Number(0, n), "0")
     at = int(float(token)) - 1
     second = int(float(other)) - 1
-    return drawn.place(stage), at, second if second >= 0 and second != at else None
+    return drawn.index_of(stage), at, second if second >= 0 and second != at else None
 
 
 def kept_choice(key: str, rule: links.Rule, default: str) -> str:

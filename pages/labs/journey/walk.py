@@ -5,7 +5,7 @@ import streamlit as st
 from pages.kit import chips, forward, prompt, session, trace_map, words
 from pages.kit.pronoun_story import beginning_that_fits
 from pages.labs.journey import cached
-from pages.labs.journey.attribution import who_said_it
+from pages.labs.journey.attribution import logit_attribution
 from pages.labs.journey.changes import Change, change_controls
 from pages.labs.journey.export import export
 from pages.labs.journey.panel import panel_words
@@ -41,7 +41,7 @@ def walk() -> None:
     st.caption(text.read("keys"))
     predict_without_head(model, typed, text)
     export(typed, given, drawn, (stage, token, other), text)
-    who_said_it(model, passed, token, text)
+    logit_attribution(model, passed, token, text)
 
 
 def describe_change(passed: cached.Journey, asked: Change, text: words.Words) -> None:

@@ -87,7 +87,7 @@ def _row(entry: Claim, result: Result | None) -> dict[str, object]:
 def _start_and_stop(registry: Mapping[str, Claim], text: words.Words) -> None:
     """All that take seconds, or all; and the end of what this visitor has asked for."""
     quick = [name for name, entry in registry.items() if entry.kind == "quick"]
-    if claim_queue.open_claims(owner=visitor.me()):
+    if claim_queue.open_claims(owner=visitor.visitor_id()):
         claim.stop_button(list(registry), text.read("ledger_stop"), key="measured_stop")
     else:
         claim.measure_button(quick, text.read("ledger_quick"), key="measured_quick")
@@ -119,5 +119,5 @@ def chapter_cards() -> None:
     text, registry = words.load("measured"), claims.registry()
     chapters = sorted({entry.chapter for entry in registry.values()})
     names = {f"{chapter} · {book.CHAPTERS[chapter]}": chapter for chapter in chapters}
-    chosen = names[controls.listed(text.read("ledger_chapter"), "m_chapter", list(names))]
+    chosen = names[controls.dropdown(text.read("ledger_chapter"), "m_chapter", list(names))]
     claim.cards(*(name for name, entry in registry.items() if entry.chapter == chosen))

@@ -12,7 +12,7 @@ def flow() -> None:
     text = words.load("07_model")
     config = session.model_in_use().config
     dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))
-    t = controls.whole(text.read("diagram_tokens"), "c7_flow_t", dial, min(16, config.context_length))
+    t = controls.integer(text.read("diagram_tokens"), "c7_flow_t", dial, min(16, config.context_length))
     sizes = dim_colors.sizes_of(config)
     c, f, v = sizes["C"], sizes["F"], sizes["V"]
     text.show("diagram", layers=config.n_layers)

@@ -23,16 +23,16 @@ def worked_example() -> None:
     text.show("example")
     one, two, three, four = st.columns(4, gap="medium")
     with one:
-        v = controls.stops(text.read("example_v"), "c7_v", VOCABULARIES, 2048)
-        c = controls.stops(text.read("example_c"), "c7_c", WIDTHS, 128)
+        v = controls.value_slider(text.read("example_v"), "c7_v", VOCABULARIES, 2048)
+        c = controls.value_slider(text.read("example_c"), "c7_c", WIDTHS, 128)
     with two:
-        layers = controls.whole(text.read("example_l"), "c7_l", Dial("", 1, 12, 1, ""), 4)
-        f = controls.stops(text.read("example_f"), "c7_f", INNER, 384)
+        layers = controls.integer(text.read("example_l"), "c7_l", Dial("", 1, 12, 1, ""), 4)
+        f = controls.value_slider(text.read("example_f"), "c7_f", INNER, 384)
     with three:
-        h = controls.stops(text.read("example_h"), "c7_h", HEADS, 4)
-        k = controls.stops(text.read("example_k"), "c7_k", HEADS, 4)
+        h = controls.value_slider(text.read("example_h"), "c7_h", HEADS, 4)
+        k = controls.value_slider(text.read("example_k"), "c7_k", HEADS, 4)
     with four:
-        t = controls.stops(text.read("example_t"), "c7_t", LENGTHS, 256)
+        t = controls.value_slider(text.read("example_t"), "c7_t", LENGTHS, 256)
         tied = controls.switch(text.read("example_tied"), "c7_tied", True)
     try:
         config = ModelConfig(

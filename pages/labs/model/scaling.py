@@ -64,7 +64,7 @@ def scaling() -> None:
             ):
                 requests = functools.partial(requests_for, names)
                 lab_runs.start_button("c7_scale", label, requests, key=key, store=RUNS, disabled=disabled)
-        guess = controls.decimal(text.read("lab_scale_guess", fourth=FOURTH), "c7_scale_guess_loss", 0.5, 4.0, 2.0,
+        guess = controls.number(text.read("lab_scale_guess", fourth=FOURTH), "c7_scale_guess_loss", 0.5, 4.0, 2.0,
                                  0.05, text.read("lab_scale_guess_help"))  # fmt: skip
         lab_runs.show_problem("c7_scale")
         if started:
@@ -174,7 +174,7 @@ def birth() -> None:
     text = words.load("07_model")
     text.show("lab_birth", uniform=math.log(2048))
     tied = controls.switch(text.read("lab_birth_tied"), "c7_birth_tied", True)
-    seed = controls.whole(text.read("lab_birth_seed"), "c7_birth_seed", Dial("", 0, 3, 1, ""), 0)
+    seed = controls.integer(text.read("lab_birth_seed"), "c7_birth_seed", Dial("", 0, 3, 1, ""), 0)
     found = initialization.initial_losses(SPREADS, tied, seed)
     picture = plots.curves(
         SPREADS,

@@ -23,9 +23,11 @@ def costs() -> None:
         text.show("lab_cost")
         left, right = st.columns(2, gap="large")
         with left:
-            vocabulary = controls.stops(text.read("lab_cost_vocab"), "c7_cost_vocab", VOCABULARIES, 2048)
+            vocabulary = controls.value_slider(
+                text.read("lab_cost_vocab"), "c7_cost_vocab", VOCABULARIES, 2048
+            )
         with right:
-            batch = controls.stops(text.read("lab_cost_batch"), "c7_cost_batch", BATCHES, 8)
+            batch = controls.value_slider(text.read("lab_cost_batch"), "c7_cost_batch", BATCHES, 8)
         config = controls.model_config("c7_cost", vocabulary)
         if config is None:
             return
@@ -90,7 +92,7 @@ def published() -> None:
     with lab.frame("c7_published", text.read("lab_published_title")):
         text.show("lab_published")
         label = text.read("lab_published_model")
-        chosen = controls.listed(label, "c7_published_model", list(MODEL_CONFIGS), default="GPT-2 small")
+        chosen = controls.dropdown(label, "c7_published_model", list(MODEL_CONFIGS), default="GPT-2 small")
         config = MODEL_CONFIGS[chosen]
         total, found = n_parameters(config), parameters(config)
         text.show(

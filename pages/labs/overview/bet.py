@@ -20,13 +20,13 @@ WORDS_BEFORE = 14
 
 
 @st.fragment
-def be_the_model() -> None:
+def predict_next_token() -> None:
     """Bet on the next word of a story, and pay in nats beside the model, a table and a blind guess."""
     text = words.load("00_overview")
     text.show("lab_guess")
     model = storyteller()
     dial = Dial("", 1, 20, 1, text.read("lab_guess_which_help"))
-    which = controls.whole(text.read("lab_guess_which"), "c0_guess_story", dial, 1)
+    which = controls.integer(text.read("lab_guess_which"), "c0_guess_story", dial, 1)
     pieces = write_story(FRESH + which).text.split(" ")
     place = WORDS_BEFORE + which % 5
     told, came = " ".join(pieces[:place]), pieces[place].strip('.,?!"')
@@ -39,9 +39,9 @@ def be_the_model() -> None:
     )
     left, right = st.columns(2, gap="large")
     with left:
-        bet = controls.listed(text.read("lab_guess_word"), "c0_guess_word", offered)
+        bet = controls.dropdown(text.read("lab_guess_word"), "c0_guess_word", offered)
     with right:
-        sure = controls.decimal(
+        sure = controls.number(
             text.read("lab_guess_sure"), "c0_guess_p", 0.05, 0.95, 0.5, 0.05, text.read("lab_guess_sure_help")
         )
     if not controls.switch(text.read("lab_guess_show"), "c0_guess_show"):

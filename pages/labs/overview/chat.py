@@ -18,7 +18,7 @@ def chat() -> None:
     text.show("lab_chat", told=TOLD.strip(), asked=ASKED)
     model = storyteller()
     dial = Dial("", 0, 4, 1, text.read("lab_chat_help"))
-    times = controls.whole(text.read("lab_chat_times"), "c0_chat_times", dial, 1)
+    times = controls.integer(text.read("lab_chat_times"), "c0_chat_times", dial, 1)
 
     def asked(n: int) -> float:
         return forward.next_token_probabilities(model, TOLD * n + ASKED, (NAME,))[0]

@@ -12,7 +12,7 @@ def flow() -> None:
     text = words.load("00_overview")
     config = session.model_in_use().config
     dial = Dial("", 1, config.context_length, 1, "How long the text is.")
-    tokens = controls.whole(text.read("diagram_tokens"), "c0_flow_t", dial, 6)
+    tokens = controls.integer(text.read("diagram_tokens"), "c0_flow_t", dial, 6)
     text.show("diagram", tokens=tokens)
     sizes = dim_colors.sizes_of(config)
     t, c, v = tokens, sizes["C"], sizes["V"]

@@ -14,7 +14,7 @@ STORY_TOKENS = 90
 
 
 @st.fragment
-def first_ten_seconds() -> None:
+def pronoun_swap() -> None:
     """A story writes itself; the name in it and the seconds of training can be changed."""
     text = words.load("00_overview")
     model = storyteller()
@@ -42,10 +42,10 @@ def first_ten_seconds() -> None:
             text.read("seconds_label"), options, FULL, key="c0_seconds", bind="query-params"
         )
     moment = choices[option]
-    steps = forward.continuation(moment.handle, story.told_with(name), STORY_TOKENS)
+    steps = forward.continuation(moment.handle, story.with_name(name), STORY_TOKENS)
     duel = []
     for one in story.names:
-        shares = forward.next_token_probabilities(moment.handle, story.told_with(one), story.pronouns)
+        shares = forward.next_token_probabilities(moment.handle, story.with_name(one), story.pronouns)
         duel.append(replay.Duel(one, list(zip(story.pronouns, shares)), one == name))
     with above:
         replay.story(

@@ -27,7 +27,7 @@ def outside() -> None:
     with lab.frame("c0_out", text.read("lab_outside_title")):
         text.show("lab_outside")
         model = storyteller()
-        prompt = controls.listed(text.read("lab_outside_prompt"), "c0_out_prompt", OUTSIDE)
+        prompt = controls.dropdown(text.read("lab_outside_prompt"), "c0_out_prompt", OUTSIDE)
         sure = {one: _favourite(model, one) for one in (*OUTSIDE, *INSIDE)}
         follow = forward.continuation(model, prompt, 12)
         picture = plots.columns(

@@ -27,11 +27,11 @@ def train_here() -> None:
             disabled=alive,
             help=text.read("train_help", seconds=HERE_SECONDS),
         )
-        doors(text)
+        chapter_links(text)
     lab_runs.show_problem("c0")
     if run is None:
         return
-    live.brief(run, "c0")
+    live.run_summary(run, "c0")
     if not alive and session.has_model(run):
         in_use = st.session_state.get(session.MODEL_KEY) == run.id
         st.button(
@@ -44,7 +44,7 @@ def train_here() -> None:
         )
 
 
-def doors(text: words.Words) -> None:
+def chapter_links(text: words.Words) -> None:
     """Three ways on from here, with the minutes their words take to read."""
     rows = {row.url: row for row in book.TABLE}
     st.page_link(

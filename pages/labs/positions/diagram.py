@@ -14,7 +14,7 @@ def flow() -> None:
     text = words.load("04_positions")
     config = session.model_in_use().config
     dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))
-    tokens = controls.whole(text.read("diagram_tokens"), "c4_flow_t", dial, min(16, config.context_length))
+    tokens = controls.integer(text.read("diagram_tokens"), "c4_flow_t", dial, min(16, config.context_length))
     if config.position == "rope":
         text.show("diagram")
     else:

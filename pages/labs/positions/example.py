@@ -37,9 +37,9 @@ def worked_example() -> None:
         )
     with middle:
         dial = Dial("", 0, 64, 1, text.read("example_position_help"))
-        position = controls.whole(text.read("example_position"), "c4_position", dial, 1)
+        position = controls.integer(text.read("example_position"), "c4_position", dial, 1)
     with right:
-        base = controls.stops(text.read("example_base"), "c4_base", BASES, 10_000)
+        base = controls.value_slider(text.read("example_base"), "c4_base", BASES, 10_000)
     query, key = torch.tensor(q), torch.tensor(k)
     open_ = Steps(8)
     print_rotation(text, open_, q, by_hand.rotate(query, position, base, pairing), position, base)

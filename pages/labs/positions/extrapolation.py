@@ -29,7 +29,7 @@ def extrapolation() -> None:
                 text.read("lab_far_cure"), "c4_far_cure", CURES, help=text.read("lab_far_cure_help")
             )
         with right:
-            factor = controls.stops(text.read("lab_far_factor"), "c4_far_factor", FACTORS, 4)
+            factor = controls.value_slider(text.read("lab_far_factor"), "c4_far_factor", FACTORS, 4)
         losses = {text.read("lab_far_raw"): cached.loss_by_position(model, "as trained", 1)}
         if cure != "none":
             losses[cure] = cached.loss_by_position(model, cure, factor)

@@ -23,11 +23,11 @@ def frequencies() -> None:
         text.show("lab_clock")
         left, middle, right = st.columns(3, gap="medium")
         with left:
-            base = controls.stops(text.read("lab_clock_base"), "c4_clock_base", BASES, 10_000)
+            base = controls.value_slider(text.read("lab_clock_base"), "c4_clock_base", BASES, 10_000)
         with middle:
-            width = controls.stops(text.read("lab_clock_width"), "c4_clock_width", WIDTHS, 64)
+            width = controls.value_slider(text.read("lab_clock_width"), "c4_clock_width", WIDTHS, 64)
         with right:
-            tokens = controls.stops(text.read("lab_clock_text"), "c4_clock_text", TEXTS, 8192)
+            tokens = controls.value_slider(text.read("lab_clock_text"), "c4_clock_text", TEXTS, 8192)
         bases = (base, 10_000 if base != 10_000 else 500_000)
         of_base = wavelengths(width, base)
         whole = sum(length <= tokens for length in of_base)

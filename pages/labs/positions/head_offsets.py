@@ -19,7 +19,7 @@ def head_offsets() -> None:
     names = {f"layer {profile.layer + 1}, head {profile.head + 1}": profile for profile in profiles}
     sharpest = max(names, key=lambda name: names[name].scores[1] - sum(names[name].scores[:4]) / 4)
     text.show("lab_lean")
-    chosen = controls.listed(text.read("lab_lean_head"), "c4_lean_head", list(names), default=sharpest)
+    chosen = controls.dropdown(text.read("lab_lean_head"), "c4_lean_head", list(names), default=sharpest)
     lean = names[chosen]
     picture = plots.curves(
         list(range(len(lean.scores))),

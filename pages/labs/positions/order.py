@@ -23,7 +23,7 @@ def order() -> None:
         text.show("lab_order")
         left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
         with left:
-            depth = controls.stops(text.read("lab_order_layers"), "c4_order_layers", DEPTHS, 2)
+            depth = controls.value_slider(text.read("lab_order_layers"), "c4_order_layers", DEPTHS, 2)
         with right:
             masked = controls.switch(text.read("lab_order_mask"), "c4_order_mask", True)
         moved = cached.order_known(SCHEMES, depth, masked)

@@ -17,8 +17,8 @@ def pairings() -> None:
     """The same weights read with the right pairs, with the wrong ones, and with the wrong ones reordered."""
     text = words.load("04_positions")
     text.show("lab_pairs", width=WIDTH)
-    width = controls.stops(text.read("lab_pairs_width"), "c4_pairs_width", (4, 6, 8, 16), WIDTH)
-    seed = controls.whole(text.read("lab_pairs_draw"), "c4_pairs_seed", Dial("", 1, 9, 1, ""), 1)
+    width = controls.value_slider(text.read("lab_pairs_width"), "c4_pairs_width", (4, 6, 8, 16), WIDTH)
+    seed = controls.integer(text.read("lab_pairs_draw"), "c4_pairs_seed", Dial("", 1, 9, 1, ""), 1)
     scores = pairing_scores(width, seed=seed)
     order = by_hand.order_for_halves(width, "neighbours")
     back = torch.tensor(order).argsort().tolist()

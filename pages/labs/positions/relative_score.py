@@ -44,9 +44,11 @@ def relative_score() -> None:
         left, right = st.columns(2, gap="large")
         help = text.read("lab_drag_help")
         with left:
-            at = controls.whole(text.read("lab_drag_query"), "c4_drag_query", Dial("", 0, LAST, 1, help), 20)
+            at = controls.integer(
+                text.read("lab_drag_query"), "c4_drag_query", Dial("", 0, LAST, 1, help), 20
+            )
         with right:
-            key_at = controls.whole(text.read("lab_drag_key"), "c4_drag_key", Dial("", 0, LAST, 1, help), 4)
+            key_at = controls.integer(text.read("lab_drag_key"), "c4_drag_key", Dial("", 0, LAST, 1, help), 4)
         distance = at - key_at
         behind = scores_by_distance(q, k, REACH + 1, theta).tolist()
         # A key ahead of its query: the key rotated forward is the query rotated back.

@@ -21,7 +21,7 @@ def my_work() -> None:
         key="runs_pack",
         icon=":material/download:",
         on_click="ignore",
-        disabled=not session.runs(),
+        disabled=not session.my_runs(),
     )
     brought = st.file_uploader(
         "Bring my work back",
@@ -39,15 +39,15 @@ def my_work() -> None:
 def _packed() -> bytes:
     about = {
         "progress": {"passed": sorted(progress.passed())},
-        "settings": {key: value for key in ("seed", "present") if (value := links.kept(key))},
+        "settings": {key: value for key in ("seed", "present") if (value := links.sticky_value(key))},
     }
-    return export_work(session.runs(), about)
+    return export_work(session.my_runs(), about)
 
 
 def _unpack(data: bytes) -> None:
     text = words.load("runs")
     try:
-        runs, about = import_work(data, owner=visitor.me())
+        runs, about = import_work(data, owner=visitor.visitor_id())
     except (ValueError, OSError) as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -58,6 +58,6 @@ def _unpack(data: bytes) -> None:
     settings = about.get("settings")
     for key in ("seed", "present"):
         if isinstance(settings, dict) and isinstance(value := settings.get(key), str) and len(value) < 40:
-            links.keep(key, value)
+            links.set_sticky(key, value)
     st.session_state[_SAID] = text.read("brought", runs=len(runs), checks=len(names))
     st.rerun()

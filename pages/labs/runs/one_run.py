@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.runs.run import Run, rename
 from pages.kit import links, live, session, visitor, words
-from pages.kit.run_comparison import run_label
+from pages.kit.run_comparison import listed_run_label
 
 _PROBLEM = "runs_problem"
 
@@ -12,25 +12,25 @@ _PROBLEM = "runs_problem"
 def one_run() -> None:
     """The run of the link or of the list, live; with what its owner may do to it."""
     text = words.load("runs")
-    choices = {run.id: run for run in [*session.runs(), *session.linked()]}
+    choices = {run.id: run for run in [*session.my_runs(), *session.linked_runs()]}
     if not choices:
         return
     text.show("one")
-    asked = links.kept("run")
+    asked = links.sticky_value("run")
     # Set anew in each run of the page, so that a link, and back and forward in the browser, count.
     st.session_state["runs_one"] = asked if asked in choices else next(iter(choices))
     st.selectbox(
         "Run",
         list(choices),
         key="runs_one",
-        format_func=lambda run_id: run_label(choices[run_id]),
+        format_func=lambda run_id: listed_run_label(choices[run_id]),
         on_change=_look,
     )
     run = choices[st.session_state["runs_one"]]
-    live.view(run, "runs")
+    live.run_view(run, "runs")
     if not run.is_under_way():
         live.use_or_download(run.id, "runs")
-    if visitor.asked_for(run):
+    if visitor.is_listed_for(run):
         _change(run)
 
 

@@ -15,13 +15,13 @@ LIST_SECONDS = 3.0
 
 def run_list() -> None:
     """The list, newest first; while anything is under way it renews itself."""
-    busy = any(run.is_under_way() for run in session.runs())
+    busy = any(run.is_under_way() for run in session.my_runs())
     st.fragment(_list, run_every=LIST_SECONDS if busy else None)(busy)
 
 
 def _list(was_busy: bool) -> None:
     text = words.load("runs")
-    runs = session.runs()
+    runs = session.my_runs()
     if not runs:
         st.info(text.read("none"), icon=":material/inbox:")
         return

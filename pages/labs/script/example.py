@@ -23,7 +23,7 @@ def worked_example() -> None:
     text.show("example")
     left, right = st.columns(2, gap="large")
     with left:
-        steps = controls.stops(text.read("example_steps"), "c10_steps", STEPS, 400)
+        steps = controls.value_slider(text.read("example_steps"), "c10_steps", STEPS, 400)
     with right:
         rate = controls.choice(text.read("example_rate"), "c10_rate", RATES, default="0.01")
     nano = PRESETS["nano"]

@@ -28,12 +28,12 @@ def export_model() -> None:
     """What was trained here, and the model in use as a script, a notebook or a folder for others."""
     text = words.load("10_script")
     text.show("lab_take")
-    runs = [run for run in session.runs() if session.has_model(run)]
+    runs = [run for run in session.my_runs() if session.has_model(run)]
     if runs:
         histories = [event_log.read(run.folder) for run in runs]
         st.dataframe(
             {
-                text.read("lab_take_run"): [session.label(run) for run in runs],
+                text.read("lab_take_run"): [session.run_label(run) for run in runs],
                 text.read("lab_take_steps"): [history.last_step for history in histories],
                 text.read("lab_take_loss"): [
                     history.val_loss[-1] if history.val_loss else None for history in histories

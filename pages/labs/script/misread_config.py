@@ -18,7 +18,7 @@ def misread_config() -> None:
     text = words.load("10_script")
     with lab.frame("c10_misread", text.read("lab_misread_title")):
         text.show("lab_misread")
-        what = controls.listed(
+        what = controls.dropdown(
             text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="norm_eps 0.1"
         )
         config = models.shipped().config

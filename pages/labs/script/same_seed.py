@@ -18,9 +18,9 @@ def same_seed() -> None:
         left, right = st.columns(2, gap="large")
         with left:
             dial = controls.Dial("", 1, 60, 1, "The same seed gives the same draws.")
-            seed = controls.whole(text.read("lab_seed_seed"), "c10_seed_seed", dial, 10)
+            seed = controls.integer(text.read("lab_seed_seed"), "c10_seed_seed", dial, 10)
         with right:
-            n = controls.stops(text.read("lab_seed_tokens"), "c10_seed_tokens", LENGTHS, 40)
+            n = controls.value_slider(text.read("lab_seed_tokens"), "c10_seed_tokens", LENGTHS, 40)
         first, second, parting = cached.written_twice(PROMPT, seed, n)
         for column, title, tokens in (
             (left, text.read("lab_seed_left"), first),

@@ -12,7 +12,7 @@ def flow() -> None:
     """One step of training as a chart, with the shapes of the model in use."""
     text = words.load("01_setup")
     config = session.model_in_use().config
-    batch = controls.whole(
+    batch = controls.integer(
         text.read("diagram_batch"), "c1_flow_b", Dial("", 1, 64, 1, text.read("diagram_batch_help")), 8
     )
     text.show("diagram", n=n_parameters(config), numbers=batch * config.context_length * config.vocab_size)

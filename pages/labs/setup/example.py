@@ -40,9 +40,9 @@ def worked_example() -> None:
             label=text.read("example_points"),
         )
     with right:
-        w = controls.decimal(text.read("example_w"), "c1_w", -2.0, 2.0, 0.0, 0.1, text.read("example_w_help"))
-        b = controls.decimal(text.read("example_b"), "c1_b", -2.0, 4.0, 0.0, 0.1, text.read("example_b_help"))
-        rate = controls.decimal(
+        w = controls.number(text.read("example_w"), "c1_w", -2.0, 2.0, 0.0, 0.1, text.read("example_w_help"))
+        b = controls.number(text.read("example_b"), "c1_b", -2.0, 4.0, 0.0, 0.1, text.read("example_b_help"))
+        rate = controls.number(
             text.read("example_rate"), "c1_rate", 0.01, 0.3, RATE, 0.01, text.read("example_rate_help")
         )
     x, y = (torch.tensor(row) for row in points)

@@ -14,7 +14,7 @@ def too_few_points() -> None:
     """A line that learns from fewer points: its own loss falls, the loss on points kept aside does not."""
     text = words.load("01_setup")
     text.show("lab_few")
-    n = controls.whole(
+    n = controls.integer(
         text.read("lab_few_n"), "c1_few_n", Dial("", 1, len(HOURS), 1, text.read("lab_few_help")), 2
     )
     kept = torch.tensor(KEPT_HOURS), torch.tensor(KEPT_LEVELS)

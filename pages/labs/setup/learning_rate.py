@@ -19,7 +19,7 @@ def one_knob() -> None:
         text.show("lab_knob")
         left, right = st.columns(2, gap="large")
         with left:
-            rate = controls.decimal(
+            rate = controls.number(
                 text.read("lab_knob_rate"),
                 "c1_knob_rate",
                 0.005,
@@ -29,7 +29,7 @@ def one_knob() -> None:
                 text.read("example_rate_help"),
             )
         with right:
-            n_steps = controls.whole(
+            n_steps = controls.integer(
                 text.read("lab_knob_steps"),
                 "c1_knob_steps",
                 Dial("", 1, 100, 1, text.read("lab_knob_help")),

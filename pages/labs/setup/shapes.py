@@ -40,7 +40,7 @@ def playground() -> None:
 
 def _size(column, label: str, key: str, default: int) -> int:
     with column:
-        return controls.whole(label, key, Dial("", 1, LARGEST, 1, ""), default)
+        return controls.integer(label, key, Dial("", 1, LARGEST, 1, ""), default)
 
 
 def _offer(repairs: list[dict[int, int]], labels: tuple[str, ...]) -> None:
@@ -129,11 +129,11 @@ def bits() -> None:
     text.show("lab_bits")
     left, right = st.columns(2, gap="large")
     with left:
-        mantissa = controls.decimal(
+        mantissa = controls.number(
             text.read("lab_bits_number"), "c1_bits_x", -9.9, 9.9, 0.1, 0.1, text.read("lab_bits_number_help")
         )
     with right:
-        power = controls.whole(
+        power = controls.integer(
             text.read("lab_bits_power"),
             "c1_bits_power",
             Dial("", -10, 10, 1, text.read("lab_bits_power_help")),

@@ -28,7 +28,7 @@ def worked_example() -> None:
         typed = prompt.text_input(text.read("example_text"), "c2_text", FEW_WORDS)
         new = prompt.text_input(text.read("example_word"), "c2_new", NEW_WORD)[:40]
     with right:
-        n_merges = controls.whole(
+        n_merges = controls.integer(
             text.read("example_merges"), "c2_merges", Dial("", 1, 12, 1, text.read("example_merges_help")), 6
         )
     if not typed.strip():

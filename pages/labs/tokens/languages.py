@@ -26,7 +26,7 @@ def languages() -> None:
                 text.read("lab_lang_count"), "c2_lang_by", ("tokens", "bytes", "characters")
             )
         with right:
-            language = controls.listed(
+            language = controls.dropdown(
                 text.read("lab_lang_sentence"), "c2_lang_which", list(SENTENCES), default="Hindi"
             )
         tokenizers = {name: made for name, made in compared_tokenizers().items() if name != "bytes"}

@@ -54,7 +54,7 @@ def merge_scrubber() -> None:
         with left:
             source = controls.choice(text.read("lab_train_source"), "c2_train_source", SOURCES)
         with right:
-            n = controls.whole(
+            n = controls.integer(
                 text.read("lab_train_merges"),
                 "c2_train_n",
                 Dial("", 0, MOST_MERGES, 1, text.read("lab_train_merges_help")),

@@ -19,7 +19,7 @@ def vocabulary_size() -> None:
         text.show("lab_size")
         left, right = st.columns(2, gap="large")
         with left:
-            size = controls.stops(text.read("lab_size_vocabulary"), "c2_size_v", SIZES, 1024)
+            size = controls.value_slider(text.read("lab_size_vocabulary"), "c2_size_v", SIZES, 1024)
         with right:
             preset = controls.choice(text.read("lab_size_model"), "c2_size_model", ("nano", "tiny", "small"))
         n_bytes, counts = cached.story_costs(SIZES)

@@ -36,7 +36,7 @@ def batch_size() -> None:
     )
     st.plotly_chart(picture.figure, key="c8_batch_curve", config=figures.CONFIG, alt=picture.alt)
     text.show("lab_batch_says", small=middle[0], large=middle[-1], size=sizes[-1])
-    parts = controls.stops(text.read("lab_batch_parts"), "c8_batch_parts", PARTS, 4)
+    parts = controls.value_slider(text.read("lab_batch_parts"), "c8_batch_parts", PARTS, 4)
     off, length = cached.batch_in_parts(use, parts)
     text.show("lab_batch_in_parts", parts=parts, windows=16 // parts, off=off, length=length)
     lab.predict(

@@ -18,7 +18,7 @@ def diagnosis_game() -> None:
     text = words.load("08_training")
     with lab.frame("c8_case", text.read("lab_case_title")):
         text.show("lab_case")
-        case = controls.whole(
+        case = controls.integer(
             text.read("lab_case_which"), "c8_case_n", Dial("", 1, CASES, 1, text.read("lab_case_help")), 1
         )
         over = watch_run(hidden_fault(case), case, "c8_case", text, named=False)

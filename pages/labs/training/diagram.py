@@ -11,7 +11,7 @@ def flow() -> None:
     """One step of training as a chart, with the shapes of the model in use."""
     text = words.load("08_training")
     config = session.model_in_use().config
-    rows = controls.whole(
+    rows = controls.integer(
         text.read("diagram_rows"), "c8_flow_b", Dial("", 1, 64, 1, text.read("diagram_help")), 8
     )
     sizes, t = dim_colors.sizes_of(config), config.context_length

@@ -49,7 +49,7 @@ def one_prediction(text: words.Words, open_: Steps) -> None:
     if open_(text.read("example_loss_title")):
         text.show("example_loss")
         st.latex(rf"-\ln {shares[target]:.4f} = {entropy.loss:.4f}\ \text{{nats}}")
-        p = controls.decimal(text.read("example_any"), "c8_p", 0.005, 1.0, 0.45, 0.005, text.read("p_help"))
+        p = controls.number(text.read("example_any"), "c8_p", 0.005, 1.0, 0.45, 0.005, text.read("p_help"))
         vocabulary = PRESETS["nano"].model.vocab_size
         text.show(
             "example_die",
@@ -88,7 +88,7 @@ def one_weight(text: words.Words, open_: Steps) -> None:
     ):
         with column:
             values.append(
-                controls.decimal(
+                controls.number(
                     label, f"c8_{name}", low, high, default, step, text.read("adam_help"), format="%.3g"
                 )
             )
@@ -125,18 +125,18 @@ def one_schedule(text: words.Words, open_: Steps) -> None:
     text.show("example_rate")
     left, middle, right = st.columns(3)
     with left:
-        high = controls.listed(
+        high = controls.dropdown(
             text.read("rate_full"), "c8_rate", [f"{rate:g}" for rate in RATES], default="0.0003"
         )
     with middle:
-        warmup = controls.whole(
+        warmup = controls.integer(
             text.read("rate_warmup"),
             "c8_warmup",
             Dial("", 0, 10_000, 500, text.read("rate_warmup_help")),
             2000,
         )
     with right:
-        at = controls.whole(
+        at = controls.integer(
             text.read("rate_step"),
             "c8_at",
             Dial("", 0, BOOK_STEPS - 1000, 1000, text.read("rate_step_help")),

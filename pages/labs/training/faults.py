@@ -32,7 +32,7 @@ def faults_lab() -> None:
     with lab.frame("c8_fault", text.read("lab_fault_title")):
         n_parameters, heap = _numbers()
         text.show("lab_fault", parameters=n_parameters, heap=heap)
-        fault = controls.listed(text.read("lab_fault_which"), "c8_fault_which", list(FAULT_NAMES))
+        fault = controls.dropdown(text.read("lab_fault_which"), "c8_fault_which", list(FAULT_NAMES))
         explain(fault, text)
         watch_run(fault, SEED, "c8_fault", text)
         lab.predict(

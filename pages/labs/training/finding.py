@@ -23,5 +23,5 @@ def finding() -> None:
         names_then=gains.names_then,
         names_now=gains.names_now,
     )
-    figure, alt = curves.finding(shipped)
+    figure, alt = curves.story_score_finding(shipped)
     st.plotly_chart(figure, key="c8_finding", config=figures.CONFIG, alt=alt)

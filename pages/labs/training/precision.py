@@ -15,7 +15,7 @@ def precision() -> None:
     text = words.load("08_training")
     text.show("lab_precision")
     move = float(
-        controls.listed(
+        controls.dropdown(
             text.read("lab_precision_move"),
             "c8_precision_move",
             [f"{step:g}" for step in MOVES],

@@ -27,7 +27,7 @@ def time_machine() -> None:
             text.show("no_finding")
             return
         steps = [sample["step"] for sample, _ in moments]
-        at = controls.stops(text.read("lab_time_step"), "c8_time_step", steps, steps[len(steps) // 2])
+        at = controls.value_slider(text.read("lab_time_step"), "c8_time_step", steps, steps[len(steps) // 2])
         sample, loss = moments[steps.index(at)]
         last_sample, last_loss = moments[-1]
         first_loss = moments[0][1]

@@ -32,7 +32,7 @@ def _train_here(text: words.Words) -> None:
     corpus = controls.corpus_choice("c8")
     vocab_size = NANO.vocab_size
     if corpus.source != "stories":
-        vocab_size = controls.whole(VOCABULARY.label, "c8_vocab_size", VOCABULARY, NANO.vocab_size)
+        vocab_size = controls.integer(VOCABULARY.label, "c8_vocab_size", VOCABULARY, NANO.vocab_size)
     shape, length = st.columns(2)
     with shape:
         config = controls.model_config("c8", vocab_size)
@@ -89,7 +89,7 @@ def on_view() -> None:
     run = session.run_on_view()
     if run is not None and not run.request().get("lab"):
         text.show("lab_own_run")
-        live.view(run, "c8")
+        live.run_view(run, "c8")
         live.use_or_download(run.id, "c8")
     elif event_log.shipped().start:
         text.show("lab_shipped_run")
@@ -125,7 +125,7 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
 def compare_my_runs() -> None:
     """Two runs of the reader's own side by side: losses, texts, and every choice in which they differ."""
     text = words.load("08_training")
-    if len(session.runs()) < 2:
+    if len(session.my_runs()) < 2:
         text.show("lab_compare_none")
         return
     text.show("lab_compare")

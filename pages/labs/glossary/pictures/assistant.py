@@ -26,7 +26,7 @@ def after_instruction() -> Picture:
     return generation_figures.probability_bars(*next_tokens("Story about Mira:\n", 6))
 
 
-def outside() -> Picture:
+def out_of_domain() -> Picture:
     return generation_figures.probability_bars(*next_tokens(OUTSIDE, 6))
 
 
@@ -48,7 +48,7 @@ def preference_pull() -> Picture:
     return curve(margins, curves, "margin already won, in nats", "pull on the margin")
 
 
-def fewer_bits() -> Picture:
+def quantization() -> Picture:
     bits = (32, 16, 8, 4)
     return bars(
         [f"{n} bits" for n in bits], [LLAMA.n_parameters * n / 8e9 for n in bits], "GB, LLaMA 3 8B", ".1f"

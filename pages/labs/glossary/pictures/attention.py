@@ -54,13 +54,13 @@ def scaled_scores() -> Picture:
     return _three("scores")
 
 
-def spread_of_scores() -> Picture:
+def score_deviation() -> Picture:
     widths = (4, 16, 64, 256)
     curves = {"without √d": [math.sqrt(d) for d in widths], "with √d": [1.0 for _ in widths]}
     return curve(widths, curves, "head width d", "spread of a score of random numbers", log_x=True)
 
 
-def seen_by(n: int, window: int | None = None) -> Picture:
+def causal_mask(n: int, window: int | None = None) -> Picture:
     allowed = allowed_pairs(n, n, causal=True, window=window)
     values = [[1.0] * n for _ in range(n)] if allowed is None else allowed.float().tolist()
     names = [str(position) for position in range(1, n + 1)]
@@ -70,8 +70,8 @@ def seen_by(n: int, window: int | None = None) -> Picture:
     )
 
 
-def windowed(window: int) -> Picture:
-    return seen_by(10, window)
+def sliding_window(window: int) -> Picture:
+    return causal_mask(10, window)
 
 
 def cache_by_heads() -> Picture:

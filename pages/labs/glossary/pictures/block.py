@@ -27,11 +27,11 @@ def norms(scale: int, shift: int, which: str) -> Picture:
     )
 
 
-def rms_scaled(scale: int) -> Picture:
+def rmsnorm_of_scaled(scale: int) -> Picture:
     return signed_axis(norms(scale, 0, "RMSNorm"))
 
 
-def layer_shifted(shift: int) -> Picture:
+def layernorm_of_shifted(shift: int) -> Picture:
     return signed_axis(norms(1, shift, "LayerNorm"))
 
 
@@ -40,14 +40,14 @@ def activations() -> Picture:
     return curve(PLACES, curves, "what goes in", "what comes out")
 
 
-def gated(tenths: int) -> Picture:
+def swiglu_gate(tenths: int) -> Picture:
     bent = activation_curve("SiLU", PLACES).values
     up = tenths / 10
     curves = {f"up = {up:g}": [value * up for value in bent], "the gate alone": bent}
     return curve(PLACES, curves, "gate", "gate times up")
 
 
-def feedforward_shares() -> Picture:
+def feedforward_fractions() -> Picture:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: PUBLISHED[name].config for name in ("GPT-2 small", "LLaMA 2 7B", "Mistral 7B")}
     shares = [100 * feedforward_fraction(shape) for shape in shapes.values()]
@@ -66,15 +66,15 @@ def residuals() -> Picture:
     return gradients({"with residual": ("pre", True), "without": ("pre", False)})
 
 
-def norm_places() -> Picture:
+def norm_positions() -> Picture:
     return gradients({"norm before": ("pre", True), "norm on the sum": ("post", True)})
 
 
-def backwards() -> Picture:
+def backward_gradients() -> Picture:
     return gradients({"gradient": ("pre", True)}, 8)
 
 
-def shares_written() -> Picture:
+def residual_update_fractions() -> Picture:
     updates = residual_updates(dict(sentence_trace().seen), models.shipped().config)
     return signed_axis(
         bars(

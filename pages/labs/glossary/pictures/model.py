@@ -8,7 +8,7 @@ from pages.kit.figures import Picture
 from pages.labs.glossary.pictures.frames import HEIGHT, SENTENCE, bars, curve
 
 
-def weights_of_small() -> Picture:
+def parameters_of_small() -> Picture:
     counted = summands(PRESETS["small"].model)
     return plots.treemap(
         {f"{summand.part}: {summand.name}": summand.count for summand in counted},
@@ -25,7 +25,7 @@ def weights_of_small() -> Picture:
     )
 
 
-def operations(n: int) -> Picture:
+def forward_flops_by_part(n: int) -> Picture:
     flops = forward_flops(PRESETS["nano"].model, n)
     letters = {"attention": "H", "scores": "T", "feedforward": "F", "output": "V"}
     return plots.treemap(
@@ -33,7 +33,7 @@ def operations(n: int) -> Picture:
     )
 
 
-def by_layer() -> Picture:
+def logit_lens() -> Picture:
     use = models.shipped()
     readings = forward.layer_readings(use, SENTENCE[:-1])
     return curve(
@@ -45,7 +45,7 @@ def by_layer() -> Picture:
     )
 
 
-def births() -> Picture:
+def initial_losses() -> Picture:
     spreads = (0.02, 0.1, 0.5)
     starts = initialization.initial_losses(spreads, True, 0)
     return bars(
@@ -56,7 +56,7 @@ def births() -> Picture:
     )
 
 
-def scaling() -> Picture:
+def scaling_law() -> Picture:
     """The law of Hoffmann et al. (2022), section 3.3, for 20 tokens a weight."""
     sizes = (1e8, 1e9, 1e10, 1e11)
     losses = [1.69 + 406.4 / n**0.34 + 410.7 / (20 * n) ** 0.28 for n in sizes]
@@ -100,7 +100,7 @@ def shape_in_use() -> Picture:
     return shape_of(session.model_in_use().config)
 
 
-def six_operations() -> Picture:
+def six_flops_per_weight() -> Picture:
     sizes = {"forward": 2.0, "back, by the inputs": 2.0, "back, by the weights": 2.0}
     return plots.columns(
         list(sizes),

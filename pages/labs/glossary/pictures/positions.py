@@ -15,7 +15,7 @@ from pages.kit.figures import Picture
 from pages.labs.glossary.pictures.frames import bars, curve
 
 
-def clocks(position: int) -> Picture:
+def rotation_angles(position: int) -> Picture:
     rotated = rotate(torch.ones(16), position)
     return plots.rotation_dials(rotated.angles, [f"pair {n}" for n in range(1, 9)], labels=("angle", ""))
 
@@ -28,7 +28,7 @@ def wavelengths() -> Picture:
     return curve(list(range(1, 33)), curves, "pair", "tokens for one full turn", log_y=True)
 
 
-def stretched() -> Picture:
+def scaled_frequencies() -> Picture:
     plain = inverse_frequencies(32, 10_000.0).tolist()
     curves = {}
     for kind in ("linear", "ntk"):
@@ -52,7 +52,7 @@ def sinusoids() -> Picture:
     )
 
 
-def learned_places() -> Picture:
+def learned_position_parameters() -> Picture:
     shape = PUBLISHED["GPT-2 small"].config
     lengths = (256, 1024, 8192)
     counts = [parameters(shape.replace(context_length=n))["positions"] / 1e6 for n in lengths]

@@ -56,7 +56,7 @@ def story(seed: int) -> list[Chip]:
     return prompt.token_chips(write_story(seed).text[:240], story_data.story_tokenizer())
 
 
-def dealt(step: int) -> Picture:
+def batch_windows(step: int) -> Picture:
     windows = Windows(torch.arange(25), 6, 2, seed=1)
     for _ in range(step):
         inputs, _targets = windows.next()

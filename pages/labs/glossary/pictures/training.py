@@ -25,7 +25,7 @@ def perplexity() -> Picture:
     return curve(losses, {"perplexity": [math.exp(x) for x in losses]}, "loss, nats a token", "even choices")
 
 
-def coin() -> Picture:
+def coin_entropy() -> Picture:
     """The entropy of a coin, in nats."""
     shares = SHARES[:-1]
     nats = [-p * math.log(p) - (1 - p) * math.log(1 - p) for p in shares]
@@ -36,13 +36,13 @@ def shipped_losses() -> Picture:
     return curves.loss(event_log.shipped(), log_x=True, height=300)
 
 
-def valley() -> Picture:
+def loss_by_weight() -> Picture:
     x, y = torch.tensor([-1.0, 0.0, 1.0]), torch.tensor([-2.0, 0.0, 2.0])
     slopes = [n / 4 for n in range(17)]
     return curve(slopes, {"loss": [loss_at(x, y, w, 0.0) for w in slopes]}, "weight", "loss", mark_x=2.0)
 
 
-def rates() -> Picture:
+def learning_rates() -> Picture:
     x, y = torch.tensor([-1.5, 0.0, 1.5]), torch.tensor([-3.0, 0.0, 3.0])
     top = max_learning_rate(x)
     losses = {
@@ -66,17 +66,17 @@ def _moved(gradient: float, rate: float, decay: float) -> list[float]:
     return [adamw_step(1.0, [gradient] * n, **settings).weight for n in range(1, 9)]
 
 
-def equal_steps() -> Picture:
+def adam_steps() -> Picture:
     weights = {f"gradient {g:g}": _moved(g, 0.1, 0.0) for g in (0.01, 100.0)}
     return curve(list(range(1, 9)), weights, "step", "the weight, from 1")
 
 
-def decayed(percent: int) -> Picture:
+def weight_decay(percent: int) -> Picture:
     weights = {"no gradient": _moved(0.0, 1.0, percent / 100)}
     return curve(list(range(1, 9)), weights, "step", "the weight, from 1", y_range=(0.0, 1.05))
 
 
-def clipped() -> Picture:
+def clipped_norm() -> Picture:
     sizes = [n / 10 for n in range(1, 41)]
     return curve(
         sizes,
@@ -86,20 +86,20 @@ def clipped() -> Picture:
     )
 
 
-def tokens_a_step(parts: int) -> Picture:
+def tokens_per_step(parts: int) -> Picture:
     preset = PRESETS["nano"]
     batch, length = preset.train.batch_size, preset.model.context_length
     names = ("one batch", f"{parts} added up")
     return bars(names, [batch * length, parts * batch * length], "tokens a step")
 
 
-def held() -> Picture:
+def checkpoint_size() -> Picture:
     n = n_parameters(PRESETS["small"].model)
     sizes = {"the weights": 4 * n, "to go on training": training_bytes(PRESETS["small"].model)}
     return bars(list(sizes), [n_bytes / 1e6 for n_bytes in sizes.values()], "MB, the preset small", ".0f")
 
 
-def as_bits(tenths: int) -> list[Chip]:
+def bf16_bits(tenths: int) -> list[Chip]:
     bits = store(tenths / 10, "bf16")
     return [
         Chip(bits.sign, "plain", "sign"),
@@ -109,13 +109,13 @@ def as_bits(tenths: int) -> list[Chip]:
     ]
 
 
-def dealt_out(processes: int) -> Picture:
+def tokens_per_process(processes: int) -> Picture:
     preset = PRESETS["small"]
     each = preset.train.batch_size * preset.model.context_length / processes
     return bars([f"process {n + 1}" for n in range(processes)], [each] * processes, "tokens of a batch")
 
 
-def late_skills() -> Picture:
-    picture = curves.finding(event_log.shipped())
+def late_abilities() -> Picture:
+    picture = curves.story_score_finding(event_log.shipped())
     picture.figure.update_layout(height=HEIGHT + 100)
     return picture

@@ -12,7 +12,7 @@ from pages.labs.glossary.pictures.frames import bars, sentence_trace, token_ids
 WORDS = (" king", " queen", " man", " woman", " dog", " castle")
 
 
-def rows() -> Picture:
+def embedding_rows() -> Picture:
     table = models.shipped().model.embedding.weight.detach()[token_ids(WORDS), :24].tolist()
     return grids.heatmap(
         table,
@@ -43,7 +43,7 @@ def tying() -> Picture:
     )
 
 
-def stream() -> Picture:
+def residual_stream() -> Picture:
     updates = residual_updates(dict(sentence_trace().seen), models.shipped().config)
     return bars(
         [update.name for update in updates],

@@ -49,21 +49,21 @@ def greedy() -> Picture:
     return _filtered(temperature=0.0)
 
 
-def penalised(tenths: int) -> Picture:
+def repetition_penalty(tenths: int) -> Picture:
     scores = torch.tensor([2.0, 1.0, 0.5, -0.5])
     after = distribution(scores, Sampling(repetition_penalty=tenths / 10), torch.tensor([0, 3])).tolist()
     names = ("2, said before", "1", "0.5", "−0.5, said before")
     return generation_figures.probability_bars(names, after)
 
 
-def drawn(percent: int) -> Picture:
+def sampled_token(percent: int) -> Picture:
     names, shares = next_tokens(BEGINNING)
     return generation_figures.probability_bars(
         names, shares, chosen=lands(torch.tensor(shares), percent / 100)
     )
 
 
-def written(seed: int) -> list[Chip]:
+def sampled_text(seed: int) -> list[Chip]:
     use = models.shipped()
     steps = forward.continuation(use, BEGINNING, 16, temperature=0.8, seed=seed)
     return [
@@ -81,7 +81,7 @@ def cache_growth() -> Picture:
     return curve(lengths, curves, "tokens kept", "GB of cache, bf16")
 
 
-def pairs() -> Picture:
+def query_key_pairs() -> Picture:
     lengths = (32, 64, 128, 256)
     curves = {
         "without a cache": [n * (n + 1) * (n + 2) / 6 for n in lengths],
@@ -90,7 +90,7 @@ def pairs() -> Picture:
     return curve(lengths, curves, "tokens written", "pairs compared, one head", log_y=True)
 
 
-def guessed_ahead(n: int) -> Picture:
+def expected_draft_tokens(n: int) -> Picture:
     chances = SHARES[::5]
     return curve(
         chances,
