@@ -47,16 +47,16 @@ def beam_tree(
     """A search from the prompt downwards: what went on, what ended, what was cut, and two paths to compare.
 
     `leaves` stand in the order of their likelihood within a row; the first is the prompt. `best` and `greedy` are
-    places in it.
+    indices in it.
     """
     rows: dict[int, list[int]] = {}
-    for place, leaf in enumerate(leaves):
-        rows.setdefault(leaf.row, []).append(place)
+    for index, leaf in enumerate(leaves):
+        rows.setdefault(leaf.row, []).append(index)
     widest = max(map(len, rows.values()))
-    x = {place: column for here in rows.values() for column, place in enumerate(here)}
+    x = {index: column for here in rows.values() for column, index in enumerate(here)}
     x[0] = (min(widest, 3) - 1) / 2
     lower = LOWER if widest > CROWDED else 0.0
-    y = {place: leaf.row + lower * (place > 0 and x[place] % 2) for place, leaf in enumerate(leaves)}
+    y = {index: leaf.row + lower * (index > 0 and x[index] % 2) for index, leaf in enumerate(leaves)}
     depth = max(rows)
     height = 60 + round(STEP * (1 + lower) * (depth + 1))
     figure = empty_figure(x="", y="", height=height, revision=revision)
@@ -65,17 +65,17 @@ def beam_tree(
         ("greedy", greedy, VERMILION, "dot", 3),
         ("best of the beam", best, ORANGE, "solid", 3),
     )
-    for name, places, color, dash, width in paths:
-        figure.add_trace(_path(name, places, leaves, x, y, {"color": color, "width": width, "dash": dash}))
+    for name, indices, color, dash, width in paths:
+        figure.add_trace(_path(name, indices, leaves, x, y, {"color": color, "width": width, "dash": dash}))
     boxes = [
         _box(
-            root if place == 0 else leaf.token,
+            root if index == 0 else leaf.token,
             leaf,
-            BOXES[leaf.fate if place else "kept"],
-            x[place],
-            y[place],
+            BOXES[leaf.fate if index else "kept"],
+            x[index],
+            y[index],
         )
-        for place, leaf in enumerate(leaves)
+        for index, leaf in enumerate(leaves)
     ]
     figure.update_xaxes(visible=False, range=[-0.6, widest - 0.4])
     figure.update_yaxes(
@@ -93,18 +93,18 @@ def beam_tree(
 
 def _path(
     name: str,
-    places: Sequence[int],
+    indices: Sequence[int],
     leaves: Sequence[Leaf],
     x: Mapping[int, float],
     y: Mapping[int, float],
     line: Mapping[str, object],
 ) -> go.Scatter:
-    """Lines from the leaves at these places to the leaves that they follow."""
+    """Lines from the leaves at these indices to the leaves that they follow."""
     xs, ys = [], []
-    for place in places:
-        above = leaves[place].parent
-        xs += [x[above], x[place], None]
-        ys += [y[above] + GAP, y[place] - GAP, None]
+    for index in indices:
+        above = leaves[index].parent
+        xs += [x[above], x[index], None]
+        ys += [y[above] + GAP, y[index] - GAP, None]
     return go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip", line=dict(line))
 
 
@@ -135,7 +135,7 @@ def _said(leaves: Sequence[Leaf], best: Sequence[int], greedy: Sequence[int]) ->
     fates = [leaf.fate for leaf in leaves[1:]]
     counts = f"{fates.count('kept')} tokens kept, {fates.count('ended')} ends, {fates.count('cut')} cut"
     texts = {
-        name: "".join(leaves[place].token for place in path).strip()
+        name: "".join(leaves[index].token for index in path).strip()
         for name, path in (("best", best), ("greedy", greedy))
     }
     return f"Beam search as a tree: {counts}. Best: {texts['best']}. Greedy: {texts['greedy']}."

@@ -39,9 +39,10 @@ class Entry(NamedTuple):
 def entries_of(match: arena.Match) -> list[Entry]:
     """Every run of a match with what it has told so far."""
     planned = arena.plan(match)
-    runs = session.find_runs(one.request for one in planned)
+    runs = session.find_runs(planned_run.request for planned_run in planned)
     return [
-        Entry(one, run, curves.History() if run is None else _told(run)) for one, run in zip(planned, runs)
+        Entry(planned_run, run, curves.History() if run is None else _told(run))
+        for planned_run, run in zip(planned, runs)
     ]
 
 
@@ -58,29 +59,29 @@ def training_flops_per_second() -> float:
 def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) -> float:
     """About how many seconds the runs still to come take here, by what such runs took or by the rate measured."""
     taken: dict[str, list[float]] = {arm: [] for arm in arena.ARMS}
-    for one in entries:
-        if one.loss is not None and one.history.seconds:
-            taken[one.planned.arm].append(one.history.seconds[-1])
+    for entry in entries:
+        if entry.loss is not None and entry.history.seconds:
+            taken[entry.planned.arm].append(entry.history.seconds[-1])
     total = 0.0
     looks = match.train.n_evals * match.train.eval_batches / 3  # in steps: a look only goes forward
-    for one in entries:
-        if one.loss is None:
-            arm, known = even[one.planned.arm], taken[one.planned.arm]
+    for entry in entries:
+        if entry.loss is None:
+            arm, known = even[entry.planned.arm], taken[entry.planned.arm]
             if match.train.seconds is not None:
                 seconds = match.train.seconds
             elif known:
                 seconds = sum(known) / len(known)
             else:
                 seconds = (arm.steps + looks) * arm.flops_per_step / training_flops_per_second()
-            share = 1 - one.history.last_step / one.history.total_steps if one.history.start else 1
+            share = 1 - entry.history.last_step / entry.history.total_steps if entry.history.start else 1
             total += STARTING_SECONDS + share * seconds
     return total / session.limits().runs_at_once
 
 
 def start_or_stop(text: words.Words, match: arena.Match, even: arena.EqualArms, entries: list[Entry]) -> None:
     """How many runs and minutes, and the two buttons."""
-    missing = [one for one in entries if one.loss is None]
-    alive = [one for one in entries if one.alive]
+    missing = [entry for entry in entries if entry.loss is None]
+    alive = [entry for entry in entries if entry.alive]
     if missing:
         text.show("plan", n=len(entries), left=len(missing), arms=len(arena.ARMS), rates=len(match.rates),
                   seeds=len(match.seeds), long=live.duration(seconds_of(match, even, entries)))  # fmt: skip
@@ -120,14 +121,14 @@ def request_runs(match: arena.Match, *, again: bool = True) -> str | None:
     """
     asked = False
     try:
-        for one in entries_of(match):
-            if one.loss is not None or one.alive or (one.run is not None and not again):
-                asked = asked or one.alive
+        for entry in entries_of(match):
+            if entry.loss is not None or entry.alive or (entry.run is not None and not again):
+                asked = asked or entry.alive
                 continue
-            if one.run is not None and one.run.can_resume() and visitor.is_listed_for(one.run):
-                session.resume_run(one.run)
+            if entry.run is not None and entry.run.can_resume() and visitor.is_listed_for(entry.run):
+                session.resume_run(entry.run)
             else:
-                session.start_run(one.planned.request, lab=True, view=False)
+                session.start_run(entry.planned.request, lab=True, view=False)
             asked = True
     except (ValueError, OSError) as error:
         return None if asked else str(error)  # the queue is full: the rest is asked for as places come free
@@ -137,12 +138,12 @@ def request_runs(match: arena.Match, *, again: bool = True) -> str | None:
 def stop_match(match: arena.Match) -> None:
     """Take the runs that wait out of the queue and pause those that train; what is over stays. For callbacks."""
     st.session_state.pop(GOING, None)
-    for one in entries_of(match):
-        if not one.alive:
+    for entry in entries_of(match):
+        if not entry.alive:
             continue
-        if one.run.state() == "waiting":
-            session.withdraw_run(one.run)
-        elif len(one.run.owners()) > 1:
-            session.stop_run(one.run)  # it goes on for the others
-        elif visitor.owns(one.run):
-            one.run.pause()
+        if entry.run.state() == "waiting":
+            session.withdraw_run(entry.run)
+        elif len(entry.run.owners()) > 1:
+            session.stop_run(entry.run)  # it goes on for the others
+        elif visitor.owns(entry.run):
+            entry.run.pause()

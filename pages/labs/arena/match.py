@@ -37,12 +37,12 @@ def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) 
     entries = entries_of(match)
     progress(text, match, entries)
     results = [
-        arena.Result(one.planned.arm, one.planned.rate, one.planned.seed, one.loss)
-        for one in entries
-        if one.loss is not None
+        arena.Result(entry.planned.arm, entry.planned.rate, entry.planned.seed, entry.loss)
+        for entry in entries
+        if entry.loss is not None
     ]
     record = arena_records.find_record(match)
-    if record is not None and len(results) < len(entries) and not any(one.alive for one in entries):
+    if record is not None and len(results) < len(entries) and not any(entry.alive for entry in entries):
         text.show("kept_only", when=f"{datetime.fromtimestamp(record.when):%d %b %H:%M}")
         results = list(record.results)
     verdict = arena.judge(results, match)
@@ -54,36 +54,38 @@ def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) 
     best = at_their_best(results)
     if all(arm in best for arm in arena.ARMS):
         told = {
-            one: [
+            name: [
                 entry.history
                 for entry in entries
                 if entry.planned.arm == arm and entry.planned.rate == best[arm] and entry.loss is not None
             ]
-            for arm, one in zip(arena.ARMS, names)
+            for arm, name in zip(arena.ARMS, names)
         }
         if all(told.values()):
             learning_curves(text, told)
             abilities(text, told)
             samples(text, told)
-    if was_alive != any(one.alive for one in entries):
+    if was_alive != any(entry.alive for entry in entries):
         st.rerun()
 
 
 def progress(text: words.Words, match: arena.Match, entries: list[Entry]) -> None:
     """How far the match is, in a bar and a sentence; sentences of runs that ended badly."""
-    over = [one for one in entries if one.loss is not None]
-    alive = [one for one in entries if one.alive]
+    over = [entry for entry in entries if entry.loss is not None]
+    alive = [entry for entry in entries if entry.alive]
     if alive:
-        done = sum(1.0 if one.loss is not None else one.history.last_step / one.history.total_steps
-                   for one in entries)  # fmt: skip
-        training = [one.planned.name for one in alive if one.history.start] or [alive[0].planned.name]
+        done = sum(1.0 if entry.loss is not None else entry.history.last_step / entry.history.total_steps
+                   for entry in entries)  # fmt: skip
+        training = [entry.planned.name for entry in alive if entry.history.start] or [alive[0].planned.name]
         left = live.duration(seconds_of(match, arena.equalize(match), entries))
         st.progress(
             min(1.0, done / len(entries)),
             text=text.read("running", over=len(over), n=len(entries), now=", ".join(training), left=left),
         )
-    failed = [one for one in entries if one.loss is None and one.run is not None and one.run.failure()]
-    for sentence in dict.fromkeys(one.run.failure() for one in failed):
+    failed = [
+        entry for entry in entries if entry.loss is None and entry.run is not None and entry.run.failure()
+    ]
+    for sentence in dict.fromkeys(entry.run.failure() for entry in failed):
         st.error(sentence, icon=":material/error:")
 
 

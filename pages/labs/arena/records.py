@@ -23,12 +23,12 @@ def judging_rule() -> None:
 def past_matches() -> None:
     """Every finished match of this runs folder."""
     text = words.load("arena")
-    found = arena_records.all_records()
-    if not found:
+    records = arena_records.all_records()
+    if not records:
         text.show("none_held")
         return
     rows = []
-    for record in found:
+    for record in records:
         winner = dict(zip(arena.ARMS, record.names)).get(record.winner, "–")
         rows.append(
             {

@@ -14,9 +14,9 @@ AGAINST = tuple(curves.AGAINST)
 def at_their_best(results: list[arena.Result]) -> dict[str, float]:
     """Each arm's best rate by the mean of what is there so far."""
     losses: dict[tuple[str, float], list[float]] = {}
-    for one in results:
-        losses.setdefault((one.arm, one.rate), []).append(one.loss)
-    means = {key: sum(found) / len(found) for key, found in losses.items()}
+    for result in results:
+        losses.setdefault((result.arm, result.rate), []).append(result.loss)
+    means = {key: sum(losses_at_rate) / len(losses_at_rate) for key, losses_at_rate in losses.items()}
     return {
         arm: min((mean, rate) for (other, rate), mean in means.items() if other == arm)[1]
         for arm in arena.ARMS
@@ -52,17 +52,17 @@ def show_verdict(text: words.Words, verdict: arena.Verdict, names: tuple[str, st
 
 def rates(text: words.Words, match: arena.Match, results: list[arena.Result], names: tuple[str, str]) -> None:
     """Last losses by rate and arm: as a table, and as curves with the band of the seeds."""
-    found = {
-        (arm, rate): [one.loss for one in results if (one.arm, one.rate) == (arm, rate)]
+    losses_of = {
+        (arm, rate): [result.loss for result in results if (result.arm, result.rate) == (arm, rate)]
         for arm in arena.ARMS
         for rate in match.rates
     }
     rows = []
     for rate in match.rates:
         row: dict[str, Any] = {text.read("table_rate"): f"{rate:g}"}
-        for arm, one in zip(arena.ARMS, names):
-            losses = sorted(found[arm, rate])
-            row[one] = f"{sum(losses) / len(losses):.3f}" if losses else "–"
+        for arm, name in zip(arena.ARMS, names):
+            losses = sorted(losses_of[arm, rate])
+            row[name] = f"{sum(losses) / len(losses):.3f}" if losses else "–"
             row[f"{arm.upper()}, {text.read('table_seeds')}"] = (
                 " ".join(f"{loss:.3f}" for loss in losses) or "–"
             )
@@ -70,13 +70,13 @@ def rates(text: words.Words, match: arena.Match, results: list[arena.Result], na
     st.dataframe(rows, key="arena_table", hide_index=True)
     text.show("table_note")
     bands = {}
-    for arm, one in zip(arena.ARMS, names):
-        finite = [[loss for loss in found[arm, rate] if math.isfinite(loss)] for rate in match.rates]
-        bands[one] = plots.Band(
+    for arm, name in zip(arena.ARMS, names):
+        finite = [[loss for loss in losses_of[arm, rate] if math.isfinite(loss)] for rate in match.rates]
+        bands[name] = plots.Band(
             *([fold(losses) if losses else None for losses in finite] for fold in (_mean, min, max))
         )
     # A band needs both ends everywhere: until then the means alone are drawn.
-    bands = {one: band if None not in band.y else plots.Band(band.y) for one, band in bands.items()}
+    bands = {name: band if None not in band.y else plots.Band(band.y) for name, band in bands.items()}
     picture = plots.curves(
         match.rates, bands, x_title=text.read("table_rate"), y_title=text.read("loss_axis"), log_x=True,
         height=300, revision="arena_rates", what=text.read("rates_what"),
@@ -99,13 +99,13 @@ def learning_curves(text: words.Words, told: dict[str, list[curves.History]]) ->
 def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
     """The four story scores at the end, the mean over an arm's seeds."""
     scores: dict[str, list[float]] = {}
-    for one, histories in told.items():
+    for name, histories in told.items():
         ladders = [history.samples[-1]["ladder"] for history in histories if history.samples]
         by_rung = [
             [ladder[rung] for ladder in ladders if ladder and ladder.get(rung) is not None]
             for rung in curves.SCORES
         ]
-        scores[one] = [_mean(found) if found else 0.0 for found in by_rung]
+        scores[name] = [_mean(values) if values else 0.0 for values in by_rung]
     text.show("ladder")
     picture = plots.columns(
         [rung for rung, _ in curves.SCORES.values()], scores, y_title=text.read("ladder_axis"), form=".0%",
@@ -118,10 +118,10 @@ def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
 def samples(text: words.Words, told: dict[str, list[curves.History]]) -> None:
     """What one run of each arm writes at the end."""
     count = min(len(histories) for histories in told.values())
-    seed = controls.choice(text.read("sample_seed"), "arena_sample", [str(place) for place in range(count)])
-    for (one, histories), place in zip(told.items(), st.columns(2, gap="large")):
-        with place:
-            st.caption(one)
+    seed = controls.choice(text.read("sample_seed"), "arena_sample", [str(seed) for seed in range(count)])
+    for (name, histories), column in zip(told.items(), st.columns(2, gap="large")):
+        with column:
+            st.caption(name)
             with st.container(height=200, border=True):
                 written = histories[int(seed)].samples
                 st.text(written[-1]["text"].strip() if written else "")

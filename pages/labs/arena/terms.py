@@ -43,8 +43,8 @@ def choose_terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]
         text.read("size"), "arena_size", SIZES, default="micro", help=text.read("size_help")
     )
     chosen = []
-    for which, place in zip(arena.ARMS, st.columns(2, gap="large")):
-        with place:
+    for which, column in zip(arena.ARMS, st.columns(2, gap="large")):
+        with column:
             chosen.append(arm_controls(text, which))
     first, second, third = st.columns(3, gap="large")
     with first:
@@ -66,7 +66,7 @@ def choose_terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]
             help=text.read("rate_help", apart=APART),
         )
     )  # fmt: skip
-    names = tuple(arm_name(which, *one) for which, one in zip(arena.ARMS, chosen))
+    names = tuple(arm_name(which, *choices) for which, choices in zip(arena.ARMS, chosen))
     # As many key/value heads as query heads, so that they follow where an arm changes the latter.
     shape = dict(controls.SIZES[size]) | {"n_kv_heads": controls.SIZES[size]["n_heads"]}
     try:
@@ -102,9 +102,9 @@ def arm_controls(text: words.Words, which: str) -> tuple[str, dict[str, Any]]:
     changes: dict[str, Any] = {}
     with links.show_refusals_here(), st.expander(text.read("change"), icon=":material/tune:"):
         columns = st.columns(2)
-        for place, (field, options) in enumerate([*PARTS.items(), *SHAPE.items()]):
+        for index, (field, options) in enumerate([*PARTS.items(), *SHAPE.items()]):
             same = STYLE if field in PARTS else SIZE
-            with columns[place % 2]:
+            with columns[index % 2]:
                 value = controls.dropdown(f"`{field}`", f"arena_{which}_{field}", [same, *map(str, options)])
             if value != same:
                 changes[field] = {"true": True, "false": False}.get(value, value)
@@ -129,17 +129,17 @@ def show_equalized(
     text: words.Words, match: arena.Match, even: arena.EqualArms, names: tuple[str, str]
 ) -> None:
     """What was adjusted, what difference is left, where the parameters stand, and both configs as code."""
-    left = even.remaining_difference()
+    difference = even.remaining_difference()
     if even.field == "d_ff":
-        text.show("adjusted_width", before=even.before, after=even.after, off=left["parameters"],
-                  work=left["FLOPs a step"])  # fmt: skip
+        text.show("adjusted_width", before=even.before, after=even.after, off=difference["parameters"],
+                  work=difference["FLOPs a step"])  # fmt: skip
     elif even.field == "steps":
-        text.show("adjusted_steps", before=even.before, after=even.after, off=left["FLOPs a run"],
-                  size=left["parameters"])  # fmt: skip
+        text.show("adjusted_steps", before=even.before, after=even.after, off=difference["FLOPs a run"],
+                  size=difference["parameters"])  # fmt: skip
     elif match.equal_in == "seconds":
-        text.show("adjusted_seconds", size=left["parameters"], work=left["FLOPs a step"])
+        text.show("adjusted_seconds", size=difference["parameters"], work=difference["FLOPs a step"])
     else:
-        text.show("adjusted_nothing", size=left["parameters"], work=left["FLOPs a step"])
+        text.show("adjusted_nothing", size=difference["parameters"], work=difference["FLOPs a step"])
     st.dataframe(arm_facts(match, even, names), key="arena_facts", hide_index=True)
     train = match.train
     text.show("training", batch=train.batch_size, window=match.window, optimizer=OPTIMIZERS[train.optimizer],
@@ -148,7 +148,7 @@ def show_equalized(
     parts = [part for part in counted[0] if any(count[part] for count in counted)]
     picture = plots.columns(
         parts,
-        {one: [count[part] for part in parts] for one, count in zip(names, counted)},
+        {name: [count[part] for part in parts] for name, count in zip(names, counted)},
         y_title=text.read("parts_axis"),
         form=",.0f",
         height=260,
@@ -178,10 +178,10 @@ def arm_facts(match: arena.Match, even: arena.EqualArms, names: tuple[str, str])
     each = match.train.batch_size * match.window
     seconds = match.train.seconds
     return [
-        row("parameters", *(f"{one.n_parameters:,}" for one in arms)),
-        row("d_ff", *(f"{one.model.d_ff:,}" for one in arms)),
-        row("FLOPs a step", *(f"{one.flops_per_step / 1e9:.3f} · 10⁹" for one in arms)),
-        row("steps a run", *(f"{one.steps:,}" if one.steps else f"what {seconds:g} s hold" for one in arms)),
-        row("tokens a run", *(f"{one.steps * each:,}" if one.steps else "–" for one in arms)),
-        row("FLOPs a run", *(f"{one.flops / 1e12:.3f} · 10¹²" if one.flops else "–" for one in arms)),
+        row("parameters", *(f"{arm.n_parameters:,}" for arm in arms)),
+        row("d_ff", *(f"{arm.model.d_ff:,}" for arm in arms)),
+        row("FLOPs a step", *(f"{arm.flops_per_step / 1e9:.3f} · 10⁹" for arm in arms)),
+        row("steps a run", *(f"{arm.steps:,}" if arm.steps else f"what {seconds:g} s hold" for arm in arms)),
+        row("tokens a run", *(f"{arm.steps * each:,}" if arm.steps else "–" for arm in arms)),
+        row("FLOPs a run", *(f"{arm.flops / 1e12:.3f} · 10¹²" if arm.flops else "–" for arm in arms)),
     ]

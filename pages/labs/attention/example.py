@@ -62,8 +62,8 @@ def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> 
     seen = masked[row][column] != -math.inf
     if open_(text.read("example_given_title")):
         text.show("example_given")
-        for place, name, values in zip(st.columns(3), "QKV", (q, k, v)):
-            place.latex(f"{name} = {latex.matrix(values)}")
+        for panel, name, values in zip(st.columns(3), "QKV", (q, k, v)):
+            panel.latex(f"{name} = {latex.matrix(values)}")
     if open_(text.read("example_compare_title")):
         text.show("example_compare")
         st.latex(rf"Q K^\top = {latex.matrix(raw, marked=chosen)}")
@@ -127,52 +127,54 @@ def real_steps() -> None:
         return
     best = default_head(model)
     head = pick_head("c5_real_head", text.read("lab_heads_head"), config, best)
-    places = three_tokens(traced, text, best.position if typed == story.text else 0)
-    if places is None:
+    positions = three_tokens(traced, text, best.position if typed == story.text else 0)
+    if positions is None:
         return
     layer, number = head
-    found = by_hand.head_by_hand(model.model, traced.seen, layer, number, places)
-    print_real(text, model, traced, found, places, layer, number)
+    head_steps = by_hand.head_by_hand(model.model, traced.seen, layer, number, positions)
+    print_real(text, model, traced, head_steps, positions, layer, number)
 
 
 def three_tokens(traced: forward.Traced, text: words.Words, name: int) -> list[int] | None:
-    """Three places of a text, in the URL as ?c5_real=5,10,20; None until there are three."""
+    """Three positions of a text, in the URL as ?c5_real=5,10,20; None until there are three."""
     last = len(traced.ids) - 1
     default = sorted({name, last // 2, last}) if 0 < last // 2 != name else [0, 1, last]
     key = "c5_real"
-    names = [f"{place + 1} {chips.visible(token)}" for place, token in enumerate(traced.tokens)]
+    names = [f"{position + 1} {chips.visible(token)}" for position, token in enumerate(traced.tokens)]
     asked = st.query_params.get(key, "")
     link = [int(part) - 1 for part in asked.split(",") if part.isdigit()]
-    if asked and not (len(set(link)) == 3 and all(0 <= place <= last for place in link)):
+    if asked and not (len(set(link)) == 3 and all(0 <= position <= last for position in link)):
         st.warning(
-            f"The link asks for `{key}={asked[:40].replace('`', '')}`, which is not used: it must be three places "
+            f"The link asks for `{key}={asked[:40].replace('`', '')}`, which is not used: it must be three positions "
             f"from 1 to {last + 1}, parted by commas.",
             icon=":material/link_off:",
         )
         link = []
-    if key not in st.session_state or any(place > last for place in st.session_state[key]):
+    if key not in st.session_state or any(position > last for position in st.session_state[key]):
         st.session_state[key] = link or default
-    places = st.multiselect(
+    positions = st.multiselect(
         text.read("example_real_tokens"),
         list(range(last + 1)),
-        format_func=lambda place: names[place],
+        format_func=lambda position: names[position],
         key=key,
         max_selections=3,
         disabled=links.locked(key),
     )
-    links.write(key, ",".join(str(place + 1) for place in places), ",".join(str(p + 1) for p in default))
-    if len(places) < 3:
+    links.write(
+        key, ",".join(str(position + 1) for position in positions), ",".join(str(p + 1) for p in default)
+    )
+    if len(positions) < 3:
         st.info(text.read("example_real_three"), icon=":material/info:")
         return None
-    return sorted(places)
+    return sorted(positions)
 
 
 def print_real(
-    text: words.Words, model, traced: forward.Traced, found, places: list[int], layer, head
+    text: words.Words, model, traced: forward.Traced, head_steps, positions: list[int], layer, head
 ) -> None:
     """Each step of a real head as a matrix, the first numbers of wide ones."""
-    steps, width = found.steps, model.config.head_dim
-    names = [chips.visible(traced.tokens[place]) for place in places]
+    steps, width = head_steps.steps, model.config.head_dim
+    names = [chips.visible(traced.tokens[position]) for position in positions]
     n = len(traced.ids)
 
     def first(values) -> str:
@@ -186,10 +188,10 @@ def print_real(
     with st.container(border=True, key="c5_real_steps"):
         st.markdown("Rows and columns: " + ", ".join(f"`{name}`" for name in names))
         step(1, "Project", T=3, D=width)
-        for column, name, values in zip(st.columns(3), "QKV", (found.q, found.k, found.v)):
+        for column, name, values in zip(st.columns(3), "QKV", (head_steps.q, head_steps.k, head_steps.v)):
             column.latex(f"{name} = {first(values)}")
-        step(2, f"Turn by the positions {', '.join(str(place) for place in places)}", T=3, D=width)
-        for column, name, values in zip(st.columns(3), "QK", (found.q_rotated, found.k_rotated)):
+        step(2, f"Turn by the positions {', '.join(str(position) for position in positions)}", T=3, D=width)
+        for column, name, values in zip(st.columns(3), "QK", (head_steps.q_rotated, head_steps.k_rotated)):
             column.latex(f"{name}' = {first(values)}")
         # Two by two, row after row: on a phone columns stand below each other, and the steps must stay in order.
         (third, fourth), (fifth, sixth), (seventh, eighth) = (st.columns(2, gap="large") for _ in range(3))
@@ -213,6 +215,6 @@ def print_real(
         with eighth:
             step(8, "Write into the stream", T=3, C=model.config.d_model)
             st.latex(rf"W V\, W_O = {first(steps.output)}")
-        whole = traced.seen[f"layers.{layer}.attention.weights"][0, head, places[-1], places[0]]
+        weight = traced.seen[f"layers.{layer}.attention.weights"][0, head, positions[-1], positions[0]]
         if n > 3:
-            text.show("example_real_alone", name=names[0].strip("␣"), share=float(whole))
+            text.show("example_real_alone", name=names[0].strip("␣"), share=float(weight))

@@ -44,34 +44,10 @@ def mask_removed() -> None:
             if int(st.session_state.get("c5_mask_at", middle)) > len(ids):
                 del st.session_state["c5_mask_at"]  # chosen while the text was longer
             dial = Dial("", 1, len(ids), 1, "Counted from 1.")
-            place = controls.integer(text.read("lab_mask_place"), "c5_mask_at", dial, middle) - 1
+            position = controls.integer(text.read("lab_mask_place"), "c5_mask_at", dial, middle) - 1
         with right:
             masked = controls.switch(text.read("lab_mask_on"), "c5_mask_on", True)
-        used = model.model if masked else cached.without_mask(model)
-        other = _another(ids[place], model)
-        far = heads.logit_changes(used, ids, place, other).tolist()
-        tokens = [chips.visible(model.tokenizer.token_text(i)) for i in ids]
-        text.show(
-            "lab_mask_says",
-            old=tokens[place].strip("␣"),
-            new=model.tokenizer.token_text(other).strip(),
-            place=place + 1,
-            before=place,
-            leaking=sum(one > 0 for one in far[:place]),
-            after=len(ids) - place,
-            moving=sum(one > 0 for one in far[place:]),
-        )
-        numbered = [f"{at + 1} {token}" for at, token in enumerate(tokens)]
-        picture = plots.columns(
-            numbered, {"moved": far}, y_title=text.read("lab_mask_chart"), form=".1f", height=260,
-            revision="leak",
-        )  # fmt: skip
-        if len(far) > grids.MOST_CELL_TEXT:
-            picture.figure.update_traces(text=None)
-        colours = [figures.VERMILION if at < place else figures.BLUE for at in range(len(far))]
-        picture.figure.update_traces(marker={"color": colours})
-        picture.figure.add_vline(x=place - 0.5, line={"color": figures.GREY, "dash": "dot"})
-        st.plotly_chart(picture.figure, key="c5_mask_moved", config=figures.CONFIG, alt=picture.alt)
+        _logit_changes(text, model, ids, position, masked)
         with_mask, without = cached.losses_with_and_without_mask(model)
         text.show("lab_mask_loss", with_mask=with_mask, without=without)
         lab.predict(
@@ -88,8 +64,39 @@ def mask_removed() -> None:
         _train(text)
 
 
-def _another(token_id: int, model: models.ModelHandle) -> int:
-    """A token to put in the place of one: a word that is not the same."""
+def _logit_changes(
+    text: words.Words, model: models.ModelHandle, ids: list[int], position: int, masked: bool
+) -> None:
+    """How much each position's logits change when the token at `position` is replaced, with the mask or without."""
+    used = model.model if masked else cached.without_mask(model)
+    replacement = _other_word(ids[position], model)
+    changes = heads.logit_changes(used, ids, position, replacement).tolist()
+    tokens = [chips.visible(model.tokenizer.token_text(i)) for i in ids]
+    text.show(
+        "lab_mask_says",
+        old=tokens[position].strip("␣"),
+        new=model.tokenizer.token_text(replacement).strip(),
+        place=position + 1,
+        before=position,
+        leaking=sum(change > 0 for change in changes[:position]),
+        after=len(ids) - position,
+        moving=sum(change > 0 for change in changes[position:]),
+    )
+    numbered = [f"{number} {token}" for number, token in enumerate(tokens, start=1)]
+    picture = plots.columns(
+        numbered, {"moved": changes}, y_title=text.read("lab_mask_chart"), form=".1f", height=260,
+        revision="leak",
+    )  # fmt: skip
+    if len(changes) > grids.MOST_CELL_TEXT:
+        picture.figure.update_traces(text=None)
+    colors = [figures.VERMILION if i < position else figures.BLUE for i in range(len(changes))]
+    picture.figure.update_traces(marker={"color": colors})
+    picture.figure.add_vline(x=position - 0.5, line={"color": figures.GREY, "dash": "dot"})
+    st.plotly_chart(picture.figure, key="c5_mask_moved", config=figures.CONFIG, alt=picture.alt)
+
+
+def _other_word(token_id: int, model: models.ModelHandle) -> int:
+    """A word's token that is not this one, to replace it by."""
     first, second = (model.tokenizer.encode(word)[0] for word in (" dragon", " king"))
     return first if first != token_id else second
 

@@ -81,60 +81,74 @@ def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> s
     return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
 
 
+def _filtered_bars(
+    label: str, names: Sequence[str], given: Sequence[float], filtered: Sequence[float], key: str
+) -> None:
+    """The probabilities a filter keeps, rescaled; those it removes in grey, as they were."""
+    st.markdown(f"**{label}** keeps {sum(probability > 0 for probability in filtered)}")
+    picture = generation_figures.probability_bars(
+        names,
+        [after or before for after, before in zip(filtered, given, strict=True)],
+        kept=[probability > 0 for probability in filtered],
+        height=270,
+        revision=key,
+    )
+    st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+
+
 def nine_probabilities(text: words.Words, open_: Steps) -> None:
     """Top-k and top-p on nine probabilities, the probabilities to be edited; then one draw."""
     text.show("example_filters")
-    names = tuple(str(place) for place in range(1, len(NINE) + 1))
+    names = tuple(str(number) for number in range(1, len(NINE) + 1))
     left, right = st.columns([2, 5], gap="large")
     with left:
-        shares = prompt.number_column(
+        weights = prompt.number_column(
             "c9_nine", names, NINE, column="share", note="token", low=0.0, high=1.0, step=0.01
         )
     with right:
         k = controls.integer("Top-k", "c9_nine_k", Dial("", 1, len(NINE), 1, text.read("k_help")), 3)
         p = controls.number("Top-p", "c9_nine_p", 0.05, 1.0, 0.9, 0.05, text.read("p_help"))
-        whole = sum(shares)
-        if whole <= 0:
+        total = sum(weights)
+        if total <= 0:
             st.error(text.read("no_shares"), icon=":material/error:")
             return
-        given = torch.tensor([share / whole for share in shares])
-        found = {
-            f"top-k = {k}": (by_hand.filter_probabilities(given, Sampling(top_k=k)), "c9_nine_top_k"),
-            f"top-p = {p:g}": (by_hand.filter_probabilities(given, Sampling(top_p=p)), "c9_nine_top_p"),
-        }
-        for column, (label, (one, key)) in zip(st.columns(2), found.items(), strict=True):
-            kept = one.after.tolist()
-            with column:
-                st.markdown(f"**{label}** keeps {sum(share > 0 for share in kept)}")
-                picture = generation_figures.probability_bars(
-                    names,
-                    [after or before for after, before in zip(kept, given.tolist(), strict=True)],
-                    kept=[share > 0 for share in kept],
-                    height=270,
-                    revision=key,
-                )
-                st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
-    if abs(whole - 1) > 1e-6:
-        text.show("rescaled", total=whole)
-    one = found[f"top-p = {p:g}"][0]
-    n_kept = int(one.kept.sum())
+        given = torch.tensor([weight / total for weight in weights])
+        with_top_k = by_hand.filter_probabilities(given, Sampling(top_k=k))
+        with_top_p = by_hand.filter_probabilities(given, Sampling(top_p=p))
+        top_k_column, top_p_column = st.columns(2)
+        with top_k_column:
+            _filtered_bars(f"top-k = {k}", names, given.tolist(), with_top_k.after.tolist(), "c9_nine_top_k")
+        with top_p_column:
+            _filtered_bars(
+                f"top-p = {p:g}", names, given.tolist(), with_top_p.after.tolist(), "c9_nine_top_p"
+            )
+    if abs(total - 1) > 1e-6:
+        text.show("rescaled", total=total)
+    top_p_steps(text, open_, with_top_p, p)
+
+
+def top_p_steps(text: words.Words, open_: Steps, filtered: by_hand.FilteredProbabilities, p: float) -> None:
+    """The steps of top-p on the nine probabilities: running sum, rescaling, one draw."""
+    n_kept = int(filtered.kept.sum())
     if open_(text.read("example_running_title")):
-        before = one.running[n_kept - 2].item() if n_kept > 1 else 0.0
-        text.show("example_running", p=p, n=n_kept, before=before, reached=one.running[n_kept - 1].item())
-        st.latex(_rows(("p", r"\text{sum}"), (one.sorted.tolist(), one.running.tolist()), ".3f"))
+        before = filtered.running[n_kept - 2].item() if n_kept > 1 else 0.0
+        text.show(
+            "example_running", p=p, n=n_kept, before=before, reached=filtered.running[n_kept - 1].item()
+        )
+        st.latex(_rows(("p", r"\text{sum}"), (filtered.sorted.tolist(), filtered.running.tolist()), ".3f"))
     if open_(text.read("example_again_title")):
-        text.show("example_again", mass=one.mass)
-        after = one.after[one.order][:n_kept].tolist()
+        text.show("example_again", mass=filtered.mass)
+        after = filtered.after[filtered.order][:n_kept].tolist()
         parts = r" \quad ".join(
-            rf"\tfrac{{{latex.number(old, '.3f')}}}{{{latex.number(one.mass, '.3f')}}} = {new:.3f}"
-            for old, new in zip(one.sorted.tolist(), after)
+            rf"\tfrac{{{latex.number(old, '.3f')}}}{{{latex.number(filtered.mass, '.3f')}}} = {new:.3f}"
+            for old, new in zip(filtered.sorted.tolist(), after)
         )
         st.latex(parts)
     if open_(text.read("example_draw_title")):
         where = controls.number(
             text.read("example_draw_u"), "c9_u", 0.0, 0.99, 0.6, 0.01, text.read("u_help")
         )
-        token = by_hand.token_at(one.after, where)
-        ends = one.after.cumsum(0).tolist()
-        start = ends[token] - one.after[token].item()
+        token = by_hand.token_at(filtered.after, where)
+        ends = filtered.after.cumsum(0).tolist()
+        start = ends[token] - filtered.after[token].item()
         text.show("example_draw", u=where, token=token + 1, start=start, end=ends[token])
