@@ -1,7 +1,6 @@
 """The page of runs: what is listed, what a link may do, what goes down and comes up, and how fast it opens."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -114,21 +113,11 @@ def test_what_was_packed_elsewhere_is_unpacked(own_runs):
     assert [run.name() for run in runs.list_runs()] == ["from home"]
 
 
-def test_a_log_of_100_000_steps_opens_as_fast(own_runs):
-    """Measured: the seconds of a page that shows a run of 300 steps, and of one that shows 100,000."""
-    write_run(own_runs / "short", steps=300)
+def test_of_a_log_of_100_000_steps_few_are_drawn(own_runs):
+    """What is parsed and sent to the browser stays bounded, however long a run is, and reaches to its end."""
     write_run(own_runs / "long", steps=100_000)
-    open_page(run="short")  # imports and caches that every page needs
-    took: dict[str, list[float]] = {}
-    for name in ("short", "long") * 3:
-        event_log._read.clear()
-        started = time.perf_counter()
-        app = open_page(run=name)
-        took.setdefault(name, []).append(time.perf_counter() - started)
-        started = time.perf_counter()
-        app.run()
-        took.setdefault(f"{name} again", []).append(time.perf_counter() - started)
-    best = {name: min(seconds) for name, seconds in took.items()}
-    print({name: round(seconds, 2) for name, seconds in best.items()})
-    assert best["long"] < 1.5 * best["short"] + 0.5
-    assert best["long again"] < 1.5 * best["short again"] + 0.2
+    history = event_log.read(own_runs / "long")
+    every = -(-100_000 // event_log.MOST_STEPS)
+    assert history.steps == list(range(every, 100_001, every))
+    assert len(history.steps) <= event_log.MOST_STEPS
+    assert not open_page(run="long").exception
