@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from gptcore.config import ModelConfig
+from gptcore.config import ConfigError, ModelConfig
 from gptcore.files import replacing, write_json
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
@@ -122,7 +122,7 @@ def _read_config(folder: Path) -> ModelConfig:
         raise CheckpointError(f"{folder} holds no readable model: its config.json describes none")
     try:
         return ModelConfig.from_dict(described["model"])
-    except TypeError as error:  # a field is missing, or its value is of another type
+    except (ConfigError, TypeError) as error:
         raise CheckpointError(f"{folder} holds no readable model: {error}") from error
 
 

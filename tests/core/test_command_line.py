@@ -521,3 +521,12 @@ def test_stories_check_gives_the_ladder(capsys, tmp_path):
     ladder = json.loads(capsys.readouterr().out)
     assert {"sentences", "accepted", "rate", "new", "pronouns", "names"} <= set(ladder)
     assert ladder["rate"] == 1.0
+
+
+def test_the_installed_command_is_the_module():
+    installed = Path(sys.executable).with_name("glassbox")
+    texts = [
+        subprocess.run([*command, "tokenize", "The king", "--json"], capture_output=True, text=True).stdout
+        for command in ([str(installed)], [sys.executable, "-m", "gptcore"])
+    ]
+    assert texts[0] == texts[1] and json.loads(texts[0])["tokens"] == ["The", " king"]
