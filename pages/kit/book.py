@@ -266,7 +266,6 @@ def navigation() -> StreamlitPage:
 
 
 def _sidebar(page: StreamlitPage) -> None:
-    session.start_workers()
     session.choose_model()
     with st.expander("Bring a model", icon=":material/upload:"):
         upload_model.form()
@@ -397,7 +396,7 @@ def part(name: str, text: words.Words) -> bool:
 
 
 def footer(file: str) -> None:
-    """Links to the pages before and after this one, and the link that carries a lesson."""
+    """Links to the pages before and after this one, and the link that carries a lesson; the workers start."""
     index = TABLE.index(row_of(file))
     st.divider()
     _lesson()
@@ -410,6 +409,7 @@ def footer(file: str) -> None:
             st.page_link(
                 page_of(after), label=after.label, icon=":material/arrow_forward:", icon_position="right"
             )
+    session.start_workers()  # once the page is drawn: what they load would slow its first words
     _settle(file)
 
 
