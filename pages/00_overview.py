@@ -1,5 +1,8 @@
 """Chapter 0: what a GPT is. A story writes itself before anything is explained."""
 
+import sys
+import time
+
 import streamlit as st
 
 from pages.kit import book, words
@@ -8,7 +11,10 @@ row = book.header(__file__, titled=False)
 text = words.load("00_overview")
 text.show("hook")
 
-# After the first words, which a visitor reads while a fresh server reads in torch.
+# The first words leave for the browser here: importing torch holds the interpreter's lock, and the server's thread
+# that sends them would wait for it. On a fresh server a visitor reads them meanwhile.
+if "torch" not in sys.modules:
+    time.sleep(0.1)
 from pages.kit import annotated, claim, lab, quiz, related  # noqa: E402
 from pages.labs import overview  # noqa: E402
 
