@@ -37,6 +37,8 @@ def _number(config: object, kind: type, *names: str, least: float | None = None,
     for name in names:
         value = getattr(config, name)
         good = isinstance(value, (int,) if kind is int else (int, float)) and not isinstance(value, bool)
+        if good and isinstance(value, int):  # Python's have any length, torch's 64 bits
+            _require(abs(value) < 2**63, f"{name}={value!s:.24} is not below 2**63")
         _require(good and math.isfinite(value), f"{name}={value!r} is not {noun}")
         _require(least is None or value >= least, f"{name}={value} is below {least}")
         _require(above is None or value > above, f"{name}={value} is not above {above}")

@@ -9,14 +9,60 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from gptcore.resources import available_cores, available_memory
+
+if TYPE_CHECKING:  # importing it takes torch, which the first words of a page need not wait for
+    from gptcore.config import ModelConfig, TrainConfig
 
 PREFIX = "GLASSBOX_"
 MEGABYTE = 1_000_000
 BYTES_PER_PARAMETER = 16  # weight, gradient and two averages, in fp32
 LAB_SECONDS = 3600  # how long a lab's run is kept
+MAX_CONTEXT = (
+    4096  # positions of an uploaded model; pages show no more, and a longer cache costs every visitor
+)
+GPU_FACTOR = 16  # at home a GPU may hold what the machine's memory does not
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ceilings:
+    """The largest sizes that a model and its training may have, where only their product with others is limited."""
+
+    layers: int
+    heads: int
+    vocabulary: int
+    context: int
+    steps: int
+    step_tokens: int  # batch × accumulation × window
+    evaluation_batches: int  # n_evals × eval_batches
+    samples: int
+    threads: int
+
+
+HOSTED = Ceilings(
+    layers=256,
+    heads=256,
+    vocabulary=300_000,
+    context=MAX_CONTEXT,
+    steps=1_000_000,
+    step_tokens=1_000_000,
+    evaluation_batches=10_000,
+    samples=200,
+    threads=64,
+)
+AT_HOME = Ceilings(
+    layers=1024,
+    heads=16_384,
+    vocabulary=10_000_000,
+    context=1_048_576,
+    steps=10**12,
+    step_tokens=100_000_000,
+    evaluation_batches=10_000_000,
+    samples=1_000_000,
+    threads=1024,
+)
 
 
 class LimitError(ValueError):
@@ -33,6 +79,7 @@ class Limits:
     queue_per_visitor: int  # of which one visitor may have this many
     parameters: int
     seconds: float  # of training
+    memory_mb: float  # resident, of one run and the processes it starts
     disk_mb: float  # that the runs folder may hold
     upload_mb: float
     keep_hours: float  # after which a run that nobody goes on with is removed
@@ -53,13 +100,16 @@ class Limits:
         hosted = _flag(environment, "hosted")
         cores = cores or available_cores()
         memory = memory or available_memory()
+        runs_at_once = max(1, min(cores // 2, memory // 2_000_000_000))
         defaults = {
-            "runs_at_once": max(1, min(cores // 2, memory // 2_000_000_000)),
+            "runs_at_once": runs_at_once,
             "queue": 60,
             "queue_per_visitor": 3 if hosted else 60,
             # A model takes its training state and about as much again for what a step computes.
             "parameters": max(2_000_000, memory // (2 * BYTES_PER_PARAMETER * (32 if hosted else 2))),
             "seconds": 600.0 if hosted else 7 * 86_400.0,
+            # As much again as for one run is left for the pages.
+            "memory_mb": (memory / (runs_at_once + 1) if hosted else 0.9 * memory) / MEGABYTE,
             "disk_mb": 4_000.0 if hosted else 100_000.0,
             "upload_mb": 20.0 if hosted else 200.0,
             "keep_hours": 72.0 if hosted else math.inf,
@@ -72,17 +122,79 @@ class Limits:
         """The same limit on uploads as a file widget takes it: whole megabytes, at least one."""
         return max(1, int(self.upload_mb))
 
+    @property
+    def ceilings(self) -> Ceilings:
+        """The largest single sizes."""
+        return HOSTED if self.hosted else AT_HOME
+
+    def check_model(self, config: "ModelConfig") -> None:
+        """Raise LimitError for a model that is too large to be built here; call it before anything is built."""
+        from gptcore.account import cache_bytes, n_parameters
+
+        most = self.ceilings
+        for number, limit, what in (
+            (config.n_layers, most.layers, "layers"),
+            (max(config.n_heads, config.n_kv_heads), most.heads, "attention heads"),
+            (config.vocab_size, most.vocabulary, "tokens in the vocabulary"),
+            (config.context_length, most.context, "positions of context"),
+        ):
+            if number > limit:
+                raise LimitError(
+                    f"{_grouped(number)} {what} are more than the {limit:,} a model may have here"
+                )
+        self.check_parameters(n_parameters(config))
+        tables = 12 * config.context_length * max(config.d_model, config.head_dim)  # cosines, sines, angles
+        self._check_memory(
+            tables + cache_bytes(config, config.context_length),
+            "a text as long as this model's context",
+            "shorten the context or make the model narrower",
+        )
+
+    def check_training(self, model: "ModelConfig", train: "TrainConfig") -> None:
+        """Raise LimitError for training that takes more than is allowed here: time, work per step or memory.
+
+        `model` is the shape that is trained, which `check_model` has passed.
+        """
+        from gptcore.account import training_bytes
+
+        self.check_seconds(train.seconds)
+        most, window = self.ceilings, min(train.window_length or model.context_length, model.context_length)
+        for number, limit, what in (
+            (train.steps or 0, most.steps, "steps"),
+            (train.batch_size * train.accumulation * window, most.step_tokens, "tokens in one step"),
+            (train.n_evals * train.eval_batches, most.evaluation_batches, "batches for evaluation"),
+            (train.n_samples, most.samples, "samples"),
+            (train.threads if isinstance(train.threads, int) else 1, most.threads, "threads"),
+        ):
+            if number > limit:
+                raise LimitError(f"{_grouped(number)} {what} are more than the {limit:,} a run may have here")
+        if train.compile and self.hosted:
+            raise LimitError("compile=true is not allowed here, since compiling takes a minute of every core")
+        self._check_memory(
+            training_bytes(model) + train.batch_size * window * _bytes_per_token(model, train),
+            "one step of this training",
+            "choose a smaller batch_size, window_length or model",
+        )
+
+    def _check_memory(self, n_bytes: int, what: str, advice: str) -> None:
+        limit = self.memory_mb * MEGABYTE * (1 if self.hosted else GPU_FACTOR)
+        if n_bytes > limit:
+            raise LimitError(
+                f"{what} takes at least {_grouped(n_bytes // MEGABYTE)} MB of memory and "
+                f"{limit / MEGABYTE:,.0f} MB is the limit here; {advice}"
+            )
+
     def check_parameters(self, n_parameters: int) -> None:
         if n_parameters > self.parameters:
             raise LimitError(
-                f"this model has {n_parameters:,} parameters and {self.parameters:,} is the limit here; "
+                f"this model has {_grouped(n_parameters)} parameters and {self.parameters:,} is the limit here; "
                 "make it narrower, shallower or give it fewer tokens"
             )
 
     def check_seconds(self, seconds: float | None) -> None:
         if seconds is not None and seconds > self.seconds:
             raise LimitError(
-                f"{seconds:,.0f} seconds of training are more than the {self.seconds:,.0f} a run may take here"
+                f"{_grouped(round(seconds))} seconds of training are more than the {self.seconds:,.0f} allowed here"
             )
 
     def check_upload(self, n_bytes: int, what: str = "this file") -> None:
@@ -107,6 +219,25 @@ class Limits:
             )
         if n_waiting >= self.queue:
             raise LimitError(f"{n_waiting} runs are waiting and {self.queue} is the limit; try again later")
+
+
+def _grouped(number: int) -> str:
+    """Return a whole number with commas; one that is too long to read by its power of ten."""
+    if number < 10**15:
+        return f"{number:,}"
+    return f"about 10^{len(str(number)) - 1}"
+
+
+def _bytes_per_token(model: "ModelConfig", train: "TrainConfig") -> int:
+    """Return the least bytes that each token of a micro-batch keeps for the backward pass: a lower bound.
+
+    Each layer keeps the inputs of its products, in 16 bits where the precision may be low; the output layer keeps
+    its logits.
+    """
+    bytes_per_value = 4 if train.precision == "fp32" else 2
+    heads = (2 * model.n_heads + 2 * model.n_kv_heads) * model.head_dim
+    by_layer = 2 * model.d_model + heads + model.d_ff
+    return bytes_per_value * (model.n_layers * by_layer + model.vocab_size)
 
 
 def _flag(environment: Mapping[str, str], name: str) -> bool:

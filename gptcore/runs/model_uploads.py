@@ -16,13 +16,12 @@ from typing import BinaryIO
 
 import torch
 
-from gptcore import account
 from gptcore.checkpoint import FORMAT, model_folder, write_model
 from gptcore.config import ModelConfig
 from gptcore.files import disk_bytes, read_json, replacing, write_bytes, write_json
 from gptcore.formats import hf_folder, load
 from gptcore.formats.models import is_hf_folder
-from gptcore.runs.limits import MEGABYTE, LimitError, Limits
+from gptcore.runs.limits import MAX_CONTEXT, MEGABYTE, LimitError, Limits
 from gptcore.runs.run import FORMAT as RUN_FORMAT
 from gptcore.runs.run import LONGEST_NAME, UNPACKING, Run, RunError, runs_folder
 
@@ -35,8 +34,6 @@ MAX_JSON_MB = {  # megabytes; the largest in use have half of that
 }
 # Kept as empty files, so that the refusal can name them.
 UNSUPPORTED_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".model")
-MAX_LAYERS = 256
-MAX_CONTEXT = 4096  # positions; a page shows no more, and a table of 131,072 costs every visitor's memory
 BLOCK = 1 << 20
 
 
@@ -163,9 +160,7 @@ def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Lim
         raise UploadError("there is no model.safetensors among the files; a model needs its weights")
     _shorten_context(folder)
     config = _config(folder)
-    if config.n_layers > MAX_LAYERS:
-        raise LimitError(f"{config.n_layers:,} layers are more than the {MAX_LAYERS} a model may have here")
-    limits.check_parameters(account.n_parameters(config))
+    limits.check_model(config)
     model, tokenizer = load(folder)
     if tokenizer is None:
         raise UploadError(

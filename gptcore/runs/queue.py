@@ -19,7 +19,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gptcore.account import n_parameters
 from gptcore.files import disk_bytes, write_json
 from gptcore.resources import process_identity, process_is_running
 from gptcore.runs.jobs import ERROR, FOLDERS, MEASUREMENT, TRAINING, last_error, n_slots, queued_kind_module
@@ -154,8 +153,8 @@ def submit(
     """
     limits = limits or Limits.from_environment()
     model, train = request.configs()
-    limits.check_parameters(n_parameters(model))
-    limits.check_seconds(train.seconds)
+    limits.check_model(model)
+    limits.check_training(model, train)
     request = request.sealed()
     key = request.key
     folder = runs_folder()

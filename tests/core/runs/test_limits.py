@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from gptcore.config import PRESETS
 from gptcore.runs import limits
 from gptcore.runs.limits import LimitError, Limits
 
@@ -18,7 +19,15 @@ def here(environment=(), *, cores=4, memory=16 * GIGABYTE) -> Limits:
 def test_a_hosted_app_is_never_more_generous_than_a_laptop():
     laptop, hosted = here(), here({"GLASSBOX_HOSTED": "1"})
     assert (laptop.hosted, hosted.hosted) == (False, True)
-    for name in ("queue_per_visitor", "parameters", "seconds", "disk_mb", "upload_mb", "keep_hours"):
+    for name in (
+        "queue_per_visitor",
+        "parameters",
+        "seconds",
+        "memory_mb",
+        "disk_mb",
+        "upload_mb",
+        "keep_hours",
+    ):
         assert getattr(hosted, name) < getattr(laptop, name), name
 
 
@@ -74,3 +83,72 @@ def test_what_is_just_allowed_is_allowed():
     one.check_seconds(one.seconds)
     one.check_seconds(None)
     one.check_queue(0, 0)
+
+
+@pytest.mark.parametrize("environment", [{}, {"GLASSBOX_HOSTED": "1"}], ids=["at home", "hosted"])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"n_layers": 20_000, "d_model": 2, "n_heads": 1, "d_ff": 1}, "20,000 layers"),
+        ({"n_heads": 100_000, "head_dim": 2, "d_model": 1, "d_ff": 1}, "100,000 attention heads"),
+        ({"vocab_size": 20_000_000, "d_model": 1, "n_heads": 1, "head_dim": 2}, "20,000,000 tokens in the vocabulary"),
+        ({"context_length": 10**7}, "10,000,000 positions of context"),
+        ({"d_model": 2**62, "n_heads": 1}, r"about 10\^"),
+        ({"d_ff": 10**9}, "parameters"),
+        # Few parameters, and a cache of keys and values of 270 GB.
+        ({"d_model": 1, "n_heads": 1, "head_dim": 2**22, "n_layers": 2, "context_length": 4096}, "memory"),
+    ],
+)  # fmt: skip
+def test_an_absurd_model_is_refused_before_it_is_built(environment, changes, said):
+    config = PRESETS["nano"].model.replace(**changes)
+    allowed = here(environment | {"GLASSBOX_PARAMETERS": "100000000"})
+    with pytest.raises(LimitError, match=said) as refused:
+        allowed.check_model(config)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("environment", [{}, {"GLASSBOX_HOSTED": "1"}], ids=["at home", "hosted"])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seconds": 10**6}, "1,000,000 seconds"),
+        ({"seconds": None, "steps": 10**18}, r"about 10\^18 steps"),
+        ({"accumulation": 10**9}, "tokens in one step"),
+        ({"batch_size": 10**9}, "tokens in one step"),
+        ({"n_evals": 10**9}, "batches for evaluation"),
+        ({"eval_batches": 10**9}, "batches for evaluation"),
+        ({"n_samples": 10**9}, "1,000,000,000 samples"),
+        ({"threads": 10**6}, "1,000,000 threads"),
+    ],
+)
+def test_absurd_training_is_refused_before_it_begins(environment, changes, said):
+    nano = PRESETS["nano"]
+    with pytest.raises(LimitError, match=said):
+        here(environment).check_training(nano.model, nano.train.replace(**changes))
+
+
+@pytest.mark.parametrize(("environment", "batch_size"), [({}, 300_000), ({"GLASSBOX_HOSTED": "1"}, 3000)])
+def test_a_step_that_no_memory_holds_is_refused(environment, batch_size):
+    nano = PRESETS["nano"]
+    with pytest.raises(LimitError, match="MB of memory"):
+        here(environment).check_training(nano.model, nano.train.replace(batch_size=batch_size))
+
+
+def test_compiling_is_for_a_machine_of_ones_own():
+    nano = PRESETS["nano"]
+    here().check_training(nano.model, nano.train.replace(compile=True))
+    with pytest.raises(LimitError, match="compile"):
+        here({"GLASSBOX_HOSTED": "1"}).check_training(nano.model, nano.train.replace(compile=True))
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_every_preset_is_allowed_on_a_laptop(name):
+    preset = PRESETS[name]
+    here().check_model(preset.model)
+    here().check_training(preset.model, preset.train)
+
+
+def test_the_preset_of_the_pages_is_allowed_for_strangers():
+    nano, small = PRESETS["nano"], here({"GLASSBOX_HOSTED": "1"}, cores=2, memory=2 * GIGABYTE)
+    small.check_model(nano.model)
+    small.check_training(nano.model, nano.train)
