@@ -17,7 +17,7 @@ from gptcore.experiments.arena import (
     plan,
 )
 from gptcore.runs.execute import resume, start
-from gptcore.runs.run import Run, RunError, delete
+from gptcore.runs.run import Run, RunError
 
 
 class Stopped(Exception):
@@ -57,8 +57,6 @@ def _finish(run: Run, planned: Planned) -> None:
     if run.can_resume():
         events = resume(run.folder, planned.request.plugin)
     else:
-        if run.folder.is_dir():  # killed before its first checkpoint
-            delete(run)
         events = start(planned.request, run.folder)
     try:
         for _ in events:

@@ -96,13 +96,23 @@ def resume(folder: str | Path, plugin: str | None = None) -> Iterator[Event]:
 def _follow(
     recorder: Recorder | FollowerRecorder, group: ProcessGroup, *, model: ModelConfig, **training: Any
 ) -> Iterator[Event]:
-    """Train, record each event, and yield it in the process that leads; raises ValueError for a run that fails."""
+    """Train, record each event, and yield it in the process that leads; raises ValueError for a run that fails.
+
+    A new run that ends before its first checkpoint leaves nothing in its directory.
+    """
     steady_heap()
+    can_resume = "resume" in training
     with contextlib.closing(recorder), _saved_on_signals(recorder.stop, group):
         events = loop.train(model, **training, stop=recorder.stop, group=group)
-        for event in recorder.record(group.guard_events(events)):
-            if group.leads:
-                yield event
+        try:
+            for event in recorder.record(group.guard_events(events)):
+                can_resume |= event.event == "checkpoint"
+                if group.leads:
+                    yield event
+        except Exception:
+            if not can_resume:
+                recorder.discard()
+            raise
     if event.event == "failed":
         raise ValueError(event.reason)
 

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import shutil
 import threading
 import time
@@ -31,19 +32,25 @@ from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, 
 
 MAX_HISTORY = 24
 LISTEN_SECONDS = 0.2
+# What a run writes before its first checkpoint, and the temporary names of these files and of the checkpoint.
+BEFORE_CHECKPOINT = re.compile(
+    r"lock|(tokenizer|config|control)\.json|corpus\.txt|events\.jsonl"
+    r"|\.(tokenizer\.json|config\.json|control\.json|corpus\.txt|events\.jsonl|latest)-.+"
+)
 
 
 class Recorder:
     """Writes a run's directory while it trains, and hears what watchers ask of it."""
 
     def __init__(self, folder: str | Path, *, resume: bool = False):
-        """Take a new or empty directory, or with `resume` one that nobody trains in; raises RunError."""
+        """Take a directory that `is_free`, or with `resume` a run that nobody trains in; raises RunError."""
         self.folder = Path(folder)
+        self._new_folders = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self.stop = threading.Event()
         self.resumed = resume
         self._heard = 0.0
         self._stop_reason = "stopped"  # the reason to write down if the run ends before its last step
-        if not resume and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if not resume and not is_free(self.folder):
             raise RunError(f"{folder} is not empty; a run needs a new or empty directory")
         if resume and not (self.folder / "config.json").is_file():
             raise RunError(f"{folder} is not a run")
@@ -56,7 +63,10 @@ class Recorder:
         except Timeout as error:
             raise RunError(f"{folder} is being trained in by another process") from error
         except OSError as error:
+            self._remove_new_folders()
             raise RunError(f"{folder} cannot be written: {error.strerror}") from error
+        if not resume:
+            self._remove_beginning()
         if stale is not None and _inode(control) == stale:
             control.unlink(missing_ok=True)
         asked = read_record(request_file(self.folder))
@@ -71,11 +81,25 @@ class Recorder:
         self._lock.release()
 
     def discard(self) -> None:
-        """Remove a directory in which nothing came to be."""
+        """Remove what was written for a run that ended before its first checkpoint, and the directories made for it."""
+        self._remove_beginning()
         self.close()
         (self.folder / "lock").unlink(missing_ok=True)
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        self._remove_new_folders()
+
+    def _remove_beginning(self) -> None:
+        """Remove every file that a run has before its first checkpoint, except the lock."""
+        for path in self.folder.iterdir():
+            if path.name != "lock" and BEFORE_CHECKPOINT.fullmatch(path.name):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+    def _remove_new_folders(self) -> None:
+        with contextlib.suppress(OSError):  # one that holds something stays, and those above it
+            for folder in self._new_folders:
+                folder.rmdir()
 
     def describe(self, description: dict[str, Any], tokenizer: Tokenizer, text: str | None) -> None:
         """Write what was asked for; `text` is the corpus where it cannot be made again."""
@@ -193,6 +217,20 @@ class Recorder:
         if requested.get("stop") or requested.get("pause"):
             self._stop_reason = "stopped" if requested.get("stop") else "paused"
             self.stop.set()
+
+
+def is_free(folder: Path) -> bool:
+    """Return whether a run may begin in a directory: it is new or empty, or a run was killed there too early to resume.
+
+    Such a run has left its lock and nothing but files that it writes before its first checkpoint.
+    """
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        return False
+    names = [path.name for path in folder.iterdir()]
+    only_begun = "lock" in names and all(map(BEFORE_CHECKPOINT.fullmatch, names))
+    return not names or (only_begun and Run(folder).last_event().get("step", 0) == 0)
 
 
 def _inode(path: Path) -> int | None:

@@ -1,6 +1,7 @@
 """Requests carried out: the directory they leave, what they refuse, and how signals end them."""
 
 import os
+import shutil
 import signal
 import threading
 from dataclasses import replace
@@ -54,6 +55,69 @@ def test_a_sealed_request_whose_text_changed_is_refused_and_leaves_nothing(reque
         next(execute.start(sealed, tmp_path / "second"))
     assert not (tmp_path / "second").exists()
     assert list(execute.start(replace(sealed, hashes=()), tmp_path / "third"))[-1].event == "done"
+
+
+def test_a_request_that_training_itself_refuses_leaves_nothing(request_for, tmp_path):
+    request = request_for()
+    request = replace(request, settings=dict(request.settings) | {"precision": "fp16"})
+    with pytest.raises(ConfigError, match="fp16"):
+        list(execute.start(request, tmp_path / "above" / "run"))
+    assert not (tmp_path / "above").exists()
+    own = tmp_path / "own"
+    own.mkdir()
+    with pytest.raises(ConfigError, match="fp16"):
+        list(execute.start(request, own))
+    assert list(own.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["lock"],
+        ["lock", "tokenizer.json"],
+        ["lock", "tokenizer.json", "corpus.txt", ".config.json-x1y2"],
+        [
+            "lock",
+            "tokenizer.json",
+            "corpus.txt",
+            "config.json",
+            "events.jsonl",
+            ".latest-abcd/model.safetensors",
+        ],
+    ],
+)
+def test_a_folder_in_which_a_run_was_killed_before_its_first_checkpoint_is_free(request_for, tmp_path, names):
+    folder = tmp_path / "run"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text('{"event": "start", "step": 0}\n')
+    assert list(execute.start(request_for(), folder))[-1].event == "done"
+    assert Run(folder).last_event()["reason"] == "steps"
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["corpus.txt"], ["tokenizer.json", "config.json"], ["lock", "mine.txt"], ["lock", "history/000000/x"]],
+)
+def test_a_folder_that_holds_something_else_is_refused_and_stays_as_it_is(request_for, tmp_path, names):
+    folder = tmp_path / "run"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    with pytest.raises(RunError, match="is not empty"):
+        list(execute.start(request_for(), folder))
+    assert all((folder / name).read_text() == "mine" for name in names)
+
+
+def test_a_log_with_steps_is_not_begun_again(request_for, tmp_path):
+    folder = tmp_path / "run"
+    list(execute.start(request_for(), folder))
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    with pytest.raises(RunError, match="is not empty"):
+        list(execute.start(request_for(), folder))
 
 
 def test_a_signal_ends_a_run_with_everything_saved_and_it_can_be_resumed(request_for, tmp_path):
