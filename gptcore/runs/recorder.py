@@ -26,7 +26,8 @@ from gptcore.checkpoint import CheckpointError, model_folders, write_model, writ
 from gptcore.files import read_json, replacing, write_bytes, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.limits import Limits
-from gptcore.runs.run import FORMAT, Run, RunError, parse_event, read_record, request_file
+from gptcore.runs.records import parse_event
+from gptcore.runs.run import FORMAT, Run, RunError, read_record, request_file
 from gptcore.tokenizer import Tokenizer
 from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start
 

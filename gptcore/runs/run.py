@@ -16,7 +16,6 @@ in the queue) and `ID.log` (what its process said on standard error).
 """
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -28,7 +27,9 @@ from filelock import FileLock, Timeout
 
 from gptcore.files import read_json, write_json
 from gptcore.resources import process_is_running
+from gptcore.runs import records
 from gptcore.runs.jobs import last_error
+from gptcore.runs.records import RecordError, parse_event
 
 FORMAT = "glassbox-run-1"
 LONGEST_LINE = 65_536  # bytes; a sample of text is the longest event
@@ -36,20 +37,6 @@ LONGEST_NAME = 60  # characters
 RUN_ID = re.compile(r"[a-z0-9_-]{1,64}")
 ALIVE = ("starting", "running")  # states
 UNDER_WAY = ("waiting", *ALIVE)
-
-# The types that fields of a request file have where they are there; any other value makes the file no request.
-RECORD_TYPES = {
-    "owners": list,
-    "waiting": bool,
-    "resume": bool,
-    "lab": bool,
-    "turn": (int, float),
-    "sequence": int,
-    "launched": (dict, type(None)),
-    "key": str,
-    "name": (str, type(None)),
-    "asked": (int, float),
-}
 
 
 class RunError(ValueError):
@@ -77,16 +64,11 @@ def progress_file(folder: Path) -> Path:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what a request file says; empty where it cannot be read or holds a value of a wrong type."""
-    record = read_json(path)
-    for name, types in RECORD_TYPES.items():
-        if name in record and not isinstance(record[name], types):
-            return {}
-    launched = record.get("launched") or {}
-    processes = (launched, launched.get("supervisor") or {})
-    if not all(isinstance(owner, str) for owner in record.get("owners", ())):
+    """Return what a request file says; empty where there is none, or it is damaged."""
+    try:
+        return records.parse_request(path.read_bytes())
+    except (OSError, RecordError):
         return {}
-    return record if all(isinstance(process, dict) for process in processes) else {}
 
 
 @contextlib.contextmanager
@@ -151,8 +133,11 @@ class Run:
         return [event for event in events if event is not None], since + len(whole)
 
     def config(self) -> dict[str, Any]:
-        """Return what was asked for and found; empty while the run is starting."""
-        return read_json(self.folder / "config.json")
+        """Return what was asked for and found; empty while the run is starting, and where the file is damaged."""
+        try:
+            return records.parse_config((self.folder / "config.json").read_bytes())
+        except (OSError, RecordError):
+            return {}
 
     def request(self) -> dict[str, Any]:
         """Return what was asked of the app; empty for a run that a command line started."""
@@ -172,9 +157,8 @@ class Run:
 
     def requested_at(self) -> float:
         """Return when the run was asked for, in seconds since 1970; for showing and sorting only."""
-        asked = self.request().get("asked")
-        if isinstance(asked, (int, float)):
-            return float(asked)
+        if (asked := self.request().get("asked")) is not None:
+            return asked
         for path in (self.folder / "tokenizer.json", self.folder):
             with contextlib.suppress(OSError):
                 return path.stat().st_mtime
@@ -318,15 +302,6 @@ class Run:
 
 NOT_RUNS = ("texts", "arena", "claims")
 UNPACKING = (".import-", ".incoming-")  # how folders begin that a brought model or zip is unpacked in
-
-
-def parse_event(line: bytes) -> dict[str, Any] | None:
-    """Return the event on a line of the log, None where a killed process left half a line."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event and "step" in event else None
 
 
 def _thinned(lines: list[bytes], most: int) -> list[bytes]:

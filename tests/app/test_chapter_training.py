@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import run_logs
 from streamlit.testing.v1 import AppTest
 
 from gptcore.account import n_parameters
@@ -236,16 +237,12 @@ def test_cases_hide_every_fault_and_the_healthy_run_too():
 
 
 RUN = [
-    {"event": "start", "step": 0, "tokens": 0, "seconds": 0, "total_steps": 20, "uniform": 7.6, "unigram": 5.2,
-     "bigram": 3.0, "floor": 0.4, "notes": []},
-    *({"event": "step", "step": step, "tokens": step, "seconds": step, "loss": 7.6 - step / 4, "lr": 0.01,
-       "grad_norm": 0.5, "tokens_per_second": 1.0} for step in range(1, 21)),
-    {"event": "eval", "step": 20, "tokens": 20, "seconds": 20, "val_loss": 2.6, "perplexity": 13.5,
-     "bits_per_byte": 1.0},
-    {"event": "sample", "step": 20, "tokens": 20, "seconds": 20, "text": "A king sang.", "prompt": "",
-     "ladder": None},
-    {"event": "done", "step": 20, "tokens": 20, "seconds": 20, "reason": "steps"},
-]  # fmt: skip
+    run_logs.start(20),
+    *(run_logs.trained(step, 7.6 - step / 4) for step in range(1, 21)),
+    run_logs.evaluated(20, 2.6),
+    run_logs.sampled(20, "A king sang."),
+    run_logs.done(20),
+]
 
 
 @pytest.fixture
@@ -256,7 +253,7 @@ def finished(own_runs, monkeypatch):
     folder = own_runs / "0123456789abcdef0123"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"format": FORMAT}))
-    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in RUN))
+    run_logs.write(folder, RUN)
     monkeypatch.setattr(session, "start_run", lambda request, *, lab: Run(folder))
 
 

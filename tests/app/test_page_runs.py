@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import run_logs
 from streamlit.testing.v1 import AppTest
 
 from gptcore.config import ModelConfig
@@ -21,20 +22,14 @@ def write_run(folder: Path, *, steps: int = 30, name: str = "", owner: str = vis
     model = ModelConfig(vocab_size=99, context_length=16, d_model=32, n_layers=2, n_heads=2).to_dict()
     config = {"format": runs.FORMAT, "corpus_name": "stories", "model": model, "train": train, "owner": owner}
     (folder / "config.json").write_text(json.dumps(config))
-    place = {"step": 0, "tokens": 0, "seconds": 0.0}
-    start = {"event": "start", **place, "config": {}, "n_parameters": 12_345, "total_steps": steps}
-    start |= {"floor": 1.0, "uniform": 7.6, "unigram": 5.0, "bigram": 3.0, "notes": []}
-    lines = [start]
+    scores = {"rate": 0.5, "new": 0.4, "pronouns": None, "names": None, "sentences": 9, "accepted": 4}
+    log = [run_logs.start(steps)]
     for step in range(1, steps + 1):
-        place = {"step": step, "tokens": 100 * step, "seconds": 0.01 * step}
-        numbers = {"loss": 7 - 5 * step / steps, "lr": 0.01, "grad_norm": 1.0, "tokens_per_second": 9.0}
-        lines.append({"event": "step", **place, **numbers})
+        loss = 7 - 5 * step / steps
+        log.append(run_logs.trained(step, loss))
         if step % max(1, steps // 10) == 0:
-            lines.append({"event": "eval", **place, "val_loss": 7 - 5 * step / steps, "perplexity": 9.0})
-            ladder = {"rate": 0.5, "new": 0.4, "pronouns": None, "names": None, "sentences": 9}
-            lines.append({"event": "sample", **place, "text": f"A fox at {step}.", "ladder": ladder})
-    lines.append({"event": "done", **place, "reason": "steps"})
-    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            log += [run_logs.evaluated(step, loss), run_logs.sampled(step, f"A fox at {step}.", scores)]
+    run_logs.write(folder, [*log, run_logs.done(steps)])
     if name:
         runs.rename(Run(folder), name)
     return Run(folder)

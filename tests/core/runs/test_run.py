@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import run_logs
 import torch
 from safetensors.torch import load_file
 
@@ -21,7 +22,7 @@ from gptcore.checkpoint import CheckpointError
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.formats import load
 from gptcore.resources import process_is_running
-from gptcore.runs import queue, worker_pool
+from gptcore.runs import queue, records, worker_pool
 from gptcore.runs import run as runs
 from gptcore.runs.recorder import Recorder, read_state
 from gptcore.runs.request import RunRequest
@@ -462,16 +463,16 @@ def test_two_runs_differ_in_what_they_differ(ask):
 
 
 def test_a_long_log_is_thinned_and_not_cut(tmp_path):
-    lines = [{"event": "start", "step": 0}]
+    log = [run_logs.start(5001)]
     for step in range(1, 5001):
-        lines.append({"event": "step", "step": step, "loss": 1.0})
+        log.append(run_logs.trained(step, 1.0))
         if step % 500 == 0:
-            lines.append({"event": "eval", "step": step, "val_loss": 1.0})
-    lines.append({"event": "step", "step": 5001, "loss": 1.0})
-    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            log.append(run_logs.evaluated(step, 1.0))
+    log.append(run_logs.trained(5001, 1.0))
+    run_logs.write(tmp_path, log)
     every, end = Run(tmp_path).events()
     few, same_end = Run(tmp_path).events(most_steps=100)
-    assert end == same_end and len(every) == len(lines)
+    assert end == same_end and len(every) == len(log)
     steps = [event["step"] for event in few if event["event"] == "step"]
     assert len(steps) <= 102 and steps[-1] == 5001
     assert max(after - before for before, after in pairwise(steps)) <= 5001 / 100 + 1
@@ -521,7 +522,7 @@ def test_a_disk_that_fills_leaves_a_clear_state_and_the_last_good_checkpoint(ask
     read_state(run.folder)
     assert other.read_text() == "somebody's notes"
     lines = (run.folder / "events.jsonl").read_bytes().splitlines()
-    assert all(runs.parse_event(line) for line in lines)
+    assert all(records.parse_event(line) for line in lines)
     (small_disk / "ballast").unlink()
     go_on(run)
     assert waited(run, {"running"}) == "running"
