@@ -262,13 +262,13 @@ def _withdraw(folder: Path, slots: str, names: Collection[str], owner: str) -> N
         for record in queue.records:
             if record["id"] not in names or (slots == TRAINING and not record.get("waiting")):
                 continue
-            left = [other for other in record["owners"] if other != owner]
-            if record.get("resume"):
-                queue.write(record | {"waiting": False})
-            elif owner not in record["owners"]:
+            if owner not in record["owners"]:
                 continue
-            elif left:
+            left = [other for other in record["owners"] if other != owner]
+            if left:
                 queue.write(record | {"owners": left})
+            elif record.get("resume"):
+                queue.write(record | {"waiting": False})
             else:
                 log_file(queue.path(record)).unlink(missing_ok=True)
                 queue.remove(record)

@@ -112,8 +112,8 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
             key=f"{prefix}_withdraw",
             icon=":material/undo:",
             disabled=not visitor.is_listed_for(run),
-            on_click=session.withdraw_run,
-            args=(run,),
+            on_click=_act,
+            args=(prefix, session.withdraw_run, run),
             width="stretch",
             help="Takes the run out of the queue.",
         )
@@ -135,7 +135,8 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
             key=f"{prefix}_pause",
             icon=":material/pause:",
             disabled=state != "running" or asked or not mine or shared,
-            on_click=run.pause,
+            on_click=_act,
+            args=(prefix, session.pause_run, run),
             width="stretch",
             help="Ends the process and keeps its whole state, to go on later.",
         )
@@ -144,8 +145,8 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
         key=f"{prefix}_stop",
         icon=":material/stop:",
         disabled=state != "running" or asked or not mine,
-        on_click=session.stop_run,
-        args=(run,),
+        on_click=_act,
+        args=(prefix, session.stop_run, run),
         width="stretch",
         help="Ends the run at its next step and keeps what it has learned.",
     )

@@ -14,7 +14,7 @@ import streamlit as st
 
 from gptcore.runs import worker_pool
 from gptcore.runs.limits import Limits
-from gptcore.runs.run import Run, RunError, delete, list_runs, release, runs_folder
+from gptcore.runs.run import Run, RunError, delete, list_runs, release, rename, runs_folder
 from pages.kit import links, models, visitor
 from pages.kit.models import SHIPPED, ModelHandle
 
@@ -77,19 +77,36 @@ def resume_run(run: Run) -> None:
     """Ask for a run to go on from its last checkpoint; raises RunError or LimitError."""
     from gptcore.runs import queue
 
+    visitor.check_listed(run)
     queue.submit_resume(run, owner=visitor.visitor_id())
     poll_queue()
 
 
+def pause_run(run: Run) -> None:
+    """Pause a run; raises RunError for one that others asked for too."""
+    visitor.check_owns(run)
+    if len(run.owners()) > 1:
+        raise RunError(f"others asked for {run.id} too; stop it, and it goes on for them")
+    run.pause()
+
+
 def stop_run(run: Run) -> None:
     """Stop a run; where others asked for it too it goes on for them, and leaves this visitor's list."""
-    if not release(run, visitor.visitor_id()):
+    visitor.check_listed(run)
+    if not release(run, visitor.owner_name(run)):
         run.stop()
+
+
+def rename_run(run: Run, name: str) -> None:
+    """Give a run a name; raises RunError where it is too long or the run obeys somebody else."""
+    visitor.check_owns(run)
+    rename(run, name)
 
 
 def delete_run(run: Run) -> None:
     """Remove a run; where others asked for it too, it only leaves this visitor's list."""
-    if not release(run, visitor.visitor_id()):
+    visitor.check_listed(run)
+    if not release(run, visitor.owner_name(run)):
         delete(run)
         if model_name() == run.id:
             use_model(SHIPPED)
@@ -104,7 +121,8 @@ def withdraw_run(run: Run) -> None:
     """Take a run out of the queue, for this visitor."""
     from gptcore.runs import queue
 
-    queue.withdraw(run, visitor.visitor_id())
+    visitor.check_listed(run)
+    queue.withdraw(run, visitor.owner_name(run))
 
 
 def position_in_queue(run: Run) -> int | None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from gptcore.runs.limits import Limits
+from gptcore.runs.run import RunError
 
 if TYPE_CHECKING:
     from gptcore.runs.run import Run
@@ -68,6 +69,27 @@ def owns(run: "Run") -> bool:
 def is_listed_for(run: "Run") -> bool:
     """Whether a run stands on this visitor's list."""
     return is_local() or visitor_id() in run.owners()
+
+
+def check_owns(run: "Run") -> None:
+    """Raise RunError unless a run obeys this visitor.
+
+    Every change of a run asks here, and not only the button that is disabled: a browser may send what it likes.
+    """
+    if not owns(run):
+        raise RunError(f"{run.id} obeys the browser that started it; start a run here to control it")
+
+
+def check_listed(run: "Run") -> None:
+    """Raise RunError unless a run is on this visitor's list."""
+    if not is_listed_for(run):
+        raise RunError(f"{run.id} is not one of your runs; start one here to change it")
+
+
+def owner_name(run: "Run") -> str:
+    """The owner of a run as whom this visitor changes it; at home its first owner, where nobody here asked for it."""
+    owners, own = run.owners(), visitor_id()
+    return owners[0] if is_local() and owners and own not in owners else own
 
 
 def write_cookie() -> None:

@@ -139,11 +139,11 @@ def stop_match(match: arena.Match) -> None:
     """Take the runs that wait out of the queue and pause those that train; what is over stays. For callbacks."""
     st.session_state.pop(GOING, None)
     for entry in entries_of(match):
-        if not entry.alive:
-            continue
+        if not entry.alive or not visitor.is_listed_for(entry.run):
+            continue  # an equal run of another visitor is seen here too
         if entry.run.state() == "waiting":
             session.withdraw_run(entry.run)
         elif len(entry.run.owners()) > 1:
             session.stop_run(entry.run)  # it goes on for the others
         elif visitor.owns(entry.run):
-            entry.run.pause()
+            session.pause_run(entry.run)

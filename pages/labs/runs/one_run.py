@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.runs.run import Run, rename
+from gptcore.runs.run import Run
 from pages.kit import links, live, session, visitor, words
 from pages.kit.run_comparison import listed_run_label
 
@@ -66,7 +66,8 @@ def _change(run: "Run") -> None:
 
 
 def _rename(run: "Run") -> None:
-    _try(rename, run, st.session_state[f"runs_name_{run.id}"])
+    # A message may press the button and leave the name out.
+    _try(session.rename_run, run, st.session_state.get(f"runs_name_{run.id}", run.name()))
 
 
 def _delete(run: "Run") -> None:

@@ -1,0 +1,147 @@
+"""A client of a running app that speaks Streamlit's websocket protocol itself, and so sends what no browser would."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from google.protobuf.message import Message
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from websockets.sync.client import connect
+
+from pages.kit.visitor import COOKIE
+
+WAIT_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one run of a page has sent: elements by widget id, and every text in it."""
+
+    elements: dict[str, Message]
+    texts: list[str]
+    exceptions: list[str]
+
+    def widget_id(self, key: str) -> str:
+        """Return the widget id of a key; raises KeyError where the page has no such widget."""
+        found = [name for name in self.elements if name.endswith(f"-{key}")]
+        if not found:
+            raise KeyError(key)
+        return found[0]
+
+    def has(self, key: str) -> bool:
+        return any(name.endswith(f"-{key}") for name in self.elements)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.texts)
+
+
+@dataclass
+class Client:
+    """One browser: a cookie, a connection, the page it is on."""
+
+    url: str
+    cookie: str
+    page_hashes: dict[str, str] = field(default_factory=dict)
+    session_id: str = ""
+
+    @property
+    def visitor_id(self) -> str:
+        """The name under which the server keeps this browser's runs."""
+        return hashlib.sha256(self.cookie.encode()).hexdigest()[:32]
+
+    def __enter__(self) -> Self:
+        self._connection = connect(
+            self.url.replace("http", "ws", 1) + "/_stcore/stream",
+            subprotocols=["streamlit"],
+            additional_headers={"Cookie": f"{COOKIE}={self.cookie}"},
+            origin=self.url,
+            max_size=None,
+        )
+        self.socket = self._connection.__enter__()
+        self.open("")  # the first page names all others
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.__exit__(kind, error, trace)
+
+    def open(self, page: str, /, *, forged: dict[str, Any] | None = None, **query: str) -> Page:
+        """Run a page with a query; `forged` are widget values by widget id, True for a pressed button."""
+        message = BackMsg()
+        state = message.rerun_script
+        state.query_string = urlencode(query)
+        state.page_script_hash = self.page_hashes.get(page, "")
+        state.page_name = "" if page in self.page_hashes else page
+        state.context_info.url = f"{self.url}/{page}"
+        for widget, value in (forged or {}).items():
+            state.widget_states.widgets.append(widget_state(widget, value))
+        self.send(message)
+        return self.read_page()
+
+    def send(self, message: BackMsg) -> None:
+        self.socket.send(message.SerializeToString())
+
+    def read_page(self) -> Page:
+        """Take in what the server sends until the script has finished; a run ended by a rerun is not counted."""
+        page = Page({}, [], [])
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            message = ForwardMsg.FromString(self.socket.recv(max(0.1, deadline - time.monotonic())))
+            kind = message.WhichOneof("type")
+            if kind == "new_session":
+                self.session_id = message.new_session.initialize.session_id
+            elif kind == "navigation":
+                self.page_hashes |= {
+                    one.url_pathname: one.page_script_hash for one in message.navigation.app_pages
+                }
+            elif kind == "delta":
+                _take_in(message, page)
+            elif kind == "session_event" and message.session_event.HasField("script_compilation_exception"):
+                page.exceptions.append(str(message.session_event.script_compilation_exception))
+            elif kind == "script_finished" and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                return page
+
+    def ask_for_file(self, file_id: str, session_id: str = "") -> tuple[str | None, str]:
+        """Ask for the file that a download button makes when it is pressed: its address, or the refusal."""
+        message = BackMsg()
+        message.backend_operation_request.request_id = "1"
+        message.backend_operation_request.session_id = session_id or self.session_id
+        message.backend_operation_request.deferred_file.file_id = file_id
+        self.send(message)
+        while True:
+            answer = ForwardMsg.FromString(self.socket.recv(WAIT_SECONDS))
+            if answer.WhichOneof("type") == "backend_operation_response":
+                response = answer.backend_operation_response
+                return response.deferred_file.url or None, response.error_msg
+
+
+def widget_state(widget: str, value: Any) -> WidgetState:
+    """Return what a browser says of a widget: True is a press, a text a text, a number a number."""
+    state = WidgetState(id=widget)
+    if value is True:
+        state.trigger_value = True
+    elif isinstance(value, str):
+        state.string_value = value
+    elif isinstance(value, int):
+        state.int_value = value
+    else:
+        state.json_value = json.dumps(value)
+    return state
+
+
+def _take_in(message: ForwardMsg, page: Page) -> None:
+    delta = message.delta
+    page.texts.append(str(delta))
+    if delta.WhichOneof("type") != "new_element":
+        return
+    element = getattr(delta.new_element, delta.new_element.WhichOneof("type"))
+    if delta.new_element.WhichOneof("type") == "exception":
+        page.exceptions.append(f"{element.type}: {element.message}")
+    if name := getattr(element, "id", ""):
+        page.elements[name] = element
