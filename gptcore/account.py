@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from gptcore.config import ModelConfig
+from gptcore.config import ConfigError, ModelConfig, TrainConfig
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.norms import NORMS
+from gptcore.resources import available_memory
 
 PARTS = ("embedding", "positions", "attention", "feedforward", "norms", "output")
 
@@ -72,6 +73,40 @@ def n_parameters(config: ModelConfig) -> int:
 def training_bytes(config: ModelConfig) -> int:
     """Return the bytes AdamW in fp32 holds before any activation: weights, gradients, two moments."""
     return 16 * n_parameters(config)
+
+
+def step_bytes(config: ModelConfig, train: TrainConfig, n_windows: int, window: int) -> int:
+    """Return the least bytes that a training step over windows (B, T) holds, a lower bound.
+
+    Besides `training_bytes`, each layer keeps the inputs of its products for the backward pass, in 16 bits where the
+    precision may be low; the output layer keeps its logits.
+    """
+    bytes_per_value = 4 if train.precision == "fp32" else 2
+    heads = (2 * config.n_heads + 2 * config.n_kv_heads) * config.head_dim
+    by_layer = 2 * config.d_model + heads + config.d_ff
+    kept = bytes_per_value * (config.n_layers * by_layer + config.vocab_size)
+    return training_bytes(config) + n_windows * window * kept
+
+
+def model_bytes(config: ModelConfig) -> int:
+    """Return the bytes of a model in fp32: its weights, and its table of fixed positions if it has one."""
+    table = {"rope": 2 * config.head_dim, "sinusoidal": config.d_model}.get(config.position, 0)
+    return 4 * (n_parameters(config) + config.context_length * table)
+
+
+def check_memory(n_bytes: int, what: str, available: int | None = None) -> None:
+    """Raise ConfigError if `what` takes more bytes than are there, by default in this machine; call it before building.
+
+    >>> check_memory(10**12, "this model", available=10**9)
+    Traceback (most recent call last):
+    gptcore.config.ConfigError: this model takes 1,000.0 GB of memory and 1.0 GB are there; choose a smaller one
+    """
+    available = available_memory() if available is None else available
+    if n_bytes > available:
+        needed = f"{n_bytes / 1e9:,.1f}" if n_bytes < 10**15 else f"about 10^{len(str(n_bytes)) - 10}"
+        raise ConfigError(
+            f"{what} takes {needed} GB of memory and {available / 1e9:,.1f} GB are there; choose a smaller one"
+        )
 
 
 def cache_bytes(config: ModelConfig, n_positions: int, batch_size: int = 1, bytes_per_value: int = 4) -> int:

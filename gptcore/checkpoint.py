@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from gptcore.account import check_memory, model_bytes
 from gptcore.config import ConfigError, ModelConfig
 from gptcore.files import replacing, write_json
 from gptcore.model import GPT
@@ -89,7 +90,9 @@ def read_latest(folder: str | Path) -> tuple[GPT, Tokenizer]:
 def read_folder(folder: str | Path) -> tuple[GPT, Tokenizer]:
     """Return the model and tokenizer in this very folder; raises ValueError as `read_latest` does."""
     folder = Path(folder)
-    model = GPT(_read_config(folder))
+    config = _read_config(folder)
+    check_memory(model_bytes(config), f"the model in {folder}")
+    model = GPT(config)
     try:
         weights = load_file(folder / "model.safetensors")
         if model.config.tie_embeddings and "embedding.weight" in weights:

@@ -18,8 +18,45 @@ BIASES = ("none", "qkv", "all")
 MAX_SEED = 2**63  # what torch's generators take
 OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+TORCH_PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 ATTENTION_PATHS = ("auto", "explicit", "fused")
 FAULTS = ("none", "unshifted_targets", "tiny_text", "leaking_gradients")  # what they do: faults.py
+
+
+# The largest value of each field: far above any model ever trained (Llama 3 405B has 126 layers, d_model=16384 and
+# d_ff=53248), and small enough for torch's integers and float32. What a machine can hold is less: `account`.
+LARGEST = {
+    "vocab_size": 10**8,
+    "context_length": 10**9,
+    "d_model": 10**7,
+    "n_layers": 4096,
+    "n_heads": 10**6,
+    "n_kv_heads": 10**6,
+    "head_dim": 10**7,
+    "d_ff": 10**9,
+    "window": 10**9,
+    "norm_eps": 1e6,
+    "rope_theta": 1e15,
+    "score_scale": 1e6,
+    "factor": 1e6,
+    "low_freq_factor": 1e6,
+    "high_freq_factor": 1e6,
+    "original_context_length": 10**9,
+    "steps": 10**18,
+    "seconds": 1e9,  # 31 years
+    "batch_size": 10**9,
+    "accumulation": 10**9,
+    "window_length": 10**9,
+    "learning_rate": 1e6,
+    "min_learning_rate": 1e6,
+    "warmup_steps": 10**18,
+    "weight_decay": 1e6,
+    "grad_clip": 1e30,
+    "n_evals": 10**7,
+    "eval_batches": 10**9,
+    "n_samples": 10**7,
+    "threads": 4096,
+}
 
 
 class ConfigError(ValueError):
@@ -32,27 +69,35 @@ def _require(holds: bool, sentence: str) -> None:
 
 
 def _number(config: object, kind: type, *names: str, least: float | None = None, above: float | None = None):
-    """Check that fields hold a number of this kind, at least `least` or strictly above `above`."""
+    """Check that fields hold a number of this kind, at least `least`, strictly above `above`, and not too large."""
     noun = "a whole number" if kind is int else "a number"
     for name in names:
         value = getattr(config, name)
         good = isinstance(value, (int,) if kind is int else (int, float)) and not isinstance(value, bool)
-        if good and isinstance(value, int):  # Python's have any length, torch's 64 bits
-            _require(abs(value) < 2**63, f"{name}={value!s:.24} is not below 2**63")
-        _require(good and math.isfinite(value), f"{name}={value!r} is not {noun}")
-        _require(least is None or value >= least, f"{name}={value} is below {least}")
-        _require(above is None or value > above, f"{name}={value} is not above {above}")
+        finite = good and (isinstance(value, int) or math.isfinite(value))  # isfinite takes no very large int
+        _require(finite, f"{name}={_shown(value)} is not {noun}")
+        _require(least is None or value >= least, f"{name}={_shown(value)} is below {least}")
+        _require(above is None or value > above, f"{name}={_shown(value)} is not above {above}")
+        largest = LARGEST.get(name, value)
+        _require(value <= largest, f"{name}={_shown(value)} is above {largest:,}, the largest possible")
+
+
+def _shown(value: object) -> str:
+    """Return a value as it was written, the middle of a long one left out."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}…{text[-10:]}"
 
 
 def _one_of(config: object, name: str, allowed: Iterable[str]) -> None:
     value = getattr(config, name)
-    _require(value in allowed, f"{name}={value!r} is none of {', '.join(allowed)}")
+    known = isinstance(value, str) and value in allowed
+    _require(known, f"{name}={_shown(value)} is none of {', '.join(allowed)}")
 
 
 def _flags(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        _require(isinstance(value, bool), f"{name}={value!r} is neither true nor false")
+        _require(isinstance(value, bool), f"{name}={_shown(value)} is neither true nor false")
 
 
 class _Config:
@@ -192,7 +237,7 @@ class ModelConfig(_Config):
         if self.score_scale is None:
             object.__setattr__(self, "score_scale", self.head_dim**-0.5)
         _number(self, float, "norm_eps", "rope_theta", above=0)
-        _number(self, float, "score_scale")
+        _number(self, float, "score_scale", least=-LARGEST["score_scale"])
         if self.window is not None:
             _number(self, int, "window", least=1)
         if isinstance(self.rope_scaling, dict):
@@ -236,9 +281,10 @@ class TrainConfig(_Config):
     run has measured its own speed. `window_length` is the tokens of one training window, by default the
     model's context; with `grow_windows` windows are cut in four, then in two, then left whole
     (`training.optim.window_cuts`). `precision`, `attention_path` and `threads` are `auto` (measured at the start)
-    or kept as given. `compile` hands the model to torch.compile, which takes most of a minute and a C++ compiler, and
-    then makes steps faster; without a compiler the run goes on without it. `n_evals` and `n_samples` are how
-    often in a run the model is evaluated and made to write. `fault` breaks the loop on purpose, for lessons.
+    or kept as given; torch's own name of a precision, such as `bfloat16`, becomes the short one. `compile` hands the
+    model to torch.compile, which takes most of a minute and a C++ compiler, and then makes steps faster; without a
+    compiler the run goes on without it. `n_evals` and `n_samples` are how often in a run the model is evaluated and
+    made to write. `fault` breaks the loop on purpose, for lessons.
     """
 
     steps: int | None = None
@@ -274,6 +320,7 @@ class TrainConfig(_Config):
             _number(self, int, "steps", least=1)
         if self.seconds is not None:
             _number(self, float, "seconds", above=0)
+            _number(self, float, "seconds", least=1e-6)
         if self.window_length is not None:
             _number(self, int, "window_length", least=2)
         _number(self, int, "batch_size", "accumulation", "n_evals", "eval_batches", least=1)
@@ -294,6 +341,9 @@ class TrainConfig(_Config):
         _number(self, float, "grad_clip", above=0)
         _flags(self, "grow_windows", "compile")
         _one_of(self, "optimizer", OPTIMIZERS)
+        if isinstance(self.precision, str):
+            short = TORCH_PRECISIONS.get(self.precision.removeprefix("torch."), self.precision)
+            object.__setattr__(self, "precision", short)
         _one_of(self, "precision", PRECISIONS)
         _one_of(self, "attention_path", ATTENTION_PATHS)
         _one_of(self, "fault", FAULTS)
@@ -305,7 +355,8 @@ class TrainConfig(_Config):
         share = self.min_learning_rate / self.learning_rate
         if "learning_rate" in changes and "min_learning_rate" not in changes:
             rate = changes["learning_rate"]
-            changes["min_learning_rate"] = share * rate if isinstance(rate, (int, float)) else None
+            number = isinstance(rate, (int, float))
+            changes["min_learning_rate"] = share * min(rate, LARGEST["learning_rate"]) if number else None
         return _Config.replace(self, **changes)
 
 

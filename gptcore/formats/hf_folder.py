@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from gptcore.account import check_memory, model_bytes
 from gptcore.checkpoint import write_tensors
 from gptcore.config import ModelConfig
 from gptcore.files import replacing, write_json
@@ -79,6 +80,7 @@ def load_hf(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
     folder = Path(folder)
     theirs = _json(folder / "config.json")
     config = read_config(folder)
+    check_memory(model_bytes(config), f"the model in {folder}")
     files = weight_files(folder)
     check_weights(files, config)
     tokenizer = load_folder_tokenizer(folder)

@@ -155,7 +155,7 @@ class Limits:
 
         `model` is the shape that is trained, which `check_model` has passed.
         """
-        from gptcore.account import training_bytes
+        from gptcore.account import step_bytes
 
         self.check_seconds(train.seconds)
         most, window = self.ceilings, min(train.window_length or model.context_length, model.context_length)
@@ -171,7 +171,7 @@ class Limits:
         if train.compile and self.hosted:
             raise LimitError("compile=true is not allowed here, since compiling takes a minute of every core")
         self._check_memory(
-            training_bytes(model) + train.batch_size * window * _bytes_per_token(model, train),
+            step_bytes(model, train, train.batch_size, window),
             "one step of this training",
             "choose a smaller batch_size, window_length or model",
         )
@@ -226,18 +226,6 @@ def _grouped(number: int) -> str:
     if number < 10**15:
         return f"{number:,}"
     return f"about 10^{len(str(number)) - 1}"
-
-
-def _bytes_per_token(model: "ModelConfig", train: "TrainConfig") -> int:
-    """Return the least bytes that each token of a micro-batch keeps for the backward pass: a lower bound.
-
-    Each layer keeps the inputs of its products, in 16 bits where the precision may be low; the output layer keeps
-    its logits.
-    """
-    bytes_per_value = 4 if train.precision == "fp32" else 2
-    heads = (2 * model.n_heads + 2 * model.n_kv_heads) * model.head_dim
-    by_layer = 2 * model.d_model + heads + model.d_ff
-    return bytes_per_value * (model.n_layers * by_layer + model.vocab_size)
 
 
 def _flag(environment: Mapping[str, str], name: str) -> bool:

@@ -18,7 +18,7 @@ import torch
 from gptcore.config import ConfigError, TrainConfig
 from gptcore.corpora.windows import split_windows
 from gptcore.model import GPT
-from gptcore.resources import available_cores
+from gptcore.resources import available_cores, available_memory
 from gptcore.training.optim import LONGEST_STAGE, clip_gradients, make_optimizers, window_cuts
 
 CLOSE = 1.15  # times as long as the fastest plan
@@ -32,6 +32,13 @@ def pick_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def device_memory(device: torch.device) -> int:
+    """Return the bytes of memory in which a model is trained: a GPU's own, or the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return available_memory()
 
 
 def precisions(device: torch.device) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from threading import Event as Flag
 import torch
 from torch import Tensor
 
+from gptcore.account import check_memory, model_bytes, step_bytes
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.corpora.documents import Corpus
 from gptcore.corpora.encoding import bytes_per_token, prepare_corpus
@@ -20,7 +21,7 @@ from gptcore.corpora.windows import Windows, fixed_batches, split_windows
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
-from gptcore.training.devices import ExecutionPlan, autocast, pick_device, pick_execution_plan
+from gptcore.training.devices import ExecutionPlan, autocast, device_memory, pick_device, pick_execution_plan
 from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
 from gptcore.training.evaluation import Evaluator, bigram_loss, eval_steps, unigram_entropy
 from gptcore.training.faults import LOOP_VARIANTS
@@ -57,6 +58,7 @@ def train(
     length = min(config.window_length or model_config.context_length, len(train_ids) - 1)
     group.check(config)
     device = device or group.device or pick_device()
+    _check_memory(model_config, config, length, device, group)
     model = GPT(model_config, seed=config.seed).to(device)
     batches = parts.batches(val_ids, length, config.batch_size, config.eval_batches)
     evaluator = Evaluator(corpus, tokenizer, batches, bytes_per_token(val_ids, tokenizer))
@@ -100,6 +102,15 @@ def _check_sizes(model_config: ModelConfig, config: TrainConfig, tokenizer: Toke
         raise ValueError(
             f"window_length={config.window_length} is more than context_length={model_config.context_length}"
         )
+
+
+def _check_memory(
+    model_config: ModelConfig, config: TrainConfig, window: int, device: torch.device, group: ProcessGroup
+) -> None:
+    """Raise ConfigError where the device has no room for a step, or the machine none for the model."""
+    needed = step_bytes(model_config, config, config.batch_size // group.size, window)
+    check_memory(needed, "one step of this training", available=device_memory(device))
+    check_memory(model_bytes(model_config), "this model")
 
 
 def _fresh_state(

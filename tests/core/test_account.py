@@ -6,9 +6,19 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gptcore.account import cache_bytes, forward_flops, n_parameters, parameters, summands, training_bytes
+from gptcore.account import (
+    cache_bytes,
+    check_memory,
+    forward_flops,
+    model_bytes,
+    n_parameters,
+    parameters,
+    step_bytes,
+    summands,
+    training_bytes,
+)
 from gptcore.cache import KVCache
-from gptcore.config import BIASES, NORM_POSITIONS, PRESETS, ModelConfig
+from gptcore.config import BIASES, NORM_POSITIONS, PRESETS, ConfigError, ModelConfig, TrainConfig
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.model import GPT
 from gptcore.norms import NORMS
@@ -123,3 +133,25 @@ def test_flops_are_those_torch_counts(lively, random_ids, changes):
         with FlopCounterMode(display=False) as counted:
             model.loss(ids, targets, path="explicit").backward()
         assert counted.get_total_flops() == 3 * expected
+
+
+def test_what_no_memory_holds_is_refused_in_one_sentence():
+    config = ModelConfig(vocab_size=64, context_length=10**8, d_model=64, n_layers=2, n_heads=4)
+    held = sum(weight.nbytes for weight in GPT(config.replace(context_length=32)).parameters())
+    table = 2 * 10**8 * config.head_dim * 4  # a cosine and a sine for each dimension of each position
+    assert model_bytes(config) == held + table
+    with pytest.raises(ConfigError, match=r"this model takes 12\.8 GB of memory and 4\.0 GB are there"):
+        check_memory(model_bytes(config), "this model", available=4 * 10**9)
+    with pytest.raises(ConfigError, match=r"about 10\^\d+ GB"):
+        check_memory(model_bytes(config.replace(d_model=10**7, d_ff=10**9)), "this model")
+
+
+def test_a_training_step_holds_at_least_what_the_account_says():
+    config = ModelConfig(vocab_size=256, context_length=64, d_model=64, n_layers=4, n_heads=4)
+    train = TrainConfig(precision="fp32")
+    model = GPT(config)
+    held = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: held.append(t.nbytes) or t, lambda t: t):
+        model.loss(torch.zeros(8, 64, dtype=torch.int64), torch.zeros(8, 64, dtype=torch.int64))
+    kept = step_bytes(config, train, 8, 64) - training_bytes(config)
+    assert sum(held) / 4 < kept < sum(held)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gptcore.account import n_parameters
-from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
+from gptcore.config import LARGEST, PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
 from gptcore.model import GPT
 
 SHAPE = {"vocab_size": 100, "context_length": 16, "d_model": 32, "n_layers": 2, "n_heads": 4}
@@ -161,6 +161,57 @@ def test_a_training_that_cannot_work_is_refused_in_one_sentence(changes, words):
         TrainConfig.from_dict(changes)
     assert all(word in str(refused.value) for word in words)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("factor", [2, 10**3000], ids=["above", "far above"])
+def test_every_number_has_a_largest_value_and_what_is_above_it_is_refused(kind, factor):
+    base = ModelConfig(**SHAPE, window=4) if kind is ModelConfig else TrainConfig(seconds=1.0)
+    numbers = {name for name, value in base.to_dict().items() if type(value) in (int, float)}
+    for name in numbers - {"dropout", "beta1", "beta2", "seed"}:
+        with pytest.raises(ConfigError, match=rf"{name}=.* is above .*, the largest") as refused:
+            base.replace(**{name: int(LARGEST[name]) * factor})
+        assert len(str(refused.value)) < 160
+
+
+def test_the_largest_models_that_were_published_are_configs():
+    llama = ModelConfig(
+        vocab_size=128_256,
+        context_length=131_072,
+        d_model=16_384,
+        n_layers=126,
+        n_heads=128,
+        n_kv_heads=8,
+        d_ff=53_248,
+        rope_theta=500_000.0,
+        rope_scaling=RopeScaling(kind="llama3", factor=8.0),
+        tie_embeddings=False,
+    )
+    assert 405e9 < n_parameters(llama) < 406e9
+    assert (
+        llama.replace(context_length=10_000_000, n_layers=1000).n_layers == 1000
+    )  # Llama 4 Scout's; DeepNet's
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("bfloat16", "bf16"),
+        ("float32", "fp32"),
+        ("float16", "fp16"),
+        ("torch.bfloat16", "bf16"),
+        ("auto", "auto"),
+    ],
+)
+def test_torchs_names_of_precisions_are_the_short_ones(name, short):
+    assert TrainConfig(precision=name) == TrainConfig(precision=short)
+    assert TrainConfig().replace(precision=name).precision == short
+
+
+@pytest.mark.parametrize("name", ["float8", "torch.fp8", "torch.", "bfloat16 ", ["bf16"], 16])
+def test_an_unknown_precision_is_answered_with_the_known_ones(name):
+    with pytest.raises(ConfigError, match="is none of auto, fp32, bf16, fp16"):
+        TrainConfig(precision=name)
 
 
 def test_a_change_is_checked_like_the_first_writing():
