@@ -3,24 +3,18 @@
 import streamlit as st
 
 from explainers import library
-from explainers.reading import ExplainerError
-from pages.kit import book, explainer_links, words
+from pages.kit import book, explainer_links, links, words
 from pages.labs import explainers
 
 row = book.header(__file__, titled=False)
 text = words.load("explainers")
-topic = st.query_params.get("topic")
-wanted = None
-if topic is not None:
-    try:
-        wanted = library.explainer(topic)
-    except ExplainerError as error:
-        st.error(f"{error}."[:300], icon=":material/link_off:")
+topic = links.read("topic", links.Choice([one.topic for one in library.explainers()]), None)
+printed = links.read("print", links.Switch(), False)
 
-explainer_links.scroll_to_top(topic or st.query_params.get("print", "list"))
-if wanted is not None:
-    explainers.topic.topic_page(wanted)
-elif st.query_params.get("print") == "true":
+explainer_links.scroll_to_top(topic or ("print" if printed else "list"))
+if topic is not None:
+    explainers.topic.topic_page(library.explainer(topic))
+elif printed:
     book.title(row)
     text.show("printed")
     explainers.print_view.print_view(library.explainers())

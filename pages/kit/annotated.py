@@ -249,10 +249,10 @@ def code(name: str, *, key: str) -> None:
     Pass the name as a constant, such as "attention.Attention.forward": a test finds every one that is shown.
     """
     shown, pairs = source(name), statements_with_notes(name)
-    links.check(f"{key}_all", links.Switch(), False)
+    bind = links.check(f"{key}_all", links.Switch(), False)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"`{shown.name}` in `{shown.file}`, line {shown.start}")
-        every = st.toggle("A note on every line", key=f"{key}_all", bind="query-params")
+        every = st.toggle("A note on every line", key=f"{key}_all", bind=bind)
     spans = _highlighted(shown.lines)
     rows = [
         {

@@ -254,7 +254,7 @@ def navigation() -> StreamlitPage:
     """Draw the settings, the sections and the sidebar; return the page that is to run."""
     st.set_page_config(page_icon=str(KIT / "mark.svg"), layout="wide", initial_sidebar_state="auto")
     st.logo(str(KIT / "wordmark.svg"), icon_image=str(KIT / "mark.svg"), size="large")
-    links.restore_sticky()
+    links.restore_sticky(run=session.ExistingRun())
     sections: dict[str, list[StreamlitPage]] = {}
     for row in TABLE:
         sections.setdefault(row.section, []).append(page_of(row))
@@ -445,7 +445,8 @@ def _compose() -> None:
         hide = st.multiselect(
             "Parts to leave out", list(PARTS), format_func=lambda name: PARTS[name], key="lesson_hide"
         )
-        lock = st.multiselect("Controls to hold still", list(bound), key="lesson_lock")
+        held = [key for key in bound if key in st.session_state or f"{key}_kept" in st.session_state]
+        lock = st.multiselect("Controls to hold still", held, key="lesson_lock")
     with right:
         step = st.number_input("Steps of the example to open, 0 for all", 0, 20, 0, key="lesson_step")
         seed = st.number_input("Seed of the questions", 0, 999_999, 1, key="lesson_seed")

@@ -117,11 +117,9 @@ def pick_chip(n: int, draw: Callable[[int], Sequence[Chip]], *, key: str, label:
     `draw` makes the chips once the place is known, so that they can be shaded by it.
     """
     rule = links.Number(1, max(1, n))
-    links.check(key, rule, default + 1)
-    if key not in st.session_state:
-        given = st.query_params.get(key)
-        legal = given is not None and rule.refuses(given) is None
-        st.session_state[key] = int(float(given)) if legal else default + 1
+    asked = links.read(key, rule, default + 1)
+    links.watch(links.Bound(key, rule, default + 1))
+    st.session_state.setdefault(key, asked)
     index = max(0, min(int(st.session_state[key]), n) - 1)
     strip_key = f"{key}_strip"
 

@@ -60,7 +60,7 @@ PARTS: dict[str, tuple[str, Sequence[str]]] = {
 
 def integer(label: str, key: str, dial: Dial, default: int, **more: Any) -> int:
     """A slider over whole numbers, bound to the URL, with the link's value checked."""
-    links.check(key, links.Number(dial.low, dial.high, dial.step), default)
+    bind = links.check(key, links.Number(dial.low, dial.high, dial.step), default)
     return st.slider(
         label,
         dial.low,
@@ -68,7 +68,7 @@ def integer(label: str, key: str, dial: Dial, default: int, **more: Any) -> int:
         default,
         dial.step,
         key=key,
-        bind="query-params",
+        bind=bind,
         help=dial.help,
         disabled=links.locked(key),
         **more,
@@ -79,7 +79,7 @@ def number(
     label: str, key: str, low: float, high: float, default: float, step: float, help: str, **more: Any
 ) -> float:
     """A slider over numbers with a point, bound to the URL, with the link's value checked."""
-    links.check(key, links.Number(low, high, step), default)
+    bind = links.check(key, links.Number(low, high, step), default)
     return st.slider(
         label,
         low,
@@ -87,7 +87,7 @@ def number(
         default,
         step,
         key=key,
-        bind="query-params",
+        bind=bind,
         help=help,
         disabled=links.locked(key),
         **more,
@@ -100,14 +100,14 @@ def choice(
     """One of a few words, the first by default, bound to the URL, with the link's value checked."""
     options = list(options)
     default = default or options[0]
-    links.check(key, links.Choice(options), default)
+    bind = links.check(key, links.Choice(options), default)
     return st.segmented_control(
         label,
         options,
         default=default,
         required=True,
         key=key,
-        bind="query-params",
+        bind=bind,
         help=help,
         wrap=True,
         disabled=links.locked(key),
@@ -122,13 +122,13 @@ def dropdown(
     default = default or options[0]
     if st.session_state.get(key, default) not in options:
         del st.session_state[key]  # chosen while another model or text was in use
-    links.check(key, links.Choice(options), default)
+    bind = links.check(key, links.Choice(options), default)
     return st.selectbox(
         label,
         options,
         options.index(default),
         key=key,
-        bind="query-params",
+        bind=bind,
         help=help,
         disabled=links.locked(key),
     )
@@ -146,26 +146,26 @@ def value_slider(
 ) -> int:
     """A slider that stops at these values only, such as powers of two; bound to the URL."""
     options = list(options)
-    links.check(key, links.Choice([str(option) for option in options]), default)
+    bind = links.check(key, links.Choice([str(option) for option in options]), default)
     return st.select_slider(
-        label, options, default, key=key, bind="query-params", help=help, disabled=links.locked(key)
+        label, options, default, key=key, bind=bind, help=help, disabled=links.locked(key)
     )
 
 
 def switch(label: str, key: str, default: bool = False, *, help: str | None = None) -> bool:
     """On or off, bound to the URL, with the link's value checked."""
-    links.check(key, links.Switch(), default)
-    return st.toggle(label, default, key=key, bind="query-params", help=help, disabled=links.locked(key))
+    bind = links.check(key, links.Switch(), default)
+    return st.toggle(label, default, key=key, bind=bind, help=help, disabled=links.locked(key))
 
 
 def search_field(label: str, key: str, placeholder: str, longest: int = 60) -> str:
     """A field to search in, bound to the URL; returns what is typed there, empty where nothing is."""
-    links.check(key, links.Text(longest), "")
+    bind = links.check(key, links.Text(longest), "")
     typed = st.text_input(
         label,
         key=key,
         type="search",
-        bind="query-params",
+        bind=bind,
         max_chars=longest,
         placeholder=placeholder,
         disabled=links.locked(key),
@@ -175,7 +175,7 @@ def search_field(label: str, key: str, placeholder: str, longest: int = 60) -> s
 
 def seed(key: str, default: int = 1) -> int:
     """The seed of a random draw."""
-    links.check(key, links.Number(0, 999_999))
+    bind = links.check(key, links.Number(0, 999_999))
     return st.number_input(
         "Seed",
         0,
@@ -183,7 +183,7 @@ def seed(key: str, default: int = 1) -> int:
         default,
         1,
         key=key,
-        bind="query-params",
+        bind=bind,
         help="The same seed and the same choices give the same numbers.",
     )
 
@@ -195,13 +195,13 @@ def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
     """
     size_key = f"{prefix}_size"
     sizes = list(SIZES)
-    links.check(size_key, links.Choice(sizes))
+    bind = links.check(size_key, links.Choice(sizes))
     size = st.select_slider(
         "Size",
         sizes,
         "nano",
         key=size_key,
-        bind="query-params",
+        bind=bind,
         on_change=_follow_size,
         args=(prefix,),
         help="Sets the sliders under “more” in one go.",

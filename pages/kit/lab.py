@@ -189,8 +189,8 @@ def _set(values: Mapping[str, object]) -> None:
 @st.fragment
 def folded_lab(key: str, title: str, draw: Callable[[], None], *, icon: str = ":material/science:") -> None:
     """A further experiment, folded; it costs nothing until it is opened, and a link can open it."""
-    links.check(key, links.Switch())
-    folded = st.expander(title, key=key, icon=icon, bind="query-params")
+    bind = links.check(key, links.Switch())
+    folded = st.expander(title, key=key, icon=icon, bind=bind, on_change="rerun")
     if folded.open:
         with folded:
             draw()

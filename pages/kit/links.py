@@ -1,102 +1,146 @@
-"""What a link asks for: parameters of the URL, checked before the widgets that read them are made.
+"""What a link asks for: parameters of the URL, each read by the rule of the control it belongs to.
 
-Streamlit drops a value it cannot use without a word. `check` runs just before a bound widget, says
-which value was refused and by which rule, and lets the widget fall back to its default. The parameters
-in `STICKY` belong to the visit and not to a page: Streamlit forgets them at a page switch, `restore_sticky`
-restores them.
+Every parameter of every page goes through this module. A rule knows what its control takes, `parse` turns the text
+into that value or refuses it. `check` runs just before a widget that Streamlit binds to the URL, `read` gives the
+value of what no widget binds, and both say which value was refused and by which rule. Streamlit by itself would drop
+it without a word, or use what it makes of `4_0`. The parameters in `STICKY` belong to the visit and not to a page:
+Streamlit forgets them at a page switch, `restore_sticky` restores those that are legal.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from gptcore import __version__
+from gptcore.runs.run import RUN_ID
+from pages.kit import escape
 
-STICKY = ("run", "model", "seed", "hide", "lock", "step", "note", "present")
 LONGEST = 300  # characters; a longer text never travels in a link
+MOST_LISTED = 12  # values that a refusal lists
 _STICKY_STATE = "kept_parameters"
 _REFUSED_STATE = "refused_parameters"
 _place: ContextVar[Callable[..., object]] = ContextVar("place", default=st.warning)
 _watched: ContextVar["list[Bound] | None"] = ContextVar("watched", default=None)
 _ON_PAGE_STATE = "bound_on_page"
+# As a control writes it: no spaces, underscores, signs of other scripts, infinity or NaN, which Python would take.
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
+_DECIMAL = re.compile(r"-?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 
 
-class Rule(Protocol):
-    """What a parameter may be; `refuses` gives the rule as a clause, or None for a legal value."""
+class Refused(ValueError):
+    """A value that a rule does not allow; the message is the rule as a clause."""
 
-    def refuses(self, value: str) -> str | None: ...
+
+class Rule(ABC):
+    """What a parameter may be."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def parse(self, text: str) -> Any:
+        """The value that a text in a link stands for; raises Refused."""
+
+    def refuses(self, text: str) -> str | None:
+        """The rule as a clause where it refuses a text, None where the text is legal."""
+        try:
+            self.parse(text)
+        except Refused as refused:
+            return str(refused)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(Rule):
     """A number from `low` to `high`, in steps of `step` from `low`; whole when all three are."""
 
     low: float
     high: float
     step: float = 1
 
-    def refuses(self, value: str) -> str | None:
+    def parse(self, text: str) -> float:
         whole = all(float(x).is_integer() for x in (self.low, self.high, self.step))
-        kind = "a whole number" if whole else "a number"
-        rule = f"it must be {kind} from {self.low:g} to {self.high:g}"
+        rule = f"it must be {'a whole number' if whole else 'a number'} from {self.low:g} to {self.high:g}"
         if self.step != 1 and whole:
             rule += f" in steps of {self.step:g}"
-        try:
-            number = float(value)
-        except ValueError:
-            return rule
-        if not self.low <= number <= self.high:  # also refuses NaN
-            return rule
-        steps = (number - self.low) / self.step
-        return rule if whole and abs(steps - round(steps)) > 1e-6 else None
+        number = _number(text, rule, whole=whole)
+        if not self.low <= number <= self.high:
+            raise Refused(rule)
+        if whole and (number - self.low) % self.step:
+            raise Refused(rule)
+        return number
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Rule):
     """One of the values listed, written as in the link."""
 
     options: Sequence[str]
 
-    def refuses(self, value: str) -> str | None:
-        if value in self.options:
-            return None
-        return "it must be one of " + ", ".join(map(str, self.options))
+    def parse(self, text: str) -> str:
+        if text in self.options:
+            return text
+        listed = ", ".join(map(str, self.options[:MOST_LISTED]))
+        more = len(self.options) - MOST_LISTED
+        raise Refused(f"it must be one of {listed}" + (f" or {more} more" if more > 0 else ""))
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A short text; longer ones never travel in a link."""
+class Text(Rule):
+    """A short text without control characters, line ends aside; longer ones never travel in a link."""
 
     longest: int = LONGEST
 
-    def refuses(self, value: str) -> str | None:
-        return None if len(value) <= self.longest else f"it must be at most {self.longest} characters long"
+    def parse(self, text: str) -> str:
+        if len(text) > self.longest:
+            raise Refused(f"it must be at most {self.longest} characters long")
+        if escape.has_controls(text):
+            raise Refused("it must not contain control characters")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(Rule):
     """A list of `count` numbers from `low` to `high`, parted by commas."""
 
     count: int
     low: float
     high: float
 
-    def refuses(self, value: str) -> str | None:
+    def parse(self, text: str) -> list[float]:
         rule = f"it must be {self.count} numbers from {self.low:g} to {self.high:g}, parted by commas"
-        try:
-            numbers = [float(part) for part in value.split(",")]
-        except ValueError:
-            return rule
-        legal = len(numbers) == self.count and all(self.low <= number <= self.high for number in numbers)
-        return None if legal else rule
+        parts = text.split(",", self.count)
+        numbers = [_number(part, rule) for part in parts]
+        if len(numbers) != self.count or not all(self.low <= number <= self.high for number in numbers):
+            raise Refused(rule)
+        return numbers
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class Positions(Rule):
+    """Different positions from 1 to `last`, `count` of them, parted by commas."""
+
+    count: int
+    last: int
+
+    def parse(self, text: str) -> list[int]:
+        rule = f"it must be {self.count} different positions from 1 to {self.last}, parted by commas"
+        positions = [_number(part, rule, whole=True) for part in text.split(",", self.count)]
+        if len(set(positions)) != self.count or len(positions) != self.count:
+            raise Refused(rule)
+        if not all(1 <= position <= self.last for position in positions):
+            raise Refused(rule)
+        return positions
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix(Rule):
     """A matrix of numbers from `low` to `high`: rows parted by semicolons, numbers by commas."""
 
     rows: int
@@ -104,23 +148,72 @@ class Matrix:
     low: float
     high: float
 
-    def refuses(self, value: str) -> str | None:
+    def parse(self, text: str) -> tuple[tuple[float, ...], ...]:
         rule = (
             f"it must be {self.rows} rows parted by semicolons, each {self.columns} numbers "
             f"from {self.low:g} to {self.high:g} parted by commas"
         )
-        inner = Numbers(self.columns, self.low, self.high)
-        rows = value.split(";")
-        legal = len(rows) == self.rows and all(inner.refuses(row) is None for row in rows)
-        return None if legal else rule
+        rows = text.split(";", self.rows)
+        try:
+            matrix = tuple(tuple(Numbers(self.columns, self.low, self.high).parse(row)) for row in rows)
+        except Refused as refused:
+            raise Refused(rule) from refused
+        if len(matrix) != self.rows:
+            raise Refused(rule)
+        return matrix
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Rule):
     """On or off, as Streamlit writes it."""
 
-    def refuses(self, value: str) -> str | None:
-        return None if value.lower() in ("true", "false") else "it must be true or false"
+    def parse(self, text: str) -> bool:
+        if text.lower() not in ("true", "false"):
+            raise Refused("it must be true or false")
+        return text.lower() == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Names(Rule):
+    """Names of controls, parts or runs, parted by commas."""
+
+    most: int = 60
+
+    def parse(self, text: str) -> list[str]:
+        names = text.split(",", self.most)
+        if len(names) > self.most or not all(RUN_ID.fullmatch(name) for name in names if name):
+            raise Refused(
+                f"it must be at most {self.most} names of letters, digits, - and _, parted by commas"
+            )
+        return [name for name in names if name]
+
+
+@dataclass(frozen=True, slots=True)
+class RunId(Rule):
+    """The id of a run."""
+
+    def parse(self, text: str) -> str:
+        if not RUN_ID.fullmatch(text):
+            raise Refused("it must be the id of a run")
+        return text
+
+
+STICKY: Mapping[str, Rule] = {
+    "run": RunId(),
+    "model": RunId(),
+    "seed": Number(0, 999_999),
+    "hide": Names(),
+    "lock": Names(),
+    "step": Number(1, 99),
+    "note": Text(),
+    "present": Switch(),
+}
+
+
+def _number(text: str, rule: str, *, whole: bool = False) -> float:
+    if not (_WHOLE if whole else _DECIMAL).fullmatch(text):
+        raise Refused(rule)
+    return int(text) if whole else float(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,42 +249,72 @@ def on_page() -> dict[str, Bound]:
 
 
 def begin_page(page: str) -> None:
-    """Forget the widgets of another page."""
-    if st.session_state.get("bound_page") != page:
+    """Forget the widgets of another page, and what its link was refused."""
+    before = st.session_state.get("bound_page")
+    if before != page:
+        if before is not None:
+            st.session_state[_REFUSED_STATE] = {}
         st.session_state["bound_page"] = page
         st.session_state[_ON_PAGE_STATE] = {}
 
 
-def refusal(key: str, value: str, rule: Rule) -> str | None:
-    """One sentence that names the parameter, its value and the rule it breaks, or None."""
-    clause = rule.refuses(value)
+def refusal(key: str, value: str | Sequence[str], rule: Rule) -> str | None:
+    """One sentence that names the parameter, its value and the rule it breaks, or None.
+
+    `value` is what a link gives once, or all it gives for this parameter: one value is asked for once.
+    """
+    values = [value] if isinstance(value, str) else list(value)
+    clause = rule.refuses(values[0]) if len(values) == 1 else "a link may give it once"
     if clause is None:
         return None
-    shown = value if len(value) <= 40 else value[:40] + "…"
-    # Backquotes would end the code span the value is shown in.
-    return f"The link asks for `{key}={shown.replace('`', '')}`, which is not used: {clause}."
+    asked = " ".join(f"{key}={one[:40]}{'…' if len(one) > 40 else ''}" for one in values[:3])
+    return f"The link asks for {escape.code(asked)}, which is not used: {escape.markdown(clause)}."
 
 
-def check(key: str, rule: Rule, default: object = None) -> None:
-    """Tell the visitor, at this place, when the link's value for `key` is refused.
+def check(
+    key: str, rule: Rule, default: object = None, *, now: object = None
+) -> Literal["query-params"] | None:
+    """How the widget made next is bound to the URL; a value of the link that is refused is told at this place.
 
-    Call it just before the widget bound to `key` is made. The sentence stays for this visit until the
-    visitor moves that widget: Streamlit takes the value out of the URL at once, so it is remembered here.
-    With a `default` the lab around the widget can reset it.
+    Pass what it returns as the widget's `bind`: Streamlit would still use some of what the rule refuses, so a widget
+    whose link was refused is bound once the visitor has moved it. Until then the sentence stays. With a `default` the
+    lab around the widget can reset it. `now` is the present value of an input that keeps it under another name.
     """
     watch(Bound(key, rule, default))
     refused = st.session_state.setdefault(_REFUSED_STATE, {})
-    value = st.session_state.get(key)
-    if key in st.query_params and (sentence := refusal(key, st.query_params[key], rule)):
-        refused[key] = (sentence, None)
-    elif key in refused:
+    value = st.session_state.get(key) if now is None else now
+    if (given := st.query_params.get_all(key)) and (sentence := refusal(key, given, rule)):
+        refused[key] = (sentence, default if value is None else value)
+        with suppress(StreamlitAPIException):  # of a widget already bound: unbinding it takes the value away
+            del st.query_params[key]
+    elif key in refused and value is not None:
         sentence, seen = refused[key]
         if seen is None:
             refused[key] = (sentence, value)
         elif value != seen:
             del refused[key]
-    if key in refused:
-        _place.get()(refused[key][0], icon=":material/link_off:")
+    if key not in refused:
+        return "query-params"
+    _place.get()(refused[key][0], icon=":material/link_off:")
+    return None
+
+
+def read(key: str, rule: Rule, default: Any, *, now: object = None) -> Any:
+    """The value a link gives for a parameter that no widget binds, or the default; a refused one is told."""
+    value = asked(key, rule, default)
+    check(key, rule, now=now)
+    return value
+
+
+def asked(key: str, rule: Rule, default: Any) -> Any:
+    """The same in silence, for what `read` tells elsewhere on the page."""
+    given = st.query_params.get_all(key)
+    return default if not given or refusal(key, given, rule) else rule.parse(given[0])
+
+
+def forget(key: str) -> None:
+    """Take a parameter that no widget binds out of the URL."""
+    st.query_params.pop(key, None)
 
 
 @contextmanager
@@ -213,18 +336,29 @@ def write(key: str, text: str, default: str, longest: int = LONGEST) -> None:
         st.query_params[key] = text
 
 
-def restore_sticky() -> None:
-    """Remember the sticky parameters of this URL and restore those a page switch has dropped."""
+def restore_sticky(**rules: Rule) -> None:
+    """Keep the sticky parameters of this URL and restore those a page switch has dropped; tell what is refused.
+
+    `rules` are those that only the caller can know, such as which runs there are.
+    """
     kept = st.session_state.setdefault(_STICKY_STATE, {})
-    for key in STICKY:
-        if key in st.query_params:
-            kept[key] = st.query_params[key]
+    for key, rule in STICKY.items():
+        given = [value for value in st.query_params.get_all(key) if value]
+        if given and (sentence := refusal(key, given, rules.get(key, rule))):
+            st.warning(sentence, icon=":material/link_off:")
+            if kept.get(key) in given:  # legal once: a run that has been deleted since
+                del kept[key]
+        elif given:
+            kept[key] = given[0]
         elif key in kept:
             st.query_params[key] = kept[key]
 
 
 def set_sticky(key: str, value: str | None) -> None:
-    """Set a sticky parameter in the URL and for all pages to come; None takes it away."""
+    """Set a sticky parameter in the URL and for all pages to come; None takes it away.
+
+    Raises ValueError for another parameter and for a value that its rule refuses.
+    """
     if key not in STICKY:
         raise ValueError(f"{key} is not one of the kept parameters {', '.join(STICKY)}")
     kept = st.session_state.setdefault(_STICKY_STATE, {})
@@ -233,35 +367,43 @@ def set_sticky(key: str, value: str | None) -> None:
         if key in st.query_params:
             del st.query_params[key]
     else:
+        STICKY[key].parse(value)
         kept[key] = st.query_params[key] = value
 
 
 def sticky_value(key: str) -> str | None:
-    """The value of a sticky parameter, from the URL or from an earlier page of this visit."""
-    return st.query_params.get(key) or st.session_state.get(_STICKY_STATE, {}).get(key)
+    """The legal value of a sticky parameter, from the URL or from an earlier page of this visit."""
+    given = st.query_params.get_all(key)
+    if len(given) == 1 and given[0] and STICKY[key].refuses(given[0]) is None:
+        return given[0]
+    return st.session_state.get(_STICKY_STATE, {}).get(key)
+
+
+def _sticky(key: str) -> Any:
+    """A sticky parameter as the value it stands for, or None."""
+    value = sticky_value(key)
+    return STICKY[key].parse(value) if value else None
 
 
 def hidden(part: str) -> bool:
     """Whether the lesson link leaves this part out: ?hide=measured,check."""
-    return part in (sticky_value("hide") or "").split(",")
+    return part in (_sticky("hide") or ())
 
 
 def locked(key: str) -> bool:
     """Whether the lesson link holds this widget still: ?lock=c5_d, or ?lock=all for every one."""
-    names = (sticky_value("lock") or "").split(",")
+    names = _sticky("lock") or ()
     return key in names or "all" in names
 
 
 def step() -> int | None:
     """The number of steps of a worked example the lesson link opens, or None for all."""
-    given = sticky_value("step") or ""
-    return int(given) if given.isdigit() and 0 < int(given) < 100 else None
+    return _sticky("step")
 
 
 def lesson_seed() -> int | None:
     """The seed a lesson link gives a whole class, or None."""
-    given = sticky_value("seed") or ""
-    return int(given) if given.isdigit() and len(given) <= 6 else None
+    return _sticky("seed")
 
 
 def format_value(value: object) -> str:

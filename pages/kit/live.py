@@ -198,12 +198,12 @@ def duration(seconds: float) -> str:
 
 def panels(history: History, prefix: str, *, ended: bool) -> None:
     """The curves of a run and what it writes, in frames of fixed height, so that nothing jumps."""
-    links.check(f"{prefix}_log", links.Switch())
+    bind = links.check(f"{prefix}_log", links.Switch())
     with st.container(horizontal=True, gap="medium"):
         log_x = st.toggle(
             "Stretch the first steps",
             key=f"{prefix}_log",
-            bind="query-params",
+            bind=bind,
             help="Draws steps on a logarithmic axis: the first hundred take as much room as the next thousand.",
         )
         held = not ended and st.toggle(

@@ -27,7 +27,10 @@ def text_input(
     if key not in st.session_state:
         # A widget forgets its value at a page switch. The value it begins with is handed to the widget and not
         # put into its state: what a run puts there is lost in the browser when the run ends in a rerun.
-        st.session_state[first] = st.session_state.get(kept, st.query_params.get(key, default))
+        asked = links.read(key, links.Text(), default)
+        st.session_state[first] = st.session_state.get(kept, asked)
+    else:
+        links.check(key, links.Text())
     if examples:
         st.pills(
             "Prompts to try",
@@ -37,7 +40,7 @@ def text_input(
             on_change=_take_example,
             args=(key,),
         )
-    typed = st.text_input(label, st.session_state[first], key=key, help=help)
+    typed = st.text_input(label, st.session_state[first], key=key, help=help, disabled=links.locked(key))
     st.session_state[kept] = typed
     links.write(key, typed, default)
     return typed
@@ -91,8 +94,9 @@ def number_column(
 ) -> list[float]:
     """A column of numbers to edit, in the URL as `key=2,1,0.5`; what is empty or out of range is refused."""
     editor, kept = f"{key}_editor", f"{key}_kept"
-    if kept not in st.session_state:
-        st.session_state[kept] = _from_link(key, default, low, high)
+    rule = links.Numbers(len(default), low, high)
+    asked = links.read(key, rule, list(default), now=st.session_state.get(kept))
+    st.session_state.setdefault(kept, asked)
     if editor not in st.session_state:
         # A new editor, as after a page switch, starts from what was there last.
         st.session_state[f"{key}_base"] = list(st.session_state[kept])
@@ -102,7 +106,7 @@ def number_column(
         key=editor,
         hide_index=True,
         num_rows="fixed",
-        disabled=[note or "name"],
+        disabled=True if links.locked(key) else [note or "name"],
         column_config={
             column: st.column_config.NumberColumn(
                 min_value=low, max_value=high, step=step, required=True, format="%.12g"
@@ -121,18 +125,6 @@ def _within(value: float | None, low: float, high: float, old: float) -> float:
 
 def _as_text(values: Sequence[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
-
-
-def _from_link(key: str, default: Sequence[float], low: float, high: float) -> list[float]:
-    """The numbers a link asks for, or the default with a sentence on why they are not used."""
-    asked = st.query_params.get(key)
-    if asked is None:
-        return list(default)
-    rule = links.Numbers(len(default), low, high)
-    if sentence := links.refusal(key, asked, rule):
-        st.warning(sentence, icon=":material/link_off:")
-        return list(default)
-    return [float(part) for part in asked.split(",")]
 
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -154,9 +146,9 @@ def matrix_input(
     editor, kept = f"{key}_editor", f"{key}_kept"
     default = tuple(tuple(float(value) for value in row) for row in default)
     rule = links.Matrix(len(rows), len(columns), low, high)
+    asked = links.read(key, rule, default, now=st.session_state.get(kept))
     links.watch(links.Bound(key, rule, matrix_text(default)))
-    if kept not in st.session_state:
-        st.session_state[kept] = _matrix_from_link(key, default, rule)
+    st.session_state.setdefault(kept, asked)
     if editor not in st.session_state:
         st.session_state[f"{key}_base"] = st.session_state[kept]
     base: Matrix = st.session_state[f"{key}_base"]
@@ -197,18 +189,7 @@ def _short(value: float) -> str:
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def _matrix_from_link(key: str, default: Matrix, rule: links.Matrix) -> Matrix:
-    asked = st.query_params.get(key)
-    if asked is None:
-        return default
-    if sentence := links.refusal(key, asked, rule):
-        st.warning(sentence, icon=":material/link_off:")
-        return default
-    return tuple(tuple(float(value) for value in row.split(",")) for row in asked.split(";"))
-
-
 def set_matrix(key: str, text: str) -> None:
     """Put a matrix, written as in a link, into its editor. For callbacks."""
-    values = tuple(tuple(float(value) for value in row.split(",")) for row in text.split(";"))
-    st.session_state[f"{key}_kept"] = values
+    st.session_state[f"{key}_kept"] = tuple(tuple(map(float, row.split(","))) for row in text.split(";"))
     st.session_state.pop(f"{key}_editor", None)

@@ -20,7 +20,7 @@ def compare_runs() -> None:
     if len(choices) < 2:
         return
     text.show("compare")
-    asked = [run_id for run_id in st.query_params.get(COMPARE, "").split(",") if run_id in choices]
+    asked = [run_id for run_id in links.read(COMPARE, links.Names(MOST_COMPARED), []) if run_id in choices]
     if "runs_picked" not in st.session_state:
         st.session_state["runs_picked"] = asked[:MOST_COMPARED]
     else:  # a run may have been deleted meanwhile
@@ -37,9 +37,9 @@ def compare_runs() -> None:
     links.write(COMPARE, ",".join(picked), "")
     if len(picked) < 2:
         return
-    links.check("runs_against", links.Choice(AGAINST))
+    bind = links.check("runs_against", links.Choice(AGAINST))
     against = st.segmented_control(
-        "Against", AGAINST, default=AGAINST[0], key="runs_against", bind="query-params", required=True
+        "Against", AGAINST, default=AGAINST[0], key="runs_against", bind=bind, required=True
     )
     runs = [choices[run_id] for run_id in picked]
     histories = {listed_run_label(run): event_log.read(run.folder) for run in runs}
@@ -59,9 +59,7 @@ def listed_run_label(run: Run) -> str:
 
 
 def _asked_to_compare() -> "list[Run]":
-    runs = [
-        session.run_named(run_id) for run_id in st.query_params.get(COMPARE, "").split(",")[:MOST_COMPARED]
-    ]
+    runs = [session.run_named(run_id) for run_id in links.asked(COMPARE, links.Names(MOST_COMPARED), [])]
     return [run for run in runs if run is not None]
 
 

@@ -38,6 +38,15 @@ def run_named(name: str | None) -> Run | None:
         return None
 
 
+class ExistingRun(links.Rule):
+    """The id of a run that is here."""
+
+    def parse(self, text: str) -> str:
+        if run_named(links.RunId().parse(text)) is None:
+            raise links.Refused("there is no such run here")
+        return text
+
+
 def run_on_view() -> Run | None:
     """The run the URL asks for with ?run=, else the newest one that is still training, else None."""
     asked = run_named(links.sticky_value("run"))
@@ -199,8 +208,10 @@ def choose_model() -> None:
     A bound widget would write the label it shows into the URL; the id of the run is what is wanted there.
     """
     choices = model_labels()
-    links.check(MODEL, links.Choice(list(choices)))
+    links.check(MODEL, links.Choice(list(choices)), now=st.session_state.get(MODEL_KEY))
     asked = links.sticky_value(MODEL) or SHIPPED
+    if asked not in choices:
+        links.set_sticky(MODEL, None)  # refused, or deleted: it does not follow the visit
     # Set anew in each run, so that back and forward in the browser count; a run may also have been deleted.
     st.session_state[MODEL_KEY] = asked if asked in choices else SHIPPED
     st.selectbox(

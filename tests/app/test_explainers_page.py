@@ -100,7 +100,7 @@ def test_a_block_that_fails_is_told_on_the_page(monkeypatch):
 @pytest.mark.parametrize("topic", ["nowhere", "../../etc/passwd", ""])
 def test_an_address_that_does_not_exist_is_told(topic, asked):
     app = page(topic=topic)
-    assert any("there is no explainer" in error.value for error in app.error)
+    assert any(f"`topic={topic}`, which is not used" in warning.value for warning in app.warning)
     assert [title.value for title in app.title] == ["Explainers"]
 
 

@@ -42,7 +42,8 @@ def test_illegal_values_are_told_with_their_rule(rule, value, says):
 
 
 def test_a_value_cannot_break_out_of_its_code_span():
-    assert "`k=**x**`" in links.refusal("k", "`**x**`", links.Number(0, 1))
+    sentence = links.refusal("k", "`**x**\n\n# y", links.Number(0, 1))
+    assert "`k=ˋ**x** # y`" in sentence and "\n" not in sentence
 
 
 def script():

@@ -141,17 +141,9 @@ def three_tokens(traced: forward.Traced, text: words.Words, name: int) -> list[i
     default = sorted({name, last // 2, last}) if 0 < last // 2 != name else [0, 1, last]
     key = "c5_real"
     names = [f"{position + 1} {chips.visible(token)}" for position, token in enumerate(traced.tokens)]
-    asked = st.query_params.get(key, "")
-    link = [int(part) - 1 for part in asked.split(",") if part.isdigit()]
-    if asked and not (len(set(link)) == 3 and all(0 <= position <= last for position in link)):
-        st.warning(
-            f"The link asks for `{key}={asked[:40].replace('`', '')}`, which is not used: it must be three positions "
-            f"from 1 to {last + 1}, parted by commas.",
-            icon=":material/link_off:",
-        )
-        link = []
+    asked = links.read(key, links.Positions(3, last + 1), [position + 1 for position in default])
     if key not in st.session_state or any(position > last for position in st.session_state[key]):
-        st.session_state[key] = link or default
+        st.session_state[key] = [position - 1 for position in asked]
     positions = st.multiselect(
         text.read("example_real_tokens"),
         list(range(last + 1)),

@@ -6,7 +6,7 @@ import streamlit as st
 
 from explainers import library
 from explainers.reading import THEMES, Explainer
-from pages.kit import book, controls, explainer_links, words
+from pages.kit import book, controls, explainer_links, links, words
 
 BY = ("chapter", "theme")
 
@@ -14,10 +14,12 @@ BY = ("chapter", "theme")
 def topic_list() -> None:
     """All explainers, by chapter or by theme, or those that a search finds."""
     text = words.load("explainers")
+    bind = links.check("find", links.Text(60), "")
     asked = st.text_input(
         "Search the explainers",
         key="find",
-        bind="query-params",
+        bind=bind,
+        max_chars=60,
         type="search",
         icon=":material/search:",
         placeholder=text.read("placeholder"),

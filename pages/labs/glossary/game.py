@@ -221,7 +221,7 @@ def game() -> None:
     text = words.load("glossary_game")
     with lab.frame("c11_game", text.read("lab_game_title")):
         text.show("lab_game", n=SHOWN, subjects=len(FACTS))
-        links.check("c11_game_round", links.Number(1, 999), 1)
+        bind = links.check("c11_game_round", links.Number(1, 999), 1)
         round_ = st.number_input(
             text.read("lab_game_round"),
             1,
@@ -229,7 +229,7 @@ def game() -> None:
             1,
             1,
             key="c11_game_round",
-            bind="query-params",
+            bind=bind,
             width=140,
             disabled=links.locked("c11_game_round"),
         )

@@ -215,12 +215,10 @@ def terms() -> None:
 def term_selector(label: str, names: list[str], searching: bool) -> str:
     """The term that is open: the one chosen, or the best of those found."""
     key, default = "c11_term", names[0] if searching else "RoPE"
-    links.check(key, links.Choice(list(BY_NAME)), "RoPE")
+    bind = links.check(key, links.Choice(list(BY_NAME)), "RoPE")
     if st.session_state.get(key, default) not in names:
         del st.session_state[key]
-    return st.selectbox(
-        label, names, names.index(default), key=key, bind="query-params", disabled=links.locked(key)
-    )
+    return st.selectbox(label, names, names.index(default), key=key, bind=bind, disabled=links.locked(key))
 
 
 def term_index(matching: list[Term], chosen: Term) -> None:

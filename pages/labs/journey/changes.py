@@ -71,8 +71,8 @@ def swap_controls(
     )
     at = places.index(place)
     default = story.other_name if names else "queen"
-    links.check("j_swap", links.Text(40), default)
-    word = st.text_input(text.read("swap_with"), default, key="j_swap", bind="query-params", max_chars=40)
+    bind = links.check("j_swap", links.Text(40), default)
+    word = st.text_input(text.read("swap_with"), default, key="j_swap", bind=bind, max_chars=40)
     space = " " if traced.tokens[at].startswith(" ") else ""
     ids = model.tokenizer.encode(space + word.strip())
     if len(ids) != 1:

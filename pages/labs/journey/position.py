@@ -12,8 +12,8 @@ def position_on_view(drawn: trace_map.TraceMap) -> tuple[int, int, int | None]:
     stage = kept_choice("j_stage", links.Choice(names), weights[-1] if weights else names[0])
     token = kept_choice("j_token", links.Number(1, n), str(n))
     other = kept_choice("j_with", links.Number(0, n), "0")
-    at = int(float(token)) - 1
-    second = int(float(other)) - 1
+    at = int(token) - 1
+    second = int(other) - 1
     return drawn.index_of(stage), at, second if second >= 0 and second != at else None
 
 
@@ -22,11 +22,10 @@ def kept_choice(key: str, rule: links.Rule, default: str) -> str:
     if key in st.session_state and rule.refuses(st.session_state[key]) is not None:
         # A place of the text or model before: nobody asked for it here.
         st.session_state[key] = default
-        st.query_params.pop(key, None)
-    links.check(key, rule, default)
-    if key not in st.session_state:
-        asked = st.query_params.get(key, default)
-        st.session_state[key] = asked if rule.refuses(asked) is None else default
+        links.forget(key)
+    asked = links.read(key, rule, default)
+    links.watch(links.Bound(key, rule, default))
+    st.session_state.setdefault(key, str(asked))
     links.write(key, st.session_state[key], default)
     return st.session_state[key]
 

@@ -24,23 +24,21 @@ def pronoun_swap() -> None:
     above = st.container()
     left, right = st.columns(2, gap="large")
     with left:
-        links.check("c0_name", links.Choice(story.names))
+        bind = links.check("c0_name", links.Choice(story.names))
         name = st.segmented_control(
             text.read("name_label"),
             story.names,
             default=story.names[1],
             required=True,
             key="c0_name",
-            bind="query-params",
+            bind=bind,
         )
     with right:
         options = list(choices)
         if st.session_state.get("c0_seconds", FULL) not in options:
             del st.session_state["c0_seconds"]  # chosen while another model was in use
-        links.check("c0_seconds", links.Choice(options))
-        option = st.select_slider(
-            text.read("seconds_label"), options, FULL, key="c0_seconds", bind="query-params"
-        )
+        bind = links.check("c0_seconds", links.Choice(options))
+        option = st.select_slider(text.read("seconds_label"), options, FULL, key="c0_seconds", bind=bind)
     moment = choices[option]
     steps = forward.continuation(moment.handle, story.with_name(name), STORY_TOKENS)
     duel = []

@@ -57,7 +57,8 @@ def _unpack(data: bytes) -> None:
         progress.tick(*names)
     settings = about.get("settings")
     for key in ("seed", "present"):
-        if isinstance(settings, dict) and isinstance(value := settings.get(key), str) and len(value) < 40:
+        value = settings.get(key) if isinstance(settings, dict) else None
+        if isinstance(value, str) and links.STICKY[key].refuses(value) is None:
             links.set_sticky(key, value)
     st.session_state[_SAID] = text.read("brought", runs=len(runs), checks=len(names))
     st.rerun()

@@ -37,8 +37,10 @@ def _source(name: str, text: words.Words) -> str:
 def own_text(label: str, key: str, default: str) -> str:
     """A longer text of the visitor's; a short one travels in the link."""
     kept = f"{key}_kept"
-    first = st.session_state.get(kept, st.query_params.get(key, default))
-    typed = st.text_area(label, first, key=key, height=120, max_chars=LONGEST_TEXT)
+    first = st.session_state.get(kept, links.read(key, links.Text(), default))
+    typed = st.text_area(
+        label, first, key=key, height=120, max_chars=LONGEST_TEXT, disabled=links.locked(key)
+    )
     st.session_state[kept] = typed
     links.write(key, typed, default)
     return typed

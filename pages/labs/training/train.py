@@ -37,13 +37,13 @@ def _train_here(text: words.Words) -> None:
     with shape:
         config = controls.model_config("c8", vocab_size)
     with length:
-        links.check("c8_seconds", links.Choice([str(value) for value in SECONDS]))
+        bind = links.check("c8_seconds", links.Choice([str(value) for value in SECONDS]))
         seconds = st.select_slider(
             "Seconds of training",
             SECONDS,
             60,
             key="c8_seconds",
-            bind="query-params",
+            bind=bind,
             help=text.read("seconds_help"),
         )
         seed = controls.seed("c8_seed")
