@@ -5,22 +5,30 @@ for torch. Bad input ends with one sentence on standard error and exit status 2.
 """
 
 import argparse
+import codecs
+import contextlib
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gptcore
 from gptcore.runs import options as command_options
-from gptcore.runs.jobs import ERROR, error_sentence
+from gptcore.runs.jobs import ERROR, error_sentence, is_lack_of_memory
 
 if TYPE_CHECKING:
     from gptcore.generation.sampling import Step
     from gptcore.model import GPT
     from gptcore.tokenizer import Tokenizer
     from gptcore.training.events import Event
+
+
+LARGEST_COUNT = 1_000_000  # of stories, or of tokens to sample
+LARGEST_TEXT = 100_000_000  # bytes that are scored
+ESCAPES = "gptcore.escapes"  # the name of a way to handle characters that an encoding lacks
 
 
 def parser() -> argparse.ArgumentParser:
@@ -145,12 +153,11 @@ class _Progress:
 
 def sample(options: argparse.Namespace) -> None:
     from gptcore.checkpoint import SHIPPED
-    from gptcore.formats import load
+    from gptcore.formats import load_with_tokenizer
 
     _load_plugin(options)
-    if options.max_new_tokens < 1:
-        raise ValueError(f"--max-new-tokens {options.max_new_tokens} is below 1")
-    model, tokenizer = load(options.dir or SHIPPED)
+    _check_count("max-new-tokens", options.max_new_tokens)
+    model, tokenizer = load_with_tokenizer(options.dir or SHIPPED)
     prompt_ids = tokenizer.encode(options.prompt) or [tokenizer.eot_id]
     steps = gptcore.generate(
         model,
@@ -235,21 +242,28 @@ def stories(options: argparse.Namespace) -> None:
         lines = [f"{name}: {score}" for name, score in scores.items()]
         print(json.dumps(scores) if options.json else "\n".join(lines))
         return
-    from gptcore.stories.writer import write_stories
+    from gptcore.stories.writer import write_numbered_story
 
-    if options.n < 1:
-        raise ValueError(f"--n {options.n} is below 1")
-    written = write_stories(options.n, seed=options.seed)
-    if options.json:
-        for story in written:
+    _check_count("n", options.n)
+    for index in range(options.n):
+        story = write_numbered_story(index, options.seed)
+        if options.json:
             print(json.dumps({"text": story.text, "entropy": story.entropy}, ensure_ascii=False))
-    else:
-        print("\n\n".join(story.text for story in written))
+        else:
+            print(f"\n{story.text}" if index else story.text)
+
+
+def _check_count(option: str, count: int) -> None:
+    if not 1 <= count <= LARGEST_COUNT:
+        side = "below 1" if count < 1 else f"above {LARGEST_COUNT:,}"
+        raise ValueError(f"--{option} {str(count)[:40]} is {side}")
 
 
 def _read_text(name: str) -> str:
+    from gptcore.files import read_bytes
+
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        data = sys.stdin.buffer.read(LARGEST_TEXT) if name == "-" else read_bytes(name, LARGEST_TEXT)
         return data.decode("utf-8")
     except OSError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror}") from error
@@ -355,24 +369,78 @@ def _load_plugin(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status: 2 for bad input, 1 for an answer that is not right."""
+    """Run one command; return the exit status: 2 for bad input, 1 for an answer that is not right, or for a bug."""
+    _prepare_streams()
     options = parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = options.run(options) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader of a pipe went away
+        _drop_output()
+        return 0
     except KeyboardInterrupt:  # before there is anything to save
         return 130
-    except (ValueError, OSError) as error:
+    except BaseException as error:  # a part of torch or tiktoken that panics raises no Exception
+        if isinstance(error, (SystemExit, GeneratorExit)):
+            raise
         if os.environ.get("LOCAL_RANK", "0") == "0":  # of torchrun's processes on a machine one says it
-            print(f"{ERROR}{error_sentence(error)}", file=sys.stderr)
+            with contextlib.suppress(OSError):
+                print(f"{ERROR}{_explained(error, getattr(options, 'plugin', None))}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            return 2 if _is_bad_input(error, options) else 1
+        _drop_output()  # a full disk: the interpreter would try again when it ends
         return 2
-    return 0  # the reader of a pipe went away
+
+
+def _is_bad_input(error: BaseException, options: argparse.Namespace) -> bool:
+    known = isinstance(error, (ValueError, OSError)) or is_lack_of_memory(error)
+    return known or bool(getattr(options, "plugin", None))
+
+
+def _explained(error: BaseException, plugin: str | None) -> str:
+    """Return an error as one sentence; one that no command raises on purpose with the line of code it comes from."""
+    if isinstance(error, (ValueError, OSError)):
+        return error_sentence(error)
+    if is_lack_of_memory(error):
+        return "there is not enough memory for this; choose a smaller model, batch or text"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename in (plugin, __file__) or "gptcore" in frame.filename]
+    last = (ours or frames)[-1]
+    what = f"{type(error).__name__}: {error_sentence(error)} ({Path(last.filename).name}, line {last.lineno})"
+    if plugin is not None:
+        return f"with the plugin {plugin} the command stopped with {what}; check the parts that it adds"
+    return f"unexpected error, please report it with your command: {what}"
+
+
+def _prepare_streams() -> None:
+    """Have standard streams that can take any text: closed ones opened, and escapes for what an encoding lacks."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # in this order each gets its own number
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+    codecs.register_error(ESCAPES, _escape)
+    with contextlib.suppress(AttributeError):  # a stream that a test or a notebook has put there
+        sys.stdout.reconfigure(errors=ESCAPES)
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""Write what an encoding cannot hold as \uXXXX, which in a JSON string means the same."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2)), error.end
+
+
+def _drop_output() -> None:
+    """Send what is left to be printed nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
     status = main()
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # one of several under torchrun
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # one of several under torchrun
         from gptcore.training.distributed import exit_process
 
         exit_process(status)

@@ -5,12 +5,16 @@ was meant to stand there, and never half of it.
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
+
+MAX_JSON_BYTES = 200_000_000  # the largest tokenizers that are published have a fifth of it
 
 
 def write_json(path: Path, value: object) -> None:
@@ -34,11 +38,35 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise
 
 
+def read_bytes(path: str | Path, most_bytes: int) -> bytes:
+    """Return what is in a file.
+
+    Raises OSError where there is none, and for a folder, a device or a pipe, which may never end, and for more than
+    `most_bytes`; its `strerror` says which.
+    """
+    try:
+        status = os.stat(path)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "no file can have this name", repr(str(path))) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", str(path))
+    too_large = OSError(errno.EFBIG, f"it has more than the {most_bytes:,} bytes that are read", str(path))
+    if status.st_size > most_bytes:
+        raise too_large
+    with open(path, "rb") as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:  # some files in /proc say that they are empty
+        raise too_large
+    return data
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; empty where there is none that can be read."""
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        value = json.loads(read_bytes(path, MAX_JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

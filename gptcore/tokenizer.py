@@ -55,6 +55,7 @@ from gptcore.bpe import (
     merge_piece,
     replace_surrogates,
 )
+from gptcore.files import MAX_JSON_BYTES, read_bytes
 
 EOT = "<|endoftext|>"
 """The special token that stands between two documents."""
@@ -303,7 +304,7 @@ class Tokenizer:
         """Read a tokenizer that `save` wrote, or a `tokenizer.json` of Hugging Face's `tokenizers` that holds
         byte-level BPE; anything else is a TokenizerError."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(read_bytes(path, MAX_JSON_BYTES))
         except OSError as error:
             raise TokenizerError(f"The tokenizer {path} can't be read: {error.strerror}.") from error
         except (ValueError, RecursionError) as error:

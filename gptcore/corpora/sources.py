@@ -1,11 +1,12 @@
 """Where text comes from: the story world, Glassbox's own chapters, a text file, a data set of the hub."""
 
-import os
+import errno
 from functools import lru_cache
 from pathlib import Path
 
 from gptcore.corpora.documents import Corpus, CorpusError, split_documents, text_corpus
 from gptcore.corpora.hub import hub_corpus
+from gptcore.files import read_bytes
 from gptcore.stories.writer import N_STORIES, write_stories
 
 # Token ids, and their copy in windows, take about five times the memory of the text itself.
@@ -52,19 +53,15 @@ def _book(repository: Path) -> Corpus:
 
 
 def _file(path: Path) -> Corpus:
-    if os.path.isdir(path):  # Path.is_dir raises for a name that is too long
-        raise CorpusError(f"{path} is a folder: name one text file in it.")
     try:
-        data = path.read_bytes() if path.stat().st_size <= MAX_FILE_BYTES else None
+        data = read_bytes(path, MAX_FILE_BYTES)
     except FileNotFoundError as error:
         raise CorpusError(
             f"There is no file {path}: name a text file, or one of stories, book and hub:NAME."
         ) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
-        reason = getattr(error, "strerror", None) or error
-        raise CorpusError(f"{str(path)!r} can't be read ({reason}): name a text file.") from error
-    if data is None:
-        raise CorpusError(
-            f"{path} has more than the {MAX_FILE_BYTES:,} bytes that are read: give a part of it."
-        )
+    except IsADirectoryError as error:
+        raise CorpusError(f"{path} is a folder: name one text file in it.") from error
+    except OSError as error:
+        advice = "give a part of it" if error.errno == errno.EFBIG else "name a text file"
+        raise CorpusError(f"{str(path)!r} can't be read ({error.strerror}): {advice}.") from error
     return text_corpus(data, name=path.name)

@@ -4,7 +4,7 @@
 """
 
 from gptcore.checkpoint import read_folder, save
-from gptcore.formats.models import load, load_tokenizer
+from gptcore.formats.models import load, load_tokenizer, load_with_tokenizer
 from gptcore.tokenizer import Tokenizer
 
-__all__ = ["Tokenizer", "load", "load_tokenizer", "read_folder", "save"]
+__all__ = ["Tokenizer", "load", "load_tokenizer", "load_with_tokenizer", "read_folder", "save"]

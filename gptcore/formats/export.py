@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from gptcore.formats import hf_folder, script
-from gptcore.formats.models import load
+from gptcore.formats.models import load_with_tokenizer
 
 
 def _hf(folder: str | Path, out: str | Path) -> Path:
-    return hf_folder.export_hf(*load(folder), out)
+    return hf_folder.export_hf(*load_with_tokenizer(folder), out)
 
 
 def _script(folder: str | Path, out: str | Path) -> Path:

@@ -18,7 +18,7 @@ from torch import Tensor
 from gptcore.account import check_memory, model_bytes
 from gptcore.checkpoint import write_tensors
 from gptcore.config import ModelConfig
-from gptcore.files import replacing, write_json
+from gptcore.files import MAX_JSON_BYTES, read_bytes, replacing, write_json
 from gptcore.formats import hf_tokenizer, hf_weights
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
@@ -198,7 +198,7 @@ def shapes(path: Path) -> dict[str, tuple[str, list[int]]]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path, MAX_JSON_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise FolderError(f"{path} holds no readable JSON") from error
     if not isinstance(content, dict):

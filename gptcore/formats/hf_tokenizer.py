@@ -25,6 +25,7 @@ from typing import Any
 import regex
 
 from gptcore.bpe import BYTE_ORDER, GPT2_PATTERN, TokenizerError, replace_surrogates
+from gptcore.files import MAX_JSON_BYTES, read_bytes
 from gptcore.tokenizer import EOT, Merge, Tokenizer
 
 END_OF_TEXT = "glassbox_end_of_text"  # our own key in a file, beside theirs: the id that ends a document
@@ -131,7 +132,7 @@ def load_hf_tokenizer(path: str | Path, *, end_of_text: int | str | None = None)
     Raises TokenizerError, naming the part, for what is not byte-level BPE or does what ours does not.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path, MAX_JSON_BYTES))
     except OSError as error:
         raise TokenizerError(f"The tokenizer {path} can't be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
@@ -144,7 +145,7 @@ def from_json(content: Any, name: str, *, end_of_text: int | str | None = None) 
     try:
         tokenizer = ImportedTokenizer(content, name, end_of_text)
         return tokenizer.to_tokenizer() or tokenizer
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         if isinstance(error, TokenizerError):
             raise
         raise TokenizerError(f"{name} is damaged: its vocabulary or merges are not as saved.") from error

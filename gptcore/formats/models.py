@@ -1,10 +1,11 @@
 """Reading a model in whichever format its folder holds, and a tokenizer by its name or from its file."""
 
-import json
 from pathlib import Path
 
 from gptcore.checkpoint import read_latest
+from gptcore.files import read_json
 from gptcore.formats import hf_folder
+from gptcore.formats.hf_folder import FolderError
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer, load_tiktoken, story_tokenizer
 
@@ -18,13 +19,17 @@ def load(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
     return hf_folder.load_hf(folder) if is_hf_folder(folder) else read_latest(folder)
 
 
+def load_with_tokenizer(folder: str | Path) -> tuple[GPT, Tokenizer]:
+    """Return a model and its tokenizer as `load` does; raises ValueError also for a folder that has no tokenizer."""
+    model, tokenizer = load(folder)
+    if tokenizer is None:
+        raise FolderError(f"{folder} brings no tokenizer; put the model's tokenizer.json there")
+    return model, tokenizer
+
+
 def is_hf_folder(folder: str | Path) -> bool:
     """Return whether a folder's config.json is a Hugging Face model's, not one of ours."""
-    try:
-        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(config, dict) and "model_type" in config
+    return "model_type" in read_json(Path(folder) / "config.json")
 
 
 def load_tokenizer(name: str | Path) -> Tokenizer:

@@ -16,15 +16,17 @@ from gptcore.config import MAX_SEED
 from gptcore.generation.fast_model import FastModel
 from gptcore.model import GPT
 
+LARGEST_PENALTY = 1e6  # of repetition: beyond it scores would leave float32
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
     """How a token is drawn from the logits. Raises ValueError for values without meaning.
 
-    Temperature 0 is greedy: the highest score wins. `top_k` keeps the k highest; `top_p` the fewest whose
-    probabilities reach p, the one that crosses it included (Holtzman et al. 2020); `min_p` those at least that
-    fraction of the best one's probability (Nguyen et al. 2024); a `repetition_penalty` above 1 makes tokens
-    that already occur less likely (Keskar et al. 2019).
+    Temperature 0, or one that float32 cannot tell from it, is greedy: the highest score wins. `top_k` keeps the k
+    highest; `top_p` the fewest whose probabilities reach p, the one that crosses it included (Holtzman et al. 2020);
+    `min_p` those at least that fraction of the best one's probability (Nguyen et al. 2024); a `repetition_penalty`
+    above 1 makes tokens that already occur less likely (Keskar et al. 2019).
     """
 
     temperature: float = 1.0
@@ -44,6 +46,16 @@ class Sampling:
             raise ValueError(f"min_p={self.min_p} is not from 0 to 1")
         if not self.repetition_penalty > 0:
             raise ValueError(f"repetition_penalty={self.repetition_penalty} is not above 0")
+        least, most = 1 / LARGEST_PENALTY, LARGEST_PENALTY
+        if not least <= self.repetition_penalty <= most:
+            raise ValueError(
+                f"repetition_penalty={self.repetition_penalty} is not from {least:g} to {most:g}"
+            )
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the highest score wins."""
+        return self.temperature < torch.finfo(torch.float32).tiny
 
 
 def penalize_repetition(logits: Tensor, seen: Tensor | None, penalty: float) -> Tensor:
@@ -85,7 +97,7 @@ def distribution(logits: Tensor, sampling: Sampling, seen: Tensor | None = None)
     `seen` (..., S) are the ids so far, for the repetition penalty. Greedy gives all to the first of the best.
     """
     logits = penalize_repetition(logits.float(), seen, sampling.repetition_penalty)
-    if sampling.temperature == 0:
+    if sampling.is_greedy:
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits).scatter(-1, best, 1.0)
     # The best score is moved to 0 first, so that a tiny temperature sends the others to -inf and not it to inf.
@@ -110,9 +122,12 @@ def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one token from each row: probabilities (..., V) -> ids (..., 1).
 
     This is inverse transform sampling: the token in whose interval of the cumulative sum a uniform number falls.
-    In float64, so that rounding never hits a token of probability 0. A third of the time of `multinomial`.
+    In float64, so that rounding never hits a token of probability 0. A third of the time of `multinomial`. Raises
+    ValueError for probabilities that are NaN, of which no interval holds a number.
     """
     ends = probabilities.double().cumsum(dim=-1)
+    if ends[..., -1].isnan().any():
+        raise ValueError("the model's scores are NaN, so no token can be drawn; its weights are damaged")
     where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype, device=ends.device)
     return torch.searchsorted(ends, where * ends[..., -1:], right=True)
 
@@ -121,7 +136,7 @@ def pick_token(
     logits: Tensor, sampling: Sampling, generator: torch.Generator, seen: Tensor | None = None
 ) -> Tensor:
     """Pick the next token of each row, the likeliest at temperature 0, else a random draw: (..., V) -> ids (..., 1)."""
-    if sampling.temperature == 0:  # nothing to filter, nothing to draw
+    if sampling.is_greedy:  # nothing to filter, nothing to draw
         return penalize_repetition(logits.float(), seen, sampling.repetition_penalty).argmax(
             dim=-1, keepdim=True
         )

@@ -122,9 +122,15 @@ def n_slots(slots: str, runs_at_once: int = 1) -> int:
     return numbers[slots]
 
 
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that there is not enough memory; torch and safetensors have their own words."""
+    words = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+
+
 def error_sentence(error: BaseException) -> str:
     """Return an error as one sentence on one line."""
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if is_lack_of_memory(error):
         return "it needed more memory than a job may use"
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""

@@ -419,7 +419,12 @@ def write_story(seed: int) -> Story:
 
 def write_stories(n: int, seed: int = 0) -> list[Story]:
     """The first n stories of a world; story i depends on (seed, i) alone, so more stories never change the first."""
-    return [write_story(seed * 2**32 + index) for index in range(n)]
+    return [write_numbered_story(index, seed) for index in range(n)]
+
+
+def write_numbered_story(index: int, seed: int = 0) -> Story:
+    """Story `index` of a world, counted from 0."""
+    return write_story(seed * 2**32 + index)
 
 
 PROMPTS = (

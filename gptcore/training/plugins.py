@@ -17,9 +17,11 @@ from pathlib import Path
 
 from gptcore.config import ConfigError
 from gptcore.feedforward import FEEDFORWARDS
+from gptcore.files import read_bytes
 from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
 
+MAX_BYTES = 10_000_000
 TABLES = {"norm": NORMS, "ffn": FEEDFORWARDS, "position": POSITIONS}
 # What the account asks of a part, so that a model can be weighed before it is built.
 _COUNTED = {"norm": "n_weights", "ffn": "n_matrices", "position": "angles"}
@@ -29,16 +31,18 @@ _OURS = {field: dict(table) for field, table in TABLES.items()}
 def load(path: str | Path) -> dict[str, list[str]]:
     """Run a plugin; return the names it added, by the field that takes them. Raises ConfigError in one sentence."""
     try:
-        code = compile(Path(path).read_text(encoding="utf-8"), str(path), "exec")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the plugin {path} cannot be read: {error}") from error
+        code = compile(read_bytes(path, MAX_BYTES), str(path), "exec")
+    except OSError as error:
+        raise ConfigError(f"the plugin {path} cannot be read: {error.strerror}") from error
     except SyntaxError as error:
         raise ConfigError(f"the plugin {path} is no Python in line {error.lineno}: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"the plugin {path} is no Python: {error}") from error
     before = {field: dict(table) for field, table in TABLES.items()}
     try:
         exec(code, {"__name__": "glassbox_plugin", "__file__": str(path)})
         return _added(path, before)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         for field, table in TABLES.items():
             table.clear()
             table.update(before[field])
