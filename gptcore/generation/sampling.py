@@ -5,7 +5,7 @@ top-k, top-p, min-p. Each works on the last dimension, so a batch is filtered ro
 """
 
 import time
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -276,10 +276,12 @@ def generate_batch(
     *,
     seed: int = 0,
     stop_id: int | None = None,
-) -> list[list[int]]:
+    give_up: Callable[[], bool] = lambda: False,
+) -> list[list[int]] | None:
     """Continue each row of ids (B, T) at once; return each row's new tokens, up to its stop token or the context.
 
-    Rows share the model's passes, so B texts cost little more than one. For one text as it grows: `generate`.
+    `give_up` is asked before each token; once it is true the result is None. Rows share the model's passes, so B
+    texts cost little more than one. For one text as it grows: `generate`.
     """
     for row in ids.tolist():
         check_prompt(row, model.config.vocab_size, model.config.context_length)
@@ -291,6 +293,8 @@ def generate_batch(
     new, fresh = [], ids
     running = torch.ones(ids.shape[0], dtype=torch.bool, device=model.device)
     for _ in range(room):
+        if give_up():
+            return None
         logits = fast.next_logits(fresh, cache)  # (B, V)
         fresh = pick_token(logits, sampling, generator, torch.cat([ids, *new], dim=1))  # (B, 1)
         new.append(fresh)

@@ -12,7 +12,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -47,9 +47,10 @@ class Recorder:
         """Take a directory that `is_free`, or with `resume` a run that nobody trains in; raises RunError."""
         self.folder = Path(folder)
         self._new_folders = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
-        self.stop = threading.Event()
+        self.stop = ListeningFlag(self._listen)
         self.resumed = resume
         self._heard = 0.0
+        self._trained: tuple[float, float] | None = None  # seconds at the last event, and when it came
         self._stop_reason = "stopped"  # the reason to write down if the run ends before its last step
         if not resume and not is_free(self.folder):
             raise RunError(f"{folder} is not empty; a run needs a new or empty directory")
@@ -167,7 +168,8 @@ class Recorder:
                 except OSError as error:
                     self._give_up(log, event, error)
                     raise
-                self._listen(event)
+                self._trained = event.seconds, time.monotonic()
+                self._listen()
                 yield event
 
     def _note(self, event: Event, log: BinaryIO, worth_keeping: bool) -> Event:
@@ -206,11 +208,13 @@ class Recorder:
         with contextlib.suppress(OSError):
             _append(log, Failed(**progress, reason=reason, resumes=True))
 
-    def _listen(self, event: Event) -> None:
+    def _listen(self) -> None:
         """Look at control.json a few times a second, and at the time the run has taken."""
-        if self.most_seconds is not None and event.seconds > self.most_seconds and not self.stop.is_set():
-            self._stop_reason = "seconds"
-            self.stop.set()
+        if self.most_seconds is not None and self._trained is not None and not self.stop.has_been_set():
+            seconds, since = self._trained
+            if seconds + time.monotonic() - since > self.most_seconds:
+                self._stop_reason = "seconds"
+                self.stop.set()
         if time.monotonic() - self._heard < LISTEN_SECONDS:
             return
         self._heard = time.monotonic()
@@ -232,6 +236,24 @@ def is_free(folder: Path) -> bool:
     names = [path.name for path in folder.iterdir()]
     only_begun = "lock" in names and all(map(BEFORE_CHECKPOINT.fullmatch, names))
     return not names or (only_begun and Run(folder).last_event().get("step", 0) == 0)
+
+
+class ListeningFlag(threading.Event):
+    """A flag that listens whenever it is looked at, so that it is heard by time and not only at each event."""
+
+    def __init__(self, listen: Callable[[], None]):
+        super().__init__()
+        self._listen = listen
+
+    def has_been_set(self) -> bool:
+        """Return whether the flag is set, without listening."""
+        return super().is_set()
+
+    def is_set(self) -> bool:
+        """Listen, unless the flag is set already; return whether it is set now."""
+        if not super().is_set():
+            self._listen()
+        return super().is_set()
 
 
 def _inode(path: Path) -> int | None:

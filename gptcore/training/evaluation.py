@@ -34,6 +34,7 @@ class Evaluator:
         self.corpus, self.tokenizer, self.batches = corpus, tokenizer, batches
         self.bytes_per_token = n_bytes_per_token
         self.tells_stories = corpus.entropy is not None
+        self.was_cut = False  # whether the last evaluation was left unfinished
         self.prompt = "" if self.tells_stories else _opening(corpus.validation[0], tokenizer)
 
     def floor(self, val_ids: Tensor) -> float | None:
@@ -59,19 +60,27 @@ class Evaluator:
 
     @torch.inference_mode()
     def evaluate(self, state: TrainingState) -> Iterator[events.Event]:
-        """Measure the loss on the validation windows; the time it takes counts as training time."""
+        """Measure the loss on the validation windows; the time it takes counts as training time.
+
+        Where the run is to end meanwhile nothing is yielded.
+        """
         if not state.group.leads:
             return
         started = time.perf_counter()
         model = state.model.eval()
-        total, count = 0.0, 0
+        total, count, self.was_cut = 0.0, 0, False
         for ids, targets in self.batches:
+            if state.cuts_evaluation():
+                self.was_cut = True
+                break
             with autocast(model.device, state.plan.precision):
                 loss = model.loss(
                     ids.to(model.device), targets.to(model.device), path=state.plan.attention_path
                 )
             total, count = total + loss.item() * targets.numel(), count + targets.numel()
         state.seconds += time.perf_counter() - started
+        if self.was_cut:
+            return
         loss = total / count
         yield events.Evaluated(
             **state.progress(),
@@ -81,7 +90,10 @@ class Evaluator:
         )
 
     def sample(self, state: TrainingState) -> Iterator[events.Event]:
-        """Sample from the model: eight stories that are scored, or one continuation of the text."""
+        """Sample from the model: eight stories that are scored, or one continuation of the text.
+
+        Where the run is to end meanwhile nothing is yielded.
+        """
         if not state.group.leads:
             return
         started = time.perf_counter()
@@ -90,8 +102,13 @@ class Evaluator:
         rows = SAMPLE_STORIES if self.tells_stories else 1
         ids = torch.tensor([prompt[-model.config.context_length // 2 :]] * rows)
         room = min(SAMPLE_TOKENS, model.config.context_length - 1)
-        samples = generate_batch(model, ids, room, SAMPLING, seed=0, stop_id=tokenizer.eot_id)
+        samples = generate_batch(
+            model, ids, room, SAMPLING, seed=0, stop_id=tokenizer.eot_id, give_up=state.cuts_evaluation
+        )
         release(model)  # its weights change with the next step
+        if samples is None:
+            state.seconds += time.perf_counter() - started
+            return
         texts = [self.prompt + tokenizer.decode(sample) for sample in samples]
         scores = score_text("\n\n".join(texts)).to_dict() if self.tells_stories else None
         state.seconds += time.perf_counter() - started

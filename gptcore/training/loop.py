@@ -25,11 +25,11 @@ from gptcore.training.devices import ExecutionPlan, autocast, device_memory, pic
 from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
 from gptcore.training.evaluation import Evaluator, bigram_loss, eval_steps, unigram_entropy
 from gptcore.training.faults import LOOP_VARIANTS
+from gptcore.training.interruption import Ending, Interrupted, Undo
 from gptcore.training.optim import clip_gradients, learning_rate, window_cuts
 from gptcore.training.state import TrainingState, restore, snapshot
 
 CHECKPOINT_SECONDS = 10.0  # a killed run loses at most this much
-OVERRUN = 1.25  # a run whose machine slows down may take this many times the seconds it was given
 
 
 def train(
@@ -46,8 +46,8 @@ def train(
 ) -> Iterator[events.Event]:
     """Train a model on a corpus; yield what happens, the finished model with the last event.
 
-    The run ends after `config.steps` (or the steps its `config.seconds` were found to hold), or at the next
-    step once `stop` is set; either way nothing learned is lost. `resume` is the state of a `Checkpointed`
+    The run ends after `config.steps` (or the steps its `config.seconds` were found to hold), or once `stop` is
+    set, which is looked at between micro-batches; no finished step is lost. `resume` is the state of a `Checkpointed`
     event, `notes` are sentences for the reader of the events. In a `group` of several processes each calls this
     with the same arguments, and the first one alone evaluates and samples. Raises ValueError where corpus,
     tokenizer and sizes do not fit together.
@@ -73,6 +73,8 @@ def train(
         restore(state, resume)
     else:
         state.total_steps = group.broadcast(config.steps or evaluator.affordable_steps(state, config))
+    state.ending = Ending(stop or Flag(), config, group)
+    if resume is None:
         yield events.Start(
             **state.progress(),
             **_facts(model_config, config, corpus, train_ids, val_ids),
@@ -89,7 +91,7 @@ def train(
         )
         yield from evaluator.evaluate_and_sample(state)
         yield events.Checkpointed(**state.progress(), state=snapshot(state))
-    yield from _loop(state, config, evaluator, stop or Flag())
+    yield from _loop(state, config, evaluator)
 
 
 def _check_sizes(model_config: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> None:
@@ -143,27 +145,20 @@ def _facts(
     }
 
 
-def _loop(
-    state: TrainingState, config: TrainConfig, evaluator: Evaluator, stop: Flag
-) -> Iterator[events.Event]:
+def _loop(state: TrainingState, config: TrainConfig, evaluator: Evaluator) -> Iterator[events.Event]:
     """Step until the run is over, evaluating, sampling and keeping the state on the way."""
     evals = eval_steps(config.n_evals, state.total_steps)
     samples = eval_steps(config.n_samples, state.total_steps)
     recent: deque[tuple[float, int]] = deque([(state.seconds, state.tokens)], maxlen=20)
     saved_at, saved_step = state.seconds, state.step
-    reason = "steps"
-    while state.step < state.total_steps:
-        late = config.seconds is not None and state.seconds > OVERRUN * config.seconds
-        stopped, late = state.group.any_rank(stop.is_set(), late)
-        if stopped:
-            reason = "stopped"
-            break
-        if late:
-            reason = "seconds"
-            break
+    reason = None
+    while state.step < state.total_steps and (reason := state.ending.reason(state.seconds)) is None:
         started = time.perf_counter()
-        loss, rate, grad_norm = train_step(state, config)
+        moved = _step_or_undo(state, config)
         state.seconds += time.perf_counter() - started
+        if moved is None:
+            continue  # the run ends here
+        loss, rate, grad_norm = moved
         recent.append((state.seconds, state.tokens))
         speed = (recent[-1][1] - recent[0][1]) / (recent[-1][0] - recent[0][0])
         yield events.Trained(
@@ -183,11 +178,25 @@ def _loop(
             saved_at, saved_step = state.seconds, state.step
             yield events.Checkpointed(**state.progress(), state=snapshot(state))
         recent[-1] = (state.seconds, state.tokens)
-    if reason != "steps":
+    state.ending.begin_final()
+    if reason is not None:
         yield from evaluator.evaluate_and_sample(state)
+    elif evaluator.was_cut:  # told to end as the last step was evaluated
+        yield from evaluator.evaluate(state)
     if saved_step != state.step:
         yield events.Checkpointed(**state.progress(), state=snapshot(state))
-    yield events.Done(**state.progress(), reason=reason, model=state.model.eval())
+    yield events.Done(**state.progress(), reason=reason or "steps", model=state.model.eval())
+
+
+def _step_or_undo(state: TrainingState, config: TrainConfig) -> tuple[float, float, float] | None:
+    """Return what `train_step` does, or None where the run is to end before the step is over: it is undone."""
+    state.ending.begin_step(state.seconds)
+    undo = Undo(state) if config.accumulation > 1 else None
+    try:
+        return train_step(state, config)
+    except Interrupted:
+        undo.restore()
+        return None
 
 
 def train_step(state: TrainingState, config: TrainConfig) -> tuple[float, float, float]:
@@ -204,6 +213,7 @@ def train_step(state: TrainingState, config: TrainConfig) -> tuple[float, float,
     cuts = window_cuts(state.step, config, state.total_steps)
     state.group.seed_rank(config.seed, state.step)
     for turn in range(config.accumulation):
+        state.check_ending(turn)
         ids, targets = (
             split_windows(state.group.rows(part), cuts).to(device) for part in state.windows.next()
         )  # (B, T)

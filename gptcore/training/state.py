@@ -9,6 +9,7 @@ from gptcore.corpora.windows import Windows
 from gptcore.model import GPT
 from gptcore.training.devices import ExecutionPlan
 from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
+from gptcore.training.interruption import Ending
 
 
 @dataclass
@@ -23,12 +24,22 @@ class TrainingState:
     plan: ExecutionPlan
     group: ProcessGroup = SINGLE
     loss: DistributedLoss | None = None
+    ending: Ending | None = None  # None: nothing ends what has begun
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
 
     def __post_init__(self):
         self.loss = self.loss or DistributedLoss(self.model, self.group)
+
+    def check_ending(self, turn: int) -> None:
+        """Raise Interrupted where the step under way is not to go on, once it has begun: from micro-batch 1 on."""
+        if turn > 0 and self.ending is not None:
+            self.ending.check_step()
+
+    def cuts_evaluation(self) -> bool:
+        """Return whether the evaluation or the sample under way is to be left unfinished."""
+        return self.ending is not None and self.ending.cuts_evaluation()
 
     def progress(self) -> dict[str, float]:
         """Return the three numbers every event carries."""
