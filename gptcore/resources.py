@@ -1,10 +1,16 @@
 """What this process can use of its machine, and which processes are still running on it."""
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
+
+MAX_PID = 2**31  # no system gives its processes higher numbers
 
 
 def available_cores() -> int:
@@ -35,27 +41,64 @@ def available_memory() -> int:
 
 def process_identity(pid: int) -> dict[str, int]:
     """Return what tells a process from a later one with the same number."""
-    return {"pid": pid, "born": _start_ticks(pid)}
+    return {"pid": pid, "born": _start_time(pid)}
 
 
 def process_is_running(identity: Mapping[str, Any]) -> bool:
-    """Return whether the process with this identity is still running; one that waits to be reaped is not."""
-    pid = identity.get("pid")
-    if not isinstance(pid, int) or pid <= 0:
+    """Return whether the process with this identity is still running; one that waits to be reaped is not.
+
+    An identity that holds anything but whole numbers, as a damaged file may, is no process's.
+    """
+    pid, born = identity.get("pid"), identity.get("born")
+    if type(pid) is not int or type(born) is not int or not 0 < pid < MAX_PID:
         return False
-    if sys.platform == "linux":
-        return _start_ticks(pid) == identity.get("born") != 0
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
+    start_time = _start_time(pid)
+    if sys.platform != "linux" and born == 0:  # written by a version that knew no start times there
+        return start_time != 0
+    return start_time == born != 0
 
 
-def _start_ticks(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot; 0 if it does not exist or has ended."""
+def resident_bytes(pid: int) -> int:
+    """Return the bytes of memory that a process and those it has started hold; 0 once it has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        process = psutil.Process(pid)
+        tree = [process, *process.children(recursive=True)]
+    except (psutil.Error, OSError):
         return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])
+    total = 0
+    for member in tree:
+        with contextlib.suppress(psutil.Error, OSError):  # it has ended meanwhile
+            total += member.memory_info().rss
+    return total
+
+
+def end_process(pid: int) -> None:
+    """End a process at once, and what it has started: its group, and processes that left the group."""
+    try:
+        tree = psutil.Process(pid).children(recursive=True)
+    except (psutil.Error, OSError):
+        tree = []
+    ways = [(os.kill, signal.SIGTERM)]  # Windows, where this ends it at once
+    if hasattr(os, "killpg"):  # a job leads a group of its own, unless it has been forked just now
+        ways = [(os.killpg, signal.SIGKILL), (os.kill, signal.SIGKILL)]
+    for kill, signum in ways:
+        with contextlib.suppress(OSError):
+            kill(pid, signum)
+    for member in tree:
+        with contextlib.suppress(psutil.Error, OSError):
+            member.kill()
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process started: in clock ticks since boot on Linux, elsewhere in milliseconds since 1970.
+
+    0 if it does not exist or has ended. Ticks since boot do not change when the clock is set.
+    """
+    try:
+        if sys.platform == "linux":
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return 0 if fields[0] in "ZX" else int(fields[19])
+        process = psutil.Process(pid)
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else round(1000 * process.create_time())
+    except (psutil.Error, OSError):
+        return 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gptcore.runs.jobs import FOLDERS, TRAINING
+from gptcore.runs.jobs import FOLDERS, TRAINING, skipped_on_error
 from gptcore.runs.limits import LAB_SECONDS, Limits
 from gptcore.runs.queue import Requests, read_request
 from gptcore.runs.run import NOT_RUNS, Run, delete, folder_lock, list_runs, request_file
@@ -29,18 +29,24 @@ class Cleaner:
         """Clean a runs folder once; return the names of what was removed."""
         removed = []
         for run in list_runs(folder=folder):
-            is_lab = bool(run.request().get("lab"))
-            keep = LAB_SECONDS if is_lab else limits.keep_hours * 3600
-            if keep == float("inf") or run.is_under_way():
-                self._over_since.pop(run.folder, None)
-                continue
-            now = self.clock()
-            since = self._over_since.setdefault(run.folder, now - _age(run))
-            if now - since > keep:
-                delete(run)
-                self._over_since.pop(run.folder, None)
-                removed.append(run.id)
-        return removed + self._clean_texts(folder) + self._clean_leftovers(folder)
+            with skipped_on_error(run.folder):
+                if self._is_kept_too_long(run, limits):
+                    delete(run)
+                    self._over_since.pop(run.folder, None)
+                    removed.append(run.id)
+        for clean in (self._clean_texts, self._clean_leftovers):
+            with skipped_on_error(folder):
+                removed += clean(folder)
+        return removed
+
+    def _is_kept_too_long(self, run: Run, limits: Limits) -> bool:
+        is_lab = bool(run.request().get("lab"))
+        keep = LAB_SECONDS if is_lab else limits.keep_hours * 3600
+        if keep == float("inf") or run.is_under_way():
+            self._over_since.pop(run.folder, None)
+            return False
+        now = self.clock()
+        return now - self._over_since.setdefault(run.folder, now - _age(run)) > keep
 
     def _clean_texts(self, folder: Path) -> list[str]:
         """Remove texts that no run is going to read; one that has just been written has a round to be asked for."""

@@ -14,7 +14,9 @@ from typing import Any
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.corpora.sources import load_corpus
 from gptcore.runs.jobs import TRAINING, Report, job_kind
+from gptcore.runs.limits import Limits
 from gptcore.runs.plan import Plan, make_plan
+from gptcore.runs.queue import check_resume
 from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
 from gptcore.runs.request import RunRequest, setting_words
 from gptcore.runs.run import Run, RunError
@@ -27,8 +29,8 @@ from gptcore.training.events import Event
 IN_CONFIG = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed", "plugin")
 
 
-def start(request: RunRequest, out: str | Path) -> Iterator[Event]:
-    """Train what a request asks for in a new or empty directory; yield each event.
+def start(request: RunRequest, out: str | Path, *, limits: Limits | None = None) -> Iterator[Event]:
+    """Train what a request asks for in a new or empty directory, within `limits` if given; yield each event.
 
     Raises ConfigError where a file changed since the request was sealed, RunError for a directory that cannot be
     used, ValueError for what cannot be trained and for a run that fails, each in one sentence.
@@ -39,7 +41,11 @@ def start(request: RunRequest, out: str | Path) -> Iterator[Event]:
     group = join_process_group()
     recorder = Recorder(out) if group.leads else FollowerRecorder(out)
     try:
+        if limits is not None:
+            limits.check_request(*request.configs())
         plan = make_plan(request)
+        if limits is not None:  # a text or a tokenizer may have changed the shape
+            limits.check_request(plan.model, plan.train)
         group.check(plan.train)
         copied = (*plan.corpus.train, *plan.corpus.validation) if Path(request.corpus).is_file() else None
         recorder.describe(_description(request, plan), plan.tokenizer, "".join(copied) if copied else None)
@@ -140,11 +146,13 @@ def _saved_on_signals(stop: threading.Event, group: ProcessGroup) -> Iterator[No
 
 @job_kind("train", slots=TRAINING, outlives_server=True)
 def _train_queued(settings: Mapping[str, Any], report: Report) -> None:
-    for _ in start(RunRequest.from_dict(settings["request"]), settings["folder"]):
+    request = RunRequest.from_dict(settings["request"])
+    for _ in start(request, settings["folder"], limits=Limits.from_environment()):
         pass
 
 
 @job_kind("resume", slots=TRAINING, outlives_server=True)
 def _resume_queued(settings: Mapping[str, Any], report: Report) -> None:
+    check_resume(Run(settings["folder"]), Limits.from_environment())
     for _ in resume(settings["folder"]):
         pass

@@ -9,7 +9,9 @@ A message from the server to a worker names a kind and the module that registers
 runs what is registered there under that name, and nothing else. A request that waits on disk names its kind alone.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -49,9 +51,10 @@ class JobError(ValueError):
 class JobKind:
     """A kind of job: the function that does the work, and under which limits.
 
-    `slots` says which jobs it shares a number of slots with (see `n_slots`). `seconds` from when a job begins and
-    `memory_mb` are limits, None for none; runs have none here, since they end by the limits of their request. A job
-    that does not outlive its server is ended with it.
+    `slots` says which jobs it shares a number of slots with (see `n_slots`). `seconds` from when a job begins,
+    `memory_mb` and `cpu_seconds` of processor time are limits, None for none; where the seconds are limited, so is
+    the processor time, to as much on every core. Runs have none here, since theirs follow from `Limits`. A job that
+    does not outlive its server is ended with it.
     """
 
     name: str
@@ -60,11 +63,19 @@ class JobKind:
     slots: str
     seconds: float | None = None
     memory_mb: int | None = None
+    cpu_seconds: float | None = None
     outlives_server: bool = False
     niceness: int = NICENESS
 
+    def most_cpu_seconds(self, seconds: float | None) -> float | None:
+        """Return the limit on processor time of a job that may take `seconds`, None for none."""
+        if self.cpu_seconds is not None or seconds is None:
+            return self.cpu_seconds
+        return seconds * available_cores()
+
 
 _kinds: dict[str, JobKind] = {}
+_skipped: set[str] = set()  # sentences that the log of this process holds already
 
 
 def job_kind(name: str, *, slots: str, **limits: Any) -> Callable[[Work], Work]:
@@ -136,6 +147,32 @@ def error_sentence(error: BaseException) -> str:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}; free some space or choose another directory"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def append_error(log: Path, sentence: str) -> None:
+    """Say in the log of a queued job why it ended, where the disk takes it."""
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write(f"{ERROR}{sentence}\n")
+
+
+def log_line(sentence: str) -> None:
+    """Write a line to the log of this process: what was skipped so that the rest could go on."""
+    with contextlib.suppress(OSError, ValueError):  # a server that is gone reads no log
+        print(sentence, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def skipped_on_error(path: Path) -> Iterator[None]:
+    """Skip what is wrong with one run or request, so that the others are served; the log says so once."""
+    try:
+        yield
+    except Exception as error:
+        sentence = f"{path.name} is skipped ({type(error).__name__}): {error_sentence(error)}"
+        if sentence not in _skipped:
+            if len(_skipped) >= 1000:
+                _skipped.clear()
+            _skipped.add(sentence)
+            log_line(sentence)
 
 
 def last_error(log: Path) -> str | None:

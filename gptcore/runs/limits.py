@@ -176,6 +176,11 @@ class Limits:
             "choose a smaller batch_size, window_length or model",
         )
 
+    def check_request(self, model: "ModelConfig", train: "TrainConfig") -> None:
+        """Raise LimitError for a model and its training, one of which is more than is allowed here."""
+        self.check_model(model)
+        self.check_training(model, train)
+
     def _check_memory(self, n_bytes: int, what: str, advice: str) -> None:
         limit = self.memory_mb * MEGABYTE * (1 if self.hosted else GPU_FACTOR)
         if n_bytes > limit:
@@ -194,7 +199,8 @@ class Limits:
     def check_seconds(self, seconds: float | None) -> None:
         if seconds is not None and seconds > self.seconds:
             raise LimitError(
-                f"{_grouped(round(seconds))} seconds of training are more than the {self.seconds:,.0f} allowed here"
+                f"{_grouped(round(seconds))} seconds of training are more than "
+                f"the {self.seconds:,.0f} a run may take here"
             )
 
     def check_upload(self, n_bytes: int, what: str = "this file") -> None:

@@ -19,10 +19,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gptcore.config import ModelConfig, TrainConfig
 from gptcore.files import disk_bytes, write_json
 from gptcore.resources import process_identity, process_is_running
-from gptcore.runs.jobs import ERROR, FOLDERS, MEASUREMENT, TRAINING, last_error, n_slots, queued_kind_module
+from gptcore.runs.jobs import (
+    ERROR,
+    FOLDERS,
+    MEASUREMENT,
+    TRAINING,
+    error_sentence,
+    last_error,
+    n_slots,
+    queued_kind_module,
+    skipped_on_error,
+)
 from gptcore.runs.limits import Limits
+from gptcore.runs.records import LARGEST
 from gptcore.runs.request import TRAIN, RunRequest
 from gptcore.runs.run import (
     Run,
@@ -49,10 +61,11 @@ class Requests:
         self.folder, self.slots = folder / FOLDERS[slots], slots
         self.records: list[dict[str, Any]] = []
         for path in sorted(self.folder.glob("*.request.json")):
-            record = read_record(path)
-            if "owners" in record:
-                name = path.name.removesuffix(".request.json")
-                self.records.append(self._completed(record | {"id": name}))
+            with skipped_on_error(path):
+                record = read_record(path)
+                if "owners" in record:
+                    name = path.name.removesuffix(".request.json")
+                    self.records.append(self._completed(record | {"id": name}))
 
     def _completed(self, record: dict[str, Any]) -> dict[str, Any]:
         if self.slots == MEASUREMENT and "request" not in record:  # of the first edition
@@ -72,8 +85,9 @@ class Requests:
         """Return whether a process works on this record, or is about to."""
         if not record.get("launched"):
             return False
-        if self.slots == TRAINING:
-            return Run(self.path(record)).is_alive()
+        with skipped_on_error(self.path(record)):
+            if self.slots == TRAINING:
+                return Run(self.path(record)).is_alive()
         return process_is_running(record["launched"])
 
     @property
@@ -102,8 +116,10 @@ class Requests:
         last = max((record.get("turn", 0) for record in own), default=-1)
         return {
             "waiting": True,
-            "turn": max(served, last + 1),
-            "sequence": 1 + max((record.get("sequence", 0) for record in self.records), default=0),
+            "turn": min(LARGEST, max(served, last + 1)),
+            "sequence": min(
+                LARGEST, 1 + max((record.get("sequence", 0) for record in self.records), default=0)
+            ),
             "launched": None,
         }
 
@@ -127,14 +143,18 @@ class Requests:
         for record in [] if self.slots == TRAINING else list(self.records):
             if not record.get("launched") or self.is_running(record):
                 continue
-            self.remove(record)
-            self.records.remove(record)
-            supervisor = record["launched"].get("supervisor")  # the first edition wrote none
-            is_orphan = supervisor is not None and not process_is_running(supervisor)
-            if is_orphan and last_error(log_file(self.path(record))) is None:
-                again = record | {"waiting": True, "launched": None}
-                self.records.append(again)
-                self.write(again)
+            with skipped_on_error(self.path(record)):
+                self._remove_finished(record)
+
+    def _remove_finished(self, record: dict[str, Any]) -> None:
+        self.remove(record)
+        self.records.remove(record)
+        supervisor = record["launched"].get("supervisor")  # the first edition wrote none
+        is_orphan = supervisor is not None and not process_is_running(supervisor)
+        if is_orphan and last_error(log_file(self.path(record))) is None:
+            again = record | {"waiting": True, "launched": None}
+            self.records.append(again)
+            self.write(again)
 
 
 def submit(
@@ -153,8 +173,7 @@ def submit(
     """
     limits = limits or Limits.from_environment()
     model, train = request.configs()
-    limits.check_model(model)
-    limits.check_training(model, train)
+    limits.check_request(model, train)
     request = request.sealed()
     key = request.key
     folder = runs_folder()
@@ -236,6 +255,7 @@ def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) ->
                     else f"{run.id} cannot go on: {run.failure() or 'it never made a checkpoint'}"
                 )
             )
+        check_resume(run, limits)
         queue = Requests(run.folder.parent, TRAINING)
         queue.check_room(owner, limits)
         record = {
@@ -244,6 +264,16 @@ def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) ->
             "asked": run.requested_at(),
         } | run.request()
         queue.write(record | {"resume": True} | queue.next_turn(owner))
+
+
+def check_resume(run: Run, limits: Limits) -> None:
+    """Raise LimitError where a run asks for more than is allowed here, RunError where its config cannot be trained."""
+    config = run.config()
+    try:
+        model, train = ModelConfig.from_dict(config["model"]), TrainConfig.from_dict(config["train"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.id} cannot be resumed: its config.json describes no training") from error
+    limits.check_request(model, train)
 
 
 def withdraw(run: Run, owner: str = "") -> None:
@@ -297,9 +327,24 @@ def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[str
                 continue
             n_free = n_slots(slots, limits.runs_at_once) - queue.n_running()
             for record in waiting[: max(0, n_free)]:
-                _launch(queue, record, launch)
-                launched.append(record["id"])
+                with skipped_on_error(queue.path(record)):
+                    _launch(queue, record, launch)
+                    launched.append(record["id"])
     return launched
+
+
+def launched_processes(folder: Path) -> list[tuple[str, Path, Mapping[str, Any]]]:
+    """Return the processes of queued jobs that are running: their slots, what their files are named after, and who.
+
+    Request files say who they are, so those that another supervisor has started are among them.
+    """
+    return [
+        (slots, queue.path(record), record["launched"])
+        for slots in FOLDERS
+        for queue in (Requests(folder, slots),)
+        for record in queue.records
+        if record.get("launched") and process_is_running(record["launched"])
+    ]
 
 
 def _launch(queue: Requests, record: dict[str, Any], launch: Launch) -> None:
@@ -310,11 +355,10 @@ def _launch(queue: Requests, record: dict[str, Any], launch: Launch) -> None:
         (path / "control.json").unlink(missing_ok=True)  # an action from before it was paused
         log.write_bytes(RESERVED)
         launched |= process_identity(launch(_job(queue, record), log))
-    except (ValueError, OSError) as error:
+    except Exception as error:  # whatever a request holds, it waits no longer
         launched |= {"pid": 0, "born": 0}
-        reason = (
-            f"the process could not be started: {error.strerror}" if isinstance(error, OSError) else error
-        )
+        what = f"the process could not be started: {error.strerror}" if isinstance(error, OSError) else error
+        reason = what if isinstance(error, (ValueError, OSError)) else error_sentence(error)
         with contextlib.suppress(OSError):
             log.write_text(f"{ERROR}{reason}\n", encoding="utf-8")
     queue.write(record | {"waiting": False, "launched": launched})

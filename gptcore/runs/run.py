@@ -123,7 +123,7 @@ class Run:
             with (self.folder / "events.jsonl").open("rb") as log:
                 log.seek(since)
                 fresh = log.read()
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             return [], since
         whole = fresh[: fresh.rfind(b"\n") + 1]  # a line still being written waits
         lines = whole.splitlines()
@@ -271,7 +271,7 @@ class Run:
             with (self.folder / "events.jsonl").open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - LONGEST_LINE))
                 lines = log.read().splitlines()
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             return {}
         return next((event for event in map(parse_event, reversed(lines)) if event is not None), {})
 

@@ -11,29 +11,51 @@ import contextlib
 import gc
 import json
 import os
+import re
 import selectors
 import shutil
 import signal
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gptcore.resources import process_identity, process_is_running
+from gptcore.resources import end_process, process_identity, process_is_running, resident_bytes
 from gptcore.runs import queue
 from gptcore.runs.cleaner import Cleaner
-from gptcore.runs.jobs import ERROR, JobError, JobKind, error_sentence, find_kind, last_error, n_slots
+from gptcore.runs.jobs import (
+    JobError,
+    JobKind,
+    append_error,
+    error_sentence,
+    find_kind,
+    last_error,
+    log_line,
+    n_slots,
+)
 from gptcore.runs.limits import PREFIX, Limits
-from gptcore.runs.worker_process import can_fork, fork_child, reap_processes, start_child, write_all
+from gptcore.runs.queue_watch import QueueWatch, memory_sentence, most_seconds
+from gptcore.runs.worker_process import (
+    CPU_SIGNAL,
+    can_fork,
+    fork_child,
+    reap_processes,
+    start_child,
+    wait_for_signal,
+    write_all,
+)
 
 BUSY_SECONDS = 0.3  # between two polls of a queue in which something may change
 RETRY_SECONDS = 2.0  # before a queue that could not be polled is polled again
 IDLE_SECONDS = 0.3  # without a message from the server, before preloading begins
 CLEAN_SECONDS = 60.0
+WATCH_SECONDS = 1.0  # between two looks at the memory that jobs hold
+PAUSE_SECONDS = 0.2  # after something unforeseen, so that what fails at once is not tried without a rest
 TEMPORARY = "glassbox-workers-"  # how the folder for the temporary files of jobs begins
 ENDED = "its process ended without a result; perhaps memory ran out"
+OUT_OF_CPU = "it used all the processor time that a job may take here and was ended"
 
 
 @dataclass(eq=False)
@@ -45,7 +67,9 @@ class Task:
     job: dict[str, Any]
     seconds: float | None
     environment: dict[str, str]
+    memory_mb: float = float("inf")  # resident
     pid: int = 0
+    ended_by: int | None = None  # the signal, 0 for none, once its process has been reaped
     pipe: int = -1
     deadline: float = float("inf")  # by time.monotonic()
     received: bytearray = field(default_factory=bytearray)
@@ -76,6 +100,8 @@ class Supervisor:
         ] = {}  # runs folders, with the settings of the server that asked
         self.next_poll: dict[Path, float] = {}
         self.cleaner, self.last_cleaned = Cleaner(), {}
+        self.watch, self.next_watch = QueueWatch(), 0.0
+        self.has_queued_processes = False
         self.selector = selectors.DefaultSelector()
         self.received = bytearray()
         self.to_preload = False
@@ -98,10 +124,18 @@ class Supervisor:
                         if not self._read_messages():
                             return
                     elif key.fd in self.running:  # a message may just have cancelled it
-                        self._read_answer(self.running[key.fd])
-                self._advance()
+                        self._guarded(self._read_answer, self.running[key.fd])
+                self._guarded(self._advance)
         finally:
             self._end()
+
+    def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Do something; whatever it raises goes to the log, and the supervisor goes on."""
+        try:
+            work(*arguments)
+        except Exception as error:
+            log_line(f"the supervisor goes on after {type(error).__name__}: {error_sentence(error)}")
+            time.sleep(PAUSE_SECONDS)
 
     def _seconds_to_wait(self) -> float:
         """Return the seconds until something must be done without a message."""
@@ -110,6 +144,8 @@ class Supervisor:
         now = time.monotonic()
         times = [*self.next_poll.values(), *(task.deadline for task in self.running.values())]
         times += [child.deadline for child in self.queued.values()]
+        if self.running or self.has_queued_processes:
+            times.append(self.next_watch)
         return min(5.0, max(0.0, min(times, default=now + 5.0) - now))
 
     def _read_messages(self) -> bool:
@@ -120,7 +156,7 @@ class Supervisor:
         while b"\n" in self.received:
             line, _, rest = self.received.partition(b"\n")
             self.received = bytearray(rest)
-            self._handle(json.loads(line))
+            self._guarded(self._handle, json.loads(line))
         return bool(data)
 
     def _handle(self, message: dict[str, Any]) -> None:
@@ -156,11 +192,15 @@ class Supervisor:
             if now > child.deadline:
                 self._end_queued(pid, child)
         self._reap()
+        if now >= self.next_watch:
+            self.next_watch = now + WATCH_SECONDS
+            self._watch_tasks()
+            self.has_queued_processes = any([self._watch_folder(folder) for folder in self.folders])
         for folder in [folder for folder, when in self.next_poll.items() if when <= now]:
             try:
                 self._poll(folder)
             except Exception as error:  # one folder that cannot be polled leaves the others theirs
-                print(f"{folder}: {error_sentence(error)}", file=sys.stderr, flush=True)
+                log_line(f"{folder}: {error_sentence(error)}")
                 self.next_poll[folder] = time.monotonic() + RETRY_SECONDS
         if self.to_preload and time.monotonic() - self.last_message > IDLE_SECONDS:
             self.to_preload = False
@@ -173,10 +213,13 @@ class Supervisor:
     def _begin(self, task: Task) -> None:
         try:
             with _environment_of(task.environment):
-                job = task.job | {"folder": self._job_folder()}
+                task.memory_mb = min(task.kind.memory_mb or float("inf"), Limits.from_environment().memory_mb)
+                most = task.kind.most_cpu_seconds(task.seconds)
+                job = task.job | {"folder": self._job_folder(), "cpu_seconds": most}
                 task.pid, task.pipe = self.start_child(task.kind, job)
-        except OSError as error:
-            self._send({"error": f"the process could not be started: {error.strerror}"}, task.number)
+        except Exception as error:
+            reason = error.strerror if isinstance(error, OSError) else error_sentence(error)
+            self._send({"error": f"the process could not be started: {reason}"}, task.number)
             return
         task.job = job
         if task.seconds is not None:
@@ -197,7 +240,30 @@ class Supervisor:
                 return
             self._send(message, task.number)
         if not data:
-            self._finish(task, {"error": ENDED, "cause": "ended"})
+            end_process(task.pid)
+            signum = wait_for_signal(task.pid) if task.ended_by is None else task.ended_by
+            is_out_of_cpu = signum != 0 and signum == CPU_SIGNAL
+            self._finish(
+                task,
+                {"error": OUT_OF_CPU, "cause": "timeout"}
+                if is_out_of_cpu
+                else {"error": ENDED, "cause": "ended"},
+            )
+
+    def _watch_tasks(self) -> None:
+        """End the jobs that somebody waits for and that hold more memory than they may."""
+        for task in list(self.running.values()):
+            sentence = memory_sentence(resident_bytes(task.pid), task.memory_mb)
+            if sentence is not None:
+                self._finish(task, {"error": sentence, "cause": "ended"})
+
+    def _watch_folder(self, folder: Path) -> bool:
+        """End the queued jobs of a folder that go beyond their limits; return whether any is running."""
+        try:
+            return self.watch.check(folder, Limits.from_environment(self.folders[folder]))
+        except Exception as error:
+            log_line(f"{folder} cannot be watched: {error_sentence(error)}")
+            return False
 
     def _cancel(self, number: int) -> None:
         cancelled = {"error": "it was cancelled", "cause": "cancelled"}
@@ -213,7 +279,7 @@ class Supervisor:
         self.selector.unregister(task.pipe)
         os.close(task.pipe)
         del self.running[task.pipe]
-        _kill(task.pid)
+        end_process(task.pid)
         shutil.rmtree(task.job["folder"], ignore_errors=True)
         self._send(answer, task.number)
 
@@ -228,18 +294,20 @@ class Supervisor:
             return
         limits = Limits.from_environment(environment)
         with _environment_of(environment):
-            queue.poll(folder, lambda job, log: self._launch(folder, job, log), limits)
+            launched = queue.poll(folder, lambda job, log: self._launch(folder, job, log, limits), limits)
+        self.has_queued_processes |= bool(launched)
         now = time.monotonic()
         if now - self.last_cleaned.get(folder, 0.0) > CLEAN_SECONDS:
             self.last_cleaned[folder] = now
             self.cleaner.clean(folder, limits)
         self.next_poll[folder] = now + (BUSY_SECONDS if queue.is_busy(folder) else CLEAN_SECONDS)
 
-    def _launch(self, folder: Path, job: dict[str, Any], log: Path) -> int:
+    def _launch(self, folder: Path, job: dict[str, Any], log: Path, limits: Limits) -> int:
         """Start the process of a queued job; return its id."""
         kind = find_kind(job["kind"], job["module"])
         temporary = None if kind.outlives_server else self._job_folder()
-        pid, _ = self.start_child(kind, job | {"log": str(log), "folder": temporary})
+        most = kind.most_cpu_seconds(kind.seconds or most_seconds(limits))
+        pid, _ = self.start_child(kind, job | {"log": str(log), "folder": temporary, "cpu_seconds": most})
         deadline = float("inf") if kind.seconds is None else time.monotonic() + kind.seconds
         self.queued[pid] = QueuedChild(folder, log, temporary, kind.seconds, deadline)
         return pid
@@ -247,29 +315,34 @@ class Supervisor:
     def _end_queued(self, pid: int, child: QueuedChild) -> None:
         """End the process of a queued job that has taken too long, and say so in its log."""
         self.queued[pid] = replace(child, deadline=float("inf"))  # until it is reaped
-        _kill(pid)
-        _append_error(child.log, _too_long(child.seconds))
+        append_error(child.log, _too_long(child.seconds))
+        end_process(pid)
 
     def _reap(self) -> None:
         """Reap the children that have ended; what waits for their slots is looked at now."""
-        for pid, was_killed in self._ended():
+        for pid, signum in self._ended():
             child = self.queued.pop(pid, None)
             if child is None:
+                for task in self.running.values():
+                    task.ended_by = signum if task.pid == pid else task.ended_by
                 continue
             self.next_poll[child.folder] = 0.0
             if child.temporary is not None:
                 shutil.rmtree(child.temporary, ignore_errors=True)
-                if was_killed and child.log.is_file() and last_error(child.log) is None:
-                    _append_error(child.log, ENDED)
+            if signum and child.log.is_file() and last_error(child.log) is None:
+                if signum == CPU_SIGNAL:
+                    append_error(child.log, OUT_OF_CPU)
+                elif child.temporary is not None:  # a run that was killed can be resumed
+                    append_error(child.log, ENDED)
 
-    def _ended(self) -> list[tuple[int, bool]]:
-        """Return the children that have ended since the last time, and whether a signal ended them."""
+    def _ended(self) -> list[tuple[int, int]]:
+        """Return the children that have ended since the last time, and which signal ended each, 0 for none."""
         if not self.forks:
-            return [(process.pid, process.returncode < 0) for process in reap_processes()]
+            return [(process.pid, max(0, -process.returncode)) for process in reap_processes()]
         ended = []
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
-                ended.append((found[0], os.WIFSIGNALED(found[1])))
+                ended.append((found[0], os.WTERMSIG(found[1]) if os.WIFSIGNALED(found[1]) else 0))
         return ended
 
     def _job_folder(self) -> str:
@@ -282,10 +355,10 @@ class Supervisor:
     def _end(self) -> None:
         """The server is gone: end every job but runs, and remove their temporary files."""
         for task in self.running.values():
-            _kill(task.pid)
+            end_process(task.pid)
         for pid, child in self.queued.items():
             if child.temporary is not None:
-                _kill(pid)
+                end_process(pid)
         shutil.rmtree(self.temporary, ignore_errors=True)
 
 
@@ -299,30 +372,14 @@ def _too_long(seconds: float) -> str:
     return f"it took more than {seconds:g} seconds and was ended"
 
 
-def _append_error(log: Path, sentence: str) -> None:
-    """Say in the log of a queued job why it ended, where the disk takes it."""
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
-        file.write(f"{ERROR}{sentence}\n")
-
-
 def _temporary_folder() -> Path:
     """Return this process's folder for temporary files of jobs; remove those of supervisors that were killed."""
     parent, own = Path(tempfile.gettempdir()), process_identity(os.getpid())
     for folder in parent.glob(f"{TEMPORARY}*"):
-        pid, _, born = folder.name.removeprefix(TEMPORARY).partition("-")
-        if pid.isdigit() and born.isdigit() and not process_is_running({"pid": int(pid), "born": int(born)}):
+        found = re.fullmatch(r"([0-9]{1,20})-([0-9]{1,20})", folder.name.removeprefix(TEMPORARY))
+        if found and not process_is_running({"pid": int(found[1]), "born": int(found[2])}):
             shutil.rmtree(folder, ignore_errors=True)
     return parent / f"{TEMPORARY}{own['pid']}-{own['born']}"
-
-
-def _kill(pid: int) -> None:
-    """End a child and whatever it has started."""
-    ways = [(os.kill, signal.SIGTERM)]  # Windows
-    if hasattr(os, "killpg"):  # a child leads a group of its own, unless it has been forked just now
-        ways = [(os.killpg, signal.SIGKILL), (os.kill, signal.SIGKILL)]
-    for kill, signum in ways:
-        with contextlib.suppress(OSError):
-            kill(pid, signum)
 
 
 def _preload() -> None:

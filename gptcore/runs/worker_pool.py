@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # importing it takes torch, which the first words of a page n
     from gptcore.runs.request import RunRequest
 
 ENDED = {"error": "the process that runs jobs has ended; try again", "cause": "ended"}
+FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0  # seconds until a supervisor that ended is started again
+STEADY_SECONDS = 60.0  # one that has lived so long is no part of a crash loop
 
 
 class Job:
@@ -77,8 +80,11 @@ class WorkerPool:
         self._process: subprocess.Popen | None = None
         self._jobs: dict[int, Job] = {}  # those without an answer yet
         self._by_key: dict[str, Job] = {}
-        self._polls: dict[Path, dict[str, Any]] = {}  # the last message about each queue
+        # What every supervisor is told when it starts: the last message about each queue, and whether to preload.
+        self._standing: dict[Path | str, dict[str, Any]] = {}
         self._last_number = 0
+        self._closed = threading.Event()
+        self._delay = FIRST_DELAY
 
     @property
     def pid(self) -> int | None:
@@ -93,14 +99,17 @@ class WorkerPool:
 
     def preload(self) -> None:
         """Have the supervisor load what every run of the built-in stories needs, once nobody wants anything."""
-        self._send({"preload": True})
+        with self._lock:
+            self._start()
+            self._standing["preload"] = {"preload": True}
+            self._write({"preload": True})
 
     def poll(self, folder: Path) -> None:
         """Have the supervisor watch the queue of a runs folder from now on, and look at it now."""
         message = {"poll": str(folder), "environment": _settings()}
         with self._lock:
             self._start()
-            self._polls[folder] = message
+            self._standing[folder] = message
             self._write(message)
 
     def submit(self, request: "RunRequest", *, seconds: float | None = None) -> Job:
@@ -132,6 +141,7 @@ class WorkerPool:
     def close(self) -> None:
         """End the supervisor and every job but runs."""
         with self._lock:
+            self._closed.set()
             if self._process is not None:
                 with contextlib.suppress(OSError):
                     self._process.stdin.close()
@@ -144,6 +154,7 @@ class WorkerPool:
 
     def _start(self) -> None:
         if self._process is None:
+            self._closed.clear()
             self._jobs, self._by_key = {}, {}
             self._process = subprocess.Popen(
                 self._command,
@@ -154,24 +165,40 @@ class WorkerPool:
                 start_new_session=True,  # Ctrl-C in the server's terminal is not meant for runs
             )
             threading.Thread(target=self._listen, args=(self._process, self._jobs), daemon=True).start()
-            for message in self._polls.values():  # of queues that a supervisor before this one watched
+            for message in self._standing.values():
                 self._write(message)
 
     def _listen(self, process: subprocess.Popen, jobs: dict[int, Job]) -> None:
-        """Hand each message to its job; when the supervisor ends, fail the jobs that are left, and reap it."""
-        rest = b""
+        """Hand each message to its job; when the supervisor ends, fail the jobs that are left and start another."""
+        rest, started = b"", time.monotonic()
         with contextlib.suppress(OSError):
             while data := os.read(process.stdout.fileno(), 1 << 16):
                 *lines, rest = (rest + data).split(b"\n")
-                for message in map(json.loads, lines):
-                    job = jobs[message["number"]] if "report" in message else jobs.pop(message["number"])
-                    job._receive(message)
+                for line in lines:
+                    _hand_on(line, jobs)
         with self._lock:
-            if self._process is process:  # it may take messages for a moment more, which nobody would answer
+            has_died = self._process is process
+            if has_died:  # it may take messages for a moment more, which nobody would answer
                 self._process = None
         for job in list(jobs.values()):
             job._receive(ENDED)
         process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        if has_died:
+            self._restart(time.monotonic() - started)
+
+    def _restart(self, lived: float) -> None:
+        """Start another supervisor after a delay, which doubles while each ends soon; none once the pool is closed."""
+        if lived > STEADY_SECONDS:
+            self._delay = FIRST_DELAY
+        while not self._closed.wait(self._delay):
+            self._delay = min(LONGEST_DELAY, 2 * self._delay)
+            with contextlib.suppress(OSError), self._lock:
+                if not self._closed.is_set():
+                    self._start()
+                return
 
     def _write(self, message: dict[str, Any]) -> bool:
         """Send a message; return False if the supervisor has just ended."""
@@ -180,6 +207,16 @@ class WorkerPool:
         except OSError:
             return False
         return True
+
+
+def _hand_on(line: bytes, jobs: dict[int, Job]) -> None:
+    """Give a message of the supervisor to the job that it is for; what is no such message is left out."""
+    try:
+        message = json.loads(line)
+        job = jobs[message["number"]] if "report" in message else jobs.pop(message["number"])
+        job._receive(message)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return
 
 
 @functools.lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ A job whose result somebody waits for answers through a pipe, in lines of JSON: 
 import contextlib
 import ctypes
 import json
+import math
 import os
 import signal
 import subprocess
@@ -27,7 +28,10 @@ GPUS = ("/dev/nvidiactl", "/dev/kfd")
 ROOT = Path(__file__).resolve().parents[2]
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
-Job = Mapping[str, Any]  # "kind", "module", "settings"; "folder" for temporary files, "log" of a queued job
+CPU_SIGNAL = getattr(signal, "SIGXCPU", None)  # ends a process that used up its processor time
+
+# "kind", "module", "settings"; "folder" for temporary files, "cpu_seconds", "log" of a queued job
+Job = Mapping[str, Any]
 
 _processes: list[subprocess.Popen] = []  # those of `start_child`, until `reap_processes` finds them ended
 
@@ -49,6 +53,18 @@ def reap_processes() -> list[subprocess.Popen]:
     for process in ended:
         _processes.remove(process)
     return ended
+
+
+def wait_for_signal(pid: int) -> int:
+    """Wait for a child that is ending, and reap it; return the signal that ended it, 0 for none."""
+    for process in _processes:
+        if process.pid == pid:
+            _processes.remove(process)
+            return max(0, -process.wait())
+    try:
+        return os.WTERMSIG(status) if os.WIFSIGNALED(status := os.waitpid(pid, 0)[1]) else 0
+    except ChildProcessError:
+        return 0
 
 
 def fork_child(kind: JobKind, job: Job) -> tuple[int, int]:
@@ -157,6 +173,8 @@ def _work(job: Job, report) -> Any:
         tempfile.tempdir = job["folder"]  # removed when the job ends, however it ends
     if kind.memory_mb is not None:
         _limit_memory(kind.memory_mb)
+    if job.get("cpu_seconds") is not None:
+        _limit_cpu(job["cpu_seconds"])
     return kind.work(job["settings"], report)
 
 
@@ -166,6 +184,18 @@ def _limit_memory(megabytes: int) -> None:
         import resource  # Windows has no such module
 
         resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1_000_000,) * 2)
+
+
+def _limit_cpu(seconds: float) -> None:
+    """Have the system end this process once it has computed for so long, on all cores together, where it can."""
+    with contextlib.suppress(ImportError, OSError, ValueError, OverflowError):
+        import resource  # Windows has no such module
+
+        most = math.ceil(seconds)
+        resource.setrlimit(
+            resource.RLIMIT_CORE, (0, 0)
+        )  # the signal would leave a copy of the memory on disk
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
 
 
 def _replace(number: int, path: str, flags: int) -> None:
