@@ -15,8 +15,8 @@ text.show("hook")
 # that sends them would wait for it. On a fresh server a visitor reads them meanwhile.
 if "torch" not in sys.modules:
     time.sleep(0.1)
-from pages.kit import annotated, claim, lab, quiz, related  # noqa: E402
 from pages.labs import overview  # noqa: E402
+from pages.kit import annotated, claim, lab, quiz, related  # noqa: E402
 
 # The finding of this chapter stands above everything: swap the name, and the word in the gap follows.
 overview.finding.pronoun_swap()

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.kit import annotated, book, claim, lab, quiz, related, words
 from pages.labs import block
+from pages.kit import annotated, book, claim, lab, quiz, related, words
 
 book.header(__file__)
 text = words.load("06_block")

@@ -1,7 +1,7 @@
 """The arena: two architectures made equal, trained on the same batches, judged at their best rates."""
 
-from pages.kit import book, words
 from pages.labs import arena
+from pages.kit import book, words
 
 book.header(__file__)
 text = words.load("arena")

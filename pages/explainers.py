@@ -2,9 +2,9 @@
 
 import streamlit as st
 
+from pages.labs import explainers
 from explainers import library
 from pages.kit import book, explainer_links, links, words
-from pages.labs import explainers
 
 row = book.header(__file__, titled=False)
 text = words.load("explainers")

@@ -1,7 +1,7 @@
 """A token's journey: one sentence through every tensor of the model, on a map that can be walked."""
 
-from pages.kit import book, words
 from pages.labs import journey
+from pages.kit import book, words
 
 book.header(__file__)
 text = words.load("journey")

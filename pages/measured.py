@@ -1,7 +1,7 @@
 """The ledger: what the field says, measured on this machine."""
 
-from pages.kit import book, words
 from pages.labs import measured
+from pages.kit import book, words
 
 book.header(__file__)
 text = words.load("measured")

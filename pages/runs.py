@@ -1,7 +1,7 @@
 """All training runs: what became of each, one of them in full (?run=…), several side by side, all in one zip."""
 
-from pages.kit import book, run_comparison, words
 from pages.labs import runs
+from pages.kit import book, run_comparison, words
 
 book.header(__file__)
 text = words.load("runs")

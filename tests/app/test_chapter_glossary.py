@@ -6,9 +6,9 @@ import random
 
 import pytest
 
+from pages.labs import glossary
 from pages.kit import book, search, words
 from pages.kit.figures import Picture
-from pages.labs import glossary
 from tests.app.reading import formulas, opened_once, opener, said
 
 LABS_ONLY = "analogy,example,code,diagram,measured,check,deeper"

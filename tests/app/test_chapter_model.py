@@ -118,8 +118,8 @@ def test_the_lens_ends_in_what_the_model_says_and_begins_with_an_echo(page):
 
 def test_a_law_through_three_sizes_is_told_from_one_that_does_not_hold():
     def script(losses):
-        from pages.kit import words
         from pages.labs import model
+        from pages.kit import words
 
         model.scaling.outcome(words.load("07_model"), losses, 0.5, 1.5)
 

@@ -80,9 +80,9 @@ def test_taking_back_removes_one_token():
 
 
 def verdict_page(his: tuple[float, float], hers: tuple[float, float]):
+    from pages.labs import overview
     from pages.kit import replay, words
     from pages.kit.pronoun_story import pronoun_story
-    from pages.labs import overview
 
     story = pronoun_story()
     duel = [

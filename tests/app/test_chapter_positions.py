@@ -192,8 +192,8 @@ def test_the_runs_of_the_lab_differ_in_positions_alone():
 
 def test_what_the_runs_came_to_is_told_by_their_losses():
     def script(losses):
-        from pages.kit import words
         from pages.labs import positions
+        from pages.kit import words
 
         positions.order.verdict(words.load("04_positions"), losses)
 

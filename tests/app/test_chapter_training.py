@@ -9,13 +9,13 @@ import pytest
 import run_logs
 from streamlit.testing.v1 import AppTest
 
+from pages.labs import training
 from gptcore.account import n_parameters
 from gptcore.config import ConfigError, ModelConfig
 from gptcore.runs.plan import make_plan
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import FORMAT, Run, list_runs
 from pages.kit import controls, event_log, words
-from pages.labs import training
 from pages.labs.training import cached
 
 ROOT = Path(__file__).resolve().parents[2]

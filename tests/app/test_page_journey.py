@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from pages.labs import journey
 from gptcore.interpret.ablation import Ablation
 from gptcore.interpret.stages import _FORMS
 from pages.kit import models, trace_map
-from pages.labs import journey
 from pages.labs.journey import cached
 
 ROOT = Path(__file__).resolve().parents[2]

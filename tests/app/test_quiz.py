@@ -143,8 +143,8 @@ def test_words_that_say_nothing_to_an_answer_are_refused(tmp_path, monkeypatch):
 
 
 def script():
-    from pages.kit import quiz
     from pages.labs import attention
+    from pages.kit import quiz
 
     quiz.cards(5, "05_attention", attention.quiz.questions)
 
@@ -170,8 +170,8 @@ def test_a_chapter_whose_questions_are_all_answered_is_ticked_in_the_list():
     def script():
         import streamlit as st
 
-        from pages.kit import book, progress, quiz
         from pages.labs import attention
+        from pages.kit import book, progress, quiz
 
         names = [f"c5.{question.name}" for question in attention.quiz.questions(1)]
         progress.tick(*(names if st.query_params.get("all") else names[1:]))

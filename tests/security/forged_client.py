@@ -44,10 +44,11 @@ class Page:
 
 @dataclass
 class Client:
-    """One browser: a cookie, a connection, the page it is on."""
+    """One browser: a cookie, a connection, the page it is on. `first` is the bookmark it comes by."""
 
     url: str
     cookie: str
+    first: str = ""
     page_hashes: dict[str, str] = field(default_factory=dict)
     session_id: str = ""
 
@@ -65,7 +66,7 @@ class Client:
             max_size=None,
         )
         self.socket = self._connection.__enter__()
-        self.open("")  # the first page names all others
+        self.landed = self.open(self.first)  # the first page names all others
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
