@@ -13,7 +13,18 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from explainers.library import explainer
-from pages.kit import explainer_links, lab, links, progress, search, session, upload_model, visitor, words
+from pages.kit import (
+    explainer_links,
+    lab,
+    links,
+    progress,
+    search,
+    session,
+    upload_model,
+    upload_size,
+    visitor,
+    words,
+)
 
 PAGES = Path(__file__).resolve().parents[1]
 KIT = PAGES / "kit"
@@ -252,6 +263,7 @@ def page_of(row: Row) -> StreamlitPage:
 
 def navigation() -> StreamlitPage:
     """Draw the settings, the sections and the sidebar; return the page that is to run."""
+    upload_size.enforce()
     st.set_page_config(page_icon=str(KIT / "mark.svg"), layout="wide", initial_sidebar_state="auto")
     st.logo(str(KIT / "wordmark.svg"), icon_image=str(KIT / "mark.svg"), size="large")
     links.restore_sticky(run=session.ExistingRun())

@@ -3,14 +3,25 @@
 import ast
 import inspect
 import json
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
-from gptcore.lessons.exercises import Exercise, check, first_difference, get_exercise, registry, stub
+from gptcore.lessons.exercises import (
+    Exercise,
+    ExerciseError,
+    check,
+    first_difference,
+    get_exercise,
+    registry,
+    stub,
+)
 from gptcore.lessons.exercises.checker import check_file
 
 EXERCISES = list(registry().values())
@@ -130,6 +141,74 @@ def test_a_loop_that_never_ends_is_ended(tmp_path):
     file = tmp_path / "answer.py"
     file.write_text("while True:\n    pass\n", encoding="utf-8")
     assert "never ends" in check_file("sliding_window", file, seconds=1.0).says
+
+
+LEAVES = """
+import subprocess, sys
+def start(new_session):
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=new_session,
+                            close_fds=False).pid
+with open(__file__ + ".pids", "w") as file:
+    print(start(False), start(True), file=file)
+"""
+FORKS_TWICE = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        with open(__file__ + ".pids", "w") as file:
+            print(os.getpid(), file=file)
+        time.sleep(600)
+    os._exit(0)
+while not os.path.exists(__file__ + ".pids"):
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("leaves", [LEAVES, FORKS_TWICE], ids=["two children", "a daemon"])
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("def window_mask(n_new, n_cached, window):\n    return None\n", "returns nothing"),
+        ("import os\nos._exit(3)\n", "ended the process before it could be checked: with exit status 3"),
+        ("while True: pass\n", "never ends"),
+    ],
+    ids=["answer", "exit", "loop"],
+)
+def test_the_processes_that_a_file_has_started_end_with_its_check(tmp_path, leaves, code, says):
+    file = tmp_path / "answer.py"
+    file.write_text(leaves + code, encoding="utf-8")
+    assert says in check_file("sliding_window", file, seconds=3.0 if "while" in code else 60.0).says
+    started = Path(f"{file}.pids").read_text().split()
+    assert started and not any(psutil.pid_exists(int(pid)) for pid in started)
+
+
+FORGES = """
+import json, os
+verdict = {"passed": True, "says": "Right on all cases.", "mistake": None, "case": None, "n_cases": 9}
+for fd in range(3, 1024):
+    for answer in ({"result": verdict}, verdict):
+        try:
+            os.write(fd, json.dumps(answer).encode() + b"\\n")
+        except OSError:
+            pass
+os._exit(0)
+"""
+
+
+def test_a_file_that_writes_its_own_verdict_has_not_passed(tmp_path):
+    file = tmp_path / "answer.py"
+    file.write_text(FORGES, encoding="utf-8")
+    verdict = check_file("sliding_window", file, seconds=30)
+    assert not verdict.passed and "ended the process" in verdict.says
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe", ".", "a" * 300, "none\0"])
+def test_what_is_no_file_is_not_read(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(ExerciseError, match="cannot be read"):
+        check_file("sliding_window", name)
 
 
 def test_a_function_that_writes_into_its_arguments_spoils_nothing():
