@@ -52,7 +52,8 @@ def train(options: argparse.Namespace) -> None:
 def resume(options: argparse.Namespace) -> None:
     from gptcore.runs.execute import resume
 
-    _show_events(resume(options.dir, options.plugin), options.json)
+    events = resume(options.dir, plugin=options.plugin, corpus=options.corpus)
+    _show_events(events, options.json)
 
 
 def _show_events(events: Iterable["Event"], as_json: bool) -> None:

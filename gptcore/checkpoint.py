@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -17,11 +18,12 @@ from safetensors.torch import load_file, save_file
 
 from gptcore.account import check_memory, model_bytes
 from gptcore.config import ConfigError, ModelConfig
-from gptcore.files import replacing, write_json
+from gptcore.files import find_damaged, replacing, write_json
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 
 FORMAT = "glassbox-1"
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 SHIPPED = Path(__file__).parent / "data" / "nano"
 
 
@@ -36,7 +38,7 @@ def save(model: GPT, tokenizer: Tokenizer, folder: str | Path, *, dtype: torch.d
     fp32 again. Raises OSError where the disk refuses.
     """
     folder = Path(folder)
-    with replacing(folder) as fresh:
+    with replacing(folder, checksums=True) as fresh:
         write_model(model, tokenizer, fresh, dtype)
     return folder
 
@@ -90,8 +92,9 @@ def read_latest(folder: str | Path) -> tuple[GPT, Tokenizer]:
 def read_folder(folder: str | Path) -> tuple[GPT, Tokenizer]:
     """Return the model and tokenizer in this very folder; raises ValueError as `read_latest` does."""
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     check_memory(model_bytes(config), f"the model in {folder}")
+    check_intact(folder, ["model.safetensors"])
     model = GPT(config)
     try:
         weights = load_file(folder / "model.safetensors")
@@ -113,8 +116,24 @@ def read_folder(folder: str | Path) -> tuple[GPT, Tokenizer]:
     return model.eval(), tokenizer
 
 
-def _read_config(folder: Path) -> ModelConfig:
-    """Return the config in a saved model's config.json."""
+def check_intact(folder: Path, names: Iterable[str]) -> None:
+    """Raise CheckpointError where one of these files is not what its checksum says was written."""
+    if (name := find_damaged(folder, names)) is not None:
+        raise CheckpointError(f"the weights in {folder} are damaged: {name} does not match its checksum")
+
+
+def check_finite(model: GPT) -> None:
+    """Raise CheckpointError where a model computes what is no number, by its weights or on a few tokens."""
+    finite = all(bool(weight.isfinite().all()) for weight in model.state_dict().values())
+    n_tokens = min(8, model.config.context_length)
+    ids = torch.arange(n_tokens).remainder(model.config.vocab_size)[None]  # (1, T)
+    with torch.inference_mode():
+        if not finite or not model(ids).isfinite().all():
+            raise CheckpointError("the model computes numbers that are not finite; train it again")
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Return the config in a saved model's config.json; raises CheckpointError."""
     try:
         described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8

@@ -11,10 +11,14 @@ import os
 import shutil
 import stat
 import tempfile
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 MAX_JSON_BYTES = 200_000_000  # the largest tokenizers that are published have a fifth of it
+CHECKSUMS = "checksums.json"  # in a folder: the CRC-32 of each of its files, as hexadecimal digits
+BLOCK_BYTES = 1 << 22
 
 
 def write_json(path: Path, value: object) -> None:
@@ -81,15 +85,43 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def write_checksums(folder: Path) -> None:
+    """Write the checksum of every file in a folder beside them."""
+    write_json(folder / CHECKSUMS, {path.name: _checksum(path) for path in sorted(folder.iterdir())})
+
+
+def find_damaged(folder: Path, names: Iterable[str]) -> str | None:
+    """Return the first of these files that is not what was written; None if there is none, or no checksum.
+
+    A checksum tells a disk's error or a broken copy. It does not protect from changes on purpose.
+    """
+    written = read_json(folder / CHECKSUMS)
+    return next(
+        (name for name in names if name in written and written[name] != _checksum(folder / name)), None
+    )
+
+
+def _checksum(path: Path) -> str | None:
+    """Return the CRC-32 of a file, which costs a tenth of reading it; None where it cannot be read."""
+    checksum = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                checksum = zlib.crc32(block, checksum)
+    except OSError:
+        return None
+    return f"{checksum:08x}"
+
+
 class replacing:
     """A fresh folder that takes the place of `folder` when the block ends well, and vanishes when it does not.
 
     With `keep`, the folder that stood there before is kept under that name, so that one whole folder exists at
-    any moment.
+    any moment. With `checksums` they are written before the folder takes its place.
     """
 
-    def __init__(self, folder: Path, keep: Path | None = None):
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: Path | None = None, *, checksums: bool = False):
+        self.folder, self.keep, self.checksums = folder, keep, checksums
 
     def __enter__(self) -> Path:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +134,8 @@ class replacing:
             shutil.rmtree(self.fresh, ignore_errors=True)
             return
         try:
+            if self.checksums:
+                write_checksums(self.fresh)
             for path in self.fresh.iterdir():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())

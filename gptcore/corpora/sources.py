@@ -9,6 +9,8 @@ from gptcore.corpora.hub import hub_corpus
 from gptcore.files import read_bytes
 from gptcore.stories.writer import N_STORIES, write_stories
 
+BUILT_IN = ("stories", "book")  # the corpora that Glassbox makes itself
+
 # Token ids, and their copy in windows, take about five times the memory of the text itself.
 MAX_FILE_BYTES = 500_000_000
 

@@ -74,6 +74,11 @@ class Windows:
                 "resume it on its own text."
             )
         self._begin(state["epoch"])
+        if not 0 <= state["n_taken"] <= len(self._order):
+            raise ValueError(
+                f"This run took {state['n_taken']} windows of an epoch that has {len(self._order)}: "
+                "its checkpoint is damaged."
+            )
         self.n_taken = state["n_taken"]
 
 

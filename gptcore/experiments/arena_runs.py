@@ -55,7 +55,7 @@ def _finish(run: Run, planned: Planned) -> None:
     if run.is_finished() or run.last_event().get("event") == "failed":
         return
     if run.can_resume():
-        events = resume(run.folder, planned.request.plugin)
+        events = resume(run.folder, plugin=planned.request.plugin)
     else:
         events = start(planned.request, run.folder)
     try:

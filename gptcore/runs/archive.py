@@ -12,36 +12,47 @@ import secrets
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gptcore.config import ModelConfig
-from gptcore.files import disk_bytes, write_json
+from gptcore.checkpoint import MODEL_FILES, check_finite, read_config
+from gptcore.config import ModelConfig, TrainConfig
+from gptcore.corpora.sources import BUILT_IN
+from gptcore.files import CHECKSUMS, disk_bytes, write_checksums, write_json
 from gptcore.formats import read_folder
+from gptcore.runs.kept_text import KEPT_TEXTS
 from gptcore.runs.limits import LimitError, Limits
+from gptcore.runs.recorder import STATE_FILES, read_checkpoint
+from gptcore.runs.records import RecordError, parse_config, parse_event, parse_work
 from gptcore.runs.run import (
     FORMAT,
+    LONGEST_NAME,
     UNPACKING,
     Run,
     RunError,
     folder_lock,
-    parse_event,
     request_file,
     runs_folder,
 )
+from gptcore.tokenizer import Tokenizer
 
 FORMAT_OF_WORK = "glassbox-work-1"
 ABOUT = "work.json"  # names of the runs, and what the pages keep: progress, settings
 MAX_RUNS = 200
 MAX_ABOUT_BYTES = 1_000_000
 MAX_RATIO = 200  # text shrinks to a tenth; what grows far beyond that is made to fill a disk
-MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json")
-STATE_FILES = ("state.json", "state.safetensors")
-RUN_FILES = ("config.json", "tokenizer.json", "corpus.txt", "events.jsonl")
+CHECKPOINT_FILES = (*MODEL_FILES, CHECKSUMS, *STATE_FILES)
+# What of a config.json is taken from a zip: numbers and words that name nothing on this machine.
+IMPORTED = {
+    *("format", "preset", "seconds", "steps", "seed", "settings", "model", "train"),
+    *("corpus_name", "notes", "found", "start", "versions", "lab", "imported"),
+}
+RUN_FILES = ("config.json", "tokenizer.json", *KEPT_TEXTS, "events.jsonl")
 _NAME = re.compile(
     r"runs/([a-z0-9_-]{1,64})/"
-    rf"(?:{'|'.join(map(re.escape, RUN_FILES))}|latest/(?:{'|'.join(map(re.escape, MODEL_FILES + STATE_FILES))}))"
+    rf"(?:{'|'.join(map(re.escape, RUN_FILES))}|latest/(?:{'|'.join(map(re.escape, CHECKPOINT_FILES))}))"
 )
 
 
@@ -57,9 +68,8 @@ def export_work(runs: Iterable[Run], about: dict[str, Any] | None = None) -> byt
             if not (run.folder / "config.json").is_file():
                 continue  # it waits, and has nothing yet
             names[run.id] = run.name()
-            files = [*RUN_FILES, *(f"latest/{name}" for name in MODEL_FILES)]
-            files += [f"latest/{name}" for name in STATE_FILES] if run.can_resume() else []
-            for name in files:
+            needed = CHECKPOINT_FILES if run.can_resume() else (*MODEL_FILES, CHECKSUMS)
+            for name in (*RUN_FILES, *(f"latest/{name}" for name in needed)):
                 if (path := run.folder / name).is_file():
                     archive.write(path, f"runs/{run.id}/{name}")
         described = {"format": FORMAT_OF_WORK, "names": names, "about": about or {}}
@@ -80,20 +90,20 @@ def import_work(
     limits.check_disk(disk_bytes(runs_folder()))
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, ValueError) as error:
         raise RunError("this file is no zip; choose one that was downloaded here as My work") from error
     folder = runs_folder()
     with archive:
         members = _checked(archive, limits)
-        about = _about(archive)
+        work = _work(archive)
         folder.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(prefix=UNPACKING[1], dir=folder))
         try:
-            found = _extract(archive, members, staged)
-            for place in found.values():
-                _check_run(place)
-            return _adopt(found, about["names"], folder, owner), about["about"]
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            extracted = _extract(archive, members, staged)
+            for run_folder in extracted.values():
+                _admit(run_folder, limits)
+            return _adopt(extracted, work["names"], folder, owner), work["about"]
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
             raise RunError("this zip is damaged; download it again") from error
         finally:
             shutil.rmtree(staged, ignore_errors=True)
@@ -124,19 +134,24 @@ def _checked(archive: zipfile.ZipFile, limits: Limits) -> dict[str, list[zipfile
     return members
 
 
-def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
+def _work(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """Return what the zip says of itself."""
     try:
         info = archive.getinfo(ABOUT)
-        described = json.loads(archive.read(info)) if info.file_size <= MAX_ABOUT_BYTES else None
-    except (KeyError, ValueError) as error:
+        if info.file_size > MAX_ABOUT_BYTES:
+            raise RunError(
+                f"the {ABOUT} of this zip has {info.file_size:,} bytes; {MAX_ABOUT_BYTES:,} is the limit"
+            )
+        work = parse_work(archive.read(info))
+    except KeyError as error:
         raise RunError(f"this zip has no readable {ABOUT}; choose one downloaded here as My work") from error
-    if not isinstance(described, dict) or described.get("format") != FORMAT_OF_WORK:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        raise RunError("this zip is damaged; download it again") from error
+    except RecordError as error:
+        raise RunError(f"this zip cannot be used: {error}") from error
+    if work["format"] != FORMAT_OF_WORK:
         raise RunError(f"this zip is not of the format {FORMAT_OF_WORK} that this version reads")
-    names, about = described.get("names"), described.get("about")
-    return {
-        "names": names if isinstance(names, dict) else {},
-        "about": about if isinstance(about, dict) else {},
-    }
+    return work
 
 
 def _extract(
@@ -160,50 +175,84 @@ def _extract(
     return found
 
 
-def _check_run(place: Path) -> None:
-    """Raise RunError unless a folder is a run: readable JSON, a log of events, weights that fit their config."""
-    run = Run(place)
-    config = run.config()
-    if config.get("format") != FORMAT:
-        raise RunError(f"{place.name} in this zip is not of the format {FORMAT}")
+def _admit(folder: Path, limits: Limits) -> None:
+    """Check a run that comes from a zip, and write its config again with what may come from one.
+
+    Sizes are checked before anything is built. The new config names no path, plugin or address. Raises RunError or
+    LimitError, in one sentence, for what is no run or too large.
+    """
     try:
-        ModelConfig.from_dict(config["model"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"the config.json of {place.name} describes no model: {error}") from error
-    log = place / "events.jsonl"
-    lines = log.read_bytes().splitlines() if log.is_file() else []
-    if any(parse_event(line) is None for line in lines):
-        raise RunError(f"the events.jsonl of {place.name} holds lines that are no events")
-    if (place / "latest").is_dir():
-        try:
-            read_folder(place / "latest")
-        except ValueError as error:
-            raise RunError(f"the model of {place.name} in this zip cannot be read: {error}") from error
+        config = parse_config((folder / "config.json").read_bytes())
+        if config.get("format") != FORMAT:
+            raise RunError(f"its config.json is not of the format {FORMAT}")
+        model = ModelConfig.from_dict(config.get("model") or {})
+        limits.check_model(model)
+        TrainConfig.from_dict(config.get("train") or {})
+        _check_log(folder / "events.jsonl")
+        tokenizer = Tokenizer.load(folder / "tokenizer.json")
+        if tokenizer.vocab_size != model.vocab_size:
+            raise RunError(
+                f"its tokenizer has {tokenizer.vocab_size} tokens and its model {model.vocab_size}"
+            )
+        if (folder / "latest").is_dir():
+            _check_checkpoint(folder / "latest", model)
+    except LimitError as error:
+        raise LimitError(f"{folder.name} in this zip is too large: {error}") from error
+    except (OSError, TypeError, ValueError) as error:
+        sentence = str(error).replace(f"{folder}/", "").replace(str(folder), "its folder")
+        raise RunError(f"{folder.name} in this zip cannot be used: {sentence}") from error
+    write_json(folder / "config.json", _safe_config(config, folder))
 
 
-def _adopt(found: dict[str, Path], names: dict[str, Any], folder: Path, owner: str) -> list[Run]:
-    """Move checked runs into the runs folder, as this owner's."""
+def _check_log(path: Path) -> None:
+    """Raise RunError where a log has a line that is no event."""
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    if (bad := next((n for n, line in enumerate(lines, 1) if parse_event(line) is None), None)) is not None:
+        raise RunError(f"line {bad:,} of its events.jsonl is no event")
+
+
+def _check_checkpoint(folder: Path, model: ModelConfig) -> None:
+    """Raise ValueError unless the checkpoint is a whole one of this model, which computes numbers."""
+    if read_config(folder) != model:
+        raise RunError("its latest/config.json describes another model than its config.json")
+    if (folder / "state.json").is_file() or (folder / "state.safetensors").is_file():
+        read_checkpoint(folder)
+    check_finite(read_folder(folder)[0])
+    write_checksums(folder)
+
+
+def _safe_config(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the config of a run without anything that would be opened, loaded or fetched."""
+    kept = next((name for name in KEPT_TEXTS if (folder / name).is_file()), "")
+    source = config.get("corpus", "")
+    corpus = source if source in BUILT_IN and not kept else kept
+    return {name: config[name] for name in IMPORTED & config.keys()} | {"corpus": corpus}
+
+
+def _adopt(extracted: dict[str, Path], names: dict[str, str], folder: Path, owner: str) -> list[Run]:
+    """Move checked runs into the runs folder, as this owner's; a run of theirs that is here already is not doubled.
+
+    The same run of another owner stays theirs: who has a copy of a run may not stop or delete the other.
+    """
     adopted = []
     with folder_lock(folder):
-        logs: dict[str | None, Path] = {
-            _digest(path.parent): path.parent for path in folder.glob("*/events.jsonl")
-        }
-        for run_id, place in found.items():
-            known = logs.get(_digest(place)) if _digest(place) else None
-            if known is not None:
-                adopted.append(Run(known))
+        runs = (Run(path.parent) for path in folder.glob("*/events.jsonl"))
+        own = {_digest(run.folder): run for run in runs if owner in (run.owners() or [""])}
+        for run_id, staged in extracted.items():
+            digest = _digest(staged)
+            if digest is not None and digest in own:
+                adopted.append(own[digest])
                 continue
             run = Run(folder / secrets.token_hex(10))
-            name = names.get(run_id)
-            request = {"id": run.id, "owners": [owner], "name": name[:60] if isinstance(name, str) else ""}
+            request = {"id": run.id, "owners": [owner], "name": names.get(run_id, "")[:LONGEST_NAME]}
             write_json(request_file(run.folder), request)
-            place.rename(run.folder)
+            staged.rename(run.folder)
             adopted.append(run)
     return adopted
 
 
-def _digest(place: Path) -> str | None:
+def _digest(folder: Path) -> str | None:
     """Return a hash of a run's log, None where there is no log or an empty one."""
-    path = place / "events.jsonl"
+    path = folder / "events.jsonl"
     data = path.read_bytes() if path.is_file() else b""
     return hashlib.sha256(data).hexdigest() if data else None

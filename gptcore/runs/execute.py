@@ -5,6 +5,7 @@ a run with everything saved. Under torchrun each process calls the same function
 """
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from gptcore.config import ModelConfig, TrainConfig
-from gptcore.corpora.sources import load_corpus
+from gptcore.corpora.sources import BUILT_IN, load_corpus
 from gptcore.runs.jobs import TRAINING, Report, job_kind
+from gptcore.runs.kept_text import load_kept_text
 from gptcore.runs.limits import Limits
 from gptcore.runs.plan import Plan, make_plan
 from gptcore.runs.queue import check_resume
 from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
+from gptcore.runs.records import MAX_NOTES
 from gptcore.runs.request import RunRequest, setting_words
 from gptcore.runs.run import Run, RunError
 from gptcore.tokenizer import Tokenizer
@@ -25,6 +28,8 @@ from gptcore.training import loop, plugins
 from gptcore.training.devices import steady_heap
 from gptcore.training.distributed import ProcessGroup, join_process_group
 from gptcore.training.events import Event
+
+logger = logging.getLogger(__name__)
 
 IN_CONFIG = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed", "plugin")
 
@@ -47,8 +52,8 @@ def start(request: RunRequest, out: str | Path, *, limits: Limits | None = None)
         if limits is not None:  # a text or a tokenizer may have changed the shape
             limits.check_request(plan.model, plan.train)
         group.check(plan.train)
-        copied = (*plan.corpus.train, *plan.corpus.validation) if Path(request.corpus).is_file() else None
-        recorder.describe(_description(request, plan), plan.tokenizer, "".join(copied) if copied else None)
+        kept = None if request.corpus in BUILT_IN else plan.corpus
+        recorder.describe(_description(request, plan), plan.tokenizer, kept)
     except BaseException:
         recorder.discard()
         raise
@@ -68,8 +73,11 @@ def _description(request: RunRequest, plan: Plan) -> dict[str, Any]:
     }
 
 
-def resume(folder: str | Path, plugin: str | None = None) -> Iterator[Event]:
-    """Continue a run from its last checkpoint; yield each event. A plugin is loaded only where it is named here.
+def resume(folder: str | Path, *, plugin: str | None = None, corpus: str | None = None) -> Iterator[Event]:
+    """Continue a run from its last checkpoint; yield each event.
+
+    Nothing is read but what its folder holds. A plugin is loaded, and a text from elsewhere, only where it is named
+    here: whatever the folder's files name may come from a stranger.
 
     Raises RunError for a directory that is no run or a finished one, CheckpointError where no state can be read,
     ValueError for a run that fails.
@@ -84,19 +92,35 @@ def resume(folder: str | Path, plugin: str | None = None) -> Iterator[Event]:
     if run.is_finished():
         raise RunError(f"{folder} is finished; there is nothing to resume")
     description = run.config()
-    config = TrainConfig.from_dict(description["train"])
+    model, config = _configs(run)
     group = join_process_group()
     group.check(config)
     recorder = Recorder(folder, resume=True) if group.leads else FollowerRecorder(folder)
-    state = read_state(folder)
-    text = run.folder / "corpus.txt"
-    corpus = load_corpus(str(text) if text.is_file() else description["corpus"])
-    tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
-    recorder.reopen(tokenizer, description, state["step"])
-    model = ModelConfig.from_dict(description["model"])
+    try:
+        state, damage = read_state(folder)
+        text = load_corpus(corpus) if corpus else load_kept_text(run.folder, description.get("corpus", ""))
+        tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
+        if damage is not None:
+            logger.warning(damage)
+            description["notes"] = [*description.get("notes", []), damage][-MAX_NOTES:]
+        recorder.reopen(tokenizer, description, state["step"])
+    except BaseException:
+        recorder.close()
+        raise
     yield from _follow(
-        recorder, group, model=model, config=config, corpus=corpus, tokenizer=tokenizer, resume=state
+        recorder, group, model=model, config=config, corpus=text, tokenizer=tokenizer, resume=state
     )
+
+
+def _configs(run: Run) -> tuple[ModelConfig, TrainConfig]:
+    """Return what a run's config.json says of its model and training; raises RunError."""
+    described = run.config()
+    try:
+        return ModelConfig.from_dict(described["model"]), TrainConfig.from_dict(described["train"])
+    except KeyError as error:
+        raise RunError(f"the config.json of {run.id} does not describe its {error.args[0]}") from error
+    except (TypeError, ValueError) as error:
+        raise RunError(f"the config.json of {run.id} describes what cannot be trained: {error}") from error
 
 
 def _follow(

@@ -171,7 +171,7 @@ def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Lim
     place = runs_folder() / run_id
     try:
         place.mkdir(parents=True)
-        with replacing(place / "latest") as fresh:
+        with replacing(place / "latest", checksums=True) as fresh:
             write_model(model, tokenizer, fresh, dtype)
         tokenizer.save(place / "tokenizer.json")
         over = {"event": "done", "step": 0, "tokens": 0, "seconds": 0.0, "reason": "imported"}

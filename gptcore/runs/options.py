@@ -58,6 +58,9 @@ def train_options(command: argparse.ArgumentParser) -> None:
 
 def resume_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("dir", metavar="DIR", help="the directory of a run that is not finished")
+    command.add_argument(
+        "--corpus", metavar="FILE|hub:NAME", help="the text it was trained on, where DIR does not hold it"
+    )
     add_plugin_option(command)
     _add_json_option(command)
 

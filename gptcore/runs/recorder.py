@@ -22,21 +22,25 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from gptcore.checkpoint import CheckpointError, model_folders, write_model, write_tensors
+from gptcore.checkpoint import CheckpointError, check_intact, model_folders, write_model, write_tensors
+from gptcore.corpora.documents import Corpus
 from gptcore.files import read_json, replacing, write_bytes, write_json
 from gptcore.formats import read_folder
+from gptcore.runs.kept_text import keep_text
 from gptcore.runs.limits import Limits
-from gptcore.runs.records import parse_event
+from gptcore.runs.records import parse_event, parse_state
 from gptcore.runs.run import FORMAT, Run, RunError, read_record, request_file
 from gptcore.tokenizer import Tokenizer
 from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start
 
 MAX_HISTORY = 24
+STATE_FILES = ("state.json", "state.safetensors")
+OPTIMIZER = "optimizer."  # how the names of its tensors begin in state.safetensors
 LISTEN_SECONDS = 0.2
 # What a run writes before its first checkpoint, and the temporary names of these files and of the checkpoint.
 BEFORE_CHECKPOINT = re.compile(
-    r"lock|(tokenizer|config|control)\.json|corpus\.txt|events\.jsonl"
-    r"|\.(tokenizer\.json|config\.json|control\.json|corpus\.txt|events\.jsonl|latest)-.+"
+    r"lock|(tokenizer|config|control)\.json|corpus\.(txt|json)|events\.jsonl"
+    r"|\.(tokenizer\.json|config\.json|control\.json|corpus\.(txt|json)|events\.jsonl|latest)-.+"
 )
 
 
@@ -103,12 +107,12 @@ class Recorder:
             for folder in self._new_folders:
                 folder.rmdir()
 
-    def describe(self, description: dict[str, Any], tokenizer: Tokenizer, text: str | None) -> None:
-        """Write what was asked for; `text` is the corpus where it cannot be made again."""
+    def describe(self, description: dict[str, Any], tokenizer: Tokenizer, corpus: Corpus | None) -> None:
+        """Write what was asked for; `corpus` is the text where it cannot be made again."""
         self.tokenizer, self.description = tokenizer, description
         tokenizer.save(self.folder / "tokenizer.json")
-        if text is not None:
-            write_bytes(self.folder / "corpus.txt", text.encode())
+        if corpus is not None:
+            keep_text(self.folder, corpus)
         self._write_config({})
 
     def _write_config(self, found: dict[str, Any]) -> None:
@@ -121,8 +125,13 @@ class Recorder:
         write_json(self.folder / "config.json", described)
 
     def reopen(self, tokenizer: Tokenizer, description: dict[str, Any], step: int) -> None:
-        """Go on with a run from `step`: what was written after that step will happen again and is cut away."""
+        """Go on with a run from `step`: what was written after that step will happen again and is cut away.
+
+        `description` is the run's config; where it says something new, it is written.
+        """
         self.tokenizer, self.description = tokenizer, description
+        if description != Run(self.folder).config():
+            write_json(self.folder / "config.json", description)
         self._sweep(step)
         path = self.folder / "events.jsonl"
         kept = []
@@ -132,9 +141,7 @@ class Recorder:
                 break
             if event["event"] not in ("done", "failed"):
                 kept.append(line)
-        if not kept and isinstance(
-            description.get("start"), dict
-        ):  # the log is lost, and what it began with is not
+        if not kept and "start" in description:  # the log is lost, and what it began with is not
             kept = [(json.dumps(description["start"], ensure_ascii=False) + "\n").encode()]
         write_bytes(path, b"".join(kept))
 
@@ -192,13 +199,13 @@ class Recorder:
         if not (self.folder / "config.json").exists():
             raise RunError(f"{self.folder} was removed while it was trained in")
         before = None if self.is_lab else self.folder / "previous"
-        with replacing(self.folder / "latest", keep=before) as fresh:
+        with replacing(self.folder / "latest", keep=before, checksums=True) as fresh:
             write_model(event.state["model"], self.tokenizer, fresh)
             write_state(event.state, fresh)
         history = self.folder / "history"
         kept = sum(path.name.isdigit() for path in history.glob("*")) if history.is_dir() else 0
         if in_history and kept < MAX_HISTORY and not self.is_lab:
-            with replacing(history / f"{event.step:06d}") as fresh:
+            with replacing(history / f"{event.step:06d}", checksums=True) as fresh:
                 write_model(event.state["model"], self.tokenizer, fresh, torch.bfloat16)
 
     def _give_up(self, log: BinaryIO, event: Event, error: OSError) -> None:
@@ -278,49 +285,46 @@ def _append(log: BinaryIO, event: Event) -> None:
 
 def write_state(state: dict[str, Any], folder: Path) -> None:
     """Write what a checkpoint holds besides the model: tensors as safetensors, numbers as JSON."""
-    tensors = {f"optimizer.{name}": tensor.contiguous() for name, tensor in state["optimizer"].items()}
+    tensors = {f"{OPTIMIZER}{name}": tensor.contiguous() for name, tensor in state["optimizer"].items()}
     tensors["noise"] = state["rng_state"]
-    numbers = {
-        k: v for k, v in state.items() if k not in ("model", "optimizer", "rng_state", "plan", "windows")
-    }
+    numbers = {k: v for k, v in state.items() if k not in ("model", "optimizer", "rng_state", "plan")}
     numbers["way"] = state["plan"]
-    for name, value in state["windows"].items():
-        if hasattr(value, "contiguous"):
-            tensors[f"windows.{name}"] = value.contiguous()
-        else:
-            numbers.setdefault("windows", {})[name] = value
     write_tensors(tensors, folder / "state.safetensors")
     write_json(folder / "state.json", numbers)
 
 
-def read_state(run: str | Path) -> dict[str, Any]:
+def read_state(run: str | Path) -> tuple[dict[str, Any], str | None]:
     """Return the state of a run's last whole checkpoint, as `train(resume=…)` takes it.
 
-    Where the newest is damaged, the one before it is read. Raises CheckpointError where neither can be.
+    Where the newest is damaged, the one before it is read, and a sentence comes with it that says so. Raises
+    CheckpointError where neither can be read.
     """
     first, *others = model_folders(run)
     try:
-        return _read_state(first)
-    except ValueError:
+        return read_checkpoint(first), None
+    except ValueError as error:
         for folder in others:
             with contextlib.suppress(ValueError):
-                return _read_state(folder)
+                state = read_checkpoint(folder)
+                return (
+                    state,
+                    f"{error}. This run resumes from the checkpoint before it, at step {state['step']:,}.",
+                )
         raise
 
 
-def _read_state(folder: Path) -> dict[str, Any]:
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """Return the training state in this very folder, as `read_state` does; raises CheckpointError."""
+    check_intact(folder, STATE_FILES)
     model, _ = read_folder(folder)
     try:
-        numbers = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        numbers = parse_state((folder / "state.json").read_bytes())
         tensors = load_file(folder / "state.safetensors")
-        parts: dict[str, dict] = {"optimizer": {}, "windows": numbers.pop("windows", {})}
         rng_state, plan = tensors.pop("noise"), numbers.pop("way")
-        for name, tensor in tensors.items():
-            part, key = name.split(".", 1)
-            parts[part][key] = tensor
+        optimizer = {name.removeprefix(OPTIMIZER): tensor for name, tensor in tensors.items()}
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{folder} holds a model but no training state: {error}") from error
-    return {"model": model, "rng_state": rng_state, "plan": plan, **parts, **numbers}
+    return {"model": model, "optimizer": optimizer, "rng_state": rng_state, "plan": plan, **numbers}
 
 
 class FollowerRecorder:

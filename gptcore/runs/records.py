@@ -8,11 +8,12 @@ The schemas are plain typed dictionaries: what has been parsed is a dictionary w
 numbers describe a model that can be built is the configs' business (`gptcore.config`), which need torch.
 """
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import msgspec
 from msgspec import Meta
 
+MAX_NOTES = 100  # of a run
 LARGEST = 2**53  # the largest whole number that JSON readers everywhere keep exactly
 
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
@@ -25,7 +26,7 @@ Sentence = Annotated[str, Meta(max_length=2_000)]
 Passage = Annotated[str, Meta(max_length=50_000)]
 Digest = Annotated[str, Meta(max_length=128)]
 Owner = Annotated[str, Meta(max_length=64)]
-Notes = Annotated[list[Sentence], Meta(max_length=100)]
+Notes = Annotated[list[Sentence], Meta(max_length=MAX_NOTES)]
 _Scalar = bool | Annotated[int, Meta(ge=-LARGEST, le=LARGEST)] | float | Sentence | None
 _Fields = Annotated[dict[Word, _Scalar], Meta(max_length=100)]
 Settings = Annotated[dict[Word, _Scalar | _Fields], Meta(max_length=200)]  # a config's fields by name
@@ -74,9 +75,9 @@ class _Configs(TypedDict):
 class _Trial(TypedDict):
     """One way to run a training step, and the time it took."""
 
-    precision: Word
-    attention_path: Word
-    threads: Positive
+    precision: Literal["fp32", "bf16", "fp16"]
+    attention_path: Literal["explicit", "fused"]
+    threads: Annotated[int, Meta(ge=1, le=4096)]
     seconds_per_step: Seconds
 
 

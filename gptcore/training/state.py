@@ -10,6 +10,7 @@ from gptcore.model import GPT
 from gptcore.training.devices import ExecutionPlan
 from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
 from gptcore.training.interruption import Ending
+from gptcore.training.optim import Muon
 
 
 @dataclass
@@ -65,18 +66,35 @@ def snapshot(state: TrainingState) -> dict:
 
 
 def restore(state: TrainingState, saved: dict) -> None:
-    """Put a snapshot's numbers back in place; the inverse of `snapshot`."""
-    state.model.load_state_dict(saved["model"].state_dict())
-    for number, optimizer in enumerate(state.optimizers):
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in saved["optimizer"].items():
-            optimizer_number, index, name = key.split(".", 2)
-            if int(optimizer_number) == number:
-                moments.setdefault(int(index), {})[name] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    """Put a snapshot's numbers back; the inverse of `snapshot`. Raises ValueError where they do not fit the run."""
+    try:
+        state.model.load_state_dict(saved["model"].state_dict())
+        for number, optimizer in enumerate(state.optimizers):
+            _restore_moments(optimizer, number, saved["optimizer"])
+        state.scaler.load_state_dict(saved["scaler"])
+        torch.set_rng_state(saved["rng_state"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"this checkpoint does not fit the run that it is in: {reason}") from error
     state.windows.restore(saved["windows"])
-    state.scaler.load_state_dict(saved["scaler"])
-    torch.set_rng_state(saved["rng_state"])
     for name in ("total_steps", "step", "tokens", "seconds"):
         setattr(state, name, saved[name])
+
+
+def _restore_moments(optimizer: torch.optim.Optimizer, number: int, tensors: dict[str, Tensor]) -> None:
+    """Give an optimizer, the run's `number`th, its moment estimates back; raises ValueError for those of another."""
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        optimizer_number, index, name = key.split(".", 2)
+        if int(optimizer_number) == number:
+            moments.setdefault(int(index), {})[name] = value
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    names = {"momentum_buffer"} if isinstance(optimizer, Muon) else {"step", "exp_avg", "exp_avg_sq"}
+    for index, values in moments.items():
+        fits = 0 <= index < len(weights) and names <= values.keys()
+        if not fits or any(value.shape != weights[index].shape for n, value in values.items() if n != "step"):
+            raise ValueError(
+                f"the checkpoint's moment estimates {number}.{index} do not fit a weight of this run"
+            )
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -49,12 +49,25 @@ def test_a_model_comes_back_the_same(lively, random_ids, tokenizer, tmp_path, ch
 def test_the_files_are_json_and_safetensors(saved):
     _, folder = saved
     assert sorted(path.name for path in folder.iterdir()) == [
+        "checksums.json",
         "config.json",
         "model.safetensors",
         "tokenizer.json",
     ]
     json.loads((folder / "config.json").read_text())
     assert "output.weight" not in load_file(folder / "model.safetensors")  # tied
+
+
+def test_one_flipped_bit_in_the_weights_is_told(saved, tmp_path):
+    _, folder = saved
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-100] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    with pytest.raises(CheckpointError, match=r"damaged: model\.safetensors does not match its checksum"):
+        load(copy)
+    (copy / "checksums.json").unlink()  # of a version that wrote none
+    load(copy)
 
 
 def test_weights_may_be_stored_smaller_and_come_back_wide(lively, tokenizer, tmp_path):

@@ -5,10 +5,11 @@ import json
 import zipfile
 
 import pytest
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
 
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.formats import load
-from gptcore.runs import archive
 from gptcore.runs import run as runs
 from gptcore.runs.archive import export_work, import_work
 from gptcore.runs.limits import LimitError, Limits
@@ -35,7 +36,7 @@ def run(tmp_path, monkeypatch, corpus, tokenizer) -> Run:
     shape = ModelConfig(vocab_size=tokenizer.vocab_size, context_length=16, d_model=16, n_layers=1, n_heads=2)
     recorder = Recorder(folder)
     recorder.describe(
-        {"format": runs.FORMAT, "model": shape.to_dict(), "train": CONFIG.to_dict()}, tokenizer, "a text"
+        {"format": runs.FORMAT, "model": shape.to_dict(), "train": CONFIG.to_dict()}, tokenizer, corpus
     )
     list(recorder.record(train(shape, CONFIG, corpus, tokenizer)))
     recorder.close()
@@ -98,10 +99,12 @@ def put(name, content):
         (put("runs/first/latest/model.pkl", b"x"), "no part of a run"),
         (put("runs/first/lock", b"x"), "no part of a run"),
         (put("runs/first/corpus.txt", b"x" * 5_000_000), "grows from"),
-        (put("runs/first/config.json", b"[]"), "not of the format"),
-        (put("runs/first/events.jsonl", b"hello\n"), "no events"),
-        (put("runs/first/latest/model.safetensors", b"\x80\x04."), "cannot be read"),
-        (put("work.json", b"{}"), "not of the format"),
+        (put("runs/first/config.json", b"[]"), "config.json is damaged"),
+        (put("runs/first/config.json", b"{}"), "not of the format"),
+        (put("runs/first/events.jsonl", b"hello\n"), "line 1 of its events.jsonl is no event"),
+        (put("runs/first/latest/model.safetensors", b"\x80\x04."), "weights in latest are damaged"),
+        (put("work.json", b"{}"), "work.json is damaged"),
+        (put("work.json", b'{"format": "other", "names": {}, "about": {}}'), "not of the format"),
         (lambda files: files.pop("work.json"), "no readable work.json"),
     ],
 )
@@ -128,9 +131,52 @@ def test_no_zip_a_damaged_one_and_one_too_large(run, tmp_path, monkeypatch):
         import_work(data, limits=tight)
 
 
-def test_names_that_are_no_text_are_left_out(run, tmp_path, monkeypatch):
-    described = {"format": archive.FORMAT_OF_WORK, "names": {"first": 7}, "about": []}
-    data = changed(export_work([run]), put("work.json", json.dumps(described).encode()))
+def test_a_run_restored_under_another_cookie_belongs_to_who_restored_it(run):
+    data = export_work([run])
+    (first,), _ = import_work(data, owner="before")
+    (second,), _ = import_work(data, owner="after")
+    assert (first.owners(), second.owners()) == (["before"], ["after"])
+    assert import_work(data, owner="after")[0] == [second]
+    assert runs.list_runs("after") == [second]
+
+
+def test_what_comes_from_a_zip_names_no_path_plugin_or_address(run, tmp_path, monkeypatch):
+    config = json.loads((run.folder / "config.json").read_text())
+    named = {"corpus": "/etc/passwd", "plugin": "/tmp/x.py", "tokenizer": "/tmp/t.json", "owner": "another"}
+    change = put("runs/first/config.json", json.dumps(config | named | {"more": "/etc"}).encode())
+    data = changed(export_work([run]), change)
     elsewhere(tmp_path, monkeypatch)
-    (taken,), about = import_work(data)
-    assert (taken.name(), about) == ("", {})
+    (taken,), _ = import_work(data, owner="me")
+    written = (taken.folder / "config.json").read_text()
+    assert "/etc" not in written and "/tmp" not in written and "another" not in written
+    assert taken.config()["corpus"] == "corpus.txt"  # what the zip itself carries
+    data = changed(data, lambda files: files.pop("runs/first/corpus.txt"))
+    data = changed(data, put("runs/first/events.jsonl", b""))
+    (without_text,), _ = import_work(data, owner="me")
+    assert without_text.config()["corpus"] == ""
+
+
+@pytest.mark.parametrize("sizes", [{"d_model": 4096, "n_layers": 8}, {"n_layers": 20_000}])
+def test_a_model_that_is_too_large_is_refused_before_it_is_built(run, tmp_path, monkeypatch, sizes):
+    config = json.loads((run.folder / "config.json").read_text())
+    config["model"] |= sizes
+    model = {"format": "glassbox-1", "model": config["model"]}
+    data = changed(export_work([run]), put("runs/first/config.json", json.dumps(config).encode()))
+    data = changed(data, put("runs/first/latest/config.json", json.dumps(model).encode()))
+    elsewhere(tmp_path, monkeypatch)
+    monkeypatch.setattr("gptcore.checkpoint.GPT", None)
+    with pytest.raises(LimitError, match="first in this zip is too large"):
+        import_work(data, limits=Limits.from_environment({"GLASSBOX_HOSTED": "1"}, memory=8_000_000_000))
+
+
+def test_a_model_that_computes_no_numbers_is_refused(run, tmp_path, monkeypatch):
+    def blow_up(files):
+        weights = load_bytes(files["runs/first/latest/model.safetensors"])
+        weights["embedding.weight"][0, 0] = float("nan")
+        files["runs/first/latest/model.safetensors"] = save_bytes(weights)
+        del files["runs/first/latest/checksums.json"]
+
+    data = changed(export_work([run]), blow_up)
+    elsewhere(tmp_path, monkeypatch)
+    with pytest.raises(RunError, match="numbers that are not finite"):
+        import_work(data)

@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from gptcore.config import ConfigError
-from gptcore.files import read_json
+from gptcore.corpora.documents import Corpus, CorpusError
+from gptcore.files import read_json, write_json
 from gptcore.runs import execute
+from gptcore.runs.kept_text import keep_text, load_kept_text
 from gptcore.runs.request import RunRequest, parse_settings
 from gptcore.runs.run import Run, RunError
 
@@ -153,3 +156,97 @@ def test_what_cannot_be_carried_out_is_said_before_anything_is_written(request_f
     with pytest.raises(ConfigError, match="not a multiple of n_heads=3"):
         next(execute.start(RunRequest(steps=2, settings={"n_heads": 3}), tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def half_done(request: RunRequest, folder: Path) -> int:
+    """Train until the second checkpoint after the start, and be killed; return the step of the first of them."""
+    settings = dict(request.settings) | {"n_samples": 4}
+    checkpoints = []
+    for event in execute.start(replace(request, settings=settings), folder):
+        if event.event == "checkpoint" and event.step > 0:
+            checkpoints.append(event.step)
+        if len(checkpoints) == 2:
+            break
+    return checkpoints[0]
+
+
+def losses_of(events) -> list[float]:
+    return [event.loss for event in events if event.event == "step"]
+
+
+def test_a_resumed_run_reads_no_text_but_its_own(request_for, tmp_path, monkeypatch):
+    half_done(request_for(steps=12), tmp_path / "run")
+    secret = tmp_path / "secret.txt"
+    secret.write_text((tmp_path / "animals.txt").read_text())
+    config = read_json(tmp_path / "run" / "config.json")
+    write_json(tmp_path / "run" / "config.json", config | {"corpus": str(secret)})
+    (tmp_path / "run" / "corpus.txt").unlink()
+    with pytest.raises(CorpusError, match=r"does not hold the text .* --corpus FILE"):
+        next(execute.resume(tmp_path / "run"))
+    *_, done = execute.resume(tmp_path / "run", corpus=str(secret))  # named by who sits at the machine
+    assert (done.event, done.step) == ("done", 12)
+
+
+def test_a_flipped_bit_is_told_and_the_checkpoint_before_it_is_used(request_for, tmp_path, caplog):
+    whole = losses_of(execute.start(request_for(steps=12), tmp_path / "whole"))
+    step = half_done(request_for(steps=12), tmp_path / "run")
+    weights = tmp_path / "run" / "latest" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-9] ^= 4
+    weights.write_bytes(data)
+    assert losses_of(execute.resume(tmp_path / "run")) == whole[step:]
+    (sentence,) = [record.getMessage() for record in caplog.records]
+    assert "model.safetensors does not match its checksum" in sentence and f"at step {step}" in sentence
+    assert Run(tmp_path / "run").config()["notes"][-1] == sentence
+
+
+def test_documents_of_a_data_set_are_kept_one_by_one(tmp_path):
+    corpus = Corpus(name="hub:some/set", train=("One.", "Two\n\nlines."), validation=("Three.",))
+    keep_text(tmp_path, corpus)
+    assert load_kept_text(tmp_path, "hub:some/set") == corpus
+    (tmp_path / "corpus.json").write_text('{"name": "x", "train": [3], "validation": []}')
+    with pytest.raises(CorpusError, match=r"corpus\.json is damaged"):
+        load_kept_text(tmp_path, "hub:some/set")
+
+
+STATES = {
+    "a number far too large": {"total_steps": 10**30},
+    "less than nothing": {"seconds": -1.0},
+    "a word": {"step": "four"},
+    "more windows than there are": {"windows": {"epoch": 0, "n_taken": 10**9, "n_tokens": 1}},
+    "another precision": {"way": {"precision": "fp8", "attention_path": "fused", "threads": 1}},
+    "no windows": {"windows": None},
+}
+
+
+@pytest.mark.parametrize("fault", STATES)
+def test_a_damaged_state_is_one_sentence(request_for, tmp_path, fault):
+    half_done(request_for(steps=12), tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "previous")
+    path = tmp_path / "run" / "latest" / "state.json"
+    write_json(path, read_json(path) | STATES[fault])
+    (path.parent / "checksums.json").unlink()
+    with pytest.raises(ValueError, match=r"state|windows|text of") as refused:
+        list(execute.resume(tmp_path / "run"))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("change", ["shape", "missing", "unknown weight", "random state"])
+def test_moment_estimates_that_fit_no_weight_are_one_sentence(request_for, tmp_path, change):
+    half_done(request_for(steps=12), tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "previous")
+    path = tmp_path / "run" / "latest" / "state.safetensors"
+    tensors = load_file(path)
+    name = next(name for name in tensors if name.endswith("exp_avg"))
+    if change == "shape":
+        tensors[name] = tensors[name][:1].contiguous()
+    elif change == "missing":
+        del tensors[name]
+    elif change == "unknown weight":
+        tensors["optimizer.0.999.momentum_buffer"] = tensors[name].clone()
+    else:
+        tensors["noise"] = tensors["noise"][:100]
+    save_file(tensors, path)
+    (path.parent / "checksums.json").unlink()
+    with pytest.raises(ValueError, match=r"do(es)? not fit"):
+        list(execute.resume(tmp_path / "run"))

@@ -60,7 +60,7 @@ def recorded(shape, corpus, tokenizer, tmp_path_factory):
     """A finished run: its folder, its events, and the states it was asked to keep."""
     folder = tmp_path_factory.mktemp("runs") / "first"
     recorder = Recorder(folder)
-    recorder.describe({"corpus": "animals", "model": shape.to_dict()}, tokenizer, "".join(corpus.train))
+    recorder.describe({"corpus": "animals", "model": shape.to_dict()}, tokenizer, corpus)
     states, seen = {}, []
     for event in recorder.record(train(shape, CONFIG, corpus, tokenizer)):
         seen.append(event)
@@ -128,7 +128,8 @@ def test_a_state_is_stored_under_the_names_that_earlier_versions_wrote(recorded)
 
 def test_a_state_read_back_is_the_state_that_was_kept(recorded):
     folder, _, states = recorded
-    kept, read = states[12], read_state(folder)
+    kept, (read, damage) = states[12], read_state(folder)
+    assert damage is None
     assert set(read) == set(kept)
     assert {n: read[n] for n in ("step", "tokens", "seconds", "total_steps", "plan", "scaler")} == {
         n: kept[n] for n in ("step", "tokens", "seconds", "total_steps", "plan", "scaler")
@@ -172,7 +173,7 @@ def test_a_run_left_in_the_middle_goes_on_to_the_same_numbers(recorded, shape, c
     with (folder / "events.jsonl").open("a") as log:
         log.write('{"event": "step", "ste')  # the kill came in the middle of a line
 
-    state = read_state(folder)
+    state, _ = read_state(folder)
     assert 0 < state["step"] < 9
     again = Recorder(folder, resume=True)
     again.reopen(tokenizer, {}, state["step"])
@@ -213,7 +214,9 @@ def test_one_process_trains_in_a_directory(recorded, tmp_path):
 def test_an_empty_directory_may_be_given_and_a_discarded_run_leaves_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
     Recorder(tmp_path / "empty").discard()
-    assert not (tmp_path / "empty").exists()
+    assert not any((tmp_path / "empty").iterdir())
+    Recorder(tmp_path / "new" / "below").discard()
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_run_without_a_checkpoint_cannot_be_resumed(recorded, tmp_path, tokenizer, lively):

@@ -1,0 +1,60 @@
+"""The text of a run, kept in its folder: a run that resumes reads nothing outside it.
+
+One text is `corpus.txt`; several documents, as of a data set, are `corpus.json`. The corpora that Glassbox makes itself
+are not kept, since they can be made again.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from gptcore.corpora.documents import Corpus, CorpusError
+from gptcore.corpora.sources import BUILT_IN, load_corpus
+from gptcore.files import write_bytes
+
+KEPT_TEXTS = TEXT, DOCUMENTS = "corpus.txt", "corpus.json"
+
+
+class _Documents(msgspec.Struct, forbid_unknown_fields=True):
+    """What `corpus.json` holds."""
+
+    name: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+
+
+def keep_text(folder: Path, corpus: Corpus) -> None:
+    """Write the documents of a corpus into the folder of a run."""
+    if len(corpus.train) == len(corpus.validation) == 1:
+        write_bytes(folder / TEXT, (corpus.train[0] + corpus.validation[0]).encode())
+        return
+    documents = _Documents(corpus.name, corpus.train, corpus.validation)
+    write_bytes(folder / DOCUMENTS, msgspec.json.encode(documents))
+
+
+def load_kept_text(folder: Path, source: str) -> Corpus:
+    """Return the corpus of a run: what its folder keeps, or else the built-in corpus that `source` names.
+
+    Raises CorpusError where the folder keeps no text that can be read, and `source` names another place.
+    """
+    if (folder / TEXT).is_file():
+        return load_corpus(folder / TEXT)
+    if (folder / DOCUMENTS).is_file():
+        return _load_documents(folder / DOCUMENTS)
+    if source in BUILT_IN:
+        return load_corpus(source)
+    raise CorpusError(
+        f"{folder} does not hold the text it was trained on. Name it: resume DIR --corpus FILE, or hub:NAME"
+    )
+
+
+def _load_documents(path: Path) -> Corpus:
+    try:
+        documents = msgspec.json.decode(path.read_bytes(), type=_Documents)
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{path} is damaged; copy it here again, or name the text with --corpus") from error
+    if not documents.train or not documents.validation:
+        raise CorpusError(f"{path} holds no documents; copy it here again, or name the text with --corpus")
+    return Corpus(name=documents.name, train=documents.train, validation=documents.validation)
