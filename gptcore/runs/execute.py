@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gptcore.config import ModelConfig, TrainConfig
+from gptcore.config import ModelConfig
 from gptcore.corpora.sources import BUILT_IN, load_corpus
 from gptcore.runs.jobs import TRAINING, Report, job_kind
 from gptcore.runs.kept_text import load_kept_text
 from gptcore.runs.limits import Limits
 from gptcore.runs.plan import Plan, make_plan
-from gptcore.runs.queue import check_resume
+from gptcore.runs.queue import check_resume, configs_of
 from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
 from gptcore.runs.records import MAX_NOTES
 from gptcore.runs.request import RunRequest, setting_words
@@ -92,7 +92,7 @@ def resume(folder: str | Path, *, plugin: str | None = None, corpus: str | None 
     if run.is_finished():
         raise RunError(f"{folder} is finished; there is nothing to resume")
     description = run.config()
-    model, config = _configs(run)
+    model, config = configs_of(run)
     group = join_process_group()
     group.check(config)
     recorder = Recorder(folder, resume=True) if group.leads else FollowerRecorder(folder)
@@ -110,17 +110,6 @@ def resume(folder: str | Path, *, plugin: str | None = None, corpus: str | None 
     yield from _follow(
         recorder, group, model=model, config=config, corpus=text, tokenizer=tokenizer, resume=state
     )
-
-
-def _configs(run: Run) -> tuple[ModelConfig, TrainConfig]:
-    """Return what a run's config.json says of its model and training; raises RunError."""
-    described = run.config()
-    try:
-        return ModelConfig.from_dict(described["model"]), TrainConfig.from_dict(described["train"])
-    except KeyError as error:
-        raise RunError(f"the config.json of {run.id} does not describe its {error.args[0]}") from error
-    except (TypeError, ValueError) as error:
-        raise RunError(f"the config.json of {run.id} describes what cannot be trained: {error}") from error
 
 
 def _follow(

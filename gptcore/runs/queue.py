@@ -266,14 +266,20 @@ def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) ->
         queue.write(record | {"resume": True} | queue.next_turn(owner))
 
 
+def configs_of(run: Run) -> tuple[ModelConfig, TrainConfig]:
+    """Return the configs of model and training in a run's config.json; raises RunError."""
+    described = run.config()
+    try:
+        return ModelConfig.from_dict(described["model"]), TrainConfig.from_dict(described["train"])
+    except KeyError as error:
+        raise RunError(f"the config.json of {run.id} does not describe its {error.args[0]}") from error
+    except (TypeError, ValueError) as error:
+        raise RunError(f"the config.json of {run.id} describes what cannot be trained: {error}") from error
+
+
 def check_resume(run: Run, limits: Limits) -> None:
     """Raise LimitError where a run asks for more than is allowed here, RunError where its config cannot be trained."""
-    config = run.config()
-    try:
-        model, train = ModelConfig.from_dict(config["model"]), TrainConfig.from_dict(config["train"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run.id} cannot be resumed: its config.json describes no training") from error
-    limits.check_request(model, train)
+    limits.check_request(*configs_of(run))
 
 
 def withdraw(run: Run, owner: str = "") -> None:
