@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import torch
 
-from gptcore.checkpoint import FORMAT, model_folder, write_model
+from gptcore.checkpoint import FORMAT, check_finite, model_folder, write_model
 from gptcore.config import ModelConfig
 from gptcore.files import disk_bytes, read_json, replacing, write_bytes, write_json
 from gptcore.formats import hf_folder, load
@@ -166,6 +166,7 @@ def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Lim
         raise UploadError(
             "there is no tokenizer.json among the files; the pages need it to read and write text"
         )
+    check_finite(model)
     dtype = _stored_dtype(folder)
     run_id = secrets.token_hex(10)
     place = runs_folder() / run_id

@@ -12,6 +12,7 @@ fair queueing; Goyal, Vin, Cheng 1996). No clock is asked.
 
 import contextlib
 import os
+import re
 import secrets
 import signal
 import time
@@ -19,7 +20,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gptcore.config import ModelConfig, TrainConfig
+from gptcore.config import ConfigError, ModelConfig, TrainConfig
+from gptcore.corpora.sources import BUILT_IN
 from gptcore.files import disk_bytes, write_json
 from gptcore.resources import process_identity, process_is_running
 from gptcore.runs.jobs import (
@@ -37,6 +39,7 @@ from gptcore.runs.limits import Limits
 from gptcore.runs.records import LARGEST
 from gptcore.runs.request import TRAIN, RunRequest
 from gptcore.runs.run import (
+    NOT_RUNS,
     Run,
     RunError,
     folder_lock,
@@ -49,6 +52,9 @@ from gptcore.runs.run import (
 
 # Blank lines that a job's process writes its last sentence over: room for it on a disk that has filled.
 RESERVED = b"\n" * 4096
+
+UPLOADED_TEXT = re.compile(r"[0-9a-f]{16}\.txt")  # a file in the folder of texts
+TOKENIZERS = ("story", "gpt2", "train")  # those that are no files
 
 # Takes a job ("kind", "module", "settings") and its log; returns the id of the process that it has started.
 Launch = Callable[[Mapping[str, Any], Path], int]
@@ -174,9 +180,11 @@ def submit(
     limits = limits or Limits.from_environment()
     model, train = request.configs()
     limits.check_request(model, train)
+    folder = runs_folder()
+    if limits.hosted:
+        _check_sources(request, folder)
     request = request.sealed()
     key = request.key
-    folder = runs_folder()
     with folder_lock(folder):
         queue = Requests(folder, TRAINING)
         for record in queue.records:
@@ -198,6 +206,22 @@ def submit(
         }
         queue.write(record)
     return Run(folder / record["id"])
+
+
+def _check_sources(request: RunRequest, folder: Path) -> None:
+    """Raise ConfigError where a stranger's request names what is neither built in nor uploaded: a path, an address."""
+    text = Path(request.corpus)
+    uploaded = text.parent == folder / NOT_RUNS[0] and UPLOADED_TEXT.fullmatch(text.name)
+    if request.corpus not in BUILT_IN and not uploaded:
+        raise ConfigError(
+            "only the built-in texts and those that you upload can be trained on here; upload the text"
+        )
+    if request.tokenizer not in (None, *TOKENIZERS):
+        raise ConfigError(f"the tokenizer must be one of {', '.join(TOKENIZERS)} here; choose one of them")
+    if request.plugin is not None:
+        raise ConfigError(
+            "plugins are Python files and do not run here; use the command line on your own machine"
+        )
 
 
 def submit_named(requests: Mapping[str, RunRequest], *, slots: str, owner: str = "") -> None:

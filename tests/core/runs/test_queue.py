@@ -61,7 +61,9 @@ def test_thirty_equal_requests_are_one_run(request_for):
     found = []
     students = [
         threading.Thread(
-            target=lambda i=i: found.append(queue.submit(request_for(), owner=f"s{i}", limits=tight))
+            target=lambda i=i: found.append(
+                queue.submit(request_for(corpus="book"), owner=f"s{i}", limits=tight)
+            )
         )
         for i in range(30)
     ]
@@ -263,3 +265,26 @@ def test_a_text_that_changed_since_it_was_asked_for_is_not_trained_on(request_fo
     queue.poll(runs.runs_folder(), launch, limits())
     assert launch.begun == [] and run.state() == "failed"
     assert "animals.txt has changed since this run was asked for" in run.failure()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"corpus": "/etc/passwd"},
+        {"corpus": "hub:roneneldan/TinyStories"},
+        {"corpus": "texts/../secret.txt"},
+        {"tokenizer": "/etc/passwd"},
+        {"plugin": "/tmp/code.py"},
+    ],
+    ids=str,
+)
+def test_a_hosted_server_trains_on_no_path_address_or_plugin(tmp_path, monkeypatch, named):
+    monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path))
+    hosted = Limits.from_environment({"GLASSBOX_HOSTED": "1"})
+    with pytest.raises(ConfigError, match=r"here[;]") as refused:
+        queue.submit(RunRequest(steps=3, **named), limits=hosted)
+    assert "\n" not in str(refused.value) and list(tmp_path.iterdir()) == []
+    text = tmp_path / "texts" / f"{'0' * 16}.txt"
+    text.parent.mkdir()
+    text.write_text("A text that somebody uploaded. " * 100)
+    assert queue.submit(RunRequest(steps=3, corpus=str(text)), limits=hosted).state() == "waiting"
