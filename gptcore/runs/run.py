@@ -190,13 +190,14 @@ class Run:
         return "interrupted"
 
     def failure(self) -> str | None:
-        """Return the one sentence with which a run ended badly, or None."""
+        """Return the one sentence with which a run ended badly, or None; it names no path of this machine."""
         if (problem := self.problem()) is not None:
             return problem
         last = self.last_event()
-        if last.get("event") == "failed":
-            return last["reason"]
-        return last_error(log_file(self.folder))
+        reason = last["reason"] if last.get("event") == "failed" else last_error(log_file(self.folder))
+        if reason is None:
+            return None
+        return reason.replace(f"{self.folder}{os.sep}", "").replace(str(self.folder), self.id)
 
     def problem(self) -> str | None:
         """Return why this directory is no run that this version can go on with, or None."""
