@@ -62,6 +62,6 @@ def _lifetime_sentence(lived: float, limits: Limits) -> str | None:
     if lived <= most_seconds(limits):
         return None
     return (
-        f"its process ran for {lived:,.0f} seconds, far beyond the {limits.seconds:,.0f} seconds that a run may train "
-        "here, and was ended"
+        f"it did not end by itself: its process ran for {lived:,.0f} seconds, far longer than the "
+        f"{limits.seconds:,.0f} seconds it may train here, and was ended"
     )

@@ -292,7 +292,7 @@ class Run:
 
     def is_locked(self) -> bool:
         """Return whether a process holds the run's lock, that is, trains."""
-        if not (self.folder / "lock").exists():
+        if not (self.folder / "lock").is_file():
             return False
         try:
             with FileLock(self.folder / "lock", timeout=0):
@@ -350,8 +350,10 @@ def delete(run: Run) -> None:
         shutil.rmtree(going, ignore_errors=True)
         if run.folder.is_dir():
             run.folder.rename(going)  # gone in one move; what takes time comes after
-        log_file(run.folder).unlink(missing_ok=True)
-        request_file(run.folder).unlink(missing_ok=True)
+        for path in (log_file(run.folder), request_file(run.folder)):
+            if path.is_dir():  # no run writes that, and it can be deleted all the same
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
     shutil.rmtree(going, ignore_errors=True)
 
 
