@@ -1,4 +1,4 @@
-"""The algorithm of byte-pair encoding: how merges are learned from text, and how they are applied to a piece of it.
+"""The algorithm of byte-pair encoding: how text is cut, how merges are learned from it, and how they are applied.
 
 `tokenizer.Tokenizer` is built on these functions; its module shows a worked example.
 
@@ -8,9 +8,12 @@ on bytes instead of characters since Radford et al., GPT-2 (2019).
 
 import heapq
 import math
+import reprlib
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, islice, pairwise
 
 import regex
 
@@ -19,6 +22,45 @@ GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|
 space before it, and white space. This is tiktoken's spelling of it, which gives the same pieces as the
 original and never backtracks. `regex` and tiktoken agree on it up to letters and digits that one of them
 knows from a newer Unicode."""
+
+KNOWN_PATTERNS = frozenset(
+    {
+        GPT2_PATTERN,
+        # GPT-2 as written in its own repository and in Hugging Face's files
+        r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+""",
+        # GPT-4 (cl100k_base)
+        r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"""
+        r"""|\s+(?!\S)|\s""",
+        # GPT-4o (o200k_base)
+        r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"""
+        r"""|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"""
+        r"""|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+        # Llama 3, and Qwen, which cuts every digit
+        r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"""
+        r"""|\s+(?!\S)|\s+""",
+        r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"""
+        r"""|\s+(?!\S)|\s+""",
+    }
+)
+"""The patterns of published models. Each takes time proportional to the text, whatever the text, and leaves no
+character out: they need no time limit, and tiktoken, which nobody can interrupt, may run them."""
+
+MAX_TOKENS = (
+    1 << 20
+)  # every id is below; the largest vocabularies have a quarter, and chr() ends at 1.1 million
+MAX_TOKENS_BYTES = (
+    1 << 26
+)  # of all tokens together: 40 merges, each of the one before with itself, make a terabyte
+
+LONGEST_PATTERN = 2000  # characters; the longest in use has a third of that
+MOST_REPEATS = 10_000  # what the counts {n} of a pattern may multiply to: `regex` writes each repetition out
+PATTERN_SECONDS = 1.0  # CPU time in which a pattern has to cut …
+PATTERN_CHARACTERS = 100_000  # … this many characters, or all there are; those in use cut 5 million a second
+_SEARCH_SECONDS = 1e-7  # more for each character: one match may be as long as the text
+_MATCHES = 4096  # how many are found between two looks at the clock
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 
 _PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
 BYTE_ORDER = bytes(_PRINTABLE + [byte for byte in range(256) if byte not in _PRINTABLE])
@@ -48,12 +90,119 @@ def replace_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def compile_pattern(pattern: str) -> regex.Pattern:
-    """Compile a pattern that cuts text into pieces; raises TokenizerError for what is no regular expression."""
+@lru_cache(maxsize=64)
+def compile_pattern(pattern: str, flags: int = 0) -> regex.Pattern:
+    """Compile a pattern that cuts text into pieces.
+
+    Raises TokenizerError for what is no regular expression, for syntax that no tokenizer needs, and for a pattern
+    that takes too long on texts made to be hard for it: a file from a stranger may hold any of them.
+    """
+    if pattern in KNOWN_PATTERNS:
+        return regex.compile(pattern, flags)
+    if not isinstance(pattern, str):
+        raise TokenizerError(f"The pattern {shortened(pattern)} is not a regular expression: it is no text.")
+    if len(pattern) > LONGEST_PATTERN or _repeats(pattern) > MOST_REPEATS:
+        raise TokenizerError(f"The pattern {shortened(pattern)} is longer or repeats more than any in use.")
+    if unsupported := _UNSUPPORTED.search(_SETS_AND_ESCAPES.sub("x", pattern)):
+        raise TokenizerError(
+            f"The pattern {shortened(pattern)} uses {shortened(unsupported.group())}, which is not supported."
+        )
     try:
-        return regex.compile(pattern)
-    except (regex.error, TypeError) as error:
-        raise TokenizerError(f"The pattern {pattern!r} is not a regular expression: {error}.") from error
+        compiled = regex.compile(pattern, flags)
+    except (regex.error, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        raise TokenizerError(
+            f"The pattern {shortened(pattern)} is not a regular expression: {error}."
+        ) from error
+    cut_texts(compiled, [_hard_text(pattern)])
+    return compiled
+
+
+# Escapes, \p{…} among them, and [sets]: what they hold is not syntax. \K and \G change where a match begins, and
+# stay.
+_SETS_AND_ESCAPES = regex.compile(r"\\[pPxuUN]\{[^}]*+\}|\\[^KG]|\[\^?\]?(?:\\.|[^\]\\])*+\]", regex.DOTALL)
+# After (? only groups, lookaround and the flags i, m and s: no recursion, which takes all memory, no search from
+# right to left, no free spacing. No fuzzy counts such as {e<=3}.
+_UNSUPPORTED = regex.compile(
+    r"\(\?(?!:|=|!|>|<|P<|[ims]*(?:-[ims]+)?[:)])..?|\(\*|\\[KG]|\{(?!\d*(?:,\d*)?\})[^}]*[\p{L}<=][^}]*\}",
+    regex.DOTALL,
+)
+
+
+def _repeats(pattern: str) -> int:
+    """Return the product of all counts {n} and {n,m}, as if each stood inside the one before."""
+    counts = regex.findall(r"\{([0-9]*+)(?:,([0-9]*+))?\}", pattern)
+    if any(len(number) > 2 for count in counts for number in count):
+        return MOST_REPEATS + 1
+    return math.prod(max(1, *(int(number or 1) for number in count)) for count in counts)
+
+
+def _hard_text(pattern: str) -> str:
+    """Return long runs of every kind of character and of what the pattern names, which make backtracking show."""
+    words = regex.findall(r"\w+|\W", pattern)
+    units = [*"a1A !\n_é中\u0301'", "aA", "a ", " \n", "a1", "aA1! \n", *dict.fromkeys(words + list(pattern))]
+    return "\0".join((unit * 1000)[:1000] for unit in units[: PATTERN_CHARACTERS // 1001])
+
+
+def shortened(value: object) -> str:
+    """Write a value that a file holds into a message: on one line, and never at length."""
+    return _SHORT.repr(value)
+
+
+def cut_texts(cut: regex.Pattern, texts: Iterable[str], *, only_matches: bool = False) -> Iterable[str]:
+    """Return the matches of a pattern in texts, and what lies between them unless `only_matches` drops it.
+
+    A pattern that is not known to be fast has to cut 100,000 characters, or all there are, within a second of
+    CPU time; else a TokenizerError says so. The count begins again with every 100,000: a long text may take time
+    in proportion, which is no fault of its pattern.
+    """
+    if cut.pattern in KNOWN_PATTERNS:
+        return chain.from_iterable(map(regex.Match.group, cut.finditer(text)) for text in texts)
+    pieces: list[str] = []
+    n_characters, started = 0, time.thread_time()
+    for text in texts:
+        end, over, found = 0, False, None
+        allowed = PATTERN_SECONDS + _SEARCH_SECONDS * len(text)
+        while not over:
+            # The timeout only interrupts. It counts the CPU time of all threads, and ours is what matters.
+            found = found or cut.finditer(text, end, timeout=1.05 * allowed)
+            matches: list[regex.Match] = []
+            try:
+                matches.extend(islice(found, _MATCHES))
+                over = len(matches) < _MATCHES
+            except TimeoutError:
+                found = None
+            begin, end = end, _take_pieces(pieces, text, end, matches, only_matches)
+            n_characters += (len(text) if over else end) - begin
+            if n_characters >= PATTERN_CHARACTERS:
+                n_characters, started = 0, time.thread_time()
+            elif time.thread_time() - started > allowed:
+                raise TokenizerError(
+                    f"The pattern {shortened(cut.pattern)} takes too long to cut a text: use a tokenizer with a "
+                    "simpler pattern."
+                )
+        if end < len(text) and not only_matches:
+            pieces.append(text[end:])
+    return pieces
+
+
+def _take_pieces(
+    pieces: list[str], text: str, end: int, matches: Sequence[regex.Match], only_matches: bool
+) -> int:
+    """Append matches, and the text between them, from `end` on; return where the last match ends."""
+    if not matches:
+        return end
+    last = matches[-1].end()
+    found = list(map(regex.Match.group, matches))
+    if "" not in found and sum(map(len, found)) == last - end:  # nothing lies between
+        pieces += found
+        return last
+    for match in matches:
+        if match.start() > end and not only_matches:
+            pieces.append(text[end : match.start()])
+        if match.group():
+            pieces.append(match.group())
+        end = match.end()
+    return end
 
 
 def count_pre_tokens(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Counter[str]:
@@ -61,10 +210,10 @@ def count_pre_tokens(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Count
 
     A megabyte of English holds 200,000 pieces and only some 10,000 different ones.
     """
-    find = compile_pattern(pattern).finditer
+    cut = compile_pattern(pattern)
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(map(regex.Match.group, find(replace_surrogates(text))))
+        counts.update(cut_texts(cut, [replace_surrogates(text)]))
     return counts
 
 
@@ -127,6 +276,27 @@ def learn_merges(
     return merges
 
 
+def make_tokens(pairs: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Return the bytes of every token: the single bytes, then what each pair of ids makes."""
+    if len(BYTE_ORDER) + len(pairs) > MAX_TOKENS:
+        raise TokenizerError(f"{len(pairs):,} merges make more than the {MAX_TOKENS:,} tokens allowed.")
+    tokens = [bytes([byte]) for byte in BYTE_ORDER]
+    n_bytes = len(tokens)
+    for left, right in pairs:
+        if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
+            raise TokenizerError(
+                f"Merge {len(tokens)} joins the tokens {shortened(left)} and {shortened(right)}, "
+                "which do not come before it."
+            )
+        n_bytes += len(tokens[left]) + len(tokens[right])
+        if n_bytes > MAX_TOKENS_BYTES:
+            raise TokenizerError(
+                f"The tokens have more than {MAX_TOKENS_BYTES:,} bytes together: merge {len(tokens)} is too long."
+            )
+        tokens.append(tokens[left] + tokens[right])
+    return tokens
+
+
 def merge_piece(piece: bytes, new_ids: Mapping[str, int]) -> list[int]:
     """Apply to one piece the earliest merge that fits, wherever it fits, until none does.
 
@@ -140,3 +310,37 @@ def merge_piece(piece: bytes, new_ids: Mapping[str, int]) -> list[int]:
             break
         word = word.replace(pair, chr(new_ids[pair]))
     return [ord(character) for character in word]
+
+
+def replay_merges(ids: list[int | None], rules: Mapping[tuple[int, int], tuple[int, int]]) -> list[int]:
+    """Merge ids by rules (left, right) -> (rank, new id): always the lowest rank, and of equals the leftmost.
+
+    A merge may make a pair whose rank is lower than its own, so pairs wait in a heap and are looked at again
+    when they come up.
+    """
+    after = [*range(1, len(ids)), None]
+    before = [None, *range(len(ids) - 1)]
+    pairs = map(rules.get, pairwise(ids))
+    queue = [(rule[0], index, rule[1]) for index, rule in enumerate(pairs) if rule is not None]
+    heapq.heapify(queue)
+
+    def offer(index: int | None) -> None:
+        if index is not None and after[index] is not None:
+            rule = rules.get((ids[index], ids[after[index]]))
+            if rule is not None:
+                heapq.heappush(queue, (rule[0], index, rule[1]))
+
+    while queue:
+        _, index, new = heapq.heappop(queue)
+        right = after[index]
+        if ids[index] is None or right is None:
+            continue
+        if rules.get((ids[index], ids[right]), (0, None))[1] != new:  # one of the two has changed since
+            continue
+        ids[index], ids[right] = new, None
+        after[index] = after[right]
+        if after[right] is not None:
+            before[after[right]] = index
+        offer(before[index])
+        offer(index)
+    return [token_id for token_id in ids if token_id is not None]

@@ -7,6 +7,7 @@ was meant to stand there, and never half of it.
 import contextlib
 import errno
 import json
+import math
 import os
 import shutil
 import stat
@@ -73,6 +74,33 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def read_bounded_json(path: str | Path, most_bytes: int, most_values: int) -> Any:
+    """Return what a JSON file from a stranger holds, if it has at most so many bytes, and commas and brackets.
+
+    Raises OSError as `read_bytes` does, and ValueError in a few words for too many values and for what is not JSON:
+    with NaN, with a number beyond any float, or with half a character.
+    """
+    data = read_bytes(path, most_bytes)
+    if sum(map(data.count, (b",", b"[", b"{"))) > most_values:
+        raise ValueError("it holds too many values")  # 64 MB of [] would take 1.4 GB of memory
+    try:
+        content = json.loads(data.decode("utf-8"), parse_constant=_refuse_number, parse_float=_finite)
+        if b"\\ud" in data or b"\\uD" in data:  # a surrogate, which is fine as one of two
+            json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ValueError("it does not hold JSON") from error
+    return content
+
+
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"JSON has no {text}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
 
 
 def sync_folder(folder: Path) -> None:

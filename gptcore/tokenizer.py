@@ -41,6 +41,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import regex
 import tiktoken
@@ -48,14 +49,20 @@ import tiktoken
 from gptcore.bpe import (
     BYTE_ORDER,
     GPT2_PATTERN,
+    KNOWN_PATTERNS,
+    MAX_TOKENS,
     TokenizerError,
     compile_pattern,
     count_pre_tokens,
+    cut_texts,
     learn_merges,
+    make_tokens,
     merge_piece,
     replace_surrogates,
+    replay_merges,
+    shortened,
 )
-from gptcore.files import MAX_JSON_BYTES, read_bytes
+from gptcore.files import read_bounded_json
 
 EOT = "<|endoftext|>"
 """The special token that stands between two documents."""
@@ -63,8 +70,14 @@ EOT = "<|endoftext|>"
 FILE_FORMAT = "glassbox-tokenizer"
 FILE_VERSION = 1
 
-# tiktoken's pattern engine gives up (with a crash, not an error) on a million white-space characters in a
-# row. A run that long covers a whole block of this size, wherever it starts.
+MAX_SPECIAL_TOKENS = 1 << 14
+MAX_SPECIAL_BYTES = 1 << 17  # of all special tokens together; tiktoken can search for no more
+LONGEST_SPECIAL_TOKEN = 512  # bytes
+MAX_FILE_BYTES = 1 << 26  # twice the largest tokenizer.json in use
+MAX_FILE_VALUES = 1 << 22  # commas and brackets: 64 MB of [] would take 1.4 GB of memory
+
+# On a million white-space characters in a row tiktoken's pattern engine runs out of its stack, with the known
+# patterns on nothing else. A run that long covers a whole block of this size, wherever it starts.
 _WHITE_SPACE_BLOCK = 400_000
 
 
@@ -94,15 +107,13 @@ class Tokenizer:
         pattern: str = GPT2_PATTERN,
         special_tokens: Mapping[str, int] | None = None,
     ) -> None:
-        """Build a tokenizer from the pairs of ids it merges, in the order of learning."""
-        tokens = [bytes([byte]) for byte in BYTE_ORDER]
+        """Build a tokenizer from the pairs of ids it merges, in the order of learning.
+
+        Raises TokenizerError for pairs or ids that fit no vocabulary, for sizes beyond MAX_TOKENS and the other
+        limits of this module, and for a pattern that `bpe.compile_pattern` refuses.
+        """
         pairs = list(pairs)
-        for left, right in pairs:
-            if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
-                raise TokenizerError(
-                    f"Merge {len(tokens)} joins the tokens {left} and {right}, which do not come before it."
-                )
-            tokens.append(tokens[left] + tokens[right])
+        tokens = make_tokens(pairs)
         self.pattern = pattern
         self.ranks: dict[bytes, int] = {token: token_id for token_id, token in enumerate(tokens)}
         if len(self.ranks) < len(tokens):
@@ -110,9 +121,8 @@ class Tokenizer:
                 "Two merges of this vocabulary make the same token, so its ids are ambiguous."
             )
         self.special_tokens = {EOT: len(tokens)} if special_tokens is None else dict(special_tokens)
+        check_special_tokens(self.special_tokens)
         special_ids = list(self.special_tokens.values())
-        if "" in self.special_tokens or len(set(special_ids)) < len(special_ids):
-            raise TokenizerError("Special tokens need a text each, and ids that differ.")
         if min(special_ids, default=len(tokens)) < len(tokens):
             raise TokenizerError(
                 f"Special tokens come after the {len(tokens)} others, so their ids start there."
@@ -121,7 +131,7 @@ class Tokenizer:
         self._pairs = pairs
         self._counts = list(counts) if counts is not None else [None] * len(pairs)
         self._bytes = dict(enumerate(tokens)) | {i: text.encode() for text, i in self.special_tokens.items()}
-        self._find = compile_pattern(pattern).finditer
+        self._cut = compile_pattern(pattern)
 
     def __repr__(self) -> str:
         return f"<Tokenizer: {self.vocab_size:,} tokens>"
@@ -195,8 +205,12 @@ class Tokenizer:
         return self.special_tokens[EOT]
 
     def pieces(self, text: str) -> list[str]:
-        """Cut text where the pattern cuts it; no token reaches over a cut."""
-        return [match.group() for match in self._find(replace_surrogates(text))]
+        """Cut text where the pattern cuts it; no token reaches over a cut.
+
+        What the pattern does not match is a piece too, so that no text is lost. Raises TokenizerError where the
+        pattern takes too long on the text.
+        """
+        return list(cut_texts(self._cut, [replace_surrogates(text)]))
 
     def encode_slowly(self, text: str) -> list[int]:
         """Encode by replaying the merges, as one would by hand; the same ids as `encode`."""
@@ -217,11 +231,11 @@ class Tokenizer:
 
         The text of a special token is text like any other, so that nobody ends a document by writing
         `<|endoftext|>`; with `allow_special=True` it becomes the special token. Lone surrogates are read
-        as U+FFFD; all other text comes back exactly from `decode`.
+        as U+FFFD; all other text comes back exactly from `decode`. Raises TokenizerError where the pattern
+        takes too long on the text.
         """
         if allow_special and self.special_tokens:
-            longest_first = sorted(self.special_tokens, key=len, reverse=True)
-            parts = regex.split(f"({'|'.join(map(regex.escape, longest_first))})", text)
+            parts = cut_texts(self._find_special, [text])
             return [
                 token_id
                 for part in parts
@@ -229,10 +243,52 @@ class Tokenizer:
                     [self.special_tokens[part]] if part in self.special_tokens else self.encode(part)
                 )
             ]
+        ids = self._encode_with_tiktoken(text)
+        return self._encode_pieces(self.pieces(text)) if ids is None else ids
+
+    @cached_property
+    def _find_special(self) -> regex.Pattern:
+        longest_first = sorted(self.special_tokens, key=len, reverse=True)
+        return regex.compile("|".join(map(regex.escape, longest_first)))
+
+    def _encode_with_tiktoken(self, text: str) -> list[int] | None:
+        """Return tiktoken's ids; None where it must not be used, or gives up.
+
+        Nobody can interrupt tiktoken, and its pattern engine backtracks up to a million times at each character
+        before it panics. So it runs the known patterns only, which do not backtrack; `bpe.cut_texts` runs the
+        others under a time limit.
+        """
+        if self.pattern not in KNOWN_PATTERNS:
+            return None
         blocks = range(0, len(text) - _WHITE_SPACE_BLOCK, _WHITE_SPACE_BLOCK)
         if any(text[start : start + _WHITE_SPACE_BLOCK].isspace() for start in blocks):
-            return self.encode_slowly(text)
-        return self.to_tiktoken().encode_ordinary(text)
+            return None
+        try:
+            return self.to_tiktoken().encode_ordinary(text)
+        except BaseException as error:
+            if not _is_panic(error):
+                raise
+            return None
+
+    def _encode_pieces(self, pieces: Iterable[str], errors: str = "strict") -> list[int]:
+        """Encode pieces, each different one once, in time n log n of its length; `errors` is that of str.encode."""
+        ids_of: dict[str, list[int]] = {}
+        ids: list[int] = []
+        for piece in pieces:
+            if piece not in ids_of:
+                data = piece.encode("utf-8", errors)
+                if data.count(data[0]) == len(data):  # as spaces: the longest pieces, with few merges in them
+                    ids_of[piece] = merge_piece(data, self._new_ids)
+                else:
+                    ids_of[piece] = replay_merges(
+                        [self.ranks[data[i : i + 1]] for i in range(len(data))], self._rules
+                    )
+            ids += ids_of[piece]
+        return ids
+
+    @cached_property
+    def _rules(self) -> dict[tuple[int, int], tuple[int, int]]:
+        return {pair: (i, i) for i, pair in enumerate(self._pairs, start=len(BYTE_ORDER))}
 
     def encode_bytes(self, data: bytes) -> list[int]:
         """Turn any bytes into token ids; bytes that are UTF-8 get the ids of their text."""
@@ -240,9 +296,8 @@ class Tokenizer:
             return self.encode(data.decode("utf-8"))
         except UnicodeDecodeError:
             # Bytes that are not UTF-8 become lone surrogates here, one each, and bytes again below.
-            pieces = self._find(data.decode("utf-8", "surrogateescape"))
-            encoded = [piece.group().encode("utf-8", "surrogateescape") for piece in pieces]
-            return [token_id for piece in encoded for token_id in merge_piece(piece, self._new_ids)]
+            pieces = cut_texts(self._cut, [data.decode("utf-8", "surrogateescape")])
+            return self._encode_pieces(pieces, "surrogateescape")
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that a token stands for."""
@@ -267,7 +322,11 @@ class Tokenizer:
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def to_tiktoken(self) -> tiktoken.Encoding:
-        """The same vocabulary as a `tiktoken.Encoding`, made once."""
+        """The same vocabulary as a `tiktoken.Encoding`, made once.
+
+        It drops text that the pattern does not match, and runs the pattern without a time limit; `encode` does
+        neither. Raises TokenizerError for a pattern that tiktoken does not know.
+        """
         return self._encoding
 
     @cached_property
@@ -279,8 +338,12 @@ class Tokenizer:
                 mergeable_ranks=self.ranks,
                 special_tokens=self.special_tokens,
             )
-        except ValueError as error:
-            raise TokenizerError(f"tiktoken can't use the pattern {self.pattern!r}: {error}.") from error
+        except BaseException as error:
+            if not isinstance(error, ValueError) and not _is_panic(error):
+                raise
+            raise TokenizerError(
+                f"tiktoken can't use the pattern {shortened(self.pattern)}: {shortened(str(error))}."
+            ) from error
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer as JSON."""
@@ -302,13 +365,12 @@ class Tokenizer:
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
         """Read a tokenizer that `save` wrote, or a `tokenizer.json` of Hugging Face's `tokenizers` that holds
-        byte-level BPE; anything else is a TokenizerError."""
-        try:
-            content = json.loads(read_bytes(path, MAX_JSON_BYTES))
-        except OSError as error:
-            raise TokenizerError(f"The tokenizer {path} can't be read: {error.strerror}.") from error
-        except (ValueError, RecursionError) as error:
-            raise TokenizerError(f"{path} is not a tokenizer file: it does not hold JSON.") from error
+        byte-level BPE.
+
+        The file may come from a stranger. Whatever it holds, reading it takes bounded time and memory, and ends
+        with a tokenizer or with a TokenizerError in one sentence; no other exception is raised.
+        """
+        content = read_file(path)
         if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
             if isinstance(content, dict) and isinstance(content.get("model"), dict):
                 # Imported here because that module builds on this one. A run's tokenizer.json may be of this kind,
@@ -319,7 +381,7 @@ class Tokenizer:
             raise TokenizerError(f"{path} is not a tokenizer file that Tokenizer.save wrote.")
         if content.get("version") != FILE_VERSION:
             raise TokenizerError(
-                f"{path} has format version {content.get('version')!r}, not {FILE_VERSION}: train the "
+                f"{path} has format version {shortened(content.get('version'))}, not {FILE_VERSION}: train the "
                 "tokenizer again, or use the version of Glassbox that wrote it."
             )
         merges, special_tokens, pattern = (
@@ -340,13 +402,49 @@ class Tokenizer:
             raise TokenizerError(f"{path} is damaged: {error}") from error
 
 
+def check_special_tokens(special_tokens: Mapping[str, int]) -> None:
+    """Raise TokenizerError for special tokens that are too many, too long or not text, or whose ids are not free."""
+    if len(special_tokens) > MAX_SPECIAL_TOKENS:
+        raise TokenizerError(
+            f"{len(special_tokens):,} special tokens are more than the {MAX_SPECIAL_TOKENS:,} allowed."
+        )
+    if "" in special_tokens or len(set(special_tokens.values())) < len(special_tokens):
+        raise TokenizerError("Special tokens need a text each, and ids that differ.")
+    if (highest := max(special_tokens.values(), default=0)) >= MAX_TOKENS:
+        raise TokenizerError(f"The id {shortened(highest)} is not below {MAX_TOKENS:,}, where ids end.")
+    try:
+        lengths = [len(text.encode()) for text in special_tokens]
+    except UnicodeEncodeError as error:
+        raise TokenizerError("A special token holds half a character: give its whole text.") from error
+    if max(lengths, default=0) > LONGEST_SPECIAL_TOKEN or sum(lengths) > MAX_SPECIAL_BYTES:
+        raise TokenizerError(
+            f"Special tokens may have {LONGEST_SPECIAL_TOKEN} bytes each and {MAX_SPECIAL_BYTES:,} together: "
+            "these have more."
+        )
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Return whether an exception is a panic of tiktoken's Rust code; its class cannot be imported."""
+    return type(error).__name__ == "PanicException"
+
+
+def read_file(path: str | Path) -> Any:
+    """Return the JSON in a tokenizer file; raises TokenizerError for what is no such file, or larger than any."""
+    try:
+        return read_bounded_json(path, MAX_FILE_BYTES, MAX_FILE_VALUES)
+    except OSError as error:
+        raise TokenizerError(f"The tokenizer {path} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise TokenizerError(f"{path} is not a tokenizer file: {error}.") from error
+
+
 def _are_merges(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(row, list)
         and len(row) == 3
         and type(row[0]) is int
         and type(row[1]) is int
-        and (row[2] is None or type(row[2]) is int)
+        and (row[2] is None or (type(row[2]) is int and 0 <= row[2] < 1 << 63))
         for row in value
     )
 

@@ -14,7 +14,6 @@ b' the'
 
 from __future__ import annotations
 
-import heapq
 import json
 import unicodedata
 from collections.abc import Mapping
@@ -24,9 +23,18 @@ from typing import Any
 
 import regex
 
-from gptcore.bpe import BYTE_ORDER, GPT2_PATTERN, TokenizerError, replace_surrogates
-from gptcore.files import MAX_JSON_BYTES, read_bytes
-from gptcore.tokenizer import EOT, Merge, Tokenizer
+from gptcore.bpe import (
+    BYTE_ORDER,
+    GPT2_PATTERN,
+    MAX_TOKENS,
+    TokenizerError,
+    compile_pattern,
+    cut_texts,
+    replace_surrogates,
+    replay_merges,
+    shortened,
+)
+from gptcore.tokenizer import EOT, Merge, Tokenizer, check_special_tokens, read_file
 
 END_OF_TEXT = "glassbox_end_of_text"  # our own key in a file, beside theirs: the id that ends a document
 
@@ -40,9 +48,9 @@ _BYTES = {sign: byte for byte, sign in _SIGNS.items()}
 # end of a line.
 _PORTABLE_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
-LONGEST_PATTERN = 2000  # characters; the longest in use has a third of that
-PATTERN_SECONDS = 2.0  # a pattern from a stranger may backtrack without end
+MAX_STAGES = 16  # normalizers, and cuts one after another; the files in use have up to five
 CACHED_PIECES = 1 << 16
+LONGEST_CACHED = 1000  # bytes
 
 # Bytes that occur in UTF-8; a vocabulary without one of them has no way to write some text.
 _NEEDED_BYTES = frozenset(range(0xF5)) - {0xC0, 0xC1}
@@ -131,21 +139,18 @@ def load_hf_tokenizer(path: str | Path, *, end_of_text: int | str | None = None)
 
     Raises TokenizerError, naming the part, for what is not byte-level BPE or does what ours does not.
     """
-    try:
-        content = json.loads(read_bytes(path, MAX_JSON_BYTES))
-    except OSError as error:
-        raise TokenizerError(f"The tokenizer {path} can't be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise TokenizerError(f"{path} is not a tokenizer file: it does not hold JSON.") from error
-    return from_json(content, str(path), end_of_text=end_of_text)
+    return from_json(read_file(path), str(path), end_of_text=end_of_text)
 
 
 def from_json(content: Any, name: str, *, end_of_text: int | str | None = None) -> Tokenizer:
-    """Return the tokenizer that a `tokenizer.json` describes; `name` is what messages call it."""
+    """Return the tokenizer that a `tokenizer.json` describes; `name` is what messages call it.
+
+    Raises TokenizerError, and nothing else, for any other content.
+    """
     try:
         tokenizer = ImportedTokenizer(content, name, end_of_text)
         return tokenizer.to_tokenizer() or tokenizer
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
         if isinstance(error, TokenizerError):
             raise
         raise TokenizerError(f"{name} is damaged: its vocabulary or merges are not as saved.") from error
@@ -162,38 +167,34 @@ class ImportedTokenizer(Tokenizer):
         """Read a `tokenizer.json`'s content; raises TokenizerError naming what is not supported."""
         self.content, self.name = content, name
         model = content["model"]
-        self._check_model(model, content)
+        self._check_model(model)
         self._forms = _forms(content.get("normalizer"), name)
         self._cuts = _cuts(content.get("pre_tokenizer"), name)
         self.pattern = "|".join(cut.pattern for cut, _ in self._cuts)
-        added = content.get("added_tokens") or []
-        for token in added:
-            for option in ("single_word", "lstrip", "rstrip"):
-                if token.get(option):
-                    raise TokenizerError(f"{name}: {option}=true of {token['content']!r} is not supported.")
-        self.special_tokens = {token["content"]: int(token["id"]) for token in added if token["content"]}
-        vocabulary: dict[str, int] = {text: int(token_id) for text, token_id in model["vocab"].items()}
+        self.special_tokens = _special_tokens(content.get("added_tokens") or [], name)
+        vocabulary = model["vocab"]
         self.ranks = {}
         for text, token_id in vocabulary.items():
             try:
                 self.ranks[unicode_to_bytes(text)] = token_id
             except KeyError:
                 if text not in self.special_tokens:
-                    raise TokenizerError(f"{name} is not byte-level: it holds the token {text!r}.") from None
+                    raise TokenizerError(
+                        f"{name} is not byte-level: it holds the token {shortened(text)}."
+                    ) from None
         lacking = _NEEDED_BYTES - {token[0] for token in self.ranks if len(token) == 1}
         if lacking:
             raise TokenizerError(f"{name} lacks {len(lacking)} of the bytes that text is made of.")
+        _check_ids(vocabulary, self.special_tokens, name)
         self._bytes = {token_id: token for token, token_id in self.ranks.items()}
         self._bytes |= {token_id: text.encode() for text, token_id in self.special_tokens.items()}
-        if min(self._bytes) < 0:
-            raise TokenizerError(f"{name} is damaged: the id {min(self._bytes)} is below 0.")
         self.vocab_size = max(self._bytes) + 1
         self._rules = _rules(model["merges"], vocabulary)
         self._whole_first = bool(model.get("ignore_merges"))
         self._end_of_text = self._find_end(content.get(END_OF_TEXT) if end_of_text is None else end_of_text)
-        self._ids_of_piece = lru_cache(CACHED_PIECES)(self._merge)
+        self._cached_ids = lru_cache(CACHED_PIECES)(self._merge)
 
-    def _check_model(self, model: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    def _check_model(self, model: Mapping[str, Any]) -> None:
         if not model:
             raise TokenizerError(f"{self.name} is not a tokenizer file: it holds no model.")
         kind = model.get("type") or ("BPE" if "merges" in model else None)
@@ -201,17 +202,20 @@ class ImportedTokenizer(Tokenizer):
         if kind == "Unigram" or (kind == "BPE" and sign_of_sentencepiece):
             raise sentencepiece(self.name)
         if kind != "BPE":
-            raise TokenizerError(f"{self.name} is of type {kind}; Glassbox reads byte-level BPE only.")
+            raise TokenizerError(
+                f"{self.name} is of type {shortened(kind)}; Glassbox reads byte-level BPE only."
+            )
         for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
             if model.get(option):
-                raise TokenizerError(f"{self.name}: {option}={model[option]!r} is not supported.")
-        if content.get("model", {}).get("vocab") is None:
+                raise TokenizerError(f"{self.name}: {option}={shortened(model[option])} is not supported.")
+        if not isinstance(model.get("vocab"), dict):
             raise TokenizerError(f"{self.name} is damaged: it has no vocabulary.")
 
     def _find_end(self, token: int | str | None) -> int | None:
         if isinstance(token, str):
             token = self.special_tokens.get(token)
-        return token if token in self._bytes else self.special_tokens.get(EOT)
+        known = type(token) is int and token in self._bytes
+        return token if known else self.special_tokens.get(EOT)
 
     @property
     def eot_id(self) -> int:
@@ -250,15 +254,12 @@ class ImportedTokenizer(Tokenizer):
         text = replace_surrogates(text)
         for form in self._forms:
             text = unicodedata.normalize(form, text)
-        return self._cut(text)
+        return self._cut_text(text)
 
-    def _cut(self, text: str) -> list[str]:
+    def _cut_text(self, text: str) -> list[str]:
         pieces = [text] if text else []
         for cut, only_matches in self._cuts:
-            try:
-                pieces = [part for piece in pieces for part in _parts(piece, cut, only_matches)]
-            except TimeoutError as error:
-                raise TokenizerError(f"The pattern of {self.name} takes too long on this text.") from error
+            pieces = list(cut_texts(cut, pieces, only_matches=only_matches))
         return pieces
 
     def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
@@ -276,14 +277,23 @@ class ImportedTokenizer(Tokenizer):
         try:
             return self.encode(data.decode("utf-8"))
         except UnicodeDecodeError:
-            pieces = self._cut(data.decode("utf-8", "surrogateescape"))
+            pieces = self._cut_text(data.decode("utf-8", "surrogateescape"))
             encoded = (piece.encode("utf-8", "surrogateescape") for piece in pieces)
             return [token_id for piece in encoded for token_id in self._ids_of_piece(piece)]
+
+    def _ids_of_piece(self, piece: bytes) -> tuple[int, ...]:
+        return self._merge(piece) if len(piece) > LONGEST_CACHED else self._cached_ids(piece)
 
     def _merge(self, piece: bytes) -> tuple[int, ...]:
         if self._whole_first and piece in self.ranks:
             return (self.ranks[piece],)
-        return tuple(replay_merges([self.ranks[bytes([byte])] for byte in piece], self._rules))
+        try:
+            ids = [self.ranks[bytes([byte])] for byte in piece]
+        except KeyError as error:
+            raise TokenizerError(
+                f"{self.name} has no token for the byte {error.args[0]!r}: it encodes whole text only."
+            ) from error
+        return tuple(replay_merges(ids, self._rules))
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that a token stands for; none for an id that the model has and the tokenizer does not."""
@@ -304,38 +314,47 @@ class ImportedTokenizer(Tokenizer):
             raise TokenizerError(f"The tokenizer can't be written to {path}: {error.strerror}.") from error
 
 
-def replay_merges(ids: list[int | None], rules: Mapping[tuple[int, int], tuple[int, int]]) -> list[int]:
-    """Merge ids by rules (left, right) -> (rank, new id): always the lowest rank, and of equals the leftmost.
+def _special_tokens(added: list[Mapping[str, Any]], name: str) -> dict[str, int]:
+    """Return the added tokens that have a text, by their text."""
+    if not isinstance(added, list):
+        raise TokenizerError(f"{name} is damaged: its added_tokens are no list.")
+    special_tokens = {}
+    for token in added:
+        text = token["content"]
+        if not isinstance(text, str):
+            raise TokenizerError(f"{name} is damaged: the special token {shortened(text)} is no text.")
+        for option in ("single_word", "lstrip", "rstrip"):
+            if token.get(option):
+                raise TokenizerError(f"{name}: {option}=true of {shortened(text)} is not supported.")
+        if text and special_tokens.setdefault(text, _checked_id(token["id"], name)) != token["id"]:
+            raise TokenizerError(f"{name} is damaged: it gives {shortened(text)} two ids.")
+    try:
+        check_special_tokens(special_tokens)
+    except TokenizerError as error:
+        raise TokenizerError(f"{name} is damaged: {error}") from error
+    return special_tokens
 
-    A merge may make a pair whose rank is lower than its own, so pairs wait in a heap and are looked at again
-    when they come up.
-    """
-    after = [*range(1, len(ids)), None]
-    before = [None, *range(len(ids) - 1)]
-    queue: list[tuple[int, int, int]] = []
 
-    def offer(index: int | None) -> None:
-        if index is not None and after[index] is not None:
-            rule = rules.get((ids[index], ids[after[index]]))
-            if rule is not None:
-                heapq.heappush(queue, (rule[0], index, rule[1]))
+def _check_ids(vocabulary: Mapping[str, int], special_tokens: Mapping[str, int], name: str) -> None:
+    """Raise TokenizerError unless every token has one id of its own, the special tokens included."""
+    text_of: dict[int, str] = {}
+    for text, token_id in [*vocabulary.items(), *special_tokens.items()]:
+        if text_of.setdefault(_checked_id(token_id, name), text) != text:
+            raise TokenizerError(
+                f"{name} is damaged: {shortened(text_of[token_id])} and {shortened(text)} have the same id."
+            )
+    if len(text_of) > len(vocabulary.keys() | special_tokens.keys()):
+        raise TokenizerError(f"{name} is damaged: a special token has another id in its vocabulary.")
 
-    for index in range(len(ids)):
-        offer(index)
-    while queue:
-        _, index, new = heapq.heappop(queue)
-        right = after[index]
-        if ids[index] is None or right is None:
-            continue
-        if rules.get((ids[index], ids[right]), (0, None))[1] != new:  # one of the two has changed since
-            continue
-        ids[index], ids[right] = new, None
-        after[index] = after[right]
-        if after[right] is not None:
-            before[after[right]] = index
-        offer(before[index])
-        offer(index)
-    return [token_id for token_id in ids if token_id is not None]
+
+def _checked_id(token_id: object, name: str) -> int:
+    if type(token_id) is not int or token_id >= MAX_TOKENS:
+        raise TokenizerError(
+            f"{name} is damaged: the id {shortened(token_id)} is not a whole number below {MAX_TOKENS:,}."
+        )
+    if token_id < 0:
+        raise TokenizerError(f"{name} is damaged: the id {shortened(token_id)} is below 0.")
+    return token_id
 
 
 def _rules(
@@ -348,37 +367,28 @@ def _rules(
     return rules
 
 
-def _parts(text: str, cut: regex.Pattern, only_matches: bool) -> list[str]:
-    """Return the matches of a pattern, and unless they are dropped the text between them."""
-    parts, end = [], 0
-    for match in cut.finditer(text, timeout=PATTERN_SECONDS):
-        if match.start() > end and not only_matches:
-            parts.append(text[end : match.start()])
-        if match.group():
-            parts.append(match.group())
-        end = match.end()
-    if end < len(text) and not only_matches:
-        parts.append(text[end:])
-    return parts
-
-
 def _forms(normalizer: Mapping[str, Any] | None, name: str) -> list[str]:
     """Return the Unicode forms text is brought to, one after another."""
     if normalizer is None:
         return []
     kind = normalizer["type"]
     if kind == "Sequence":
-        return [form for part in normalizer["normalizers"] for form in _forms(part, name)]
+        forms = [form for part in normalizer["normalizers"] for form in _forms(part, name)]
+        if len(forms) > MAX_STAGES:
+            raise TokenizerError(f"{name} normalizes text {len(forms):,} times; once is enough.")
+        return forms
     if kind in ("NFC", "NFD", "NFKC", "NFKD"):
         return [kind]
     if kind in ("Prepend", "Replace", "Precompiled"):
         raise sentencepiece(name)
-    raise TokenizerError(f"{name}: the normalizer {kind} is not supported.")
+    raise TokenizerError(f"{name}: the normalizer {shortened(kind)} is not supported.")
 
 
 def _cuts(pre_tokenizer: Mapping[str, Any] | None, name: str) -> list[tuple[regex.Pattern, bool]]:
     """Return the patterns that cut text one after another, each with whether only its matches are kept."""
     stages = _flat(pre_tokenizer)
+    if len(stages) > MAX_STAGES:
+        raise TokenizerError(f"{name} cuts text {len(stages):,} times; the files in use do so five times.")
     if any(stage["type"] == "Metaspace" for stage in stages):
         raise sentencepiece(name)
     if [stage["type"] for stage in stages].count("ByteLevel") != 1 or stages[-1]["type"] != "ByteLevel":
@@ -395,7 +405,7 @@ def _cuts(pre_tokenizer: Mapping[str, Any] | None, name: str) -> list[tuple[rege
         elif stage["type"] == "Split":
             cuts.append(_split(stage, name))
         else:
-            raise TokenizerError(f"{name}: the pre-tokenizer {stage['type']} is not supported.")
+            raise TokenizerError(f"{name}: the pre-tokenizer {shortened(stage['type'])} is not supported.")
     return cuts
 
 
@@ -415,16 +425,13 @@ def _split(stage: Mapping[str, Any], name: str) -> tuple[regex.Pattern, bool]:
         return _compile(pattern, name), False
     if behavior == "Removed" and inverted:
         return _compile(pattern, name), True
-    raise TokenizerError(f"{name}: a Split with behavior={behavior} is not supported.")
+    raise TokenizerError(f"{name}: a Split with behavior={shortened(behavior)} is not supported.")
 
 
 def _compile(pattern: str, name: str) -> regex.Pattern:
-    # Their engine reads ^ and $ line by line. A huge counted repetition would take all memory to compile.
     if pattern == _PORTABLE_GPT2:
         pattern = GPT2_PATTERN
-    if len(pattern) > LONGEST_PATTERN or regex.search(r"\{\d{3}|,\d{3}", pattern):
-        raise TokenizerError(f"{name}: its pattern is longer or repeats more than any in use.")
-    try:
-        return regex.compile(pattern, 0 if pattern == GPT2_PATTERN else regex.MULTILINE)
-    except regex.error as error:
-        raise TokenizerError(f"{name}: its pattern is not a regular expression ({error}).") from error
+    try:  # their engine reads ^ and $ line by line
+        return compile_pattern(pattern, 0 if pattern == GPT2_PATTERN else regex.MULTILINE)
+    except TokenizerError as error:
+        raise TokenizerError(f"{name}: {error}") from error

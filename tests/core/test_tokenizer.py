@@ -1,9 +1,11 @@
 import doctest
 import json
 import os
+from itertools import pairwise
 from pydoc_data.topics import topics
 
 import pytest
+import regex
 import requests
 import tiktoken
 from hypothesis import given, settings
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from tokenizers import Regex, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as RustTokenizer
 
+from gptcore import bpe
 from gptcore import tokenizer as module
+from gptcore.formats.hf_tokenizer import to_json
 from gptcore.stories.writer import write_stories
 from gptcore.tokenizer import (
     BYTE_ORDER,
@@ -370,10 +374,34 @@ def test_paths_that_cannot_be_read_or_written_are_refused(trained, tmp_path):
         trained.save(tmp_path / "missing" / "tokenizer.json")
 
 
-def test_a_pattern_that_only_python_understands_is_refused():
+def test_a_pattern_that_only_python_understands_makes_no_tiktoken_encoding():
     tokenizer = Tokenizer.train("a b", 258, pattern=r"\X", shrink=True)
+    assert tokenizer.decode(tokenizer.encode("a b")) == "a b"
     with pytest.raises(TokenizerError, match="tiktoken can't use the pattern"):
-        tokenizer.encode("a b")
+        tokenizer.to_tiktoken()
+
+
+@pytest.mark.parametrize("pattern", [r"\p{L}+", r"(?=[A-Z])", r"\d*", "x", r"(?<=a)b|$"])
+def test_text_that_a_pattern_does_not_match_is_kept(pattern):
+    """Hugging Face's `Isolated` split, as which a pattern is exported, keeps it as well."""
+    tokenizer = Tokenizer.train(PROSE[:20_000], 400, pattern=pattern, shrink=True)
+    theirs = RustTokenizer.from_str(json.dumps(to_json(tokenizer)))
+    for text in (PROSE[20_000:22_000], *HARD_STRINGS):
+        ids = tokenizer.encode(text)
+        assert ids == tokenizer.encode_slowly(text)
+        assert tokenizer.decode(ids) == text
+        if EOT not in text:
+            assert ids == theirs.encode(text).ids
+
+
+def test_a_text_is_cut_alike_however_often_the_clock_interrupts(monkeypatch):
+    monkeypatch.setattr(bpe, "PATTERN_SECONDS", 0.01)
+    monkeypatch.setattr(bpe, "PATTERN_CHARACTERS", 1)  # one match at a time may take that long
+    text = (PROSE + MANY_LANGUAGES * 10) * 2
+    for pattern in (r"(?=[A-Z])|\d*", r"\b\w+|(?<=e) .", r" ?\p{L}+|\s+(?!\S)|\p{N}{1,2}"):
+        cut = regex.compile(pattern)
+        ends = sorted({0, len(text)}.union(*(match.span() for match in cut.finditer(text))))
+        assert list(bpe.cut_texts(cut, [text])) == [text[i:j] for i, j in pairwise(ends)]
 
 
 def test_without_network_gpt2_is_one_sentence_at_once(monkeypatch, tmp_path):
