@@ -12,7 +12,7 @@ import streamlit as st
 
 from gptcore.experiments import claim_queue, claims
 from gptcore.experiments.claims import Claim, Result
-from pages.kit import figures, links, plots, session, visitor, words
+from pages.kit import escape, figures, links, plots, session, visitor, words
 
 EVERY_SECONDS = 1.0
 ICONS = {
@@ -127,7 +127,7 @@ def _state(claim: Claim, state: str | None, text: words.Words) -> None:
     elif state == "waiting":
         st.caption(text.read("waiting"))
     elif said := last_problem([claim.name]):
-        st.error(said, icon=":material/error:")
+        st.error(escape.sentence(said), icon=":material/error:")
     elif claims.machine_is_busy():
         st.caption(text.read("machine_busy"))
 

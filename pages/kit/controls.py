@@ -13,7 +13,7 @@ import streamlit as st
 from gptcore.config import FEEDFORWARDS, NORMS, POSITIONS, PRESETS, ConfigError, ModelConfig
 from gptcore.generation.sampling import Sampling
 from gptcore.runs.limits import Limits
-from pages.kit import links
+from pages.kit import escape, links
 
 # The first dial: one word for a whole shape. "nano" is the preset of the same name.
 _NANO = PRESETS["nano"].model
@@ -229,7 +229,7 @@ def _follow_size(prefix: str) -> None:
 
 def explain_refusal(error: ConfigError, prefix: str, vocab_size: int, values: dict[str, Any]) -> None:
     """Show the rule that was broken, and the nearest legal values as buttons."""
-    st.error(f"This shape cannot work: {error}.", icon=":material/block:")
+    st.error(escape.sentence(f"This shape cannot work: {error}."), icon=":material/block:")
     with st.container(horizontal=True):
         for field, value in nearest_legal(vocab_size, values):
             st.button(

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pages.kit import escape
 from pages.kit.figures import (
     BLUE,
     CLEAR,
@@ -146,7 +147,8 @@ def comparison(histories: Mapping[str, History], *, against: str = "steps", heig
     """The losses of several runs, each under its label, against steps, tokens or seconds of training."""
     revision = f"{','.join(history.name for history in histories.values())}-{against}"
     figure = empty_figure(x=AGAINST[against], y="loss (nats per token)", height=height, revision=revision)
-    for place, (label, history) in enumerate(histories.items()):
+    for place, (plain, history) in enumerate(histories.items()):
+        label = escape.plotly(plain)
         color = RUN_COLORS[place % len(RUN_COLORS)]
         where = {"steps": history.steps, "tokens": history.tokens_seen, "seconds": history.seconds}[against]
         x, y = thin(where, history.loss)
@@ -197,7 +199,8 @@ def confidence_bands(
         x=AGAINST[against], y="validation loss (nats per token)", height=height, revision=revision
     )
     last = []
-    for (label, histories), color, dash in zip(arms.items(), (BLUE, ORANGE), ("solid", "dash")):
+    for (plain, histories), color, dash in zip(arms.items(), (BLUE, ORANGE), ("solid", "dash")):
+        label = escape.plotly(plain)
         looks = list(zip(*(_looks(one, against) for one in histories)))  # one look of every run
         x = [sum(where for where, _ in look) / len(look) for look in looks]
         y = [[loss for _, loss in look] for look in looks]
@@ -213,7 +216,7 @@ def confidence_bands(
             )
         )
         if y:
-            last.append(f"{label} from {min(y[-1]):.3f} to {max(y[-1]):.3f}")
+            last.append(f"{plain} from {min(y[-1]):.3f} to {max(y[-1]):.3f}")
     return Picture(
         figure, f"Validation losses against {AGAINST[against]}; at the last look {'; '.join(last)} nats."
     )

@@ -11,8 +11,11 @@ import re
 # Invisible. Streamlit looks for icons, emoji, addresses and arrows in what is left once Markdown has been read, so a
 # backslash does not stop them: this character between their parts does.
 _JOINER = "\u2060"
-_PUNCTUATION = re.compile(r"[\\`*_\[\]#+|<>~$:&=-]|(?<=[0-9])[.)](?=\s|$)")
-_APART = re.compile(r"www(?=\.)|[:@]|[<>~-](?=[>=-])", re.IGNORECASE)
+# An underscore inside a word is never read as emphasis.
+_MARKS = re.compile(r"[\\`*\[\]|<~$]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w)")
+_AT_START = re.compile(r"^( ?)([>#+=-])|^( ?[0-9]{1,9})([.)])(?=\s|$)")
+_SPACES = re.compile(r"\s+")
+_APART = re.compile(r"www(?=\.)|:(?=[\w+/-])|@(?=\w)|[<>~-](?=[>=-])", re.IGNORECASE)
 _CODE_SPAN = re.compile(r"(?<!`)`[^`\n]+`(?!`)")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -27,29 +30,26 @@ def markdown(text: object) -> Markdown:
     """Text on one line that reads in Markdown as it was written; Markdown of our own stays as it is."""
     if isinstance(text, Markdown):
         return text
-    line = " ".join(_without_controls(str(text)).split())
-    return Markdown(_PUNCTUATION.sub(_escaped, _APART.sub(rf"\g<0>{_JOINER}", line)))
+    escaped = _MARKS.sub(r"\\\g<0>", _APART.sub(rf"\g<0>{_JOINER}", _on_one_line(text)))
+    return Markdown(_AT_START.sub(r"\1\3\\\2\4", escaped))
 
 
 def sentence(text: object) -> Markdown:
     """A sentence of ours that quotes text from outside, such as an error: code spans stay, the rest is text."""
     if isinstance(text, Markdown):
         return text
-    line = " ".join(_without_controls(str(text)).split())
-    parts, end = [], 0
+    line, parts, end = _on_one_line(text), [], 0
     for span in _CODE_SPAN.finditer(line):
-        parts += [_keep_ends(line[end : span.start()]), span.group()]
+        parts += [markdown(line[end : span.start()]), span.group()]
         end = span.end()
-    return Markdown("".join([*parts, _keep_ends(line[end:])]))
+    return Markdown("".join([*parts, markdown(line[end:])]))
 
 
 def code(text: object) -> Markdown:
     """Text as a code span of Markdown; backquotes, which would end it, become an accent of that look."""
-    line = " ".join(_without_controls(str(text)).split()).replace("`", "ˋ")
-    line = line.replace(
-        ":material/", f":{_JOINER}material/"
-    )  # which Streamlit rewrites before it reads code spans
-    return Markdown(f"`{line}`") if line else Markdown("")
+    line = _on_one_line(text).replace("`", "ˋ")
+    # Streamlit rewrites this before it reads code spans.
+    return Markdown(f"`{line.replace(':material/', f':{_JOINER}material/')}`")
 
 
 def plotly(text: object) -> str:
@@ -64,14 +64,8 @@ def has_controls(text: str) -> bool:
     return _CONTROLS.search(text) is not None
 
 
-def _escaped(match: re.Match) -> str:
-    return f"\\{match.group()}"
-
-
-def _keep_ends(part: str) -> str:
-    """A part of a line as text, with the spaces around it."""
-    before, after = part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
-    return f"{before}{markdown(part)}{after}" if part.strip() else part
+def _on_one_line(text: object) -> str:
+    return _SPACES.sub(" ", _without_controls(str(text)))
 
 
 def _without_controls(text: str) -> str:

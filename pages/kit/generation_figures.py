@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from pages.kit import escape
 from pages.kit.chips import visible
 from pages.kit.figures import BLUE, GREY, ORANGE, VERMILION, Picture, empty_figure
 
@@ -35,7 +36,8 @@ def probability_bars(
             textposition="outside",
             cliponaxis=False,
             customdata=[
-                [visible(token), "kept" if keep else "cut off"] for token, keep in zip(tokens, passes)
+                [escape.plotly(visible(token)), "kept" if keep else "cut off"]
+                for token, keep in zip(tokens, passes)
             ],
             hovertemplate="%{customdata[0]}: %{x:.2%}, %{customdata[1]}<extra></extra>",
             marker={
@@ -53,7 +55,7 @@ def probability_bars(
     figure.update_yaxes(
         tickmode="array",
         tickvals=places,
-        ticktext=[visible(token) for token in tokens],
+        ticktext=[escape.plotly(visible(token)) for token in tokens],
         autorange="reversed",
         showgrid=False,
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from pages.kit import escape
 from pages.kit.figures import BLUE, ORANGE, VERMILION, Picture, empty_figure
 
 MOST_CELL_TEXT = 32  # rows or columns; beyond that no number in a cell can be read
@@ -122,8 +123,9 @@ def _cell(value: float, form: str) -> str:
 
 def _hover_texts(values: Matrix, rows: Sequence[str], columns: Sequence[str]) -> list[list[list[str]]]:
     """For every cell the name of its row, that of its column, and its number."""
+    across = [escape.plotly(column) for column in columns]
     return [
-        [[row, column, _cell(value, ".4f")] for column, value in zip(columns, line)]
+        [[escape.plotly(row), column, _cell(value, ".4f")] for column, value in zip(across, line)]
         for row, line in zip(rows, values)
     ]
 
@@ -134,7 +136,7 @@ def _named_ticks(names: Sequence[str]) -> dict[str, object]:
     return {
         "tickmode": "array",
         "tickvals": list(range(0, len(names), every)),
-        "ticktext": list(names)[::every],
+        "ticktext": [escape.plotly(name) for name in names[::every]],
         "showgrid": False,
         "zeroline": False,
     }

@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
-from pages.kit import live, session
+from pages.kit import escape, live, session
 from pages.kit.history import History
 
 
@@ -65,7 +65,7 @@ def start_button(
 def show_problem(prefix: str) -> None:
     """Why the last click could not start a run, where it could not."""
     if problem := st.session_state.get(f"{prefix}_problem"):
-        st.error(problem, icon=":material/error:")
+        st.error(escape.sentence(problem), icon=":material/error:")
 
 
 def train(

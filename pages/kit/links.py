@@ -258,7 +258,7 @@ def begin_page(page: str) -> None:
         st.session_state[_ON_PAGE_STATE] = {}
 
 
-def refusal(key: str, value: str | Sequence[str], rule: Rule) -> str | None:
+def refusal(key: str, value: str | Sequence[str], rule: Rule) -> escape.Markdown | None:
     """One sentence that names the parameter, its value and the rule it breaks, or None.
 
     `value` is what a link gives once, or all it gives for this parameter: one value is asked for once.
@@ -268,7 +268,9 @@ def refusal(key: str, value: str | Sequence[str], rule: Rule) -> str | None:
     if clause is None:
         return None
     asked = " ".join(f"{key}={one[:40]}{'…' if len(one) > 40 else ''}" for one in values[:3])
-    return f"The link asks for {escape.code(asked)}, which is not used: {escape.markdown(clause)}."
+    return escape.Markdown(
+        f"The link asks for {escape.code(asked)}, which is not used: {escape.markdown(clause)}."
+    )
 
 
 def check(
@@ -293,6 +295,10 @@ def check(
             refused[key] = (sentence, value)
         elif value != seen:
             del refused[key]
+            if now is None:
+                st.session_state[key] = (
+                    value  # so that Streamlit writes it into the URL as it binds the widget
+                )
     if key not in refused:
         return "query-params"
     _place.get()(refused[key][0], icon=":material/link_off:")

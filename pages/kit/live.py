@@ -10,7 +10,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from gptcore.runs.run import ALIVE, UNDER_WAY, Run
-from pages.kit import curves, event_log, figures, links, models, session, story_data, visitor, words
+from pages.kit import curves, escape, event_log, figures, links, models, session, story_data, visitor, words
 from pages.kit.history import History
 
 EVERY_SECONDS = 0.8
@@ -72,7 +72,7 @@ def _run_view(run_id: str, prefix: str, was_alive: bool) -> None:
     # What comes and goes stands in a frame of its own: an element that changes its place is drawn anew.
     with st.container():
         for note in dict.fromkeys([*run.config().get("notes", []), *history.start.get("notes", [])]):
-            st.caption(note)
+            st.caption(escape.sentence(note))
     with st.container():
         if history.start:
             panels(history, prefix, ended=state not in UNDER_WAY)
@@ -90,9 +90,9 @@ def _status(run: Run, state: str, history: History, prefix: str) -> None:
     _buttons(run, state, prefix, places)
     with st.container():
         if state == "failed":
-            st.error(run.failure() or text.read("failed_silently"), icon=":material/error:")
+            st.error(escape.sentence(run.failure() or text.read("failed_silently")), icon=":material/error:")
         if problem := st.session_state.get(f"{prefix}_run_problem"):
-            st.error(problem, icon=":material/error:")
+            st.error(escape.sentence(problem), icon=":material/error:")
         if not visitor.owns(run):
             st.caption(text.read("read_only"))
         elif (others := len(run.owners()) - 1) > 0 and state in UNDER_WAY:

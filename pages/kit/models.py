@@ -5,6 +5,7 @@ only when a model is asked for, because the pages' header imports this module be
 """
 
 import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gptcore.tokenizer import Tokenizer
 
 SHIPPED = "shipped"
+_STEP = re.compile(r"[0-9]{1,15}")  # the name of a folder in a run's history
 LARGE = 30_000_000  # weights; a larger model gains more by all cores than it loses by waiting for them
 
 
@@ -113,15 +115,27 @@ class Snapshot:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def snapshots(handle: ModelHandle) -> list[Snapshot]:
-    """The states a run has kept of its model, the first one first; empty for a model without a history."""
+    """The states a run has kept of its model, the first one first; empty for a model without a history.
+
+    A state that the log does not know, or that cannot be read, is left out.
+    """
     events, _ = Run(handle.path).events()
     seconds = {event["step"]: event["seconds"] for event in events}
-    kept = sorted(folder for folder in (handle.path / "history").glob("*") if folder.name.isdigit())
-    return [
+    kept = sorted(folder for folder in (handle.path / "history").glob("*") if _STEP.fullmatch(folder.name))
+    found = [
         Snapshot(int(folder.name), seconds[int(folder.name)], ModelHandle(folder, 0))  # it never changes
         for folder in kept
         if int(folder.name) in seconds
     ]
+    return [snapshot for snapshot in found if handle.name == SHIPPED or _can_be_read(snapshot.handle)]
+
+
+def _can_be_read(handle: ModelHandle) -> bool:
+    try:
+        handle.load()
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def zipped(folder: Path) -> bytes:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from pages.kit import dim_colors
+from pages.kit import dim_colors, escape
 from pages.kit.figures import (
     BLUE,
     CLEAR,
@@ -54,7 +54,8 @@ def curves(
     """Curves over one x, each with the band of its repetitions; `mark_x` is where the learner stands."""
     figure = empty_figure(x=x_title, y=y_title, height=height, revision=revision)
     ends = []
-    for (name, band), color, dash, mark in zip(bands.items(), COLORS, DASHES, MARKS):
+    for (plain, band), color, dash, mark in zip(bands.items(), COLORS, DASHES, MARKS):
+        name = escape.plotly(plain)
         band = band if isinstance(band, Band) else Band(band)
         if band.low is not None and band.high is not None:
             figure.add_trace(ribbon(x, band.low, band.high, color))
@@ -71,7 +72,7 @@ def curves(
         )
         known = [value for value in band.y if value is not None]  # None leaves a gap
         if known:
-            ends.append(f"{name} from {known[0]:.3g} to {known[-1]:.3g}")
+            ends.append(f"{plain} from {known[0]:.3g} to {known[-1]:.3g}")
     if log_y:
         figure.update_yaxes(type="log")
     if x:
@@ -109,10 +110,11 @@ def columns(
     """Upright bars side by side, one group a color and a hatching."""
     figure = empty_figure(x="", y=y_title, height=height, revision=revision)
     hatchings = ("", "/", "x", ".")
-    for (name, values), color, hatching in zip(groups.items(), COLORS, hatchings):
+    for (plain, values), color, hatching in zip(groups.items(), COLORS, hatchings):
+        name = escape.plotly(plain)
         figure.add_trace(
             go.Bar(
-                x=list(names),
+                x=[escape.plotly(one) for one in names],
                 y=list(values),
                 name=name,
                 text=[_number(value, form) for value in values],
@@ -153,7 +155,7 @@ def signed(
     figure = empty_figure(x="", y=y_title, height=height, revision="signed")
     figure.add_trace(
         go.Bar(
-            x=[name for name, _ in shown],
+            x=[escape.plotly(name) for name, _ in shown],
             y=[value for _, value in shown],
             marker={
                 "color": [BLUE if value >= 0 else VERMILION for _, value in shown],
@@ -272,9 +274,9 @@ def scatter(
             go.Scatter(
                 x=[point[0] for point in points],
                 y=[point[1] for point in points],
-                text=[point[2] if point in written else "" for point in points],
-                hovertext=[point[2] for point in points],
-                name=name,
+                text=[escape.plotly(point[2]) if point in written else "" for point in points],
+                hovertext=[escape.plotly(point[2]) for point in points],
+                name=escape.plotly(name),
                 mode="markers+text" if named else "markers",
                 textposition="top center",
                 marker={"color": color, "symbol": mark, "size": 8},

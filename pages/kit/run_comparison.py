@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from gptcore.runs.run import Run, differences
-from pages.kit import curves, event_log, figures, links, session, visitor, words
+from pages.kit import curves, escape, event_log, figures, links, session, visitor, words
 
 COMPARE = "runs_compared"  # in the URL: the ids of the runs that are compared
 AGAINST = tuple(curves.AGAINST)
@@ -48,7 +48,7 @@ def compare_runs() -> None:
     _differences(runs, list(histories))
     for column, (label, history) in zip(st.columns(len(runs)), histories.items()):
         with column.container(height=220, border=True):
-            st.caption(label)
+            st.caption(escape.markdown(label))
             if history.samples:
                 st.text(history.samples[-1]["text"].strip() or "(nothing but the end-of-text token)")
 

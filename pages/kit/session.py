@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from gptcore.files import disk_bytes, write_bytes
 from gptcore.runs import worker_pool
 from gptcore.runs.limits import Limits
 from gptcore.runs.run import Run, RunError, delete, list_runs, release, rename, runs_folder
-from pages.kit import links, models, visitor
+from pages.kit import escape, links, models, visitor
 from pages.kit.models import SHIPPED, ModelHandle
 
 if TYPE_CHECKING:
     from gptcore.runs.request import RunRequest
 
 MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no mention
+_UNUSABLE = "model_unusable"  # session state: where the sidebar says that the model chosen cannot be used
 MODEL_KEY = "model_chosen"  # session state: the same id, or SHIPPED
 
 
@@ -154,11 +156,18 @@ def start_workers() -> None:
 
 
 def save_text(text: bytes) -> Path:
-    """Write a visitor's text where a training process can read it; the same text is one file."""
+    """Write a visitor's text where a training process can read it; the same text is one file.
+
+    Raises LimitError for a text larger than an upload may be and where the disk may hold no more, RunError where it
+    cannot be written.
+    """
     path = runs_folder() / "texts" / f"{hashlib.sha256(text).hexdigest()[:16]}.txt"
+    allowed = limits()
+    allowed.check_upload(len(text), "this text")
+    allowed.check_disk(disk_bytes(runs_folder()) + len(text))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text)
+        write_bytes(path, text)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}; make room and start again") from error
     return path
@@ -222,6 +231,7 @@ def choose_model() -> None:
         on_change=_choice_made,
         help="The model behind every page: ours, or one you have trained here.",
     )
+    st.session_state[_UNUSABLE] = st.empty()
 
 
 def _choice_made() -> None:
@@ -229,9 +239,19 @@ def _choice_made() -> None:
 
 
 def model_in_use() -> ModelHandle:
-    """The model the visitor has chosen."""
+    """The model the visitor has chosen; the shipped one, and a sentence in the sidebar, where it cannot be used."""
     name = model_name()
-    return models.shipped() if name == SHIPPED else ModelHandle.of(run_named(name).folder)
+    if name == SHIPPED:
+        return models.shipped()
+    try:
+        run = Run.by_id(name)
+        handle = ModelHandle.of(run.folder)
+        handle.load()
+    except (ValueError, OSError) as error:
+        sentence = f"The model of {name} cannot be used here: {error}. The pages work on the shipped one."
+        st.session_state[_UNUSABLE].warning(escape.sentence(sentence), icon=":material/heart_broken:")
+        return models.shipped()
+    return handle
 
 
 def model_label(handle: ModelHandle) -> str:

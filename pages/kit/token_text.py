@@ -1,24 +1,25 @@
 """Tokens in a text: code spans, table cells, chips shaded by their bytes."""
 
-from pages.kit import chips
+from pages.kit import chips, escape
+from pages.kit.escape import Markdown
 
 DARKEST = 8  # bytes: a token that carries so many is shaded fully
 MOST_CHIPS = 200
 
 
-def code_span(token: str) -> str:
+def code_span(token: str) -> Markdown:
     """A token as a code span of Markdown, its spaces visible."""
-    return f"`{chips.visible(token).replace('`', 'ˋ')}`"
+    return escape.code(chips.visible(token))
 
 
-def table_cell(token: str) -> str:
+def table_cell(token: str) -> Markdown:
     """A token as a code span inside a table, where a bar would end the cell."""
-    return code_span(token).replace("|", r"\|")
+    return Markdown(code_span(token).replace("|", r"\|"))
 
 
-def code_spans(ids, tokenizer) -> str:
+def code_spans(ids, tokenizer) -> Markdown:
     """Tokens side by side, each a code span."""
-    return " ".join(code_span(tokenizer.token_text(token)) for token in ids)
+    return Markdown(" ".join(code_span(tokenizer.token_text(token)) for token in ids))
 
 
 def byte_chips(ids, tokenizer) -> list[chips.Chip]:

@@ -374,8 +374,8 @@ def widget(given: Mapping[str, Any], *, key: str, on_look) -> None:
 
 def html_page(given: Mapping[str, Any], title: str, *notes: str) -> str:
     """The map as one HTML file that needs nothing else: the same picture, to be walked through anywhere."""
-    # A closing tag inside a token must not close the script.
-    body = json.dumps(dict(given)).replace("</", "<\\/")
+    # No tag inside a token may begin or end a script.
+    body = json.dumps(dict(given)).replace("<", "\\u003c")
     below = "".join(f"<p>{escape(note)}</p>" for note in notes)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from pages.kit import escape
 from pages.kit.chips import visible
 from pages.kit.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, Picture, empty_figure
 
@@ -115,7 +116,7 @@ def _box(token: str, leaf: Leaf, colors: tuple[str, str, str], x: float, y: floa
         "x": x,
         "y": y,
         "text": _boxed(token),
-        "hovertext": leaf.note or None,
+        "hovertext": escape.plotly(leaf.note) or None,
         "showarrow": False,
         "bgcolor": fill,
         "bordercolor": edge,
@@ -128,7 +129,7 @@ def _box(token: str, leaf: Leaf, colors: tuple[str, str, str], x: float, y: floa
 def _boxed(token: str) -> str:
     shown = visible(token)
     shown = shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
-    return shown.replace("&", "&amp;").replace("<", "&lt;")
+    return escape.plotly(shown)
 
 
 def _said(leaves: Sequence[Leaf], best: Sequence[int], greedy: Sequence[int]) -> str:

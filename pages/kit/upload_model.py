@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.runs.limits import Limits
-from pages.kit import session, visitor
+from pages.kit import escape, session, visitor
 
 _PROBLEM = "bring_problem"  # session state: why the last try came to nothing
 _FRESH = "bring_round"  # counts up, so that an uploader whose files were used stands empty again
@@ -39,7 +39,7 @@ def form() -> None:
     )
     problem = st.session_state.pop(_PROBLEM, None)
     if problem:
-        st.error(problem)
+        st.error(escape.sentence(problem))
 
 
 def _bring(files: list, path: str) -> None:

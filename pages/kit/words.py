@@ -2,7 +2,8 @@
 
 A file such as ``pages/text/en/08_training.md`` is a list of sections, each under a heading ``## name``.
 A script asks for a section by name and hands in the numbers the text mentions as ``[[name]]`` or
-``[[name:.3f]]``. Braces and dollar signs belong to LaTeX and are left alone.
+``[[name:.3f]]``. Braces and dollar signs belong to LaTeX and are left alone. A text that is handed in shows as it is,
+whatever a visitor, a run or a model wrote in it; what is Markdown is handed in as `escape.Markdown`.
 """
 
 import re
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.kit import escape
+
 TEXT = Path(__file__).resolve().parents[1] / "text"
 LANGUAGE = "en"
 # Lines much longer than this are hard to follow from one end to the next.
@@ -20,7 +23,8 @@ READING_WIDTH = 760
 WORDS_A_MINUTE = 180
 
 _SECTION = re.compile(r"^## +([a-z][a-z0-9_]*) *$", re.MULTILINE)
-_GAP = re.compile(r"\[\[([a-z_][a-z0-9_]*)(?::([^\[\]]*))?\]\]")
+_GAP = re.compile(r"\[\[(?P<name>[a-z_][a-z0-9_]*)(?::(?P<form>[^\[\]]*))?\]\]")
+_CODE_OR_GAP = re.compile(rf"(?P<code>`[^`\n]*`)|{_GAP.pattern}")
 
 
 class WordsError(KeyError):
@@ -35,14 +39,25 @@ def gaps(section: str) -> set[str]:
     return {match[1] for match in _GAP.finditer(section)}
 
 
-def fill(section: str, numbers: Mapping[str, object]) -> str:
+def fill(section: str, numbers: Mapping[str, object]) -> escape.Markdown:
     """Put numbers into a section's gaps; every name must be asked for and given."""
     asked = gaps(section)
     if missing := sorted(asked - set(numbers)):
         raise WordsError(f"the text asks for {', '.join(missing)}, which the script does not hand in")
     if unused := sorted(set(numbers) - asked):
         raise WordsError(f"the script hands in {', '.join(unused)}, which the text does not mention")
-    return _GAP.sub(lambda match: format(numbers[match[1]], match[2] or ""), section)
+
+    def formatted(match: re.Match) -> str:
+        return format(numbers[match["name"]], match["form"] or "")
+
+    def filled(match: re.Match) -> str:
+        if code := match["code"]:
+            return _GAP.sub(lambda gap: formatted(gap).replace("`", "ˋ"), code)
+        value = numbers[match["name"]]
+        plain = isinstance(value, str) and not isinstance(value, escape.Markdown)
+        return escape.markdown(formatted(match)) if plain else formatted(match)
+
+    return escape.Markdown(_CODE_OR_GAP.sub(filled, section))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +67,7 @@ class Words:
     name: str
     sections: Mapping[str, str]
 
-    def read(self, section: str, /, **numbers: object) -> str:
+    def read(self, section: str, /, **numbers: object) -> escape.Markdown:
         """The text of a section with its numbers filled in."""
         if section not in self.sections:
             raise WordsError(f"{self.name}.md has no section {section}")

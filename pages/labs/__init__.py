@@ -8,11 +8,13 @@ large library at once see it half made: Plotly takes pandas out of `sys.modules`
 import importlib
 import pkgutil
 
-import pandas  # noqa: F401
 import torch
 from plotly import graph_objects, subplots
 
 import gptcore
+
+# Libraries that others import in the middle of their work: Plotly and Streamlit, tiktoken when it fetches a vocabulary.
+IMPORTED_LATE = ("pandas", "requests")
 
 # One core for a page's own sums: small products gain little by a second one, and wait for it whenever a browser or
 # another visitor has it. Runs and measurements are processes of their own; a large model asks for more (`session`).
@@ -21,6 +23,8 @@ torch.set_num_threads(1)
 
 def _read_in() -> None:
     """Import every module of the labs and of the library, and have Plotly import what it leaves to a first figure."""
+    for library in IMPORTED_LATE:
+        importlib.import_module(library)
     for package in (importlib.import_module(__name__), gptcore):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):

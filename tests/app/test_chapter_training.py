@@ -1,6 +1,7 @@
 """Chapter 8: what the sliders say is what is trained, and what cannot work is said in one sentence."""
 
 import json
+import os
 import shlex
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from gptcore.config import ConfigError, ModelConfig
 from gptcore.runs.plan import make_plan
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import FORMAT, Run, list_runs
-from pages.kit import controls, event_log, words
+from pages.kit import controls, event_log, session, words
 from pages.labs.training import cached
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -325,3 +326,24 @@ def test_a_sweep_is_watched_stopped_and_started_again():
     app.button(key="c8_sweep_start").click().run()
     assert cached.sweep("adamw") is not job and not errors(app)
     cached.stop_sweep("adamw")
+
+
+def test_a_text_is_saved_whole_or_refused(own_runs, monkeypatch):
+    """A disk that is full, or may hold no more, leaves no half of it."""
+    path = session.save_text(b"once upon a time")
+    assert path.read_bytes() == b"once upon a time"
+    monkeypatch.setenv("GLASSBOX_UPLOAD_MB", "0.0001")
+    with pytest.raises(ValueError, match="this text has"):
+        session.save_text(b"a" * 1000)
+    monkeypatch.setenv("GLASSBOX_UPLOAD_MB", "1")
+    monkeypatch.setenv("GLASSBOX_DISK_MB", "0.001")
+    with pytest.raises(ValueError, match="the runs here take"):
+        session.save_text(b"b" * 5000)
+    monkeypatch.setenv("GLASSBOX_DISK_MB", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
+        with pytest.raises(ValueError, match="No space left"):
+            session.save_text(b"c" * 5000)
+    assert [text.name for text in path.parent.iterdir()] == [path.name]

@@ -9,7 +9,7 @@ from gptcore.config import PRESETS
 from gptcore.experiments import arena, budget
 from gptcore.experiments.arena_records import match_key
 from gptcore.runs.run import Run
-from pages.kit import curves, event_log, live, session, visitor, words
+from pages.kit import curves, escape, event_log, live, session, visitor, words
 
 STARTING_SECONDS = 4.0  # of a run: its process, the text, the last look
 PROBLEM, GOING = "arena_problem", "arena_going"
@@ -105,7 +105,7 @@ def start_or_stop(text: words.Words, match: arena.Match, even: arena.EqualArms, 
             help=text.read("stop_help"),
         )
     if problem := st.session_state.get(PROBLEM):
-        st.error(problem, icon=":material/error:")
+        st.error(escape.sentence(problem), icon=":material/error:")
 
 
 def start_match(match: arena.Match) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 import streamlit as st
 
 from gptcore.experiments import arena, arena_records
-from pages.kit import lab, live, words
+from pages.kit import escape, lab, live, words
 from pages.labs.arena.entries import GOING, Entry, entries_of, request_runs, seconds_of, start_or_stop
 from pages.labs.arena.results import abilities, at_their_best, learning_curves, rates, samples, show_verdict
 from pages.labs.arena.terms import choose_terms, show_equalized
@@ -86,7 +86,7 @@ def progress(text: words.Words, match: arena.Match, entries: list[Entry]) -> Non
         entry for entry in entries if entry.loss is None and entry.run is not None and entry.run.failure()
     ]
     for sentence in dict.fromkeys(entry.run.failure() for entry in failed):
-        st.error(sentence, icon=":material/error:")
+        st.error(escape.sentence(sentence), icon=":material/error:")
 
 
 def terms_sentence(text: words.Words, match: arena.Match) -> str:

@@ -10,6 +10,7 @@ from pages.kit import (
     chips,
     controls,
     dim_colors,
+    escape,
     forward,
     latex,
     links,
@@ -120,7 +121,7 @@ def real_steps() -> None:
     try:
         traced = forward.traced(model, typed)
     except ValueError as error:
-        st.error(f"{error}.", icon=":material/error:")
+        st.error(escape.sentence(f"{error}."), icon=":material/error:")
         return
     if len(traced.ids) < 3:
         st.info(text.read("example_real_three"), icon=":material/info:")

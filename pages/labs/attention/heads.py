@@ -6,6 +6,7 @@ from gptcore.interpret import heads
 from pages.kit import (
     chips,
     controls,
+    escape,
     figures,
     forward,
     generation_figures,
@@ -43,7 +44,7 @@ def attention_maps() -> None:
         try:
             traced = forward.traced(model, typed)
         except ValueError as error:
-            st.error(f"{error}.", icon=":material/error:")
+            st.error(escape.sentence(f"{error}."), icon=":material/error:")
             return
         best = default_head(model)
         one, two = st.columns([2, 3], vertical_alignment="bottom")
@@ -215,7 +216,7 @@ def habits() -> None:
     try:
         traced = forward.traced(model, typed)
     except ValueError as error:
-        st.error(f"{error}.", icon=":material/error:")
+        st.error(escape.sentence(f"{error}."), icon=":material/error:")
         return
     if len(traced.ids) < 2:
         return

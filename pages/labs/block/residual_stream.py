@@ -5,7 +5,7 @@ import math
 import streamlit as st
 
 from gptcore.interpret.gradient_depth import moved_by_token_change, residual_updates
-from pages.kit import chips, controls, figures, forward, lab, models, plots, prompt, session, words
+from pages.kit import chips, controls, escape, figures, forward, lab, models, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.labs.block import cached
 
@@ -21,7 +21,7 @@ def traced_text(text: words.Words, key: str, *, born: bool = False) -> forward.T
             return cached.traced_before_training(model, typed)
         return forward.traced(model, typed)
     except ValueError as error:
-        st.error(f"{error}.", icon=":material/error:")
+        st.error(escape.sentence(f"{error}."), icon=":material/error:")
         return None
 
 
@@ -56,8 +56,8 @@ def _ask_silence(text: words.Words, model: models.ModelHandle) -> None:
     if st.session_state.get("c6_written_guess") is not None:
         whole, silent = cached.losses_without_each_block(model)
         right = silent.index(max(silent))
-        losses = ", ".join(f"{block}: **{loss:.2f}**" for block, loss in enumerate(silent, 1))
-        because = text.read("lab_written_predict_because", whole=whole, losses=losses)
+        told = ", ".join(f"{block}: **{loss:.2f}**" for block, loss in enumerate(silent, 1))
+        because = text.read("lab_written_predict_because", whole=whole, losses=escape.Markdown(told))
     lab.predict(
         "c6_written",
         text.read("lab_written_predict"),

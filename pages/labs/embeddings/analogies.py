@@ -5,7 +5,7 @@ import streamlit as st
 from gptcore.interpret import embedding_table
 from gptcore.stories import lexicon
 from gptcore.tokenizer import Tokenizer
-from pages.kit import chips, controls, lab, words
+from pages.kit import chips, controls, escape, lab, words
 from pages.kit.pronoun_story import storyteller
 from pages.labs.embeddings import cached
 from pages.labs.embeddings.neighbors import SHOWN, similarity_bars
@@ -57,7 +57,8 @@ def analogies() -> None:
             return
         answer = embedding_table.analogy(table, a, b, c, wanted, most=SHOWN)
         name = {token: plain_word(token, tokenizer) for token in (a, b, c, wanted, answer.best[0][0])}
-        st.markdown(f"#### {name[a]} − {name[b]} + {name[c]} = ?", anchors=False)
+        sum_ = escape.markdown(f"{name[a]} − {name[b]} + {name[c]} = ?")
+        st.markdown(f"#### {sum_}", anchors=False)
         best = answer.best if allowed else answer.best_without_inputs
         similarity_bars(
             [(tokenizer.token_text(token), cosine) for token, cosine in best],

@@ -4,6 +4,7 @@ import streamlit as st
 
 from gptcore.interpret import embedding_table
 from pages.kit import figures, initialization, plots, words
+from pages.kit.escape import Markdown
 from pages.kit.pronoun_story import storyteller
 from pages.kit.token_text import code_span
 from pages.labs.embeddings import cached
@@ -61,9 +62,9 @@ def finding() -> None:
         st.plotly_chart(picture.figure, key="c3_finding_now", config=figures.CONFIG, alt=picture.alt)
 
 
-def _few(together: list[int], tokenizer, seen) -> str:
+def _few(together: list[int], tokenizer, seen) -> Markdown:
     """Three of the tokens, those that begin with a space and letters first."""
     unseen = [token for token in together if token not in seen]
     readable = [token for token in unseen if tokenizer.token_text(token).strip().isalpha()]
     longest = sorted(readable or unseen, key=lambda token: -len(tokenizer.token_text(token)))
-    return ", ".join(code_span(tokenizer.token_text(token)) for token in longest[:3])
+    return Markdown(", ".join(code_span(tokenizer.token_text(token)) for token in longest[:3]))

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.interpret import embedding_table
-from pages.kit import figures, grids, prompt, words
+from pages.kit import escape, figures, grids, prompt, words
 
 READ = "3 7 7 1 4"
 
@@ -24,7 +24,7 @@ def one_step() -> None:
     try:
         moves = {way: embedding_table.single_update(ids, way) for way in embedding_table.WAYS}
     except ValueError as error:
-        st.info(f"{error}.", icon=":material/info:")
+        st.info(escape.sentence(f"{error}."), icon=":material/info:")
         return
     seen = moves[embedding_table.WAYS[0]].seen
     names = [f"{one}{' read' if one in seen else ''}" for one in range(embedding_table.SMALL.vocab_size)]

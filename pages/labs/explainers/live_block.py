@@ -7,7 +7,7 @@ import streamlit as st
 from explainers import library
 from explainers.constants import Constant, put
 from explainers.reading import Block, Explainer
-from pages.kit import controls, figures, words
+from pages.kit import controls, escape, figures, words
 from pages.labs.explainers import cached
 
 COLORS = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.VERMILION)
@@ -84,7 +84,7 @@ def show_answer(
                 explainer.topic, block.number, tuple(sorted(moved.items())), code
             )
         except cached.BlockFailed as error:
-            st.error(f"This block has not run: {error}", icon=":material/error:")
+            st.error(escape.sentence(f"This block has not run: {error}"), icon=":material/error:")
             return
     if output and not printed:
         st.code(output, language=None)

@@ -5,7 +5,7 @@ import math
 import streamlit as st
 
 from gptcore.generation.beam import Beams, Hypothesis, length_normalized
-from pages.kit import controls, figures, lab, prompt, session, trees, words
+from pages.kit import controls, escape, figures, lab, prompt, session, trees, words
 from pages.kit.chips import visible
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
@@ -49,7 +49,7 @@ def tree() -> None:
         try:
             found = cached.beams(model, typed, most, width, penalty)
         except ValueError as error:
-            st.error(f"{error}.", icon=":material/error:")
+            st.error(escape.sentence(f"{error}."), icon=":material/error:")
             return
         describe_beams(text, found, model, typed)
         cut = max(1, MOST_IN_A_ROW - width)

@@ -9,7 +9,18 @@ import torch
 from gptcore.generation.sampling import Sampling, Step, distribution, generate
 from gptcore.stories.writer import PROMPTS
 from gptcore.tokenizer import EOT
-from pages.kit import chips, controls, figures, forward, generation_figures, lab, prompt, session, words
+from pages.kit import (
+    chips,
+    controls,
+    escape,
+    figures,
+    forward,
+    generation_figures,
+    lab,
+    prompt,
+    session,
+    words,
+)
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.labs.inference.race import FrameClock
@@ -203,4 +214,4 @@ def _write(clock: FrameClock) -> None:
     elif now.reason == "stopped":
         st.caption(text.read("ended_stopped", n=len(now.tokens)))
     else:
-        st.error(f"{now.reason}.", icon=":material/error:")
+        st.error(escape.sentence(f"{now.reason}."), icon=":material/error:")

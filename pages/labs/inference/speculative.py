@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.experiments.measurements.speculative import SpeculativeTiming
 from gptcore.generation.speculative import Cycle, DraftToken, expected_speedup, expected_tokens
-from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
+from pages.kit import chips, controls, escape, figures, lab, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.labs.inference import cached
@@ -40,7 +40,7 @@ def speculative_decoding() -> None:
         try:
             found = cached.speculative_timing(model, typed, draft, n_ahead, temperature, seed, N_NEW)
         except ValueError as error:
-            st.error(f"{error}.", icon=":material/error:")
+            st.error(escape.sentence(f"{error}."), icon=":material/error:")
             return
         draft_strip(text, found, model)
         calls(text, found, n_ahead)

@@ -10,6 +10,7 @@ from gptcore.stories.writer import PROMPTS
 from gptcore.tokenizer import EOT
 from pages.kit import (
     controls,
+    escape,
     figures,
     generation_figures,
     lab,
@@ -81,7 +82,7 @@ def _two_lanes(text: words.Words) -> None:
     if running is not None:
         st.fragment(_measuring, run_every=EVERY_SECONDS)(FrameClock())
     if problem := st.session_state.get("c9_problem"):
-        st.error(f"{problem}.", icon=":material/error:")
+        st.error(escape.sentence(f"{problem}."), icon=":material/error:")
     if measured is not None:
         results(measured, model, text)
         predict_race(measured, text)

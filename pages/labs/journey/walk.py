@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import chips, forward, prompt, session, trace_map, words
+from pages.kit import chips, escape, forward, prompt, session, trace_map, words
 from pages.kit.pronoun_story import beginning_that_fits
 from pages.labs.journey import cached
 from pages.labs.journey.attribution import logit_attribution
@@ -26,7 +26,7 @@ def walk() -> None:
         asked = change_controls(model, traced, text)
         passed = cached.journey(model, typed, *asked)
     except ValueError as error:
-        st.error(f"{error}.", icon=":material/error:")
+        st.error(escape.sentence(f"{error}."), icon=":material/error:")
         return
     drawn, config = passed.trace_map, model.config
     text.show("can_do", stages=len(drawn.stages), values=f"{passed.n_values:,}")

@@ -10,7 +10,7 @@ from gptcore.experiments import claim_queue, claims, results_table
 from gptcore.experiments.claims import Claim, Result
 from gptcore.experiments.machine import processor
 from gptcore.resources import available_cores
-from pages.kit import book, claim, controls, visitor, words
+from pages.kit import book, claim, controls, escape, visitor, words
 
 EVERY_SECONDS = 2.0
 
@@ -63,7 +63,7 @@ def _ledger(was_busy: bool) -> None:
                 text.read("ledger_running", slogan=registry[asked[0]].slogan, waiting=len(asked) - 1),
             )
         elif said := claim.last_problem(list(registry)):
-            st.error(said, icon=":material/error:")
+            st.error(escape.sentence(said), icon=":material/error:")
     if was_busy != bool(asked):
         st.rerun()
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.interpret.logit_lens import Reading
-from pages.kit import chips, figures, forward, grids, lab, prompt, session, words
+from pages.kit import chips, escape, figures, forward, grids, lab, prompt, session, words
 from pages.kit.pronoun_story import pronoun_story
 
 GUESS = "c7_lens_guess"  # the widget of the prediction below
@@ -21,7 +21,7 @@ def lens() -> None:
             traced = forward.traced(model, typed)
             found = forward.layer_readings(model, typed)
         except ValueError as error:
-            st.error(f"{error}.", icon=":material/error:")
+            st.error(escape.sentence(f"{error}."), icon=":material/error:")
             return
         n = len(traced.ids)
         st.caption(text.read("lab_lens_tokens"))
@@ -51,7 +51,7 @@ def lens() -> None:
             st.table(
                 {
                     text.read("lab_lens_after"): names[first:],
-                    text.read("lab_lens_would"): said[first:],
+                    text.read("lab_lens_would"): [escape.markdown(token) for token in said[first:]],
                     text.read("lab_lens_chance"): [f"{one.probability[place]:.0%}" for one in found[first:]],
                 }
             )

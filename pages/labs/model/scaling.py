@@ -11,7 +11,18 @@ from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import SIZES, SPREADS, STEPS, PowerLaw, fit_power_law
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
-from pages.kit import controls, curves, event_log, figures, initialization, lab, lab_runs, plots, words
+from pages.kit import (
+    controls,
+    curves,
+    escape,
+    event_log,
+    figures,
+    initialization,
+    lab,
+    lab_runs,
+    plots,
+    words,
+)
 from pages.kit.controls import Dial
 
 EVERY_SECONDS = 1.5
@@ -119,13 +130,13 @@ def outcome(text: words.Words, losses: dict[str, float], floor: float, guess: fl
     try:
         law = fit_power_law([weights(name) for name in KNOWN], [losses[name] for name in KNOWN], floor)
     except ValueError as error:
-        st.info(f"{error}.", icon=":material/info:")
+        st.info(escape.sentence(f"{error}."), icon=":material/info:")
         return
     draw_law(text, law, losses, guess)
     expected = law.loss(weights(FOURTH))
     text.show(
         "lab_scale_law",
-        listed=", ".join(f"{name} **{losses[name]:.3f}**" for name in KNOWN),
+        listed=escape.Markdown(", ".join(f"{name} **{losses[name]:.3f}**" for name in KNOWN)),
         floor=law.floor,
         exponent=law.exponent,
         expected=expected,

@@ -6,7 +6,19 @@ from gptcore.generation.sampling import generate
 from gptcore.stories.parser import word_known
 from gptcore.stories.writer import PROMPTS
 from gptcore.tokenizer import EOT
-from pages.kit import chips, event_log, forward, initialization, lab, links, prompt, replay, session, words
+from pages.kit import (
+    chips,
+    escape,
+    event_log,
+    forward,
+    initialization,
+    lab,
+    links,
+    prompt,
+    replay,
+    session,
+    words,
+)
 from pages.kit.chips import visible
 from pages.kit.models import ModelHandle
 from pages.labs.overview.example import N_CANDIDATES
@@ -46,7 +58,7 @@ def _continuations(text: words.Words) -> None:
             )
         )
     except ValueError as error:
-        st.error(f"{error}.", icon=":material/error:")
+        st.error(escape.sentence(f"{error}."), icon=":material/error:")
         return
     left, right = st.columns(2, gap="large")
     for column, title, step, key in (

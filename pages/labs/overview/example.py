@@ -11,6 +11,7 @@ from gptcore.tracing import trace
 from pages.kit import (
     chips,
     controls,
+    escape,
     forward,
     prompt,
     replay,
@@ -43,7 +44,9 @@ def one_prediction() -> None:
     try:
         seen = trace(model.model, ids)
     except ValueError as error:  # the example is longer than the model's context
-        st.error(f"{error}; choose a shorter example or another model.", icon=":material/error:")
+        st.error(
+            escape.sentence(f"{error}; choose a shorter example or another model."), icon=":material/error:"
+        )
         return
     best = forward.continuation(model, example, 1, n_alternatives=N_CANDIDATES)[0][1]
     top = [(model.tokenizer.encode(token), token, p) for token, p in best if token != EOT]
@@ -113,7 +116,8 @@ def softmax_by_hand(scores: list[tuple[str, float]], example: str, text: words.W
         key = f"c0_came_{place}"
         if st.session_state.get(key, names[0]) not in names:
             del st.session_state[key]  # chosen while another model was in use
-        came = names.index(controls.choice(text.read("example_came"), key, names))
+        # From a list, whose options show as text: a segmented control would read a token as Markdown.
+        came = names.index(controls.dropdown(text.read("example_came"), key, names))
     probabilities = distribution(torch.tensor(logits), Sampling()).tolist()
     with right:
         replay.pick(

@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.experiments.measurements.positions import SCHEMES
 from gptcore.runs.request import RunRequest
-from pages.kit import controls, curves, event_log, figures, lab, lab_runs, plots, words
+from pages.kit import controls, curves, escape, event_log, figures, lab, lab_runs, plots, words
 from pages.labs.positions import cached
 
 DEPTHS = (1, 2, 3, 4)
@@ -113,7 +113,7 @@ def verdict(text: words.Words, losses: dict[str, float]) -> None:
     nearest = min(others, key=losses.__getitem__)
     text.show(
         "lab_order_ran",
-        listed=", ".join(f"{scheme} **{loss:.2f}**" for scheme, loss in losses.items()),
+        listed=escape.Markdown(", ".join(f"{scheme} **{loss:.2f}**" for scheme, loss in losses.items())),
         clear=CLEAR,
     )
     if losses[nearest] - losses["rope"] > CLEAR:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.runs.archive import export_work, import_work
 from gptcore.runs.limits import Limits
-from pages.kit import links, progress, session, visitor, words
+from pages.kit import escape, links, progress, session, visitor, words
 
 _SAID = "runs_said"
 
@@ -49,7 +49,7 @@ def _unpack(data: bytes) -> None:
     try:
         runs, about = import_work(data, owner=visitor.visitor_id())
     except (ValueError, OSError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape.sentence(str(error)), icon=":material/error:")
         return
     passed = (about.get("progress") or {}).get("passed") if isinstance(about.get("progress"), dict) else None
     names = [name for name in passed or [] if isinstance(name, str) and len(name) < 60]

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.runs.run import Run
-from pages.kit import links, live, session, visitor, words
+from pages.kit import escape, links, live, session, visitor, words
 from pages.kit.run_comparison import listed_run_label
 
 _PROBLEM = "runs_problem"
@@ -62,7 +62,7 @@ def _change(run: "Run") -> None:
         help="Removes the run and its model. A run that others asked for too only leaves your list.",
     )
     if problem := st.session_state.pop(_PROBLEM, None):
-        st.error(problem, icon=":material/error:")
+        st.error(escape.sentence(problem), icon=":material/error:")
 
 
 def _rename(run: "Run") -> None:

@@ -9,7 +9,7 @@ from gptcore.config import PRESETS, ConfigError
 from gptcore.formats import script
 from gptcore.formats.hf_weights import check_exportable
 from gptcore.runs.request import RunRequest
-from pages.kit import event_log, models, session, words
+from pages.kit import escape, event_log, models, session, words
 
 
 def scale_up() -> None:
@@ -50,7 +50,7 @@ def export_model() -> None:
     try:
         made = script.recipe_of_run(use.path)
     except ValueError as error:  # a model of another make has no settings of ours
-        st.error(str(error), icon=":material/block:")
+        st.error(escape.sentence(str(error)), icon=":material/block:")
         return
     with st.container(horizontal=True):
         for kind, data, ending in (

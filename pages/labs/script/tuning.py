@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.training.finetune import TEMPLATE
-from pages.kit import chips, lab, story_data, words
+from pages.kit import chips, escape, lab, story_data, words
 from pages.labs.script import cached
 from pages.labs.script.same_seed import PROMPT
 
@@ -78,7 +78,7 @@ def _tuned(was_running: bool) -> None:
         last=result["losses"][-1],
     )
     for name, before, after in zip(result["asked"], result["before"], result["after"]):
-        st.markdown(f"**Story about {name}:**")
+        st.markdown(f"**Story about {escape.markdown(name)}:**")
         left, right = st.columns(2, gap="large")
         for column, title, answer in (
             (left, text.read("lab_tune_before"), before),

@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.lessons import shapes
 from gptcore.lessons.number_formats import FORMATS, store
-from pages.kit import controls, figures, grids, lab, words
+from pages.kit import controls, escape, figures, grids, lab, words
 from pages.kit.controls import Dial
 
 LARGEST = 6
@@ -31,7 +31,7 @@ def playground() -> None:
         try:
             found = shapes.OPERATIONS[operation](a, b)
         except shapes.ShapeError as error:
-            st.error(f"This cannot be done: {error}.", icon=":material/block:")
+            st.error(escape.sentence(f"This cannot be done: {error}."), icon=":material/block:")
             _offer(shapes.repairs(operation, a, b, LARGEST)[:2], labels)
         else:
             _draw(text, operation, a, b, found)

@@ -9,6 +9,7 @@ from gptcore.lessons import bpe_steps
 from gptcore.tokenizer import Tokenizer
 from pages.kit import controls, prompt, words
 from pages.kit.controls import Dial
+from pages.kit.escape import Markdown
 from pages.kit.token_text import code_span, code_spans, table_cell
 from pages.kit.worked_example import Steps
 from pages.labs.tokens import cached
@@ -86,7 +87,7 @@ def _count(competing: Sequence[bpe_steps.Pair], bare: Tokenizer, text: words.Wor
     if not competing:
         return
     best, ties = competing[0], bpe_steps.tied_pairs(competing)
-    pair = f"{code_span(bare.token_text(best.left))} + {code_span(bare.token_text(best.right))}"
+    pair = Markdown(f"{code_span(bare.token_text(best.left))} + {code_span(bare.token_text(best.right))}")
     if len(ties) > 1:
         text.show("example_ties", pair=pair, count=best.count, ties=len(ties))
     else:

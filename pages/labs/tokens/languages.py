@@ -7,7 +7,7 @@ import streamlit as st
 from gptcore.lessons.bpe_steps import Cost, cost
 from gptcore.lessons.languages import SENTENCES
 from gptcore.tokenizer import Tokenizer
-from pages.kit import chips, controls, figures, lab, plots, prompt, words
+from pages.kit import chips, controls, escape, figures, lab, plots, prompt, words
 from pages.kit.token_text import MOST_CHIPS, byte_chips
 from pages.labs.tokens.same_text import about_gpt2, compared_tokenizers
 
@@ -57,7 +57,7 @@ def _one_sentence(
     sentence: str, tokenizers: Mapping[str, Tokenizer], costs: Costs, text: words.Words
 ) -> None:
     """A sentence under each tokenizer: what it costs beside English, and its tokens."""
-    st.markdown(f"> {sentence.replace('$', chr(92) + '$')}")
+    st.markdown(f"> {escape.markdown(sentence)}")
     for name, tokenizer in tokenizers.items():
         taken = cost(sentence, tokenizer)
         text.show(

@@ -7,7 +7,7 @@ from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.documents import text_corpus
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import controls, event_log, lab, links, live, run_comparison, session, words
+from pages.kit import controls, escape, event_log, lab, links, live, run_comparison, session, words
 from pages.kit.controls import CorpusChoice
 
 NANO = PRESETS["nano"].model
@@ -51,7 +51,7 @@ def _train_here(text: words.Words) -> None:
         text.show("cost", parameters=n_parameters(config), megabytes=16 * n_parameters(config) / 1e6)
         st.code(request_for(config, corpus, seconds, seed).command(), language="bash", wrap_lines=True)
     if problem := st.session_state.get(_PROBLEM):
-        st.error(problem, icon=":material/error:")
+        st.error(escape.sentence(problem), icon=":material/error:")
     if st.button(
         "Start training",
         key="c8_start",
