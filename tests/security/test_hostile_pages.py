@@ -1,5 +1,7 @@
 """Damaged runs on the pages: the list, the page of a run, a chapter that draws it; each can be deleted there."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -7,9 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from gptcore.files import write_json
+from gptcore.runs.archive import import_work
 from gptcore.runs.run import Run, list_runs, request_file
 from pages.kit import session
-from tests.security.hostile import WEIGHTS
+from tests.security.hostile import WEIGHTS, member, with_json, work_files, zipped
 
 ROOT = Path(__file__).resolve().parents[2]
 AT = '"step":5,"tokens":160,"seconds":0.5'
@@ -119,3 +122,19 @@ def test_a_chapter_draws_what_is_whole_of_a_damaged_run(damaged, monkeypatch, ru
 def test_every_page_with_a_damaged_run(damaged, monkeypatch, page, run_id):
     monkeypatch.setenv("GLASSBOX_RUNS", str(damaged))
     opened(page, run=run_id, model=run_id)
+
+
+def test_names_and_notes_from_a_zip_are_shown_as_text(paused_run, runs_folder):
+    files = work_files(paused_run)
+    config = member(files, "config.json")
+    files = with_json(files, config, lambda found: found.update(notes=[MARKUP], corpus_name=MARKUP))
+    files = with_json(files, "work.json", lambda work: work["names"].update(paused=MARKUP))
+    (run,), _ = import_work(zipped(files), owner="home")
+    app = opened("runs", run=run.id)
+    shown = [*app.caption, *app.markdown, *app.info, *app.error, *app.success]
+    texts = [element.value for element in shown if "evil" in element.value]
+    assert texts
+    for text in texts:
+        unescaped = re.sub(r"\\.", "", text)
+        assert not re.search(r"\[|\*\*|<|:material/home:", unescaped), text
+    assert json.loads((run.folder / "config.json").read_text())["notes"] == [MARKUP]
