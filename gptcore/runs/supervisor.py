@@ -213,7 +213,9 @@ class Supervisor:
     def _begin(self, task: Task) -> None:
         try:
             with _environment_of(task.environment):
-                task.memory_mb = min(task.kind.memory_mb or float("inf"), Limits.from_environment().memory_mb)
+                task.memory_mb = Limits.from_environment().memory_mb
+                if self.forks and task.kind.memory_mb is not None:  # elsewhere a GPU's libraries take as much
+                    task.memory_mb = min(task.memory_mb, task.kind.memory_mb)
                 most = task.kind.most_cpu_seconds(task.seconds)
                 job = task.job | {"folder": self._job_folder(), "cpu_seconds": most}
                 task.pid, task.pipe = self.start_child(task.kind, job)

@@ -1,12 +1,24 @@
 """Cores, memory and processes as this machine reports them."""
 
+import math
 import os
 import signal
+import subprocess
+import sys
 import time
 
+import psutil
 import pytest
 
-from gptcore.resources import available_cores, available_memory, process_identity, process_is_running
+from gptcore import resources
+from gptcore.resources import (
+    available_cores,
+    available_memory,
+    end_process,
+    process_identity,
+    process_is_running,
+    resident_bytes,
+)
 
 
 def test_a_machine_has_cores_and_memory():
@@ -23,7 +35,10 @@ def test_only_the_cores_this_process_may_use_are_counted():
         os.sched_setaffinity(0, allowed)
 
 
-def test_a_process_number_used_again_is_another_process():
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
+@pytest.mark.parametrize("system", [sys.platform, "darwin", "win32"])
+def test_a_process_number_used_again_is_another_process(system, monkeypatch):
+    monkeypatch.setattr(resources.sys, "platform", system)
     here = process_identity(os.getpid())
     assert process_is_running(here)
     if here["born"]:
@@ -40,3 +55,50 @@ def test_a_process_number_used_again_is_another_process():
     dead = not process_is_running(identity)  # before it is buried, too
     os.waitpid(child, 0)
     assert dead
+
+
+@pytest.mark.parametrize("system", [sys.platform, "darwin", "win32"])
+def test_whether_a_process_runs_is_found_out_without_a_signal_to_it(system, monkeypatch):
+    """On Windows `os.kill(pid, 0)` sends Ctrl-C."""
+    monkeypatch.setattr(resources.sys, "platform", system)
+    monkeypatch.setattr(resources.os, "kill", lambda *_: pytest.fail("a signal was sent"))
+    assert process_is_running(process_identity(os.getpid()))
+    assert not process_is_running(process_identity(2**22 + 1))
+
+
+def test_an_identity_of_an_earlier_version_without_a_start_time_is_read(monkeypatch):
+    assert not process_is_running({"pid": os.getpid(), "born": 0})  # on Linux they had one
+    monkeypatch.setattr(resources.sys, "platform", "darwin")
+    assert process_is_running({"pid": os.getpid(), "born": 0})
+    assert not process_is_running({"pid": 2**22 + 1, "born": 0})
+
+
+@pytest.mark.parametrize("system", [sys.platform, "darwin"])
+@pytest.mark.parametrize("pid", [-1, 0, True, 2**31, 10**400, 1.0, math.nan, "1", None, [1]])
+def test_an_identity_from_a_damaged_file_is_no_process(pid, system, monkeypatch):
+    monkeypatch.setattr(resources.sys, "platform", system)
+    assert not process_is_running({"pid": pid, "born": 1})
+    born = pid or None  # an identity of an earlier version has 0
+    assert not process_is_running({"pid": os.getpid(), "born": born})
+
+
+def test_a_process_ends_with_all_it_has_started():
+    """Also a grandchild that leads a session of its own, as a job's may."""
+    code = (
+        "import subprocess, sys; subprocess.Popen(['sleep', '600'], start_new_session=True); sys.stdin.read()"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True)
+    process = psutil.Process(child.pid)
+    deadline = time.monotonic() + 60
+    while not (started := process.children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    grandchild = process_identity(started[0].pid)
+    assert resident_bytes(child.pid) > resident_bytes(grandchild["pid"]) > 0
+    end_process(child.pid)
+    child.wait()
+    child.stdin.close()
+    assert resident_bytes(child.pid) == 0
+    while process_is_running(grandchild):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

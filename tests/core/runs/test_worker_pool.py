@@ -65,6 +65,7 @@ def test_a_supervisor_that_ended_leaves_no_zombie():
     for _ in range(2):
         pool.start()
         wait_for(lambda: pool.pid is None)
+    pool.close()
     wait_for(lambda: zombies() == [])
 
 
@@ -298,8 +299,9 @@ def test_a_supervisor_that_is_started_again_watches_the_same_queues(pool, tmp_pa
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     runs_folder().mkdir()
     pool.poll(runs_folder())
-    os.kill(pool.pid, signal.SIGKILL)
-    wait_for(lambda: pool.pid is None)
+    dead = pool.pid
+    os.kill(dead, signal.SIGKILL)
+    wait_for(lambda: pool.pid != dead)
     run = queue.submit(tiny_run(tmp_path, text, steps=2))
     assert pool.submit(job("double", n=1)).result()["twice"] == 2
     assert ended(run) == "done", run.failure()
