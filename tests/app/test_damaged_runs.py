@@ -102,9 +102,8 @@ def test_each_damaged_run_is_shown_and_can_be_deleted(damaged):
     assert app.info  # nothing is left to list
 
 
-@pytest.mark.parametrize("page", ["runs.py", "08_training.py"])
-def test_the_link_of_a_damaged_run_opens(page, damaged):
-    app = opener(page)()
+def test_the_link_of_a_damaged_run_opens(damaged):
+    app = opener("08_training.py")()
     for name in damaged:
         app.query_params["run"] = name
         app.run()
@@ -145,9 +144,21 @@ def test_a_model_that_cannot_be_used_gives_way_to_the_shipped_one(damaged):
         assert used[name] == "shipped"
 
 
-@pytest.mark.parametrize("name", ["cut_weights", "odd_history", "wrong_model"])
+PAGES = ["00_overview.py", "05_attention.py", "09_inference.py", "10_script.py", "arena.py", "journey.py"]
+QUICK = {
+    ("00_overview.py", "odd_history"),
+    ("05_attention.py", "cut_weights"),
+    ("10_script.py", "wrong_model"),
+}
+
+
 @pytest.mark.parametrize(
-    "page", ["00_overview.py", "05_attention.py", "09_inference.py", "10_script.py", "arena.py"]
+    ("page", "name"),
+    [
+        pytest.param(page, name, marks=() if (page, name) in QUICK else pytest.mark.long)
+        for page in PAGES
+        for name in DAMAGES
+    ],
 )
 def test_a_page_works_on_with_a_damaged_run_as_its_model(page, name, damaged):
     opener(page)(model=name, run=name)
