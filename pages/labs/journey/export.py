@@ -4,10 +4,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.kit import (
-    trace_map,
-    words,
-)
+from pages.kit import trace_map, words
+from pages.kit.escape import Markdown
 
 
 def export(
@@ -20,7 +18,8 @@ def export(
     """The map as a picture, and the whole journey as a page, made here without any network."""
     stage, token, other = at
     begin = {"stage": drawn.stages[stage].name, "token": token, "other": other}
-    title = text.read("export_title", sentence=typed if len(typed) <= 80 else typed[:80] + "…")
+    sentence = typed if len(typed) <= 80 else typed[:80] + "…"
+    title = text.read("export_title", sentence=Markdown(sentence))  # a title of HTML, which is escaped there
     with st.container(horizontal=True):
         st.download_button(
             text.read("export_svg"),
