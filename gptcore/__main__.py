@@ -56,10 +56,11 @@ def resume(options: argparse.Namespace) -> None:
     _show_events(events, options.json)
 
 
-def _show_events(events: Iterable["Event"], as_json: bool) -> None:
+def _show_events(events: Generator["Event"], as_json: bool) -> None:
     show = _print_json if as_json else _Progress()
-    for event in events:
-        show(event)
+    with contextlib.closing(events):  # an output that cannot be written ends the run too
+        for event in events:
+            show(event)
 
 
 def arena(options: argparse.Namespace) -> int:
@@ -374,6 +375,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     options = parser().parse_args(arguments)
     try:
+        if any("\0" in word for word in arguments or ()):  # a shell cannot send one
+            raise ValueError("an argument holds a NUL character; leave it out")
         status = options.run(options) or 0
         sys.stdout.flush()
         return status
@@ -382,9 +385,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:  # before there is anything to save
         return 130
-    except BaseException as error:  # a part of torch or tiktoken that panics raises no Exception
-        if isinstance(error, (SystemExit, GeneratorExit)):
-            raise
+    except (
+        BaseException
+    ) as error:  # a part of tiktoken that panics raises no Exception, nor does a plugin that exits
         if os.environ.get("LOCAL_RANK", "0") == "0":  # of torchrun's processes on a machine one says it
             with contextlib.suppress(OSError):
                 print(f"{ERROR}{_explained(error, getattr(options, 'plugin', None))}", file=sys.stderr)

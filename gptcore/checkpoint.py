@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from gptcore.account import check_memory, model_bytes
 from gptcore.config import ConfigError, ModelConfig
-from gptcore.files import find_damaged, replacing, write_json
+from gptcore.files import MAX_JSON_BYTES, find_damaged, read_bytes, replacing, write_json
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 
@@ -135,7 +135,7 @@ def check_finite(model: GPT) -> None:
 def read_config(folder: Path) -> ModelConfig:
     """Return the config in a saved model's config.json; raises CheckpointError."""
     try:
-        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        described = json.loads(read_bytes(folder / "config.json", MAX_JSON_BYTES))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
         raise CheckpointError(f"{folder} holds no readable model: {error}") from error
     if not isinstance(described, dict) or described.get("format") != FORMAT:

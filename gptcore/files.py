@@ -15,7 +15,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MAX_JSON_BYTES = 200_000_000  # the largest tokenizers that are published have a fifth of it
 CHECKSUMS = "checksums.json"  # in a folder: the CRC-32 of each of its files, as hexadecimal digits
@@ -43,28 +43,32 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise
 
 
-def read_bytes(path: str | Path, most_bytes: int) -> bytes:
-    """Return what is in a file.
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a file for reading.
 
-    Raises OSError where there is none, and for a folder, a device or a pipe, which may never end, and for more than
-    `most_bytes`; its `strerror` says which.
+    Raises OSError where there is none, and for a folder, a device or a pipe, which may never end; its `strerror`
+    says which.
     """
     try:
-        status = os.stat(path)
+        mode = os.stat(path).st_mode
     except ValueError as error:
         raise OSError(errno.EINVAL, "no file can have this name", repr(str(path))) from error
-    if stat.S_ISDIR(status.st_mode):
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", str(path))
-    too_large = OSError(errno.EFBIG, f"it has more than the {most_bytes:,} bytes that are read", str(path))
-    if status.st_size > most_bytes:
-        raise too_large
-    with open(path, "rb") as file:
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:  # some files in /proc say that they are empty
-        raise too_large
-    return data
+    return open(path, "rb")
+
+
+def read_bytes(path: str | Path, most_bytes: int) -> bytes:
+    """Return what is in a file; raises OSError as `open_file`, and where it has more than `most_bytes`."""
+    with open_file(path) as file:
+        data = b""
+        if os.fstat(file.fileno()).st_size <= most_bytes:
+            data = file.read(most_bytes + 1)  # some files in /proc say that they are empty
+            if len(data) <= most_bytes:
+                return data
+    raise OSError(errno.EFBIG, f"it has more than the {most_bytes:,} bytes that are read", str(path))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -132,6 +136,8 @@ def find_damaged(folder: Path, names: Iterable[str]) -> str | None:
 def _checksum(path: Path) -> str | None:
     """Return the CRC-32 of a file, which costs a tenth of reading it; None where it cannot be read."""
     checksum = 0
+    if not path.is_file():  # reading a pipe or a device may never end
+        return None
     try:
         with path.open("rb") as file:
             while block := file.read(BLOCK_BYTES):

@@ -20,7 +20,7 @@ from typing import Any
 from gptcore.checkpoint import MODEL_FILES, check_finite, read_config
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.corpora.sources import BUILT_IN
-from gptcore.files import CHECKSUMS, disk_bytes, write_checksums, write_json
+from gptcore.files import CHECKSUMS, MAX_JSON_BYTES, disk_bytes, read_bytes, write_checksums, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.kept_text import KEPT_TEXTS
 from gptcore.runs.limits import LimitError, Limits
@@ -182,7 +182,7 @@ def _admit(folder: Path, limits: Limits) -> None:
     LimitError, in one sentence, for what is no run or too large.
     """
     try:
-        config = parse_config((folder / "config.json").read_bytes())
+        config = parse_config(read_bytes(folder / "config.json", MAX_JSON_BYTES))
         if config.get("format") != FORMAT:
             raise RunError(f"its config.json is not of the format {FORMAT}")
         model = ModelConfig.from_dict(config.get("model") or {})

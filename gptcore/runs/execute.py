@@ -128,7 +128,7 @@ def _follow(
                 can_resume |= event.event == "checkpoint"
                 if group.leads:
                     yield event
-        except Exception:
+        except BaseException:  # such as the end of who reads the events
             if not can_resume:
                 recorder.discard()
             raise

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from gptcore.corpora.documents import Corpus, CorpusError
-from gptcore.corpora.sources import BUILT_IN, load_corpus
-from gptcore.files import write_bytes
+from gptcore.corpora.sources import BUILT_IN, MAX_FILE_BYTES, load_corpus
+from gptcore.files import read_bytes, write_bytes
 
 KEPT_TEXTS = TEXT, DOCUMENTS = "corpus.txt", "corpus.json"
 
@@ -50,7 +50,7 @@ def load_kept_text(folder: Path, source: str) -> Corpus:
 
 def _load_documents(path: Path) -> Corpus:
     try:
-        documents = msgspec.json.decode(path.read_bytes(), type=_Documents)
+        documents = msgspec.json.decode(read_bytes(path, MAX_FILE_BYTES), type=_Documents)
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

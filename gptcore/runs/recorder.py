@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from gptcore.checkpoint import CheckpointError, check_intact, model_folders, write_model, write_tensors
 from gptcore.corpora.documents import Corpus
-from gptcore.files import read_json, replacing, write_bytes, write_json
+from gptcore.files import MAX_JSON_BYTES, read_bytes, read_json, replacing, write_bytes, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.kept_text import keep_text
 from gptcore.runs.limits import Limits
@@ -318,7 +318,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     check_intact(folder, STATE_FILES)
     model, _ = read_folder(folder)
     try:
-        numbers = parse_state((folder / "state.json").read_bytes())
+        numbers = parse_state(read_bytes(folder / "state.json", MAX_JSON_BYTES))
         tensors = load_file(folder / "state.safetensors")
         rng_state, plan = tensors.pop("noise"), numbers.pop("way")
         optimizer = {name.removeprefix(OPTIMIZER): tensor for name, tensor in tensors.items()}

@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from gptcore.files import read_json, write_json
+from gptcore.files import MAX_JSON_BYTES, open_file, read_bytes, read_json, write_json
 from gptcore.resources import process_is_running
 from gptcore.runs import records
 from gptcore.runs.jobs import last_error
@@ -66,7 +66,7 @@ def progress_file(folder: Path) -> Path:
 def read_record(path: Path) -> dict[str, Any]:
     """Return what a request file says; empty where there is none, or it is damaged."""
     try:
-        return records.parse_request(path.read_bytes())
+        return records.parse_request(read_bytes(path, MAX_JSON_BYTES))
     except (OSError, RecordError):
         return {}
 
@@ -120,7 +120,7 @@ class Run:
         other events are there.
         """
         try:
-            with (self.folder / "events.jsonl").open("rb") as log:
+            with open_file(self.folder / "events.jsonl") as log:
                 log.seek(since)
                 fresh = log.read()
         except OSError:
@@ -135,7 +135,7 @@ class Run:
     def config(self) -> dict[str, Any]:
         """Return what was asked for and found; empty while the run is starting, and where the file is damaged."""
         try:
-            return records.parse_config((self.folder / "config.json").read_bytes())
+            return records.parse_config(read_bytes(self.folder / "config.json", MAX_JSON_BYTES))
         except (OSError, RecordError):
             return {}
 
@@ -269,7 +269,7 @@ class Run:
     def last_event(self) -> dict[str, Any]:
         """Return the last event, without reading the log from its start; empty if there is none."""
         try:
-            with (self.folder / "events.jsonl").open("rb") as log:
+            with open_file(self.folder / "events.jsonl") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - LONGEST_LINE))
                 lines = log.read().splitlines()
         except OSError:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gptcore.runs.jobs import ERROR, JobKind, error_sentence, find_kind
+from gptcore.runs.jobs import ERROR, JobError, JobKind, error_sentence, find_kind
 
 GPUS = ("/dev/nvidiactl", "/dev/kfd")
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,6 +118,9 @@ def start_child(kind: JobKind, job: Job) -> tuple[int, int]:
 def run_from_standard_input() -> None:
     """Run the one job that a line of standard input describes; answer on standard output."""
     job = json.loads(sys.stdin.buffer.readline())
+    types = {"kind": str, "module": str, "settings": dict}
+    if not isinstance(job, dict) or not all(isinstance(job.get(name), kind) for name, kind in types.items()):
+        raise JobError("standard input holds no job; `workers` is started by the app")
     if not find_kind(job["kind"], job["module"]).outlives_server:
         server = os.dup(0)
         threading.Thread(target=_end_with, args=(server,), daemon=True).start()

@@ -35,7 +35,8 @@ def load(path: str | Path) -> dict[str, list[str]]:
     except OSError as error:
         raise ConfigError(f"the plugin {path} cannot be read: {error.strerror}") from error
     except SyntaxError as error:
-        raise ConfigError(f"the plugin {path} is no Python in line {error.lineno}: {error.msg}") from error
+        line = f" in line {error.lineno}" if error.lineno else ""
+        raise ConfigError(f"the plugin {path} is no Python{line}: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f"the plugin {path} is no Python: {error}") from error
     before = {field: dict(table) for field, table in TABLES.items()}
