@@ -185,6 +185,29 @@ def test_a_supervisor_that_dies_is_started_again_without_a_request(server, runs_
     wait_for(lambda: not psutil.pid_exists(held.reports[0]))
 
 
+CLUMSY = """
+from gptcore.runs import supervisor
+def fail():
+    raise KeyError("turn")
+supervisor._preload = fail
+"""
+
+
+def test_a_supervisor_goes_on_after_what_it_did_not_foresee(capfd):
+    said = []
+
+    def has_failed() -> bool:
+        said.append(capfd.readouterr().err)
+        return "goes on after KeyError" in "".join(said)
+
+    for pool in served(CLUMSY + SUPERVISOR):
+        pool.preload()
+        supervisor = pool.pid
+        wait_for(has_failed)
+        assert pool.submit(job("add", a=1, b=2)).result() == 3
+        assert pool.pid == supervisor
+
+
 def test_a_crash_loop_does_not_spin():
     delays = []
 
