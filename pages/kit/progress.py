@@ -89,7 +89,7 @@ def _read() -> str:
         return unquote(cookie) if isinstance(cookie, str) else ""
     try:
         return _file().read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""
 
 
@@ -125,7 +125,7 @@ def _parse(text: str) -> dict:
     """The state in a file or cookie; anybody can write those, so only what has the right form is taken."""
     try:
         parsed = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = {}
     parsed = parsed if isinstance(parsed, dict) else {}
     names = parsed.get("passed")

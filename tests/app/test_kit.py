@@ -179,6 +179,21 @@ def test_a_lesson_link_opens_so_many_steps_and_a_button_the_next():
 # Progress
 
 
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"[" * 100_000, b'{"passed": 7, "last": {}}', b"null"])
+def test_progress_that_cannot_be_read_is_begun_again(data, own_runs):
+    def reader():
+        import streamlit as st
+
+        from pages.kit import progress
+
+        st.text(f"{progress.passed_in(5)} {progress.last_page()}")
+
+    own_runs.mkdir(parents=True)
+    (own_runs / "progress.json").write_bytes(data)
+    app = AppTest.from_function(reader).run()
+    assert not app.exception and app.text[0].value == "0 None"
+
+
 def test_progress_is_kept_in_the_runs_folder(own_runs):
     def script():
         from pages.kit import progress
