@@ -33,7 +33,7 @@ def attack(seed: int, tries: range, folder: Path) -> None:
 
 
 def test_no_command_line_gives_a_traceback_a_hang_or_files_left_behind(tmp_path):
-    attack(1, range(150), tmp_path)
+    attack(1, range(100), tmp_path)
 
 
 @pytest.mark.long

@@ -1,0 +1,195 @@
+"""Inputs that once ended a command with a traceback, kept it waiting for ever, or left files behind."""
+
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from gptcore.__main__ import main
+from gptcore.checkpoint import SHIPPED
+from gptcore.formats.export import export
+from gptcore.norms import NORMS
+
+QUICK = ("threads=1", "precision=fp32", "attention_path=fused", "n_evals=1", "n_samples=1", "eval_batches=1")
+SIZES = (
+    "d_model=8",
+    "n_heads=2",
+    "n_layers=1",
+    "d_ff=8",
+    "vocab_size=270",
+    "context_length=16",
+    "batch_size=2",
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory with a text, a pipe, and a plugin whose norm returns nothing."""
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text("The quick brown fox sees the lazy dog. " * 60)
+    os.mkfifo("pipe")
+    Path("plugin.py").write_text(
+        "from gptcore.norms import NORMS, RMSNorm\nclass Empty(RMSNorm):\n"
+        "    def forward(self, x): return None\nNORMS['empty'] = Empty\n"
+    )
+    yield tmp_path
+    NORMS.pop("empty", None)
+
+
+def refused(capsys, *words: str) -> str:
+    """Run a command that must be refused; return its one sentence."""
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1 and "unexpected" not in err
+    return err
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("head_dim=18446744073709551616", "head_dim=18446744073709551616 is above 10,000,000"),
+        ("n_layers=2147483648", "n_layers=2147483648 is above 4,096"),
+        ("d_model=" + "9" * 400, "d_model=9999"),
+        ("learning_rate=" + "9" * 400, "learning_rate=9999"),
+        ("context_length=100000000", "held-out text"),
+        ("d_ff=900000000", "GB of memory"),
+        ("batch_size=900000000", "GB of memory"),
+        ("precision=float8", "none of auto, fp32, bf16, fp16"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_a_size_that_nothing_holds_is_refused_and_leaves_nothing(here, capsys, setting, says):
+    words = ["train", "--corpus", "text.txt", "--tokenizer", "train", "--steps", "1"]
+    assert says in refused(capsys, *words, "--set", *SIZES, *QUICK, setting, "--out", "above/run")
+    assert not Path("above").exists()
+
+
+def test_torchs_name_of_a_precision_trains(here, capsys):
+    words = [
+        "train",
+        "--corpus",
+        "text.txt",
+        "--tokenizer",
+        "train",
+        "--steps",
+        "1",
+        "--json",
+        "--set",
+        *SIZES,
+        *QUICK,
+    ]
+    assert main([*words, "precision=bfloat16", "--out", "run"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["precision"] == "bf16"
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/urandom", "pipe", "."])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--out", "run", "--corpus"],
+        ["train", "--corpus", "text.txt", "--out", "run", "--tokenizer"],
+        ["train", "--corpus", "text.txt", "--out", "run", "--plugin"],
+        ["stories", "--check"],
+        ["tokenize", "text", "--tokenizer"],
+        ["exercise", "sliding_window"],
+    ],
+    ids=lambda words: f"{words[0]} {words[-1]}",
+)
+def test_what_is_no_regular_file_is_not_read(here, capsys, words, name):
+    refused(capsys, *words, name)
+    assert not Path("run").exists()
+
+
+def test_a_file_of_a_model_that_is_a_pipe_is_not_waited_for(here, capsys):
+    for name in ("config.json", "tokenizer.json", "checksums.json"):
+        folder = here / f"with {name}"
+        shutil.copytree(SHIPPED / "latest", folder)
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+        if name == "checksums.json":  # a model needs none
+            assert main(["sample", str(folder), "--max-new-tokens", "1"]) == 0
+            capsys.readouterr()
+        else:
+            refused(capsys, "sample", str(folder))
+
+
+def test_a_model_without_a_tokenizer_is_refused(here, capsys):
+    export(SHIPPED, "hf", "hf")
+    Path("hf/tokenizer.json").unlink()
+    assert "brings no tokenizer" in refused(capsys, "sample", "hf")
+    assert "brings no tokenizer" in refused(capsys, "export", "hf", "--to", "hf", "out")
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["stories", "--n", "9" * 40], "above 1,000,000"),
+        (["sample", "--max-new-tokens", "9" * 400], "above 1,000,000"),
+        (["sample", "--repetition-penalty", "inf"], "repetition_penalty=inf"),
+        (["tokenize", "a\0b"], "NUL"),
+    ],
+    ids=["stories", "sample", "penalty", "nul"],
+)
+def test_a_number_too_large_is_refused(here, capsys, words, says):
+    assert says in refused(capsys, *words)
+
+
+def test_a_temperature_that_float32_rounds_to_0_is_greedy(here, capsys):
+    texts = []
+    for temperature in ("0", "1e-320", "5e-324"):
+        assert main(["sample", "--max-new-tokens", "8", "--temperature", temperature]) == 0
+        texts.append(capsys.readouterr().out)
+    assert len(set(texts)) == 1
+
+
+def test_a_part_of_a_plugin_that_fails_is_named_with_its_plugin(here, capsys):
+    words = ["train", "--plugin", "plugin.py", "--corpus", "text.txt", "--tokenizer", "train", "--steps", "1"]
+    said = refused(capsys, *words, "--set", *SIZES, *QUICK, "norm=empty", "--out", "run")
+    assert "plugin.py" in said and "check the parts that it adds" in said
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("text", ["é漢字🙂", "lone \udcff surrogate", "plain"])
+def test_an_output_that_cannot_hold_a_character_gets_its_escape(monkeypatch, encoding, text):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    assert main(["tokenize", text, "--json"]) == 0
+    shown = json.loads(raw.getvalue().decode(encoding))
+    assert shown["token_ids"]
+    assert main(["sample", "--prompt", text, "--max-new-tokens", "1", "--json"]) == 0
+    prompt = json.loads(raw.getvalue().decode(encoding).splitlines()[1])["text"]
+    assert prompt.startswith(text)
+
+
+def test_a_full_output_is_one_sentence(here, monkeypatch, capsys):
+    words = ["train", "--corpus", "text.txt", "--tokenizer", "train", "--steps", "1", "--json"]
+    for command in (["tokenize", "text"], [*words, "--set", *SIZES, *QUICK, "--out", "run"]):
+        full = io.TextIOWrapper(open("/dev/full", "wb"))  # noqa: SIM115
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", full)
+            assert main(command) == 2
+        full.close()  # what was left went nowhere
+        assert "No space left on device" in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
+class BrokenInput:
+    """A standard input that fails in a way no command expects."""
+
+    @property
+    def buffer(self):
+        raise KeyError("missing")
+
+
+def test_an_error_that_nobody_expects_is_one_sentence_that_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", BrokenInput())
+    assert main(["stories", "--check", "-"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: unexpected error, please report it") and "KeyError: 'missing'" in said
+    assert said.count("\n") == 1
