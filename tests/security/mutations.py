@@ -1,5 +1,6 @@
 """Random harm to the files of a real run, as Hypothesis strategies."""
 
+import copy
 import json
 from typing import Any
 
@@ -33,6 +34,11 @@ def paths(value: Any, at: tuple = ()) -> list[tuple]:
     return found
 
 
+def _nasty() -> st.SearchStrategy[Any]:
+    """One of the nasty values, as a copy: what is put into a file may be changed again."""
+    return st.sampled_from(NASTY).map(copy.deepcopy)
+
+
 @st.composite
 def changed_json(draw: st.DrawFn, value: Any) -> Any:
     """A JSON value with one to three parts dropped, replaced, retyped or added."""
@@ -47,7 +53,7 @@ def changed_json(draw: st.DrawFn, value: Any) -> Any:
             around = around[key]
         match draw(st.sampled_from(("replace", "replace", "drop", "retype", "add", "wrap"))):
             case "replace":
-                around[last] = draw(st.sampled_from(NASTY))
+                around[last] = draw(_nasty())
             case "drop":
                 del around[last]
             case "retype":
@@ -56,7 +62,7 @@ def changed_json(draw: st.DrawFn, value: Any) -> Any:
             case "add" if isinstance(around, dict):
                 around[
                     draw(st.sampled_from(("plugin", "corpus", "owner", "owners", "path", "__class__")))
-                ] = draw(st.sampled_from(NASTY))
+                ] = draw(_nasty())
             case _:
                 around[last] = [around[last]]
     return value
