@@ -1,6 +1,7 @@
 """The page of runs: what is listed, what a link may do, what goes down and comes up, and how fast it opens."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,8 @@ def test_a_visitor_reads_the_run_of_another_by_its_link_and_changes_nothing(own_
 
 
 def test_what_was_packed_elsewhere_is_unpacked(own_runs):
-    write_run(own_runs / "first", name="from home")
+    shutil.copytree(ROOT / "tests" / "first_edition" / "runs" / "finished", own_runs / "first")
+    runs.rename(Run(own_runs / "first"), "from home")
     data = archive.export_work([Run(own_runs / "first")], {"progress": {"passed": ["c5.why"]}})
     runs.delete(Run(own_runs / "first"))
     app = open_page()
