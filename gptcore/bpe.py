@@ -58,6 +58,7 @@ PATTERN_SECONDS = 1.0  # CPU time in which a pattern has to cut …
 PATTERN_CHARACTERS = 100_000  # … this many characters, or all there are; those in use cut 5 million a second
 _SEARCH_SECONDS = 1e-7  # more for each character: one match may be as long as the text
 _MATCHES = 4096  # how many are found between two looks at the clock
+_SHORT_TEXT = 100  # characters
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
@@ -158,9 +159,13 @@ def cut_texts(cut: regex.Pattern, texts: Iterable[str], *, only_matches: bool = 
     if cut.pattern in KNOWN_PATTERNS:
         return chain.from_iterable(map(regex.Match.group, cut.finditer(text)) for text in texts)
     pieces: list[str] = []
+    parts_of: dict[str, list[str]] = {}  # of the short texts, which are words that occur again and again
     n_characters, started = 0, time.thread_time()
     for text in texts:
-        end, over, found = 0, False, None
+        if text in parts_of:
+            pieces += parts_of[text]
+            continue
+        n_before, end, over, found = len(pieces), 0, False, None
         allowed = PATTERN_SECONDS + _SEARCH_SECONDS * len(text)
         while not over:
             # The timeout only interrupts. It counts the CPU time of all threads, and ours is what matters.
@@ -182,6 +187,8 @@ def cut_texts(cut: regex.Pattern, texts: Iterable[str], *, only_matches: bool = 
                 )
         if end < len(text) and not only_matches:
             pieces.append(text[end:])
+        if len(text) < _SHORT_TEXT:
+            parts_of[text] = pieces[n_before:]
     return pieces
 
 
