@@ -235,7 +235,9 @@ def choose_model() -> None:
 
 
 def _choice_made() -> None:
-    use_model(st.session_state[MODEL_KEY])
+    name = st.session_state[MODEL_KEY]
+    if name == SHIPPED or run_named(name) is not None:  # a message may hold what the control never offered
+        use_model(name)
 
 
 def model_in_use() -> ModelHandle:

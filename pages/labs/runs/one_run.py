@@ -35,7 +35,9 @@ def one_run() -> None:
 
 
 def _look() -> None:
-    session.view_run(st.session_state["runs_one"])
+    run = session.run_named(st.session_state["runs_one"])
+    if run is not None:  # a message may hold what the control never offered
+        session.view_run(run.id)
 
 
 def _change(run: "Run") -> None:
