@@ -177,13 +177,14 @@ class Run:
                 return "running" if self.is_locked() else "starting"
             if last_error(log_file(self.folder)) is not None:
                 return "failed"
+        is_locked = self.is_locked()  # asked first: a run that ends meanwhile has written its last event by then
         last = self.last_event()
         match last.get("event"):
             case "done":
                 return "paused" if last["reason"] == "paused" else "done"
             case "failed":
                 return "failed"
-        if self.is_locked():
+        if is_locked:
             return "running"
         if self.failure() is not None:
             return "failed"
