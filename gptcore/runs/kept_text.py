@@ -44,7 +44,8 @@ def load_kept_text(folder: Path, source: str) -> Corpus:
     if source in BUILT_IN:
         return load_corpus(source)
     raise CorpusError(
-        f"{folder} does not hold the text it was trained on. Name it: resume DIR --corpus FILE, or hub:NAME"
+        f"{folder.name} does not hold the text it was trained on, so it cannot resume by itself; name the text on the "
+        "command line: resume DIR --corpus FILE, or hub:NAME"
     )
 
 

@@ -35,6 +35,7 @@ FORMAT = "glassbox-run-1"
 LONGEST_LINE = 65_536  # bytes; a sample of text is the longest event
 LONGEST_NAME = 60  # characters
 RUN_ID = re.compile(r"[a-z0-9_-]{1,64}")
+STEP = re.compile(rb'\{"event": ?"step"')  # how the line of a step begins
 ALIVE = ("starting", "running")  # states
 UNDER_WAY = ("waiting", *ALIVE)
 
@@ -308,7 +309,7 @@ UNPACKING = (".import-", ".incoming-")  # how folders begin that a brought model
 
 def _thinned(lines: list[bytes], most: int) -> list[bytes]:
     """Leave out steps evenly until about `most` are left; what is no step stays, and so does the last line."""
-    is_step = [line.startswith(b'{"event": "step"') for line in lines]
+    is_step = [STEP.match(line) is not None for line in lines]
     every = -(-sum(is_step) // most)
     kept, seen = [], 0
     for line, step in zip(lines, is_step):
