@@ -178,7 +178,7 @@ class Run:
                 return "running" if self.is_locked() else "starting"
             if last_error(log_file(self.folder)) is not None:
                 return "failed"
-        is_locked = self.is_locked()  # asked first: a run that ends meanwhile has written its last event by then
+        is_locked = self.is_locked()  # asked first: a run that ends meanwhile has written its last event
         last = self.last_event()
         match last.get("event"):
             case "done":
