@@ -1,0 +1,58 @@
+"""The bar that lists a chapter's sections: always in view, marks the section in view, a menu in a narrow window."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from pages.kit.book import PARTS, SHORT, TABLE
+
+MINUTE = 60_000
+CHAPTERS = [row for row in TABLE if row.number is not None]
+TRIED = [row if row.url == "attention" else pytest.param(row, marks=pytest.mark.long) for row in CHAPTERS]
+
+
+def open_chapter(page, server, row, width: int, height: int):
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{server.url}/{'' if row is TABLE[0] else row.url}")
+    expect(page.get_by_role("heading", name=PARTS["deeper"], level=2)).to_be_visible(timeout=2 * MINUTE)
+    return page.get_by_role("navigation", name="Contents of this chapter")
+
+
+@pytest.mark.parametrize("row", TRIED, ids=lambda row: row.url)
+def test_every_part_is_one_click_away_and_the_part_in_view_is_marked(row, server, page):
+    contents = open_chapter(page, server, row, 1440, 900)
+    names = [part for part in PARTS if page.locator(f"h2#{part}").count()]
+    for part in reversed(names):
+        link = contents.get_by_role("link", name=SHORT[part], exact=True).last
+        link.click()
+        expect(page.locator(f"h2#{part}")).to_be_in_viewport()
+        expect(link).to_have_attribute("aria-current", "location")
+        assert page.url.endswith(f"#{part}")
+
+
+def test_a_lab_is_reached_by_keyboard_and_escape_closes_the_menu(server, page):
+    contents = open_chapter(page, server, TABLE[5], 1440, 900)
+    menu = contents.locator("summary")
+    menu.focus()
+    page.keyboard.press("Enter")
+    lab = contents.get_by_role("link", name=re.compile("head"), exact=False).first
+    expect(lab).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(lab).to_be_hidden()
+    page.keyboard.press("Enter")
+    lab.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("h3#c5_heads")).to_be_in_viewport()
+    expect(lab).to_be_hidden()
+
+
+def test_a_narrow_window_has_the_contents_as_a_menu_that_names_the_section_in_view(server, page):
+    contents = open_chapter(page, server, TABLE[5], 400, 800)
+    menu = contents.locator("summary")
+    expect(menu).to_be_in_viewport()
+    menu.click()
+    contents.get_by_role("link", name=SHORT["diagram"], exact=True).first.click()
+    expect(page.locator("h2#diagram")).to_be_in_viewport()
+    expect(menu).to_have_text(f"Contents: {SHORT['diagram']}")
+    expect(menu).to_be_in_viewport()
