@@ -158,22 +158,31 @@ def steps_script():
     from pages.kit.worked_example import Steps
 
     links.restore_sticky()
-    steps = Steps(4)
-    for name in "abcd":
-        if steps(name):
-            st.text(name)
+    with Steps(4, key="four") as step:
+        for name in "abcd":
+            if step(name):
+                st.text(name)
+    st.text("below")
 
 
 def test_a_lesson_link_opens_so_many_steps_and_a_button_the_next():
     app = AppTest.from_function(steps_script)
     app.query_params["step"] = "2"
     app.run()
-    assert said(app) == ["a", "b"]
+    assert said(app) == ["a", "b", "below"]
     app.button[0].click().run()
-    assert said(app) == ["a", "b", "c"]
+    assert said(app) == ["a", "b", "c", "below"]
     app.button[0].click().run()
-    assert said(app) == ["a", "b", "c", "d"]
-    assert said(AppTest.from_function(steps_script).run()) == ["a", "b", "c", "d"]
+    assert said(app) == ["a", "b", "c", "d", "below"]
+
+
+def test_each_step_has_a_tab_until_all_are_asked_for():
+    app = AppTest.from_function(steps_script).run()
+    assert [(tab.label, [text.value for text in tab.text]) for tab in app.tabs] == [
+        (f"Step {number}", [name]) for number, name in enumerate("abcd", 1)
+    ]
+    app.toggle(key="four_all").set_value(True).run()
+    assert said(app) == ["a", "b", "c", "d", "below"] and not app.tabs
 
 
 # Progress

@@ -55,53 +55,53 @@ def worked_example() -> None:
 
 def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> None:
     """The eight steps with their numbers put in; the chosen cell is framed and its sum spelled out."""
-    open_ = Steps(8)
-    chosen = {(row, column)}
-    raw, scores, masked = steps.raw.tolist(), steps.scores.tolist(), steps.masked.tolist()
-    weights, mixed = steps.weights.tolist(), steps.mixed.tolist()
-    subscript = f"{row + 1},{column + 1}"
-    seen = masked[row][column] != -math.inf
-    if open_(text.read("example_given_title")):
-        text.show("example_given")
-        for panel, name, values in zip(st.columns(3), "QKV", (q, k, v)):
-            panel.latex(f"{name} = {latex.matrix(values)}")
-    if open_(text.read("example_compare_title")):
-        text.show("example_compare")
-        st.latex(rf"Q K^\top = {latex.matrix(raw, marked=chosen)}")
-        st.latex(rf"q_{{{row + 1}}} \cdot k_{{{column + 1}}} = {latex.dot(q[row], k[column])}")
-    if open_(text.read("example_scale_title")):
-        text.show("example_scale")
-        st.latex(rf"\frac{{Q K^\top}}{{\sqrt 2}} = {latex.matrix(scores, marked=chosen)}")
-        st.latex(
-            rf"s_{{{subscript}}} = \frac{{{latex.number(raw[row][column])}}}{{{math.sqrt(2):.4f}}} = "
-            rf"{latex.number(scores[row][column])}"
-        )
-    if open_(text.read("example_mask_title")):
-        text.show("example_mask")
-        st.latex(latex.matrix(masked, marked=chosen))
-    if open_(text.read("example_exp_title")):
-        text.show("example_exp")
-        st.latex(rf"e^{{s}} = {latex.matrix(steps.exponentials.tolist(), marked=chosen)}")
-    if open_(text.read("example_share_title")):
-        top = latex.number(steps.exponentials[row, column].item())
-        terms = " + ".join(latex.number(value) for value in steps.exponentials[row, : row + 1].tolist())
-        st.latex(rf"W = {latex.matrix(weights, marked=chosen)}")
-        st.latex(rf"w_{{{subscript}}} = \frac{{{top}}}{{{terms}}} = {latex.number(weights[row][column])}")
-        short = 0 if row == len(q) - 1 else row  # the last row forbids nothing
-        text.show("example_share", row=short + 1, leaky=float(steps.struck[short].sum()))
-    if open_(text.read("example_mix_title")):
-        text.show("example_mix")
-        last = len(q) - 1
-        terms = [rf"{latex.number(weights[last][j])} \cdot {latex.matrix([v[j]])}" for j in range(len(v))]
-        lines = r" \\ & + ".join(terms)
-        st.latex(rf"\begin{{aligned}} & {lines} \\ & = {latex.matrix([mixed[last]])} \end{{aligned}}")
-        st.latex(rf"W V = {latex.matrix(mixed)}")
-    if open_(text.read("example_project_title")):
-        text.show("example_project")
-        st.latex(
-            rf"\begin{{aligned}} \text{{output}} &= {latex.matrix(mixed)} {latex.matrix(o)} \\ &= "
-            rf"{latex.matrix(steps.output.tolist())} \end{{aligned}}"
-        )
+    with Steps(8, key="c5_steps") as open_:
+        chosen = {(row, column)}
+        raw, scores, masked = steps.raw.tolist(), steps.scores.tolist(), steps.masked.tolist()
+        weights, mixed = steps.weights.tolist(), steps.mixed.tolist()
+        subscript = f"{row + 1},{column + 1}"
+        seen = masked[row][column] != -math.inf
+        if open_(text.read("example_given_title")):
+            text.show("example_given")
+            for panel, name, values in zip(st.columns(3), "QKV", (q, k, v)):
+                panel.latex(f"{name} = {latex.matrix(values)}")
+        if open_(text.read("example_compare_title")):
+            text.show("example_compare")
+            st.latex(rf"Q K^\top = {latex.matrix(raw, marked=chosen)}")
+            st.latex(rf"q_{{{row + 1}}} \cdot k_{{{column + 1}}} = {latex.dot(q[row], k[column])}")
+        if open_(text.read("example_scale_title")):
+            text.show("example_scale")
+            st.latex(rf"\frac{{Q K^\top}}{{\sqrt 2}} = {latex.matrix(scores, marked=chosen)}")
+            st.latex(
+                rf"s_{{{subscript}}} = \frac{{{latex.number(raw[row][column])}}}{{{math.sqrt(2):.4f}}} = "
+                rf"{latex.number(scores[row][column])}"
+            )
+        if open_(text.read("example_mask_title")):
+            text.show("example_mask")
+            st.latex(latex.matrix(masked, marked=chosen))
+        if open_(text.read("example_exp_title")):
+            text.show("example_exp")
+            st.latex(rf"e^{{s}} = {latex.matrix(steps.exponentials.tolist(), marked=chosen)}")
+        if open_(text.read("example_share_title")):
+            top = latex.number(steps.exponentials[row, column].item())
+            terms = " + ".join(latex.number(value) for value in steps.exponentials[row, : row + 1].tolist())
+            st.latex(rf"W = {latex.matrix(weights, marked=chosen)}")
+            st.latex(rf"w_{{{subscript}}} = \frac{{{top}}}{{{terms}}} = {latex.number(weights[row][column])}")
+            short = 0 if row == len(q) - 1 else row  # the last row forbids nothing
+            text.show("example_share", row=short + 1, leaky=float(steps.struck[short].sum()))
+        if open_(text.read("example_mix_title")):
+            text.show("example_mix")
+            last = len(q) - 1
+            terms = [rf"{latex.number(weights[last][j])} \cdot {latex.matrix([v[j]])}" for j in range(len(v))]
+            lines = r" \\ & + ".join(terms)
+            st.latex(rf"\begin{{aligned}} & {lines} \\ & = {latex.matrix([mixed[last]])} \end{{aligned}}")
+            st.latex(rf"W V = {latex.matrix(mixed)}")
+        if open_(text.read("example_project_title")):
+            text.show("example_project")
+            st.latex(
+                rf"\begin{{aligned}} \text{{output}} &= {latex.matrix(mixed)} {latex.matrix(o)} \\ &= "
+                rf"{latex.matrix(steps.output.tolist())} \end{{aligned}}"
+            )
     if not seen:
         st.caption(
             f"Token {row + 1} may not look at token {column + 1}: from step 4 on this cell takes no part."

@@ -44,39 +44,40 @@ def worked_example() -> None:
 
 def print_steps(text: words.Words, x, gate, steps) -> None:
     """The seven steps with their numbers put in."""
-    open_ = Steps(7)
-    n, row = latex.number, lambda values: latex.matrix([list(map(float, values))])
-    if open_(text.read("example_rms_title")):
-        text.show("example_rms")
-        squares = " + ".join(n(value) for value in steps.squares)
-        st.latex(rf"\frac{{{squares}}}{{4}} = {n(steps.mean_square)}")
-        st.latex(rf"\mathrm{{RMS}} = \sqrt{{{n(steps.mean_square)} + \varepsilon}} = {n(steps.rms)}")
-    if open_(text.read("example_norm_title")):
-        text.show("example_norm", centred=", ".join(n(value) for value in steps.centered))
-        st.latex(rf"\frac{{{n(x[0])}}}{{{n(steps.rms)}}} = {n(steps.unscaled[0])}")
-        st.latex(rf"h = {row(steps.unscaled)} \odot g = {row(steps.normed)}")
-    if open_(text.read("example_project_title")):
-        text.show("example_project")
-        st.latex(rf"h W_g = {row(steps.gate_logits)} \qquad h W_u = {row(steps.up)}")
-        st.latex(rf"h \cdot W_g^{{(1)}} = {latex.dot(steps.normed, [line[0] for line in gate])}")
-    if open_(text.read("example_silu_title")):
-        text.show("example_silu")
-        z = steps.gate_logits[0]
-        st.latex(rf"\mathrm{{SiLU}}({n(z)}) = \frac{{{n(z)}}}{{1 + e^{{{n(-z)}}}}} = {n(steps.gate[0])}")
-        st.latex(rf"\mathrm{{gate}} = {row(steps.gate)}")
-    if open_(text.read("example_hidden_title")):
-        text.show("example_hidden")
-        products = [rf"{latex.signed(a)} \cdot {latex.signed(b)}" for a, b in zip(steps.gate, steps.up)]
-        st.latex(
-            r"\mathrm{hidden} = \begin{pmatrix}"
-            + " & ".join(products)
-            + rf"\end{{pmatrix}} = {row(steps.hidden)}"
-        )
-    if open_(text.read("example_down_title")):
-        text.show("example_down")
-        st.latex(rf"F(x) = {row(steps.hidden)}\, W_d = {row(steps.output)}")
-    if open_(text.read("example_add_title")):
-        text.show("example_add", share=steps.fraction)
-        st.latex(
-            rf"\begin{{aligned}} x + F(x) &= {row(x)} + {row(steps.output)} \\ &= {row(steps.total)} \end{{aligned}}"
-        )
+    with Steps(7, key="c6_steps") as open_:
+        n, row = latex.number, lambda values: latex.matrix([list(map(float, values))])
+        if open_(text.read("example_rms_title")):
+            text.show("example_rms")
+            squares = " + ".join(n(value) for value in steps.squares)
+            st.latex(rf"\frac{{{squares}}}{{4}} = {n(steps.mean_square)}")
+            st.latex(rf"\mathrm{{RMS}} = \sqrt{{{n(steps.mean_square)} + \varepsilon}} = {n(steps.rms)}")
+        if open_(text.read("example_norm_title")):
+            text.show("example_norm", centred=", ".join(n(value) for value in steps.centered))
+            st.latex(rf"\frac{{{n(x[0])}}}{{{n(steps.rms)}}} = {n(steps.unscaled[0])}")
+            st.latex(rf"h = {row(steps.unscaled)} \odot g = {row(steps.normed)}")
+        if open_(text.read("example_project_title")):
+            text.show("example_project")
+            st.latex(rf"h W_g = {row(steps.gate_logits)} \qquad h W_u = {row(steps.up)}")
+            st.latex(rf"h \cdot W_g^{{(1)}} = {latex.dot(steps.normed, [line[0] for line in gate])}")
+        if open_(text.read("example_silu_title")):
+            text.show("example_silu")
+            z = steps.gate_logits[0]
+            st.latex(rf"\mathrm{{SiLU}}({n(z)}) = \frac{{{n(z)}}}{{1 + e^{{{n(-z)}}}}} = {n(steps.gate[0])}")
+            st.latex(rf"\mathrm{{gate}} = {row(steps.gate)}")
+        if open_(text.read("example_hidden_title")):
+            text.show("example_hidden")
+            products = [rf"{latex.signed(a)} \cdot {latex.signed(b)}" for a, b in zip(steps.gate, steps.up)]
+            st.latex(
+                r"\mathrm{hidden} = \begin{pmatrix}"
+                + " & ".join(products)
+                + rf"\end{{pmatrix}} = {row(steps.hidden)}"
+            )
+        if open_(text.read("example_down_title")):
+            text.show("example_down")
+            st.latex(rf"F(x) = {row(steps.hidden)}\, W_d = {row(steps.output)}")
+        if open_(text.read("example_add_title")):
+            text.show("example_add", share=steps.fraction)
+            st.latex(
+                rf"\begin{{aligned}} x + F(x) &= {row(x)} + {row(steps.output)} \\ &= {row(steps.total)}"
+                r" \end{aligned}"
+            )

@@ -40,34 +40,34 @@ def worked_example() -> None:
     e = torch.tensor(table)
     cosines = embedding_table.cosines(e, e).tolist()
     back = embedding_table.embedding_gradient(ids, torch.tensor(above), len(table)).tolist()
-    open_ = Steps(5)
-    if open_(text.read("example_look_title")):
-        text.show("example_look", ids=read)
-        st.latex(rf"E = {latex.matrix(table)} \qquad x = {latex.matrix([table[token] for token in ids])}")
-    if open_(text.read("example_onehot_title")):
-        text.show("example_onehot", id=ids[0])
-        hot = [[float(position == ids[0]) for position in range(len(table))]]
-        st.latex(rf"{latex.matrix(hot)} \cdot {latex.matrix(table)} = {latex.matrix([table[ids[0]]])}")
-    a, b = table[first], table[second]
-    lengths = [sum(value * value for value in row) ** 0.5 for row in (a, b)]
-    if open_(text.read("example_dot_title")):
-        text.show("example_dot", a=WORDS[first], b=WORDS[second])
-        st.latex(rf"a \cdot b = {latex.dot(a, b)}")
-        for name, row, length in zip("ab", (a, b), lengths):
-            terms = " + ".join(f"{latex.signed(value)}^2" for value in row)
-            st.latex(rf"|{name}| = \sqrt{{{terms}}} = {latex.number(length)}")
-    if open_(text.read("example_cosine_title")):
-        dot = sum(x * y for x, y in zip(a, b))
-        text.show("example_cosine")
-        if min(lengths) > 0:
-            below = rf"{latex.number(lengths[0])} \cdot {latex.number(lengths[1])}"
-            st.latex(
-                rf"\cos = \frac{{{latex.number(dot)}}}{{{below}}} = {latex.number(cosines[first][second])}"
-            )
-        st.latex(rf"\cos(E, E) = {latex.matrix(cosines, '.3f', marked={(first, second)})}")
-    if open_(text.read("example_back_title")):
-        places = [position + 1 for position, token in enumerate(ids) if token == ids[0]]
-        text.show("example_back", id=ids[0], places=" and ".join(map(str, places)))
-        terms = " + ".join(latex.matrix([above[position - 1]]) for position in places)
-        st.latex(rf"{terms} = {latex.matrix([back[ids[0]]])}")
-        st.latex(rf"\frac{{\partial L}}{{\partial E}} = {latex.matrix(back)}")
+    with Steps(5, key="c3_steps") as open_:
+        if open_(text.read("example_look_title")):
+            text.show("example_look", ids=read)
+            st.latex(rf"E = {latex.matrix(table)} \qquad x = {latex.matrix([table[token] for token in ids])}")
+        if open_(text.read("example_onehot_title")):
+            text.show("example_onehot", id=ids[0])
+            hot = [[float(position == ids[0]) for position in range(len(table))]]
+            st.latex(rf"{latex.matrix(hot)} \cdot {latex.matrix(table)} = {latex.matrix([table[ids[0]]])}")
+        a, b = table[first], table[second]
+        lengths = [sum(value * value for value in row) ** 0.5 for row in (a, b)]
+        if open_(text.read("example_dot_title")):
+            text.show("example_dot", a=WORDS[first], b=WORDS[second])
+            st.latex(rf"a \cdot b = {latex.dot(a, b)}")
+            for name, row, length in zip("ab", (a, b), lengths):
+                terms = " + ".join(f"{latex.signed(value)}^2" for value in row)
+                st.latex(rf"|{name}| = \sqrt{{{terms}}} = {latex.number(length)}")
+        if open_(text.read("example_cosine_title")):
+            dot = sum(x * y for x, y in zip(a, b))
+            text.show("example_cosine")
+            if min(lengths) > 0:
+                below = rf"{latex.number(lengths[0])} \cdot {latex.number(lengths[1])}"
+                st.latex(
+                    rf"\cos = \frac{{{latex.number(dot)}}}{{{below}}} = {latex.number(cosines[first][second])}"
+                )
+            st.latex(rf"\cos(E, E) = {latex.matrix(cosines, '.3f', marked={(first, second)})}")
+        if open_(text.read("example_back_title")):
+            places = [position + 1 for position, token in enumerate(ids) if token == ids[0]]
+            text.show("example_back", id=ids[0], places=" and ".join(map(str, places)))
+            terms = " + ".join(latex.matrix([above[position - 1]]) for position in places)
+            st.latex(rf"{terms} = {latex.matrix([back[ids[0]]])}")
+            st.latex(rf"\frac{{\partial L}}{{\partial E}} = {latex.matrix(back)}")

@@ -74,19 +74,19 @@ def print_steps(text: words.Words, config: ModelConfig) -> None:
     }
     counted = summands(config)
     used = [part for part in titles if any(summand.part == part for summand in counted)]
-    open_ = Steps(len(used) + 1)
-    for part in used:
-        if open_(titles[part]):
-            lines = " \\\\ ".join(summand_latex(summand) for summand in counted if summand.part == part)
-            st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}")
-    if open_(text.read("example_sum_title")):
-        total, counts = n_parameters(config), parameters(config)
-        st.latex(" + ".join(whole(counts[part]) for part in used) + f" = {whole(total)}")
-        largest = max(used, key=lambda part: counts[part])
-        text.show("example_sum", part=titles[largest].lower(), share=counts[largest] / total)
-        if config == SMALL:
-            narrow = n_parameters(SMALL.replace(d_ff=2048))
-            text.show("example_proportion", narrow=narrow)
+    with Steps(len(used) + 1, key="c11_steps") as open_:
+        for part in used:
+            if open_(titles[part]):
+                lines = " \\\\ ".join(summand_latex(summand) for summand in counted if summand.part == part)
+                st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}")
+        if open_(text.read("example_sum_title")):
+            total, counts = n_parameters(config), parameters(config)
+            st.latex(" + ".join(whole(counts[part]) for part in used) + f" = {whole(total)}")
+            largest = max(used, key=lambda part: counts[part])
+            text.show("example_sum", part=titles[largest].lower(), share=counts[largest] / total)
+            if config == SMALL:
+                narrow = n_parameters(SMALL.replace(d_ff=2048))
+                text.show("example_proportion", narrow=narrow)
 
 
 def summand_latex(summand: Summand) -> str:

@@ -21,7 +21,7 @@ TEMPERATURES = (0.5, 1.0, 2.0)
 def worked_example() -> None:
     """From four scores to shares at three temperatures; from nine shares to what two filters leave; one draw."""
     text = words.load("09_inference")
-    open_ = Steps(6)
+    open_ = Steps(6, key="c9_steps")
     three_temperatures(text, open_)
     nine_probabilities(text, open_)
 
@@ -53,23 +53,24 @@ def three_temperatures(text: words.Words, open_: Steps) -> None:
                     key=f"c9_t{degree:g}".replace(".", "_"),
                     label=text.read("temperature_label", degree=degree),
                 )
-    if open_(text.read("example_divide_title")):
-        text.show("example_divide")
-        rows = [scores, *(steps[degree].scaled.tolist() for degree in TEMPERATURES)]
-        st.latex(_rows(("z", *(rf"z / {degree:g}" for degree in TEMPERATURES)), rows, ".3f"))
-    if open_(text.read("example_exp_title")):
-        text.show("example_exp")
-        rows = [steps[degree].exponentials.tolist() for degree in TEMPERATURES]
-        st.latex(_rows([rf"e^{{z / {degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
-    if open_(text.read("example_share_title")):
-        text.show("example_share")
-        rows = [steps[degree].probabilities.tolist() for degree in TEMPERATURES]
-        st.latex(_rows([rf"p_{{T={degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
-        terms = " + ".join(f"e^{{{score:g}/{low:g}}}" for score in scores)
-        st.latex(
-            rf"p_{{T={low:g}}}(a) ="
-            rf" \frac{{e^{{{scores[0]:g}/{low:g}}}}}{{{terms}}} = {steps[low].probabilities[0].item():.3f}"
-        )
+    with open_.group(3):
+        if open_(text.read("example_divide_title")):
+            text.show("example_divide")
+            rows = [scores, *(steps[degree].scaled.tolist() for degree in TEMPERATURES)]
+            st.latex(_rows(("z", *(rf"z / {degree:g}" for degree in TEMPERATURES)), rows, ".3f"))
+        if open_(text.read("example_exp_title")):
+            text.show("example_exp")
+            rows = [steps[degree].exponentials.tolist() for degree in TEMPERATURES]
+            st.latex(_rows([rf"e^{{z / {degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
+        if open_(text.read("example_share_title")):
+            text.show("example_share")
+            rows = [steps[degree].probabilities.tolist() for degree in TEMPERATURES]
+            st.latex(_rows([rf"p_{{T={degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
+            terms = " + ".join(f"e^{{{score:g}/{low:g}}}" for score in scores)
+            st.latex(
+                rf"p_{{T={low:g}}}(a) ="
+                rf" \frac{{e^{{{scores[0]:g}/{low:g}}}}}{{{terms}}} = {steps[low].probabilities[0].item():.3f}"
+            )
 
 
 def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> str:
@@ -130,25 +131,28 @@ def nine_probabilities(text: words.Words, open_: Steps) -> None:
 def top_p_steps(text: words.Words, open_: Steps, filtered: by_hand.FilteredProbabilities, p: float) -> None:
     """The steps of top-p on the nine probabilities: running sum, rescaling, one draw."""
     n_kept = int(filtered.kept.sum())
-    if open_(text.read("example_running_title")):
-        before = filtered.running[n_kept - 2].item() if n_kept > 1 else 0.0
-        text.show(
-            "example_running", p=p, n=n_kept, before=before, reached=filtered.running[n_kept - 1].item()
-        )
-        st.latex(_rows(("p", r"\text{sum}"), (filtered.sorted.tolist(), filtered.running.tolist()), ".3f"))
-    if open_(text.read("example_again_title")):
-        text.show("example_again", mass=filtered.mass)
-        after = filtered.after[filtered.order][:n_kept].tolist()
-        parts = r" \quad ".join(
-            rf"\tfrac{{{latex.number(old, '.3f')}}}{{{latex.number(filtered.mass, '.3f')}}} = {new:.3f}"
-            for old, new in zip(filtered.sorted.tolist(), after)
-        )
-        st.latex(parts)
-    if open_(text.read("example_draw_title")):
-        where = controls.number(
-            text.read("example_draw_u"), "c9_u", 0.0, 0.99, 0.6, 0.01, text.read("u_help")
-        )
-        token = by_hand.token_at(filtered.after, where)
-        ends = filtered.after.cumsum(0).tolist()
-        start = ends[token] - filtered.after[token].item()
-        text.show("example_draw", u=where, token=token + 1, start=start, end=ends[token])
+    with open_.group(3):
+        if open_(text.read("example_running_title")):
+            before = filtered.running[n_kept - 2].item() if n_kept > 1 else 0.0
+            text.show(
+                "example_running", p=p, n=n_kept, before=before, reached=filtered.running[n_kept - 1].item()
+            )
+            st.latex(
+                _rows(("p", r"\text{sum}"), (filtered.sorted.tolist(), filtered.running.tolist()), ".3f")
+            )
+        if open_(text.read("example_again_title")):
+            text.show("example_again", mass=filtered.mass)
+            after = filtered.after[filtered.order][:n_kept].tolist()
+            parts = r" \quad ".join(
+                rf"\tfrac{{{latex.number(old, '.3f')}}}{{{latex.number(filtered.mass, '.3f')}}} = {new:.3f}"
+                for old, new in zip(filtered.sorted.tolist(), after)
+            )
+            st.latex(parts)
+        if open_(text.read("example_draw_title")):
+            where = controls.number(
+                text.read("example_draw_u"), "c9_u", 0.0, 0.99, 0.6, 0.01, text.read("u_help")
+            )
+            token = by_hand.token_at(filtered.after, where)
+            ends = filtered.after.cumsum(0).tolist()
+            start = ends[token] - filtered.after[token].item()
+            text.show("example_draw", u=where, token=token + 1, start=start, end=ends[token])

@@ -57,42 +57,43 @@ def print_steps(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
     """The weights of each part, of a layer and of the whole; and the operations on so many tokens."""
     c, h, k, d, f = config.d_model, config.n_heads, config.n_kv_heads, config.head_dim, config.d_ff
     layers, found = config.n_layers, parameters(config)
-    open_ = Steps(7)
-    if open_(text.read("example_table_title")):
-        text.show("example_table")
-        st.latex(rf"V \cdot C = {product(config.vocab_size, c)}")
-    if open_(text.read("example_attention_title")):
-        text.show("example_attention", d=d)
-        st.latex(
-            rf"\begin{{aligned}} \text{{queries}}\quad C \cdot HD &= {product(c, h * d)} \\ "
-            rf"\text{{keys}}\quad C \cdot KD &= {product(c, k * d)} \\ "
-            rf"\text{{values}}\quad C \cdot KD &= {product(c, k * d)} \\ "
-            rf"\text{{output}}\quad HD \cdot C &= {product(h * d, c)} \end{{aligned}}"
-        )
-    if open_(text.read("example_feedforward_title")):
-        text.show("example_feedforward")
-        st.latex(rf"3 \cdot C \cdot F = {product(3, c, f)}")
-    if open_(text.read("example_layers_title")):
-        text.show("example_layers")
-        attention, feedforward = found["attention"] // layers, found["feedforward"] // layers
-        each = attention + feedforward + 2 * c
-        st.latex(
-            rf"L \cdot (\text{{attention}} + \text{{feed-forward}} + 2C) = {layers} \cdot "
-            rf"({whole(attention)} + {whole(feedforward)} + {whole(2 * c)}) = {whole(layers * each)}"
-        )
-    if open_(text.read("example_end_title")):
-        text.show("example_end")
-        st.latex(rf"C = {whole(c)} \qquad \text{{output layer: }} {whole(found['output'])}")
-    if open_(text.read("example_sum_title")):
-        total = n_parameters(config)
-        text.show("example_sum", share=found["embedding"] / total)
-        inside = total - found["embedding"] - found["output"] - c
-        st.latex(
-            rf"{whole(found['embedding'])} + {whole(inside)} + {whole(c)} + {whole(found['output'])} = {whole(total)}"
-        )
-    if open_(text.read("example_operations_title")):
-        text.show("example_operations")
-        print_operations(text, config, n_tokens)
+    with Steps(7, key="c7_steps") as open_:
+        if open_(text.read("example_table_title")):
+            text.show("example_table")
+            st.latex(rf"V \cdot C = {product(config.vocab_size, c)}")
+        if open_(text.read("example_attention_title")):
+            text.show("example_attention", d=d)
+            st.latex(
+                rf"\begin{{aligned}} \text{{queries}}\quad C \cdot HD &= {product(c, h * d)} \\ "
+                rf"\text{{keys}}\quad C \cdot KD &= {product(c, k * d)} \\ "
+                rf"\text{{values}}\quad C \cdot KD &= {product(c, k * d)} \\ "
+                rf"\text{{output}}\quad HD \cdot C &= {product(h * d, c)} \end{{aligned}}"
+            )
+        if open_(text.read("example_feedforward_title")):
+            text.show("example_feedforward")
+            st.latex(rf"3 \cdot C \cdot F = {product(3, c, f)}")
+        if open_(text.read("example_layers_title")):
+            text.show("example_layers")
+            attention, feedforward = found["attention"] // layers, found["feedforward"] // layers
+            each = attention + feedforward + 2 * c
+            st.latex(
+                rf"L \cdot (\text{{attention}} + \text{{feed-forward}} + 2C) = {layers} \cdot "
+                rf"({whole(attention)} + {whole(feedforward)} + {whole(2 * c)}) = {whole(layers * each)}"
+            )
+        if open_(text.read("example_end_title")):
+            text.show("example_end")
+            st.latex(rf"C = {whole(c)} \qquad \text{{output layer: }} {whole(found['output'])}")
+        if open_(text.read("example_sum_title")):
+            total = n_parameters(config)
+            text.show("example_sum", share=found["embedding"] / total)
+            inside = total - found["embedding"] - found["output"] - c
+            st.latex(
+                rf"{whole(found['embedding'])} + {whole(inside)} + {whole(c)} + {whole(found['output'])} = "
+                + whole(total)
+            )
+        if open_(text.read("example_operations_title")):
+            text.show("example_operations")
+            print_operations(text, config, n_tokens)
 
 
 def print_operations(text: words.Words, config: ModelConfig, n_tokens: int) -> None:

@@ -53,39 +53,42 @@ def one_prediction() -> None:
     top = [(found[0], token, p) for found, token, p in top if len(found) == 1][:4]
     logits = seen["logits"][0, -1]
     config = model.config
-    steps = Steps(9)
-    if steps(text.read("example_text_title")):
-        text.show("example_text", example=example, characters=len(example))
-    if steps(text.read("example_tokens_title")):
-        text.show(
-            "example_tokens", n_tokens=len(ids), vocabulary=config.vocab_size, ids=", ".join(map(str, ids))
-        )
-    if steps(text.read("example_embedding_title")):
-        first = ", ".join(f"{value:.2f}" for value in seen["embedding"][0, 0, :3].tolist())
-        text.show("example_embedding", embedding=tensor_shape(seen["embedding"]), first=first)
-    if steps(text.read("example_blocks_title")):
-        text.show(
-            "example_blocks",
-            n_layers=config.n_layers,
-            n_heads=config.n_heads,
-            weights=tensor_shape(seen["layers.0.attention.weights"]),
-            inner=tensor_shape(seen["layers.0.feedforward.hidden"]),
-            stream=tensor_shape(seen[f"layers.{config.n_layers - 1}.after_feedforward"]),
-        )
-    if steps(text.read("example_norm_title")):
-        text.show("example_norm", final=tensor_shape(seen["final_normed"]))
-    if steps(text.read("example_scores_title")):
-        text.show(
-            "example_scores",
-            vocabulary=config.vocab_size,
-            logits=tensor_shape(seen["logits"]),
-            token=visible(top[0][1]),
-            score=float(logits[top[0][0]]),
-        )
-    if steps(text.read("example_shares_title")):
-        text.show("example_shares", vocabulary=config.vocab_size, token=visible(top[0][1]), p=top[0][2])
-    scores = [(visible(token), round(float(logits[number]), 1)) for number, token, _ in top]
-    softmax_by_hand(scores, example, text, steps)
+    with Steps(9, key="c0_steps") as steps:
+        if steps(text.read("example_text_title")):
+            text.show("example_text", example=example, characters=len(example))
+        if steps(text.read("example_tokens_title")):
+            text.show(
+                "example_tokens",
+                n_tokens=len(ids),
+                vocabulary=config.vocab_size,
+                ids=", ".join(map(str, ids)),
+            )
+        if steps(text.read("example_embedding_title")):
+            first = ", ".join(f"{value:.2f}" for value in seen["embedding"][0, 0, :3].tolist())
+            text.show("example_embedding", embedding=tensor_shape(seen["embedding"]), first=first)
+        if steps(text.read("example_blocks_title")):
+            text.show(
+                "example_blocks",
+                n_layers=config.n_layers,
+                n_heads=config.n_heads,
+                weights=tensor_shape(seen["layers.0.attention.weights"]),
+                inner=tensor_shape(seen["layers.0.feedforward.hidden"]),
+                stream=tensor_shape(seen[f"layers.{config.n_layers - 1}.after_feedforward"]),
+            )
+        if steps(text.read("example_norm_title")):
+            text.show("example_norm", final=tensor_shape(seen["final_normed"]))
+        if steps(text.read("example_scores_title")):
+            text.show(
+                "example_scores",
+                vocabulary=config.vocab_size,
+                logits=tensor_shape(seen["logits"]),
+                token=visible(top[0][1]),
+                score=float(logits[top[0][0]]),
+            )
+        if steps(text.read("example_shares_title")):
+            text.show("example_shares", vocabulary=config.vocab_size, token=visible(top[0][1]), p=top[0][2])
+        scores = [(visible(token), round(float(logits[number]), 1)) for number, token, _ in top]
+        softmax_by_hand(scores, example, text, steps)
 
 
 def tensor_shape(tensor) -> str:

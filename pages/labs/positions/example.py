@@ -41,10 +41,10 @@ def worked_example() -> None:
     with right:
         base = controls.value_slider(text.read("example_base"), "c4_base", BASES, 10_000)
     query, key = torch.tensor(q), torch.tensor(k)
-    open_ = Steps(8)
-    print_rotation(text, open_, q, by_hand.rotate(query, position, base, pairing), position, base)
-    print_positions(text, open_, q, [by_hand.rotate(query, at, base, pairing) for at in range(4)])
-    print_scores(text, open_, query, key, base, pairing)
+    with Steps(8, key="c4_steps") as open_:
+        print_rotation(text, open_, q, by_hand.rotate(query, position, base, pairing), position, base)
+        print_positions(text, open_, q, [by_hand.rotate(query, at, base, pairing) for at in range(4)])
+        print_scores(text, open_, query, key, base, pairing)
 
 
 def print_rotation(text: words.Words, open_: Steps, q, here, position: int, base: int) -> None:

@@ -36,48 +36,49 @@ def worked_example() -> None:
 
 def print_steps(text: words.Words, made) -> None:
     """Command, numbers and script of one recipe."""
-    config, train, open_ = made.model, made.train, Steps(3)
-    if open_(text.read("example_command_title")):
-        text.show("example_command")
-        st.code(command(made), language="bash", wrap_lines=True)
-    if open_(text.read("example_counts_title")):
-        length, batch = config.context_length, train.batch_size * train.accumulation
-        text.show("example_counts", batch=batch, length=length, steps=made.steps)
-        tokens = f"{batch * length * made.steps:,}".replace(",", "{,}")
-        st.latex(rf"{batch} \cdot {length} \cdot {made.steps} = {tokens}")
-        weights = n_parameters(config)
-        text.show(
-            "example_cost",
-            weights=weights,
-            operations=3.0 * sum(forward_flops(config, length, batch).values()) * made.steps,
-            memory=readable_bytes(training_bytes(config)),
-            file=readable_bytes(4 * weights),
-        )
-    if open_(text.read("example_script_title")):
-        code = script.script(made)
-        text.show("example_script", lines=len(code.splitlines()))
-        with st.container(height=460, border=True):
-            st.code(code, language="python", line_numbers=True, wrap_lines=True)
-        text.show("example_parts")
-        with st.container(horizontal=True):
-            st.download_button(
-                text.read("example_download_script"),
-                code,
-                file_name="glassbox_script.py",
-                mime="text/x-python",
-                key="c10_download_script",
-                icon=":material/download:",
-                on_click="ignore",
+    config, train = made.model, made.train
+    with Steps(3, key="c10_steps", in_tabs=False) as open_:
+        if open_(text.read("example_command_title")):
+            text.show("example_command")
+            st.code(command(made), language="bash", wrap_lines=True)
+        if open_(text.read("example_counts_title")):
+            length, batch = config.context_length, train.batch_size * train.accumulation
+            text.show("example_counts", batch=batch, length=length, steps=made.steps)
+            tokens = f"{batch * length * made.steps:,}".replace(",", "{,}")
+            st.latex(rf"{batch} \cdot {length} \cdot {made.steps} = {tokens}")
+            weights = n_parameters(config)
+            text.show(
+                "example_cost",
+                weights=weights,
+                operations=3.0 * sum(forward_flops(config, length, batch).values()) * made.steps,
+                memory=readable_bytes(training_bytes(config)),
+                file=readable_bytes(4 * weights),
             )
-            st.download_button(
-                text.read("example_download_notebook"),
-                json.dumps(script.notebook(made), ensure_ascii=False, indent=1),
-                file_name="glassbox_notebook.ipynb",
-                mime="application/x-ipynb+json",
-                key="c10_download_notebook",
-                icon=":material/download:",
-                on_click="ignore",
-            )
+        if open_(text.read("example_script_title")):
+            code = script.script(made)
+            text.show("example_script", lines=len(code.splitlines()))
+            with st.container(height=460, border=True):
+                st.code(code, language="python", line_numbers=True, wrap_lines=True)
+            text.show("example_parts")
+            with st.container(horizontal=True):
+                st.download_button(
+                    text.read("example_download_script"),
+                    code,
+                    file_name="glassbox_script.py",
+                    mime="text/x-python",
+                    key="c10_download_script",
+                    icon=":material/download:",
+                    on_click="ignore",
+                )
+                st.download_button(
+                    text.read("example_download_notebook"),
+                    json.dumps(script.notebook(made), ensure_ascii=False, indent=1),
+                    file_name="glassbox_notebook.ipynb",
+                    mime="application/x-ipynb+json",
+                    key="c10_download_notebook",
+                    icon=":material/download:",
+                    on_click="ignore",
+                )
 
 
 def command(made: script.Recipe) -> str:

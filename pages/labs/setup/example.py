@@ -53,37 +53,38 @@ def print_steps(text: words.Words, points, found, w: float, b: float, rate: floa
     """The steps of the example with their numbers put in."""
     xs, ys = points
     x, y = torch.tensor(xs), torch.tensor(ys)
-    open_, num, sign = Steps(9), latex.number, latex.signed
-    print_loss_and_gradient(text, open_, points, found, w, b)
-    taken = descent_steps(rate, N_STEPS, xs, ys, w=w, b=b)
-    if open_(text.read("example_step_title")):
-        text.show("example_step")
-        for name, now, slope in (("w", w, found.slope_w), ("b", b, found.slope_b)):
-            st.latex(
-                rf"{name} \leftarrow {num(now)} - {num(rate)} \cdot {sign(slope)} = {num(now - rate * slope)}"
+    num, sign = latex.number, latex.signed
+    with Steps(9, key="c1_steps") as open_:
+        print_loss_and_gradient(text, open_, points, found, w, b)
+        taken = descent_steps(rate, N_STEPS, xs, ys, w=w, b=b)
+        if open_(text.read("example_step_title")):
+            text.show("example_step")
+            for name, now, slope in (("w", w, found.slope_w), ("b", b, found.slope_b)):
+                st.latex(
+                    rf"{name} \leftarrow {num(now)} - {num(rate)} \cdot {sign(slope)} = {num(now - rate * slope)}"
+                )
+            if len(taken) > 1:
+                text.show("example_step_says", before=taken[0].loss, after=taken[1].loss)
+        if open_(text.read("example_autograd_title")):
+            text.show(
+                "example_autograd",
+                hand_w=found.slope_w,
+                hand_b=found.slope_b,
+                torch_w=taken[0].slope_w,
+                torch_b=taken[0].slope_b,
             )
-        if len(taken) > 1:
-            text.show("example_step_says", before=taken[0].loss, after=taken[1].loss)
-    if open_(text.read("example_autograd_title")):
-        text.show(
-            "example_autograd",
-            hand_w=found.slope_w,
-            hand_b=found.slope_b,
-            torch_w=taken[0].slope_w,
-            torch_b=taken[0].slope_b,
-        )
-    if open_(text.read("example_again_title")):
-        print_later_steps(text, taken, line_fit.loss_at(x, y, *line_fit.best(x, y)), rate)
-    if open_(text.read("example_validation_title")):
-        kept = torch.tensor(KEPT_HOURS), torch.tensor(KEPT_LEVELS)
-        text.show(
-            "example_validation",
-            x1=KEPT_HOURS[0], y1=KEPT_LEVELS[0], x2=KEPT_HOURS[1], y2=KEPT_LEVELS[1],
-            before=line_fit.loss_at(*kept, w, b),
-            after=line_fit.loss_at(*kept, taken[-1].w, taken[-1].b),
-            training=taken[-1].loss,
-        )  # fmt: skip
-    products(text, open_)
+        if open_(text.read("example_again_title")):
+            print_later_steps(text, taken, line_fit.loss_at(x, y, *line_fit.best(x, y)), rate)
+        if open_(text.read("example_validation_title")):
+            kept = torch.tensor(KEPT_HOURS), torch.tensor(KEPT_LEVELS)
+            text.show(
+                "example_validation",
+                x1=KEPT_HOURS[0], y1=KEPT_LEVELS[0], x2=KEPT_HOURS[1], y2=KEPT_LEVELS[1],
+                before=line_fit.loss_at(*kept, w, b),
+                after=line_fit.loss_at(*kept, taken[-1].w, taken[-1].b),
+                training=taken[-1].loss,
+            )  # fmt: skip
+        products(text, open_)
 
 
 def print_loss_and_gradient(text: words.Words, open_: Steps, points, found, w: float, b: float) -> None:

@@ -36,9 +36,9 @@ def worked_example() -> None:
         st.info(text.read("example_empty"), icon=":material/info:")
         return
     tokenizer = cached.trained_tokenizer(typed, n_merges)
-    open_ = Steps(7)
-    _train_steps(typed, tokenizer, n_merges, open_, text)
-    _encode_steps(new, tokenizer, open_, text)
+    with Steps(7, key="c2_steps") as open_:
+        _train_steps(typed, tokenizer, n_merges, open_, text)
+        _encode_steps(new, tokenizer, open_, text)
 
 
 def _train_steps(typed: str, tokenizer: Tokenizer, n_merges: int, open_: Steps, text: words.Words) -> None:

@@ -23,7 +23,7 @@ BOOK_STEPS = 100_000
 def worked_example() -> None:
     """Cross-entropy of one prediction, one AdamW step on one weight, and the rate that step is taken at."""
     text = words.load("08_training")
-    open_ = Steps(6)
+    open_ = Steps(6, key="c8_steps")
     one_prediction(text, open_)
     one_weight(text, open_)
     one_schedule(text, open_)
@@ -42,31 +42,36 @@ def one_prediction(text: words.Words, open_: Steps) -> None:
     target = NAMES.index(came)
     entropy = by_hand.cross_entropy(torch.tensor(scores), target)
     shares, pulls = entropy.probabilities.tolist(), entropy.gradient.tolist()
-    if open_(text.read("example_share_title")):
-        text.show("example_share")
-        terms = " + ".join(f"e^{{{score:g}}}" for score in scores)
-        st.latex(rf"p(\text{{{came}}}) = \frac{{e^{{{scores[target]:g}}}}}{{{terms}}} = {shares[target]:.4f}")
-    if open_(text.read("example_loss_title")):
-        text.show("example_loss")
-        st.latex(rf"-\ln {shares[target]:.4f} = {entropy.loss:.4f}\ \text{{nats}}")
-        p = controls.number(text.read("example_any"), "c8_p", 0.005, 1.0, 0.45, 0.005, text.read("p_help"))
-        vocabulary = PRESETS["nano"].model.vocab_size
-        text.show(
-            "example_die",
-            p=p,
-            nats=-math.log(p),
-            sides=1 / p,
-            vocabulary=vocabulary,
-            uniform=math.log(vocabulary),
-        )
-    if open_(text.read("example_pull_title")):
-        text.show("example_pull", came=came)
-        cells = r" \quad ".join(
-            rf"\text{{{name}}}\; {latex.number(share, '.3f')}{' - 1' if name == came else ' - 0'} = "
-            rf"{latex.number(pull, '.3f')}"
-            for name, share, pull in zip(NAMES, shares, pulls)
-        )
-        st.latex(cells)
+    with open_.group(3):
+        if open_(text.read("example_share_title")):
+            text.show("example_share")
+            terms = " + ".join(f"e^{{{score:g}}}" for score in scores)
+            st.latex(
+                rf"p(\text{{{came}}}) = \frac{{e^{{{scores[target]:g}}}}}{{{terms}}} = {shares[target]:.4f}"
+            )
+        if open_(text.read("example_loss_title")):
+            text.show("example_loss")
+            st.latex(rf"-\ln {shares[target]:.4f} = {entropy.loss:.4f}\ \text{{nats}}")
+            p = controls.number(
+                text.read("example_any"), "c8_p", 0.005, 1.0, 0.45, 0.005, text.read("p_help")
+            )
+            vocabulary = PRESETS["nano"].model.vocab_size
+            text.show(
+                "example_die",
+                p=p,
+                nats=-math.log(p),
+                sides=1 / p,
+                vocabulary=vocabulary,
+                uniform=math.log(vocabulary),
+            )
+        if open_(text.read("example_pull_title")):
+            text.show("example_pull", came=came)
+            cells = r" \quad ".join(
+                rf"\text{{{name}}}\; {latex.number(share, '.3f')}{' - 1' if name == came else ' - 0'} = "
+                rf"{latex.number(pull, '.3f')}"
+                for name, share, pull in zip(NAMES, shares, pulls)
+            )
+            st.latex(cells)
 
 
 def one_weight(text: words.Words, open_: Steps) -> None:
@@ -97,25 +102,26 @@ def one_weight(text: words.Words, open_: Steps) -> None:
     first = by_hand.adamw_step(weight, [before], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
     step = by_hand.adamw_step(weight, [before, now], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
     n = latex.signed
-    if open_(text.read("example_means_title")):
-        text.show("example_means")
-        st.latex(
-            rf"m = {beta1} \cdot {n(first.first, '.5f')} + {1 - beta1:.1f} \cdot {n(now)} = {n(step.first, '.5f')}"
-            rf"\qquad v = {beta2} \cdot {n(first.second, '.5f')} + {1 - beta2:.2f} \cdot {n(now)}^2 ="
-            rf" {n(step.second, '.6f')}"
-        )
-        st.latex(
-            rf"\hat m = \frac{{{n(step.first, '.5f')}}}{{1 - {beta1}^2}} = {n(step.first_hat)} \qquad \hat v ="
-            rf" \frac{{{n(step.second, '.6f')}}}{{1 - {beta2}^2}} = {n(step.second_hat, '.5f')}"
-        )
-    if open_(text.read("example_move_title")):
-        text.show("example_move")
-        st.latex(
-            rf"w = \underbrace{{{n(first.weight, '.5f')} \cdot (1 - {rate:g} \cdot {decay:g})}}_{{\text{{decay}}}} -"
-            rf" {rate:g} \cdot \frac{{{n(step.first_hat)}}}{{\sqrt{{{n(step.second_hat, '.5f')}}}}} ="
-            rf" {n(step.decayed, '.5f')} - {n(step.move, '.5f')} = {n(step.weight, '.5f')}"
-        )
-        text.show("example_size", first=abs(first.move), rate=rate, hundred=100)
+    with open_.group(2):
+        if open_(text.read("example_means_title")):
+            text.show("example_means")
+            st.latex(
+                rf"m = {beta1} \cdot {n(first.first, '.5f')} + {1 - beta1:.1f} \cdot {n(now)} = {n(step.first, '.5f')}"
+                rf"\qquad v = {beta2} \cdot {n(first.second, '.5f')} + {1 - beta2:.2f} \cdot {n(now)}^2 ="
+                rf" {n(step.second, '.6f')}"
+            )
+            st.latex(
+                rf"\hat m = \frac{{{n(step.first, '.5f')}}}{{1 - {beta1}^2}} = {n(step.first_hat)} \qquad \hat v ="
+                rf" \frac{{{n(step.second, '.6f')}}}{{1 - {beta2}^2}} = {n(step.second_hat, '.5f')}"
+            )
+        if open_(text.read("example_move_title")):
+            text.show("example_move")
+            st.latex(
+                rf"w = \underbrace{{{n(first.weight, '.5f')} \cdot (1 - {rate:g} \cdot {decay:g})}}_{{\text{{decay}}}}"
+                rf" - {rate:g} \cdot \frac{{{n(step.first_hat)}}}{{\sqrt{{{n(step.second_hat, '.5f')}}}}} ="
+                rf" {n(step.decayed, '.5f')} - {n(step.move, '.5f')} = {n(step.weight, '.5f')}"
+            )
+            text.show("example_size", first=abs(first.move), rate=rate, hundred=100)
 
 
 def one_schedule(text: words.Words, open_: Steps) -> None:
