@@ -22,10 +22,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.kit import links, words
 
 KINDS = ("why", "shape", "what")
+HEART_LINES = 15  # of a longer source, shown until the rest is asked for
 _HEADING = re.compile(r"^## +`(.+)` *$", re.MULTILINE)
 _NOTE = re.compile(r"^(why|shape|what): *", re.IGNORECASE)
 
@@ -186,6 +188,8 @@ pre { margin: 0; padding: 0.12rem 0.6rem; font-family: var(--st-code-font); line
 pre .n { color: var(--st-text-color); opacity: 0.75; user-select: none; display: inline-block; width: 2.6em;
   text-indent: 0; }
 pre .k { font-weight: 700; } pre .s, pre .c { font-style: italic; opacity: 0.85; }
+.gap { padding: 0.15rem 0.9rem; font-family: var(--st-font); font-size: 0.78rem; opacity: 0.7;
+  background: var(--st-secondary-background-color); }
 .note { padding: 0.12rem 0.7rem; font-family: var(--st-font); line-height: 1.45; }
 .note b { font-weight: 600; } .note code { font-family: var(--st-code-font); font-size: 0.95em; }
 .note.closed { display: none; }
@@ -205,7 +209,12 @@ _JS = """
 export default function ({ data, parentElement }) {
   const box = parentElement.querySelector(".code")
   box.setAttribute("aria-label", data.label)
-  box.replaceChildren(...data.rows.map(row => {
+  const gap = n => {
+    const line = document.createElement("div")
+    line.className = "gap"; line.textContent = n + (n === 1 ? " more line" : " more lines")
+    return line
+  }
+  const rows = data.rows.map(row => {
     const line = document.createElement("div")
     line.className = "row " + (row.kind === "why" ? "why" : "other") + (row.note && row.open ? "" : " wide")
     const pre = document.createElement("pre")
@@ -233,7 +242,8 @@ export default function ({ data, parentElement }) {
     }
     line.append(pre, note)
     return line
-  }))
+  })
+  box.replaceChildren(...(data.before ? [gap(data.before)] : []), ...rows, ...(data.after ? [gap(data.after)] : []))
 }
 """
 
@@ -242,17 +252,34 @@ _COMPONENT = st.components.v2.component(
 )
 
 
-@st.fragment
 def code(name: str, *, key: str) -> None:
-    """The source of a gptcore object beside its notes, notes with a reason open, the rest behind a switch.
+    """The source of a gptcore object beside its notes; of a long one the part with the most reasons first.
 
     Pass the name as a constant, such as "attention.Attention.forward": a test finds every one that is shown.
     """
+    _code(name, key)
+
+
+def tabs(*titles: str) -> Sequence[DeltaGenerator]:
+    """Tabs for the objects of a chapter, named after them, so that the page is no longer than the longest."""
+    return st.tabs([f"`{title}`" for title in titles])
+
+
+@st.fragment
+def _code(name: str, key: str) -> None:
     shown, pairs = source(name), statements_with_notes(name)
-    bind = links.check(f"{key}_all", links.Switch(), False)
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"`{shown.name}` in `{shown.file}`, line {shown.start}")
-        every = st.toggle("A note on every line", key=f"{key}_all", bind=bind)
+    bind_notes = links.check(f"{key}_all", links.Switch(), False)
+    bind_whole = links.check(f"{key}_whole", links.Switch(), False)
+    first, last = heart(pairs)
+    is_long = last - first < len(shown.lines) - 1
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown(f"`{shown.name}` in `{shown.file}`, line {shown.start}", width="stretch")
+        whole = is_long and st.toggle(
+            f"Show all {len(shown.lines)} lines", key=f"{key}_whole", bind=bind_whole
+        )
+        every = st.toggle("A note on every line", key=f"{key}_all", bind=bind_notes)
+    if whole or not is_long:
+        first, last = 1, len(shown.lines)
     spans = _highlighted(shown.lines)
     rows = [
         {
@@ -263,8 +290,29 @@ def code(name: str, *, key: str) -> None:
             "open": bool(note) and (every or note.kind == "why"),
         }
         for statement, note in pairs
+        if first <= statement.first and statement.last <= last
     ]
-    _COMPONENT(key=key, data={"rows": rows, "label": f"The code of {name}, line by line, with notes"})
+    left_out = {"before": first - 1, "after": len(shown.lines) - last}
+    _COMPONENT(
+        key=key, data={"rows": rows, "label": f"The code of {name}, line by line, with notes", **left_out}
+    )
+
+
+def heart(pairs: Sequence[tuple[Statement, Note | None]]) -> tuple[int, int]:
+    """The first and last line of the part of a source that opens first: all of a short one.
+
+    Of a long one it is the run of statements within `HEART_LINES` that has the most notes with a reason.
+    """
+    n_lines = pairs[-1][0].last
+    if n_lines <= HEART_LINES + 3:
+        return 1, n_lines
+    best, chosen = -1, (1, n_lines)
+    for begin, (statement, _) in enumerate(pairs):
+        inside = [pair for pair in pairs[begin:] if pair[0].last - statement.first < HEART_LINES]
+        reasons = sum(note is not None and note.kind == "why" for _, note in inside)
+        if inside and statement.needs_note and reasons > best:
+            best, chosen = reasons, (statement.first, inside[-1][0].last)
+    return chosen
 
 
 @lru_cache(maxsize=64)

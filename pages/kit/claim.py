@@ -15,6 +15,7 @@ from gptcore.experiments.claims import Claim, Result
 from pages.kit import escape, figures, links, plots, session, visitor, words
 
 EVERY_SECONDS = 1.0
+OPEN = 2  # claims of a chapter that are open; the rest is folded
 ICONS = {
     "holds": (":material/check_circle:", "green"),
     "holds not": (":material/cancel:", "red"),
@@ -24,7 +25,14 @@ _PROBLEM = "claims_problem"
 
 
 def cards(*names: str) -> None:
-    """The claims of a chapter, one card each."""
+    """The claims of a chapter, one card each: the first two open, the rest folded."""
+    _rows(names[:OPEN])
+    if rest := names[OPEN:]:
+        with st.expander(f"{len(rest)} more claims to measure", icon=":material/timer:"):
+            _rows(rest)
+
+
+def _rows(names: Sequence[str]) -> None:
     registry = claims.registry()
     for start in range(0, len(names), 2):
         for column, name in zip(st.columns(2, gap="small"), names[start : start + 2]):

@@ -32,6 +32,7 @@ from pages.kit import links, progress, words
 
 _ANSWER = re.compile(r"^- \[([a-z0-9_]+)\] +(.*)$")
 SEED = 1
+SHORT = 3  # questions on the short path
 FIRST_TEXT = "Wrong answers are explained, and a new set of numbers is one click away."
 
 
@@ -155,19 +156,29 @@ def cards(chapter: int, file: str, make: Callable[[int], Sequence[Question]]) ->
     _questions(chapter, file, make)
 
 
+def asked(questions: Sequence[Question]) -> Sequence[Question]:
+    """The questions of a chapter that are asked: all of them, on the short path the first three."""
+    return questions if links.is_full_path() else questions[:SHORT]
+
+
 @st.fragment
 def _questions(chapter: int, file: str, make: Callable[[int], Sequence[Question]]) -> None:
     drawn = seed()
-    questions = make(drawn)
+    every = make(drawn)
+    questions = asked(every)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         count = st.empty()  # said when the answers below have been looked at
         st.button("Other numbers", key=f"c{chapter}_other", icon=":material/casino:", on_click=next_numbers)
-    for number, question in enumerate(questions, 1):
-        with st.container(border=True, key=f"c{chapter}_question_{question.name}"):
+    tabs = st.tabs(
+        [f"Question {number}" for number in range(1, len(questions) + 1)], key=f"c{chapter}_questions"
+    )
+    for number, (tab, question) in enumerate(zip(tabs, questions, strict=True), 1):
+        with tab.container(key=f"c{chapter}_question_{question.name}"):
             _ask(chapter, file, question, number, drawn)
-    done = [question for question in questions if f"c{chapter}.{question.name}" in progress.passed()]
+    passed = progress.passed()
+    done = [question for question in questions if f"c{chapter}.{question.name}" in passed]
     count.markdown(f"**{len(done)} of {len(questions)} answered.** {FIRST_TEXT}")
-    if len(done) == len(questions):
+    if all(f"c{chapter}.{question.name}" in passed for question in every):
         progress.finish(chapter)
 
 
@@ -277,7 +288,8 @@ def exercise(name: str, *, key: str) -> None:
     task = get_exercise(name)
     start = stub(task)
     st.markdown(f"**{task.title}.** {task.task}")
-    st.code(start, language="python", wrap_lines=True)
+    with st.expander("The stub to fill in", icon=":material/code:"):
+        st.code(start, language="python", wrap_lines=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             f"Download {task.name}.py",

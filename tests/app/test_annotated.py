@@ -105,3 +105,20 @@ def test_code_in_a_package_is_named_as_its_module_has_it():
     shown = annotated.source("training.optim.learning_rate")
     assert (shown.name, shown.file) == ("learning_rate", "gptcore/training/optim.py")
     assert annotated.source("attention.Attention.forward").name == "Attention.forward"
+
+
+@pytest.mark.parametrize("name", shown())
+def test_a_long_source_opens_at_the_part_with_the_most_reasons(name):
+    pairs = statements_with_notes(name)
+    first, last = annotated.heart(pairs)
+    n_lines = len(annotated.source(name).lines)
+    if n_lines <= annotated.HEART_LINES + 3:
+        assert (first, last) == (1, n_lines)
+        return
+    assert last - first < annotated.HEART_LINES
+
+    def reasons(begin: int) -> int:
+        inside = (note for s, note in pairs if begin <= s.first and s.last < begin + annotated.HEART_LINES)
+        return sum(note is not None and note.kind == "why" for note in inside)
+
+    assert reasons(first) == max(reasons(s.first) for s, _ in pairs if s.needs_note)
