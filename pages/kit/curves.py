@@ -26,6 +26,7 @@ from pages.kit.figures import (
 )
 from pages.kit.history import History
 
+LONG_RUN, MIN_STEPS = 2_000, 45  # steps: from where on an axis grows with its run, and from what length
 # The story scores in the order in which a model learns them: their names and colors.
 SCORES = {
     "rate": ("grammar", BLUE),
@@ -94,7 +95,11 @@ def _levels(history: History) -> list[Line]:
 
 
 def _ends(history: History, log_x: bool) -> list[float]:
-    return [1 if log_x else 0, max(2, history.total_steps)]
+    """The first and last step of the axis; while a long run is young not all of it, or its curve could not be seen."""
+    last = max(2, history.total_steps)
+    if last > LONG_RUN and history.last_step < last / 4 and not history.end:
+        last = 2 ** math.ceil(math.log2(1.4 * max(MIN_STEPS, history.last_step)))
+    return [1 if log_x else 0, last]
 
 
 def _x_axis(figure: go.Figure, history: History, log_x: bool) -> None:
@@ -370,7 +375,7 @@ def _table_level(order: int, share: float, number: int, ends: Sequence[float], l
         mode="lines+text",
         text=["", f"{order}-gram", ""],
         textposition="top center",
-        textfont={"size": 10, "color": GREY},
+        textfont={"size": 10},
         showlegend=False,
         line={"color": GREY, "width": 1.2, "dash": "dot"},
         hovertemplate=f"{order}-gram table %{{y:.0%}}<extra></extra>",

@@ -5,6 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gptcore.training.interruption import OVERRUN
+
+RECENT = 0.7  # of the steps so far, after which the pace is taken
+
 
 @dataclass(slots=True)
 class History:
@@ -64,11 +68,36 @@ class History:
         return self.steps[-1] if self.steps else 0
 
     @property
+    def given_seconds(self) -> float | None:
+        """The seconds of training the run was given; None for one that was given steps."""
+        return self.start.get("config", {}).get("train", {}).get("seconds")
+
+    @property
+    def fraction_done(self) -> float:
+        """How much of the run is over, from 0 to 1: all of it once it has used its steps or its seconds."""
+        if self.end.get("reason") in ("steps", "seconds"):
+            return 1.0
+        by_steps = self.last_step / self.total_steps if self.start else 0.0
+        by_time = (
+            self.seconds[-1] / (OVERRUN * self.given_seconds) if self.seconds and self.given_seconds else 0.0
+        )
+        return min(1.0, max(by_steps, by_time))
+
+    @property
     def seconds_left(self) -> float | None:
-        """What the steps still to come will take at the pace so far; None before there is a pace."""
+        """What the steps still to come will take, evaluations and samples included; None before there is a pace.
+
+        The pace is that of the last steps, since windows may have grown. A run that was given seconds ends at
+        `OVERRUN` times them at the latest.
+        """
         if len(self.steps) < 2 or not self.seconds[-1]:
             return None
-        return self.seconds[-1] / self.steps[-1] * max(0, self.total_steps - self.steps[-1])
+        since = min(len(self.steps) - 2, int(RECENT * len(self.steps)))
+        pace = (self.seconds[-1] - self.seconds[since]) / (self.steps[-1] - self.steps[since])
+        left = pace * max(0, self.total_steps - self.steps[-1])
+        if self.given_seconds:
+            left = min(left, OVERRUN * self.given_seconds - self.seconds[-1])
+        return max(0.0, left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,7 @@ def _status(run: Run, state: str, history: History, prefix: str) -> None:
     """Where the run stands, in words and as a bar, and the buttons that help in that state."""
     text = words.load("live")
     bar, *places = st.columns([8, 2, 2], vertical_alignment="center")
-    share = min(1.0, history.last_step / history.total_steps) if history.start else 0.0
-    bar.progress(share, text=_sentence(run, state, history))
+    bar.progress(history.fraction_done, text=_sentence(run, state, history))
     _buttons(run, state, prefix, places)
     with st.container():
         if state == "failed":
@@ -180,14 +179,24 @@ def _sentence(run: Run, state: str, history: History) -> str:
     if state in ALIVE:
         return text.read("measuring" if run.config() else "starting")
     if state == "done":
-        section = "stopped" if history.end.get("reason") == "stopped" else "done"
-        return text.read(
-            section, step=history.last_step, seconds=duration(history.seconds[-1] if history.seconds else 0)
-        )
+        return _ended(history, text)
     return text.read(
         state if state in ("failed", "paused") else "interrupted",
         step=history.last_step,
     )
+
+
+def _ended(history: History, text: words.Words) -> str:
+    """How a run ended that did what it was asked for, or was stopped."""
+    step, seconds = history.last_step, duration(history.seconds[-1] if history.seconds else 0)
+    match history.end.get("reason"):
+        case "imported":
+            return text.read("imported")
+        case "seconds":
+            return text.read("out_of_time", step=step, seconds=seconds)
+        case "stopped":
+            return text.read("stopped", step=step, seconds=seconds)
+    return text.read("done", step=step, seconds=seconds)
 
 
 def duration(seconds: float) -> str:

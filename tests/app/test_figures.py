@@ -1,11 +1,14 @@
 """Figures are pure: numbers in, a figure and its words out."""
 
+import dataclasses
 import json
 import math
 
 import plotly.graph_objects as go
 import pytest
+import run_logs
 
+from gptcore.config import PRESETS
 from pages.kit import chips, curves, generation_figures, plots
 from pages.kit.figures import MOST_POINTS, Line, add_lines, empty_figure, thin
 from pages.kit.history import History, late_gains
@@ -216,3 +219,32 @@ def test_a_search_is_drawn_with_every_token_its_fate_and_both_paths():
     assert all(one in trees.BOXES for one in fates)
     assert "Best: the." in picture.alt
     assert "1 cut" in picture.alt
+
+
+def history_of(*events) -> History:
+    return History.of([event.to_dict() for event in events])
+
+
+def test_the_axis_of_a_long_run_grows_with_it_until_all_of_it_is_shown():
+    def end(step: int) -> float:
+        events = [run_logs.trained(n, 5.0) for n in range(1, step + 1)]
+        return curves.loss(history_of(run_logs.start(10_000), *events)).figure.layout.xaxis.range[1]
+
+    assert [end(step) for step in (2, 50, 100)] == [64, 128, 256]
+    assert end(2_600) == 10_000
+
+
+def test_what_is_left_follows_the_pace_of_the_last_steps():
+    slow = [dataclasses.replace(run_logs.trained(n, 5.0), seconds=1.0 + n) for n in range(11, 21)]
+    events = [run_logs.start(40), *(run_logs.trained(n, 5.0) for n in range(1, 11)), *slow]
+    assert history_of(*events).seconds_left == pytest.approx(20.0)  # of one second each, not of a tenth
+
+
+def test_a_run_that_was_given_seconds_is_over_when_they_are():
+    config = {"model": PRESETS["nano"].model.to_dict(), "train": {"seconds": 10.0}, "corpus": "stories"}
+    late = [dataclasses.replace(run_logs.trained(n, 5.0), seconds=float(n)) for n in range(1, 11)]
+    running = history_of(run_logs.start(100, config=config), *late)
+    assert running.fraction_done == pytest.approx(0.8)  # of the 12.5 s after which it ends in any case
+    assert running.seconds_left == pytest.approx(2.5)
+    over = history_of(run_logs.start(100, config=config), *late, run_logs.done(10, "seconds"))
+    assert over.fraction_done == 1.0

@@ -73,8 +73,7 @@ def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) 
                 seconds = sum(known) / len(known)
             else:
                 seconds = (arm.steps + looks) * arm.flops_per_step / training_flops_per_second()
-            share = 1 - entry.history.last_step / entry.history.total_steps if entry.history.start else 1
-            total += STARTING_SECONDS + share * seconds
+            total += STARTING_SECONDS + (1 - entry.history.fraction_done) * seconds
     return total / session.limits().runs_at_once
 
 

@@ -74,8 +74,7 @@ def progress(text: words.Words, match: arena.Match, entries: list[Entry]) -> Non
     over = [entry for entry in entries if entry.loss is not None]
     alive = [entry for entry in entries if entry.alive]
     if alive:
-        done = sum(1.0 if entry.loss is not None else entry.history.last_step / entry.history.total_steps
-                   for entry in entries)  # fmt: skip
+        done = sum(1.0 if entry.loss is not None else entry.history.fraction_done for entry in entries)
         training = [entry.planned.name for entry in alive if entry.history.start] or [alive[0].planned.name]
         left = live.duration(seconds_of(match, arena.equalize(match), entries))
         st.progress(
