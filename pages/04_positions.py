@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.labs import positions
-from pages.kit import annotated, book, claim, lab, quiz, related, words
+from pages.kit import annotated, book, claim, lab, links, quiz, related, words
 
 book.header(__file__)
 text = words.load("04_positions")
@@ -11,32 +11,37 @@ book.objectives(text.read("can_do"))
 positions.finding.queries_and_keys()
 positions.finding.finding()
 
-if book.part("analogy", text):
+if book.part("analogy"):
     text.show("analogy")
 
-if book.part("example", text):
+if book.part("example"):
     positions.example.worked_example()
 
-if book.part("code", text):
+if book.part("code"):
     text.show("code")
-    annotated.code("positions.inverse_frequencies", key="c4_code_frequencies")
-    annotated.code("positions.rope_table", key="c4_code_table")
-    text.show("code_apply")
-    annotated.code("positions.apply_rope", key="c4_code_apply")
+    frequencies_tab, table_tab, apply_tab = annotated.tabs("inverse_frequencies", "rope_table", "apply_rope")
+    with frequencies_tab:
+        annotated.code("positions.inverse_frequencies", key="c4_code_frequencies")
+    with table_tab:
+        annotated.code("positions.rope_table", key="c4_code_table")
+    with apply_tab:
+        text.show("code_apply")
+        annotated.code("positions.apply_rope", key="c4_code_apply")
 
-if book.part("diagram", text):
+if book.part("diagram"):
     positions.diagram.flow()
 
-if book.part("lab", text):
+if book.part("lab"):
     positions.relative_score.relative_score()
-    positions.frequencies.frequencies()
-    positions.extrapolation.extrapolation()
-    positions.order.order()
-    st.subheader("More experiments", anchor=False)
-    lab.folded_lab("c4_more_lean", text.read("lab_lean_title"), positions.head_offsets.head_offsets)
-    lab.folded_lab("c4_more_pairs", text.read("lab_pairs_title"), positions.pairings.pairings)
+    if links.is_full_path():
+        positions.frequencies.frequencies()
+        positions.extrapolation.extrapolation()
+        positions.order.order()
+        st.subheader("More experiments", anchor=False)
+        lab.folded_lab("c4_more_lean", text.read("lab_lean_title"), positions.head_offsets.head_offsets)
+        lab.folded_lab("c4_more_pairs", text.read("lab_pairs_title"), positions.pairings.pairings)
 
-if book.part("measured", text):
+if book.part("measured"):
     text.show("measured")
     claim.cards(
         "distance_alone",
@@ -48,13 +53,14 @@ if book.part("measured", text):
         "positions_trained",
     )
 
-if book.part("check", text):
-    text.show("check", n=len(positions.quiz.questions(1)))
+if book.part("check"):
+    text.show("check", n=len(quiz.asked(positions.quiz.questions(1))))
     quiz.cards(4, "04_positions", positions.quiz.questions)
-    text.show("check_exercise")
-    quiz.exercise("neighbour_pairs", key="c4_exercise")
+    if links.is_full_path():
+        text.show("check_exercise")
+        quiz.exercise("neighbour_pairs", key="c4_exercise")
 
-if book.part("deeper", text):
+if book.part("deeper"):
     text.show("deeper")
     related.links(4)
 book.footer(__file__)

@@ -3,40 +3,45 @@
 import streamlit as st
 
 from pages.labs import inference
-from pages.kit import annotated, book, claim, lab, quiz, related, words
+from pages.kit import annotated, book, claim, lab, links, quiz, related, words
 
 book.header(__file__)
 text = words.load("09_inference")
 book.objectives(text.read("can_do"))
 inference.finding.finding()
 
-if book.part("analogy", text):
+if book.part("analogy"):
     text.show("analogy")
 
-if book.part("example", text):
+if book.part("example"):
     inference.example.worked_example()
 
-if book.part("code", text):
+if book.part("code"):
     text.show("code")
-    annotated.code("generation.sampling.distribution", key="c9_code_distribution")
-    text.show("code_loop")
-    annotated.code("generation.sampling.generate", key="c9_code_generate")
-    text.show("code_cache")
-    annotated.code("cache.KVCache.extend", key="c9_code_extend")
+    distribution_tab, generate_tab, extend_tab = annotated.tabs("distribution", "generate", "KVCache.extend")
+    with distribution_tab:
+        annotated.code("generation.sampling.distribution", key="c9_code_distribution")
+    with generate_tab:
+        text.show("code_loop")
+        annotated.code("generation.sampling.generate", key="c9_code_generate")
+    with extend_tab:
+        text.show("code_cache")
+        annotated.code("cache.KVCache.extend", key="c9_code_extend")
 
-if book.part("diagram", text):
+if book.part("diagram"):
     inference.diagram.flow()
 
-if book.part("lab", text):
+if book.part("lab"):
     inference.two_lanes.cache_race()
-    inference.sampling.choose_and_write()
-    inference.beam.tree()
-    inference.speculative.speculative_decoding()
-    st.subheader("More experiments", anchor=False)
-    lab.folded_lab("c9_more_bytes", text.read("lab_bytes_title"), inference.cost.published)
-    lab.folded_lab("c9_more_place", text.read("lab_place_title"), inference.cost.wrong_place)
+    if links.is_full_path():
+        inference.sampling.choose_and_write()
+        inference.beam.tree()
+        inference.speculative.speculative_decoding()
+        st.subheader("More experiments", anchor=False)
+        lab.folded_lab("c9_more_bytes", text.read("lab_bytes_title"), inference.cost.published)
+        lab.folded_lab("c9_more_place", text.read("lab_place_title"), inference.cost.wrong_place)
 
-if book.part("measured", text):
+if book.part("measured"):
     text.show("measured")
     claim.cards(
         "cache_speedup",
@@ -50,13 +55,14 @@ if book.part("measured", text):
         "speculative_approximates",
     )
 
-if book.part("check", text):
-    text.show("check", n=len(inference.quiz.questions(1)))
+if book.part("check"):
+    text.show("check", n=len(quiz.asked(inference.quiz.questions(1))))
     quiz.cards(9, "09_inference", inference.quiz.questions)
-    text.show("check_exercise")
-    quiz.exercise("accept_or_resample", key="c9_exercise")
+    if links.is_full_path():
+        text.show("check_exercise")
+        quiz.exercise("accept_or_resample", key="c9_exercise")
 
-if book.part("deeper", text):
+if book.part("deeper"):
     text.show("deeper")
     related.links(9)
 book.footer(__file__)

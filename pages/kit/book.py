@@ -14,8 +14,9 @@ from streamlit.navigation.page import StreamlitPage
 
 from explainers.library import explainer
 from pages.kit import (
+    contents,
     explainer_links,
-    lab,
+    lesson,
     links,
     progress,
     search,
@@ -58,6 +59,24 @@ PARTS = {
     "check": "Check yourself",
     "deeper": "Go deeper",
 }
+
+
+SHORT = {  # names of the parts in the bar
+    "analogy": "Analogy",
+    "example": "Example",
+    "code": "Code",
+    "diagram": "Diagram",
+    "lab": "Labs",
+    "measured": "Measured",
+    "check": "Check",
+    "deeper": "Further reading",
+}
+
+
+# The short path through a chapter: its figure, the worked example, the first lab and three questions.
+SHORT_PATH = ("analogy", "example", "lab", "check")
+SHORT_MINUTES = 10
+_PATH = "path_chosen"  # session state
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +274,7 @@ def page_of(row: Row) -> StreamlitPage:
         PAGES / row.file,
         title=row.label,
         icon=":material/check_circle:" if done else row.icon,
-        url_path=row.url,
+        url_path=row.url if row is not TABLE[0] else "start",  # it answers at the bare address
         default=row is TABLE[0],
         help=row.about,
     )
@@ -270,6 +289,9 @@ def navigation() -> StreamlitPage:
     sections: dict[str, list[StreamlitPage]] = {}
     for row in TABLE:
         sections.setdefault(row.section, []).append(page_of(row))
+    # The first chapter answers at the bare address, and here at the address that links may name.
+    hidden = st.Page(PAGES / TABLE[0].file, title=TABLE[0].label, url_path=TABLE[0].url, visibility="hidden")
+    sections[TABLE[0].section].append(hidden)
     page = st.navigation(sections, expanded=True)  # a table of contents hides no chapter
     with st.sidebar:
         _sidebar(page)
@@ -345,6 +367,8 @@ def header(file: str, *, titled: bool = True) -> Row:
         _go_on()
     else:
         progress.visit(row.url)
+    if row.number is not None:
+        contents.bar(row.title, SHORT, (f"c{row.number}_",))
     if titled:
         title(row)
     return row
@@ -366,10 +390,21 @@ def title(row: Row) -> None:
     st.title(row.title, anchor=False)
     if row.number is not None:
         st.caption(chapter_line(row))
+        _choose_path()
     if note := links.sticky_value("note"):
         with st.container(border=True, key="lesson_note"):
             st.caption("A note that came with the link")
             st.text(note[: links.LONGEST])  # as text: nothing in it is a link, a picture or a formula
+
+
+def _choose_path() -> None:
+    """The switch to the short path, which holds for every chapter until it is turned off."""
+    st.session_state[_PATH] = not links.is_full_path()
+    st.toggle(
+        f"Short path, {SHORT_MINUTES} min: figure, example, one lab, three questions",
+        key=_PATH,
+        on_change=lambda: links.set_sticky("path", "short" if st.session_state[_PATH] else "full"),
+    )
 
 
 def chapter_line(row: Row) -> str:
@@ -394,16 +429,13 @@ def objectives(text: str) -> None:
     st.markdown(text, width=words.READING_WIDTH)
 
 
-def part(name: str, text: words.Words) -> bool:
-    """Begin a part of a chapter with its heading; False where the lesson link hides it (?hide=measured,check).
-
-    The minutes are those of the sections whose names begin with the part's.
+def part(name: str) -> bool:
+    """Begin a part of a chapter with its heading; False where the lesson link hides it (?hide=measured,check), and
+    where the short path leaves it out.
     """
-    if links.hidden(name):
+    if links.hidden(name) or not (links.is_full_path() or name in SHORT_PATH):
         return False
-    minutes = words.minutes_of(text, name)
     st.header(PARTS[name], anchor=name, divider="gray")
-    st.caption(f"{minutes} min to read")
     return True
 
 
@@ -411,7 +443,7 @@ def footer(file: str) -> None:
     """Links to the pages before and after this one, and the link that carries a lesson; the workers start."""
     index = TABLE.index(row_of(file))
     st.divider()
-    _lesson()
+    lesson.form(PARTS)
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         if index > 0:
             before = TABLE[index - 1]
@@ -435,39 +467,3 @@ def _settle(file: str) -> None:
         _read_in.add(file)
         gc.collect()
         gc.freeze()
-
-
-def _lesson() -> None:
-    """Put a lesson into a link: what to hide, what to hold still, how far the example opens, a note."""
-    folded = st.expander("Make a lesson link", key="lesson_open", icon=":material/school:", on_change="rerun")
-    if folded.open:
-        with folded:
-            _compose()
-
-
-@st.fragment
-def _compose() -> None:
-    st.markdown(
-        "The link opens this page as you have set it, for a whole class: the same values and the same questions.",
-        width=words.READING_WIDTH,
-    )
-    bound = links.on_page()
-    left, right = st.columns(2, gap="large")
-    with left:
-        hide = st.multiselect(
-            "Parts to leave out", list(PARTS), format_func=lambda name: PARTS[name], key="lesson_hide"
-        )
-        held = [key for key in bound if key in st.session_state or f"{key}_kept" in st.session_state]
-        lock = st.multiselect("Controls to hold still", held, key="lesson_lock")
-    with right:
-        step = st.number_input("Steps of the example to open, 0 for all", 0, 20, 0, key="lesson_step")
-        seed = st.number_input("Seed of the questions", 0, 999_999, 1, key="lesson_seed")
-    note = st.text_input("A note to show above", max_chars=links.LONGEST, key="lesson_note_text")
-    view = {name: value for name, value in links.full_link(bound.values()).items()}
-    view |= {"hide": ",".join(hide), "lock": ",".join(lock), "note": note, "seed": str(seed)}
-    view |= {"step": str(step)} if step else {}
-    lab.copy_link(
-        {name: value for name, value in view.items() if value},
-        key="lesson_link",
-        label="Copy the lesson link",
-    )

@@ -7,6 +7,8 @@ import streamlit as st
 
 from pages.kit import dim_colors
 
+# Rows closer together than Mermaid puts them: a diagram should be seen at once.
+_LAYOUT = '%%{init: {"flowchart": {"rankSpacing": 22, "nodeSpacing": 30}}}%%'
 # Weights have a heavy frame, values a thin one; steps that only compute are round.
 _CLASSES = """
 classDef value stroke-width:1px
@@ -36,7 +38,7 @@ class Edge:
 
 def mermaid(nodes: Sequence[Node], edges: Sequence[Edge], *, direction: str = "TB") -> str:
     """The text of a flow chart; labels are quoted, so that brackets in them do no harm."""
-    lines = [f"flowchart {direction}"]
+    lines = [_LAYOUT, f"flowchart {direction}"]
     for node in nodes:
         text = _quoted(node.label) + (f"<br/>{dim_colors.plain_shape(**node.sizes)}" if node.sizes else "")
         left, right = {"step": ("([", "])")}.get(node.kind, ("[", "]"))
@@ -56,7 +58,7 @@ def _quoted(text: str) -> str:
 
 def flowchart(nodes: Sequence[Node], edges: Sequence[Edge], *, alt: str, direction: str = "TB") -> None:
     """Draw a flow chart, and below it what the letters in it mean."""
-    st.mermaid_chart(mermaid(nodes, edges, direction=direction), alt=alt)
+    st.mermaid_chart(mermaid(nodes, edges, direction=direction), width="content", alt=alt)
     # A width such as H·D is two letters.
     letters = dict.fromkeys(one for node in nodes for name in node.sizes or () for one in name.split("·"))
     st.markdown(

@@ -84,7 +84,7 @@ def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]
             showarrow=False,
             xanchor="right",
             yanchor="bottom",
-            font={"size": 11, "color": GREY},
+            font={"size": 11},
         )
 
 

@@ -207,6 +207,7 @@ STICKY: Mapping[str, Rule] = {
     "step": Number(1, 99),
     "note": Text(),
     "present": Switch(),
+    "path": Choice(("short", "full")),
 }
 
 
@@ -389,6 +390,11 @@ def _sticky(key: str) -> Any:
     """A sticky parameter as the value it stands for, or None."""
     value = sticky_value(key)
     return STICKY[key].parse(value) if value else None
+
+
+def is_full_path() -> bool:
+    """Whether the visitor reads whole chapters, and not the short path through them."""
+    return sticky_value("path") != "short"
 
 
 def hidden(part: str) -> bool:

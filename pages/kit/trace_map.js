@@ -407,7 +407,7 @@ function build(root, data, before, setStateValue) {
         return [name + times(n.slice(1, -3), 2) + more(n.at(-3), n.at(-2)) + " " + result[0], result[1]]
       }
       case "norm": return [begin + `(${shown(n[1])}${n[2] ? " − " + shown(n[2]) : ""}) ÷ ${shown(n[3])} × ${shown(n[4])}${n[5] ? " + " + shown(n[5]) : ""} ` + result[0], result[1]]
-      case "turn": return [begin + `${shown(n[1])} × cos ${shown(n[2])} + ${shown(n[3])} × sin ${shown(n[4])} ` + result[0], result[1]]
+      case "turn": return [begin + `${shown(n[1])} × ${shown(n[2])} (cos) + ${shown(n[3])} × ${shown(n[4])} (sin) ` + result[0], result[1]]
       case "sum": return [begin + `${shown(n[1])} + ${shown(n[2])} ` + result[0], result[1]]
       case "scores": return [fill(say.pair, { head: n[0] + 1, token: token(n[1]) }) + " (" + times(n.slice(2, -4), 2) + more(n.at(-4), n.at(-3)) + `) × ${shown(n.at(-2))} ` + result[0], result[1]]
       case "mask": return [fill(say.mask, { may: n[0], may_not: n[1] }), ""]

@@ -117,12 +117,6 @@ def minutes(name: str) -> int:
     return max(1, round(sum(len(body.split()) for body in load(name).sections.values()) / WORDS_A_MINUTE))
 
 
-def minutes_of(text: Words, part: str) -> int:
-    """Minutes it takes to read the sections of one part: those whose names begin with its name."""
-    mine = (body for name, body in text.sections.items() if name.split("_")[0] == part)
-    return max(1, round(sum(len(body.split()) for body in mine) / WORDS_A_MINUTE))
-
-
 @lru_cache(maxsize=64)
 def _read(path: Path, mtime_ns: int) -> dict[str, str]:
     # The time of change is part of the key, so that edited words show without a restart.

@@ -139,6 +139,22 @@ def test_a_lesson_link_hides_parts_opens_steps_and_shows_its_note():
     assert any(button.label == "Show step 4 of 8" for button in app.button)
 
 
+def test_the_short_path_has_the_figure_the_example_one_lab_and_three_questions():
+    from pages.kit.book import PARTS, SHORT_PATH
+
+    app = open_page(path="short")
+    assert [one.value for one in app.header] == [PARTS[part] for part in PARTS if part in SHORT_PATH]
+    labs = [
+        one.value for one in app.subheader if one.value in ("Where does each head look?", "More experiments")
+    ]
+    assert labs == ["Where does each head look?"]
+    assert [tab.label for tab in app.tabs if tab.label.startswith("Question")] == [
+        f"Question {number}" for number in (1, 2, 3)
+    ]
+    app.toggle(key="path_chosen").set_value(False).run()
+    assert [one.value for one in app.header] == list(PARTS.values())
+
+
 def test_parts_stand_in_the_order_of_every_chapter(page):
     from pages.kit.book import PARTS
 

@@ -5,10 +5,11 @@ import math
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.kit import models
+from pages.kit import models, words
 from pages.labs.inference import cached
 from pages.labs.inference.race import LANES, Entry, Lap, Race, first_difference, smooth
 from pages.labs.inference.sampling import TOKENS_A_TICK
+from pages.labs.inference.two_lanes import trend
 from tests.app.reading import formulas, opener, said
 
 LABS_ONLY = "example,code,diagram,measured,check"
@@ -256,3 +257,15 @@ def test_guessing_ahead_greedily_writes_what_the_model_writes_alone():
     for draft in cached.drafts(shipped):
         found = cached.speculative_timing(shipped, "Long ago, a king", draft, 4, 0.0, 1, 30)
         assert [token_id for cycle in found.cycles for token_id in cycle.token_ids] == alone
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ([1.0, 1.5], "takes longer"),
+        ([1.0, 1.1], "about the same"),
+        ([17.1, 8.0], "less time here, which is noise"),
+    ],
+)
+def test_what_is_said_of_the_race_follows_from_what_was_measured(seconds, said):
+    assert said in trend(seconds, words.load("09_inference"))

@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
+from pages.labs.attention.quiz import questions
 from tests.browser.conftest import serious_findings
 
 TURN = 120_000
@@ -58,6 +59,8 @@ def test_the_keyboard_is_enough(server, page):
 
 def test_a_question_is_answered_and_ticked(server, page):
     opened(page, f"{server.url}/attention?seed=1")
+    names = [question.name for question in questions(1)]
+    page.get_by_role("tab", name=f"Question {names.index('why_minus_infinity') + 1}").click()
     box = page.locator(".st-key-c5_question_why_minus_infinity")
     box.get_by_text("It is faster.").click()
     expect(box.get_by_text("It would be wrong, not slow.")).to_be_visible(timeout=TURN)

@@ -1,6 +1,7 @@
 """Chapter 9: one prompt with the cache and without, measured, then replayed side by side."""
 
 import itertools
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -26,6 +27,7 @@ from pages.labs.inference.race import LANES, Entry, FrameClock, Race, smooth
 CHUNK_SECONDS = 0.4
 EVERY_SECONDS = 0.2
 REPLAY_SECONDS = 8.0
+CLEAR_CHANGE = 0.15  # of the time per token; less is called even
 SLOWER = (1, 2, 5, 10, 20, 50)
 
 
@@ -171,6 +173,7 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         st.badge(text.read("different", place=different + 1), icon=":material/cancel:", color="red")
     longest = max(totals.values())
     slower = min(SLOWER, key=lambda factor: abs(factor * longest - REPLAY_SECONDS))
+    speed = text.read("replay_slowed", slower=slower) if slower > 1 else text.read("replay_real_time")
     replay.lanes(
         race.entry.prompt,
         [
@@ -184,8 +187,8 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         key="c9_lanes",
         play=f"{race.entry} {totals}",
         slower=slower,
-        again=text.read("replay_again", slower=slower),
-        skip=text.read("replay_skip", slower=slower),
+        again=text.read("replay_again", speed=speed),
+        skip=text.read("replay_skip", speed=speed),
         unit=text.read("rate_unit"),
     )
     n_prompt = max(1, len(model.tokenizer.encode(race.entry.prompt)))
@@ -200,11 +203,21 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
             end=1000 * curves[off][-1],
             flat=1000 * curves[on][0],
             flat_end=1000 * curves[on][-1],
+            off=trend(curves[off], text),
+            on=trend(curves[on], text),
         )
         st.plotly_chart(picture.figure, key="c9_time", config=figures.CONFIG, alt=picture.alt)
     lanes_table(seconds, text)
     slogan(race, n_prompt, totals[off] / totals[on], text)
     cache_bytes(model, n_prompt, n_new, text)
+
+
+def trend(seconds: Sequence[float], text: words.Words) -> str:
+    """What the time of a token did from the first ones to the last ones, in words."""
+    change = seconds[-1] / seconds[0]
+    if change > 1 + CLEAR_CHANGE:
+        return text.read("lab_race_slower")
+    return text.read("lab_race_faster" if change < 1 - CLEAR_CHANGE else "lab_race_even")
 
 
 def lanes_table(seconds: dict[str, list[float]], text: words.Words) -> None:

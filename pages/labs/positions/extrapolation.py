@@ -74,7 +74,7 @@ def _curves(losses: Mapping[str, list[float]], trained: int, text: words.Words) 
         showarrow=False,
         xanchor="left",
         xshift=4,
-        font={"color": figures.GREY, "size": 11},
+        font={"size": 11},
     )
     picture.figure.update_yaxes(rangemode="tozero")
     st.plotly_chart(picture.figure, key="c4_far_curves", config=figures.CONFIG, alt=picture.alt)
