@@ -15,7 +15,7 @@ import streamlit as st
 from gptcore.files import disk_bytes, write_bytes
 from gptcore.runs import worker_pool
 from gptcore.runs.limits import Limits
-from gptcore.runs.run import Run, RunError, delete, list_runs, release, rename, runs_folder
+from gptcore.runs.run import LONGEST_NAME, Run, RunError, delete, list_runs, release, rename, runs_folder
 from pages.kit import escape, links, models, visitor
 from pages.kit.models import SHIPPED, ModelHandle
 
@@ -62,15 +62,15 @@ def view_run(run_id: str | None) -> None:
     links.set_sticky("run", run_id)
 
 
-def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True) -> Run:
-    """Ask for a run and put it on view, or leave what is there.
+def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True, name: str = "") -> Run:
+    """Ask for a run, named if it is a new one, and put it on view, or leave what is there.
 
     It begins at once or waits for its turn; what has been asked for before is the same run. A lab's run is
     removed after an hour. Raises LimitError, ConfigError or RunError.
     """
     from gptcore.runs import queue
 
-    run = queue.submit(request, owner=visitor.visitor_id(), lab=lab)
+    run = queue.submit(request, owner=visitor.visitor_id(), lab=lab, name=name[:LONGEST_NAME])
     poll_queue()
     if view:
         view_run(run.id)

@@ -108,6 +108,15 @@ def test_an_upload_that_is_not_text_is_refused_in_one_sentence(app):
     assert app.segmented_control(key="c8_corpus").value == "upload"  # nothing else is lost
 
 
+def test_a_run_on_an_uploaded_file_is_named_after_it(app, monkeypatch):
+    monkeypatch.setattr(session, "poll_queue", lambda: None)  # it waits, and is not trained
+    app.segmented_control(key="c8_corpus").set_value("upload").run()
+    app.file_uploader(key="c8_upload").upload("my diary.txt", b"Today I walked to the sea. " * 200).run()
+    app.button(key="c8_start").click().run()
+    assert not errors(app)
+    assert [run.name() for run in list_runs()] == ["my diary.txt"]
+
+
 def test_no_text_at_all_is_refused(app):
     app.segmented_control(key="c8_corpus").set_value("paste").run()
     app.button(key="c8_start").click().run()

@@ -115,7 +115,10 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
                 return words.load("08_training").read("no_text")
             text_corpus(corpus.text, corpus.name)  # a text that is none is refused here, not in the child
             file = str(session.save_text(corpus.text))
-        session.start_run(request_for(config, corpus, seconds, seed, file))
+        name = (
+            corpus.name if corpus.source == "upload" else ""
+        )  # the file of the text is named after its hash
+        session.start_run(request_for(config, corpus, seconds, seed, file), name=name)
     except ValueError as error:
         return str(error)
     return None
