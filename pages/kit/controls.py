@@ -58,14 +58,17 @@ PARTS: dict[str, tuple[str, Sequence[str]]] = {
 }
 
 
-def integer(label: str, key: str, dial: Dial, default: int, **more: Any) -> int:
-    """A slider over whole numbers, bound to the URL, with the link's value checked."""
+def integer(label: str, key: str, dial: Dial, default: int, *, first: int | None = None, **more: Any) -> int:
+    """A slider over whole numbers, bound to the URL, with the link's value checked.
+
+    A lab's Reset sets it to `default`, which it also begins at unless `first` is another value.
+    """
     bind = links.check(key, links.Number(dial.low, dial.high, dial.step), default)
     return st.slider(
         label,
         dial.low,
         dial.high,
-        default,
+        default if first is None else first,
         dial.step,
         key=key,
         bind=bind,
@@ -175,7 +178,7 @@ def search_field(label: str, key: str, placeholder: str, longest: int = 60) -> s
 
 def seed(key: str, default: int = 1) -> int:
     """The seed of a random draw."""
-    bind = links.check(key, links.Number(0, 999_999))
+    bind = links.check(key, links.Number(0, 999_999), default)
     return st.number_input(
         "Seed",
         0,
@@ -195,7 +198,7 @@ def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
     """
     size_key = f"{prefix}_size"
     sizes = list(SIZES)
-    bind = links.check(size_key, links.Choice(sizes))
+    bind = links.check(size_key, links.Choice(sizes), "nano")
     size = st.select_slider(
         "Size",
         sizes,
@@ -206,13 +209,15 @@ def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
         args=(prefix,),
         help="Sets the sliders under “more” in one go.",
     )
-    shape = {"context_length": _NANO.context_length, **SIZES[size]}
+    nano, shape = ({"context_length": _NANO.context_length, **SIZES[name]} for name in ("nano", size))
     values: dict[str, Any] = {}
     with links.show_refusals_here(), st.expander("More: nine sliders and switches", icon=":material/tune:"):
         columns = st.columns(2)
         for index, (field, dial) in enumerate(DIALS.items()):
             with columns[index % 2]:
-                values[field] = integer(dial.label, f"{prefix}_{field}", dial, shape[field])
+                values[field] = integer(
+                    dial.label, f"{prefix}_{field}", dial, nano[field], first=shape[field]
+                )
         for field, (label, options) in PARTS.items():
             values[field] = choice(label, f"{prefix}_{field}", options)
     try:

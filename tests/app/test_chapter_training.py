@@ -108,6 +108,21 @@ def test_an_upload_that_is_not_text_is_refused_in_one_sentence(app):
     assert app.segmented_control(key="c8_corpus").value == "upload"  # nothing else is lost
 
 
+def test_reset_takes_everything_back_to_where_the_lab_began(app):
+    def values() -> dict:
+        named = [*app.slider, *app.select_slider, *app.number_input, *app.selectbox]
+        return {one.key: one.value for one in named if one.key and one.key.startswith("c8_")}
+
+    before = values()
+    app.select_slider(key="c8_size").set_value("micro").run()
+    app.select_slider(key="c8_seconds").set_value(10).run()
+    app.number_input(key="c8_seed").set_value(7).run()
+    app.slider(key="c8_n_layers").set_value(2).run()
+    assert values() != before
+    app.button(key="c8_train_reset").click().run()
+    assert values() == before
+
+
 def test_a_run_on_an_uploaded_file_is_named_after_it(app, monkeypatch):
     monkeypatch.setattr(session, "poll_queue", lambda: None)  # it waits, and is not trained
     app.segmented_control(key="c8_corpus").set_value("upload").run()

@@ -37,7 +37,7 @@ def _train_here(text: words.Words) -> None:
     with shape:
         config = controls.model_config("c8", vocab_size)
     with length:
-        bind = links.check("c8_seconds", links.Choice([str(value) for value in SECONDS]))
+        bind = links.check("c8_seconds", links.Choice([str(value) for value in SECONDS]), 60)
         seconds = st.select_slider(
             "Seconds of training",
             SECONDS,
