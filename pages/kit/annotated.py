@@ -24,7 +24,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.kit import links, words
+from pages.kit import escape, links, words
 
 KINDS = ("why", "shape", "what")
 HEART_LINES = 15  # of a longer source, shown until the rest is asked for
@@ -262,7 +262,7 @@ def code(name: str, *, key: str) -> None:
 
 def tabs(*titles: str) -> Sequence[DeltaGenerator]:
     """Tabs for the objects of a chapter, named after them, so that the page is no longer than the longest."""
-    return st.tabs([f"`{title}`" for title in titles])
+    return st.tabs([escape.markdown(title) for title in titles])  # as code they would break at any letter
 
 
 @st.fragment
