@@ -33,7 +33,10 @@ nav.narrow > ol { display: none; }
 """
 
 _JS = """
+const running = new WeakMap()  // what ends the last run: this function runs again when data or theme change
+
 export default function ({ parentElement, data }) {
+  running.get(parentElement)?.()
   const nav = parentElement.querySelector("nav")
   const main = document.querySelector('[data-testid="stMain"]')
   if (!main) return
@@ -71,8 +74,8 @@ export default function ({ parentElement, data }) {
       written = now
       bar.replaceChildren(...sections.filter(s => s.level === 1).map(s => link(s, false)))
       menu.replaceChildren(...sections.map(s => link(s, s.level === 2)))
+      place()
     }
-    place()
     mark()
   }
 
@@ -108,23 +111,26 @@ export default function ({ parentElement, data }) {
   const escape = event => { if (event.key === "Escape" && details.open) { details.open = false; summary.focus() } }
   const observer = new MutationObserver(soon(read))
   observer.observe(main, { childList: true, subtree: true })
-  const scrolled = soon(mark), resized = soon(read)
+  const scrolled = soon(mark)
+  const size = new ResizeObserver(() => { place(); mark() })
   const moves = ["wheel", "touchmove", "pointerdown", "keydown"]
   const moved = event => { if (!event.composedPath().includes(nav)) picked = null }
   moves.forEach(name => document.addEventListener(name, moved, { passive: true }))
   main.addEventListener("scroll", scrolled, { passive: true })
-  window.addEventListener("resize", resized)
+  size.observe(main)
   document.addEventListener("pointerdown", away)
   document.addEventListener("keydown", escape)
   read()
-  return () => {
+  const stop = () => {
     observer.disconnect()
+    size.disconnect()
     moves.forEach(name => document.removeEventListener(name, moved))
     main.removeEventListener("scroll", scrolled)
-    window.removeEventListener("resize", resized)
     document.removeEventListener("pointerdown", away)
     document.removeEventListener("keydown", escape)
   }
+  running.set(parentElement, stop)
+  return stop
 }
 """
 

@@ -56,3 +56,35 @@ def test_a_narrow_window_has_the_contents_as_a_menu_that_names_the_section_in_vi
     expect(page.locator("h2#diagram")).to_be_in_viewport()
     expect(menu).to_have_text(f"Contents: {SHORT['diagram']}")
     expect(menu).to_be_in_viewport()
+
+
+BACKGROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+COUNT_LISTENERS = """
+const add = document.addEventListener, remove = document.removeEventListener
+window.listening = 0
+document.addEventListener = function (name, ...more) {
+  window.listening += name === "touchmove"
+  return add.call(this, name, ...more)
+}
+document.removeEventListener = function (name, ...more) {
+  window.listening -= name === "touchmove"
+  return remove.call(this, name, ...more)
+}
+"""
+
+
+def test_the_bar_follows_to_the_next_chapter_and_listens_once(server, page):
+    page.add_init_script(COUNT_LISTENERS)
+    contents = open_chapter(page, server, TABLE[5], 1440, 900)
+    expect(contents.locator("summary")).to_be_visible()
+    before = page.evaluate("window.listening")
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=TABLE[6].label).click()
+    expect(page.locator("h3#c6_depth")).to_be_attached(timeout=2 * MINUTE)
+    contents.locator("summary").click()
+    expect(contents.locator("a[href='#c6_depth']")).to_be_visible()
+    expect(contents.locator("a[href^='#c5_']")).to_have_count(0)
+    for scheme in ("dark", "light", "dark"):
+        was = page.evaluate(BACKGROUND)
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"was => {BACKGROUND} !== was", arg=was)
+    assert page.evaluate("window.listening") == before
