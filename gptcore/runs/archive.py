@@ -78,11 +78,12 @@ def export_work(runs: Iterable[Run], about: dict[str, Any] | None = None) -> byt
 
 
 def import_work(
-    data: bytes, *, owner: str = "", limits: Limits | None = None
+    data: bytes, *, owner: str = "", is_local: bool = False, limits: Limits | None = None
 ) -> tuple[list[Run], dict[str, Any]]:
     """Put the runs of a zip into the runs folder, with new ids; return them and what `export_work` was told about.
 
-    A run that is here already (the same log) is not doubled. Raises RunError or LimitError, in one sentence, for
+    A run of this owner that is here already (the same log) is not doubled; with `is_local`, for the person at the
+    machine, that is any run. Raises RunError or LimitError, in one sentence, for
     what is no such zip, and then leaves nothing behind.
     """
     limits = limits or Limits.from_environment()
@@ -102,7 +103,7 @@ def import_work(
             extracted = _extract(archive, members, staged)
             for run_folder in extracted.values():
                 _admit(run_folder, limits)
-            return _adopt(extracted, work["names"], folder, owner), work["about"]
+            return _adopt(extracted, work["names"], folder, owner, is_local), work["about"]
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
             raise RunError("this zip is damaged; download it again") from error
         finally:
@@ -229,15 +230,17 @@ def _safe_config(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {name: config[name] for name in IMPORTED & config.keys()} | {"corpus": corpus}
 
 
-def _adopt(extracted: dict[str, Path], names: dict[str, str], folder: Path, owner: str) -> list[Run]:
+def _adopt(
+    extracted: dict[str, Path], names: dict[str, str], folder: Path, owner: str, is_local: bool
+) -> list[Run]:
     """Move checked runs into the runs folder, as this owner's; a run of theirs that is here already is not doubled.
 
-    The same run of another owner stays theirs: who has a copy of a run may not stop or delete the other.
+    The same run of another owner stays theirs: a copy gives no right to stop or delete it.
     """
     adopted = []
     with folder_lock(folder):
         runs = (Run(path.parent) for path in folder.glob("*/events.jsonl"))
-        own = {_digest(run.folder): run for run in runs if owner in (run.owners() or [""])}
+        own = {_digest(run.folder): run for run in runs if is_local or owner in run.owners()}
         for run_id, staged in extracted.items():
             digest = _digest(staged)
             if digest is not None and digest in own:

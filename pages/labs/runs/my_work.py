@@ -47,7 +47,7 @@ def _packed() -> bytes:
 def _unpack(data: bytes) -> None:
     text = words.load("runs")
     try:
-        runs, about = import_work(data, owner=visitor.visitor_id())
+        runs, about = import_work(data, owner=visitor.visitor_id(), is_local=visitor.is_local())
     except (ValueError, OSError) as error:
         st.error(escape.sentence(str(error)), icon=":material/error:")
         return

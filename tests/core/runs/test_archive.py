@@ -14,7 +14,7 @@ from gptcore.runs import run as runs
 from gptcore.runs.archive import export_work, import_work
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.recorder import Recorder
-from gptcore.runs.run import Run, RunError
+from gptcore.runs.run import Run, RunError, request_file
 from gptcore.training.loop import train
 
 CONFIG = TrainConfig(
@@ -180,3 +180,12 @@ def test_a_model_that_computes_no_numbers_is_refused(run, tmp_path, monkeypatch)
     elsewhere(tmp_path, monkeypatch)
     with pytest.raises(RunError, match="numbers that are not finite"):
         import_work(data)
+
+
+def test_a_run_of_the_command_line_is_not_doubled_at_home_and_is_no_visitors(run):
+    request_file(run.folder).unlink()
+    assert run.owners() == []
+    data = export_work([run])
+    assert import_work(data, owner="home", is_local=True)[0] == [run]
+    (copy,), _ = import_work(data, owner="visitor")
+    assert copy != run and copy.owners() == ["visitor"]
