@@ -13,17 +13,7 @@ from gptcore.__main__ import main
 from gptcore.checkpoint import SHIPPED
 from gptcore.formats.export import export
 from gptcore.norms import NORMS
-
-QUICK = ("threads=1", "precision=fp32", "attention_path=fused", "n_evals=1", "n_samples=1", "eval_batches=1")
-SIZES = (
-    "d_model=8",
-    "n_heads=2",
-    "n_layers=1",
-    "d_ff=8",
-    "vocab_size=270",
-    "context_length=16",
-    "batch_size=2",
-)
+from tests.security.command_line_fuzz import QUICK, SIZES
 
 
 @pytest.fixture
