@@ -94,10 +94,12 @@ export default function ({ parentElement, data }) {
   }
 
   const place = () => {
-    const edge = main.getBoundingClientRect()
-    nav.style.setProperty("--bar-left", Math.max(edge.left + 16, 72) + "px")
+    // Right of the button that opens a closed sidebar.
+    const opener = document.querySelector('[data-testid="stExpandSidebarButton"]')?.getBoundingClientRect().right ?? 56
+    const left = Math.max(main.getBoundingClientRect().left, opener) + 16
+    nav.style.setProperty("--bar-left", left + "px")
     nav.classList.remove("narrow")
-    const room = window.innerWidth - Math.max(edge.left + 16, 72) - 7 * 16
+    const room = window.innerWidth - left - 7 * 16
     nav.classList.toggle("narrow", bar.scrollWidth + summary.offsetWidth + 16 > room)
   }
 

@@ -56,6 +56,8 @@ def test_a_narrow_window_has_the_contents_as_a_menu_that_names_the_section_in_vi
     expect(page.locator("h2#diagram")).to_be_in_viewport()
     expect(menu).to_have_text(f"Contents: {SHORT['diagram']}")
     expect(menu).to_be_in_viewport()
+    page.get_by_test_id("stExpandSidebarButton").click(timeout=MINUTE)  # the bar does not lie over it
+    expect(page.get_by_test_id("stSidebarNav")).to_be_in_viewport()
 
 
 BACKGROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
