@@ -174,7 +174,7 @@ def _settings(claim: Claim, result: Result) -> None:
     picture = plots.columns(
         list(bars), {result.unit: list(bars.values())}, y_title=result.unit, height=220, revision=claim.name
     )
-    st.plotly_chart(picture.figure, key=f"claim_{claim.name}_bars", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key=f"claim_{claim.name}_bars")
 
 
 def ago(when: str, now: datetime | None = None) -> str:

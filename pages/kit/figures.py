@@ -1,4 +1,4 @@
-"""How every figure looks: colors, frame, reference lines. Pure functions, numbers in, figures out.
+"""How every figure looks: colors, frame, reference lines; and `show`, which puts one on the page.
 
 The colors are Okabe and Ito's, which readers with any kind of color vision tell apart; text, grid and
 background are left to Streamlit's theme, so a figure reads the same in light and in dark.
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
+import streamlit as st
 
 BLUE = "#2A86C4"  # lighter than Okabe and Ito's #0072B2, which is too dark on a dark page
 ORANGE = "#E69F00"
@@ -38,6 +39,11 @@ class Line(NamedTuple):
 
     name: str
     value: float | None
+
+
+def show(picture: Picture, *, key: str) -> None:
+    """Put a figure on the page, with its words for those who cannot see it."""
+    st.plotly_chart(picture.figure, key=key, config=CONFIG, alt=picture.alt)
 
 
 def empty_figure(*, x: str, y: str, height: int = 320, revision: str = "kept") -> go.Figure:

@@ -243,7 +243,7 @@ def _plot(key: str, draw: Callable[[], figures.Picture], held: bool) -> None:
     if not held or key not in kept:
         kept[key] = draw()
     picture = kept[key]
-    st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key=key)
 
 
 def _writing(history: History, prefix: str, ended: bool) -> None:

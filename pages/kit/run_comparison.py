@@ -44,7 +44,7 @@ def compare_runs() -> None:
     runs = [choices[run_id] for run_id in picked]
     histories = {listed_run_label(run): event_log.read(run.folder) for run in runs}
     figure, alt = curves.comparison(histories, against=against)
-    st.plotly_chart(figure, key="runs_comparison", config=figures.CONFIG, alt=alt)
+    figures.show(figures.Picture(figure, alt), key="runs_comparison")
     _differences(runs, list(histories))
     for column, (label, history) in zip(st.columns(len(runs)), histories.items()):
         with column.container(height=220, border=True):

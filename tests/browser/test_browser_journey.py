@@ -45,6 +45,10 @@ def test_a_journey_by_keyboard(server, page):
     expect(panel.get_by_role("heading")).to_have_text("probabilities")
     expect(page).to_have_url(re.compile("j_stage=probabilities"), timeout=TURN)
     expect(page).to_have_url(re.compile("j_token=4"))
+    # A rerun gives each download another address, so that a click within one is lost.
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute(
+        "data-test-script-state", "notRunning", timeout=TURN
+    )
     with page.expect_download(timeout=TURN) as download:
         page.get_by_role("button", name="This view as SVG").press("Enter")
     assert "<svg" in download.value.path().read_text(encoding="utf-8")

@@ -81,7 +81,7 @@ def rates(text: words.Words, match: arena.Match, results: list[arena.Result], na
         match.rates, bands, x_title=text.read("table_rate"), y_title=text.read("loss_axis"), log_x=True,
         height=300, revision="arena_rates", what=text.read("rates_what"),
     )  # fmt: skip
-    st.plotly_chart(picture.figure, key="arena_rates", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="arena_rates")
 
 
 def _mean(values: list[float]) -> float:
@@ -93,7 +93,7 @@ def learning_curves(text: words.Words, told: dict[str, list[curves.History]]) ->
     text.show("way")
     against = controls.choice(text.read("way_against"), "arena_against", AGAINST)
     picture = curves.confidence_bands(told, against=against)
-    st.plotly_chart(picture.figure, key="arena_way", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="arena_way")
 
 
 def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
@@ -112,7 +112,7 @@ def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
         height=280, revision="arena_ladder",
     )  # fmt: skip
     picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
-    st.plotly_chart(picture.figure, key="arena_ladder", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="arena_ladder")
 
 
 def samples(text: words.Words, told: dict[str, list[curves.History]]) -> None:

@@ -154,7 +154,7 @@ def show_equalized(
         height=260,
         revision="arena_parts",
     )
-    st.plotly_chart(picture.figure, key="arena_parts", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="arena_parts")
     differ = config_diff.differing(match.a, match.b)
     if not differ:
         text.show("same")

@@ -90,7 +90,7 @@ def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int
             y_range=(0, 1.05), height=280, revision=f"kv {full.n_heads}",
         )  # fmt: skip
         picture.figure.update_yaxes(tickformat=".0%")
-        st.plotly_chart(picture.figure, key="c5_kv_curves", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c5_kv_curves")
     with right:
         st.markdown(f"**{text.read('lab_kv_groups')}**")
         group = full.n_heads // kv
@@ -104,7 +104,7 @@ def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int
             height=280,
             revision=f"groups {full.n_heads}",
         )
-        st.plotly_chart(picture.figure, key="c5_kv_groups", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c5_kv_groups")
 
 
 def predict(text: words.Words, config: ModelConfig) -> None:

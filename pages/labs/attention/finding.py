@@ -45,7 +45,8 @@ def finding() -> None:
     )
     picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
     left, side = st.columns([3, 2], gap="large", vertical_alignment="center")
-    left.plotly_chart(picture.figure, key="c5_finding", config=figures.CONFIG, alt=picture.alt)
+    with left:
+        figures.show(picture, key="c5_finding")
     with side:
         if before[0] - after[0] > CLEAR:
             text.show(

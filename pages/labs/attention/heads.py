@@ -119,7 +119,7 @@ def every_head(traced: forward.Traced, looked, layer: int, head: int, place: int
             revision="heads",
             alt=f"Where each head looks from {tokens[-1]}; layer {layer + 1}, head {head + 1} is framed.",
         )
-        st.plotly_chart(picture.figure, key="c5_heads_map", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c5_heads_map")
     with right:
         st.markdown(f"**{text.read('lab_heads_square')}**")
         every = [chips.visible(token) for token in traced.tokens]
@@ -132,7 +132,7 @@ def every_head(traced: forward.Traced, looked, layer: int, head: int, place: int
             height=110 + 21 * len(rows),
             revision=f"square {len(every)}",
         )
-        st.plotly_chart(picture.figure, key="c5_heads_square", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c5_heads_square")
 
 
 def next_words(
@@ -152,7 +152,7 @@ def next_words(
     else:
         st.markdown(f"**{text.read('lab_heads_next_off', layer=layer + 1, head=head + 1)}**")
         picture = with_and_without(model, before, whole, (layer, head))
-    st.plotly_chart(picture.figure, key="c5_heads_next", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c5_heads_next")
     st.caption(text.read("lab_heads_caution"))
 
 
@@ -234,9 +234,7 @@ def habits() -> None:
                 scores, rows=rows, columns=columns, row_title="", column_title="", numbers=".2f",
                 what=title.lower(), revision=title,
             )  # fmt: skip
-            st.plotly_chart(
-                picture.figure, key=f"c5_habit_{title[:4].lower()}", config=figures.CONFIG, alt=picture.alt
-            )
+            figures.show(picture, key=f"c5_habit_{title[:4].lower()}")
     best = int(previous.argmax())
     flat = [score for row in induction for score in row]
     strongest = flat.index(max(flat))

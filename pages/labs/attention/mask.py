@@ -92,7 +92,7 @@ def _logit_changes(
     colors = [figures.VERMILION if i < position else figures.BLUE for i in range(len(changes))]
     picture.figure.update_traces(marker={"color": colors})
     picture.figure.add_vline(x=position - 0.5, line={"color": figures.GREY, "dash": "dot"})
-    st.plotly_chart(picture.figure, key="c5_mask_moved", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c5_mask_moved")
 
 
 def _other_word(token_id: int, model: models.ModelHandle) -> int:
@@ -124,7 +124,7 @@ def _train(text: words.Words) -> None:
     else:
         text.show("lab_mask_not_yet")
     picture = curves.loss(history)
-    st.plotly_chart(picture.figure, key="c5_mask_loss", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c5_mask_loss")
 
 
 def request_without_mask() -> RunRequest:
@@ -156,7 +156,7 @@ def causal_flag() -> None:
             picture = grids.heatmap(
                 mask, rows=rows, columns=columns, what="allowed", height=120 + 24 * new, revision=key
             )
-            st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key=key)
     if found.wrong:
         text.show("lab_flag_says", wrong=found.wrong, new=new, difference=found.difference)
     else:

@@ -43,7 +43,7 @@ def why_root_d() -> None:
             mark_x=width,
             revision=f"scale {metric}",
         )
-        st.plotly_chart(picture.figure, key="c5_scale_curves", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c5_scale_curves")
         now = {scale: found[scale][at][0] for scale in SCALES}
         text.show(
             "lab_scale_says",
@@ -77,7 +77,7 @@ def draw_weights(now: dict[str, Softness]) -> None:
     )
     picture.figure.update_traces(text=None)
     picture.figure.update_yaxes(range=[0, 1])
-    st.plotly_chart(picture.figure, key="c5_scale_weights", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c5_scale_weights")
 
 
 def predict(text: words.Words, found: dict[str, list[list[Softness]]], width: int) -> None:

@@ -64,7 +64,7 @@ def without_residual() -> None:
             log_y=True,
             revision=f"depth {n} {metric}",
         )
-        st.plotly_chart(picture.figure, key="c6_depth_curves", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c6_depth_curves")
         if cut.gradient_norms[0] > 0:
             text.show(
                 "lab_depth_explodes",
@@ -169,7 +169,7 @@ def _draw(text: words.Words, born, now, key: str) -> None:
         height=260,
         revision=f"{key} {len(born.relative_gradients)}",
     )
-    st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key=key)
 
 
 def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer: str) -> None:
@@ -207,7 +207,7 @@ def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer:
         learns = history.val_loss[-1] < history.start["unigram"] - CLEAR
         text.show("lab_trained_learns" if learns else "lab_trained_stuck", powers=apart)
     picture = curves.loss(history)
-    st.plotly_chart(picture.figure, key="c6_trained_loss", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c6_trained_loss")
 
 
 def request_for(n_layers: int, norm_position: str, residual: bool, optimizer: str) -> RunRequest:

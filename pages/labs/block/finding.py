@@ -41,7 +41,8 @@ def finding() -> None:
         revision="finding",
     )
     left, side = st.columns([3, 2], gap="large", vertical_alignment="center")
-    left.plotly_chart(picture.figure, key="c6_finding", config=figures.CONFIG, alt=picture.alt)
+    with left:
+        figures.show(picture, key="c6_finding")
     with side:
         text.show(
             "finding_says", powers=powers(cut.gradient_norms[0], whole.gradient_norms[0]), n=FINDING_BLOCKS

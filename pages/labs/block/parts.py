@@ -38,7 +38,7 @@ def gates() -> None:
             height=280,
             revision=f"gate {curve}",
         )
-        st.plotly_chart(picture.figure, key="c6_gate_curves", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c6_gate_curves")
         here = {name: by_hand.activation_curve(name, (z,)).values[0] for name in ACTIVATIONS}
         text.show("lab_gate_says", z=z, relu=here["ReLU"], gelu=here["GELU"], silu=here["SiLU"])
         _gates_of_the_model(text)
@@ -88,7 +88,7 @@ def _gates_of_the_model(text: words.Words) -> None:
         revision="gates",
     )
     picture.figure.update_traces(text=None)
-    st.plotly_chart(picture.figure, key="c6_gate_bars", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c6_gate_bars")
     text.show(
         "lab_gate_model",
         layer=layer + 1,
@@ -134,6 +134,6 @@ def both_norms() -> None:
         revision="norms",
     )
     picture.figure.update_yaxes(range=[-2.2, 2.2])
-    st.plotly_chart(picture.figure, key="c6_norms_bars", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c6_norms_bars")
     moved = {name: max(abs(a - b) for a, b in zip(before[name], after[name])) for name in before}
     text.show("lab_norms_says", rms=moved["RMSNorm"], layer=moved["LayerNorm"])

@@ -83,7 +83,7 @@ def _draw_written(text: words.Words, found, metric: str) -> None:
     lowest = min(0.0, *(getattr(one, metric) for one in found))
     highest = max(getattr(one, metric) for one in found)
     picture.figure.update_yaxes(range=[1.3 * lowest, 1.18 * highest], tickformat=".0%" if shares else None)
-    st.plotly_chart(picture.figure, key="c6_written_bars", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c6_written_bars")
 
 
 def _say_written(text: words.Words, found) -> None:
@@ -128,7 +128,7 @@ def position_mixing() -> None:
         revision="mix",
     )
     picture.figure.update_traces(text=None)
-    st.plotly_chart(picture.figure, key="c6_mix_bars", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c6_mix_bars")
     others = [at for at in range(n) if at != place]
     text.show(
         "lab_mix_says",

@@ -55,11 +55,11 @@ def finding() -> None:
         with left:
             st.markdown(f"**{text.read('finding_born')}**")
             picture = clouds(born.embedding.weight.detach(), together, model.tokenizer, "born")
-            st.plotly_chart(picture.figure, key="c3_finding_born", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c3_finding_born")
     with right:
         st.markdown(f"**{text.read('finding_now')}**")
         picture = clouds(table, together, model.tokenizer, "now")
-        st.plotly_chart(picture.figure, key="c3_finding_now", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c3_finding_now")
 
 
 def _few(together: list[int], tokenizer, seen) -> Markdown:

@@ -87,4 +87,4 @@ def similarity_bars(
     colors = [figures.ORANGE if name == wanted else figures.BLUE for name in names]
     picture.figure.update_traces(marker={"color": colors})
     picture.figure.update_yaxes(range=[min(0.0, *(c for _, c in best)), 1.15])
-    st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key=key)

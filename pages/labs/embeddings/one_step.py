@@ -46,7 +46,7 @@ def one_step() -> None:
         text=[[f"{one:.2g}" if one else "0" for one in row] for row in far], texttemplate="%{text}"
     )
     picture.figure.update_xaxes(tickangle=0, side="top")
-    st.plotly_chart(picture.figure, key="c3_step_rows", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c3_step_rows")
     untied, tied, decayed = (moves[way].n_unseen_changed for way in embedding_table.WAYS)
     text.show(
         "example_step_says",

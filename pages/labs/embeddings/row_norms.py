@@ -31,6 +31,6 @@ def row_norms() -> None:
         revision="lengths",
     )
     text.show("lab_length", sentence=sentence)
-    st.plotly_chart(picture.figure, key="c3_lengths", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c3_lengths")
     plain, normed = embedding_table.scaled_and_normed(model.model, ids)
     text.show("lab_length_says", factor=factor, width=model.config.d_model, plain=plain, normed=normed)

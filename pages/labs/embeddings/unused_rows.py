@@ -119,7 +119,7 @@ def _train(together: list[int], text: words.Words) -> None:
         height=230,
         revision="unused",
     )
-    st.plotly_chart(picture.figure, key="c3_unused_far", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c3_unused_far")
 
 
 def request_for(table: str, decay: bool) -> RunRequest:

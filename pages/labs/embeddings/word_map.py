@@ -65,7 +65,7 @@ def word_map() -> None:
             revision=f"map {moment}",
         )
         picture.figure.update_traces(textfont={"size": 11})
-        st.plotly_chart(picture.figure, key="c3_map_points", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c3_map_points")
         text.show(
             "lab_map_says",
             moment=moment,

@@ -100,7 +100,7 @@ def _draw(drawn: go.Figure, key: str) -> None:
     drawn.update_layout(margin={"l": 8, "r": 8, "t": 48, "b": 8})
     drawn.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
     st.markdown(f"**{title}**")
-    st.plotly_chart(drawn, key=key, config=figures.CONFIG, alt=title)
+    figures.show(figures.Picture(drawn, title), key=key)
 
 
 def _moved(topic: str, block: Block, moved: dict[str, float], defaults: dict[str, float]) -> None:

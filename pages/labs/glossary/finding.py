@@ -1,7 +1,5 @@
 """Chapter 11: the finding at its top, one recipe in six sizes."""
 
-import streamlit as st
-
 from gptcore.account import n_parameters, parameters
 from gptcore.lessons.published_models import MODEL_CONFIGS
 from pages.kit import figures, plots, words
@@ -27,5 +25,5 @@ def finding() -> None:
     picture = plots.columns(
         SHOWN, groups, y_title=text.read("finding_chart"), form=".0f", height=300, revision="finding"
     )
-    st.plotly_chart(picture.figure, key="c11_finding", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c11_finding")
     text.show("finding_says", low=low, high=high)

@@ -273,6 +273,6 @@ def draw_picture(term: Term, value: int | None) -> None:
     """The picture of a term, a figure or a strip of tokens."""
     made = term.draw() if value is None else term.draw(value)
     if isinstance(made, figures.Picture):
-        st.plotly_chart(made.figure, key=f"c11_picture_{term.section}", config=figures.CONFIG, alt=made.alt)
+        figures.show(made, key=f"c11_picture_{term.section}")
     else:
         chips.strip(made, key=f"c11_strip_{term.section}", label=term.name)

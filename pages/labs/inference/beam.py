@@ -54,7 +54,7 @@ def tree() -> None:
         describe_beams(text, found, model, typed)
         cut = max(1, MOST_IN_A_ROW - width)
         picture = beam_tree(found, model, typed, cut)
-        st.plotly_chart(picture.figure, key="c9_beam_tree", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c9_beam_tree")
         st.caption(text.read("lab_beam_caption", cut=cut))
         hypothesis_table(text, found, model)
         predict(text, found)

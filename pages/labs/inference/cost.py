@@ -57,7 +57,7 @@ def published() -> None:
          "weights": [n_parameters(shape) * width / 1e9 for shape in SHAPES.values()]},
         y_title="GB", height=280, log_y=True, revision="c9_bytes",
     )  # fmt: skip
-    st.plotly_chart(picture.figure, key="c9_bytes_chart", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c9_bytes_chart")
     lab.predict(
         "c9_bytes",
         text.read("lab_bytes_predict"),

@@ -94,7 +94,7 @@ def _filtered_bars(
         height=270,
         revision=key,
     )
-    st.plotly_chart(picture.figure, key=key, config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key=key)
 
 
 def nine_probabilities(text: words.Words, open_: Steps) -> None:

@@ -1,7 +1,5 @@
 """Chapter 9: the time of one more token, with a cache and without."""
 
-import streamlit as st
-
 from pages.kit import figures, plots, session, words
 from pages.labs.inference import cached
 
@@ -30,4 +28,4 @@ def finding() -> None:
         revision="c9_finding",
     )
     picture.figure.update_yaxes(rangemode="tozero")
-    st.plotly_chart(picture.figure, key="c9_finding", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c9_finding")

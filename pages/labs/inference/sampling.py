@@ -125,7 +125,7 @@ def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: in
         token=chips.visible(model.tokenizer.token_text(drawn)),
         p=float(after[drawn]),
     )
-    st.plotly_chart(picture.figure, key="c9_cut", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c9_cut")
 
 
 def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words) -> None:

@@ -163,7 +163,7 @@ def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
         hovertemplate=text.read("lab_ahead_here") + " %{y:.2f}<extra></extra>",
     )
     alt = f"{picture.alt} {text.read('lab_ahead_here')}: {found.speedup:.2f} at α {chance:.2f}."
-    st.plotly_chart(figure, key="c9_ahead_chart", config=figures.CONFIG, alt=alt)
+    figures.show(figures.Picture(figure, alt), key="c9_ahead_chart")
     return price
 
 

@@ -206,7 +206,7 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
             off=trend(curves[off], text),
             on=trend(curves[on], text),
         )
-        st.plotly_chart(picture.figure, key="c9_time", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c9_time")
     lanes_table(seconds, text)
     slogan(race, n_prompt, totals[off] / totals[on], text)
     cache_bytes(model, n_prompt, n_new, text)

@@ -53,7 +53,7 @@ def logit_attribution(
     )
     alt = text.read("said_alt", n=len(values), word=shown, largest=labels[largest], value=values[largest])
     picture = plots.signed(labels, values, y_title=text.read("said_axis"), alt=alt)
-    st.plotly_chart(picture.figure, key="j_said", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="j_said")
 
 
 def row_in(passed: cached.Journey, row: int) -> int:

@@ -1,7 +1,5 @@
 """Chapter 7: what the 17 M preset is made of."""
 
-import streamlit as st
-
 from gptcore.account import n_parameters, parameters
 from gptcore.config import PRESETS, ModelConfig
 from pages.kit import figures, plots, words
@@ -49,5 +47,5 @@ def finding() -> None:
         width=config.d_model,
     )
     picture = area(config, "tiny", "finding")
-    st.plotly_chart(picture.figure, key="c7_finding", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c7_finding")
     text.show("finding_says", layers=config.n_layers)

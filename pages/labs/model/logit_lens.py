@@ -78,7 +78,7 @@ def draw_map(
         height=330,
         revision="lens",
     )
-    st.plotly_chart(picture.figure, key="c7_lens_map", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c7_lens_map")
 
 
 def first_settled(best: list[int]) -> int:

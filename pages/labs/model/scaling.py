@@ -63,7 +63,7 @@ def scaling() -> None:
         )
         colours = [figures.GREY if name == FOURTH else figures.BLUE for name in SIZES]
         picture.figure.update_traces(marker={"color": colours})
-        st.plotly_chart(picture.figure, key="c7_scale_sizes", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c7_scale_sizes")
         text.show("lab_scale_about", steps=STEPS, times=weights(FOURTH) / weights(KNOWN[-1]), fourth=FOURTH)
         started = lab_runs.started_runs(RUNS)
         alive = lab_runs.any_under_way(started)
@@ -176,7 +176,7 @@ def draw_law(text: words.Words, law: PowerLaw, losses: dict[str, float], guess: 
     for trace, colour in zip(dots.figure.data, (figures.ORANGE, figures.GREEN)):
         trace.marker.color, trace.marker.size = colour, 11
         picture.figure.add_trace(trace)
-    st.plotly_chart(picture.figure, key="c7_scale_law", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c7_scale_law")
 
 
 @st.fragment
@@ -196,7 +196,7 @@ def birth() -> None:
         height=280,
         revision="birth",
     )
-    st.plotly_chart(picture.figure, key="c7_birth_curve", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c7_birth_curve")
     ours = found[SPREADS.index(0.02)]
     text.show(
         "lab_birth_says", loss=ours.loss, uniform=math.log(2048), repeats=ours.repeats, wide=found[-1].loss

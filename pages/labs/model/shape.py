@@ -42,7 +42,7 @@ def costs() -> None:
         with areas:
             st.markdown(f"**{text.read('lab_cost_areas')}**")
             picture = area(config, text.read("lab_cost_yours"), "cost areas", 300)
-            st.plotly_chart(picture.figure, key="c7_cost_areas", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c7_cost_areas")
         with memory:
             st.markdown(f"**{text.read('lab_cost_training', batch=batch)}**")
             held = {
@@ -54,7 +54,7 @@ def costs() -> None:
             picture = plots.treemap(
                 held, whole=text.read("lab_cost_bytes"), unit="bytes", height=300, revision="cost memory"
             )
-            st.plotly_chart(picture.figure, key="c7_cost_held", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c7_cost_held")
         text.show(
             "lab_cost_says",
             tokens=tokens,
@@ -107,7 +107,7 @@ def published() -> None:
         left, right = st.columns(2, gap="medium")
         with left:
             picture = area(config, chosen, f"published {chosen}", 320)
-            st.plotly_chart(picture.figure, key="c7_published_area", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c7_published_area")
         with right:
             st.markdown(f"**{text.read('lab_published_tying')}**")
             saved = [100 * tying_saves(one) for one in MODEL_CONFIGS.values()]
@@ -118,7 +118,7 @@ def published() -> None:
             colours = [figures.BLUE if one.tie_embeddings else figures.GREY for one in MODEL_CONFIGS.values()]
             picture.figure.update_traces(marker={"color": colours})
             picture.figure.add_hline(y=30, line={"color": figures.VERMILION, "dash": "dot"})
-            st.plotly_chart(picture.figure, key="c7_published_bars", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c7_published_bars")
             st.caption(text.read("lab_published_caption"))
         guessed = st.session_state.get("c7_published_guess") is not None
         columns = table(text)

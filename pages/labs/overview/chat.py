@@ -33,5 +33,5 @@ def chat() -> None:
         height=260,
         revision="c0 chat",
     )
-    st.plotly_chart(picture.figure, key="c0_chat_bars", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c0_chat_bars")
     text.show("lab_chat_says", times=times, name=NAME.strip(), inside=inside, fresh=fresh, before=before)

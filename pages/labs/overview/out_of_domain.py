@@ -41,7 +41,7 @@ def outside() -> None:
         colours = [figures.ORANGE if one in OUTSIDE else figures.BLUE for one in sure]
         picture.figure.update_traces(marker={"color": colours})
         picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.15])
-        st.plotly_chart(picture.figure, key="c0_out_bars", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c0_out_bars")
         text.show(
             "lab_outside_says",
             follow="".join(piece for piece, _ in follow).strip(),

@@ -46,7 +46,7 @@ def when_it_knows() -> None:
             revision="c0 time",
         )
         picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
-        st.plotly_chart(picture.figure, key="c0_time_chart", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c0_time_chart")
         moved = [hers - his for his, hers in zip(she[him], she[her])]
         before, after = probe.female.split(her)
         text.show(

@@ -113,7 +113,7 @@ def print_positions(text: words.Words, open_: Steps, q, turns) -> None:
         alt="The query at positions 0 to 3 as an arrow of each pair: the first pair turns fast, the second hardly.",
         circles=True,
     )
-    st.plotly_chart(picture.figure, key="c4_places", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_places")
 
 
 def print_scores(text: words.Words, open_: Steps, q, k, base: int, pairing: str) -> None:

@@ -77,7 +77,7 @@ def _curves(losses: Mapping[str, list[float]], trained: int, text: words.Words) 
         font={"size": 11},
     )
     picture.figure.update_yaxes(rangemode="tozero")
-    st.plotly_chart(picture.figure, key="c4_far_curves", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_far_curves")
 
 
 def _summary(

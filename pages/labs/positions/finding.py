@@ -41,7 +41,7 @@ def queries_and_keys() -> None:
         alt=f"Three tokens, each with a query and a key as arrows. Scores of {TOKENS[-1]}: {listed}.",
         per_row=3,
     )
-    st.plotly_chart(picture.figure, key="c4_asking", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_asking")
     text.show("asking_so")
 
 
@@ -116,6 +116,6 @@ def finding() -> None:
         height=260,
         revision="finding",
     )
-    st.plotly_chart(picture.figure, key="c4_finding", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_finding")
     there = by_hand.rotated_score(met.q, met.k, met.at + FAR, met.key_at + FAR, met.theta)
     text.show("finding_says", far=FAR, both=there / math.sqrt(len(met.q)), alone=by_distance[apart + FAR])

@@ -66,7 +66,7 @@ def _wavelength_curves(width: int, bases: Sequence[int], tokens: int, text: word
         height=300,
         revision="clocks",
     )
-    st.plotly_chart(picture.figure, key="c4_clock_turns", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_clock_turns")
 
 
 def _decay_curves(width: int, bases: Sequence[int], text: words.Words) -> None:
@@ -82,7 +82,7 @@ def _decay_curves(width: int, bases: Sequence[int], text: words.Words) -> None:
         height=300,
         revision="decay",
     )
-    st.plotly_chart(picture.figure, key="c4_clock_decay", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_clock_decay")
 
 
 def _predict(width: int, base: int, tokens: int, whole: int, text: words.Words) -> None:

@@ -30,6 +30,6 @@ def head_offsets() -> None:
         height=260,
         revision="lean",
     )
-    st.plotly_chart(picture.figure, key="c4_lean_curve", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_lean_curve")
     ahead = sum(profile.peak == 1 for profile in profiles)
     text.show("lab_lean_says", name=chosen, peak=lean.peak, n=len(profiles), one_back=ahead)

@@ -36,7 +36,7 @@ def order() -> None:
             revision="order",
         )
         picture.figure.update_traces(text=[f"{share:.1%}" if share > 1e-5 else "0" for share in moved])
-        st.plotly_chart(picture.figure, key="c4_order_bars", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c4_order_bars")
         none = moved[SCHEMES.index("none")]
         if none > 1e-5:
             text.show("lab_order_moves", none=none, layers=depth)
@@ -97,7 +97,7 @@ def losses_so_far(was_alive: bool) -> None:
         st.progress(min(1.0, done / (STEPS * len(SCHEMES))), text=text.read("lab_order_running", done=done))
     if any(history.loss for history in histories.values()):
         picture = curves.comparison(histories, height=340)
-        st.plotly_chart(picture.figure, key="c4_order_losses", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c4_order_losses")
     if alive:
         return
     if was_alive:

@@ -35,7 +35,7 @@ def pairings() -> None:
         column_title=text.read("lab_pairs_dimension"),
         revision="pairs",
     )
-    st.plotly_chart(picture.figure, key="c4_pairs_map", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_pairs_map")
     text.show("lab_pairs_order", order=", ".join(map(str, order)), back=", ".join(map(str, back)))
     st.table(
         {

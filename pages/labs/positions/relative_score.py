@@ -85,7 +85,7 @@ def _curve(
         revision=revision,
     )
     picture.figure.update_layout(showlegend=False)
-    st.plotly_chart(picture.figure, key="c4_drag_curve", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_drag_curve")
 
 
 def _map(scores: Tensor, at: int, key_at: int, text: words.Words) -> None:
@@ -105,7 +105,7 @@ def _map(scores: Tensor, at: int, key_at: int, text: words.Words) -> None:
         revision="drag map",
         alt=text.read("lab_drag_map_alt", n=SQUARE),
     )
-    st.plotly_chart(picture.figure, key="c4_drag_map", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_drag_map")
 
 
 def _predict(at: int, key_at: int, score: float, text: words.Words) -> None:
@@ -136,5 +136,5 @@ def dials_of_pairs(width: int, theta: float, at: int, key_at: int, text: words.W
         labels=(text.read("asking_query"), text.read("asking_key")),
         revision=f"hands {width}",
     )
-    st.plotly_chart(picture.figure, key="c4_drag_hands", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c4_drag_hands")
     st.caption(text.read("lab_drag_clocks_caption"))

@@ -29,6 +29,7 @@ def finding() -> None:
     )
     picture.figure.update_yaxes(exponentformat="power", dtick=2)
     left, side = st.columns([3, 2], gap="large", vertical_alignment="center")
-    left.plotly_chart(picture.figure, key="c10_finding", config=figures.CONFIG, alt=picture.alt)
+    with left:
+        figures.show(picture, key="c10_finding")
     with side:
         text.show("finding_says", largest=max(far for _, far in differences))

@@ -32,7 +32,7 @@ def misread_config() -> None:
             height=260,
             revision="misread",
         )
-        st.plotly_chart(picture.figure, key="c10_misread_bars", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c10_misread_bars")
         text.show("lab_misread_says", loss=loss, right=right, uniform=uniform)
         because = ""
         if st.session_state.get("c10_misread_guess") is not None:

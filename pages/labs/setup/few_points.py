@@ -35,7 +35,7 @@ def too_few_points() -> None:
         revision="few",
     )
     picture.figure.update_xaxes(dtick=1)
-    st.plotly_chart(picture.figure, key="c1_few_curves", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c1_few_curves")
     text.show(
         "lab_few_says",
         n=n,

@@ -1,6 +1,5 @@
 """Chapter 1: three learning rates, one model."""
 
-import streamlit as st
 import torch
 
 from gptcore.lessons import line_fit
@@ -33,4 +32,4 @@ def finding() -> None:
         height=260,
         revision="c1 finding",
     )
-    st.plotly_chart(picture.figure, key="c1_finding", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c1_finding")

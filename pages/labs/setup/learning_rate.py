@@ -58,7 +58,7 @@ def draw_path(x: Tensor, y: Tensor, steps: list) -> None:
     picture = slopes.descent(
         ws, bs, line_fit.loss_map(x, y, ws, bs), path, line_fit.best(x, y), revision="knob map"
     )
-    st.plotly_chart(picture.figure, key="c1_knob_map", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c1_knob_map")
 
 
 def draw_loss(steps: list, least: float) -> None:
@@ -73,7 +73,7 @@ def draw_loss(steps: list, least: float) -> None:
         revision="knob loss",
     )
     picture.figure.update_yaxes(dtick=1)  # powers of ten
-    st.plotly_chart(picture.figure, key="c1_knob_loss", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c1_knob_loss")
 
 
 def predict(text: words.Words, rate: float, n_steps: int, least: float, limit: float) -> None:

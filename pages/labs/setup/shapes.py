@@ -77,7 +77,7 @@ def _draw(text: words.Words, operation: str, a, b, found) -> None:
                 numbers=".0f",
                 revision=f"shape {name}",
             )
-            st.plotly_chart(picture.figure, key=f"c1_shape_{name}", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key=f"c1_shape_{name}")
     if operation == "A + B":
         text.show(
             "lab_shape_sum",

@@ -1,7 +1,5 @@
 """Chapter 2: the finding at its top, one sentence in five languages."""
 
-import streamlit as st
-
 from gptcore.lessons.bpe_steps import cost
 from gptcore.lessons.languages import SENTENCES
 from pages.kit import figures, plots, story_data, words
@@ -31,4 +29,4 @@ def finding() -> None:
     picture = plots.columns(
         IN_FRONT, counted, y_title=text.read("finding_chart"), form=".0f", height=270, revision="finding"
     )
-    st.plotly_chart(picture.figure, key="c2_finding", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c2_finding")

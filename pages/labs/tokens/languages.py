@@ -50,7 +50,7 @@ def _bars(costs: Costs, unit: str) -> None:
     picture = plots.columns(
         list(SENTENCES), groups, y_title=unit, form=".0f", height=300, revision=f"languages {unit}"
     )
-    st.plotly_chart(picture.figure, key="c2_lang_bars", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c2_lang_bars")
 
 
 def _one_sentence(

@@ -90,7 +90,7 @@ def merge_scrubber() -> None:
                 revision=f"train {source}",
             )
             picture.figure.update_layout(showlegend=False)
-            st.plotly_chart(picture.figure, key="c2_train_curve", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c2_train_curve")
         with right_below:
             st.markdown(f"**{text.read('lab_train_next')}**")
             _candidates(bpe_steps.pairs(learned_from, now), now)

@@ -38,8 +38,6 @@ def trailing_space() -> None:
             picture = generation_figures.probability_bars(
                 [name for name, _ in best], [p for _, p in best], revision=shown
             )
-            st.plotly_chart(
-                picture.figure, key=f"c2_space_bars_{len(chances)}", config=figures.CONFIG, alt=picture.alt
-            )
+            figures.show(picture, key=f"c2_space_bars_{len(chances)}")
     writes = forward.continuation(model, typed + " ", 8)
     text.show("lab_space_says", writes="".join(name for name, _ in writes).strip() or "–")

@@ -42,11 +42,11 @@ def vocabulary_size() -> None:
         with left:
             relative = [count / counts[0] for count in counts]
             picture = _against_size("tokens", relative, "length of the text, bytes = 1", size)
-            st.plotly_chart(picture.figure, key="c2_size_length", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c2_size_length")
         with right:
             picture = _against_size("table", shares, "the table's share of all weights", size, preset)
             picture.figure.update_yaxes(tickformat=".0%")
-            st.plotly_chart(picture.figure, key="c2_size_share", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c2_size_share")
         _predict(text)
 
 

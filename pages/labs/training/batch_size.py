@@ -34,7 +34,7 @@ def batch_size() -> None:
         height=260,
         revision="c8_batch",
     )
-    st.plotly_chart(picture.figure, key="c8_batch_curve", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c8_batch_curve")
     text.show("lab_batch_says", small=middle[0], large=middle[-1], size=sizes[-1])
     parts = controls.value_slider(text.read("lab_batch_parts"), "c8_batch_parts", PARTS, 4)
     off, length = cached.batch_in_parts(use, parts)

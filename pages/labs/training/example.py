@@ -172,7 +172,7 @@ def one_schedule(text: words.Words, open_: Steps) -> None:
         height=230,
         revision="c8_rate",
     )
-    st.plotly_chart(picture.figure, key="c8_rate_curve", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c8_rate_curve")
 
 
 def plain_decimal(rate: float) -> str:

@@ -102,7 +102,7 @@ def _curves(history: History, prefix: str) -> None:
         st.columns([3, 2], gap="large"),
     ):
         with column:
-            st.plotly_chart(picture.figure, key=f"{prefix}_{name}", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key=f"{prefix}_{name}")
 
 
 def diagnosis(history: History, fault: str, text: words.Words) -> None:

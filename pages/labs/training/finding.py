@@ -1,7 +1,5 @@
 """Chapter 8: the finding at its top, what a run learns once its loss has fallen."""
 
-import streamlit as st
-
 from pages.kit import curves, event_log, figures, words
 from pages.kit.history import late_gains
 
@@ -24,4 +22,4 @@ def finding() -> None:
         names_now=gains.names_now,
     )
     figure, alt = curves.story_score_finding(shipped)
-    st.plotly_chart(figure, key="c8_finding", config=figures.CONFIG, alt=alt)
+    figures.show(figures.Picture(figure, alt), key="c8_finding")

@@ -32,7 +32,7 @@ def precision() -> None:
         height=240,
         revision="c8_precision",
     )
-    st.plotly_chart(picture.figure, key="c8_precision_bars", config=figures.CONFIG, alt=picture.alt)
+    figures.show(picture, key="c8_precision_bars")
     text.show(
         "lab_precision_says",
         move=move,

@@ -76,7 +76,7 @@ def _swept(optimizer: str, was_going: bool) -> None:
             revision=f"c8_sweep_{optimizer}",
         )
         picture.figure.update_xaxes(range=[-5, 0.5], dtick=1, tickmode="linear", exponentformat="power")
-        st.plotly_chart(picture.figure, key="c8_sweep_curve", config=figures.CONFIG, alt=picture.alt)
+        figures.show(picture, key="c8_sweep_curve")
         if not going:
             text.show(
                 "lab_sweep_says",

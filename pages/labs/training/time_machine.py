@@ -56,7 +56,7 @@ def time_machine() -> None:
                 revision="c8_time",
             )
             picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
-            st.plotly_chart(picture.figure, key="c8_time_bars", config=figures.CONFIG, alt=picture.alt)
+            figures.show(picture, key="c8_time_bars")
         order = [curves.SCORES[rung][0] for rung in first_to_last(moments)]
         options = [text.read("lab_time_grammar"), text.read("lab_time_names"), text.read("lab_time_together")]
         early = order.index(curves.SCORES["rate"][0]) < order.index(curves.SCORES["names"][0])
