@@ -22,12 +22,12 @@ WORDS_A_MINUTE = 180
 # One outline for all, so that a reader knows where to look.
 OUTLINE = (
     "What it is",
-    "Where it stands in the model",
+    "Where it fits in the model",
     "Why it is needed",
-    "When it came",
+    "History",
     "How it works",
-    "What people get wrong",
-    "What to remember",
+    "Common misconceptions",
+    "Summary",
     "Sources",
 )
 THEMES = ("text in and out", "positions", "attention", "the block", "learning", "writing", "the large view")

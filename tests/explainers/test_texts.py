@@ -71,7 +71,7 @@ def test_sources_name_authors_years_and_a_place_to_read_them(explainer):
     for line in sources:
         assert _YEAR.search(line), line
         assert "](https://" in line, line
-    history = section(explainer, "When it came")
+    history = section(explainer, "History")
     assert len(_YEAR.findall(history)) >= 2
 
 
