@@ -1,20 +1,27 @@
-"""Diagrams of data on its way, with the shapes of the model now in use."""
+"""Diagrams of data on its way, with the shapes of the model now in use.
+
+Boxes are given in reading order: an arrow to an earlier box leads back. Python decides which boxes stand side by
+side; the browser fits them into the width it has.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
 from pages.kit import dim_colors
 
-# Rows closer together than Mermaid puts them: a diagram should be seen at once.
-_LAYOUT = '%%{init: {"flowchart": {"rankSpacing": 22, "nodeSpacing": 30}}}%%'
-# Weights have a heavy frame, values a thin one; steps that only compute are round.
-_CLASSES = """
-classDef value stroke-width:1px
-classDef weight stroke-width:3px
-classDef step stroke-width:1px
-"""
+_HTML = """<div class="flow" role="img"><svg aria-hidden="true"><defs>
+<marker id="head" viewBox="0 0 8 8" refX="5" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+<path class="head" d="M0 0L8 4L0 8z"/></marker></defs><g></g></svg></div>"""
+_HERE = Path(__file__).parent
+_COMPONENT = st.components.v2.component(
+    "glassbox_flowchart",
+    html=_HTML,
+    css=(_HERE / "diagram.css").read_text(encoding="utf-8"),
+    js=(_HERE / "diagram.js").read_text(encoding="utf-8"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +43,59 @@ class Edge:
     label: str = ""
 
 
-def mermaid(nodes: Sequence[Node], edges: Sequence[Edge], *, direction: str = "TB") -> str:
-    """The text of a flow chart; labels are quoted, so that brackets in them do no harm."""
-    lines = [_LAYOUT, f"flowchart {direction}"]
-    for node in nodes:
-        text = _quoted(node.label) + (f"<br/>{dim_colors.plain_shape(**node.sizes)}" if node.sizes else "")
-        left, right = {"step": ("([", "])")}.get(node.kind, ("[", "]"))
-        lines.append(f'{node.name}{left}"{text}"{right}:::{node.kind}')
-    known = {node.name for node in nodes}
+def ranks(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, int]:
+    """How many arrows lead to each box at most, arrows back left out.
+
+    A side input, which nothing before it leads to, stands right before the box that it goes into. Raises ValueError for
+    an arrow to or from a box that is not there.
+    """
+    order = {node.name: index for index, node in enumerate(nodes)}
     for edge in edges:
-        if missing := {edge.source, edge.target} - known:
+        if missing := {edge.source, edge.target} - set(order):
             raise ValueError(f"an arrow leads to or from {', '.join(sorted(missing))}, which is no box")
-        arrow = f'-->|"{_quoted(edge.label)}"|' if edge.label else "-->"
-        lines.append(f"{edge.source} {arrow} {edge.target}")
-    return "\n".join(lines) + _CLASSES
+    forward = [edge for edge in edges if order[edge.source] < order[edge.target]]
+    rank: dict[str, int] = {}
+    side: list[str] = []
+    for name in order:
+        before = [edge.source for edge in forward if edge.target == name]
+        if rank and all(source in side for source in before):
+            side.append(name)
+        rank[name] = 1 + max((rank[source] for source in before), default=-1)
+    for name in reversed(side):
+        rank[name] = min((rank[edge.target] for edge in forward if edge.source == name), default=1) - 1
+    return rank
 
 
-def _quoted(text: str) -> str:
-    return text.replace('"', "'")
+def lanes(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, tuple[int, int]]:
+    """For each box how many boxes of its rank stand before it, and how many there are in all."""
+    rank = ranks(nodes, edges)
+    found: dict[str, tuple[int, int]] = {}
+    for level in sorted(set(rank.values())):
+        row = [node.name for node in nodes if rank[node.name] == level]
+        found |= {name: (index, len(row)) for index, name in enumerate(row)}
+    return found
 
 
-def flowchart(nodes: Sequence[Node], edges: Sequence[Edge], *, alt: str, direction: str = "TB") -> None:
-    """Draw a flow chart, and below it what the letters in it mean."""
-    st.mermaid_chart(mermaid(nodes, edges, direction=direction), width="content", alt=alt)
+def flowchart(nodes: Sequence[Node], edges: Sequence[Edge], *, alt: str) -> None:
+    """Draw a flow chart, and below it what the letters in it mean. Raises ValueError where `ranks` does."""
+    rank, lane = ranks(nodes, edges), lanes(nodes, edges)
+    boxes = [
+        {
+            "name": node.name,
+            "label": node.label,
+            "kind": node.kind,
+            "sizes": [
+                [name, f"{size:,}", dim_colors.color(name)] for name, size in (node.sizes or {}).items()
+            ],
+            "ink": dim_colors.INK,
+            "rank": rank[node.name],
+            "lane": lane[node.name][0],
+            "lanes": lane[node.name][1],
+        }
+        for node in nodes
+    ]
+    arrows = [{"source": edge.source, "target": edge.target, "label": edge.label} for edge in edges]
+    _COMPONENT(key="flow", data={"nodes": boxes, "edges": arrows, "alt": alt})
     # A width such as H·D is two letters.
     letters = dict.fromkeys(one for node in nodes for name in node.sizes or () for one in name.split("·"))
     st.markdown(

@@ -50,11 +50,6 @@ def shape(**sizes: int) -> str:
     return " × ".join(chip(letter, size) for letter, size in sizes.items())
 
 
-def plain_shape(**sizes: int) -> str:
-    """The shape of a tensor where no color can be: `T 9 × D 32`."""
-    return " × ".join(f"{letter} {size:,}" for letter, size in sizes.items())
-
-
 def sizes_of(config) -> dict[str, int]:
     """The sizes that a model's config fixes, by letter."""
     return {

@@ -16,6 +16,7 @@ import pages.labs
 from explainers import library
 from pages.kit import (
     book,
+    diagram,
     dim_colors,
     grids,
     lab,
@@ -406,3 +407,18 @@ def test_what_a_page_has_read_in_is_not_looked_through_at_every_move(own_runs):
     assert frozen > 100_000  # torch alone is more
     app.run()
     assert gc.get_freeze_count() <= frozen  # once: what a visit leaves behind is collected
+
+
+def test_a_side_input_of_a_diagram_stands_right_before_the_box_it_goes_into():
+    nodes = [diagram.Node(name, name) for name in ("ids", "table", "x", "positions", "rotate", "out")]
+    pairs = (
+        ("ids", "table"), ("table", "x"), ("x", "rotate"), ("positions", "rotate"), ("rotate", "out"),
+        ("out", "ids"),
+    )  # fmt: skip
+    edges = [diagram.Edge(*pair) for pair in pairs]
+    rank = diagram.ranks(nodes, edges)
+    assert [rank[name] for name in ("ids", "table", "x", "rotate", "out")] == [0, 1, 2, 3, 4]
+    assert rank["positions"] == rank["x"]
+    assert diagram.lanes(nodes, edges)["positions"] == (1, 2)
+    with pytest.raises(ValueError, match="nowhere"):
+        diagram.ranks(nodes, [diagram.Edge("ids", "nowhere")])
