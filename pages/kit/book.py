@@ -105,6 +105,15 @@ class Row:
 
 TABLE = (
     Row(
+        "home.py",
+        None,
+        "Glassbox",
+        ":material/home:",
+        "home",
+        "Start",
+        "A model that writes while you look inside it, and the ways into the course.",
+    ),
+    Row(
         "00_overview.py",
         0,
         "What is a GPT",
@@ -274,7 +283,7 @@ def page_of(row: Row) -> StreamlitPage:
         PAGES / row.file,
         title=row.label,
         icon=":material/check_circle:" if done else row.icon,
-        url_path=row.url if row is not TABLE[0] else "start",  # it answers at the bare address
+        url_path=row.url,
         default=row is TABLE[0],
         help=row.about,
     )
@@ -289,9 +298,6 @@ def navigation() -> StreamlitPage:
     sections: dict[str, list[StreamlitPage]] = {}
     for row in TABLE:
         sections.setdefault(row.section, []).append(page_of(row))
-    # The first chapter answers at the bare address, and here at the address that links may name.
-    hidden = st.Page(PAGES / TABLE[0].file, title=TABLE[0].label, url_path=TABLE[0].url, visibility="hidden")
-    sections[TABLE[0].section].append(hidden)
     page = st.navigation(sections, expanded=True)  # a table of contents hides no chapter
     with st.sidebar:
         _sidebar(page)
@@ -363,26 +369,13 @@ def header(file: str, *, titled: bool = True) -> Row:
         st.session_state.pop(_MARK)
     row = row_of(file)
     links.begin_page(row.url)
-    if row is TABLE[0]:
-        _go_on()
-    else:
+    if row is not TABLE[0]:
         progress.visit(row.url)
     if row.number is not None:
         contents.bar(row.title, SHORT, (f"c{row.number}_",))
     if titled:
         title(row)
     return row
-
-
-def _go_on() -> None:
-    """On the first page: the way back to where the visitor stopped."""
-    row = next((row for row in TABLE if row.url == progress.last_page()), None)
-    if row is not None and row is not TABLE[0]:
-        passed = 0 if row.number is None else progress.passed_in(row.number)
-        checks = f", {passed} check{'s' if passed > 1 else ''} passed" if passed else ""
-        st.page_link(
-            page_of(row), label=f"Continue where you stopped: {row.label}{checks}", icon=":material/bookmark:"
-        )
 
 
 def title(row: Row) -> None:

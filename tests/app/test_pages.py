@@ -13,7 +13,7 @@ from pages.kit.book import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60  # torch may be imported for the first time
-SHOW_THE_MODEL = ("", "overview", "attention", "block", "model", "inference", "journey")
+SHOW_THE_MODEL = ("home", "overview", "attention", "block", "model", "inference", "journey")
 rows = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.url)
 
 
@@ -94,8 +94,9 @@ def test_table_and_files_agree():
 
 
 def test_the_first_words_wait_for_no_large_library():
-    """Chapter 0 writes them once `book` and `words` are imported: a fresh server reads in torch after that."""
+    """The front page and chapter 0 write them once these are imported: a fresh server reads in torch after that."""
     large = ("torch", "numpy", "pandas", "transformers")  # Streamlit itself imports Plotly
-    program = f"import sys, pages.kit.book, pages.kit.words; print([m for m in {large} if m in sys.modules])"
+    ours = "pages.kit.book, pages.kit.front, pages.kit.living_model"
+    program = f"import sys, {ours}; print([m for m in {large} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert said.stdout.strip() == "[]", said.stdout + said.stderr

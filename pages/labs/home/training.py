@@ -1,0 +1,49 @@
+"""The run that is trained on the front page, its progress in view, and its model at the end."""
+
+from itertools import count
+
+import streamlit as st
+
+from gptcore.resources import cores_for_training
+from gptcore.runs.request import RunRequest
+from pages.kit import book, escape, front, live, session, words
+
+
+def train_here(starts: bool) -> None:
+    """Start a run where it was asked for, and show the run on view."""
+    if starts:
+        try:
+            session.start_run(next_request())
+        except (ValueError, OSError) as error:
+            st.error(escape.sentence(error), icon=":material/error:")
+    run = session.run_on_view()
+    if run is None:
+        return
+    text = words.load("home")
+    live.run_summary(run, "home")
+    if run.is_under_way() or not session.has_model(run):
+        return
+    in_use = session.model_name() == run.id
+    with st.container(horizontal=True):
+        st.button(
+            text.read("in_use") if in_use else text.read("use"),
+            key="home_use",
+            icon=":material/check:" if in_use else ":material/swap_horiz:",
+            disabled=in_use,
+            on_click=session.use_model,
+            args=(run.id,),
+        )
+        runs = next(row for row in book.TABLE if row.url == "runs")
+        st.page_link(book.page_of(runs), label=text.read("curves"), icon=runs.icon)
+
+
+def next_request() -> RunRequest:
+    """The first of these runs, by seed, that is not over: a second click of another day trains another model."""
+    settings = {"threads": cores_for_training()}
+    requests = (RunRequest(seconds=front.TRAIN_SECONDS, seed=seed, settings=settings) for seed in count(1))
+    return next(request for request in requests if not _is_over(request))
+
+
+def _is_over(request: RunRequest) -> bool:
+    (run,) = session.find_runs([request])
+    return run is not None and not run.is_under_way()
