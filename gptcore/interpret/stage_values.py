@@ -1,4 +1,4 @@
-"""A traced pass as numbers small enough to draw: each stage's values, a strip for each token, likely next tokens.
+"""A traced pass as numbers small enough to draw: each stage's values, a strip for each token, probable next tokens.
 
 Long texts and wide tensors are thinned for drawing; the formulas keep the exact numbers.
 """
@@ -9,21 +9,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gptcore.interpret.stages import Computation, Stage, binned, computation, matrix_rows, stages, tensor_size
+from gptcore.interpret.computations import Computation, computation
+from gptcore.interpret.stages import PER_PAIR, Stage, binned, matrix_rows, stages, tensor_size
 from gptcore.model import GPT
 
-STRIP = 14  # cells of a token's strip
 MOST_VALUES = 700_000  # of all pictures together; beyond that columns are thinned
 MOST_COLUMNS = 512
-STREAM_TOKENS = 5  # likeliest tokens read from the residual stream
-OUTPUT_TOKENS = 10  # likeliest tokens of the last stages
+STREAM_TOKENS = 5  # most probable tokens read from the residual stream
+OUTPUT_TOKENS = 10  # most probable tokens of the last stages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageValues(Stage):
     """One stage with its numbers, ready to be drawn: rows belong to the last tokens, a column stands for `bin` numbers.
 
-    `said` holds for each token the likeliest words as (text, logit, probability), where the stage can be read so.
+    `columns` holds the column of the stage that each drawn number comes from, None where all are drawn. `said` holds
+    for each token the most probable next tokens as (text, logit, probability, id), where the stage can be read so.
     """
 
     shape: tuple[tuple[str, int], ...]
@@ -31,9 +32,10 @@ class StageValues(Stage):
     groups: int  # heads that stand side by side
     bin: int
     scale: float
-    strip: Tensor  # (n_rows, at most STRIP), from -1 to 1
+    columns: Tensor | None  # (n_rows, n_columns)
+    width: int  # numbers of a row
     working: Computation
-    said: list[list[tuple[str, float, float]]]
+    said: list[list[tuple[str, float, float, int]]]
 
     @property
     def n_rows(self) -> int:
@@ -74,13 +76,12 @@ def _with_values(
         rounding = 1e-5 * tensor_size(plain[stage.name])
         tensor = (tensor - plain[stage.name]).nan_to_num(0.0)
         tensor = tensor.where(tensor.abs() > rounding, 0.0)
-    per_head = stage.kind in ("scores", "masked_scores", "weights")
-    if per_head:
+    if stage.kind in PER_PAIR:
         tensor = tensor[..., -most_tokens:]
     values = matrix_rows(tensor)[-most_tokens:]
-    drawn = values if per_head else binned(values, most_columns)
-    strip = binned(values.nan_to_num(neginf=0.0), STRIP)
-    strip = strip / tensor_size(strip)
+    drawn, columns = values, None
+    if stage.kind not in PER_PAIR and values.shape[1] > most_columns:
+        drawn, columns = binned(values, most_columns)
     made = computation(model, seen, stage)
     return StageValues(
         name=stage.name,
@@ -92,7 +93,8 @@ def _with_values(
         groups=tensor.shape[1] if tensor.dim() == 4 else 1,
         bin=-(-values.shape[1] // drawn.shape[1]),
         scale=tensor_size(values),
-        strip=strip.clamp(-1, 1),
+        columns=columns,
+        width=values.shape[1],
         working=Computation(form=made.form, numbers=made.numbers[-most_tokens:]),
         said=_said(model, seen, token_text, stage, most_tokens),
     )
@@ -106,14 +108,14 @@ def _shape(kind: str, tensor: Tensor) -> tuple[tuple[str, int], ...]:
             letter = "F"
         return tuple(zip(("T", letter), tensor.shape[1:]))
     heads = "K" if kind[0] in "kv" else "H"
-    wide = "S" if kind in ("scores", "masked_scores", "weights") else "D"
+    wide = "S" if kind in PER_PAIR else "D"
     return tuple(zip((heads, "T", wide), tensor.shape[1:]))
 
 
 def _said(
     model: GPT, seen, token_text, stage: Stage, most_tokens: int
-) -> list[list[tuple[str, float, float]]]:
-    """Return the likeliest next tokens at every token, read from the residual stream or from the last stages."""
+) -> list[list[tuple[str, float, float, int]]]:
+    """Return the most probable next tokens at every token, read from the residual stream or from the last stages."""
     if stage.kind in ("logits", "probabilities"):
         logits, probabilities, n = seen["logits"][0], seen["probabilities"][0], OUTPUT_TOKENS
     elif stage.is_stream:
@@ -126,7 +128,7 @@ def _said(
     best = probabilities[-most_tokens:].topk(min(n, probabilities.shape[-1]), -1)
     scores = logits[-most_tokens:].gather(1, best.indices)
     return [
-        list(zip(map(token_text, ids), logits, probabilities))
+        list(zip(map(token_text, ids), logits, probabilities, ids))
         for ids, logits, probabilities in zip(best.indices.tolist(), scores.tolist(), best.values.tolist())
     ]
 

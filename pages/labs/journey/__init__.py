@@ -1,11 +1,10 @@
 """The labs of the page `journey`."""
 
-from pages.labs.journey import attribution, changes, export, panel, position, prediction, walk
+from pages.labs.journey import attribution, changes, panel, position, prediction, walk
 
 __all__ = [
     "attribution",
     "changes",
-    "export",
     "panel",
     "position",
     "prediction",

@@ -19,7 +19,7 @@ PARTS = {
 def logit_attribution(
     model: models.ModelHandle, passed: cached.Journey, token: int, text: words.Words
 ) -> None:
-    """The share of every part in the logit of a word after the token on view."""
+    """What every part adds to the logit of a word after the token on view."""
     st.subheader(text.read("said_title"), anchor="who")
     text.show("said")
     drawn = passed.trace_map
@@ -28,11 +28,11 @@ def logit_attribution(
         st.caption(text.read("said_kept"))
         return
     said = drawn.stages[-1].said[row]
-    names = {chips.visible(word): word for word, _, _ in said}
-    if st.session_state.get("j_word") not in names:
+    ids = {chips.visible(word): token_id for word, _, _, token_id in said}
+    if st.session_state.get("j_word") not in ids:
         st.session_state.pop("j_word", None)
-    shown = controls.dropdown(text.read("said_word"), "j_word", list(names), default=next(iter(names)))
-    word_id = model.tokenizer.encode(names[shown])[0]
+    shown = controls.dropdown(text.read("said_word"), "j_word", list(ids), default=next(iter(ids)))
+    word_id = ids[shown]
     try:
         found = contributions(model.model, dict(passed.seen), row_in(passed, row), word_id)
     except AttributionError as error:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gptcore.cache import KVCache
 from gptcore.interpret.ablation import Ablation
+from gptcore.interpret.computations import cell_computations
 from gptcore.interpret.stage_values import attention_links, values_by_stage
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
@@ -23,7 +24,7 @@ from pages.kit.trace_map import TraceMap
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """A pass ready to be walked through: its picture, its trace, and what it says after the last token."""
+    """A pass ready to be walked through: its picture, its trace, and what it predicts after the last token."""
 
     ids: tuple[int, ...]
     seen: Mapping[str, Tensor]
@@ -31,7 +32,7 @@ class Journey:
     n_values: int
     n_moved: int  # cells of the map that a change has moved
     n_kept: int  # cells of the map that came from the cache
-    says: tuple[str, float]  # the likeliest word after the last token, and its chance
+    says: tuple[str, float]  # the most probable next token, and its probability
     said: tuple[str, float]  # the same without the change
     differ: float  # between the logits of the cached step and those of the whole pass
 
@@ -40,10 +41,10 @@ class Journey:
 def journey(
     handle: ModelHandle, text: str, what: Ablation | None, swap: tuple[int, int] | None, view: str
 ) -> Journey:
-    """One pass of a text, drawn: as it is, or with a part silent or a token (place, id) swapped.
+    """One pass of a text, drawn: as it is, or with a part turned off or a token (position, id) swapped.
 
-    `view` is `pass`, `moved` (pictures show how far each number has moved) or `cache` (the likeliest next token with
-    keys and values kept). Raises ValueError for more tokens than the context holds.
+    `view` is `pass`, `moved` (pictures show how far each number has moved) or `cache` (the most probable next token
+    with keys and values kept). Raises ValueError for more tokens than the context holds.
     """
     model, tokenizer = handle.load()
     plain = traced(handle, text)
@@ -63,14 +64,14 @@ def journey(
         links=attention_links(seen, n_drawn),
         fresh=min(fresh, n_drawn),
         before=len(ids) - n_drawn,
-        was=_likeliest(plain.seen, tokenizer, n_drawn) if view != "cache" else (),
+        was=_most_probable(plain.seen, tokenizer, n_drawn) if view != "cache" else (),
     )
     return Journey(
         ids=tuple(ids),
         seen=seen,
         trace_map=picture,
         n_values=sum(tensor.numel() for tensor in seen.values()),
-        n_moved=sum(int((stage.strip != 0).any(1).sum()) for stage in stages),
+        n_moved=sum(int((stage.values != 0).any(1).sum()) for stage in stages),
         n_kept=sum(stage.n_rows - picture.fresh for stage in stages if stage.n_rows > picture.fresh),
         says=_last(seen, tokenizer),
         said=_last(plain.seen, tokenizer),
@@ -82,7 +83,7 @@ def _one_more(model: GPT, ids: list[int], new: int) -> tuple[list[int], dict[str
     """One token more with a cache: all ids, the trace of that step with the keys and values kept, the difference."""
     if not model.config.causal:
         raise ValueError(
-            "a model that looks ahead has no cache: each new token changes all that stands before it"
+            "a model without a causal mask has no cache: each new token changes everything before it"
         )
     cache = KVCache(model.config, capacity=len(ids) + 1)
     before = trace(model, ids, cache)
@@ -95,13 +96,13 @@ def _one_more(model: GPT, ids: list[int], new: int) -> tuple[list[int], dict[str
     return [*ids, new], step, float((step["logits"][0, -1] - whole).abs().max())
 
 
-def _likeliest(seen: Mapping[str, Tensor], tokenizer: Tokenizer, most: int) -> tuple[str, ...]:
+def _most_probable(seen: Mapping[str, Tensor], tokenizer: Tokenizer, most: int) -> tuple[str, ...]:
     return tuple(map(tokenizer.token_text, seen["logits"][0, -most:].argmax(-1).tolist()))
 
 
 def _last(seen: Mapping[str, Tensor], tokenizer: Tokenizer) -> tuple[str, float]:
-    share, best = seen["probabilities"][0, -1].max(-1)
-    return tokenizer.token_text(int(best)), float(share)
+    probability, best = seen["probabilities"][0, -1].max(-1)
+    return tokenizer.token_text(int(best)), float(probability)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -115,6 +116,51 @@ def journey_widget_data(
 ) -> Mapping[str, Any]:
     """What the browser gets of a pass: the map and every number on it; `_known` holds the words."""
     picture = journey(handle, text, what, swap, view).trace_map
-    drawn = trace_map.svg(picture, _known["titles"], _known["say"])
-    name = hashlib.sha256(repr((handle, text, what, swap, view)).encode()).hexdigest()[:12]
-    return {"id": name, "moved": view == "moved", **trace_map.widget_data(picture, drawn, _known, {})}
+    return {
+        "id": pass_id(handle, text, what, swap, view),
+        "moved": view == "moved",
+        "replaced": list(what.changes(handle.config)) if what else [],
+        **trace_map.widget_data(picture, _known),
+    }
+
+
+def pass_id(*asked: object) -> str:
+    """A name for one pass, the same for the same model, text and change."""
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
+
+
+NEIGHBORS = 64  # numbers on either side of the chosen one whose formulas are sent with it
+
+
+def cells(
+    handle: ModelHandle,
+    text: str,
+    what: Ablation | None,
+    swap: tuple[int, int] | None,
+    view: str,
+    stage: int,
+    token: int,
+    column: int | None,
+) -> Mapping[str, Any]:
+    """The formulas of a number and its neighbors in the row of a token; without one, of the row's main number."""
+    passed = journey(handle, text, what, swap, view)
+    drawn, (model, tokenizer) = passed.trace_map, handle.load()
+    on_view = drawn.stages[stage]
+    row = passed.seen["logits"].shape[1] - (len(drawn.tokens) - token)
+    found = {
+        "id": pass_id(handle, text, what, swap, view),
+        "stage": on_view.name,
+        "token": token,
+        "numbers": [],
+    }
+    if row < 0:  # kept from an earlier step
+        return found
+    middle = (
+        int(on_view.working.numbers[row - passed.seen["logits"].shape[1]][0]) if column is None else column
+    )
+    columns = torch.arange(max(0, middle - NEIGHBORS), min(on_view.width, middle + NEIGHBORS + 1))
+    made = cell_computations(model, dict(passed.seen), on_view, row, columns)
+    found["numbers"] = trace_map.numbers(made.numbers)
+    if on_view.kind in ("logits", "probabilities"):
+        found["words"] = [trace_map.legible(tokenizer.token_text(int(token_id))) for token_id in columns]
+    return found

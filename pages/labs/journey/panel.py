@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from pages.kit import (
-    annotated,
-    words,
-)
+from pages.kit import annotated, trace_map, words
+from pages.kit.escape import Markdown
 
 KINDS = {
     "embedding": "stage_embedding",
@@ -101,17 +99,21 @@ def panel_code(ffn: str) -> Mapping[str, Mapping]:
     return found
 
 
-def panel_words(ffn: str) -> dict:
-    """The words of the map and its panel, and the code of every kind of stage."""
+def panel_words(ffn: str, sentence: str) -> dict:
+    """The words of the map and its panel, the code of every kind of stage, and the page that can be kept."""
     text = words.load("journey")
     parts = {kind: text.read(section).split("\n", 2) for kind, section in KINDS.items()}
+    brief = sentence if len(sentence) <= 80 else sentence[:80] + "…"
+    title = text.read("export_title", sentence=Markdown(brief))  # a title of HTML, which is escaped there
     return {
+        "title": title,
+        "page": trace_map.page_parts(title, text.read("reading"), text.read("keys")),
         "titles": {kind: part[0] for kind, part in parts.items()},
         "formulas": {kind: part[1] for kind, part in parts.items()},
         "abouts": {kind: " ".join(part[2].split()) for kind, part in parts.items()},
         "say": panel_texts(),
         "codes": panel_code(ffn),
-        "bend": "silu" if ffn == "swiglu" else ffn,
+        "activation": "silu" if ffn == "swiglu" else ffn,
     }
 
 

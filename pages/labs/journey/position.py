@@ -1,26 +1,47 @@
-"""The stage and tokens on view, kept in the link."""
+"""The stage, tokens, number and zoom on view, kept in the link."""
+
+from dataclasses import dataclass
 
 import streamlit as st
 
 from pages.kit import links, trace_map
 
 
-def position_on_view(drawn: trace_map.TraceMap) -> tuple[int, int, int | None]:
-    """The stage, token and second token on view, from the link; the last token's last weights by default."""
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What of the map is on view: stage, token and second token by index, the number's column (None: main one)."""
+
+    stage: int
+    token: int
+    other: int | None
+    column: int | None
+    zoom: str
+
+
+def position_on_view(drawn: trace_map.TraceMap) -> Position:
+    """The position that the link asks for; the last token's last attention weights by default."""
     n, names = len(drawn.tokens), [stage.name for stage in drawn.stages]
     weights = [stage.name for stage in drawn.stages if stage.kind == "weights"]
-    stage = kept_choice("j_stage", links.Choice(names), weights[-1] if weights else names[0])
-    token = kept_choice("j_token", links.Number(1, n), str(n))
-    other = kept_choice("j_with", links.Number(0, n), "0")
-    at = int(token) - 1
-    second = int(other) - 1
-    return drawn.index_of(stage), at, second if second >= 0 and second != at else None
+    name = kept_choice("j_stage", links.Choice(names), weights[-1] if weights else names[0])
+    stage = drawn.stages[drawn.index_of(name)]
+    token = int(kept_choice("j_token", links.Number(1, n), str(n))) - 1
+    second = int(kept_choice("j_with", links.Number(0, n), "0")) - 1
+    inner = stage.shape[-1][1]
+    head = int(kept_choice("j_cell_head", links.Number(1, stage.groups), "1")) - 1
+    inside = int(kept_choice("j_cell", links.Number(0, inner), "0")) - 1
+    return Position(
+        stage=drawn.index_of(name),
+        token=token,
+        other=second if second >= 0 and second != token else None,
+        column=head * inner + inside if inside >= 0 else None,
+        zoom=kept_choice("j_zoom", links.Choice(trace_map.ZOOMS), trace_map.ZOOMS[0]),
+    )
 
 
 def kept_choice(key: str, rule: links.Rule, default: str) -> str:
-    """A place on the map, as the visitor left it or as the link asks; what is not there is the default."""
+    """A part of the position, as the visitor left it or as the link asks; what does not exist is the default."""
     if key in st.session_state and rule.refuses(st.session_state[key]) is not None:
-        # A place of the text or model before: nobody asked for it here.
+        # A position in the text or model before: nobody asked for it here.
         st.session_state[key] = default
         links.forget(key)
     asked = links.read(key, rule, default)
@@ -31,8 +52,11 @@ def kept_choice(key: str, rule: links.Rule, default: str) -> str:
 
 
 def remember_position() -> None:
-    """The visitor has come to rest at a place: remember it, so that the link says it."""
+    """The visitor has come to rest at a position: remember it, so that the link says it."""
     look = st.session_state["j_map"].look
     st.session_state["j_stage"] = str(look["stage"])
     st.session_state["j_token"] = str(int(look["token"]) + 1)
     st.session_state["j_with"] = str(0 if look["other"] is None else int(look["other"]) + 1)
+    st.session_state["j_cell_head"] = str(int(look["head"]) + 1)
+    st.session_state["j_cell"] = str(0 if look["cell"] is None else int(look["cell"]) + 1)
+    st.session_state["j_zoom"] = str(look["zoom"])

@@ -8,7 +8,7 @@ from pages.labs.journey import cached
 
 
 def predict_without_head(model: models.ModelHandle, typed: str, text: words.Words) -> None:
-    """Predict what is said once the head that remembers the name is silent."""
+    """Predict the next token once the head that attends to the name is turned off."""
     story = pronoun_story()
     if storyteller().name != model.name or typed != story.text:
         return
@@ -19,7 +19,7 @@ def predict_without_head(model: models.ModelHandle, typed: str, text: words.Word
     other, own = story.pronouns
     lab.predict(
         "j_silence",
-        text.read("predict", layer=best.layer + 1, head=best.head + 1, name=story.name, share=best.weight),
+        text.read("predict", layer=best.layer + 1, head=best.head + 1, name=story.name, weight=best.weight),
         (
             text.read("predict_same", word=chips.in_sentence(own)),
             text.read("predict_other", word=chips.in_sentence(other)),

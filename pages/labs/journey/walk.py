@@ -7,15 +7,14 @@ from pages.kit.pronoun_story import beginning_that_fits
 from pages.labs.journey import cached
 from pages.labs.journey.attribution import logit_attribution
 from pages.labs.journey.changes import Change, change_controls
-from pages.labs.journey.export import export
 from pages.labs.journey.panel import panel_words
-from pages.labs.journey.position import position_on_view, remember_position
+from pages.labs.journey.position import Position, position_on_view, remember_position
 from pages.labs.journey.prediction import predict_without_head
 
 
 @st.fragment
 def walk() -> None:
-    """A sentence, what if, the map, and who said the word."""
+    """A sentence, a change to the pass, the map, and what each part adds to a logit."""
     text = words.load("journey")
     model = session.model_in_use()
     typed = prompt.text_input(
@@ -31,17 +30,27 @@ def walk() -> None:
     drawn, config = passed.trace_map, model.config
     text.show("can_do", stages=len(drawn.stages), values=f"{passed.n_values:,}")
     describe_change(passed, asked, text)
-    stage, token, other = position_on_view(drawn)
-    begin = {"stage": drawn.stages[stage].name, "token": token, "other": other}
-    given = cached.journey_widget_data(model, typed, *asked, _known=panel_words(config.ffn))
-    trace_map.widget({**given, "at": begin, "asked": 0}, key="j_map", on_look=remember_position)
+    at = position_on_view(drawn)
+    known = panel_words(config.ffn, typed)
+    given = cached.journey_widget_data(model, typed, *asked, _known=known)
+    # The position only says where a new map begins: a map on the page knows its own, and is not sent again.
+    begin = st.session_state.setdefault("j_begin", {})
+    if begin.get("id") != given["id"]:
+        begin |= {"id": given["id"], "at": begins(drawn, at)}
+    trace_map.widget({**given, "at": begin["at"]}, key="j_map", on_look=remember_position)
+    trace_map.send_cells(cached.cells(model, typed, *asked, at.stage, at.token, at.column), key="j_cells")
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
     text.show("reading")
     st.caption(text.read("keys"))
     predict_without_head(model, typed, text)
-    export(typed, given, drawn, (stage, token, other), text)
-    logit_attribution(model, passed, token, text)
+    logit_attribution(model, passed, at.token, text)
+
+
+def begins(drawn: trace_map.TraceMap, at: Position) -> dict:
+    """A position as the map takes it."""
+    name = drawn.stages[at.stage].name
+    return {"stage": name, "token": at.token, "other": at.other, "column": at.column, "zoom": at.zoom}
 
 
 def describe_change(passed: cached.Journey, asked: Change, text: words.Words) -> None:
