@@ -14,6 +14,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from explainers.library import explainer
 from pages.kit import (
+    accessibility,
     contents,
     explainer_links,
     lesson,
@@ -371,8 +372,10 @@ def header(file: str, *, titled: bool = True) -> Row:
     links.begin_page(row.url)
     if row is not TABLE[0]:
         progress.visit(row.url)
+    labs = () if row.number is None else (f"c{row.number}_",)
+    accessibility.prepare(labs)
     if row.number is not None:
-        contents.bar(row.title, SHORT, (f"c{row.number}_",))
+        contents.bar(row.title, SHORT, labs)
     if titled:
         title(row)
     return row

@@ -19,12 +19,12 @@ _CSS = """
 }
 button.chip { cursor: pointer; }
 .chip.shaded {
-  background: color-mix(in srgb, var(--st-primary-color) var(--share), var(--st-secondary-background-color));
+  background: color-mix(in srgb, #0072B2 var(--share), var(--st-secondary-background-color));
 }
 .chip.asks { outline: 3px solid var(--st-orange-color); outline-offset: -1px; font-weight: 600; }
 button.chip:hover, button.chip:focus-visible { border-color: var(--st-primary-color); outline: none; }
 .chip.new { border-color: var(--st-primary-color); border-width: 2px; }
-.chip.chosen { background: var(--st-primary-color); color: white; }
+.chip.chosen { background: #0072B2; color: white; }
 .chip.unknown {
   background: repeating-linear-gradient(135deg, transparent 0 4px, var(--st-border-color) 4px 6px);
   border-style: dashed;
