@@ -22,7 +22,8 @@ def test_from_a_chapter_to_a_topic_through_a_slider_to_the_next(server, page):
     expect(figure).to_be_visible(timeout=TURN)
     block.get_by_role("slider").nth(1).focus()
     page.keyboard.press("ArrowRight")
-    expect(block.get_by_text("d = 64, 64 keys; uniform weights have an entropy of 4.16 nats")).to_be_visible(timeout=TURN)
+    changed = "d = 64, 64 keys; uniform weights have an entropy of 4.16 nats"
+    expect(block.get_by_text(changed)).to_be_visible(timeout=TURN)
     expect(page).to_have_url(re.compile(f"{TOPIC}_1_n_keys=64"), timeout=TURN)
     # With 64 keys there is more to choose from: the drawn entropies rise above what 32 can have.
     drawn = f"document.querySelector('.st-key-block_{TOPIC}_1 .js-plotly-plot')?.data?.[1].y"
