@@ -81,7 +81,7 @@ def test_a_link_opens_a_word_and_a_search_narrows_the_choice():
     assert app.selectbox(key="c11_term").value == "RoPE"
     assert "causal mask" not in app.selectbox(key="c11_term").options
     app = open_page(c11_find="xylophone", hide=LABS_ONLY)
-    assert "No entry has all these words" in said(app)
+    assert "No term matches all these words" in said(app)
 
 
 def test_the_field_of_the_book_finds_the_words_too():
