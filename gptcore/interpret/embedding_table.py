@@ -165,10 +165,17 @@ def scaled_and_normed(model: GPT, ids: Sequence[int]) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowUpdates:
-    """How far one step moves each row of a small table: `far` (V,); `seen` are the ids the model read."""
+    """What one step takes from each row of a small table, and from what; `seen` are the ids the model read."""
 
-    far: Tensor
+    table: Tensor  # (V, C) before the step
+    gradient: Tensor  # (V, C)
+    step: Tensor  # (V, C), subtracted from the table
     seen: tuple[int, ...]
+
+    @property
+    def far(self) -> Tensor:
+        """How far each row moves: (V,)."""
+        return self.step.norm(dim=1)
 
     @property
     def n_unseen_changed(self) -> int:
@@ -199,8 +206,7 @@ def single_update(ids: Sequence[int], way: str, *, seed: int = 0) -> RowUpdates:
             step = RATE * gradient
         else:  # AdamW's first step, where both moments hold this gradient alone
             step = RATE * (DECAY * table + gradient / (gradient.abs() + EPSILON))
-        far = step.norm(dim=1)
-    return RowUpdates(far=far, seen=tuple(dict.fromkeys(ids[:-1])))
+    return RowUpdates(table=table.detach(), gradient=gradient, step=step, seen=tuple(dict.fromkeys(ids[:-1])))
 
 
 def random_rotation(width: int, seed: int = 0) -> Tensor:

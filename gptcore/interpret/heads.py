@@ -55,14 +55,20 @@ def induction(model: GPT, *, seed: int = 0) -> Tensor:
     Random tokens are repeated three times. The induction head of Olsson et al. (2022) attends from a token to the
     one after its previous occurrence. Several periods, so that a head with a fixed distance does not pass for one.
     """
+    return torch.stack(list(induction_by_period(model, seed=seed).values())).mean(0)
+
+
+@torch.inference_mode()
+def induction_by_period(model: GPT, *, seed: int = 0) -> dict[int, Tensor]:
+    """Return the induction scores (L, H) for each number of tokens that are repeated."""
     generator = torch.Generator().manual_seed(seed)
-    scores = []
+    scores = {}
     for period in periods(model.config.context_length):
         once = torch.randint(model.config.vocab_size, (period,), generator=generator)
         attention = weights(trace(model, once.repeat(3)))
         query = torch.arange(period, 3 * period - 1)
-        scores.append(attention[:, :, query, query - period + 1].mean(-1))
-    return torch.stack(scores).mean(0)
+        scores[period] = attention[:, :, query, query - period + 1].mean(-1)
+    return scores
 
 
 def periods(context_length: int) -> tuple[int, ...]:

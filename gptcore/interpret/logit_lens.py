@@ -22,13 +22,19 @@ class Reading:
     of_final: tuple[float, ...]  # the probability it gives to the last layer's prediction
 
 
+def streams(model: "GPT", seen: dict[str, Tensor]) -> list[Tensor]:
+    """Return the residual stream (T, C) of one traced sequence: the embedding's, then that after each layer."""
+    post = model.config.norm_position == "post"
+    names = [f"layers.{i}.after_feedforward{'_normed' if post else ''}" for i in range(model.config.n_layers)]
+    return [seen["positioned"][0], *(seen[name][0] for name in names)]
+
+
 @torch.inference_mode()
 def readings(model: "GPT", seen: dict[str, Tensor]) -> list[Reading]:
     """Return what the embedding and each layer predict, from the trace of one sequence; the last is the model's."""
-    post = model.config.norm_position == "post"
-    names = [f"layers.{i}.after_feedforward{'_normed' if post else ''}" for i in range(model.config.n_layers)]
-    streams = [seen["positioned"][0], *(seen[name][0] for name in names)]
-    layer_probabilities = [torch.softmax(model.output(model.final_norm(x)).float(), dim=-1) for x in streams]
+    layer_probabilities = [
+        torch.softmax(model.output(model.final_norm(x)).float(), dim=-1) for x in streams(model, seen)
+    ]
     final = layer_probabilities[-1].argmax(-1, keepdim=True)
     listed = []
     for layer, probabilities in enumerate(layer_probabilities):

@@ -75,6 +75,12 @@ def layer_readings(handle: ModelHandle, text: str) -> list[Reading]:
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
+def induction_scores_by_period(handle: ModelHandle) -> dict[int, list[list[float]]]:
+    """How much each head attends to what followed the last time, by number of repeated tokens, then by layer."""
+    return {period: scores.tolist() for period, scores in heads.induction_by_period(handle.model).items()}
+
+
 def induction_scores(handle: ModelHandle) -> list[list[float]]:
-    """How much each head looks at what followed the last time, layer by layer."""
-    return heads.induction(handle.model).tolist()
+    """The mean of them over the numbers of repeated tokens, layer by layer."""
+    by_period = induction_scores_by_period(handle).values()
+    return [[sum(scores) / len(scores) for scores in zip(*rows)] for rows in zip(*by_period)]

@@ -1,4 +1,4 @@
-"""Matrices as pictures: shades of one color, and numbers in the cells while they can still be read."""
+"""Matrices as still pictures, as in the glossary: shades of one color, and numbers in the cells where they fit."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from pages.kit import escape
-from pages.kit.figures import BLUE, ORANGE, VERMILION, Picture, empty_figure
+from pages.kit.figures import BLUE, VERMILION, Picture, empty_figure
 
 MOST_CELL_TEXT = 32  # rows or columns; beyond that no number in a cell can be read
 MOST_NAMES = 32  # along an axis; beyond that every second, third … is named
@@ -23,19 +23,17 @@ def heatmap(
     *,
     rows: Sequence[str],
     columns: Sequence[str],
-    row_title: str = "query: who asks",
-    column_title: str = "key: who is looked at",
+    row_title: str = "query",
+    column_title: str = "key",
     what: str = "weight",
     highest: float | None = 1.0,
     signed: bool = False,
     numbers: str | None = None,
-    mark_row: int | None = None,
-    mark_cell: tuple[int, int] | None = None,
     height: int | None = None,
     revision: str = "heatmap",
     alt: str = "",
 ) -> Picture:
-    """A matrix in shades: rows ask, columns are looked at, unless the titles say otherwise.
+    """A matrix in shades: rows are queries and columns keys, unless the titles say otherwise.
 
     NaN cells stay empty (what a mask forbids). `numbers` is a format such as ".2f" for text in the cells, left
     out above 32 × 32. `signed` shades from vermilion (negative) through nothing to blue.
@@ -67,11 +65,6 @@ def heatmap(
             hovertemplate=f"%{{customdata[0]}} → %{{customdata[1]}}<br>{what} %{{customdata[2]}}<extra></extra>",
         )
     )
-    if mark_row is not None:
-        _frame_cells(figure, -0.5, mark_row - 0.5, n_columns - 0.5, mark_row + 0.5)
-    if mark_cell is not None:
-        row, column = mark_cell
-        _frame_cells(figure, column - 0.5, row - 0.5, column + 0.5, row + 0.5)
     figure.update_xaxes(_named_ticks(columns), tickangle=-45 if max(map(len, columns), default=0) > 3 else 0)
     figure.update_yaxes(_named_ticks(rows), autorange="reversed")
     figure.update_layout(hovermode="closest")
@@ -87,8 +80,6 @@ def matrix(
     name: str,
     numbers: str = ".2f",
     signed: bool = True,
-    mark_cell: tuple[int, int] | None = None,
-    mark_row: int | None = None,
     row_title: str = "",
     column_title: str = "",
     revision: str = "matrix",
@@ -105,8 +96,6 @@ def matrix(
         highest=None if signed else 1.0,
         signed=signed,
         numbers=numbers,
-        mark_cell=mark_cell,
-        mark_row=mark_row,
         height=70 + 42 * len(values) + (20 if column_title else 0),
         revision=revision,
         alt=f"{name}, row by row: {listed}.",
@@ -140,10 +129,6 @@ def _named_ticks(names: Sequence[str]) -> dict[str, object]:
         "showgrid": False,
         "zeroline": False,
     }
-
-
-def _frame_cells(figure: go.Figure, x0: float, y0: float, x1: float, y1: float) -> None:
-    figure.add_shape(type="rect", x0=x0, y0=y0, x1=x1, y1=y1, line={"color": ORANGE, "width": 2.5})
 
 
 def _thinned(values: Matrix, rows: Sequence[str], columns: Sequence[str]):

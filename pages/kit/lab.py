@@ -115,9 +115,12 @@ def randomize(bound: Sequence[Bound], draw: random.Random | None = None) -> None
 
 
 def set_value(bound: Bound, value: object) -> None:
-    """Set one widget, be it bound by Streamlit or a matrix that the kit keeps. For callbacks."""
+    """Set one widget, be it bound by Streamlit or kept by the kit. For callbacks."""
     if isinstance(bound.rule, links.Matrix):
         prompt.set_matrix(bound.key, str(value))
+    elif isinstance(bound.rule, links.Cell):
+        # Without a choice the cell follows the other controls, which a reset moves too.
+        st.session_state[bound.key] = None if value == bound.default else bound.rule.parse(str(value))
     else:
         st.session_state[bound.key] = value
 

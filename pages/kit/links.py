@@ -23,6 +23,7 @@ from gptcore.runs.run import RUN_ID
 from pages.kit import escape
 
 LONGEST = 300  # characters; a longer text never travels in a link
+DIGITS = 12  # of a number in a link: as many as its editor shows
 MOST_LISTED = 12  # values that a refusal lists
 _STICKY_STATE = "kept_parameters"
 _REFUSED_STATE = "refused_parameters"
@@ -161,6 +162,32 @@ class Matrix(Rule):
         if len(matrix) != self.rows:
             raise Refused(rule)
         return matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(Rule):
+    """A cell of a matrix, row and column counted from 1 in the link and from 0 in the value: "5,2" is (4, 1)."""
+
+    rows: int
+    columns: int
+
+    def parse(self, text: str) -> tuple[int, int]:
+        rule = (
+            f"it must be a row from 1 to {self.rows} and a column from 1 to {self.columns}, parted by a comma"
+        )
+        numbers = [_number(part, rule, whole=True) for part in text.split(",", 2)]
+        if len(numbers) != 2 or not (1 <= numbers[0] <= self.rows and 1 <= numbers[1] <= self.columns):
+            raise Refused(rule)
+        return int(numbers[0]) - 1, int(numbers[1]) - 1
+
+
+def cell_text(cell: tuple[int, int]) -> str:
+    """A cell, counted from 0, as a link carries it.
+
+    >>> cell_text((4, 1))
+    '5,2'
+    """
+    return f"{cell[0] + 1},{cell[1] + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,12 +449,19 @@ def format_value(value: object) -> str:
     """A widget's value as Streamlit writes it into a link."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
 
 
 def full_link(bound: Iterable[Bound]) -> dict[str, str]:
-    """Every value of these widgets as a link carries it, defaults included, and the app's version."""
-    values = {widget.key: st.session_state.get(widget.key, widget.default) for widget in bound}
+    """Every value of these widgets as a link carries it, defaults included, and the app's version.
+
+    Cells are left to the address itself: choosing one does not run the lab again that draws this link.
+    """
+    values = {
+        widget.key: st.session_state.get(widget.key, widget.default)
+        for widget in bound
+        if not isinstance(widget.rule, Cell)
+    }
     view = {key: format_value(value) for key, value in values.items() if value is not None}
     short = {key: value for key, value in view.items() if len(value) <= LONGEST}
     return {**short, "v": __version__}

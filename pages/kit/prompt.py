@@ -16,6 +16,8 @@ from pages.kit.chips import Chip, visible
 if TYPE_CHECKING:
     from gptcore.tokenizer import Tokenizer
 
+# No `step`: an editor with one cuts what is typed between two steps, and 0.77 would become 0.7.
+_ALL_DIGITS = f"%.{links.DIGITS}g"
 _WORD = re.compile(r"'s\b|[A-Za-z]+|[^\sA-Za-z]")
 
 
@@ -89,13 +91,13 @@ def number_column(
     column: str,
     low: float,
     high: float,
-    step: float,
     note: str = "",
 ) -> list[float]:
     """A column of numbers to edit, in the URL as `key=2,1,0.5`; what is empty or out of range is refused."""
+    default = [float(value) for value in default]
     editor, kept = f"{key}_editor", f"{key}_kept"
     rule = links.Numbers(len(default), low, high)
-    asked = links.read(key, rule, list(default), now=st.session_state.get(kept))
+    asked = links.read(key, rule, default, now=st.session_state.get(kept))
     st.session_state.setdefault(kept, asked)
     if editor not in st.session_state:
         # A new editor, as after a page switch, starts from what was there last.
@@ -109,7 +111,7 @@ def number_column(
         disabled=True if links.locked(key) else [note or "name"],
         column_config={
             column: st.column_config.NumberColumn(
-                min_value=low, max_value=high, step=step, required=True, format="%.12g"
+                min_value=low, max_value=high, required=True, format=_ALL_DIGITS
             )
         },
     )
@@ -124,7 +126,7 @@ def _within(value: float | None, low: float, high: float, old: float) -> float:
 
 
 def _as_text(values: Sequence[float]) -> str:
-    return ",".join(f"{value:g}" for value in values)
+    return ",".join(map(links.format_value, values))
 
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -140,7 +142,6 @@ def matrix_input(
     label: str,
     low: float = -10.0,
     high: float = 10.0,
-    step: float = 0.1,
 ) -> Matrix:
     """A small matrix to edit, in the URL as `key=.8,.1;-.2,.7`; what is empty or out of range is refused."""
     editor, kept = f"{key}_editor", f"{key}_kept"
@@ -164,7 +165,7 @@ def matrix_input(
             _ROW: st.column_config.TextColumn(width="small"),
             **{
                 name: st.column_config.NumberColumn(
-                    min_value=low, max_value=high, step=step, required=True, format="%.12g", width="small"
+                    min_value=low, max_value=high, required=True, format=_ALL_DIGITS, width="small"
                 )
                 for name in columns
             },
@@ -185,7 +186,7 @@ def matrix_text(values: Sequence[Sequence[float]]) -> str:
 
 
 def _short(value: float) -> str:
-    text = f"{value:.6g}"
+    text = links.format_value(float(value))
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 

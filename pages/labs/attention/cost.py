@@ -5,7 +5,9 @@ import streamlit as st
 from gptcore.account import cache_bytes, n_parameters, parameters
 from gptcore.config import ModelConfig
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import controls, figures, grids, lab, plots, session, words
+from pages.kit import cell_map, controls, figures, lab, plots, session, words
+from pages.kit.cell_map import CellMap
+from pages.kit.formulas import Formula, Line
 from pages.kit.units import readable_bytes
 from pages.labs.attention import cached
 
@@ -94,17 +96,37 @@ def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int
     with right:
         st.markdown(f"**{text.read('lab_kv_groups')}**")
         group = full.n_heads // kv
-        picture = grids.heatmap(
-            [[1.0 if query // group == key else 0.0 for query in range(full.n_heads)] for key in range(kv)],
+        drawing = CellMap(
+            values=[
+                [1.0 if query // group == key else 0.0 for query in range(full.n_heads)] for key in range(kv)
+            ],
             rows=[f"{key + 1}" for key in range(kv)],
             columns=[f"{query + 1}" for query in range(full.n_heads)],
-            row_title="key head",
+            row_title="key/value head",
             column_title="query head",
-            what="answers",
-            height=280,
-            revision=f"groups {full.n_heads}",
+            what="serves it",
+            height=200,
         )
-        figures.show(picture, key="c5_kv_groups")
+        cell_map.show(
+            drawing,
+            lambda key, query: served_by(key, query, full.n_heads, kv),
+            key="c5_kv_groups",
+            default=(0, 0),
+        )
+
+
+def served_by(key: int, query: int, n_heads: int, kv: int) -> Formula:
+    """Whether a key/value head serves a query head; both count from 0."""
+    group = n_heads // kv
+    of, serves = query // group + 1, query // group == key
+    lines = (
+        Line("query heads per key/value head", f"H ÷ K = {n_heads} ÷ {kv}", str(group)),
+        Line(
+            "the query head's key/value head", f"⌊({query + 1} − 1) ÷ {group}⌋ + 1", str(query // group + 1)
+        ),
+        Line("serves it", "", f"{'1' if serves else '0'}, because {of} {'=' if serves else '≠'} {key + 1}"),
+    )
+    return Formula(f"Query head {query + 1}, key/value head {key + 1}", lines, float(serves))
 
 
 def predict(text: words.Words, config: ModelConfig) -> None:

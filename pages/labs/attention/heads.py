@@ -4,19 +4,23 @@ import streamlit as st
 
 from gptcore.interpret import heads
 from pages.kit import (
+    cell_map,
     chips,
     controls,
     escape,
     figures,
+    formulas,
     forward,
     generation_figures,
-    grids,
     lab,
     plots,
     prompt,
     session,
     words,
 )
+from pages.kit.cell_map import CellMap
+from pages.kit.formulas import Formula, HeadCell, Line, Operands, number
+from pages.kit.models import ModelHandle
 from pages.kit.name_head import default_head, find_name_head, next_tokens, pick_head, shaded_tokens
 from pages.kit.pronoun_story import PronounStory, beginning_that_fits, pronoun_story, storyteller
 
@@ -65,7 +69,7 @@ def attention_maps() -> None:
             default=n - 1,
         )
         describe_head(traced, layer, head, place, text)
-        every_head(traced, looked, layer, head, place, text)
+        every_head(model, traced, looked, what, HeadCell(layer, head, place, place), text)
         next_words(model, typed, traced, layer, head, place, text)
         predict_other_name(teller, story, text)
 
@@ -97,42 +101,58 @@ def describe_head(traced: forward.Traced, layer: int, head: int, place: int, tex
     )
 
 
-def every_head(traced: forward.Traced, looked, layer: int, head: int, place: int, text: words.Words) -> None:
-    """All heads as rows: where each looks from the chosen token; and the whole square of the chosen one."""
+def every_head(
+    model: ModelHandle, traced: forward.Traced, looked, what: str, chosen: HeadCell, text: words.Words
+) -> None:
+    """All heads as rows: where each attends from the chosen token; and the whole matrix of the chosen head."""
     n_layers, n_heads = looked.shape[:2]
-    tokens = [chips.visible(token) for token in traced.tokens[: place + 1]]
+    layer, head, place, _ = chosen
+    every = [chips.visible(token) for token in traced.tokens]
     rows = [f"{i // n_heads + 1}.{i % n_heads + 1}" for i in range(n_layers * n_heads)]
+    value = "attention weight" if what == WHAT[0] else "proportion"
+    explain = formulas.attention_weight if what == WHAT[0] else formulas.weighted_value
+    best = int(looked[layer, head, place].argmax())
+
+    def formula(cell: HeadCell) -> Formula:
+        return explain(traced.seen, model.config, cell, every)
+
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(
             f"**{text.read('lab_heads_map', n=len(rows), token=chips.in_sentence(traced.tokens[place]))}**"
         )
-        picture = grids.heatmap(
-            looked[:, :, place, : place + 1].flatten(0, 1).tolist(),
+        drawing = CellMap(
+            values=looked[:, :, place, : place + 1].flatten(0, 1).tolist(),
             rows=rows,
-            columns=tokens,
+            columns=every[: place + 1],
             row_title="layer.head",
-            column_title="key: who is looked at",
-            what="share",
+            what=value,
             mark_row=layer * n_heads + head,
-            height=110 + 21 * len(rows),
-            revision="heads",
-            alt=f"Where each head looks from {tokens[-1]}; layer {layer + 1}, head {head + 1} is framed.",
+            height=20 * len(rows),
+            alt=f"Where each head attends from {every[place]}; layer {layer + 1}, head {head + 1} is framed.",
         )
-        figures.show(picture, key="c5_heads_map")
+        cell_map.show(
+            drawing,
+            lambda row, key: formula(HeadCell(*divmod(row, n_heads), place, key)),
+            key="c5_heads_map",
+            default=(layer * n_heads + head, best),
+        )
     with right:
         st.markdown(f"**{text.read('lab_heads_square')}**")
-        every = [chips.visible(token) for token in traced.tokens]
-        picture = grids.heatmap(
-            looked[layer, head].tolist(),
+        drawing = CellMap(
+            values=looked[layer, head].tolist(),
             rows=every,
             columns=every,
-            what="share",
-            mark_row=place if len(every) <= grids.MOST_CELLS else None,
-            height=110 + 21 * len(rows),
-            revision=f"square {len(every)}",
+            what=value,
+            mark_row=place,
+            height=20 * len(rows),
         )
-        figures.show(picture, key="c5_heads_square")
+        cell_map.show(
+            drawing,
+            lambda query, key: formula(HeadCell(layer, head, query, key)),
+            key="c5_heads_square",
+            default=(place, best),
+        )
 
 
 def next_words(
@@ -225,19 +245,29 @@ def habits() -> None:
     n_heads = model.config.n_heads
     columns = [f"head {i + 1}" for i in range(n_heads)]
     rows = [f"layer {i + 1}" for i in range(model.config.n_layers)]
-    for column, title, scores in zip(
-        st.columns(2, gap="large"), ("Previous token", "Induction"), (previous.tolist(), induction)
-    ):
-        with column:
-            st.markdown(f"**{title}**")
-            picture = grids.heatmap(
-                scores, rows=rows, columns=columns, row_title="", column_title="", numbers=".2f",
-                what=title.lower(), revision=title,
-            )  # fmt: skip
-            figures.show(picture, key=f"c5_habit_{title[:4].lower()}")
+    names = [chips.visible(token) for token in traced.tokens]
     best = int(previous.argmax())
     flat = [score for row in induction for score in row]
     strongest = flat.index(max(flat))
+    for column, title, scores, highest, formula in zip(
+        st.columns(2, gap="large"),
+        ("Previous token", "Induction"),
+        (previous.tolist(), induction),
+        (best, strongest),
+        (
+            lambda layer, head: previous_token_mean(traced, layer, head, names),
+            lambda layer, head: induction_mean(model, layer, head),
+        ),
+    ):
+        with column:
+            st.markdown(f"**{title}**")
+            drawing = CellMap(
+                values=scores, rows=rows, columns=columns, row_title="", column_title="", numbers=".2f",
+                what=title.lower(),
+            )  # fmt: skip
+            cell_map.show(
+                drawing, formula, key=f"c5_habit_{title[:4].lower()}", default=divmod(highest, n_heads)
+            )
     text.show(
         "lab_scores_says",
         layer=best // n_heads + 1,
@@ -248,3 +278,31 @@ def habits() -> None:
         ishare=flat[strongest],
         chance=heads.induction_baseline(model.config.context_length),
     )
+
+
+def previous_token_mean(traced: forward.Traced, layer: int, head: int, names: list[str]) -> Formula:
+    """The mean weight of one head on the token just before."""
+    weights = heads.weights(traced.seen)[layer, head].diagonal(-1).tolist()
+    mean = sum(weights) / len(weights)
+    terms = formulas.total([number(weight) for weight in weights], "weights")
+    operands = Operands(
+        "All weights on the token just before", names[1:], [(f"layer {layer + 1}, head {head + 1}", weights)]
+    )
+    line = Line("mean of w(t, t − 1)", f"({terms}) ÷ {len(weights)}", number(mean))
+    return Formula(f"Layer {layer + 1}, head {head + 1} on this text", (line,), mean, (operands,))
+
+
+def induction_mean(model: ModelHandle, layer: int, head: int) -> Formula:
+    """The mean weight of one head on what followed the token's last occurrence, over all lengths that repeat."""
+    means = [scores[layer][head] for scores in forward.induction_scores_by_period(model).values()]
+    mean = sum(means) / len(means)
+    lines = [
+        Line(
+            f"{period} random tokens, three times",
+            "mean weight on the token after the last occurrence",
+            number(one),
+        )
+        for period, one in zip(heads.periods(model.config.context_length), means)
+    ]
+    lines.append(Line("mean", f"({' + '.join(map(number, means))}) ÷ {len(means)}", number(mean)))
+    return Formula(f"Layer {layer + 1}, head {head + 1} on repeated random tokens", tuple(lines), mean)

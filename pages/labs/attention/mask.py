@@ -5,12 +5,12 @@ import streamlit as st
 from gptcore.interpret import heads
 from gptcore.runs.request import RunRequest
 from pages.kit import (
+    cell_map,
     chips,
     controls,
     curves,
     event_log,
     figures,
-    grids,
     lab,
     lab_runs,
     models,
@@ -19,7 +19,9 @@ from pages.kit import (
     session,
     words,
 )
+from pages.kit.cell_map import CellMap
 from pages.kit.controls import Dial
+from pages.kit.formulas import Formula, Line
 from pages.kit.pronoun_story import beginning_that_fits
 from pages.labs.attention import cached
 
@@ -87,7 +89,7 @@ def _logit_changes(
         numbered, {"moved": changes}, y_title=text.read("lab_mask_chart"), form=".1f", height=260,
         revision="leak",
     )  # fmt: skip
-    if len(changes) > grids.MOST_CELL_TEXT:
+    if len(changes) > cell_map.MOST_TEXT:
         picture.figure.update_traces(text=None)
     colors = [figures.VERMILION if i < position else figures.BLUE for i in range(len(changes))]
     picture.figure.update_traces(marker={"color": colors})
@@ -147,17 +149,40 @@ def causal_flag() -> None:
     found = cached.causal_flag(new, n_cached)
     rows = [f"token {n_cached + i + 1}" for i in range(new)]
     columns = [str(i + 1) for i in range(new + n_cached)]
-    for column, title, mask, key in (
-        (left, text.read("lab_flag_right"), found.right, "c5_flag_right"),
-        (right, text.read("lab_flag_torch"), found.torchs, "c5_flag_torch"),
+    for column, title, mask, key, start in (
+        (left, text.read("lab_flag_right"), found.right, "c5_flag_right", n_cached),
+        (right, text.read("lab_flag_torch"), found.torchs, "c5_flag_torch", 0),
     ):
         with column:
             st.markdown(f"**{title}**")
-            picture = grids.heatmap(
-                mask, rows=rows, columns=columns, what="allowed", height=120 + 24 * new, revision=key
+            drawing = CellMap(
+                values=mask,
+                rows=rows,
+                columns=columns,
+                what="allowed",
+                first=(n_cached + 1, 1),
+                numbers=".0f",
+                height=24 * new,
             )
-            figures.show(picture, key=key)
+            cell_map.show(
+                drawing,
+                lambda row, key, start=start: allowed(row, key, n_cached, start),
+                key=key,
+                default=(0, min(n_cached, 1)),
+            )
     if found.wrong:
         text.show("lab_flag_says", wrong=found.wrong, new=new, difference=found.difference)
     else:
         text.show("lab_flag_same", difference=found.difference)
+
+
+def allowed(row: int, key: int, n_cached: int, start: int) -> Formula:
+    """Whether a mask whose triangle starts after `start` keys lets a new token attend to a key; both count from 0."""
+    last = start + row + 1
+    may = key < last
+    lines = (
+        Line("position of the query", f"{n_cached} in the cache + {row + 1}", str(n_cached + row + 1)),
+        Line("last key this mask allows", f"{start} + {row + 1}", str(last)),
+        Line("allowed", "", f"{'1' if may else '0'}, because {key + 1} {'≤' if may else '>'} {last}"),
+    )
+    return Formula(f"Query: new token {row + 1}; key {key + 1}", lines, float(may))

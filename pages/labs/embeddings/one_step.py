@@ -3,7 +3,9 @@
 import streamlit as st
 
 from gptcore.interpret import embedding_table
-from pages.kit import escape, figures, grids, prompt, words
+from pages.kit import cell_map, escape, formulas, prompt, words
+from pages.kit.cell_map import CellMap
+from pages.kit.formulas import Formula, Line, Operands, number, signed
 
 READ = "3 7 7 1 4"
 
@@ -29,24 +31,26 @@ def one_step() -> None:
     seen = moves[embedding_table.WAYS[0]].seen
     names = [f"{one}{' read' if one in seen else ''}" for one in range(embedding_table.SMALL.vocab_size)]
     far = list(zip(*(moves[way].far.tolist() for way in embedding_table.WAYS)))
-    picture = grids.heatmap(
-        [[one**0.5 for one in row] for row in far],
+    drawing = CellMap(
+        values=[[one**0.5 for one in row] for row in far],
+        texts=[[f"{one:.2g}" if one else "0" for one in row] for row in far],
         rows=names,
         columns=embedding_table.WAYS,
-        row_title="row of the table",
+        first=(0, 1),
+        row_title="token id",
         column_title="",
-        what="root of the distance",
+        what="distance",
         highest=None,
-        height=430,
-        revision="step",
+        height=16 * 23,
         alt="How far each row moves, three ways: "
         + "; ".join(_said(way, moves[way]) for way in embedding_table.WAYS),
     )
-    picture.figure.update_traces(
-        text=[[f"{one:.2g}" if one else "0" for one in row] for row in far], texttemplate="%{text}"
+    cell_map.show(
+        drawing,
+        lambda row, way: row_distance(moves[embedding_table.WAYS[way]], row, embedding_table.WAYS[way]),
+        key="c3_step_rows",
+        default=(seen[0], 1),
     )
-    picture.figure.update_xaxes(tickangle=0, side="top")
-    figures.show(picture, key="c3_step_rows")
     untied, tied, decayed = (moves[way].n_unseen_changed for way in embedding_table.WAYS)
     text.show(
         "example_step_says",
@@ -60,3 +64,28 @@ def one_step() -> None:
 
 def _said(way: str, moves) -> str:
     return f"{way}, {moves.n_unseen_changed} of the rows that were not read"
+
+
+def row_distance(update: embedding_table.RowUpdates, row: int, way: str) -> Formula:
+    """How far one step moves one row: each number's step, then the length of all steps together."""
+    table, gradient, step = (x[row].tolist() for x in (update.table, update.gradient, update.step))
+    rate, decay = number(embedding_table.RATE), number(embedding_table.DECAY)
+    first = signed(gradient[0])
+    if way.endswith("SGD"):
+        rule, terms = "rate × gradient", f"{rate} × {first}"
+    else:
+        size, epsilon = number(abs(gradient[0])), number(embedding_table.EPSILON)
+        rule = "rate × (decay × weight + gradient ÷ (its size + ε))"
+        terms = f"{rate} × ({decay} × {signed(table[0])} + {first} ÷ ({size} + {epsilon}))"
+    lines = [Line(f"step of number 1: {rule}", terms, number(step[0]))]
+    if not any(gradient):
+        lines.insert(0, Line("gradient", "this row took no part in the forward pass", "0"))
+    distance = float(update.far[row])
+    squares = formulas.total([f"{signed(x)}^{{2}}" for x in step], "squares")
+    lines.append(Line("distance", f"√({squares})", number(distance)))
+    operands = Operands(
+        f"All {len(step)} numbers of the row",
+        [str(i + 1) for i in range(len(step))],
+        [("before", table), ("gradient", gradient), ("step", step)],
+    )
+    return Formula(f"Row {row}, {way}", tuple(lines), distance, (operands,))

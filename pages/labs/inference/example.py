@@ -39,7 +39,6 @@ def three_temperatures(text: words.Words, open_: Steps) -> None:
             note="token",
             low=-10,
             high=10,
-            step=0.1,
         )
     steps = {degree: by_hand.softmax(torch.tensor(scores), degree) for degree in TEMPERATURES}
     low = TEMPERATURES[0]
@@ -104,7 +103,7 @@ def nine_probabilities(text: words.Words, open_: Steps) -> None:
     left, right = st.columns([2, 5], gap="large")
     with left:
         weights = prompt.number_column(
-            "c9_nine", names, NINE, column="share", note="token", low=0.0, high=1.0, step=0.01
+            "c9_nine", names, NINE, column="share", note="token", low=0.0, high=1.0
         )
     with right:
         k = controls.integer("Top-k", "c9_nine_k", Dial("", 1, len(NINE), 1, text.read("k_help")), 3)

@@ -3,7 +3,10 @@
 import streamlit as st
 
 from gptcore.interpret.logit_lens import Reading
-from pages.kit import chips, escape, figures, forward, grids, lab, prompt, session, words
+from pages.kit import cell_map, chips, escape, formulas, forward, lab, prompt, session, words
+from pages.kit.cell_map import CellMap
+from pages.kit.formulas import Formula
+from pages.kit.models import ModelHandle
 from pages.kit.pronoun_story import pronoun_story
 
 GUESS = "c7_lens_guess"  # the widget of the prediction below
@@ -59,26 +62,30 @@ def lens() -> None:
                 st.caption(text.read("lab_lens_hidden"))
         with right:
             st.markdown(f"**{text.read('lab_lens_map')}**")
-            draw_map(text, traced, found, names, (settled, place))
+            draw_map(text, model, traced, found, names, (settled, place))
         predict(text, model, traced, found, place)
 
 
 def draw_map(
-    text: words.Words, traced: forward.Traced, found: list[Reading], names, cell: tuple[int, int]
+    text: words.Words, model: ModelHandle, traced: forward.Traced, found: list[Reading], names, cell
 ) -> None:
-    """The probability of the final answer at every layer and token; the cell where it settles is framed."""
-    picture = grids.heatmap(
-        [reading.of_final for reading in found],
+    """The probability of the last layer's prediction at every layer and token; it opens where that settles."""
+    drawing = CellMap(
+        values=[reading.of_final for reading in found],
         rows=names,
         columns=[chips.visible(token) for token in traced.tokens],
         row_title="",
         column_title=text.read("lab_lens_column"),
         what=text.read("lab_lens_what"),
-        mark_cell=cell if len(traced.ids) <= grids.MOST_CELLS else None,
-        height=330,
-        revision="lens",
+        height=26 * len(found),
     )
-    figures.show(picture, key="c7_lens_map")
+
+    def formula(layer: int, position: int) -> Formula:
+        token_id = found[-1].best[position]
+        token = chips.visible(model.tokenizer.token_text(token_id))
+        return formulas.lens_probability(model.model, traced.seen, layer, position, token_id, token)
+
+    cell_map.show(drawing, formula, key="c7_lens_map", default=cell)
 
 
 def first_settled(best: list[int]) -> int:

@@ -114,7 +114,6 @@ def softmax_by_hand(scores: list[tuple[str, float]], example: str, text: words.W
             note="token",
             low=-20.0,
             high=40.0,
-            step=0.1,
         )
         key = f"c0_came_{place}"
         if st.session_state.get(key, names[0]) not in names:

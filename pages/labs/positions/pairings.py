@@ -5,8 +5,10 @@ import torch
 
 from gptcore.experiments.measurements.positions import pairing_scores
 from gptcore.lessons import by_hand
-from pages.kit import controls, figures, grids, words
+from pages.kit import cell_map, controls, words
+from pages.kit.cell_map import CellMap
 from pages.kit.controls import Dial
+from pages.kit.formulas import Formula, Line, number
 from pages.labs.positions.example import PAIRINGS
 
 WIDTH = 8
@@ -23,19 +25,26 @@ def pairings() -> None:
     order = by_hand.order_for_halves(width, "neighbours")
     back = torch.tensor(order).argsort().tolist()
     rows = [text.read("lab_pairs_row_neighbours"), text.read("lab_pairs_row_halves")]
-    picture = grids.matrix(
-        [
-            [1 + pairs.index(next(p for p in pairs if i in p)) for i in range(width)]
-            for pairs in (by_hand.pairs(width, name) for name in reversed(PAIRINGS))
+    shown = tuple(reversed(PAIRINGS))
+    drawing = CellMap(
+        values=[
+            [float(number_of_pair(by_hand.pairs(width, name), i)) for i in range(width)] for name in shown
         ],
         rows=rows,
         columns=[str(i) for i in range(width)],
-        name=text.read("lab_pairs_of"),
-        numbers=".0f",
+        row_title="",
         column_title=text.read("lab_pairs_dimension"),
-        revision="pairs",
+        what="pair",
+        first=(1, 0),
+        highest=None,
+        numbers=".0f",
     )
-    figures.show(picture, key="c4_pairs_map")
+    cell_map.show(
+        drawing,
+        lambda row, i: pair_of_dimension(rows[row], shown[row], width, i),
+        key="c4_pairs_map",
+        default=(0, 0),
+    )
     text.show("lab_pairs_order", order=", ".join(map(str, order)), back=", ".join(map(str, back)))
     st.table(
         {
@@ -50,3 +59,27 @@ def pairings() -> None:
         }
     )
     text.show("lab_pairs_says", off=abs(scores.wrong - scores.paper))
+
+
+def number_of_pair(pairs: list[tuple[int, int]], dimension: int) -> int:
+    """The number of the pair that a dimension belongs to, counted from 1."""
+    return 1 + next(i for i, pair in enumerate(pairs) if dimension in pair)
+
+
+def pair_of_dimension(name: str, pairing: str, width: int, dimension: int) -> Formula:
+    """Why a dimension belongs to its pair, and how fast that pair rotates."""
+    pair = number_of_pair(by_hand.pairs(width, pairing), dimension)
+    first, second = by_hand.pairs(width, pairing)[pair - 1]
+    if pairing == "halves":
+        partner = f"{first} + {width} ÷ 2 = {second}"
+        of = f"{dimension} mod ({width} ÷ 2) + 1"
+    else:
+        partner = f"{first} + 1 = {second}"
+        of = f"⌊{dimension} ÷ 2⌋ + 1"
+    frequency = 10_000.0 ** (-2 * (pair - 1) / width)
+    lines = (
+        Line("pair", of, str(pair)),
+        Line("dimensions of this pair", f"{first} and {partner}"),
+        Line("radians per position", f"10,000^{{−2 × {pair - 1} ÷ {width}}}", number(frequency)),
+    )
+    return Formula(f"{name}: dimension {dimension}", lines, float(pair))

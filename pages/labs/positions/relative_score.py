@@ -9,8 +9,10 @@ from torch import Tensor
 
 from gptcore.experiments.measurements.positions import scores_by_distance, scores_by_position
 from gptcore.positions import inverse_frequencies
-from pages.kit import controls, figures, grids, lab, plots, words
+from pages.kit import cell_map, controls, figures, formulas, lab, plots, words
+from pages.kit.cell_map import CellMap
 from pages.kit.controls import Dial
+from pages.kit.formulas import Formula, Line, number, signed
 from pages.labs.positions.example import K, Q
 from pages.labs.positions.finding import query_of_the_name
 
@@ -57,15 +59,12 @@ def relative_score() -> None:
         text.show("lab_drag_says", at=at, key_at=key_at, distance=distance, score=score)
         if distance < 0:
             text.show("lab_drag_ahead")
-        left, right = st.columns([3, 2], gap="medium")
-        with left:
-            st.markdown(f"**{text.read('lab_drag_curve')}**")
-            distances = range(-64, REACH + 1)
-            scores = [behind[x] if x >= 0 else ahead[-x] for x in distances]
-            _curve(distances, scores, distance, f"drag {chosen}", text)
-        with right:
-            st.markdown(f"**{text.read('lab_drag_map')}**")
-            _map(scores_by_position(q, k, SQUARE, theta), at, key_at, text)
+        st.markdown(f"**{text.read('lab_drag_curve')}**")
+        distances = range(-64, REACH + 1)
+        scores = [behind[x] if x >= 0 else ahead[-x] for x in distances]
+        _curve(distances, scores, distance, f"drag {chosen}", text)
+        st.markdown(f"**{text.read('lab_drag_map')}**")
+        _map(q, k, theta, at, key_at, text)
         st.markdown(f"**{text.read('lab_drag_clocks', n=len(q) // 2)}**")
         dials_of_pairs(len(q), theta, at, key_at, text)
         _predict(at, key_at, score, text)
@@ -81,31 +80,41 @@ def _curve(
         x_title=text.read("lab_drag_distance"),
         y_title=text.read("lab_drag_score"),
         mark_x=marked,
-        height=330,
+        height=220,
         revision=revision,
     )
     picture.figure.update_layout(showlegend=False)
     figures.show(picture, key="c4_drag_curve")
 
 
-def _map(scores: Tensor, at: int, key_at: int, text: words.Words) -> None:
+def _map(q: Tensor, k: Tensor, theta: float, at: int, key_at: int, text: words.Words) -> None:
     """The score for every pair of positions: equal along each diagonal."""
-    names = [str(position) if position % 4 == 0 else "" for position in range(SQUARE)]
-    picture = grids.heatmap(
-        (scores - scores.mean()).tolist(),  # shades tell more or less than the mean of the map
+    scores = scores_by_position(q, k, SQUARE, theta)
+    mean = float(scores.mean())
+    names = [str(position) for position in range(SQUARE)]
+
+    def formula(row: int, column: int) -> Formula:
+        score = formulas.rotated_score(q, k, row, column, theta)
+        above = score.value - mean
+        line = Line(
+            "above the mean", f"{number(score.value)} − {signed(mean)}, the mean of this map", number(above)
+        )
+        return Formula(score.title, (*score.lines, line), above, score.tables)
+
+    drawing = CellMap(
+        values=(scores - mean).tolist(),  # shades tell more or less than the mean of the map
         rows=names,
         columns=names,
         row_title=text.read("lab_drag_rows"),
         column_title=text.read("lab_drag_columns"),
         what="score above the mean",
+        first=(0, 0),
         highest=None,
-        signed=True,
-        mark_cell=(at, key_at) if max(at, key_at) < SQUARE else None,
-        height=330,
-        revision="drag map",
+        height=320,
         alt=text.read("lab_drag_map_alt", n=SQUARE),
     )
-    figures.show(picture, key="c4_drag_map")
+    inside = max(at, key_at) < SQUARE
+    cell_map.show(drawing, formula, key="c4_drag_map", default=(at, key_at) if inside else (20, 4))
 
 
 def _predict(at: int, key_at: int, score: float, text: words.Words) -> None:

@@ -4,8 +4,10 @@ import streamlit as st
 
 from gptcore.lessons import shapes
 from gptcore.lessons.number_formats import FORMATS, store
-from pages.kit import controls, escape, figures, grids, lab, words
+from pages.kit import cell_map, controls, escape, formulas, lab, words
+from pages.kit.cell_map import CellMap
 from pages.kit.controls import Dial
+from pages.kit.formulas import Formula, Line, number
 
 LARGEST = 6
 PLACES = ("c1_shape_ar", "c1_shape_ac", "c1_shape_br", "c1_shape_bc")
@@ -65,19 +67,27 @@ def _draw(text: words.Words, operation: str, a, b, found) -> None:
     if operation in ("A + B", "A @ B"):
         shown.append(("B", shapes.counted(b, 10)))
     shown.append((operation, found.result))
-    for column, (name, values) in zip(st.columns(len(shown)), shown):
+    parts = ("a", "b", "result") if len(shown) == 3 else ("a", "result")
+    for column, (name, values), part in zip(st.columns(len(shown)), shown, parts):
         with column:
             rows, columns = values.shape
             st.markdown(f"**{name}**, ({rows}, {columns})")
-            picture = grids.matrix(
-                values.tolist(),
+            drawing = CellMap(
+                values=values.tolist(),
                 rows=[str(i + 1) for i in range(rows)],
                 columns=[str(i + 1) for i in range(columns)],
-                name=name,
+                row_title="row",
+                column_title="column",
+                what=name,
+                highest=None,
                 numbers=".0f",
-                revision=f"shape {name}",
             )
-            figures.show(picture, key=f"c1_shape_{name}")
+            cell_map.show(
+                drawing,
+                lambda i, j, name=name: _formula(name, a, b, i, j),
+                key=f"c1_shape_{part}",
+                default=(0, 0),
+            )
     if operation == "A + B":
         text.show(
             "lab_shape_sum",
@@ -96,6 +106,34 @@ def _draw(text: words.Words, operation: str, a, b, found) -> None:
         text.show("lab_shape_shares", written=shapes.WRITTEN, first=first, strides=str(strides))
     else:
         text.show("lab_shape_own", written=shapes.WRITTEN, first=first)
+
+
+def _formula(name: str, a: shapes.Shape, b: shapes.Shape, i: int, j: int) -> Formula:
+    """Where one number of A, B or the result comes from; rows and columns count from 0."""
+    x, y = shapes.counted(a), shapes.counted(b, 10)
+    title = f"{name}, row {i + 1}, column {j + 1}"
+    if name == "A @ B":
+        return formulas.dot(
+            title, f"row {i + 1} of A", x[i].tolist(), f"column {j + 1} of B", y[:, j].tolist()
+        )
+    if name == "A + B":
+        from_a, from_b = ((i % shape[0], j % shape[1]) for shape in (a, b))
+        left, right = float(x[from_a]), float(y[from_b])
+        lines = [_origin("A", from_a), _origin("B", from_b)]
+        lines.append(Line("sum", f"{number(left)} + {number(right)}", number(left + right)))
+        return Formula(title, tuple(lines), left + right)
+    if name == "A.T":
+        value = float(x[j, i])
+        return Formula(title, (Line("A.T[i, j]", f"A[{j + 1}, {i + 1}]", number(value)),), value)
+    width = b[1] if name == "A.view" else (a if name == "A" else b)[1]
+    index = i * width + j
+    value = float((y if name == "B" else x).flatten()[index])
+    line = Line("position in memory, from 0", f"{i} × {width} + {j}", str(index))
+    return Formula(title, (line, Line("number there", "", number(value))), value)
+
+
+def _origin(name: str, cell: tuple[int, int]) -> Line:
+    return Line(f"{name} is read at", f"row {cell[0] + 1}, column {cell[1] + 1}")
 
 
 def _ask(text: words.Words, operation: str, a, b) -> None:

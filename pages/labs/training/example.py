@@ -35,7 +35,7 @@ def one_prediction(text: words.Words, open_: Steps) -> None:
     left, right = st.columns([2, 5], gap="large")
     with left:
         scores = prompt.number_column(
-            "c8_scores", NAMES, SCORES, column="score", note="token", low=-10, high=10, step=0.1
+            "c8_scores", NAMES, SCORES, column="score", note="token", low=-10, high=10
         )
     with right:
         came = controls.choice(text.read("example_came"), "c8_came", NAMES)
