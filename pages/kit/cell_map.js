@@ -70,7 +70,7 @@ function build(root) {
       field.max = data.first[i] + (i ? data.columns : data.rows).length - 1
       field.disabled = data.locked
     })
-    fill()
+    fill(before && root.getRootNode().activeElement)
     part("thinned").textContent = data.note
     const axes = [["rows", data.row_title], ["columns", data.column_title]]
       .filter(([side, title]) => title && !side.startsWith(title)).map(([side, title]) => `${side}: ${title}`).join(", ")
@@ -80,7 +80,7 @@ function build(root) {
     width = 0
     draw()
   }
-  const fill = () => fields.forEach((field, i) => { field.value = chosen[i] + data.first[i] })
+  const fill = typedIn => fields.forEach((field, i) => { if (field !== typedIn) field.value = chosen[i] + data.first[i] })
   const exists = ([row, column]) => row < data.rows.length && column < data.columns.length
 
   function measure(names) {
