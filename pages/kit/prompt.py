@@ -165,7 +165,7 @@ def matrix_input(
             _ROW: st.column_config.TextColumn(width="small"),
             **{
                 name: st.column_config.NumberColumn(
-                    min_value=low, max_value=high, required=True, format=_ALL_DIGITS, width="small"
+                    min_value=low, max_value=high, required=True, format=_ALL_DIGITS
                 )
                 for name in columns
             },
