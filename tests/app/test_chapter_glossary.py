@@ -177,7 +177,7 @@ def test_every_question_has_an_answer_with_its_numbers(question):
 def test_a_link_opens_a_question():
     app = open_page(c11_faq_memory="true", c11_faq_find="memory", hide=LABS_ONLY)
     assert "LLaMA 3 8B takes 16.1 GB in bf16" in said(app)
-    assert "To train it with AdamW in fp32 takes 128 GB" in said(app)
+    assert "Training it with AdamW in fp32 takes 128 GB" in said(app)
 
 
 def test_formulas_carry_the_numbers_of_the_chosen_model(page):
