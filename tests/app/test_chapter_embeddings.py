@@ -51,10 +51,8 @@ def test_a_row_gets_the_sum_of_its_places(page):
 
 
 def test_which_rows_a_step_moves(page):
-    assert "3 rows were read, 13 were not" in said(page)
-    assert "**0** moved untied with plain descent, **13** moved tied, and **13** moved with AdamW" in said(
-        page
-    )
+    assert "3 rows were used and 13 were not" in said(page)
+    assert "**0** changed untied, **13** changed tied, and **13** changed with AdamW" in said(page)
 
 
 def test_ids_that_cannot_be_get_one_sentence():
@@ -64,7 +62,10 @@ def test_ids_that_cannot_be_get_one_sentence():
 
 
 def test_the_finding_counts_rows_on_one_spot_that_no_story_reads(page):
-    found = re.search(r"\*\*(\d+) others lie on one spot\*\*.*Of these (\d+), (\d+) occur in 500", said(page))
+    found = re.search(
+        r"\*\*(\d+) others have collapsed onto one spot\*\*.*Of these (\d+) tokens, (\d+) occur in 500",
+        said(page),
+    )
     n, again, seen = map(int, found.groups())
     assert n == again > 300 and seen == 0
 
@@ -83,7 +84,7 @@ def test_the_rank_of_queen_is_that_of_a_plain_search(page):
     above = (alike > alike[queen]).nonzero().flatten().tolist()
     fair = len(set(above) - {king, man, woman}) + 1
     assert (
-        f"*queen* is number **{fair}** when the three inputs are left out, and number **{len(above) + 1}**"
+        f"*queen* ranks **{fair}** without the three input words and **{len(above) + 1}** with them"
         in said(page)
     )
 
@@ -117,7 +118,7 @@ def test_a_turned_model_is_the_same_model():
 
 
 def test_the_length_of_a_row_is_forgotten_by_the_norm():
-    assert "a norm forgets lengths" in said(open_page(c3_more_scale="true"))
+    assert "the norm removes the scale" in said(open_page(c3_more_scale="true"))
 
 
 def test_parts_stand_in_the_order_of_every_chapter(page):

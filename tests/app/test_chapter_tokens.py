@@ -85,7 +85,7 @@ def test_parts_stand_in_the_order_of_every_chapter(page):
 
 def test_the_scrubber_answers(page):
     first = open_page(c2_train_n="0")
-    assert "No merge yet" in said(first)
+    assert "No merges yet" in said(first)
     later = open_page(c2_train_n="1")
     assert "**Merge 1:**" in said(later)
 
@@ -102,7 +102,7 @@ def test_a_larger_vocabulary_costs_weights_and_saves_tokens():
     small, large = open_page(c2_size_v="320"), open_page(c2_size_v="2048")
 
     def numbers(app):
-        found = re.search(r"the stories take ([\d,]+) tokens.* = ([\d,]+) weights", said(app))
+        found = re.search(r"the stories have ([\d,]+) tokens.* = ([\d,]+) parameters", said(app))
         return [int(one.replace(",", "")) for one in found.groups()]
 
     (few_tokens, many_weights), (many_tokens, few_weights) = numbers(large), numbers(small)
@@ -132,13 +132,13 @@ def test_without_gpt2_one_sentence_says_so_and_with_it_its_lane_stands(gpt2_file
 
 def test_half_an_emoji_is_held_back():
     app = open_page(c2_more_stream="true", c2_stream_text="🐢")
-    assert "4 of 4 tokens are no text" in said(app)
+    assert "4 of 4 tokens are not valid text" in said(app)
     assert "| `🐢` |" in said(app)
 
 
 def test_a_space_at_the_end_changes_the_prompt():
     app = open_page(c2_more_space="true")
-    assert "Without a space at its end" in said(app) and "From there the model writes" in said(app)
+    assert "Without a space at the end" in said(app) and "From there the model generates" in said(app)
 
 
 def test_a_slider_trains_on_nothing_longer_than_its_example(page, monkeypatch):

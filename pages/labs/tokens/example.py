@@ -130,8 +130,8 @@ def _pairs(competing: Sequence[bpe_steps.Pair], tokenizer: Tokenizer) -> None:
 
 
 def _merges(typed: str, tokenizer: Tokenizer) -> None:
-    """Every merge: the pair, its count, how many stood as high, the tokens left in the text."""
-    lines = ["| merge | token | count | as high | tokens left |", "| --- | --- | --- | --- | --- |"]
+    """Every merge: the pair, its count, how many pairs tied, the tokens left in the text."""
+    lines = ["| merge | token | count | tied | tokens left |", "| --- | --- | --- | --- | --- |"]
     for n_before, merge in enumerate(tokenizer.merges):
         ties = len(bpe_steps.tied_pairs(bpe_steps.pairs(typed, tokenizer.first(n_before))))
         both = f"{table_cell(tokenizer.token_text(merge.left))} + {table_cell(tokenizer.token_text(merge.right))}"
