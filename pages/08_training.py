@@ -30,7 +30,7 @@ if book.part("diagram"):
 
 if book.part("lab"):
     training.train.train_here()
-    training.train.on_view()
+    training.train.use_own_run()
     if links.is_full_path():
         training.time_machine.time_machine()
         training.faults.faults_lab()

@@ -31,7 +31,7 @@ def _find_rate(settings: Mapping[str, Any], report: Report) -> None:
 @job_kind("finetune", slots=BACKGROUND, seconds=SECONDS, memory_mb=MEMORY_MB)
 def _finetune(settings: Mapping[str, Any], report: Report) -> dict[str, Any]:
     torch.set_num_threads(1)
-    return before_and_after(settings["steps"])
+    return before_and_after(settings["steps"], report=report)
 
 
 def submit_table_scores() -> worker_pool.Job:
@@ -45,7 +45,7 @@ def submit_rate_finder(optimizer: str) -> worker_pool.Job:
 
 
 def submit_finetune(steps: int) -> worker_pool.Job:
-    """Tune the shipped model on answers for some steps; the result is that of `before_and_after`."""
+    """Tune the shipped model on answers; the loss of each step is a report, the result that of `before_and_after`."""
     return _submit("finetune", steps=steps)
 
 

@@ -6,7 +6,7 @@ form, then the text that was wanted. The loss counts the answer's tokens only, s
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -105,16 +105,19 @@ def fraction_followed(texts: list[str], asked_names: list[str]) -> float:
     return sum(name in text for text, name in zip(texts, asked_names, strict=True)) / len(asked_names)
 
 
-def before_and_after(n_steps: int, *, seed: int = 0) -> dict:
+def before_and_after(
+    n_steps: int, *, seed: int = 0, report: Callable[[float], None] = lambda loss: None
+) -> dict:
     """Tune the shipped model; return losses, the fraction of instructions followed before and after, and a few answers.
 
-    The names asked for are those never tuned on, four answers each.
+    The names asked for are those never tuned on, four answers each. `report` gets the loss of each step.
     """
     model, tokenizer = read_latest(SHIPPED)
     asked_names = single_token_names(tokenizer)[:HELD_OUT] * 4
     losses, tuned = [], model
     for loss, tuned in tune(model, tokenizer, n_steps, seed=seed):  # noqa: B007 - the last copy is the one wanted
         losses.append(loss)
+        report(loss)
     base_answers, tuned_answers = (
         generate_answers(variant, tokenizer, asked_names, seed=seed) for variant in (model, tuned)
     )

@@ -88,14 +88,23 @@ def train(
     store = store or f"{prefix}_run"
     run = started_runs(store).get(name)
     alive = run is not None and run.is_under_way()
-    with column or nullcontext():
+    button, state = (column, nullcontext()) if column else button_and_state()
+    with button:
         start_button(
             prefix, label, lambda: {name: request()}, key=key, store=store, disabled=alive, help=help
         )
-    show_problem(prefix)
+    with state:
+        show_problem(prefix)
+        if run is not None:
+            live.run_status(run, prefix)
     if run is not None:
-        live.run_summary(run, prefix, draw)
+        live.run_text(run, prefix, draw)
     return None if alive else run
+
+
+def button_and_state() -> list[DeltaGenerator]:
+    """A place for a button that starts a run and one beside it for what the run says, so that both are in view."""
+    return st.columns([2, 5], gap="medium", vertical_alignment="center")
 
 
 def _start(prefix: str, requests: Callable[[], Mapping[Hashable, RunRequest]], store: str, lab: bool) -> None:

@@ -5,6 +5,7 @@ switch changes nothing about the run. The fragment calls itself once a second fo
 """
 
 import functools
+import time
 from collections.abc import Callable
 
 import streamlit as st
@@ -14,18 +15,36 @@ from pages.kit import curves, escape, event_log, figures, links, models, session
 from pages.kit.history import History
 
 EVERY_SECONDS = 0.8
-PANEL_HEIGHT = 400
+PANEL_HEIGHT = 320
 
 
 def run_view(run: Run, prefix: str) -> None:
-    """Show a run; while it is alive the view renews itself."""
-    _renew(_run_view, run.is_under_way())(run.id, prefix, run.is_under_way())
+    """Show a run: where it stands, its curves and what it writes; while it is alive the view renews itself."""
+    run_status(run, prefix)
+    run_curves(run, prefix)
+
+
+def run_status(run: Run, prefix: str) -> None:
+    """Where a run stands and the buttons that help: it belongs beside the button that started the run."""
+    alive = run.is_under_way()
+    _renew(_status_view, alive)(run.id, prefix, alive)
+
+
+def run_curves(run: Run, prefix: str, draw: Callable[[History], None] | None = None) -> None:
+    """The curves of a run and what it writes, or what `draw` makes of its events."""
+    alive = run.is_under_way()
+    _renew(_curves_view, alive)(run.id, prefix, alive, draw)
+
+
+def run_text(run: Run, prefix: str, draw: Callable[[History], None] | None = None) -> None:
+    """The newest text of a run, for a page that is about something else, below what `draw` shows."""
+    run_curves(run, prefix, functools.partial(_newest_text, draw=draw))
 
 
 def run_summary(run: Run, prefix: str, draw: Callable[[History], None] | None = None) -> None:
     """A run in one line and its newest text, for a page that is about something else; `draw` shows more of it."""
-    alive = run.is_under_way()
-    _renew(_brief_view, alive)(run.id, prefix, alive, draw)
+    run_status(run, prefix)
+    run_text(run, prefix, draw)
 
 
 def shipped_view(prefix: str) -> None:
@@ -44,41 +63,44 @@ def _shipped_view(prefix: str, was_measuring: bool) -> None:
         st.rerun()
 
 
-def _brief_view(run_id: str, prefix: str, was_alive: bool, draw: Callable[[History], None] | None) -> None:
+def _status_view(run_id: str, prefix: str, was_alive: bool) -> None:
+    run = session.run_named(run_id)
+    if run is None:
+        st.info(words.load("live").read("gone"), icon=":material/delete:")
+        return
+    state = run.state()
+    _status(run, state, event_log.follow(run), prefix)
+    if was_alive != (state in UNDER_WAY):
+        # One full run of the page: it ends the timers, or starts them, and brings what a finished run offers.
+        st.rerun()
+
+
+def _curves_view(run_id: str, prefix: str, was_alive: bool, draw: Callable[[History], None] | None) -> None:
     run = session.run_named(run_id)
     if run is None:
         return
-    state, history = run.state(), event_log.follow(run)
-    _status(run, state, history, prefix)
-    if draw is not None and history.start:
+    history = event_log.follow(run)
+    if not history.start and not was_alive:
+        return
+    if draw is not None:
+        draw(history)
+        return
+    # What comes and goes stands in a frame of its own: an element that changes its position is drawn again.
+    with st.container():
+        for note in dict.fromkeys([*run.config().get("notes", []), *history.start.get("notes", [])]):
+            st.caption(escape.sentence(note))
+    with st.container():
+        panels(history, prefix, ended=not was_alive)
+
+
+def _newest_text(history: History, draw: Callable[[History], None] | None) -> None:
+    if draw is not None:
         draw(history)
     if history.samples:
         shown = history.samples[-1]
         st.caption(words.load("live").read("writes", step=shown["step"]))
         with st.container(height=110, border=True):
             st.text(shown["text"].strip() or "(nothing but the end-of-text token)")
-    if was_alive != (state in UNDER_WAY):
-        st.rerun()
-
-
-def _run_view(run_id: str, prefix: str, was_alive: bool) -> None:
-    run = session.run_named(run_id)
-    if run is None:
-        st.info(words.load("live").read("gone"), icon=":material/delete:")
-        return
-    state = run.state()
-    history = event_log.follow(run)
-    _status(run, state, history, prefix)
-    # What comes and goes stands in a frame of its own: an element that changes its place is drawn anew.
-    with st.container():
-        for note in dict.fromkeys([*run.config().get("notes", []), *history.start.get("notes", [])]):
-            st.caption(escape.sentence(note))
-    with st.container():
-        if history.start:
-            panels(history, prefix, ended=state not in UNDER_WAY)
-    if was_alive != (state in UNDER_WAY):
-        # One full run of the page: it ends the timer, or starts it, and brings what a finished run offers.
-        st.rerun()
 
 
 def _status(run: Run, state: str, history: History, prefix: str) -> None:
@@ -114,7 +136,7 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
             on_click=_act,
             args=(prefix, session.withdraw_run, run),
             width="stretch",
-            help="Takes the run out of the queue.",
+            help=words.load("live").read("withdraw_help"),
         )
     elif resumes:
         first.button(
@@ -163,7 +185,10 @@ def _act(prefix: str, act: Callable[[Run], None], run: Run) -> None:
 def _sentence(run: Run, state: str, history: History) -> str:
     text = words.load("live")
     if state == "waiting":
-        return text.read("waiting", place=session.position_in_queue(run) or 1)
+        position, wait = session.position_in_queue(run) or 1, session.expected_wait(run)
+        if wait is None:
+            return text.read("waiting_unknown", position=position)
+        return text.read("waiting", position=position, wait=duration(wait))
     if state == "running" and (action := run.requested_action()):
         return text.read("pausing" if action == "pause" else "stopping", step=history.last_step)
     if state == "running" and history.start and history.steps:
@@ -177,13 +202,21 @@ def _sentence(run: Run, state: str, history: History) -> str:
             speed=history.tokens_per_second[-1],
         )
     if state in ALIVE:
-        return text.read("measuring" if run.config() else "starting")
+        since = _measuring_since(run)
+        return text.read("starting") if since is None else text.read("measuring", seconds=time.time() - since)
     if state == "done":
         return _ended(history, text)
-    return text.read(
-        state if state in ("failed", "paused") else "interrupted",
-        step=history.last_step,
-    )
+    if state in ("failed", "paused"):
+        return text.read(state, step=history.last_step)
+    return text.read("interrupted" if run.can_resume() else "interrupted_lost", step=history.last_step)
+
+
+def _measuring_since(run: Run) -> float | None:
+    """When a run that has not begun its first step wrote down its settings, to time itself next; None before that."""
+    try:
+        return (run.folder / "config.json").stat().st_mtime
+    except OSError:
+        return None
 
 
 def _ended(history: History, text: words.Words) -> str:
@@ -207,6 +240,7 @@ def duration(seconds: float) -> str:
 
 def panels(history: History, prefix: str, *, ended: bool) -> None:
     """The curves of a run and what it writes, in frames of fixed height, so that nothing jumps."""
+    text = words.load("live")
     bind = links.check(f"{prefix}_log", links.Switch())
     with st.container(horizontal=True, gap="medium"):
         log_x = st.toggle(
@@ -216,22 +250,33 @@ def panels(history: History, prefix: str, *, ended: bool) -> None:
             help="Draws steps on a logarithmic axis: the first hundred take as much room as the next thousand.",
         )
         held = not ended and st.toggle(
-            "Hold the curves still", key=f"{prefix}_hold", help=words.load("live").read("hold_help")
+            "Hold the curves still", key=f"{prefix}_hold", help=text.read("hold_help")
         )
     left, right = st.columns([3, 2])
     with left.container(height=PANEL_HEIGHT, border=False):
-        draw = functools.partial(curves.loss, history, log_x=log_x, height=PANEL_HEIGHT - 30)
+        draw = functools.partial(curves.loss, history, log_x=log_x, height=PANEL_HEIGHT - 20)
         _plot(f"{prefix}_loss", draw, held)
     with right.container(height=PANEL_HEIGHT, border=True):
         _writing(history, prefix, ended)
     with st.container():
-        if any(sample.get("ladder") for sample in history.samples):
+        _further_curves(history, prefix, log_x, held)
+
+
+def _further_curves(history: History, prefix: str, log_x: bool, held: bool) -> None:
+    """The story scores and the three curves that explain a loss, each behind its tab."""
+    text = words.load("live")
+    scored = any(sample.get("ladder") for sample in history.samples)
+    names = [text.read("tab_steps"), *([text.read("tab_scores")] if scored else [])]
+    tabs = st.tabs(names, key=f"{prefix}_further", on_change="rerun")
+    if scored and tabs[1].open:
+        with tabs[1]:
             draw = functools.partial(curves.story_scores, history, story_data.table_scores(), log_x=log_x)
             _plot(f"{prefix}_ladder", draw, held)
-    small = (curves.learning_rate, curves.gradient_norm, curves.speed)
-    for one, column in zip(small, st.columns(3), strict=True):
-        with column:
-            _plot(f"{prefix}_{one.__name__}", functools.partial(one, history), held)
+    if tabs[0].open:
+        small = (curves.learning_rate, curves.gradient_norm, curves.speed)
+        for one, column in zip(small, tabs[0].columns(3), strict=True):
+            with column:
+                _plot(f"{prefix}_{one.__name__}", functools.partial(one, history), held)
 
 
 def _plot(key: str, draw: Callable[[], figures.Picture], held: bool) -> None:

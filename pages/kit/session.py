@@ -143,6 +143,13 @@ def position_in_queue(run: Run) -> int | None:
     return queue.position(run)
 
 
+def expected_wait(run: Run) -> float | None:
+    """About how many seconds until a waiting run begins; None where nobody can say yet."""
+    from gptcore.runs import expected_wait
+
+    return expected_wait.expected_wait(run)
+
+
 def poll_queue() -> None:
     """Have the worker pool look at the queue now, and see that it runs."""
     worker_pool.shared().poll(runs_folder())

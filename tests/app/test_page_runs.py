@@ -60,6 +60,19 @@ def test_each_run_is_a_row_with_its_state_loss_and_grammar(own_runs):
     assert len(row["Loss curve"]) == 10 and len(table) == 2
 
 
+def test_a_run_whose_process_is_gone_is_offered_resume_only_where_it_can_go_on(own_runs):
+    run = write_run(own_runs / "first")
+    run_logs.write(run.folder, [run_logs.start(30), run_logs.trained(3, 6.5)])
+    (status,) = open_page(run="first").get("progress")
+    assert "before it had saved anything" in status.text and "Resume" not in status.text
+    for state in ("latest/state.json", "latest/model.safetensors"):
+        (run.folder / state).parent.mkdir(exist_ok=True)
+        (run.folder / state).write_bytes(b"{}")
+    app = open_page(run="first")
+    assert "Resume goes on from what it had saved" in app.get("progress")[0].text
+    assert not app.button(key="runs_resume").disabled
+
+
 def test_a_run_is_renamed_and_deleted(own_runs):
     run = write_run(own_runs / "first")
     app = open_page()

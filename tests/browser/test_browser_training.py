@@ -18,7 +18,9 @@ def bar(page):
 def start(page, server, seconds: int) -> str:
     """Start a run and wait until the page shows it and no other; return its id."""
     page.goto(server.url + CHAPTER.format(seconds=seconds))
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Start training").click(timeout=2 * MINUTE)
+    expect(bar(page)).to_be_in_viewport(ratio=1, timeout=MINUTE)
+    expect(stop_button(page)).to_be_in_viewport(ratio=1)
     page.wait_for_url(re.compile("run="), timeout=2 * MINUTE)
     expect(bar(page)).to_contain_text("Step", timeout=2 * MINUTE)
     return re.search("run=([a-z0-9]+)", page.url)[1]
@@ -52,7 +54,7 @@ def wait_for_more_points(page, before: int) -> None:
 
 
 def test_curves_move_and_text_appears_while_it_trains(server, page):
-    start(page, server, 20)
+    start(page, server, 60)
     expect(page.locator(LOSS).last).to_be_visible()
     wait_for_more_points(page, 0)
     wait_for_more_points(page, points(page))
@@ -107,7 +109,7 @@ def test_a_refused_value_of_a_link_is_told(server, page):
 def test_nothing_is_wider_than_a_phone(server, page):
     page.set_viewport_size({"width": 400, "height": 800})
     page.goto(f"{server.url}/training")
-    expect(page.get_by_role("button", name="Start training")).to_be_visible()
+    expect(page.get_by_role("button", name="Start training")).to_be_visible(timeout=2 * MINUTE)
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
 

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from gptcore.config import PRESETS
 from gptcore.experiments import arena, budget
@@ -77,16 +78,19 @@ def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) 
     return total / session.limits().runs_at_once
 
 
-def start_or_stop(text: words.Words, match: arena.Match, even: arena.EqualArms, entries: list[Entry]) -> None:
-    """How many runs and minutes, and the two buttons."""
+def start_or_stop(
+    text: words.Words, match: arena.Match, even: arena.EqualArms, entries: list[Entry]
+) -> DeltaGenerator:
+    """How many runs and minutes, and the two buttons; returns the place beside them for how far the match is."""
     missing = [entry for entry in entries if entry.loss is None]
     alive = [entry for entry in entries if entry.alive]
     if missing:
         text.show("plan", n=len(entries), left=len(missing), arms=len(arena.ARMS), rates=len(match.rates),
                   seeds=len(match.seeds), long=live.duration(seconds_of(match, even, entries)))  # fmt: skip
-    with st.container(horizontal=True):
+    buttons, beside = st.columns([2, 3], gap="medium", vertical_alignment="center")
+    with buttons.container(horizontal=True):
         st.button(
-            text.read("start", n=len(missing)),
+            text.read("start", n=len(missing)) if missing else text.read("all_trained"),
             key="arena_start",
             icon=":material/play_arrow:",
             type="primary",
@@ -104,7 +108,8 @@ def start_or_stop(text: words.Words, match: arena.Match, even: arena.EqualArms, 
             help=text.read("stop_help"),
         )
     if problem := st.session_state.get(PROBLEM):
-        st.error(escape.sentence(problem), icon=":material/error:")
+        beside.error(escape.sentence(problem), icon=":material/error:")
+    return beside
 
 
 def start_match(match: arena.Match) -> None:

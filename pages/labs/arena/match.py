@@ -6,9 +6,9 @@ import streamlit as st
 
 from gptcore.experiments import arena, arena_records
 from pages.kit import escape, lab, live, words
-from pages.labs.arena.entries import GOING, Entry, entries_of, request_runs, seconds_of, start_or_stop
+from pages.labs.arena.entries import GOING, entries_of, request_runs, seconds_of, start_or_stop
 from pages.labs.arena.results import abilities, at_their_best, learning_curves, rates, samples, show_verdict
-from pages.labs.arena.terms import choose_terms, show_equalized
+from pages.labs.arena.terms import choose_terms, show_adjustment, show_equalized
 
 EVERY_SECONDS = 2.0
 
@@ -22,10 +22,12 @@ def the_match() -> None:
         if match is None:
             return
         even = arena.equalize(match)
-        show_equalized(text, match, even, names)
+        show_adjustment(text, match, even)
         entries = entries_of(match)
-        start_or_stop(text, match, even, entries)
-    alive = any(entry.alive for entry in entries)
+        alive = any(entry.alive for entry in entries)
+        with start_or_stop(text, match, even, entries):
+            st.fragment(progress, run_every=EVERY_SECONDS if alive else None)(match)
+        show_equalized(text, match, even, names)
     st.fragment(match_progress, run_every=EVERY_SECONDS if alive else None)(match, names, alive)
 
 
@@ -35,7 +37,6 @@ def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) 
     if st.session_state.get(GOING) == arena_records.match_key(match):
         request_runs(match, again=False)
     entries = entries_of(match)
-    progress(text, match, entries)
     results = [
         arena.Result(entry.planned.arm, entry.planned.rate, entry.planned.seed, entry.loss)
         for entry in entries
@@ -69,8 +70,9 @@ def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) 
         st.rerun()
 
 
-def progress(text: words.Words, match: arena.Match, entries: list[Entry]) -> None:
+def progress(match: arena.Match) -> None:
     """How far the match is, in a bar and a sentence; sentences of runs that ended badly."""
+    text, entries = words.load("arena"), entries_of(match)
     over = [entry for entry in entries if entry.loss is not None]
     alive = [entry for entry in entries if entry.alive]
     if alive:

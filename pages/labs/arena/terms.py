@@ -39,33 +39,36 @@ DEFAULT_STYLE = dict(zip(arena.ARMS, arena.STYLES))
 
 def choose_terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]]:
     """The match that is asked for and the names of its arms; None where the page has said why it cannot be."""
-    size = controls.choice(
-        text.read("size"), "arena_size", SIZES, default="micro", help=text.read("size_help")
-    )
     chosen = []
     for which, column in zip(arena.ARMS, st.columns(2, gap="large")):
         with column:
             chosen.append(arm_controls(text, which))
-    first, second, third = st.columns(3, gap="large")
+    first, second, third = st.columns([3, 4, 5], gap="medium")
     with first:
+        size = controls.choice(
+            text.read("size"), "arena_size", SIZES, default="micro", help=text.read("size_help")
+        )
+    with second:
         equal_in = controls.choice(
             text.read("equal"), "arena_equal", arena.EQUAL_IN, help=text.read("equal_help")
         )
-    with second:
+    with third:
+        middle = float(
+            controls.choice(
+                text.read("rate"), "arena_rate", MIDDLE_RATES, default="0.005",
+                help=text.read("rate_help", apart=APART),
+            )
+        )  # fmt: skip
+    left, right = st.columns(2, gap="large")
+    with left:
         if equal_in == "seconds":
             length = controls.value_slider(text.read("seconds"), "arena_seconds", LENGTHS["seconds"], 30)
         else:
             length = controls.value_slider(text.read("steps"), "arena_steps", LENGTHS["steps"], arena.STEPS)
-    with third:
+    with right:
         n_seeds = controls.value_slider(
             text.read("seeds"), "arena_seeds", SEEDS, len(arena.SEEDS), help=text.read("seeds_help")
         )
-    middle = float(
-        controls.choice(
-            text.read("rate"), "arena_rate", MIDDLE_RATES, default="0.005",
-            help=text.read("rate_help", apart=APART),
-        )
-    )  # fmt: skip
     names = tuple(arm_name(which, *choices) for which, choices in zip(arena.ARMS, chosen))
     # As many key/value heads as query heads, so that they follow where an arm changes the latter.
     shape = dict(controls.SIZES[size]) | {"n_kv_heads": controls.SIZES[size]["n_heads"]}
@@ -125,10 +128,8 @@ def reset_shapes() -> None:
             st.session_state[f"arena_{which}_{field}"] = SIZE
 
 
-def show_equalized(
-    text: words.Words, match: arena.Match, even: arena.EqualArms, names: tuple[str, str]
-) -> None:
-    """What was adjusted, what difference is left, where the parameters stand, and both configs as code."""
+def show_adjustment(text: words.Words, match: arena.Match, even: arena.EqualArms) -> None:
+    """What was adjusted to make the arms equal, and what difference is left."""
     difference = even.remaining_difference()
     if even.field == "d_ff":
         text.show("adjusted_width", before=even.before, after=even.after, off=difference["parameters"],
@@ -140,10 +141,29 @@ def show_equalized(
         text.show("adjusted_seconds", size=difference["parameters"], work=difference["FLOPs a step"])
     else:
         text.show("adjusted_nothing", size=difference["parameters"], work=difference["FLOPs a step"])
-    st.dataframe(arm_facts(match, even, names), key="arena_facts", hide_index=True)
-    train = match.train
-    text.show("training", batch=train.batch_size, window=match.window, optimizer=OPTIMIZERS[train.optimizer],
-              precision=train.precision, share=train.min_learning_rate / train.learning_rate)  # fmt: skip
+
+
+def show_equalized(
+    text: words.Words, match: arena.Match, even: arena.EqualArms, names: tuple[str, str]
+) -> None:
+    """Both arms in numbers, where their parameters are, and both configs as code."""
+    facts, parts, configs = st.tabs(
+        [text.read("tab_facts"), text.read("tab_parts"), text.read("tab_configs")], key="arena_tabs"
+    )
+    with facts:
+        st.dataframe(arm_facts(match, even, names), key="arena_facts", hide_index=True)
+        train = match.train
+        text.show("training", batch=train.batch_size, window=match.window,
+                  optimizer=OPTIMIZERS[train.optimizer], precision=train.precision,
+                  share=train.min_learning_rate / train.learning_rate)  # fmt: skip
+    with parts:
+        draw_parts(text, even, names)
+    with configs:
+        show_difference(text, match, even, names)
+
+
+def draw_parts(text: words.Words, even: arena.EqualArms, names: tuple[str, str]) -> None:
+    """The parameters of each part of both arms."""
     counted = [parameters(even[arm].model) for arm in arena.ARMS]
     parts = [part for part in counted[0] if any(count[part] for count in counted)]
     picture = plots.columns(
@@ -155,6 +175,12 @@ def show_equalized(
         revision="arena_parts",
     )
     figures.show(picture, key="arena_parts")
+
+
+def show_difference(
+    text: words.Words, match: arena.Match, even: arena.EqualArms, names: tuple[str, str]
+) -> None:
+    """Both configs as code, and what is known of each field in which they differ."""
     differ = config_diff.differing(match.a, match.b)
     if not differ:
         text.show("same")

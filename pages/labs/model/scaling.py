@@ -53,21 +53,18 @@ def scaling() -> None:
     text = words.load("07_model")
     with lab.frame("c7_scale", text.read("lab_scale_title")):
         text.show("lab_scale")
-        picture = plots.columns(
-            list(SIZES),
-            {"weights": [weights(name) for name in SIZES]},
-            y_title=text.read("lab_scale_weights"),
-            form=",.0f",
-            height=230,
-            revision="sizes",
-        )
-        colours = [figures.GREY if name == FOURTH else figures.BLUE for name in SIZES]
-        picture.figure.update_traces(marker={"color": colours})
-        figures.show(picture, key="c7_scale_sizes")
-        text.show("lab_scale_about", steps=STEPS, times=weights(FOURTH) / weights(KNOWN[-1]), fourth=FOURTH)
+        left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
+        with left:
+            times = weights(FOURTH) / weights(KNOWN[-1])
+            text.show("lab_scale_about", steps=STEPS, times=times, fourth=FOURTH)
+            guess = controls.number(text.read("lab_scale_guess", fourth=FOURTH), "c7_scale_guess_loss", 0.5, 4.0, 2.0,
+                                     0.05, text.read("lab_scale_guess_help"))  # fmt: skip
+        with right:
+            figures.show(sizes(text), key="c7_scale_sizes")
         started = lab_runs.started_runs(RUNS)
         alive = lab_runs.any_under_way(started)
-        with st.container(horizontal=True):
+        buttons, beside = st.columns([3, 2], gap="medium", vertical_alignment="center")
+        with buttons.container(horizontal=True):
             ready = len(reached(started)) >= len(KNOWN)
             for label, key, names, disabled in (
                 (text.read("lab_scale_train", steps=STEPS), "c7_scale_train", KNOWN, alive),
@@ -75,11 +72,12 @@ def scaling() -> None:
             ):
                 requests = functools.partial(requests_for, names)
                 lab_runs.start_button("c7_scale", label, requests, key=key, store=RUNS, disabled=disabled)
-        guess = controls.number(text.read("lab_scale_guess", fourth=FOURTH), "c7_scale_guess_loss", 0.5, 4.0, 2.0,
-                                 0.05, text.read("lab_scale_guess_help"))  # fmt: skip
-        lab_runs.show_problem("c7_scale")
+        with beside:
+            lab_runs.show_problem("c7_scale")
+            if alive:
+                st.fragment(progress, run_every=EVERY_SECONDS)()
         if started:
-            st.fragment(watch, run_every=EVERY_SECONDS if alive else None)(alive, guess)
+            law_so_far(text, guess)
         text.show("lab_scale_what")
         lab.predict(
             "c7_scale",
@@ -92,6 +90,21 @@ def scaling() -> None:
             right=1,
             because=text.read("lab_scale_predict_because", two=1 - 2**-0.1, ten=1 - 10**-0.1),
         )
+
+
+def sizes(text: words.Words) -> figures.Picture:
+    """The weights of the four sizes, the one to be predicted in gray."""
+    picture = plots.columns(
+        list(SIZES),
+        {"weights": [weights(name) for name in SIZES]},
+        y_title=text.read("lab_scale_weights"),
+        form=",.0f",
+        height=220,
+        revision="sizes",
+    )
+    colors = [figures.GREY if name == FOURTH else figures.BLUE for name in SIZES]
+    picture.figure.update_traces(marker={"color": colors})
+    return picture
 
 
 def histories(runs: dict[str, Run]) -> dict[str, curves.History]:
@@ -108,16 +121,22 @@ def reached(runs: dict[str, Run]) -> dict[str, float]:
     }
 
 
-def watch(was_alive: bool, guess: float) -> None:
-    """Losses so far, the law through the first three, and how near the fourth came."""
+def progress() -> None:
+    """How many steps of all runs are over; one run of the page at the end frees the buttons."""
     text, started = words.load("07_model"), lab_runs.started_runs(RUNS)
-    history_of = histories(started)
-    alive = lab_runs.any_under_way(started)
-    if alive:
-        done = sum(history.last_step for history in history_of.values())
-        st.progress(min(1.0, done / (STEPS * len(started))), text=text.read("lab_scale_running", done=done))
-    elif was_alive:
+    done = sum(history.last_step for history in histories(started).values())
+    told = text.read("lab_scale_running", done=done, all=STEPS * len(started))
+    st.progress(
+        min(1.0, done / (STEPS * len(started))), text=told if done else text.read("lab_scale_starting")
+    )
+    if not lab_runs.any_under_way(started):
         st.rerun()
+
+
+def law_so_far(text: words.Words, guess: float) -> None:
+    """The law through the first three losses, once they are there, and how near the fourth came."""
+    started = lab_runs.started_runs(RUNS)
+    history_of = histories(started)
     losses = reached(started)
     if len([name for name in KNOWN if name in losses]) < len(KNOWN):
         return

@@ -106,7 +106,7 @@ def published() -> None:
         )  # fmt: skip
         left, right = st.columns(2, gap="medium")
         with left:
-            picture = area(config, chosen, f"published {chosen}", 320)
+            picture = area(config, chosen, f"published {chosen}", 300)
             figures.show(picture, key="c7_published_area")
         with right:
             st.markdown(f"**{text.read('lab_published_tying')}**")
@@ -124,9 +124,10 @@ def published() -> None:
         columns = table(text)
         if not guessed:  # what is asked below is not told yet
             del columns[text.read("lab_published_lists")]
-        st.dataframe(columns, hide_index=True, key="c7_published_table")
-        if not guessed:
-            st.caption(text.read("lab_published_hidden"))
+        with st.expander(text.read("lab_published_table_title"), icon=":material/table:"):
+            st.dataframe(columns, hide_index=True, key="c7_published_table")
+            if not guessed:
+                st.caption(text.read("lab_published_hidden"))
         share = _tables("LLaMA 3 8B")
         lab.predict(
             "c7_published",

@@ -55,7 +55,7 @@ def _row(run: "Run") -> dict[str, Any]:
     position = session.position_in_queue(run) if state == "waiting" else None
     return {
         "Run": run.name() or run.id[:8],
-        "State": f"waiting, place {position}" if position else state,
+        "State": f"waiting, position {position}" if position else state,
         "Loss curve": _spark(history),
         "Loss": history.val_loss[-1] if history.val_loss else None,
         "Grammar": scored[-1]["rate"] if scored else None,

@@ -37,7 +37,7 @@ def worked_example() -> None:
 def print_steps(text: words.Words, made) -> None:
     """Command, numbers and script of one recipe."""
     config, train = made.model, made.train
-    with Steps(3, key="c10_steps", in_tabs=False) as open_:
+    with Steps(3, key="c10_steps") as open_:
         if open_(text.read("example_command_title")):
             text.show("example_command")
             st.code(command(made), language="bash", wrap_lines=True)
@@ -57,7 +57,7 @@ def print_steps(text: words.Words, made) -> None:
         if open_(text.read("example_script_title")):
             code = script.script(made)
             text.show("example_script", lines=len(code.splitlines()))
-            with st.container(height=460, border=True):
+            with st.container(height=400, border=True):
                 st.code(code, language="python", line_numbers=True, wrap_lines=True)
             text.show("example_parts")
             with st.container(horizontal=True):

@@ -8,7 +8,8 @@ from pages.labs.script import cached
 from pages.labs.script.same_seed import PROMPT
 
 TUNING_STEPS = 60
-EVERY_SECONDS = 1.0
+EVERY_SECONDS = 0.8
+OF_STEPS = 0.8  # of the bar; the rest is for the answers that are written at the end
 
 
 @st.fragment
@@ -30,16 +31,20 @@ def tuning() -> None:
             label="The template as tokens",
         )
         asked = st.session_state.get("c10_tune_asked", False)
-        st.button(
+        running = asked and not cached.tuning(TUNING_STEPS).is_done()
+        button, state = st.columns([2, 3], gap="medium", vertical_alignment="center")
+        button.button(
             text.read("lab_tune_start", steps=TUNING_STEPS),
             key="c10_tune_start",
             icon=":material/play_arrow:",
             disabled=asked,
             on_click=_ask_for_tuning,
         )
-        if asked:
-            running = not cached.tuning(TUNING_STEPS).is_done()
-            st.fragment(_tuned, run_every=EVERY_SECONDS if running else None)(running)
+        if running:
+            with state:
+                st.fragment(_tuning, run_every=EVERY_SECONDS)()
+        elif asked:
+            _tuned()
         lab.predict(
             "c10_tune",
             text.read("lab_tune_predict"),
@@ -57,14 +62,24 @@ def _ask_for_tuning() -> None:
     st.session_state["c10_tune_asked"] = True
 
 
-def _tuned(was_running: bool) -> None:
-    text = words.load("10_script")
-    job = cached.tuning(TUNING_STEPS)
-    if not job.is_done():
-        st.caption(f":shimmer[{text.read('lab_tune_running')}]")
-        return
-    if was_running:
+def _tuning() -> None:
+    """How far the tuning is: its steps, then the answers before and after."""
+    text, job = words.load("10_script"), cached.tuning(TUNING_STEPS)
+    if job.is_done():
         st.rerun()
+    losses = job.reports
+    if not losses:
+        st.progress(0.0, text=text.read("lab_tune_starting"))
+    elif len(losses) < TUNING_STEPS:
+        done = text.read("lab_tune_running", step=len(losses), steps=TUNING_STEPS, loss=losses[-1])
+        st.progress(OF_STEPS * len(losses) / TUNING_STEPS, text=done)
+    else:
+        st.progress(OF_STEPS, text=text.read("lab_tune_answering"))
+
+
+def _tuned() -> None:
+    """What became of the answers."""
+    text, job = words.load("10_script"), cached.tuning(TUNING_STEPS)
     if error := job.error():
         st.error(text.read("lab_tune_failed", reason=error), icon=":material/error:")
         return

@@ -24,9 +24,12 @@ def worked_example() -> None:
     """Cross-entropy of one prediction, one AdamW step on one weight, and the rate that step is taken at."""
     text = words.load("08_training")
     open_ = Steps(6, key="c8_steps")
-    one_prediction(text, open_)
-    one_weight(text, open_)
-    one_schedule(text, open_)
+    names = [text.read("tab_prediction"), text.read("tab_weight"), text.read("tab_schedule")]
+    for tab, draw in zip(
+        st.tabs(names, key="c8_example"), (one_prediction, one_weight, one_schedule), strict=True
+    ):
+        with tab:
+            draw(text, open_)
 
 
 def one_prediction(text: words.Words, open_: Steps) -> None:

@@ -31,7 +31,9 @@ def faults_lab() -> None:
     text = words.load("08_training")
     with lab.frame("c8_fault", text.read("lab_fault_title")):
         n_parameters, heap = _numbers()
-        text.show("lab_fault", parameters=n_parameters, heap=heap)
+        text.show("lab_fault", parameters=n_parameters)
+        with st.expander(text.read("lab_fault_rule_title"), icon=":material/rule:"):
+            text.show("lab_fault_rule", heap=heap)
         fault = controls.dropdown(text.read("lab_fault_which"), "c8_fault_which", list(FAULT_NAMES))
         explain(fault, text)
         watch_run(fault, SEED, "c8_fault", text)
@@ -43,8 +45,9 @@ def faults_lab() -> None:
             because=text.read("lab_fault_because"),
             then={"c8_fault_which": "targets not shifted"},
         )
-        text.show("lab_fault_cannot")
-        claim.cards("warm_up_saves", "clipping_saves")
+        with st.expander(text.read("lab_fault_cannot_title"), icon=":material/visibility_off:"):
+            text.show("lab_fault_cannot")
+            claim.cards("warm_up_saves", "clipping_saves")
 
 
 def _numbers() -> tuple[int, float]:
@@ -98,7 +101,7 @@ def _curves(history: History, prefix: str) -> None:
     """The two curves that the rule looks at: losses with their levels, and the gradient's norm."""
     for name, picture, column in zip(
         ("loss", "norm"),
-        (curves.loss(history, height=300), curves.gradient_norm(history)),
+        (curves.loss(history, height=280), curves.gradient_norm(history)),
         st.columns([3, 2], gap="large"),
     ):
         with column:

@@ -20,7 +20,8 @@ def rate_finder() -> None:
     optimizer = controls.choice(text.read("lab_sweep_optimizer"), "c8_sweep_optimizer", OPTIMIZERS)
     asked = optimizer in st.session_state.get(ASKED, ())
     going = asked and not cached.sweep(optimizer).is_done()
-    with st.container(horizontal=True):
+    buttons, beside = st.columns([2, 3], gap="medium", vertical_alignment="center")
+    with buttons.container(horizontal=True):
         st.button(
             text.read("lab_sweep_again") if asked else text.read("lab_sweep_start"),
             key="c8_sweep_start",
@@ -38,7 +39,10 @@ def rate_finder() -> None:
             args=(optimizer,),
         )
     if asked:
-        st.fragment(_swept, run_every=EVERY_SECONDS if going else None)(optimizer, going)
+        every = EVERY_SECONDS if going else None
+        with beside:
+            st.fragment(_progress, run_every=every)(optimizer, going)
+        st.fragment(_swept, run_every=every)(optimizer, going)
     lab.predict(
         "c8_sweep",
         text.read("lab_sweep_predict"),
@@ -56,14 +60,22 @@ def _sweep(optimizer: str, again: bool) -> None:
     st.session_state[ASKED] = {*st.session_state.get(ASKED, ()), optimizer}
 
 
-def _swept(optimizer: str, was_going: bool) -> None:
-    text = words.load("08_training")
-    job = cached.sweep(optimizer)
-    going = not job.is_done()
-    tried = [SweepStep(**report) for report in job.reports]
+def _progress(optimizer: str, was_going: bool) -> None:
+    """How many rates are tried; one run of the page at the end frees the button."""
+    text, job = words.load("08_training"), cached.sweep(optimizer)
+    going, n = not job.is_done(), len(job.reports)
     if (error := job.error()) and error.cause != "cancelled":
         st.error(text.read("lab_sweep_failed", reason=error), icon=":material/error:")
-    st.progress(1.0 if not going else len(tried) / N_STEPS, text=text.read("lab_sweep_at", n=len(tried)))
+    told = text.read("lab_sweep_at", n=n) if n or not going else text.read("lab_sweep_starting")
+    st.progress(n / N_STEPS if going else 1.0, text=told)
+    if was_going and not going:
+        st.rerun()
+
+
+def _swept(optimizer: str, going: bool) -> None:
+    """The loss against the rate, as far as rates are tried; at the end the rate that the rule suggests."""
+    text, job = words.load("08_training"), cached.sweep(optimizer)
+    tried = [SweepStep(**report) for report in job.reports]
     if tried:
         rate = suggest_rate(tried)
         picture = plots.curves(
@@ -87,5 +99,3 @@ def _swept(optimizer: str, was_going: bool) -> None:
                 up=GIVEN_UP,
                 preset=PRESETS["nano"].train.learning_rate,
             )
-    if was_going and not going:
-        st.rerun()

@@ -41,7 +41,7 @@ def time_machine() -> None:
             last=last_loss,
         )
         left, right = st.columns([3, 2], gap="large")
-        with left, st.container(border=True, height=300):
+        with left, st.container(border=True, height=280):
             st.text(sample["text"].strip() or text.read("lab_time_empty"))
         with right:
             picture = plots.columns(
@@ -52,7 +52,7 @@ def time_machine() -> None:
                 },
                 y_title="share right",
                 form=".0%",
-                height=300,
+                height=280,
                 revision="c8_time",
             )
             picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
@@ -68,7 +68,8 @@ def time_machine() -> None:
             because=text.read("lab_time_because", order=", ".join(order)),
             then={"c8_time_step": steps[1]},
         )
-        text.show("lab_time_why")
+        with st.expander(text.read("lab_time_why_title"), icon=":material/help:"):
+            text.show("lab_time_why")
 
 
 def first_to_last(moments: list) -> list[str]:

@@ -7,7 +7,8 @@ from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.documents import text_corpus
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import controls, escape, event_log, lab, links, live, run_comparison, session, words
+from gptcore.runs.run import Run
+from pages.kit import controls, escape, event_log, lab, lab_runs, links, live, run_comparison, session, words
 from pages.kit.controls import CorpusChoice
 
 NANO = PRESETS["nano"].model
@@ -20,20 +21,23 @@ _PROBLEM = "c8_problem"
 
 @st.fragment
 def train_here() -> None:
-    """Choose a text, a size and a length; see what it costs; start."""
+    """Choose a text, a size and a length; start; watch the run, or the one that made the shipped model."""
     text = words.load("08_training")
     with lab.frame("c8_train", text.read("lab_train_title")):
         text.show("lab_train")
-        _train_here(text)
+        _start_here(text)
+        _on_view(text)
         predict(text)
 
 
-def _train_here(text: words.Words) -> None:
-    corpus = controls.corpus_choice("c8")
-    vocab_size = NANO.vocab_size
-    if corpus.source != "stories":
-        vocab_size = controls.integer(VOCABULARY.label, "c8_vocab_size", VOCABULARY, NANO.vocab_size)
-    shape, length = st.columns(2)
+def _start_here(text: words.Words) -> None:
+    """What is trained and for how long, what that costs, and the button with what became of it beside it."""
+    what, shape, length = st.columns(3, gap="medium")
+    with what:
+        corpus = controls.corpus_choice("c8")
+        vocab_size = NANO.vocab_size
+        if corpus.source != "stories":
+            vocab_size = controls.integer(VOCABULARY.label, "c8_vocab_size", VOCABULARY, NANO.vocab_size)
     with shape:
         config = controls.model_config("c8", vocab_size)
     with length:
@@ -48,20 +52,29 @@ def _train_here(text: words.Words) -> None:
         )
         seed = controls.seed("c8_seed")
     if config is not None:
-        text.show("cost", parameters=n_parameters(config), megabytes=16 * n_parameters(config) / 1e6)
-        st.code(request_for(config, corpus, seconds, seed).command(), language="bash", wrap_lines=True)
-    if problem := st.session_state.get(_PROBLEM):
-        st.error(escape.sentence(problem), icon=":material/error:")
-    if st.button(
+        with what:
+            text.show("cost", parameters=n_parameters(config), megabytes=16 * n_parameters(config) / 1e6)
+            with st.expander(text.read("cost_title"), icon=":material/terminal:"):
+                text.show("cost_more")
+                command = request_for(config, corpus, seconds, seed).command()
+                st.code(command, language="bash", wrap_lines=True)
+    button, state = lab_runs.button_and_state()
+    button.button(
         "Start training",
         key="c8_start",
         type="primary",
         icon=":material/play_arrow:",
         disabled=config is None,
         help=text.read("start_help"),
-    ):
-        st.session_state[_PROBLEM] = start(config, corpus, seconds, seed)
-        st.rerun()
+        on_click=_start,
+        args=(config, corpus, seconds, seed),
+        width="stretch",
+    )
+    with state:
+        if problem := st.session_state.get(_PROBLEM):
+            st.error(escape.sentence(problem), icon=":material/error:")
+        if run := own_run():
+            live.run_status(run, "c8")
 
 
 def predict(text: words.Words) -> None:
@@ -83,18 +96,27 @@ def predict(text: words.Words) -> None:
     )
 
 
-def on_view() -> None:
-    """The run on view while it trains and after, or the one that made the shipped model; how to read either."""
-    text = words.load("08_training")
+def own_run() -> Run | None:
+    """The run on view, unless a lab started it."""
     run = session.run_on_view()
-    if run is not None and not run.request().get("lab"):
-        text.show("lab_own_run")
-        live.run_view(run, "c8")
+    return None if run is None or run.request().get("lab") else run
+
+
+def use_own_run() -> None:
+    """What the run on view offers once it has a model; no fragment, since the sidebar then speaks of that model."""
+    if run := own_run():
         live.use_or_download(run.id, "c8")
+
+
+def _on_view(text: words.Words) -> None:
+    """The curves of the run on view, or of the one that made the shipped model; how to read either."""
+    if run := own_run():
+        live.run_curves(run, "c8")
     elif event_log.shipped().start:
-        text.show("lab_shipped_run")
+        st.caption(text.read("lab_shipped_run"))
         live.shipped_view("c8")
-    text.show("lab_look")
+    with st.expander(text.read("lab_look_title"), icon=":material/help:"):
+        text.show("lab_look")
 
 
 def request_for(
@@ -104,6 +126,11 @@ def request_for(
     length = {"steps": None, "seconds": float(seconds), "seed": seed}
     train = PRESETS["nano"].train.replace(**length, threads=cores_for_training())
     return RunRequest.of(config, train, corpus="stories" if corpus.source == "stories" else file)
+
+
+def _start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> None:
+    """Start the run and put it on view, or keep the sentence that says why it cannot be. For callbacks."""
+    st.session_state[_PROBLEM] = start(config, corpus, seconds, seed)
 
 
 def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> str | None:

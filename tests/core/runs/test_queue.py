@@ -6,12 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
+import run_logs
 
 from gptcore.config import ConfigError
 from gptcore.files import read_json, write_json
 from gptcore.runs import queue, worker_pool
 from gptcore.runs import run as runs
 from gptcore.runs.cleaner import Cleaner
+from gptcore.runs.expected_wait import expected_wait, seconds_left
 from gptcore.runs.jobs import TRAINING
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.request import RunRequest
@@ -107,6 +109,28 @@ def test_twelve_runs_of_four_visitors_take_turns(request_for):
         queue.poll(runs.runs_folder(), launch, two)
         assert queue.Requests(runs.runs_folder(), TRAINING).n_running() == min(2, 11 - ended)
     assert [asked[one] for one in launch.begun] == ["a0", "a1", *expected]
+
+
+def test_the_wait_is_what_the_runs_before_still_need(request_for):
+    one, launch = limits(runs_at_once="1"), Pretender()
+    first, second, third, fourth = (
+        queue.submit(request_for(seed, **length), limits=one)
+        for seed, length in enumerate(({"seconds": 40}, {"seconds": 20}, {"steps": 3}, {"seconds": 5}))
+    )
+    queue.poll(runs.runs_folder(), launch, one)
+    assert (expected_wait(second, one), expected_wait(third, one)) == (40, 60)
+    assert expected_wait(fourth, one) is None  # nobody knows how long three steps take here
+    first.folder.mkdir()
+    run_logs.write(first.folder, [run_logs.start(5_000), run_logs.trained(2_000, 3.0)])
+    found = {
+        "total_steps": 5_000,
+        "device": "cpu",
+        "precision": "fp32",
+        "attention_path": "fused",
+        "threads": 1,
+    }
+    write_json(first.folder / "config.json", {"format": runs.FORMAT, "found": found})
+    assert seconds_left(first) == 30  # a hundredth of a second a step
 
 
 def test_a_newcomer_goes_before_the_second_run_of_somebody_else(request_for):
