@@ -8,22 +8,25 @@ from pages.kit import escape
 from pages.kit.chips import visible
 from pages.kit.figures import BLUE, GREY, ORANGE, VERMILION, Picture, empty_figure
 
+LANE_COLORS = {"cache off": VERMILION, "cache on": BLUE}  # on every figure of the chapter on inference
+
 
 def probability_bars(
     tokens: Sequence[str],
     probabilities: Sequence[float],
     *,
-    kept: Sequence[bool] | None = None,
+    after: Sequence[float] | None = None,
     chosen: int | None = None,
     height: int | None = None,
     revision: str = "bars",
 ) -> Picture:
     """The likeliest next tokens as bars, the likeliest on top.
 
-    `kept` tells which tokens a sampling filter lets through: the rest is grey and hatched. `chosen` is the
-    place of the token that was drawn, framed in orange.
+    `after` are the probabilities that a sampling filter leaves: they stand behind an arrow, and tokens that it removes
+    are gray and hatched. Bars show the probabilities before it, so that they never add up to more than 1. `chosen` is
+    the position of the token that was drawn, framed in orange.
     """
-    passes = list(kept) if kept is not None else [True] * len(tokens)
+    passes = [True] * len(tokens) if after is None else [p > 0 for p in after]
     figure = empty_figure(x="probability", y="", height=height or 60 + 26 * len(tokens), revision=revision)
     # Equal texts (two tokens that print alike) would fall on one bar; the places keep them apart.
     places = list(range(len(tokens)))
@@ -32,7 +35,7 @@ def probability_bars(
             x=list(probabilities),
             y=places,
             orientation="h",
-            text=[f"{p:.1%}" for p in probabilities],
+            text=_told(probabilities, after),
             textposition="outside",
             cliponaxis=False,
             customdata=[
@@ -51,7 +54,8 @@ def probability_bars(
         )
     )
     top = max(probabilities, default=0.0)
-    figure.update_xaxes(range=[0, min(1.25, 1.22 * top or 1)], tickformat=".0%", nticks=5)
+    room = 1.22 if after is None else 1.45  # for what stands behind the longest bar
+    figure.update_xaxes(range=[0, min(1.03 * room, room * top or 1)], tickformat=".0%", nticks=5)
     figure.update_yaxes(
         tickmode="array",
         tickvals=places,
@@ -67,6 +71,15 @@ def probability_bars(
     )
 
 
+def _told(probabilities: Sequence[float], after: Sequence[float] | None) -> list[str]:
+    """What stands behind each bar: its probability, and what a filter makes of it where that is another one."""
+    told = [f"{p:.1%}" for p in probabilities]
+    left = (
+        told if after is None else [f"{p:.1%}" if p > 0 else old for old, p in zip(told, after, strict=True)]
+    )
+    return [old if new == old else f"{old} → {new}" for old, new in zip(told, left)]
+
+
 def time_per_token(
     lanes: Mapping[str, Sequence[float]],
     first_position: int = 0,
@@ -77,29 +90,28 @@ def time_per_token(
 
     `points` are what a curve was smoothed from, drawn faintly behind it; those far above it are cut off.
     """
-    figure = empty_figure(x="position of the token", y="milliseconds a token", height=320, revision="time")
-    colors = (VERMILION, BLUE, GREY)
+    figure = empty_figure(x="position of the token", y="milliseconds a token", height=280, revision="time")
     dashes = ("solid", "dash", "dot")
-    for (name, seconds), color in zip((points or {}).items(), colors):
+    for name, seconds in (points or {}).items():
         figure.add_trace(
             go.Scatter(
                 x=list(range(first_position, first_position + len(seconds))),
                 y=[1000 * value for value in seconds],
                 name=f"{name}, measured",
                 mode="markers",
-                marker={"color": color, "size": 4, "opacity": 0.3},
+                marker={"color": LANE_COLORS[name], "size": 4, "opacity": 0.3},
                 showlegend=False,
                 hoverinfo="skip",
             )
         )
-    for (name, seconds), color, dash in zip(lanes.items(), colors, dashes):
+    for (name, seconds), dash in zip(lanes.items(), dashes):
         figure.add_trace(
             go.Scatter(
                 x=list(range(first_position, first_position + len(seconds))),
                 y=[1000 * value for value in seconds],
                 name=name,
                 mode="lines",
-                line={"color": color, "width": 2, "dash": dash},
+                line={"color": LANE_COLORS[name], "width": 2, "dash": dash},
                 hovertemplate=f"{name} %{{y:.2f}} ms<extra></extra>",
             )
         )

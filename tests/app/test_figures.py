@@ -165,9 +165,10 @@ def test_the_name_of_a_level_stands_on_its_line(log_y):
 
 def test_bars_tell_cut_off_tokens_from_kept_ones():
     figure, alt = generation_figures.probability_bars(
-        [" a", "b", "b"], [0.5, 0.3, 0.2], kept=[True, True, False], chosen=1
+        [" a", "b", "b"], [0.5, 0.3, 0.2], after=[0.625, 0.375, 0.0], chosen=1
     )
     (bar,) = figure.data
+    assert sum(bar.x) == 1 and bar.text == ("50.0% → 62.5%", "30.0% → 37.5%", "20.0%")
     assert bar.marker.color[0] == bar.marker.color[1] != bar.marker.color[2]
     assert bar.marker.pattern.shape == ("", "", "/")
     assert bar.marker.line.width == (0, 3, 0)

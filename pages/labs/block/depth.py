@@ -34,7 +34,7 @@ def without_residual() -> None:
     text = words.load("06_block")
     with lab.frame("c6_depth", text.read("lab_depth_title")):
         text.show("lab_depth")
-        left, right = st.columns(2, gap="large")
+        left, right = st.columns([1, 2], gap="large")
         with left:
             n = controls.value_slider(text.read("lab_depth_n"), "c6_depth_n", DEPTHS, 48)
             eps = controls.choice(
@@ -43,43 +43,52 @@ def without_residual() -> None:
                 list(EPSILONS),
                 help=text.read("lab_depth_eps_help"),
             )
-        metrics = {
-            text.read("lab_depth_gradient"): "gradient_norms",
-            text.read("lab_depth_pull"): "relative_gradients",
-            text.read("lab_depth_size"): "sizes",
-        }
-        with right:
+            metrics = {
+                text.read("lab_depth_gradient"): "gradient_norms",
+                text.read("lab_depth_pull"): "relative_gradients",
+                text.read("lab_depth_size"): "sizes",
+            }
             place = controls.choice(text.read("lab_depth_place"), "c6_depth_place", PLACES)
             metric = controls.choice(text.read("lab_depth_metric"), "c6_depth_metric", list(metrics))
-        cut, whole = (initialization.stack_profile(n, place, on, EPSILONS[eps]) for on in (False, True))
-        values = {
-            "without the residual": getattr(cut, metrics[metric]),
-            "with it": getattr(whole, metrics[metric]),
-        }
-        picture = plots.curves(
-            list(range(n + 1)),
-            {name: drawable(found) for name, found in values.items() if any(found)},
-            x_title="after block (0 is before the first)",
-            y_title=metric,
-            log_y=True,
-            revision=f"depth {n} {metric}",
-        )
-        figures.show(picture, key="c6_depth_curves")
-        if cut.gradient_norms[0] > 0:
-            text.show(
-                "lab_depth_explodes",
-                n=n,
-                powers=powers(cut.gradient_norms[0], whole.gradient_norms[0]),
-                flat=max(
-                    whole.gradient_norms[0] / whole.gradient_norms[-1],
-                    whole.gradient_norms[-1] / whole.gradient_norms[0],
-                ),
-            )
-        else:
-            zeros = sum(value == 0 for value in cut.gradient_norms)
-            text.show("lab_depth_dies", first=0, zeros=zeros, points=n + 1)
-        text.show("lab_depth_note")
+        with right:
+            cut, whole = _profiles_drawn(n, place, EPSILONS[eps], metric, metrics[metric])
+        _say_depth(text, n, cut, whole)
         _ask_depth(text, n, place)
+
+
+def _profiles_drawn(n: int, place: str, eps: float, title: str, metric: str):
+    """The stack without the residual and with it, drawn by one measure; returns both."""
+    cut, whole = (initialization.stack_profile(n, place, on, eps) for on in (False, True))
+    values = {"without the residual": getattr(cut, metric), "with it": getattr(whole, metric)}
+    picture = plots.curves(
+        list(range(n + 1)),
+        {name: drawable(found) for name, found in values.items() if any(found)},
+        x_title="after block (0 is before the first)",
+        y_title=title,
+        log_y=True,
+        revision=f"depth {n} {metric}",
+    )
+    picture.figure.update_xaxes(tickformat="d", dtick=1 if n <= 8 else None)
+    figures.show(picture, key="c6_depth_curves")
+    return cut, whole
+
+
+def _say_depth(text: words.Words, n: int, cut, whole) -> None:
+    """What cutting the residual does to the gradient before the first block."""
+    if cut.gradient_norms[0] > 0:
+        text.show(
+            "lab_depth_explodes",
+            n=n,
+            powers=powers(cut.gradient_norms[0], whole.gradient_norms[0]),
+            flat=max(
+                whole.gradient_norms[0] / whole.gradient_norms[-1],
+                whole.gradient_norms[-1] / whole.gradient_norms[0],
+            ),
+        )
+    else:
+        zeros = sum(value == 0 for value in cut.gradient_norms)
+        text.show("lab_depth_dies", first=0, zeros=zeros, points=n + 1)
+    text.show("lab_depth_note")
 
 
 def _ask_depth(text: words.Words, n: int, place: str) -> None:
@@ -117,30 +126,12 @@ def after_training() -> None:
     text = words.load("06_block")
     with lab.frame("c6_trained", text.read("lab_trained_title")):
         text.show("lab_trained")
-        model = session.model_in_use()
-        born, now = cached.depth_profiles(model)
-        _draw(text, born, now, "c6_trained_curves")
-        text.show(
-            "lab_trained_says",
-            born=born.relative_gradients[1],
-            born_last=born.relative_gradients[-1],
-            now=now.relative_gradients[1],
-            now_last=now.relative_gradients[-1],
-            first=now.sizes[1],
-            last=now.sizes[-1],
-        )
-        text.show("lab_trained_own", seconds=SECONDS)
-        left, right = st.columns(2, gap="large")
-        with left:
-            n = controls.value_slider(text.read("lab_trained_n"), "c6_trained_n", STACKS, 12)
-            residual = controls.switch(text.read("lab_trained_residual"), "c6_trained_residual", True)
-        with right:
-            place = controls.choice(
-                text.read("lab_trained_place"), "c6_trained_place", PLACES, default="post"
-            )
-            optimizer = controls.choice(
-                text.read("lab_trained_optimizer"), "c6_trained_optimizer", list(RATES)
-            )
+        names = [text.read("tab_in_use"), text.read("tab_own")]
+        in_use, own = st.tabs(names, key="c6_trained_tabs", on_change="rerun")
+        with in_use:
+            _model_in_use(text)
+        with own:
+            _own_stack(text)
         lab.predict(
             "c6_trained",
             text.read("lab_trained_predict", n=STACKS[-1], rate=RATES["adamw"]),
@@ -151,9 +142,28 @@ def after_training() -> None:
             ),
             right=1,
             because=text.read("lab_trained_predict_because"),
-            then={"c6_trained_n": STACKS[-1], "c6_trained_place": "post", "c6_trained_optimizer": "adamw"},
+            then={
+                "c6_trained_n": STACKS[-1],
+                "c6_trained_place": "post",
+                "c6_trained_optimizer": "adamw",
+                "c6_trained_tabs": names[1],
+            },
         )
-        _own_stack(text, n, place, residual, optimizer)
+
+
+def _model_in_use(text: words.Words) -> None:
+    """Gradients along the model in use, at birth and after training."""
+    born, now = cached.depth_profiles(session.model_in_use())
+    _draw(text, born, now, "c6_trained_curves")
+    text.show(
+        "lab_trained_says",
+        born=born.relative_gradients[1],
+        born_last=born.relative_gradients[-1],
+        now=now.relative_gradients[1],
+        now_last=now.relative_gradients[-1],
+        first=now.sizes[1],
+        last=now.sizes[-1],
+    )
 
 
 RATES = {"muon": 1e-2, "adamw": 3e-3}  # the nano preset's, and what a shallow model of this width likes
@@ -169,11 +179,20 @@ def _draw(text: words.Words, born, now, key: str) -> None:
         height=260,
         revision=f"{key} {len(born.relative_gradients)}",
     )
+    picture.figure.update_xaxes(tickformat="d", dtick=1 if len(born.relative_gradients) <= 9 else None)
     figures.show(picture, key=key)
 
 
-def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer: str) -> None:
-    """The button that trains a stack, and what came of the last one."""
+def _own_stack(text: words.Words) -> None:
+    """A stack to choose, the button that trains it, and what became of the last one."""
+    text.show("lab_trained_own", seconds=SECONDS)
+    left, right = st.columns(2, gap="large")
+    with left:
+        n = controls.value_slider(text.read("lab_trained_n"), "c6_trained_n", STACKS, 12)
+        residual = controls.switch(text.read("lab_trained_residual"), "c6_trained_residual", True)
+    with right:
+        place = controls.choice(text.read("lab_trained_place"), "c6_trained_place", PLACES, default="post")
+        optimizer = controls.choice(text.read("lab_trained_optimizer"), "c6_trained_optimizer", list(RATES))
     run = lab_runs.train(
         "c6_trained",
         text.read("lab_trained_start", seconds=SECONDS),
@@ -199,15 +218,17 @@ def _own_stack(text: words.Words, n: int, place: str, residual: bool, optimizer:
         unigram=history.start["unigram"],
     )
     born, now = cached.depth_profiles(ModelHandle.of(run.folder))
-    _draw(text, born, now, "c6_trained_own")
+    along, learned = st.columns(2, gap="medium")
+    with along:
+        _draw(text, born, now, "c6_trained_own")
+    with learned:
+        figures.show(curves.loss(history, height=260), key="c6_trained_loss")
     if zeros := sum(pull == 0 for pull in now.relative_gradients):
         text.show("lab_trained_dead", zeros=zeros, points=len(now.relative_gradients))
     else:
         apart = powers(max(now.relative_gradients[1:]), min(now.relative_gradients[1:]))
         learns = history.val_loss[-1] < history.start["unigram"] - CLEAR
         text.show("lab_trained_learns" if learns else "lab_trained_stuck", powers=apart)
-    picture = curves.loss(history)
-    figures.show(picture, key="c6_trained_loss")
 
 
 def request_for(n_layers: int, norm_position: str, residual: bool, optimizer: str) -> RunRequest:

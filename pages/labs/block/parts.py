@@ -18,30 +18,12 @@ def gates() -> None:
     text = words.load("06_block")
     with lab.frame("c6_gate", text.read("lab_gate_title")):
         text.show("lab_gate")
-        left, right = st.columns(2, gap="large")
-        with left:
-            z = controls.number(
-                text.read("lab_gate_z"), "c6_gate_z", -8.0, 8.0, 1.0, 0.1, text.read("lab_gate_z_help")
-            )
-        with right:
-            shown = (text.read("lab_gate_values"), text.read("lab_gate_slopes"))
-            curve = controls.choice(text.read("lab_gate_curve"), "c6_gate_curve", shown)
-        bent = {name: by_hand.activation_curve(name, GRID) for name in ACTIVATIONS}
-        slopes = curve == shown[1]
-        picture = plots.curves(
-            GRID,
-            {name: found.slopes if slopes else found.values for name, found in bent.items()},
-            x_title="z",
-            y_title=curve,
-            mark_x=z,
-            y_range=(-0.2, 1.2) if slopes else (-1, 4),
-            height=280,
-            revision=f"gate {curve}",
-        )
-        figures.show(picture, key="c6_gate_curves")
-        here = {name: by_hand.activation_curve(name, (z,)).values[0] for name in ACTIVATIONS}
-        text.show("lab_gate_says", z=z, relu=here["ReLU"], gelu=here["GELU"], silu=here["SiLU"])
-        _gates_of_the_model(text)
+        names = [text.read("tab_one_gate"), text.read("tab_gates")]
+        one_gate, all_gates = st.tabs(names, key="c6_gate_tabs", on_change="rerun")
+        with one_gate:
+            _activations(text)
+        with all_gates:
+            _gates_of_the_model(text)
         silu = by_hand.activation_curve("SiLU", GRID)
         lowest = min(silu.values)
         lab.predict(
@@ -59,8 +41,35 @@ def gates() -> None:
                 lowest=lowest,
                 at=GRID[silu.values.index(lowest)],
             ),
-            then={"c6_gate_z": PREDICTED_Z},
+            then={"c6_gate_z": PREDICTED_Z, "c6_gate_tabs": names[0]},
         )
+
+
+def _activations(text: words.Words) -> None:
+    """The activations or their slopes, with a line at the chosen z."""
+    left, right = st.columns([1, 2], gap="large", vertical_alignment="center")
+    with left:
+        z = controls.number(
+            text.read("lab_gate_z"), "c6_gate_z", -8.0, 8.0, 1.0, 0.1, text.read("lab_gate_z_help")
+        )
+        shown = (text.read("lab_gate_values"), text.read("lab_gate_slopes"))
+        curve = controls.choice(text.read("lab_gate_curve"), "c6_gate_curve", shown)
+        here = {name: by_hand.activation_curve(name, (z,)).values[0] for name in ACTIVATIONS}
+        text.show("lab_gate_says", z=z, relu=here["ReLU"], gelu=here["GELU"], silu=here["SiLU"])
+    with right:
+        bent = {name: by_hand.activation_curve(name, GRID) for name in ACTIVATIONS}
+        slopes = curve == shown[1]
+        picture = plots.curves(
+            GRID,
+            {name: found.slopes if slopes else found.values for name, found in bent.items()},
+            x_title="z",
+            y_title=curve,
+            mark_x=z,
+            y_range=(-0.2, 1.2) if slopes else (-1, 4),
+            height=280,
+            revision=f"gate {curve}",
+        )
+        figures.show(picture, key="c6_gate_curves")
 
 
 def _gates_of_the_model(text: words.Words) -> None:

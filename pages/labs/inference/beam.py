@@ -27,37 +27,46 @@ def tree() -> None:
     text = words.load("09_inference")
     with lab.frame("c9_beam", text.read("lab_beam_title")):
         text.show("lab_beam")
+        with st.expander(text.read("lab_beam_rule_title"), icon=":material/help:"):
+            text.show("lab_beam_rule")
         typed = prompt.text_input(text.read("lab_beam_prompt"), "c9_beam_prompt", BEGINNINGS[0], BEGINNINGS)
-        left, middle, right = st.columns(3, gap="large")
+        left, right = st.columns([2, 3], gap="large")
         with left:
-            dial = Dial("", 1, 6, 1, text.read("lab_beam_width_help"))
-            width = controls.integer(text.read("lab_beam_width"), "c9_beam_width", dial, 3)
-        with middle:
-            penalty = controls.number(
-                text.read("lab_beam_penalty"),
-                "c9_beam_penalty",
-                0.0,
-                2.0,
-                1.0,
-                0.25,
-                text.read("lab_beam_penalty_help"),
-            )
+            width, penalty, most = beam_controls(text)
+            model = session.model_in_use()
+            try:
+                found = cached.beams(model, typed, most, width, penalty)
+            except ValueError as error:
+                st.error(escape.sentence(f"{error}."), icon=":material/error:")
+                return
+            describe_beams(text, found, model, typed)
         with right:
-            dial = Dial("", 4, 16, 1, text.read("lab_beam_most_help"))
-            most = controls.integer(text.read("lab_beam_most"), "c9_beam_most", dial, 12)
-        model = session.model_in_use()
-        try:
-            found = cached.beams(model, typed, most, width, penalty)
-        except ValueError as error:
-            st.error(escape.sentence(f"{error}."), icon=":material/error:")
-            return
-        describe_beams(text, found, model, typed)
-        cut = max(1, MOST_IN_A_ROW - width)
-        picture = beam_tree(found, model, typed, cut)
-        figures.show(picture, key="c9_beam_tree")
-        st.caption(text.read("lab_beam_caption", cut=cut))
-        hypothesis_table(text, found, model)
+            drawn, listed = st.tabs([text.read("tab_tree"), text.read("tab_texts")], key="c9_beam_tabs")
+            with drawn:
+                cut = max(1, MOST_IN_A_ROW - width)
+                figures.show(beam_tree(found, model, typed, cut), key="c9_beam_tree")
+                st.caption(text.read("lab_beam_caption", cut=cut))
+            with listed:
+                hypothesis_table(text, found, model)
         predict(text, found)
+
+
+def beam_controls(text: words.Words) -> tuple[int, float, int]:
+    """The width of the beam, the length penalty and the most new tokens."""
+    dial = Dial("", 1, 6, 1, text.read("lab_beam_width_help"))
+    width = controls.integer(text.read("lab_beam_width"), "c9_beam_width", dial, 3)
+    penalty = controls.number(
+        text.read("lab_beam_penalty"),
+        "c9_beam_penalty",
+        0.0,
+        2.0,
+        1.0,
+        0.25,
+        text.read("lab_beam_penalty_help"),
+    )
+    dial = Dial("", 4, 16, 1, text.read("lab_beam_most_help"))
+    most = controls.integer(text.read("lab_beam_most"), "c9_beam_most", dial, 12)
+    return width, penalty, most
 
 
 def hypothesis_text(one: Hypothesis, found: Beams, model: ModelHandle) -> str:

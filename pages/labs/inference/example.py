@@ -22,8 +22,13 @@ def worked_example() -> None:
     """From four scores to shares at three temperatures; from nine shares to what two filters leave; one draw."""
     text = words.load("09_inference")
     open_ = Steps(6, key="c9_steps")
-    three_temperatures(text, open_)
-    nine_probabilities(text, open_)
+    temperatures, filters = st.tabs(
+        [text.read("tab_temperatures"), text.read("tab_filters")], key="c9_example"
+    )
+    with temperatures:
+        three_temperatures(text, open_)
+    with filters:
+        nine_probabilities(text, open_)
 
 
 def three_temperatures(text: words.Words, open_: Steps) -> None:
@@ -84,12 +89,12 @@ def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> s
 def _filtered_bars(
     label: str, names: Sequence[str], given: Sequence[float], filtered: Sequence[float], key: str
 ) -> None:
-    """The probabilities a filter keeps, rescaled; those it removes in grey, as they were."""
+    """The probabilities before a filter: those it keeps with what they become, those it removes in gray."""
     st.markdown(f"**{label}** keeps {sum(probability > 0 for probability in filtered)}")
     picture = generation_figures.probability_bars(
         names,
-        [after or before for after, before in zip(filtered, given, strict=True)],
-        kept=[probability > 0 for probability in filtered],
+        given,
+        after=filtered,
         height=270,
         revision=key,
     )

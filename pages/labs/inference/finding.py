@@ -1,6 +1,6 @@
 """Chapter 9: the time of one more token, with a cache and without."""
 
-from pages.kit import figures, plots, session, words
+from pages.kit import figures, generation_figures, plots, session, words
 from pages.labs.inference import cached
 
 
@@ -28,4 +28,6 @@ def finding() -> None:
         revision="c9_finding",
     )
     picture.figure.update_yaxes(rangemode="tozero")
+    for trace in picture.figure.data:
+        trace.line.color = trace.marker.color = generation_figures.LANE_COLORS[trace.name]
     figures.show(picture, key="c9_finding")

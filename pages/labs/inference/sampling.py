@@ -25,7 +25,7 @@ from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.labs.inference.race import FrameClock
 
-N_BARS = 14
+N_BARS = 12
 # So many tokens appear at a time: fast enough to be live, slow enough to be read and stopped.
 TOKENS_A_TICK = 12
 WRITE_EVERY_SECONDS = 0.15
@@ -69,9 +69,10 @@ def choose_and_write() -> None:
         left, right = st.columns([2, 3], gap="large")
         with left:
             filters, seed = controls.sampling("c9")
+            writing(model, typed, filters, seed, text)
         with right:
             cut_distribution(model, typed, filters, seed, text)
-        writing(model, typed, filters, seed, text)
+        written_text()
         predict_greedy(model, typed[:200], text)
 
 
@@ -106,14 +107,15 @@ def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: in
     after = distribution(logits, filters, seen)
     best = before.topk(min(N_BARS, len(before)))
     places = best.indices.tolist()
-    left = after[best.indices].tolist()
+    kept = after[best.indices].tolist()
     names = [model.tokenizer.token_text(place) for place in places]
     drawn = next(iter(generate(model.model, ids, 1, seed=seed, **asdict(filters)))).token_id
     picture = generation_figures.probability_bars(
         ["(end)" if name == EOT else name for name in names],
-        [share or raw for share, raw in zip(left, best.values.tolist(), strict=True)],
-        kept=[share > 0 for share in left],
+        best.values.tolist(),
+        after=kept,
         chosen=places.index(drawn) if drawn in places else None,
+        height=350,
         revision="c9_cut",
     )
     n_kept = int((after > 0).sum())
@@ -129,16 +131,11 @@ def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: in
 
 
 def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words) -> None:
-    """Generate with the chosen controls, a few tokens at a time; what is there stays when it is stopped."""
-    left, right = st.columns(2, gap="large")
-    with left:
-        dial = Dial("", 10, 600, 10, text.read("length_help"))
-        asked = controls.integer(text.read("length_label"), "c9_length", dial, 120)
-    with right:
-        half = model.config.context_length // 2
-        past = controls.choice(
-            text.read("past_label"), "c9_past", PAST, help=text.read("past_help", half=half)
-        )
+    """The buttons that generate with the chosen controls, a few tokens at a time, and stop."""
+    dial = Dial("", 10, 600, 10, text.read("length_help"))
+    asked = controls.integer(text.read("length_label"), "c9_length", dial, 120)
+    half = model.config.context_length // 2
+    past = controls.choice(text.read("past_label"), "c9_past", PAST, help=text.read("past_help", half=half))
     now: Writing | None = st.session_state.get("c9_writing")
     if now is not None and now.steps is not None:
         now.work(TOKENS_A_TICK)
@@ -160,7 +157,13 @@ def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: 
             disabled=not busy,
             on_click=_stop_writing,
         )
+
+
+def written_text() -> None:
+    """The text so far; what is there stays when it is stopped."""
+    now: Writing | None = st.session_state.get("c9_writing")
     if now is not None:
+        busy = now.steps is not None
         st.fragment(_write, run_every=WRITE_EVERY_SECONDS if busy else None)(FrameClock())
 
 

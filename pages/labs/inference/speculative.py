@@ -20,13 +20,18 @@ def speculative_decoding() -> None:
     """A text written by guessing ahead: what was kept, how many passes it took, what that would cost and did cost."""
     text = words.load("09_inference")
     with lab.frame("c9_ahead", text.read("lab_ahead_title")):
-        text.show("lab_ahead", back=cached.COUNTED_ORDER - 1, stories=cached.COUNTED_STORIES)
+        text.show("lab_ahead")
+        with st.expander(text.read("lab_ahead_rule_title"), icon=":material/help:"):
+            text.show("lab_ahead_rule", back=cached.COUNTED_ORDER - 1, stories=cached.COUNTED_STORIES)
         model = session.model_in_use()
         drafts = cached.drafts(model)
         if st.session_state.get("c9_ahead_draft", drafts[0]) not in drafts:
             del st.session_state["c9_ahead_draft"]  # chosen while a model with a younger self was in use
-        typed = prompt.text_input(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
-        draft = controls.choice(text.read("lab_ahead_draft"), "c9_ahead_draft", drafts)
+        one, two = st.columns([2, 3], gap="large")
+        with one:
+            typed = prompt.text_input(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
+        with two:
+            draft = controls.choice(text.read("lab_ahead_draft"), "c9_ahead_draft", drafts)
         left, middle, right = st.columns(3, gap="large")
         with left:
             dial = Dial("", 1, MOST_AHEAD, 1, text.read("lab_ahead_k_help"))
@@ -42,9 +47,13 @@ def speculative_decoding() -> None:
         except ValueError as error:
             st.error(escape.sentence(f"{error}."), icon=":material/error:")
             return
-        draft_strip(text, found, model)
-        calls(text, found, n_ahead)
-        price = cost(text, found, n_ahead)
+        names = [text.read("tab_kept"), text.read("tab_price")]
+        kept, priced = st.tabs(names, key="c9_ahead_tabs", on_change="rerun")
+        with kept:
+            draft_strip(text, found, model)
+            calls(text, found, n_ahead)
+        with priced:
+            price = cost(text, found, n_ahead)
         predict(text, found, n_ahead, price)
 
 
@@ -113,10 +122,21 @@ def calls(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> None:
 
 def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
     """What the calls are worth at a chosen price of a guess, and what the clock said here; returns the price."""
-    text.show("lab_ahead_price")
-    price = controls.number(
-        text.read("lab_ahead_c"), "c9_ahead_c", 0.0, 1.0, 0.1, 0.05, text.read("lab_ahead_c_help")
-    )
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        price = controls.number(
+            text.read("lab_ahead_c"), "c9_ahead_c", 0.0, 1.0, 0.1, 0.05, text.read("lab_ahead_c_help")
+        )
+        describe_cost(text, found, n_ahead, price)
+    with right:
+        figures.show(speed_curves(text, found, n_ahead, price), key="c9_ahead_chart")
+    with st.expander(text.read("lab_ahead_clock_title"), icon=":material/timer:"):
+        describe_clock(text, found, n_ahead)
+    return price
+
+
+def describe_cost(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> None:
+    """What a cycle costs at this price, and how many times as fast that is."""
     chance = found.acceptance
     tokens, speed = expected_tokens(chance, n_ahead), expected_speedup(chance, n_ahead, price)
     text.show(
@@ -127,6 +147,10 @@ def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
         cost=1 + n_ahead * price,
         speed=speed,
     )
+
+
+def describe_clock(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> None:
+    """What the clock said here, against what the formula says."""
     reading, guessed = (
         found.seconds_per_check / found.seconds_per_token,
         found.seconds_per_draft / found.seconds_per_token,
@@ -140,13 +164,18 @@ def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
         ahead=n_ahead + 1,
         cost=reading + n_ahead * guessed,
     )
+
+
+def speed_curves(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> figures.Picture:
+    """How many times as fast by the formula, against the fraction kept; the star is what was measured."""
+    chance = found.acceptance
     picture = plots.curves(
         CHANCES,
         {
             f"{k} drafted": [expected_speedup(one, k, price) for one in CHANCES]
             for k in dict.fromkeys((1, n_ahead, MOST_AHEAD))
         },
-        x_title="α, share of guesses kept",
+        x_title="α, fraction of drafted tokens kept",
         y_title="times as fast",
         mark_x=chance,
         height=280,
@@ -163,8 +192,7 @@ def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
         hovertemplate=text.read("lab_ahead_here") + " %{y:.2f}<extra></extra>",
     )
     alt = f"{picture.alt} {text.read('lab_ahead_here')}: {found.speedup:.2f} at α {chance:.2f}."
-    figures.show(figures.Picture(figure, alt), key="c9_ahead_chart")
-    return price
+    return figures.Picture(figure, alt)
 
 
 def predict(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> None:
@@ -189,5 +217,5 @@ def predict(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: fl
             then=then,
             now=now,
         ),
-        then={"c9_ahead_k": MOST_AHEAD},
+        then={"c9_ahead_k": MOST_AHEAD, "c9_ahead_tabs": text.read("tab_price")},
     )

@@ -22,7 +22,7 @@ from pages.kit import (
 )
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
-from pages.labs.inference.race import LANES, Entry, FrameClock, Race, smooth
+from pages.labs.inference.race import LANES, PATIENCE_SECONDS, REPEATS, Entry, FrameClock, Race, smooth
 
 CHUNK_SECONDS = 0.4
 EVERY_SECONDS = 0.2
@@ -43,15 +43,15 @@ def cache_race() -> None:
 def _two_lanes(text: words.Words) -> None:
     model = session.model_in_use()
     config = model.config
-    typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", PROMPTS[0], PROMPTS[:4])
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
     with left:
+        typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", PROMPTS[0], PROMPTS[:4])
+    with right:
         step = min(8, max(1, config.context_length // 2))
         dial = Dial(
             "", step, config.context_length, step, text.read("new_help", context=config.context_length)
         )
         n_new = controls.integer(text.read("new_label"), "c9_new", dial, min(240, config.context_length))
-    with right:
         seed = controls.seed("c9_race_seed")
     n_prompt = max(1, len(model.tokenizer.encode(typed)))
     room = config.context_length - n_prompt + 1
@@ -62,7 +62,8 @@ def _two_lanes(text: words.Words) -> None:
         running = st.session_state["c9_running"] = Race(entry)
     if running is not None and _measure(running, model):
         running, measured = None, _of_model("c9_measured", model)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    buttons, beside = st.columns([2, 3], gap="medium", vertical_alignment="center")
+    with buttons.container(horizontal=True):
         st.button(
             text.read("race_button"),
             key="c9_race",
@@ -79,18 +80,19 @@ def _two_lanes(text: words.Words) -> None:
             disabled=running is None,
             on_click=_stop_race,
         )
-        if running is None and measured is not None and measured.entry != entry:
+    with beside:
+        if running is not None:
+            st.fragment(_measuring, run_every=EVERY_SECONDS)(FrameClock())
+        elif measured is not None and measured.entry != entry:
             st.caption(text.read("stale"))
-    if running is not None:
-        st.fragment(_measuring, run_every=EVERY_SECONDS)(FrameClock())
-    if problem := st.session_state.get("c9_problem"):
-        st.error(escape.sentence(f"{problem}."), icon=":material/error:")
+        if problem := st.session_state.get("c9_problem"):
+            st.error(escape.sentence(f"{problem}."), icon=":material/error:")
     if measured is not None:
         results(measured, model, text)
         predict_race(measured, text)
     elif running is not None:
         # Room for what is coming, so that the page below does not jump.
-        st.container(height=880, border=False)
+        st.container(height=760, border=False)
 
 
 def predict_race(race: Race, text: words.Words) -> None:
@@ -151,7 +153,16 @@ def _measuring(clock: FrameClock) -> None:
         return
     if not clock.first() and _measure(race, session.model_in_use()):
         st.rerun()
-    st.progress(race.share, text=text.read("measuring", lap=len(race.laps), lane=race.laps[-1].lane))
+    st.progress(
+        race.share,
+        text=text.read(
+            "measuring",
+            laps=REPEATS * len(LANES),
+            seconds=PATIENCE_SECONDS,
+            lap=len(race.laps),
+            lane=race.laps[-1].lane,
+        ),
+    )
 
 
 def _with_paragraphs(token: str) -> str:
@@ -191,9 +202,24 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         skip=text.read("replay_skip", speed=speed),
         unit=text.read("rate_unit"),
     )
+    lanes_table(seconds, text)
     n_prompt = max(1, len(model.tokenizer.encode(race.entry.prompt)))
+    times, counts, memory = st.tabs(
+        [text.read("tab_times"), text.read("tab_counts"), text.read("tab_memory")], key="c9_race_tabs"
+    )
+    with times:
+        time_curves(seconds, n_prompt, text)
+    with counts:
+        slogan(race, n_prompt, totals[off] / totals[on], text)
+    with memory:
+        cache_bytes(model, n_prompt, n_new, text)
+
+
+def time_curves(seconds: dict[str, list[float]], n_prompt: int, text: words.Words) -> None:
+    """The time of each new token in both lanes, and what it does as the text grows."""
+    off, on = LANES
     curves = {lane: smooth(values[1:]) for lane, values in seconds.items()}
-    if n_new > 2:
+    if len(seconds[on]) > 2:
         picture = generation_figures.time_per_token(
             curves, n_prompt + 1, points={lane: values[1:] for lane, values in seconds.items()}
         )
@@ -207,9 +233,6 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
             on=trend(curves[on], text),
         )
         figures.show(picture, key="c9_time")
-    lanes_table(seconds, text)
-    slogan(race, n_prompt, totals[off] / totals[on], text)
-    cache_bytes(model, n_prompt, n_new, text)
 
 
 def trend(seconds: Sequence[float], text: words.Words) -> str:
@@ -224,10 +247,12 @@ def lanes_table(seconds: dict[str, list[float]], text: words.Words) -> None:
     """What each lane took, in the three numbers that matter to whoever waits."""
     for column, lane in zip(st.columns(2, gap="medium"), LANES, strict=True):
         values = seconds[lane]
-        with column, st.container(horizontal=True, border=True):
-            st.metric(text.read("rate", lane=lane), f"{len(values) / sum(values):,.0f}")
-            st.metric(text.read("first"), f"{1000 * values[0]:.1f} ms")
-            st.metric(text.read("last"), f"{1000 * smooth(values)[-1]:.1f} ms")
+        with column.container(border=True):
+            st.caption(text.read("lane_title", lane=lane))
+            rate, first, last = st.columns(3)
+            rate.metric(text.read("rate"), f"{len(values) / sum(values):,.0f}")
+            first.metric(text.read("first"), f"{1000 * values[0]:.1f} ms")
+            last.metric(text.read("last"), f"{1000 * smooth(values)[-1]:.1f} ms")
 
 
 def slogan(race: Race, n_prompt: int, faster: float, text: words.Words) -> None:

@@ -26,11 +26,13 @@ def next_tokens(text: str, n: int = 9) -> tuple[list[str], list[float]]:
 def _filtered(**filters) -> Picture:
     names, shares = next_tokens(BEGINNING)
     after = filter_probabilities(torch.tensor(shares), Sampling(**filters)).after.tolist()
-    return generation_figures.probability_bars(names, after, kept=[share > 0 for share in after])
+    return generation_figures.probability_bars(names, shares, after=after)
 
 
 def temperature(tenths: int) -> Picture:
-    return _filtered(temperature=tenths / 10)
+    names, shares = next_tokens(BEGINNING)
+    after = filter_probabilities(torch.tensor(shares), Sampling(temperature=tenths / 10)).after.tolist()
+    return generation_figures.probability_bars(names, after)
 
 
 def top_k(k: int) -> Picture:
