@@ -63,6 +63,8 @@ if book.part("check"):
         quiz.exercise("accept_or_resample", key="c9_exercise")
 
 if book.part("deeper"):
+    with st.expander(text.read("deeper_title"), icon=":material/school:"):
+        text.show("deeper_more")
     text.show("deeper")
     related.links(9)
 book.footer(__file__)

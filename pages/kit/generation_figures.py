@@ -90,7 +90,7 @@ def time_per_token(
 
     `points` are what a curve was smoothed from, drawn faintly behind it; those far above it are cut off.
     """
-    figure = empty_figure(x="position of the token", y="milliseconds a token", height=280, revision="time")
+    figure = empty_figure(x="position of the token", y="milliseconds a token", height=250, revision="time")
     dashes = ("solid", "dash", "dot")
     for name, seconds in (points or {}).items():
         figure.add_trace(

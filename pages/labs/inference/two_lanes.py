@@ -92,7 +92,7 @@ def _two_lanes(text: words.Words) -> None:
         predict_race(measured, text)
     elif running is not None:
         # Room for what is coming, so that the page below does not jump.
-        st.container(height=760, border=False)
+        st.container(height=640, border=False)
 
 
 def predict_race(race: Race, text: words.Words) -> None:
@@ -202,13 +202,13 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         skip=text.read("replay_skip", speed=speed),
         unit=text.read("rate_unit"),
     )
-    lanes_table(seconds, text)
     n_prompt = max(1, len(model.tokenizer.encode(race.entry.prompt)))
-    times, counts, memory = st.tabs(
-        [text.read("tab_times"), text.read("tab_counts"), text.read("tab_memory")], key="c9_race_tabs"
-    )
+    names = [text.read("tab_times"), text.read("tab_rates"), text.read("tab_counts"), text.read("tab_memory")]
+    times, rates, counts, memory = st.tabs(names, key="c9_race_tabs")
     with times:
         time_curves(seconds, n_prompt, text)
+    with rates:
+        lanes_table(seconds, text)
     with counts:
         slogan(race, n_prompt, totals[off] / totals[on], text)
     with memory:
