@@ -33,7 +33,7 @@ class StageValues(Stage):
     bin: int
     scale: float
     columns: Tensor | None  # (n_rows, n_columns)
-    width: int  # numbers of a row
+    width: int  # numbers of a row, drawn or not
     working: Computation
     said: list[list[tuple[str, float, float, int]]]
 
@@ -94,7 +94,7 @@ def _with_values(
         bin=-(-values.shape[1] // drawn.shape[1]),
         scale=tensor_size(values),
         columns=columns,
-        width=values.shape[1],
+        width=matrix_rows(seen[stage.name]).shape[1],
         working=Computation(form=made.form, numbers=made.numbers[-most_tokens:]),
         said=_said(model, seen, token_text, stage, most_tokens),
     )

@@ -123,13 +123,21 @@ def dropdown(
     """One of many words from a list that opens, bound to the URL, with the link's value checked."""
     options = list(options)
     default = default or options[0]
-    if st.session_state.get(key, default) not in options:
-        del st.session_state[key]  # chosen while another model or text was in use
-    bind = links.check(key, links.Choice(options), default)
+    index, bound = options.index(default), links.Bound(key, links.Choice(options), default)
+    chosen = st.session_state.get(key, default)
+    if chosen not in options:  # chosen while another model or text was in use
+        # Set, and not forgotten: the browser goes on showing a value until it is told another one. Streamlit warns of
+        # an index next to a value that is set, though not of the first.
+        st.session_state[key], index = default, 0
+    if chosen not in options and links.gives(key, chosen):  # no link asked for it: nothing to tell
+        links.watch(bound)
+        bind = "query-params"
+    else:
+        bind = links.check(bound.key, bound.rule, default)
     return st.selectbox(
         label,
         options,
-        options.index(default),
+        index,
         key=key,
         bind=bind,
         help=help,

@@ -346,6 +346,11 @@ def asked(key: str, rule: Rule, default: Any) -> Any:
     return default if not given or refusal(key, given, rule) else rule.parse(given[0])
 
 
+def gives(key: str, value: object) -> bool:
+    """Whether the URL gives this value for a parameter now; None asks whether it gives none."""
+    return st.query_params.get(key) == value
+
+
 def forget(key: str) -> None:
     """Take a parameter that no widget binds out of the URL."""
     st.query_params.pop(key, None)

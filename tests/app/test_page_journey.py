@@ -81,6 +81,17 @@ def test_the_formulas_sent_are_those_of_the_chosen_number_and_its_neighbors(name
             assert result == pytest.approx(float(row[number]), rel=1e-3)
 
 
+def test_the_last_key_of_the_last_head_has_a_formula_where_only_some_keys_are_drawn():
+    text = "wolf " * 60
+    one = passed(text)
+    name, n_keys = "layers.1.attention.weights", len(one.ids)
+    assert one.trace_map.before > 0
+    stage, token = one.trace_map.index_of(name), len(one.trace_map.tokens) - 1
+    found = cached.cells(models.shipped(), text, None, None, "pass", stage, token, 4 * n_keys - 1)
+    assert found["numbers"][-1][0] == 4 * n_keys - 1
+    assert found["numbers"][-1][-1] == pytest.approx(float(one.seen[name][0, 3, -1, -1]), rel=1e-3)
+
+
 def test_a_number_kept_in_the_cache_has_no_formula():
     stage = passed(view="cache").trace_map.index_of("layers.0.attention.v")
     assert cached.cells(models.shipped(), SHORT, None, None, "cache", stage, 0, 3)["numbers"] == []

@@ -142,15 +142,21 @@ function drawArcs(pen, map, frame, motion) {
 const arcEnds = (frame, band, query, key) =>
   [frame.x(key + 0.58), frame.y(band[0]), frame.x(query + 0.58), frame.y(band[1])]
 
+// Where columns are narrow, only every second or third slanted word has room, and the chosen token always.
+function skipped({ state }, frame, token) {
+  const every = Math.ceil(10.5 / frame.sx), far = Math.abs(token - state.token)
+  return token !== state.token && (far < every || token % every > 0)
+}
+
 function drawFoot(pen, map, frame, motion) {
   const last = map.stages.at(-1), grown = motion ? motion.grown(last.index) : 1
   if (!grown) return
   const top = frame.y(map.at.foot) + 2, size = clamp(frame.sx * 0.55, 9.5, 12)
   last.said.forEach((row, i) => {
-    const [word, , p] = row[0], token = last.first + i, moved = (map.data.was[token] ?? word) !== word
+    const [word, , p] = row[0], token = last.first + i, crowded = skipped(map, frame, token), moved = (map.data.was[token] ?? word) !== word
     const x = frame.x(token + LANE + 0.02)
     pen.rect(x, top, frame.sx * (0.94 - LANE) * p * grown, 5, token === map.state.token ? map.colors.hot : map.colors.deep, { radius: 2 })
-    pen.text(short(word, 11), x + 2, top + 16, { size, turn: 48, weight: moved ? 700 : 500, color: moved ? map.colors.hot : map.colors.ink, alpha: grown })
+    if (!crowded) pen.text(short(word, 11), x + 2, top + 16, { size, turn: 48, weight: moved ? 700 : 500, color: moved ? map.colors.hot : map.colors.ink, alpha: grown })
   })
 }
 
@@ -200,6 +206,7 @@ function drawHeader(pen, map, frame) {
   pen.rect(0, 0, w, head - 2, colors.paper)
   pen.clip(gutter - 6, 0, w - gutter + 6, head)
   tokens.forEach((token, t) => {
+    if (skipped(map, frame, t)) return
     const color = t === state.token ? colors.hot : t === state.other ? colors.cool : colors.ink
     pen.text(short(token, 11), frame.x(t + 0.5), head - 7, { size: clamp(frame.sx * 0.6, 9.5, 12.5), turn: -48,
       weight: color === colors.ink ? 500 : 700, color })

@@ -10,7 +10,8 @@ export default function traceMap({ data, parentElement, setStateValue }) {
     map?.stop()
     map = build(root, data, map, setStateValue)
     running.set(root, map)
-  } else map.recolor()
+  }
+  map.listen() // once more for a map that is there: what ended the last run has stopped it
   return () => map.stop()
 }
 
@@ -316,7 +317,7 @@ function build(root, data, before, setStateValue) {
   }
   range.setAttribute("aria-label", say.jump)
 
-  map.recolor = () => {
+  const recolor = () => {
     const style = getComputedStyle(root), color = name => style.getPropertyValue(`--st-${name}`).trim()
     map.font = color("font") || "sans-serif"
     map.colors = { ink: color("text-color"), paper: color("background-color"), plate: color("secondary-background-color"),
@@ -330,16 +331,19 @@ function build(root, data, before, setStateValue) {
     resizing.disconnect()
     window.removeEventListener("glassbox-cells", answered)
   }
+  map.listen = () => {
+    recolor()
+    window.addEventListener("glassbox-cells", answered)
+    window.dispatchEvent(new CustomEvent("glassbox-cells-wanted"))
+    resizing.observe(box)
+  }
   const resizing = new ResizeObserver(() => { if (state.zoom === "cell") draw(); wake() })
-  map.recolor()
+  recolor()
   drawWall(map, wall)
-  window.addEventListener("glassbox-cells", answered)
   const at = before && places(before.look()) ? before.look() : data.at
   state.zoom = at.zoom
   select(map.places.get(at.stage) ?? 0, Math.min(at.token ?? 0, tokens.length - 1), at.column, at.other !== null && at.other < tokens.length ? at.other : null)
   if (at.column != null && stages[state.stage].pairs) { state.allHeads = false; draw() }
-  window.dispatchEvent(new CustomEvent("glassbox-cells-wanted"))
-  resizing.observe(box)
   return map
 
   function places(look) { return map.places.has(look.stage) }

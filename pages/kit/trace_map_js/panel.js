@@ -5,7 +5,7 @@ function drawPanel(map, panel) {
   panel.replaceChildren()
   const head = make("div", "head", panel), name = make("div", "", head)
   make("div", "where", name, stage.layer === null ? say.outside : `${say.block} ${stage.layer + 1}`)
-  make("h3", "", name, map.title(stage))
+  make("h2", "", name, map.title(stage))
   const shape = make("div", "shape", head)
   stage.shape.forEach(([letter, size, color], i) => {
     if (i) shape.append("×")

@@ -29,8 +29,6 @@ def logit_attribution(
         return
     said = drawn.stages[-1].said[row]
     ids = {chips.visible(word): token_id for word, _, _, token_id in said}
-    if st.session_state.get("j_word") not in ids:
-        st.session_state.pop("j_word", None)
     shown = controls.dropdown(text.read("said_word"), "j_word", list(ids), default=next(iter(ids)))
     word_id = ids[shown]
     try:

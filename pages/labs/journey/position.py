@@ -44,6 +44,8 @@ def kept_choice(key: str, rule: links.Rule, default: str) -> str:
         # A position in the text or model before: nobody asked for it here.
         st.session_state[key] = default
         links.forget(key)
+    if key in st.session_state and not links.gives(key, st.session_state[key]):
+        links.forget(key)  # the visitor has moved on since the link was written
     asked = links.read(key, rule, default)
     links.watch(links.Bound(key, rule, default))
     st.session_state.setdefault(key, str(asked))
