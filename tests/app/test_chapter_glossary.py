@@ -29,7 +29,7 @@ def test_the_preset_of_151_million_is_counted_term_by_term(page):
     terms = (v * c, layers * c * c, 2 * layers * c * c, 3 * layers * c * f, 2 * layers * c, c)
     for value in (*terms, v * c + layers * (4 * c * c + 3 * c * f + 2 * c) + c):
         assert f"= {big(value)}" in formulas(page)
-    assert "would have 123,551,232 weights" in said(page)
+    assert "would have 123,551,232 parameters" in said(page)
 
 
 def test_an_edited_example_counts_what_a_built_model_holds():

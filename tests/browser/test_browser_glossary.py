@@ -15,7 +15,7 @@ def test_a_word_is_opened_by_its_link_and_another_found_by_typing(server, page):
     field = page.get_by_role("main").get_by_label("Search the words")
     field.fill("low-rank thin")
     field.press("Enter")
-    expect(page.get_by_text("No entry has all these words.")).to_be_visible(timeout=TURN)
+    expect(page.get_by_text("No term matches all these words.")).to_be_visible(timeout=TURN)
     field.fill("thin matrices")
     field.press("Enter")
     expect(entry.get_by_role("heading", name="LoRA")).to_be_visible(timeout=TURN)
