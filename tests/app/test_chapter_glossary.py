@@ -159,7 +159,7 @@ def test_the_false_sentence_is_found_and_a_true_one_explained():
     app.radio(key="c11_game_7_3").set_value((false + 1) % 4).run()
     assert any(sentences[(false + 1) % 4].because in one.value for one in app.warning)
     app.radio(key="c11_game_7_3").set_value(false).run()
-    assert any("Found" in one.value for one in app.success)
+    assert any("Correct" in one.value for one in app.success)
     assert "c11.false_sentence" in app.session_state["progress"]["passed"]
     assert any("0 of 1 rounds" in one.value for one in app.caption)  # the first try counts
     app.button(key="c11_game_next").click().run()
@@ -188,11 +188,11 @@ def test_formulas_carry_the_numbers_of_the_chosen_model(page):
 
 
 def test_the_table_of_models_says_what_their_configs_say(page):
-    table = next(one.value for one in page.dataframe if "Norm and its place" in one.value.columns)
+    table = next(one.value for one in page.dataframe if "Norm and placement" in one.value.columns)
     rows = table.set_index("Model")
     assert rows.loc["LLaMA 3 8B"]["Positions"] == "RoPE, base 500,000"
     assert rows.loc["Qwen 2.5 7B"]["Biases"] == "on queries, keys, values"
-    assert rows.loc["GPT-2 small"]["Norm and its place"] == "LayerNorm, before"
+    assert rows.loc["GPT-2 small"]["Norm and placement"] == "LayerNorm, before"
     assert list(rows["Year"]) == sorted(rows["Year"])
 
 
