@@ -11,18 +11,18 @@ from gptcore.generation.sampling import Sampling, distribution
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
 
 STAGES = (
-    "cut the text into tokens",
-    "pick a row of the embedding table for each token",
-    "go through the blocks",
-    "bring the last row to a common size (norm)",
-    "score it against every token of the vocabulary",
-    "make probabilities of the scores (softmax)",
-    "draw one token and append it",
+    "split the text into tokens",
+    "look up a row of the embedding matrix for each token",
+    "apply the blocks",
+    "normalize the last row",
+    "compute a score for every token of the vocabulary",
+    "turn the scores into probabilities (softmax)",
+    "sample one token and append it",
 )
 COST = (
     "probabilities = torch.softmax(logits, dim=-1)",
-    "came = ids",
-    "given = probabilities[torch.arange(len(came)), came]",
+    "targets = ids",
+    "given = probabilities[torch.arange(len(targets)), targets]",
     "loss = -given.log().mean()",
 )
 
@@ -62,7 +62,7 @@ def by_hand(draw: random.Random) -> Numeric:
 
 
 def surprise(draw: random.Random) -> Numeric:
-    """What a word costs that was thought this likely."""
+    """The loss of a word that was given this probability."""
     p = draw.choice((0.45, 0.2, 0.05, 0.3))
     return Numeric(
         name="surprise",

@@ -16,11 +16,11 @@ LOOP = (
     "weight -= rate * weight.grad",
     "weight.grad = None",
 )
-BY_TRYING = (
-    "move = torch.zeros_like(weights)",
-    "move[place] = step",
-    "change = loss(weights + move) - loss(weights - move)",
-    "gradient[place] = change / step",
+FINITE_DIFFERENCES = (
+    "change = torch.zeros_like(weights)",
+    "change[i] = step",
+    "difference = loss(weights + change) - loss(weights - change)",
+    "gradient[i] = difference / step",
 )
 
 
@@ -37,7 +37,7 @@ def questions(seed: int) -> Sequence[Question]:
         state(draw),
         Choice(name="small_on_gpu", right="start"),
         Order(name="order_loop", lines=LOOP, accepts=lambda order: list(order) == sorted(order)),
-        Bug(name="find_bug", lines=BY_TRYING, right=4),
+        Bug(name="find_bug", lines=FINITE_DIFFERENCES, right=4),
     ]
 
 

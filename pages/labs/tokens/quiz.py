@@ -25,7 +25,7 @@ NEW = {
 }
 LETTERS = ("é", "ü", "水", "가", "🐢", "🎉")
 BUGGY = (
-    "word = list(piece)",
+    "word = list(pre_token)",
     "while pairs := [pair for pair in zip(word, word[1:]) if pair in rank]:",
     "    pair = max(pairs, key=lambda pair: len(pair[0] + pair[1]))",
     "    word = joined(word, pair)",
@@ -52,7 +52,7 @@ def _trained(text: str, n_merges: int):
 
 
 def first_count(draw: random.Random) -> Numeric:
-    """How often the pair stands together that is merged first."""
+    """How often the pair occurs that is merged first."""
     text = draw.choice(TEXTS)
     tokenizer = _trained(text, 0)
     best, *others = bpe_steps.pairs(text, tokenizer)

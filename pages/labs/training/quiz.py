@@ -12,7 +12,7 @@ from gptcore.training.optim import learning_rate
 from pages.kit.quiz import Bug, Choice, Numeric, Question
 
 BUGGY = (
-    "for turn in range(accumulation):",
+    "for _ in range(accumulation):",
     "    ids, targets = windows.next()",
     "    loss = model.loss(ids, targets)",
     "    loss.backward()",
