@@ -17,6 +17,8 @@ def test_a_match_lives_in_its_link_and_its_runs_are_found_again(page, server):
     expect(page).to_have_url(re.compile("arena_equal=flops"), timeout=MINUTE)
     main.get_by_role("button", name="Train the 12 runs").click()
     expect(main.get_by_text("0 of 12 runs are over")).to_be_visible(timeout=MINUTE)
+    expect(main.get_by_test_id("stProgress")).to_be_in_viewport(ratio=1)
+    expect(main.get_by_role("button", name="Stop")).to_be_in_viewport(ratio=1)
     page.reload()
     expect(main.get_by_text("0 of 12 runs are over")).to_be_visible(timeout=MINUTE)
     main.get_by_role("button", name="Stop").click()
