@@ -306,11 +306,26 @@ def navigation() -> StreamlitPage:
     return page
 
 
+# The list of pages is long: where the window is wide it is set tight, so that the model in use is above the fold.
+_SIDEBAR_STYLE = """<style>
+@media (min-width: 641px) {
+  [data-testid="stSidebarHeader"] { margin-bottom: 0.25rem; }
+  [data-testid="stSidebarNavItems"] li { margin-block: 0; }
+  [data-testid="stSidebarNavLink"] { margin-block: 0; height: 1.5rem; min-height: 0; }
+  [data-testid="stSidebarNavLinkContainer"], [data-testid="stSidebarNavItems"] li > * { min-height: 0; }
+  [data-testid="stNavSectionHeader"] { margin-block: 0.1rem 0; padding-top: 0.2rem; }
+  [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
+}
+</style>"""
+
+
 def _sidebar(page: StreamlitPage) -> None:
+    st.html(_SIDEBAR_STYLE)
     session.choose_model()
     with st.expander("Bring a model", icon=":material/upload:"):
         upload_model.form()
     _search(page)
+    session.remember_model()
     progress.write_cookie()
     visitor.write_cookie()
     st.caption("**Glassbox**: a language model with the lid off. Every number here is computed here.")
@@ -374,6 +389,8 @@ def header(file: str, *, titled: bool = True) -> Row:
         progress.visit(row.url)
     labs = () if row.number is None else (f"c{row.number}_",)
     accessibility.prepare(labs)
+    if row is not TABLE[0]:  # which has a note under the model, and the way back among its buttons
+        session.show_model_in_use()
     if row.number is not None:
         contents.bar(row.title, SHORT, labs)
     if titled:

@@ -82,6 +82,7 @@ def ways_in() -> bool:
         if last is not None:
             label, help = text.read("go_on", label=last.label), text.read("go_on_help")
             _way("go_on", last, label, help)
+        session.back_to_shipped()
     return trains
 
 

@@ -16,7 +16,7 @@ from gptcore.files import disk_bytes, write_bytes
 from gptcore.runs import worker_pool
 from gptcore.runs.limits import Limits
 from gptcore.runs.run import LONGEST_NAME, Run, RunError, delete, list_runs, release, rename, runs_folder
-from pages.kit import escape, links, models, visitor
+from pages.kit import escape, links, model_choice, models, visitor
 from pages.kit.models import SHIPPED, ModelHandle
 
 if TYPE_CHECKING:
@@ -224,6 +224,9 @@ def choose_model() -> None:
     A bound widget would write the label it shows into the URL; the id of the run is what is wanted there.
     """
     choices = model_labels()
+    kept = model_choice.remembered()
+    if kept in choices and links.sticky_value(MODEL) is None and MODEL not in st.query_params:
+        links.set_sticky(MODEL, kept)
     links.check(MODEL, links.Choice(list(choices)), now=st.session_state.get(MODEL_KEY))
     asked = links.sticky_value(MODEL) or SHIPPED
     if asked not in choices:
@@ -239,6 +242,51 @@ def choose_model() -> None:
         help="The model behind every page: ours, or one you have trained here.",
     )
     st.session_state[_UNUSABLE] = st.empty()
+
+
+def remember_model() -> None:
+    """Have the browser keep the choice; called once a page, in the sidebar."""
+    name = model_name()
+    model_choice.remember(None if name == SHIPPED else name)
+
+
+def show_model_in_use() -> None:
+    """At the top of a page, where a model of the visitor's own is in use: which one, and the way back."""
+    name = model_name()
+    if name == SHIPPED:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="model_in_use", gap="small"):
+        label = escape.markdown(model_labels()[name])
+        st.caption(f"Model in use: **{label}**. What shows another model says so.", width="content")
+        back_to_shipped()
+
+
+def back_to_shipped() -> None:
+    """The button that puts the shipped model back in use, where another one is."""
+    if model_name() != SHIPPED:
+        st.button(
+            "Back to the shipped model",
+            key="model_back",
+            icon=":material/undo:",
+            type="tertiary",
+            on_click=use_model,
+            args=(SHIPPED,),
+        )
+
+
+def caption_other_model(handle: ModelHandle) -> None:
+    """Say that what follows shows the shipped model, where the one in use cannot be shown."""
+    if handle.name != model_name():
+        st.caption(
+            "This shows the shipped model. It needs a model like it: trained on the built-in stories, with RoPE, "
+            "and a context long enough for the beginning of one."
+        )
+
+
+def caption_shipped_model() -> None:
+    """Say that what follows always shows the shipped model, where another one is in use."""
+    if model_name() != SHIPPED:
+        st.caption("This shows the shipped model, whichever model is in use.")
 
 
 def _choice_made() -> None:

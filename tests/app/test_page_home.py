@@ -1,6 +1,7 @@
 """The front page: its first text is what the shipped model writes, and what is asked for is written."""
 
 import json
+import shutil
 
 import pytest
 
@@ -11,10 +12,11 @@ from gptcore.runs import queue
 from gptcore.runs.run import request_file
 from pages.kit import living_model, models, progress, visitor
 from pages.kit.pronoun_story import pronoun_story
-from tests.app.reading import opener
+from tests.app.reading import ROOT, opener
 from tests.app.test_page_runs import write_run
 
 open_page = opener("home.py")
+FINISHED = ROOT / "tests" / "first_edition" / "runs" / "finished"
 
 
 def rounded(value):
@@ -89,3 +91,15 @@ def test_the_same_run_is_asked_for_until_it_is_over():
     asked.write_text(json.dumps(kept))
     write_run(run.folder, steps=1)
     assert home.training.next_request().seed == request.seed + 1
+
+
+@pytest.mark.parametrize("file", ["00_overview.py", "03_embeddings.py", "05_attention.py"])
+def test_a_page_says_where_it_shows_another_model_than_the_one_in_use(file, own_runs):
+    shutil.copytree(FINISHED, own_runs / "finished")
+    app = opener(file)(model="finished")
+    captions = [caption.value for caption in app.caption]
+    assert any(caption.startswith("Model in use: ") for caption in captions)
+    assert any(caption.startswith("This shows the shipped model.") for caption in captions)
+    next(button for button in app.button if button.key == "model_back").click().run()
+    assert not [caption.value for caption in app.caption if "shipped model" in caption.value]
+    assert app.sidebar.selectbox(key="model_chosen").value == models.SHIPPED

@@ -188,3 +188,14 @@ def test_a_link_to_a_number_is_kept_and_one_to_a_head_that_does_not_exist_is_tol
     assert app.query_params["j_cell"] == "2" and app.query_params["j_zoom"] == "block"
     app = opened(**scores, j_cell_head="5")
     assert any("j_cell_head" in one.value for one in app.warning)
+
+
+def test_a_word_chosen_for_one_sentence_is_forgotten_with_it_and_no_link_is_blamed():
+    app = opened(j_text=SHORT)
+    word = app.selectbox(key="j_word")
+    chosen = word.set_value(word.options[-1]).run().selectbox(key="j_word").value
+    app.text_input(key="j_text").set_value("Once upon a time there was a young queen. She").run()
+    word = app.selectbox(key="j_word")
+    assert chosen not in word.options and word.value == word.options[0]
+    assert not [warning.value for warning in app.warning if "The link asks" in warning.value]
+    assert f"the logit of **{word.value}**" in "\n".join(piece.value for piece in app.markdown)

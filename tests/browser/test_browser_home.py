@@ -1,6 +1,8 @@
 """The front page in a real browser: the whole living model in the first screen, and what one does there moves it."""
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -8,6 +10,7 @@ from playwright.sync_api import expect
 from pages.kit.living_model import FIRST_START, first_text
 
 TURN = 60_000
+FINISHED = Path(__file__).resolve().parents[1] / "first_edition" / "runs" / "finished"
 IDLE = "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
 # From here on, counts how often the state of the script changes.
 COUNT_RERUNS = """
@@ -88,3 +91,21 @@ def test_at_reduced_motion_it_goes_by_steps_that_name_what_each_part_adds(server
     page.keyboard.press("Enter")
     expect(readout).to_contain_text("is written")
     assert written(page) == FIRST_START + first_text()["steps"][0]["token"]
+
+
+def test_the_model_in_use_survives_a_plain_reload_and_there_is_a_way_back(server, page):
+    shutil.copytree(FINISHED, server.runs / "finished", dirs_exist_ok=True)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{server.url}/?model=finished")
+    note, back = page.locator(".living .note"), page.get_by_role("button", name="Back to the shipped model")
+    expect(back).to_be_visible(timeout=TURN)
+    expect(page.get_by_text("Bring a model")).to_be_in_viewport(ratio=1)
+    expect(note).not_to_contain_text("shipped", timeout=TURN)
+    page.wait_for_function("document.cookie.includes('glassbox_model=finished')")
+    page.goto(f"{server.url}/runs")
+    expect(page.get_by_text("What shows another model says so.")).to_be_visible(timeout=TURN)
+    back.click()
+    expect(back).to_have_count(0, timeout=TURN)
+    page.wait_for_function("!document.cookie.includes('glassbox_model=finished')")
+    page.goto(server.url)
+    expect(note).to_contain_text("shipped with Glassbox", timeout=TURN)

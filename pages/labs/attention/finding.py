@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import chips, figures, forward, plots, words
+from pages.kit import chips, figures, forward, plots, session, words
 from pages.kit.name_head import find_name_head, probabilities_of, shaded_tokens
 from pages.kit.pronoun_story import pronoun_story, storyteller
 
@@ -13,6 +13,7 @@ def finding() -> None:
     """The one thing to see: a head that looks far back at the name, and what is lost without it."""
     text = words.load("05_attention")
     model, story = storyteller(), pronoun_story()
+    session.caption_other_model(model)
     head = find_name_head(model, story)
     config = model.config
     traced = forward.traced(model, story.text)

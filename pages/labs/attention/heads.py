@@ -195,6 +195,7 @@ def with_and_without(model, before: str, whole: list[tuple[str, float]], off: tu
 
 def predict_other_name(teller, story: PronounStory, text: words.Words) -> None:
     """Predict where the remembering head looks once the name is another."""
+    session.caption_other_model(teller)
     best = find_name_head(teller, story)
     changed = forward.traced(teller, story.other_text)
     row = changed.seen[f"layers.{best.layer}.attention.weights"][0, best.head, -1]

@@ -5,7 +5,7 @@ import streamlit as st
 from gptcore.interpret import embedding_table
 from gptcore.stories import lexicon
 from gptcore.tokenizer import Tokenizer
-from pages.kit import chips, controls, escape, lab, words
+from pages.kit import chips, controls, escape, lab, session, words
 from pages.kit.pronoun_story import storyteller
 from pages.labs.embeddings import cached
 from pages.labs.embeddings.neighbors import SHOWN, similarity_bars
@@ -37,6 +37,7 @@ def analogies() -> None:
     with lab.frame("c3_sum", text.read("lab_sum_title")):
         text.show("lab_sum")
         model = storyteller()
+        session.caption_other_model(model)
         table, tokenizer = model.model.embedding.weight.detach(), model.tokenizer
         known = known_pairs(tokenizer)
         if len(known) < 2:

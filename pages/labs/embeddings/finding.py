@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.interpret import embedding_table
-from pages.kit import figures, initialization, plots, words
+from pages.kit import figures, initialization, plots, session, words
 from pages.kit.escape import Markdown
 from pages.kit.pronoun_story import storyteller
 from pages.kit.token_text import code_span
@@ -39,6 +39,7 @@ def finding() -> None:
     """The rows of tokens that never occur: at birth, and after training."""
     text = words.load("03_embeddings")
     model = storyteller()
+    session.caption_other_model(model)
     born = initialization.initial_model(model)
     together = cached.coinciding_tokens(model)
     seen = cached.seen_in_stories(model)

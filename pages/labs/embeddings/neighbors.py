@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.interpret import embedding_table
-from pages.kit import chips, controls, figures, lab, plots, prompt, words
+from pages.kit import chips, controls, figures, lab, plots, prompt, session, words
 from pages.kit.pronoun_story import storyteller
 from pages.kit.token_text import code_spans
 from pages.labs.embeddings.word_map import tables_by_moment, token_of
@@ -18,6 +18,7 @@ def neighbors() -> None:
     with lab.frame("c3_near", text.read("lab_near_title")):
         text.show("lab_near")
         model = storyteller()
+        session.caption_other_model(model)
         tables = tables_by_moment(model)
         left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
         with left:

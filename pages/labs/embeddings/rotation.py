@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.interpret import embedding_table
-from pages.kit import controls, words
+from pages.kit import controls, session, words
 from pages.kit.controls import Dial
 from pages.kit.pronoun_story import storyteller
 from pages.kit.token_text import code_span
@@ -19,6 +19,7 @@ def rotated_table() -> None:
     text = words.load("03_embeddings")
     text.show("lab_turn")
     model = storyteller()
+    session.caption_other_model(model)
     config, tokenizer = model.config, model.tokenizer
     if not embedding_table.can_rotate(config):
         st.info(text.read("lab_turn_cannot"), icon=":material/info:")

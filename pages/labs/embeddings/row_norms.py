@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.interpret import embedding_table
-from pages.kit import chips, figures, forward, initialization, plots, words
+from pages.kit import chips, figures, forward, initialization, plots, session, words
 from pages.kit.pronoun_story import storyteller
 
 
@@ -12,6 +12,7 @@ def row_norms() -> None:
     """How long rows are, at birth and now, and what is left of it after the first norm."""
     text = words.load("03_embeddings")
     model = storyteller()
+    session.caption_other_model(model)
     born = initialization.initial_model(model)
     factor = model.config.d_model**0.5
     sentence = "Once upon a time there was a queen."

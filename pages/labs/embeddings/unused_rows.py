@@ -23,6 +23,7 @@ def unused_rows() -> None:
     text = words.load("03_embeddings")
     with lab.frame("c3_unused", text.read("lab_unused_title")):
         model = storyteller()
+        session.caption_other_model(model)
         tokenizer, config = model.tokenizer, model.config
         together = cached.coinciding_tokens(model)
         seen = cached.seen_in_stories(model)

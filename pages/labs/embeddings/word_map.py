@@ -4,7 +4,7 @@ import streamlit as st
 import torch
 
 from gptcore.interpret import embedding_table
-from pages.kit import controls, figures, initialization, lab, models, plots, words
+from pages.kit import controls, figures, initialization, lab, models, plots, session, words
 from pages.kit.pronoun_story import storyteller
 
 GROUPS = {
@@ -50,6 +50,7 @@ def word_map() -> None:
     with lab.frame("c3_map", text.read("lab_map_title")):
         text.show("lab_map")
         model = storyteller()
+        session.caption_other_model(model)
         tables = tables_by_moment(model)
         moment = controls.dropdown(text.read("lab_map_moment"), "c3_map_at", list(tables), default="trained")
         groups = words_by_group(model.tokenizer)

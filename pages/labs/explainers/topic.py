@@ -4,7 +4,7 @@ import streamlit as st
 
 from explainers import library
 from explainers.reading import Explainer
-from pages.kit import book, explainer_links, words
+from pages.kit import book, explainer_links, session, words
 from pages.labs.explainers.live_block import live_passage, write_prose
 from pages.labs.explainers.topic_list import chapter_of
 
@@ -20,6 +20,7 @@ def topic_page(explainer: Explainer) -> None:
     if explainer.know_before:
         st.caption("What you should know before")
         explainer_links.link_row(map(library.explainer, explainer.know_before), key="know_before")
+    session.caption_shipped_model()
     for number, passage in enumerate(explainer.passages):
         if isinstance(passage[0], str):
             write_prose(passage[0])

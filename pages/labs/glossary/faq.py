@@ -11,7 +11,7 @@ from gptcore.account import cache_bytes, n_parameters, training_bytes
 from gptcore.config import PRESETS
 from gptcore.lessons.provenance import differing_choices
 from gptcore.lessons.published_models import PUBLISHED
-from pages.kit import book, controls, event_log, forward, lab, models, search, story_data, words
+from pages.kit import book, controls, event_log, forward, lab, models, search, session, story_data, words
 from pages.kit.units import readable_bytes
 
 LLAMA = PUBLISHED["LLaMA 3 8B"]
@@ -152,6 +152,7 @@ def faq() -> None:
     text = words.load("glossary_faq")
     with lab.frame("c11_faq", text.read("lab_faq_title")):
         text.show("lab_faq", n=len(QUESTIONS))
+        session.caption_shipped_model()
         asked = controls.search_field(text.read("lab_faq_find"), "c11_faq_find", text.read("lab_faq_hint"))
         questions = matching_questions(asked)
         if not questions:

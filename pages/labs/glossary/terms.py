@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from explainers.library import explainer
-from pages.kit import book, chips, controls, figures, lab, links, search, words
+from pages.kit import book, chips, controls, figures, lab, links, search, session, words
 from pages.kit.controls import Dial
 from pages.labs.glossary import pictures
 
@@ -195,6 +195,7 @@ def terms() -> None:
     text = words.load("glossary_terms")
     with lab.frame("c11_terms", text.read("lab_terms_title")):
         text.show("lab_terms", n=len(TERMS))
+        session.caption_shipped_model()
         left, right = st.columns([3, 2], gap="medium")
         with left:
             asked = controls.search_field(

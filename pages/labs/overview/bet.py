@@ -9,6 +9,7 @@ from pages.kit import (
     chips,
     controls,
     forward,
+    session,
     words,
 )
 from pages.kit.controls import Dial
@@ -25,6 +26,7 @@ def predict_next_token() -> None:
     text = words.load("00_overview")
     text.show("lab_guess")
     model = storyteller()
+    session.caption_other_model(model)
     dial = Dial("", 1, 20, 1, text.read("lab_guess_which_help"))
     which = controls.integer(text.read("lab_guess_which"), "c0_guess_story", dial, 1)
     pieces = write_story(FRESH + which).text.split(" ")

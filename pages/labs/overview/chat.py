@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import controls, figures, forward, plots, words
+from pages.kit import controls, figures, forward, plots, session, words
 from pages.kit.controls import Dial
 from pages.kit.pronoun_story import storyteller
 
@@ -17,6 +17,7 @@ def chat() -> None:
     text = words.load("00_overview")
     text.show("lab_chat", told=TOLD.strip(), asked=ASKED)
     model = storyteller()
+    session.caption_other_model(model)
     dial = Dial("", 0, 4, 1, text.read("lab_chat_help"))
     times = controls.integer(text.read("lab_chat_times"), "c0_chat_times", dial, 1)
 

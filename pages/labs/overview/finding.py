@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.account import n_parameters
 from gptcore.tokenizer import EOT
-from pages.kit import event_log, forward, links, live, replay, story_data, words
+from pages.kit import event_log, forward, links, live, replay, session, story_data, words
 from pages.kit.models import ModelHandle
 from pages.kit.pronoun_story import PronounStory, pronoun_story, storyteller
 from pages.labs.overview.moments import FULL, Moment, moments
@@ -18,6 +18,7 @@ def pronoun_swap() -> None:
     """A story writes itself; the name in it and the seconds of training can be changed."""
     text = words.load("00_overview")
     model = storyteller()
+    session.caption_other_model(model)
     choices = {moment.option: moment for moment in moments(model)}
     story = pronoun_story()
     # The controls stand below the story and are made before it, so that it follows a link from the start.

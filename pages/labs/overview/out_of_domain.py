@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import controls, figures, forward, lab, models, plots, words
+from pages.kit import controls, figures, forward, lab, models, plots, session, words
 from pages.kit.pronoun_story import storyteller
 
 OUTSIDE = (
@@ -27,6 +27,7 @@ def outside() -> None:
     with lab.frame("c0_out", text.read("lab_outside_title")):
         text.show("lab_outside")
         model = storyteller()
+        session.caption_other_model(model)
         prompt = controls.dropdown(text.read("lab_outside_prompt"), "c0_out_prompt", OUTSIDE)
         sure = {one: _favourite(model, one) for one in (*OUTSIDE, *INSIDE)}
         follow = forward.continuation(model, prompt, 12)

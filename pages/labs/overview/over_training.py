@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.stories.scores import reference_probe
-from pages.kit import controls, event_log, figures, forward, lab, plots, words
+from pages.kit import controls, event_log, figures, forward, lab, plots, session, words
 from pages.kit.pronoun_story import storyteller
 from pages.labs.overview.moments import Moment, moments
 
@@ -25,6 +25,7 @@ def when_it_knows() -> None:
     with lab.frame("c0_time", text.read("lab_time_title")):
         text.show("lab_time")
         model, probes = storyteller(), reference_probe()
+        session.caption_other_model(model)
         which = controls.choice(
             text.read("lab_time_probe"), "c0_time_probe", [str(i + 1) for i in range(len(probes))]
         )

@@ -7,7 +7,7 @@ from statistics import fmean
 import streamlit as st
 
 from gptcore.experiments.measurements.positions import BEYOND, BIN
-from pages.kit import controls, figures, lab, plots, words
+from pages.kit import controls, figures, lab, plots, session, words
 from pages.labs.positions import cached
 from pages.labs.positions.finding import rotary_storyteller
 
@@ -21,6 +21,7 @@ def extrapolation() -> None:
     text = words.load("04_positions")
     with lab.frame("c4_far", text.read("lab_far_title")):
         model = rotary_storyteller()
+        session.caption_other_model(model)
         trained = model.config.context_length
         text.show("lab_far", trained=trained, times=BEYOND)
         left, right = st.columns([3, 2], gap="large")

@@ -8,7 +8,7 @@ import torch
 
 from gptcore.experiments.measurements.positions import scores_by_distance
 from gptcore.lessons import by_hand
-from pages.kit import arrows, figures, forward, models, plots, words
+from pages.kit import arrows, figures, forward, models, plots, session, words
 from pages.kit.arrows import Arrow, Plane
 from pages.kit.name_head import find_name_head
 from pages.kit.pronoun_story import pronoun_story, storyteller
@@ -92,6 +92,7 @@ def finding() -> None:
     """The score of two tokens while both are moved, and while one is."""
     text = words.load("04_positions")
     met = query_of_the_name()
+    session.caption_other_model(rotary_storyteller())
     apart = met.at - met.key_at
     by_distance = scores_by_distance(met.q, met.k, apart + FAR + 1, met.theta).tolist()
     score = by_distance[apart]

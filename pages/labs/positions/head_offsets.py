@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.experiments.measurements.positions import distance_profiles
-from pages.kit import controls, figures, forward, plots, words
+from pages.kit import controls, figures, forward, plots, session, words
 from pages.kit.pronoun_story import pronoun_story
 from pages.labs.positions.finding import rotary_storyteller
 
@@ -13,6 +13,7 @@ def head_offsets() -> None:
     """How far back each head leans by its angles alone."""
     text = words.load("04_positions")
     model = rotary_storyteller()
+    session.caption_other_model(model)
     config = model.config
     traced = forward.traced(model, pronoun_story().text)
     profiles = distance_profiles(traced.seen, config, 33)

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from gptcore.experiments.measurements.positions import scores_by_distance, scores_by_position
 from gptcore.positions import inverse_frequencies
-from pages.kit import cell_map, controls, figures, formulas, lab, plots, words
+from pages.kit import cell_map, controls, figures, formulas, lab, plots, session, words
 from pages.kit.cell_map import CellMap
 from pages.kit.controls import Dial
 from pages.kit.formulas import Formula, Line, number, signed
 from pages.labs.positions.example import K, Q
-from pages.labs.positions.finding import query_of_the_name
+from pages.labs.positions.finding import query_of_the_name, rotary_storyteller
 
 VECTORS = ("of the model", "two equal ones", "of the example")
 LAST = 400
@@ -43,6 +43,8 @@ def relative_score() -> None:
         text.show("lab_drag")
         chosen = controls.choice(text.read("lab_drag_vectors"), "c4_drag_vectors", VECTORS)
         q, k, theta = query_key_and_base(chosen)
+        if chosen == VECTORS[0]:
+            session.caption_other_model(rotary_storyteller())
         left, right = st.columns(2, gap="large")
         help = text.read("lab_drag_help")
         with left:

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from pages.kit import figures, plots, words
+from pages.kit import figures, plots, session, words
 from pages.labs.script import cached
 
 
 def finding() -> None:
     """The one thing to see: another program with the same weights gives the same numbers."""
     text = words.load("10_script")
+    session.caption_shipped_model()
     lines, differences = cached.own_class_differences()
     text.show("finding", lines=lines, tensors=len(differences))
     picture = plots.curves(

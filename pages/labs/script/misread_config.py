@@ -5,7 +5,7 @@ import math
 import streamlit as st
 
 from gptcore.experiments.measurements.script import MISREADINGS
-from pages.kit import controls, figures, lab, models, plots, words
+from pages.kit import controls, figures, lab, models, plots, session, words
 from pages.labs.script import cached
 
 RIGHT = "as it was trained"
@@ -18,6 +18,7 @@ def misread_config() -> None:
     text = words.load("10_script")
     with lab.frame("c10_misread", text.read("lab_misread_title")):
         text.show("lab_misread")
+        session.caption_shipped_model()
         what = controls.dropdown(
             text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="norm_eps 0.1"
         )

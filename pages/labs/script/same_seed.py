@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import chips, controls, lab, words
+from pages.kit import chips, controls, lab, session, words
 from pages.labs.script import cached
 
 PROMPT = "Once upon a time"
@@ -15,6 +15,7 @@ def same_seed() -> None:
     text = words.load("10_script")
     with lab.frame("c10_seed", text.read("lab_seed_title")):
         text.show("lab_seed")
+        session.caption_shipped_model()
         left, right = st.columns(2, gap="large")
         with left:
             dial = controls.Dial("", 1, 60, 1, "The same seed gives the same draws.")

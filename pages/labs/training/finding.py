@@ -1,12 +1,13 @@
 """Chapter 8: the finding at its top, what a run learns once its loss has fallen."""
 
-from pages.kit import curves, event_log, figures, words
+from pages.kit import curves, event_log, figures, session, words
 from pages.kit.history import late_gains
 
 
 def finding() -> None:
     """What the run that made the shipped model still learned while its loss hardly moved."""
     text = words.load("08_training")
+    session.caption_shipped_model()
     shipped = event_log.shipped()
     gains = late_gains(shipped)
     if gains is None:

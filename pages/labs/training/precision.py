@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gptcore.lessons.number_formats import repeated_addition, store
-from pages.kit import controls, event_log, figures, lab, plots, words
+from pages.kit import controls, event_log, figures, lab, plots, session, words
 
 FORMATS = ("fp32", "bf16", "fp16")
 MOVES = (0.1, 0.01, 0.001, 0.0001)
@@ -44,6 +44,7 @@ def precision() -> None:
     measured = event_log.shipped().start.get("measured") or []
     if measured:
         text.show("lab_precision_time")
+        session.caption_shipped_model()
         st.dataframe(
             [
                 {

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.kit import controls, curves, event_log, figures, lab, plots, words
+from pages.kit import controls, curves, event_log, figures, lab, plots, session, words
 from pages.kit.history import History
 
 
@@ -22,6 +22,7 @@ def time_machine() -> None:
     text = words.load("08_training")
     with lab.frame("c8_time", text.read("lab_time_title")):
         text.show("lab_time")
+        session.caption_shipped_model()
         moments = scored_moments(event_log.shipped())
         if len(moments) < 3:
             text.show("no_finding")
