@@ -49,7 +49,7 @@ function build(root) {
     return `${title} ${names[i]}`.trim()
   }
   const valueOf = (row, column) => data.texts?.[row]?.[column] || shown(values[drawnAt(row, column)])
-  const label = (row, column) => `${nameOf("row", row)}, ${nameOf("column", column)}: ${data.what} ${valueOf(row, column)}`
+  const label = (row, column) => `${nameOf("row", row)}, ${nameOf("column", column)}: ${data.what}${data.step > 1 ? ", mean of its block," : ""} ${valueOf(row, column)}`
 
   map.update = given => {
     const before = data

@@ -63,7 +63,7 @@ def test_a_question_is_answered_and_ticked(server, page):
     page.get_by_role("tab", name=f"Question {names.index('why_minus_infinity') + 1}").click()
     box = page.locator(".st-key-c5_question_why_minus_infinity")
     box.get_by_text("It is faster.").click()
-    expect(box.get_by_text("It would be wrong, not slow.")).to_be_visible(timeout=TURN)
+    expect(box.get_by_text("Zeros afterwards would be wrong, not slow.")).to_be_visible(timeout=TURN)
     box.get_by_text("A zero written afterwards").first.click()
     expect(box.get_by_text("The forbidden keys would have taken")).to_be_visible(timeout=TURN)
 
