@@ -226,7 +226,7 @@ function drawMap(map, step, u, word) {
   })
   map.strip.setAttribute("transform", `translate(${x} ${g.stream})`)
   map.strip.style.opacity = 1 - smooth((u - OUT) / 0.06)
-  map.done.setAttribute("x2", Math.max(6, x))
+  map.done.setAttribute("x2", u > OUT ? g.x1 + 4 : Math.max(6, x))
   const numbers = step.stream[state]
   map.cells.forEach((cell, k) => {
     cell.setAttribute("class", numbers[k] < 0 ? "below" : "above")
