@@ -7,12 +7,15 @@ function saveFile(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
 }
 
+const FOOTER = 24 // pixels below the map for where it comes from
+
 // What is drawn, drawn once more with the pen for SVG.
 function viewAsSvg(map, view) {
   const w = Math.max(map.box.clientWidth, 480), h = map.box.clientHeight, pen = svgPen(map.font)
   drawMap(pen, map, frameOf(map, view, w, h), map.player.motion())
-  pen.text(fill(map.say.signature, { of: map.stages.length }), w - 8, h - 8, { size: 10, align: "end", color: map.colors.ink, alpha: 0.6 })
-  return pen.document(w, h, map.data.title)
+  pen.rect(0, h, w, FOOTER, map.colors.paper)
+  pen.text(fill(map.say.signature, { of: map.stages.length }), w - 8, h + FOOTER - 8, { size: 10, align: "end", color: map.colors.ink, alpha: 0.6 })
+  return pen.document(w, h + FOOTER, map.data.title)
 }
 
 // The page that Python has written around this map, as what comes before and after its numbers.
