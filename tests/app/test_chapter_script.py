@@ -29,7 +29,7 @@ def test_numbers_of_the_run_are_those_of_plain_arithmetic(page):
     assert f"8 \\cdot 256 \\cdot 400 = {8 * 256 * 400:,}".replace(",", "{,}") in text
     v, c, f, layers = 2048, 128, 384, 4
     weights = v * c + layers * (4 * c * c + 3 * c * f + 2 * c) + c
-    assert f"**{weights:,}** weights" in said(page)
+    assert f"**{weights:,}** parameters" in said(page)
     assert f"**{16 * weights / 1e6:.1f} MB**" in said(page)
 
 
@@ -56,7 +56,7 @@ def test_the_same_weights_with_other_heads_cost_nats():
     loss, right = map(
         float,
         re.search(
-            r"\*\*([\d.]+)\*\* nats a token, where the right config gives ([\d.]+)", said(app)
+            r"\*\*([\d.]+)\*\* nats per token. The right config gives ([\d.]+)", said(app)
         ).groups(),
     )
     assert loss > right + 1
@@ -64,14 +64,14 @@ def test_the_same_weights_with_other_heads_cost_nats():
     loss, right = map(
         float,
         re.search(
-            r"\*\*([\d.]+)\*\* nats a token, where the right config gives ([\d.]+)", said(app)
+            r"\*\*([\d.]+)\*\* nats per token. The right config gives ([\d.]+)", said(app)
         ).groups(),
     )
     assert loss == right
 
 
 def test_the_default_seed_shows_where_two_texts_part(page):
-    assert re.search(r"They part at token \*\*\d+\*\*", said(page))
+    assert re.search(r"They differ from token \*\*\d+\*\*", said(page))
 
 
 def test_the_model_in_use_goes_along_in_three_ways(tmp_path):
@@ -83,7 +83,7 @@ def test_the_model_in_use_goes_along_in_three_ways(tmp_path):
     app = open_page(c10_more_take="true", hide="analogy,example,code,diagram,measured,check,deeper")
     names = {one.proto.label for one in app.get("download_button")}
     assert {"As a script", "As a notebook", "As a Hugging Face folder"} <= names
-    assert "Nothing has been trained here yet" in said(app)
+    assert "You haven't trained anything here yet" in said(app)
     with zipfile.ZipFile(io.BytesIO(models.as_llama(models.shipped()))) as archive:
         archive.extractall(tmp_path)
     ours, theirs = (load(path)[0] for path in (models.shipped_path(), tmp_path / "model"))
