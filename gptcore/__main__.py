@@ -66,6 +66,7 @@ def _show_events(events: Generator["Event"], as_json: bool) -> None:
 def arena(options: argparse.Namespace) -> int:
     from gptcore.experiments.arena import EqualArms, Result, Verdict, parse_match
     from gptcore.experiments.arena_runs import Stopped, run_match
+    from gptcore.experiments.played_matches import write_match
 
     _load_plugin(options)
     match = parse_match(
@@ -85,6 +86,9 @@ def arena(options: argparse.Namespace) -> int:
     except Stopped:
         print(f"{ERROR}stopped; the same command goes on where it ended", file=sys.stderr)
         return 130
+    if options.write:
+        names = (f"A: {options.style_a}", f"B: {options.style_b}")
+        write_match(match, names, Path(options.out), Path(options.write))
     return 0
 
 
@@ -294,10 +298,12 @@ def workers(options: argparse.Namespace) -> None:
 
 
 def claims(options: argparse.Namespace) -> None:
-    from gptcore.experiments import claims
+    from gptcore.experiments import claims, shipped_results
 
+    if options.write and Path(options.write).exists():
+        shipped_results.read_results(Path(options.write))  # refused before anything is measured
     for claim in [claims.get_claim(name) for name in options.only] or claims.registry().values():
-        if options.quick and claim.kind != "quick":
+        if (options.quick and claim.kind != "quick") or (options.timed and not claim.timed):
             continue
         try:
             result = claims.measure_exclusively(claim.name)
@@ -306,6 +312,8 @@ def claims(options: argparse.Namespace) -> None:
                 raise
             print(f"left out: {error}", file=sys.stderr, flush=True)
             continue
+        if options.write:
+            shipped_results.write_result(result, Path(options.write))
         if options.json:
             print(json.dumps(result.to_dict(), ensure_ascii=False), flush=True)
         else:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -84,19 +84,31 @@ def save_record(
         return
     path = folder() / f"{match_key(match)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [[*result[:3], result.loss if math.isfinite(result.loss) else None] for result in results]
-    write_json(
-        path,
-        {
-            "names": names,
-            "terms": terms,
-            "results": rows,
-            "verdict": verdict.word,
-            "winner": verdict.winner,
-            "difference": verdict.difference,
-            "when": round(time.time()),
-        },
+    write_json(path, to_dict(names, terms, results, verdict))
+
+
+def terms(match: Match) -> str:
+    """Return the terms of a match in a line."""
+    length = f"{match.train.seconds:g} s" if match.train.seconds else f"{match.train.steps} steps"
+    return (
+        f"equal in {match.equal_in}, {match.a.d_model} × {match.a.n_layers}, {length}, {len(match.rates)} rates, "
+        f"{len(match.seeds)} seeds"
     )
+
+
+def to_dict(
+    names: tuple[str, str], terms: str, results: Iterable[Result], verdict: Verdict
+) -> dict[str, Any]:
+    """Return a match that ends now as plain values that JSON can hold."""
+    return {
+        "names": names,
+        "terms": terms,
+        "results": [[*result[:3], result.loss if math.isfinite(result.loss) else None] for result in results],
+        "verdict": verdict.word,
+        "winner": verdict.winner,
+        "difference": verdict.difference,
+        "when": round(time.time()),
+    }
 
 
 def find_record(match: Match) -> Record | None:
@@ -113,14 +125,18 @@ def all_records() -> list[Record]:
 
 
 def _read(path: Path) -> Record | None:
-    values = read_json(path)
+    return from_dict(path.stem, read_json(path))
+
+
+def from_dict(key: str, values: Mapping[str, Any]) -> Record | None:
+    """Return the record that these values describe; None where they are not of our writing."""
     try:
         rows = (
             (arm, rate, seed, math.inf if loss is None else loss)
             for arm, rate, seed, loss in values["results"]
         )
         return Record(
-            key=path.stem,
+            key=key,
             names=tuple(values["names"]),
             terms=values["terms"],
             results=tuple(Result(*row) for row in rows),
@@ -129,5 +145,5 @@ def _read(path: Path) -> Record | None:
             difference=values["difference"],
             when=values["when"],
         )
-    except (KeyError, TypeError, ValueError):  # not of our writing
+    except (KeyError, TypeError, ValueError):
         return None

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from gptcore import __version__
 from gptcore.experiments.machine import processor
+from gptcore.experiments.measured_code import fingerprint
 from gptcore.files import read_json, write_json
 from gptcore.resources import available_cores
 from gptcore.runs.jobs import FOLDERS, MEASUREMENT, Report, job_kind
@@ -72,7 +73,8 @@ class Claim:
     `headline` is the setting whose median is quoted; `transfers` says in one sentence what of the answer holds
     elsewhere. `kind` is `quick` (seconds) or `train` (it trains models, minutes). `nothing` is the number that would
     mean no effect at all, where there is one: a setting whose repetitions lie on both sides of it is within the
-    noise. `needs` is `cpu` or `accelerator`.
+    noise. `needs` is `cpu` or `accelerator`. `timed` says that the number is a time or a speed, which a busy machine
+    changes.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Claim:
     kind: str = "quick"
     nothing: float | None = None
     needs: str = "cpu"
+    timed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +113,9 @@ class Result:
     machine: str
     versions: dict[str, str]
     when: str  # UTC, ISO 8601
+    fingerprint: str = (
+        ""  # of the code that measured (`measured_code`); empty in results of the first edition
+    )
     format: str = field(default=FORMAT)
 
     def to_dict(self) -> dict[str, Any]:
@@ -251,7 +257,17 @@ def measure(claim: Claim, report: Callable[[float], None] = lambda share: None) 
         machine=processor()[0],
         versions=versions(),
         when=when.isoformat(timespec="seconds"),
+        fingerprint=fingerprint(claim.measure),
     )
+
+
+def is_outdated(result: Result) -> bool:
+    """Return whether a result is of another measurement or another rule than the claim has today."""
+    claim = get_claim(result.name)
+    if result.fingerprint not in ("", fingerprint(claim.measure)) or result.unit != claim.unit:
+        return True
+    found = {name: Spread(*values) for name, values in result.settings.items()}
+    return claim.headline not in found or claim.judge(found) != result.verdict
 
 
 def versions() -> dict[str, str]:

@@ -140,6 +140,16 @@ def claims_options(command: argparse.ArgumentParser) -> None:
         "--only", nargs="+", action="extend", default=[], metavar="NAME", help="measure these claims only"
     )
     command.add_argument("--quick", action="store_true", help="leave out the claims that train models")
+    command.add_argument(
+        "--timed",
+        action="store_true",
+        help="only claims whose number is a time or a speed: for a quiet machine",
+    )
+    command.add_argument(
+        "--write",
+        metavar="FILE",
+        help="put each result into a file such as gptcore/data/claims.jsonl, by name",
+    )
     _add_json_option(command)
 
 
@@ -198,6 +208,9 @@ def arena_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--out", required=True, metavar="DIR", help="a directory of runs; finished ones are kept"
+    )
+    command.add_argument(
+        "--write", metavar="FOLDER", help="put the finished match into a folder such as gptcore/data/arena"
     )
     add_plugin_option(command)
     _add_json_option(command)

@@ -1,8 +1,8 @@
 """A claim of the field on the page: what is said, what was measured here, how, and the verdict.
 
 Measuring runs in a process of its own, one at a time on the machine, for all visitors who ask (`claim_queue`).
-A claim nobody has measured here yet says so and offers it; one that has been measured shows its result with the time
-it was taken and the machine's load.
+A claim that nobody has measured here yet shows the result that comes with this edition, with its machine and date,
+and offers to measure; one that has been measured shows its result with the time it was taken and the machine's load.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from gptcore.experiments import claim_queue, claims
+from gptcore.experiments import claim_queue, claims, shipped_results
 from gptcore.experiments.claims import Claim, Result
 from pages.kit import escape, figures, links, plots, session, visitor, words
 
@@ -43,7 +43,8 @@ def _rows(names: Sequence[str]) -> None:
 
 def _card(claim: Claim, was_busy: bool) -> None:
     text = words.load("measured")
-    result, state = claims.last_result(claim.name), claim_queue.state(claim.name)
+    own, state = claims.last_result(claim.name), claim_queue.state(claim.name)
+    result = own or shipped_results.shipped_result(claim.name)
     with st.container(border=True, key=f"claim_{claim.name}_card"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"##### “{claim.slogan}”", anchors=False)
@@ -51,7 +52,7 @@ def _card(claim: Claim, was_busy: bool) -> None:
                 icon, color = ICONS[result.verdict]
                 st.badge(text.read("verdict", verdict=result.verdict), icon=icon, color=color)
         if result is not None:
-            _show_result(claim, result, text)
+            _show_result(claim, result, text, own=own is not None)
         elif state is None:
             st.caption(text.read("never"))
         folded = st.expander(
@@ -67,7 +68,7 @@ def _card(claim: Claim, was_busy: bool) -> None:
                     _settings(claim, result)
         with st.container(horizontal=True, vertical_alignment="center"):
             if state is None:
-                label = text.read("again") if result else text.read("measure")
+                label = text.read("again") if own else text.read("measure")
                 measure_button([claim.name], label, key=f"claim_{claim.name}_measure")
             else:
                 stop_button([claim.name], text.read("stop"), key=f"claim_{claim.name}_stop")
@@ -140,10 +141,12 @@ def _state(claim: Claim, state: str | None, text: words.Words) -> None:
         st.caption(text.read("machine_busy"))
 
 
-def _show_result(claim: Claim, result: Result, text: words.Words) -> None:
+def _show_result(claim: Claim, result: Result, text: words.Words, *, own: bool) -> None:
+    where = text.read("here") if own else text.read("there", machine=result.machine, date=date(result.when))
     st.markdown(
         text.read(
             "found",
+            where=where,
             measured=plots.short(result.measured),
             unit=result.unit,
             headline=claim.headline,
@@ -152,19 +155,27 @@ def _show_result(claim: Claim, result: Result, text: words.Words) -> None:
             repetitions=result.repetitions,
         )
     )
+    if claims.is_outdated(result):
+        st.warning(text.read("outdated"), icon=":material/update:")
     if result.within_noise:
         st.caption(text.read("noise", settings=", ".join(result.within_noise), nothing=f"{claim.nothing:g}"))
+    st.caption(_circumstances(result, text, own=own))
+
+
+def _circumstances(result: Result, text: words.Words, *, own: bool) -> str:
+    """When and on what a result was taken; of one that comes with this edition the card has said the machine."""
     load = "–" if result.load is None else f"{result.load:.1f}"
-    st.caption(
-        text.read(
-            "when",
-            ago=ago(result.when),
-            seconds=result.seconds,
-            load=load,
-            cores=result.cores,
-            machine=result.machine,
-            torch=result.versions.get("torch", "–"),
-        )
+    torch = result.versions.get("torch", "–")
+    if not own:
+        return text.read("shipped", seconds=result.seconds, load=load, cores=result.cores, torch=torch)
+    return text.read(
+        "when",
+        ago=ago(result.when),
+        seconds=result.seconds,
+        load=load,
+        cores=result.cores,
+        machine=result.machine,
+        torch=torch,
     )
 
 
@@ -175,6 +186,16 @@ def _settings(claim: Claim, result: Result) -> None:
         list(bars), {result.unit: list(bars.values())}, y_title=result.unit, height=220, revision=claim.name
     )
     figures.show(picture, key=f"claim_{claim.name}_bars")
+
+
+def date(when: str) -> str:
+    """The day of a moment.
+
+    >>> date("2026-03-01T12:00:00+00:00")
+    '1 March 2026'
+    """
+    day = datetime.fromisoformat(when)
+    return f"{day.day} {day:%B %Y}"
 
 
 def ago(when: str, now: datetime | None = None) -> str:

@@ -1,6 +1,7 @@
 """The arena's page: what it shows before anything is trained, how its runs are asked for, what they come to."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS
-from gptcore.experiments import arena, arena_records
+from gptcore.experiments import arena, arena_records, played_matches
 from gptcore.files import write_json
 from gptcore.runs import queue
 from gptcore.runs import run as runs
@@ -137,7 +138,36 @@ def test_a_match_is_kept_when_its_runs_are_gone():
     app = opened(**PICO)
     assert "**Within the noise.**" in said(app) and "Its runs have been removed since" in said(app)
     held = next(one.value for one in app.dataframe if "Verdict" in one.value.columns)
-    assert len(held) == len(arena_records.all_records()) == 1
+    assert held["Machine"].tolist().count("this machine") == len(arena_records.all_records()) == 1
+
+
+def test_it_opens_with_the_match_that_comes_with_glassbox(tmp_path, monkeypatch):
+    match, folder = pico(), tmp_path / "played"
+    finish(match, lambda arm, rate, seed: 2 + 0.01 * seed + 0.5 * (arm == "b") + (rate != 0.005))
+    for planned, run in zip(arena.plan(match), session.find_runs(one.request for one in arena.plan(match))):
+        shutil.copytree(run.folder, tmp_path / planned.name)
+        runs.delete(run)
+    names = ("A: LLaMA-style", "B: GPT-2-style")
+    played_matches.write_match(match, names, tmp_path, folder)
+    monkeypatch.setattr(played_matches, "SHIPPED", folder)
+    app = opened(**PICO)
+    played = played_matches.find_played(match)
+    assert "seconds" not in json.dumps(list(played.events.values())).replace('"seconds": null', "")
+    assert f"it was played on {played.machine} with {played.cores} cores" in said(app)
+    assert "**Clear.** A: LLaMA-style ends 0.500" in said(app)
+    assert app.button(key="arena_start").label == "Play it here: 12 runs"
+    assert app.segmented_control(key="arena_against").options == ["steps", "tokens"]
+    assert [one.value.startswith("A fox at") for one in app.text] == [True, True]
+    held = next(one.value for one in app.dataframe if "Verdict" in one.value.columns)
+    assert held["Machine"].tolist() == [played.machine]
+    assert arena_records.all_records() == []  # it is not taken for a match held here
+
+
+def test_the_bare_address_opens_with_a_match_that_was_played():
+    app = opened()
+    (played,) = played_matches.all_played()
+    assert f"it was played on {played.machine}" in said(app) and "No verdict yet" not in said(app)
+    assert app.button(key="arena_start").label.startswith("Play it here")
 
 
 def test_bands_are_the_range_of_the_seeds():

@@ -1,12 +1,15 @@
-"""The ledger: every claim has a row, a row is empty until it was measured here, and can be emptied again."""
+"""The ledger: every claim has a row with the result that comes with Glassbox, until it was measured here."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gptcore.experiments import claims
+from gptcore.experiments import claims, shipped_results
+from gptcore.files import write_json
+from pages.kit import claim
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = "gqa_cache"
@@ -24,30 +27,47 @@ def opened() -> AppTest:
     return page
 
 
-def test_the_table_holds_what_was_measured_here_and_nothing_else():
-    before = opened().dataframe[0].value
-    assert list(before["What is said"]) == [one.slogan for one in claims.registry().values()]
-    assert set(before["Verdict"]) == {"not measured"}
-    assert before["Measured"].isna().all()
+def row_of(page: AppTest, name: str):
+    return page.dataframe[0].value.set_index("What is said").loc[claims.get_claim(name).slogan]
+
+
+def test_the_table_holds_what_comes_with_glassbox_until_it_was_measured_here():
+    page = opened()
+    table = page.dataframe[0].value
+    assert list(table["What is said"]) == [one.slogan for one in claims.registry().values()]
+    for name, shipped in shipped_results.read_results(shipped_results.SHIPPED).items():
+        row = row_of(page, name)
+        assert (row["Verdict"], row["Measured"]) == (shipped.verdict, shipped.measured)
+        assert (row["Machine"], row["Taken"]) == (shipped.machine, claim.date(shipped.when))
+    assert [button.proto.label for button in page.get("download_button")] == ["JSON", "CSV", "Markdown"]
 
     result = claims.measure_exclusively(QUICK)
-    row = opened().dataframe[0].value.set_index("What is said").loc[claims.get_claim(QUICK).slogan]
-    assert row["Verdict"] == result.verdict
-    assert row["Measured"] == result.measured
+    row = row_of(opened(), QUICK)
+    assert (row["Verdict"], row["Measured"], row["Machine"]) == (
+        result.verdict,
+        result.measured,
+        "this machine",
+    )
     assert row["From"] <= row["Measured"] <= row["To"]
 
     shutil.rmtree(claims.folder())
-    assert opened().dataframe[0].value["Measured"].isna().all()
-    claims.measure_exclusively(QUICK)
-    assert opened().dataframe[0].value["Measured"].notna().sum() == 1
+    assert row_of(opened(), QUICK)["Machine"] == shipped_results.shipped_result(QUICK).machine
 
 
-def test_results_can_be_saved_in_three_forms_once_there_are_any():
-    assert all(button.proto.disabled for button in opened().get("download_button"))
-    claims.measure_exclusively(QUICK)
-    saved = opened().get("download_button")
-    assert [button.proto.label for button in saved] == ["JSON", "CSV", "Markdown"]
-    assert not any(button.proto.disabled for button in saved)
+def test_a_card_names_machine_and_date_and_tells_a_result_that_is_out_of_date():
+    def card() -> str:
+        page = opened().selectbox(key="m_chapter").set_value("5 · Attention").run()
+        return " ".join(one.value for kind in ("markdown", "caption", "warning") for one in page.get(kind))
+
+    shipped = shipped_results.shipped_result(QUICK)
+    before = card()
+    assert f"Measured on {shipped.machine}, {claim.date(shipped.when)}: " in before
+    assert "Measured here" not in before and "out of date" not in before
+    claims.folder().mkdir(parents=True)
+    old = replace(shipped, fingerprint="of another measurement")
+    write_json(claims.folder() / f"{QUICK}.json", old.to_dict())
+    after = card()
+    assert after.count("Measured here") == 1 and "out of date" in after
 
 
 def test_every_claim_stands_on_a_page_of_its_chapter():

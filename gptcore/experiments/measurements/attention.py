@@ -285,6 +285,7 @@ CLAIMS = (
         headline="T = 1024",
         measure=_times_as_fast,
         judge=by_median(lambda ratio: ratio >= 4, within=0.1),
+        timed=True,
         transfers="That it grows with the length does. The factor depends on head width, mask, precision and above "
         "all on the device.",
     ),

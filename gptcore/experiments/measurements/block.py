@@ -241,6 +241,7 @@ CLAIMS = (
         headline="large, torch's",
         measure=_norm_ratios,
         judge=by_median(lambda ratio: ratio >= 1.15),
+        timed=True,
         transfers="Fewer operations are fewer only until somebody fuses them: then both norms read and write the same "
         "numbers once. On a CPU torch fuses LayerNorm and not RMSNorm; compilers and GPU kernels fuse both.",
     ),
@@ -255,6 +256,7 @@ CLAIMS = (
         headline="nano, 2 × 128 tokens",
         measure=_norm_share,
         judge=by_median(lambda percent: percent >= 33, within=0.1),
+        timed=True,
         transfers="The share falls with the width: a norm's work grows with C, a matrix product's with C squared.",
     ),
     Claim(
@@ -268,6 +270,7 @@ CLAIMS = (
         headline="SiLU",
         measure=_activation_ratios,
         judge=by_median(lambda ratio: ratio <= 1.2, within=0.1),
+        timed=True,
         transfers="Yes: what costs is not the arithmetic but each trip of all numbers through memory, and a fused "
         "kernel makes one.",
     ),

@@ -287,6 +287,7 @@ CLAIMS = (
         headline="248 tokens",
         measure=_times_as_fast,
         judge=by_median(lambda ratio: ratio >= 100, within=0.1),
+        timed=True,
         transfers="That it grows with the length does. The factor depends on the shape, the device and how many "
         "tokens a processor takes at once for nearly the price of one.",
     ),
@@ -302,6 +303,7 @@ CLAIMS = (
         headline="V = 50,257",
         measure=_without_the_cache,
         judge=by_median(lambda ratio: ratio < 1.25),
+        timed=True,
         transfers="The wider the vocabulary against the model, the larger this part; in a model of billions it is "
         "small.",
     ),
@@ -346,6 +348,7 @@ CLAIMS = (
         measure=_half_the_bytes,
         judge=by_median(lambda ratio: ratio >= 2, within=0.1),
         nothing=1.0,
+        timed=True,
         transfers="Where fetching the weights is what takes the time: large models, one text at a time. A model that "
         "fits into a processor's cache waits for other things, and a plain layout can cost more than the bytes.",
     ),

@@ -195,6 +195,7 @@ CLAIMS = (
         headline=NANO,
         measure=_rates,
         judge=_judge_peak,
+        timed=True,
         transfers="That training stays far below does, everywhere: norms, softmax, the optimizer and small "
         "products take time and count as nothing. For PaLM 46% of the processors' rate is reported "
         "(Chowdhery et al. "
@@ -211,6 +212,7 @@ CLAIMS = (
         headline="n = 16",
         measure=_speeds,
         judge=by_median(lambda share: share >= 0.5, within=0.1),
+        timed=True,
         transfers="Yes, and far more on a GPU: starting an operation takes the same time however little it "
         "does.",
     ),
@@ -226,6 +228,7 @@ CLAIMS = (
         headline="n = 1024",
         measure=_thread_ratios,
         judge=by_range(lambda ratio: ratio >= 1.5),
+        timed=True,
         transfers="That small work gains nothing does. When other programs use the cores, more threads can "
         "be slower.",
     ),
@@ -240,6 +243,7 @@ CLAIMS = (
         headline="n = 1024",
         measure=_bf16_ratios,
         judge=by_median(lambda ratio: ratio >= 1.8, within=0.1),
+        timed=True,
         transfers="Not from here: it hangs on units for bf16 in the processor. Without them bf16 can be "
         "slower than "
         "fp32, with them many times as fast.",
@@ -300,6 +304,7 @@ CLAIMS = (
         measure=_gpu_ratios,
         judge=by_median(lambda ratio: ratio > 1, within=0.1),
         needs="accelerator",
+        timed=True,
         transfers="That small work is not worth the trip does; where the line lies depends on both processors.",
     ),
 )

@@ -180,6 +180,7 @@ CLAIMS = (
         headline="a table of counts",
         measure=_guessed_ahead,
         judge=by_median(lambda ratio: ratio > 1, within=0.1),
+        timed=True,
         transfers="Not from here. It pays where a pass over a few tokens costs hardly more than one over a single "
         "token, as on a GPU with billions of weights to fetch, and where the draft is cheap against that.",
         nothing=1.0,

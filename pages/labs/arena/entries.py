@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from gptcore.config import PRESETS
 from gptcore.experiments import arena, budget
 from gptcore.experiments.arena_records import match_key
+from gptcore.experiments.played_matches import find_played
 from gptcore.runs.run import Run
 from pages.kit import curves, escape, event_log, live, session, visitor, words
 
@@ -84,13 +85,18 @@ def start_or_stop(
     """How many runs and minutes, and the two buttons; returns the place beside them for how far the match is."""
     missing = [entry for entry in entries if entry.loss is None]
     alive = [entry for entry in entries if entry.alive]
+    is_played = find_played(match) is not None and len(missing) == len(entries) and not alive
     if missing:
         text.show("plan", n=len(entries), left=len(missing), arms=len(arena.ARMS), rates=len(match.rates),
                   seeds=len(match.seeds), long=live.duration(seconds_of(match, even, entries)))  # fmt: skip
     buttons, beside = st.columns([2, 3], gap="medium", vertical_alignment="center")
     with buttons.container(horizontal=True):
         st.button(
-            text.read("start", n=len(missing)) if missing else text.read("all_trained"),
+            text.read("start_played", n=len(missing))
+            if is_played
+            else text.read("start", n=len(missing))
+            if missing
+            else text.read("all_trained"),
             key="arena_start",
             icon=":material/play_arrow:",
             type="primary",

@@ -1,11 +1,12 @@
 """The arena: two architectures made equal, their runs, and what they show."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import streamlit as st
 
 from gptcore.experiments import arena, arena_records
-from pages.kit import escape, lab, live, words
+from gptcore.experiments.played_matches import PlayedMatch, find_played
+from pages.kit import claim, curves, escape, lab, live, words
 from pages.labs.arena.entries import GOING, entries_of, request_runs, seconds_of, start_or_stop
 from pages.labs.arena.results import abilities, at_their_best, learning_curves, rates, samples, show_verdict
 from pages.labs.arena.terms import choose_terms, show_adjustment, show_equalized
@@ -37,37 +38,65 @@ def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) 
     if st.session_state.get(GOING) == arena_records.match_key(match):
         request_runs(match, again=False)
     entries = entries_of(match)
+    alive = any(entry.alive for entry in entries)
     results = [
         arena.Result(entry.planned.arm, entry.planned.rate, entry.planned.seed, entry.loss)
         for entry in entries
         if entry.loss is not None
     ]
-    record = arena_records.find_record(match)
-    if record is not None and len(results) < len(entries) and not any(entry.alive for entry in entries):
+    told = {entry.planned.name: entry.history for entry in entries if entry.loss is not None}
+    record, played = arena_records.find_record(match), find_played(match)
+    if record is not None and len(results) < len(entries) and not alive:
         text.show("kept_only", when=f"{datetime.fromtimestamp(record.when):%d %b %H:%M}")
         results = list(record.results)
+    elif played is not None and not results and not alive:
+        show_played(text, played)
+        results = list(played.record.results)
+        told = {name: curves.History.of(events, name) for name, events in played.events.items()}
     verdict = arena.judge(results, match)
-    if verdict.word != "open" and record is None:
-        arena_records.save_record(match, names, terms_sentence(text, match), results, verdict)
+    if verdict.word != "open" and len(told) == len(entries) and record is None:
+        terms = arena_records.terms(match)
+        arena_records.save_record(match, names, terms, results, verdict)
     if results:
         show_verdict(text, verdict, names)
         rates(text, match, results, names)
-    best = at_their_best(results)
-    if all(arm in best for arm in arena.ARMS):
-        told = {
-            name: [
-                entry.history
-                for entry in entries
-                if entry.planned.arm == arm and entry.planned.rate == best[arm] and entry.loss is not None
-            ]
-            for arm, name in zip(arena.ARMS, names)
-        }
-        if all(told.values()):
-            learning_curves(text, told)
-            abilities(text, told)
-            samples(text, told)
-    if was_alive != any(entry.alive for entry in entries):
+    show_runs(text, match, results, told, names)
+    if was_alive != alive:
         st.rerun()
+
+
+def show_played(text: words.Words, played: PlayedMatch) -> None:
+    """Where, when and with what the match was played that comes with Glassbox."""
+    text.show(
+        "played",
+        machine=played.machine,
+        cores=played.cores,
+        date=claim.date(datetime.fromtimestamp(played.record.when, UTC).isoformat()),
+        versions=", ".join(f"{name} {version}" for name, version in played.versions.items()),
+    )
+
+
+def show_runs(
+    text: words.Words,
+    match: arena.Match,
+    results: list[arena.Result],
+    told: dict[str, curves.History],
+    names: tuple[str, str],
+) -> None:
+    """Curves, story scores and texts of the runs at both arms' best rates, where what they told is kept."""
+    best = at_their_best(results)
+    histories = {
+        name: [
+            told[planned.name]
+            for planned in arena.plan(match)
+            if planned.arm == arm and planned.rate == best.get(arm) and planned.name in told
+        ]
+        for arm, name in zip(arena.ARMS, names)
+    }
+    if all(histories.values()):
+        learning_curves(text, histories)
+        abilities(text, histories)
+        samples(text, histories)
 
 
 def progress(match: arena.Match) -> None:
@@ -88,11 +117,3 @@ def progress(match: arena.Match) -> None:
     ]
     for sentence in dict.fromkeys(entry.run.failure() for entry in failed):
         st.error(escape.sentence(sentence), icon=":material/error:")
-
-
-def terms_sentence(text: words.Words, match: arena.Match) -> str:
-    """The terms of a match in a line."""
-    length = f"{match.train.seconds:g} s" if match.train.seconds else f"{match.train.steps} steps"
-    shape = f"{match.a.d_model} × {match.a.n_layers}"
-    return text.read("terms", equal=match.equal_in, length=length, shape=shape, seeds=len(match.seeds),
-                     rates=len(match.rates))  # fmt: skip

@@ -5,6 +5,7 @@ from datetime import datetime
 import streamlit as st
 
 from gptcore.experiments import arena, arena_records
+from gptcore.experiments.played_matches import all_played
 from pages.kit import words
 
 
@@ -21,14 +22,11 @@ def judging_rule() -> None:
 
 
 def past_matches() -> None:
-    """Every finished match of this runs folder."""
+    """Every finished match of this runs folder, and those that come with Glassbox."""
     text = words.load("arena")
-    records = arena_records.all_records()
-    if not records:
-        text.show("none_held")
-        return
+    own = [(record, text.read("held_here")) for record in arena_records.all_records()]
     rows = []
-    for record in records:
+    for record, machine in [*own, *((played.record, played.machine) for played in all_played())]:
         winner = dict(zip(arena.ARMS, record.names)).get(record.winner, "–")
         rows.append(
             {
@@ -38,6 +36,7 @@ def past_matches() -> None:
                 "Verdict": record.verdict,
                 "Lower": winner,
                 "By (nats)": record.difference,
+                "Machine": machine,
                 "Held": f"{datetime.fromtimestamp(record.when):%d %b %H:%M}",
             }
         )

@@ -91,7 +91,9 @@ def _mean(values: list[float]) -> float:
 def learning_curves(text: words.Words, told: dict[str, list[curves.History]]) -> None:
     """Both arms at their best rates, by step, token or second, with bands."""
     text.show("way")
-    against = controls.choice(text.read("way_against"), "arena_against", AGAINST)
+    timed = all(history.seconds and None not in history.seconds for one in told.values() for history in one)
+    options = AGAINST if timed else tuple(name for name in AGAINST if name != "seconds")
+    against = controls.choice(text.read("way_against"), "arena_against", options)
     picture = curves.confidence_bands(told, against=against)
     figures.show(picture, key="arena_way")
 

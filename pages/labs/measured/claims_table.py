@@ -1,4 +1,4 @@
-"""All claims at once: what each came to here, all of them in one table, and the cards of a chapter."""
+"""All claims at once: what each came to, all of them in one table, and the cards of a chapter."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from gptcore.experiments import claim_queue, claims, results_table
+from gptcore.experiments import claim_queue, claims, results_table, shipped_results
 from gptcore.experiments.claims import Claim, Result
 from gptcore.experiments.machine import processor
 from gptcore.resources import available_cores
@@ -33,28 +33,28 @@ def machine_line() -> None:
 
 
 def claims_table() -> None:
-    """A row for each claim with its verdict on this machine; it renews itself while something is measured."""
+    """A row for each claim with its verdict; it renews itself while something is measured."""
     busy = bool(claim_queue.open_claims())
     st.fragment(_ledger, run_every=EVERY_SECONDS if busy else None)(busy)
 
 
 def _ledger(was_busy: bool) -> None:
     text, registry = words.load("measured"), claims.registry()
-    results = {name: claims.last_result(name) for name in registry}
-    done = [result for result in results.values() if result is not None]
+    own = {name: result for name in registry if (result := claims.last_result(name)) is not None}
+    results = {name: own.get(name) or shipped_results.shipped_result(name) for name in registry}
     st.dataframe(
-        [_row(entry, results[name]) for name, entry in registry.items()],
+        [_row(entry, results[name], text, own=name in own) for name, entry in registry.items()],
         key="measured_table",
         hide_index=True,
         column_config={
             "What is said": st.column_config.TextColumn(width="large"),
             **{name: st.column_config.NumberColumn(format="%.3g") for name in ("Measured", "From", "To")},
         },
-        alt=text.read("ledger_alt", n=len(registry), done=len(done)),
+        alt=text.read("ledger_alt", n=len(registry), done=len(own)),
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         _start_and_stop(registry, text)
-        _save(done, text)
+        _save([result for result in results.values() if result is not None], text)
     asked = claim_queue.open_claims()
     with st.container():
         if asked:
@@ -68,7 +68,13 @@ def _ledger(was_busy: bool) -> None:
         st.rerun()
 
 
-def _row(entry: Claim, result: Result | None) -> dict[str, object]:
+def _row(entry: Claim, result: Result | None, text: words.Words, *, own: bool) -> dict[str, object]:
+    if result is None:
+        where, taken = "", ""
+    elif own:
+        where, taken = text.read("ledger_here"), claim.ago(result.when)
+    else:
+        where, taken = result.machine, claim.date(result.when)
     return {
         "Chapter": entry.chapter,
         "Verdict": result.verdict if result else "not measured",
@@ -77,8 +83,9 @@ def _row(entry: Claim, result: Result | None) -> dict[str, object]:
         "From": result.spread[0] if result else None,
         "To": result.spread[1] if result else None,
         "Unit": entry.unit,
+        "Machine": where,
+        "Taken": taken,
         "Within the noise": ", ".join(result.within_noise) if result else "",
-        "Taken": claim.ago(result.when) if result else "",
         "Takes": "seconds" if entry.kind == "quick" else "a minute or two",
         "Who says it": entry.source,
     }
@@ -94,11 +101,11 @@ def _start_and_stop(registry: Mapping[str, Claim], text: words.Words) -> None:
         claim.measure_button(list(registry), text.read("ledger_all"), key="measured_all")
 
 
-def _save(done: list[Result], text: words.Words) -> None:
+def _save(results: list[Result], text: words.Words) -> None:
     forms = {
-        "JSON": (json.dumps([result.to_dict() for result in done], indent=1, ensure_ascii=False), "json"),
-        "CSV": (results_table.to_csv(done), "csv"),
-        "Markdown": (results_table.to_markdown(done), "markdown"),
+        "JSON": (json.dumps([result.to_dict() for result in results], indent=1, ensure_ascii=False), "json"),
+        "CSV": (results_table.to_csv(results), "csv"),
+        "Markdown": (results_table.to_markdown(results), "markdown"),
     }
     for name, (data, kind) in forms.items():
         st.download_button(
@@ -108,7 +115,6 @@ def _save(done: list[Result], text: words.Words) -> None:
             f"text/{kind}" if kind != "json" else "application/json",
             key=f"measured_save_{kind}",
             icon=":material/download:",
-            disabled=not done,
             on_click="ignore",
         )
 

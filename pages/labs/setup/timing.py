@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.experiments import budget, claims
+from gptcore.experiments import budget, claims, shipped_results
 from gptcore.experiments.measurements import setup
 from pages.kit import claim, lab, words
 from pages.labs.setup.machine import this_machine
@@ -19,17 +19,14 @@ def how_long() -> None:
         found = budget.budgets()
         text.show("lab_time")
         claim.cards(CLAIM)
-        result = claims.last_result(CLAIM)
-        if result is None:
-            text.show("lab_time_not_yet")
-            peak = real = None
-        else:
-            settings = {name: claims.Spread(*values) for name, values in result.settings.items()}
-            peak = setup.peak_of(settings) * 1e9
-            real = {
-                name: settings[setup.NANO if name == "nano" else setup.TINY].middle * 1e9 for name in found
-            }
-            text.show("lab_time_says", share=real["tiny"] / peak, factor=peak / real["tiny"])
+        own = claims.last_result(CLAIM)
+        result = own or shipped_results.shipped_result(CLAIM)
+        settings = {name: claims.Spread(*values) for name, values in result.settings.items()}
+        peak = setup.peak_of(settings) * 1e9
+        real = {name: settings[setup.NANO if name == "nano" else setup.TINY].middle * 1e9 for name in found}
+        text.show("lab_time_says", fraction=real["tiny"] / peak, factor=peak / real["tiny"])
+        if own is None:
+            text.show("lab_time_elsewhere", machine=result.machine)
         # Wider than a phone: as a data frame it scrolls inside its own frame.
         st.dataframe(
             _table(found, peak, real, this_machine().memory_bytes), hide_index=True, key="c1_time_table"
@@ -47,10 +44,8 @@ def how_long() -> None:
         )
 
 
-def _table(
-    found, peak: float | None, real: dict[str, float] | None, memory: int | None
-) -> dict[str, list[str]]:
-    """The presets as columns of text; what is not measured yet is a dash."""
+def _table(found, peak: float, real: dict[str, float], memory: int | None) -> dict[str, list[str]]:
+    """The presets as columns of text."""
     columns: dict[str, list[str]] = {}
 
     def put(**row: str) -> None:
@@ -58,9 +53,8 @@ def _table(
             columns.setdefault(name.replace("_", " "), []).append(value)
 
     for name, one in found.items():
-        measured = peak is not None and real is not None
-        whole = _long(one.seconds(real[name])) if measured else "–"
-        if measured and one.steps is None:
+        whole = _long(one.seconds(real[name]))
+        if one.steps is None:
             whole += f", {one.run_seconds / one.seconds_per_step(real[name]):,.0f} steps"
         put(
             preset=name,
@@ -68,8 +62,8 @@ def _table(
             state_to_train=f"{one.state_bytes / 1e6:,.0f} MB",
             fits_here="–" if memory is None else "yes" if one.state_bytes < FITS * memory else "no",
             operations_a_step=f"{one.flops_per_step / 1e9:,.0f} · 10⁹",
-            step_by_matrix_rate=_long(one.seconds_per_step(peak)) if measured else "–",
-            step_as_training_goes=_long(one.seconds_per_step(real[name])) if measured else "–",
+            step_by_matrix_rate=_long(one.seconds_per_step(peak)),
+            step_as_training_goes=_long(one.seconds_per_step(real[name])),
             whole_run=whole,
         )
     return columns

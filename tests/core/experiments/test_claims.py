@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from gptcore.experiments import claims
+from gptcore.experiments import claims, shipped_results
 from gptcore.experiments.claims import VERDICTS, Claim, ClaimError, Result, Spread, by_range, spreads
 
 ALL = list(claims.registry().values())
@@ -111,11 +111,14 @@ def test_only_one_holds_the_machine(tmp_path):
     assert not claims.is_held(lock)
 
 
-def test_the_command_measures_keeps_and_prints(tmp_path, monkeypatch):
+def test_the_command_measures_keeps_writes_and_prints(tmp_path, monkeypatch):
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # a lock of its own
+    file = tmp_path / "claims.jsonl"
+    other = shipped_results.shipped_result("gqa_weights")
+    shipped_results.write_result(other, file)
     done = subprocess.run(
-        [sys.executable, "-m", "gptcore", "claims", "--only", "gqa_cache", "--json"],
+        [sys.executable, "-m", "gptcore", "claims", "--only", "gqa_cache", "--json", "--write", file],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     (line,) = done.stdout.splitlines()
@@ -123,6 +126,7 @@ def test_the_command_measures_keeps_and_prints(tmp_path, monkeypatch):
     promised = {"name", "claim", "source", "measured", "spread", "unit", "verdict"}
     assert promised <= set(said) and said["name"] == "gqa_cache" and said["verdict"] == "holds"
     assert claims.last_result("gqa_cache").to_dict() == Result.from_dict(said).to_dict()
+    assert shipped_results.read_results(file) == {"gqa_cache": Result.from_dict(said), "gqa_weights": other}
 
 
 def test_an_unknown_name_ends_the_command_with_one_sentence():
