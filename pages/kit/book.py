@@ -337,13 +337,15 @@ def _search(page: StreamlitPage) -> None:
     if not query.strip():
         return
     rows = {row.words: row for row in TABLE}
-    hits = search.find(query, [(row.words, row.label) for row in TABLE])
     parameters = {}
     for row in TABLE:
         for name, parameter in row.also:
             rows[name], parameters[name] = row, parameter
-    terms = search.find(query, [(name, row.title) for row in TABLE for name, _ in row.also], most=2)
-    hits = [*terms, *hits][: search.MOST]
+    hits, explainer_hits = _find(query)
+    found = hits or explainer_hits
+    if not found and (meant := search.respelled(query, search.known_words(_searched()))):
+        st.caption(f"Found for “{meant}”:")
+        hits, explainer_hits = _find(meant)
     for number, hit in enumerate(hits):
         row = rows[hit.file]
         with st.container(key=f"found_{number}", gap="xxsmall"):
@@ -354,13 +356,25 @@ def _search(page: StreamlitPage) -> None:
                 query_params={parameters[hit.file]: hit.heading[:60]} if hit.file in parameters else None,
             )
             st.caption(hit.around)
-    explainer_hits = search.find_explainers(query)
     for hit in explainer_hits:
         with st.container(key=f"found_{hit.file}", gap="xxsmall"):
             _link_to_explainer(hit, page)
             st.caption(hit.around)
     if not hits and not explainer_hits:
         st.caption("Nothing in the book has all these words.")
+
+
+def _searched(*, also: bool = True) -> list[tuple[str, str]]:
+    """The files of words that the field searches, each with the title of its page."""
+    more = [(name, row.title) for row in TABLE for name, _ in row.also] if also else []
+    return [*((row.words, row.label) for row in TABLE), *more]
+
+
+def _find(query: str) -> tuple[list[search.Hit], list[search.Hit]]:
+    """What the book has for a query: glossary entries before chapters, and explainers."""
+    chapters = _searched(also=False)
+    terms = search.find(query, _searched()[len(chapters) :], most=2)
+    return [*terms, *search.find(query, chapters)][: search.MOST], search.find_explainers(query)
 
 
 def _link_to_explainer(hit: search.Hit, page: StreamlitPage) -> None:

@@ -2,8 +2,9 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 
 import streamlit as st
@@ -18,6 +19,7 @@ _NO_HEADING = ("measured", "check", "deeper")  # parts whose words begin without
 _LEFT_OUT = re.compile(r"\[\[[^\]]*\]\]|\$[^$\n]*\$")  # numbers put in later, and formulas
 _MARK = re.compile(r"[*_`#$|>\\]|\[\[[^\]]*\]\]|\{[^}]*\}|:[a-z-]+\[|\]\([^)]*\)|\]")
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
+_ALIKE = 0.75  # from 0 to 1: how alike two spellings are, where one can be meant for the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,33 @@ def find_explainers(query: str, most: int = MOST_EXPLAINERS) -> list[Hit]:
         Hit(hit.file.removeprefix(EXPLAINERS), hit.heading, hit.around, hit.score)
         for hit in list(best.values())[:most]
     ]
+
+
+def known_words(files: Iterable[tuple[str, str]]) -> set[str]:
+    """Every word of these files, headings and titles among them."""
+    known = {word for _, title in files for word in _words(title)}
+    for name, _ in files:
+        for section in _sections(name):
+            known.update(section.heading_words, section.body_words)
+    return known
+
+
+def respelled(query: str, known: Collection[str]) -> str | None:
+    """The query with each word that nothing known begins with replaced by the most similar one that is known.
+
+    None where that changes nothing, or where a word is like none.
+
+    >>> respelled("perplexty of a loss", {"perplexity", "of", "a", "loss"})
+    'perplexity of a loss'
+    """
+    ordered, meant = sorted(known), []
+    for word in (found.lower() for found in _WORD.findall(query)):
+        near = [word] if _begins(word, ordered) else get_close_matches(word, ordered, n=1, cutoff=_ALIKE)
+        if not near:
+            return None
+        meant += near
+    text = " ".join(meant)
+    return text if text != " ".join(_WORD.findall(query.lower())) else None
 
 
 def has_all(query: str, text: str) -> bool:

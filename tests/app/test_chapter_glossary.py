@@ -80,6 +80,9 @@ def test_a_link_opens_a_word_and_a_search_narrows_the_choice():
     app = open_page(c11_find="rope", hide=LABS_ONLY)
     assert app.selectbox(key="c11_term").value == "RoPE"
     assert "causal mask" not in app.selectbox(key="c11_term").options
+    app = open_page(c11_find="perplexty", hide=LABS_ONLY)
+    assert app.selectbox(key="c11_term").value == "perplexity"
+    assert "No entry has “perplexty”. These have “perplexity”" in said(app)
     app = open_page(c11_find="xylophone", hide=LABS_ONLY)
     assert "No term matches all these words" in said(app)
 

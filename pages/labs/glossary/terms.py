@@ -177,6 +177,13 @@ TERMS: tuple[Term, ...] = (
 BY_NAME = {term.name: term for term in TERMS}
 
 
+def respelled(asked: str) -> str | None:
+    """What may have been meant by a question that no term answers, None where nothing is alike."""
+    text = words.load("glossary_terms")
+    texts = [f"{term.name} {search.plain(text.sections[term.section])}" for term in TERMS]
+    return search.respelled(asked, {word.lower() for word in _WORD.findall(" ".join(texts))})
+
+
 def matching_terms(asked: str) -> list[Term]:
     """The terms in which every word of a question occurs, those whose name begins with it first."""
     text = words.load("glossary_terms")
@@ -202,6 +209,10 @@ def terms() -> None:
                 text.read("lab_terms_find"), "c11_find", text.read("lab_terms_hint")
             )
         matching = matching_terms(asked)
+        if not matching and (meant := respelled(asked)):
+            matching = matching_terms(meant)
+            if matching:
+                text.show("lab_terms_respelled", asked=asked, meant=meant)
         if not matching:
             text.show("lab_terms_none")
             return
