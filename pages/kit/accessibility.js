@@ -1,7 +1,7 @@
 // What Streamlit's markup lacks for the keyboard and for screen readers, added after it has been drawn.
 
 const running = new WeakMap() // what ends the last run: this function runs again when its data change
-const PAUSE = 200 // milliseconds without a change on the page before it is looked through
+const PAUSE = 200 // milliseconds from a change on the page until it is looked through
 
 export default function ({ parentElement, data }) {
   running.get(parentElement)?.()
@@ -68,13 +68,11 @@ export default function ({ parentElement, data }) {
     const list = document.querySelector('ul[data-testid="stSidebarNavItems"]')
     list?.setAttribute("role", "none")
     list?.querySelectorAll("li").forEach(item => item.parentElement.setAttribute("role", "list"))
-    for (const chart of document.querySelectorAll('[data-testid="stMermaidChart"]')) // named only while it loads
-      chart.hasAttribute("aria-label") ? chart.setAttribute("role", "img") : chart.removeAttribute("role")
   }
 
   const look = () => { skipSections(); levels(); formulas(); pageList() }
   let waiting = 0
-  const soon = () => { clearTimeout(waiting); waiting = setTimeout(look, PAUSE) }
+  const soon = () => { waiting ||= setTimeout(() => { waiting = 0; look() }, PAUSE) }
   const changes = new MutationObserver(soon)
   changes.observe(main, { childList: true, subtree: true })
   const size = new ResizeObserver(soon)

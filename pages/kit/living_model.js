@@ -422,6 +422,7 @@ class Player {
         const [token, p, canBeChosen] = step?.top[k] ?? ["", 0, false]
         one.p = p
         one.button.disabled = !canBeChosen
+        one.button.style.visibility = step?.top[k] ? "" : "hidden"  // a button without a name
         one.button.classList.toggle("taken", step !== undefined && token === step.token)
         one.word.textContent = step?.top[k] ? visible(token) : ""
         one.share.textContent = step?.top[k] ? percent(p) : ""
@@ -449,7 +450,7 @@ class Player {
     })
     const lit = new Map(phase === "attention" ? layer.attended : [])
     this.spans.forEach((span, place) => {
-      span.style.setProperty("--lit", lit.has(place) ? `${Math.round(15 + 75 * lit.get(place))}%` : "0%")
+      span.style.setProperty("--lit", lit.has(place) ? `${Math.round(15 + 40 * lit.get(place))}%` : "0%")
       span.classList.toggle("from", place === at - 1 && phase !== "done")
     })
   }

@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 MINUTE = 60_000
 LINK = "/arena?arena_size=pico&arena_steps=1200&arena_seeds=2"
 
@@ -23,3 +25,4 @@ def test_a_match_lives_in_its_link_and_its_runs_are_found_again(page, server):
     expect(main.get_by_text("0 of 12 runs are over")).to_be_visible(timeout=MINUTE)
     main.get_by_role("button", name="Stop").click()
     expect(main.get_by_role("button", name="Train the 12 runs")).to_be_enabled(timeout=MINUTE)
+    assert not serious_findings(page)

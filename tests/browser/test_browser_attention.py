@@ -1,4 +1,4 @@
-"""Chapter 5 in a real browser: a click, a link in another window, the keyboard alone, and what axe finds."""
+"""Chapter 5 in a real browser: a click, a link in another window, the keyboard alone, a phone, and what axe finds."""
 
 import re
 
@@ -68,14 +68,9 @@ def test_a_question_is_answered_and_ticked(server, page):
     expect(box.get_by_text("The forbidden keys would have taken")).to_be_visible(timeout=TURN)
 
 
-def test_nothing_is_wider_than_a_phone(server, page):
+def test_nothing_is_wider_than_a_phone_and_axe_finds_nothing_serious(server, page):
     page.set_viewport_size({"width": 400, "height": 800})
     opened(page, f"{server.url}/attention")
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
-
-
-def test_axe_finds_nothing_serious_in_the_dark(server, page):
-    page.emulate_media(color_scheme="dark")  # in the light every page is looked at where it is opened cold
-    opened(page, f"{server.url}/attention")
     assert not serious_findings(page)

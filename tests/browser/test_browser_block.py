@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 120_000
 
 
@@ -14,3 +16,4 @@ def test_the_cut_stack_explodes_or_dies_by_one_small_constant(server, page):
     lab.get_by_role("radio", name="1e-5").click()
     expect(lab.get_by_text(re.compile("explodes or dies, by one small constant"))).to_be_visible(timeout=TURN)
     expect(page).to_have_url(re.compile("c6_depth_eps=1e-5"))
+    assert not serious_findings(page)

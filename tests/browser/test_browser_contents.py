@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.kit.book import PARTS, SHORT, TABLE
+from tests.browser.conftest import BACKGROUND
 
 MINUTE = 60_000
 CHAPTERS = [row for row in TABLE if row.number is not None]
@@ -45,6 +46,15 @@ def test_a_lab_is_reached_by_keyboard_and_escape_closes_the_menu(server, page):
     page.keyboard.press("Enter")
     expect(page.locator("h3#c5_heads")).to_be_in_viewport()
     expect(lab).to_be_hidden()
+    for name in ("Worked example", "The code"):  # the link after a heading leads to the next part
+        skip = page.get_by_role("link", name=f"Skip to “{name}”", exact=True)
+        skip.focus()
+        expect(skip).to_be_in_viewport()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name=name, exact=True)).to_be_focused()
+    page.get_by_role("link", name="Skip to the page").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
 def test_a_narrow_window_has_the_contents_as_a_menu_that_names_the_section_in_view(server, page):
@@ -60,7 +70,6 @@ def test_a_narrow_window_has_the_contents_as_a_menu_that_names_the_section_in_vi
     expect(page.get_by_test_id("stSidebarNav")).to_be_in_viewport()
 
 
-BACKGROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
 COUNT_LISTENERS = """
 const add = document.addEventListener, remove = document.removeEventListener
 window.listening = 0

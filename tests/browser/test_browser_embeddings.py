@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 120_000
 
 
@@ -15,3 +17,4 @@ def test_a_prediction_about_the_famous_sum_is_answered_and_shown(server, page):
     expect(lab.get_by_text(re.compile("the sum stays near what went into it"))).to_be_visible(timeout=TURN)
     lab.get_by_role("button", name="Show it in the lab").click()
     expect(page).to_have_url(re.compile("c3_sum_inputs=true"), timeout=TURN)
+    assert not serious_findings(page)

@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 120_000
 TOPIC = "why-divide-by-root-d"
 
@@ -36,3 +38,4 @@ def test_from_a_chapter_to_a_topic_through_a_slider_to_the_next(server, page):
     page.goto(f"{server.url}/explainers?topic={TOPIC}&{TOPIC}_1_d_k=99&{TOPIC}_2_spread=3.5")
     expect(page.get_by_text("which is not used")).to_be_visible(timeout=TURN)
     expect(page.locator(f".st-key-block_{TOPIC}_2").get_by_text("spread = 3.5")).to_be_visible(timeout=TURN)
+    assert not serious_findings(page)

@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 120_000
 
 
@@ -16,3 +18,4 @@ def test_a_guess_leads_to_the_large_model(server, page):
     box.get_by_role("button", name="Show it in the lab").click()
     expect(box.get_by_text(re.compile(r"LLaMA 3 8B: 8,030,261,248 weights"))).to_be_visible(timeout=TURN)
     expect(page).to_have_url(re.compile("c7_published_model=LLaMA"))
+    assert not serious_findings(page)

@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 120_000
 
 
@@ -18,3 +20,4 @@ def test_dragging_both_leaves_the_score_where_it_was(server, page):
         expect(said).to_contain_text("distance 21" if name == "query" else "distance 20", timeout=TURN)
     expect(said).to_contain_text(f"Query at 31, key at 11, distance 20: score {score}")
     expect(page).to_have_url(re.compile("c4_drag_query=31"))
+    assert not serious_findings(page)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 120_000
 
 
@@ -16,3 +18,4 @@ def test_the_script_is_downloaded_with_the_settings_of_the_page(server, page):
     code = Path(waiting.value.path()).read_text(encoding="utf-8")
     compile(code, "script.py", "exec")
     assert "\nSTEPS = 50\n" in code
+    assert not serious_findings(page)

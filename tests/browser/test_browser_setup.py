@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 60_000
 
 
@@ -16,3 +18,4 @@ def test_the_knob_is_turned_by_the_prediction_and_flies_off(server, page):
     lab.get_by_role("button", name="Show it in the lab").click()
     expect(lab.get_by_text("Training diverges.")).to_be_visible(timeout=TURN)
     expect(page).to_have_url(re.compile("c1_knob_rate=0.26"))
+    assert not serious_findings(page)

@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serious_findings
+
 TURN = 120_000
 
 
@@ -16,3 +18,4 @@ def test_the_scrubber_goes_to_the_next_merge(server, page):
     expect(page.get_by_text(re.compile(r"^Merge 21:"))).to_be_visible(timeout=TURN)
     expect(page).to_have_url(re.compile("c2_train_n=21"))
     expect(page.locator(".st-key-c2_train_tokens .chip").first).to_be_visible()
+    assert not serious_findings(page)
