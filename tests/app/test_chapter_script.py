@@ -55,17 +55,13 @@ def test_the_same_weights_with_other_heads_cost_nats():
     app = open_page(c10_misread_as="8 heads of 16")
     loss, right = map(
         float,
-        re.search(
-            r"\*\*([\d.]+)\*\* nats per token. The right config gives ([\d.]+)", said(app)
-        ).groups(),
+        re.search(r"\*\*([\d.]+)\*\* nats per token. The right config gives ([\d.]+)", said(app)).groups(),
     )
     assert loss > right + 1
     app = open_page(c10_misread_as="as it was trained")
     loss, right = map(
         float,
-        re.search(
-            r"\*\*([\d.]+)\*\* nats per token. The right config gives ([\d.]+)", said(app)
-        ).groups(),
+        re.search(r"\*\*([\d.]+)\*\* nats per token. The right config gives ([\d.]+)", said(app)).groups(),
     )
     assert loss == right
 
