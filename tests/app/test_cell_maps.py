@@ -1,5 +1,6 @@
 """Formulas of cells against torch, and what a picture does with the cell that was asked for."""
 
+import json
 import math
 
 import pytest
@@ -171,6 +172,10 @@ def test_a_typed_number_goes_through_a_link_unchanged():
     app.run()
     assert not app.exception and app.query_params["m"] == ".77,.123456789"
     assert app.markdown[-1].value == "(0.77, 0.123456789)"
+    # With a step Streamlit's editor cuts what is typed to the step's digits.
+    columns = json.loads(app.dataframe[0].proto.columns)
+    kinds = [column["type_config"] for name, column in columns.items() if name in "ab"]
+    assert len(kinds) == 2 and not any(kind.get("step") for kind in kinds)
 
 
 def matrix_script():
