@@ -7,7 +7,8 @@
             …the picture…
             lab.predict("c5_scale", text.read("lab_scale_predict"), options, right=1, because=…)
 
-What stands inside `frame` is watched: its bound widgets can be reset, varied at random and put into a link.
+`panes` puts controls and picture beside each other, so that one screen holds a control, what it changes and what that
+means. What stands inside `frame` is watched: its bound widgets can be reset, varied at random and put into a link.
 """
 
 import random
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.kit import links, progress, prompt
 from pages.kit.links import Bound
@@ -72,6 +74,12 @@ def frame(name: str, title: str) -> Iterator[None]:
         with links.watched() as bound:
             yield
         _toolbar(name, bound)
+
+
+def panes() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Two columns of a lab: its controls with what they say, and beside them its picture; stacked on a phone."""
+    controls_pane, picture_pane = st.columns([1, 2], gap="medium")
+    return controls_pane, picture_pane
 
 
 def _toolbar(name: str, bound: list[Bound]) -> None:

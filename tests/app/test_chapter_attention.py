@@ -145,9 +145,9 @@ def test_the_short_path_has_the_figure_the_example_one_lab_and_three_questions()
     app = open_page(path="short")
     assert [one.value for one in app.header] == [PARTS[part] for part in PARTS if part in SHORT_PATH]
     labs = [
-        one.value for one in app.subheader if one.value in ("Where does each head look?", "More experiments")
+        one.value for one in app.subheader if one.value in ("What does each head attend to?", "More experiments")
     ]
-    assert labs == ["Where does each head look?"]
+    assert labs == ["What does each head attend to?"]
     assert [tab.label for tab in app.tabs if tab.label.startswith("Question")] == [
         f"Question {number}" for number in (1, 2, 3)
     ]
@@ -207,7 +207,7 @@ def own(tmp_path_factory):
 def test_every_lab_works_on_a_model_of_the_learners_own(own, monkeypatch):
     monkeypatch.setenv("GLASSBOX_RUNS", str(own))
     app = open_page(model="mine", c5_more_flag="true", c5_more_habits="true", c5_more_fused="true")
-    assert "Where does each head look?" in [one.value for one in app.subheader]
+    assert "What does each head attend to?" in [one.value for one in app.subheader]
     field = next(one for one in app.text_input if one.key == "c5_heads_text")
     field.set_value("The owl saw the fox").run()
     assert not app.exception

@@ -28,20 +28,25 @@ def key_heads() -> None:
         text.show("lab_kv")
         in_use = session.model_in_use().config
         shapes = {MODEL: in_use.replace(n_kv_heads=in_use.n_heads), **SHAPES}
-        name = controls.choice(text.read("lab_kv_shape"), "c5_kv_shape", list(shapes), default="LLaMA 2 70B")
+        side, picture_pane = lab.panes()
+        with side:
+            name = controls.dropdown(
+                text.read("lab_kv_shape"), "c5_kv_shape", list(shapes), default="LLaMA 2 70B"
+            )
         full = shapes[name]
         options = [k for k in range(1, full.n_heads + 1) if full.n_heads % k == 0]
         if st.session_state.get("c5_kv_heads", options[-1]) not in options:
             del st.session_state["c5_kv_heads"]  # chosen for a shape with other heads
-        left, right = st.columns(2, gap="large")
-        with left:
+        with side:
             default = 8 if 8 in options else options[0]
             kv = controls.value_slider(text.read("lab_kv_heads"), "c5_kv_heads", options, default)
-        with right:
             tokens = controls.value_slider(text.read("lab_kv_context"), "c5_kv_tokens", CONTEXTS, 4096)
         config = full.replace(n_kv_heads=kv)
-        describe_cache(text, full, config, tokens)
-        draw_heads(text, full, options, kv, tokens)
+        with side:
+            describe_cache(text, full, config, tokens)
+        with picture_pane:
+            show_cache_product(config, tokens)
+            draw_heads(text, full, options, kv)
         predict(text, config)
 
 
@@ -53,7 +58,7 @@ def kind(config: ModelConfig) -> str:
 
 
 def describe_cache(text: words.Words, full: ModelConfig, config: ModelConfig, tokens: int) -> None:
-    """What a number of key heads costs and saves, with the sum of the cache put in."""
+    """What a number of key heads costs and saves."""
     attention, whole = parameters(config)["attention"], n_parameters(config)
     held = cache_bytes(config, tokens, bytes_per_value=2)
     text.show(
@@ -67,14 +72,18 @@ def describe_cache(text: words.Words, full: ModelConfig, config: ModelConfig, to
         cache=readable_bytes(held),
         factor=config.n_heads // config.n_kv_heads,
     )
+
+
+def show_cache_product(config: ModelConfig, tokens: int) -> None:
+    """The bytes of the cache as a product with its numbers put in."""
     numbers = {"L": config.n_layers, "K": config.n_kv_heads, "D": config.head_dim, r"\text{tokens}": tokens}
     product = r" \cdot ".join(rf"\underbrace{{{value:,}}}_{{{name}}}" for name, value in numbers.items())
     product = product.replace(",", "{,}")
-    total = f"{held:,}".replace(",", "{,}")
+    total = f"{cache_bytes(config, tokens, bytes_per_value=2):,}".replace(",", "{,}")
     st.latex(rf"2 \cdot {product} \cdot \underbrace{{2}}_{{\text{{bytes}}}} = {total}")
 
 
-def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int, tokens: int) -> None:
+def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int) -> None:
     """Weights of attention and cache against K, and which key head answers which query head."""
     shares = {
         "weights of attention": [
@@ -84,17 +93,15 @@ def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int
         "all weights": [n_parameters(full.replace(n_kv_heads=k)) / n_parameters(full) for k in options],
         "cache": [k / full.n_heads for k in options],
     }
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        st.markdown(f"**{text.read('lab_kv_chart')}**")
+    chart_tab, groups_tab = st.tabs([text.read("lab_kv_chart"), text.read("lab_kv_groups")])
+    with chart_tab:
         picture = plots.curves(
             options, shares, x_title="key/value heads K", y_title="share of K = H", log_x=True, mark_x=kv,
             y_range=(0, 1.05), height=280, revision=f"kv {full.n_heads}",
         )  # fmt: skip
         picture.figure.update_yaxes(tickformat=".0%")
         figures.show(picture, key="c5_kv_curves")
-    with right:
-        st.markdown(f"**{text.read('lab_kv_groups')}**")
+    with groups_tab:
         group = full.n_heads // kv
         drawing = CellMap(
             values=[

@@ -180,34 +180,40 @@ def print_real(
 
     with st.container(border=True, key="c5_real_steps"):
         st.markdown("Rows and columns: " + ", ".join(f"`{name}`" for name in names))
-        step(1, "Project", T=3, D=width)
-        for column, name, values in zip(st.columns(3), "QKV", (head_steps.q, head_steps.k, head_steps.v)):
-            column.latex(f"{name} = {first(values)}")
-        step(2, f"Turn by the positions {', '.join(str(position) for position in positions)}", T=3, D=width)
-        for column, name, values in zip(st.columns(3), "QK", (head_steps.q_rotated, head_steps.k_rotated)):
-            column.latex(f"{name}' = {first(values)}")
-        # Two by two, row after row: on a phone columns stand below each other, and the steps must stay in order.
-        (third, fourth), (fifth, sixth), (seventh, eighth) = (st.columns(2, gap="large") for _ in range(3))
-        with third:
-            step(3, "Compare", T=3, S=3)
-            st.latex(rf"Q' K'^\top = {latex.matrix(steps.raw.tolist(), '.2f')}")
-        with fourth:
-            step(4, "Scale", T=3, S=3)
-            st.latex(
-                rf"\frac{{Q' K'^\top}}{{\sqrt{{{width}}}}} = {latex.matrix(steps.scores.tolist(), '.2f')}"
-            )
-        with fifth:
-            step(5, "Mask", T=3, S=3)
-            st.latex(latex.matrix(steps.masked.tolist(), ".2f"))
-        with sixth:
-            step(6, "Softmax", T=3, S=3)
-            st.latex(rf"W = {latex.matrix(steps.weights.tolist(), '.3f')}")
-        with seventh:
-            step(7, "Mix the values", T=3, D=width)
-            st.latex(rf"W V = {first(steps.mixed)}")
-        with eighth:
-            step(8, "Write into the stream", T=3, C=model.config.d_model)
-            st.latex(rf"W V\, W_O = {first(steps.output)}")
+        project_tab, weights_tab, mix_tab = st.tabs(["Steps 1 and 2", "Steps 3 to 6", "Steps 7 and 8"])
+        with project_tab:
+            step(1, "Project", T=3, D=width)
+            for column, name, values in zip(st.columns(3), "QKV", (head_steps.q, head_steps.k, head_steps.v)):
+                column.latex(f"{name} = {first(values)}")
+            step(2, f"Rotate by the positions {', '.join(map(str, positions))}", T=3, D=width)
+            for column, name, values in zip(
+                st.columns(3), "QK", (head_steps.q_rotated, head_steps.k_rotated)
+            ):
+                column.latex(f"{name}' = {first(values)}")
+        with weights_tab:
+            # Two by two, row after row: on a phone columns stand below each other, and the steps must stay in order.
+            (third, fourth), (fifth, sixth) = (st.columns(2, gap="large") for _ in range(2))
+            with third:
+                step(3, "Compare", T=3, S=3)
+                st.latex(rf"Q' K'^\top = {latex.matrix(steps.raw.tolist(), '.2f')}")
+            with fourth:
+                step(4, "Scale", T=3, S=3)
+                scaled = latex.matrix(steps.scores.tolist(), ".2f")
+                st.latex(rf"\frac{{Q' K'^\top}}{{\sqrt{{{width}}}}} = {scaled}")
+            with fifth:
+                step(5, "Mask", T=3, S=3)
+                st.latex(latex.matrix(steps.masked.tolist(), ".2f"))
+            with sixth:
+                step(6, "Softmax", T=3, S=3)
+                st.latex(rf"W = {latex.matrix(steps.weights.tolist(), '.3f')}")
+        with mix_tab:
+            seventh, eighth = st.columns(2, gap="large")
+            with seventh:
+                step(7, "Mix the values", T=3, D=width)
+                st.latex(rf"W V = {first(steps.mixed)}")
+            with eighth:
+                step(8, "Add to the residual stream", T=3, C=model.config.d_model)
+                st.latex(rf"W V\, W_O = {first(steps.output)}")
         weight = traced.seen[f"layers.{layer}.attention.weights"][0, head, positions[-1], positions[0]]
         if n > 3:
             text.show("example_real_alone", name=names[0].strip("␣"), share=float(weight))

@@ -25,10 +25,7 @@ from pages.kit.name_head import default_head, find_name_head, next_tokens, pick_
 from pages.kit.pronoun_story import PronounStory, beginning_that_fits, pronoun_story, storyteller
 
 WHAT = ("weight", "handed over")
-MORE_TEXTS = (
-    "The queen had a ring. The king had a crown. The queen lost her",
-    "Tom and Mira went to the river. Mira fell into the water, and Tom",
-)
+MORE_TEXTS = ("The queen had a ring. The king had a crown. The queen lost her",)
 
 
 @st.fragment
@@ -51,27 +48,36 @@ def attention_maps() -> None:
             st.error(escape.sentence(f"{error}."), icon=":material/error:")
             return
         best = default_head(model)
-        one, two = st.columns([2, 3], vertical_alignment="bottom")
-        with one:
+        strip = st.container()
+        side, picture_pane = lab.panes()
+        with side:
             layer, head = pick_head("c5_heads_head", text.read("lab_heads_head"), model.config, best)
-        with two:
             what = controls.choice(
                 text.read("lab_heads_what"), "c5_heads_what", WHAT, help=text.read("lab_heads_what_help")
             )
         looked = row_proportions(traced, what)  # (L, H, T, T), each row the share of its sum
-        n = len(traced.ids)
+        with strip:
+            place = pick_query(traced, looked[layer, head], text)
+        with side:
+            describe_head(traced, layer, head, place, text)
+            next_words(model, typed, traced, layer, head, place, text)
+        with picture_pane:
+            every_head(model, traced, looked, what, HeadCell(layer, head, place, place), text)
+        predict_other_name(teller, story, text)
+
+
+def pick_query(traced: forward.Traced, looked, text: words.Words) -> int:
+    """The tokens, shaded by their weights from the chosen one; a click chooses another."""
+    n = len(traced.ids)
+    with st.container(gap="xsmall"):
         st.caption(text.read("lab_heads_tokens"))
-        place = chips.pick_chip(
+        return chips.pick_chip(
             n,
-            lambda at: shaded_tokens(traced.tokens, looked[layer, head, at].tolist(), at),
+            lambda at: shaded_tokens(traced.tokens, looked[at].tolist(), at),
             key="c5_heads_at",
             label=text.read("lab_heads_tokens"),
             default=n - 1,
         )
-        describe_head(traced, layer, head, place, text)
-        every_head(model, traced, looked, what, HeadCell(layer, head, place, place), text)
-        next_words(model, typed, traced, layer, head, place, text)
-        predict_other_name(teller, story, text)
 
 
 def row_proportions(traced: forward.Traced, what: str):
@@ -116,11 +122,11 @@ def every_head(
     def formula(cell: HeadCell) -> Formula:
         return explain(traced.seen, model.config, cell, every)
 
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.markdown(
-            f"**{text.read('lab_heads_map', n=len(rows), token=chips.in_sentence(traced.tokens[place]))}**"
-        )
+    token = chips.in_sentence(traced.tokens[place])
+    heads_tab, square_tab = st.tabs(
+        [text.read("lab_heads_map", n=len(rows), token=token), text.read("lab_heads_square")]
+    )
+    with heads_tab:
         drawing = CellMap(
             values=looked[:, :, place, : place + 1].flatten(0, 1).tolist(),
             rows=rows,
@@ -137,8 +143,7 @@ def every_head(
             key="c5_heads_map",
             default=(layer * n_heads + head, best),
         )
-    with right:
-        st.markdown(f"**{text.read('lab_heads_square')}**")
+    with square_tab:
         drawing = CellMap(
             values=looked[layer, head].tolist(),
             rows=every,
@@ -160,7 +165,7 @@ def next_words(
 ) -> None:
     """What comes after the chosen token, and, when the head is switched off, what comes without it."""
     before = model.tokenizer.decode(list(traced.ids[: place + 1]))
-    off = controls.switch(text.read("lab_heads_off"), "c5_heads_off")
+    off = controls.switch(text.read("lab_heads_off"), "c5_heads_off", help=text.read("lab_heads_caution"))
     token = chips.in_sentence(traced.tokens[place])
     whole = next_tokens(model, before, None)
     names = tuple(name for name, _ in whole)
@@ -173,7 +178,6 @@ def next_words(
         st.markdown(f"**{text.read('lab_heads_next_off', layer=layer + 1, head=head + 1)}**")
         picture = with_and_without(model, before, whole, (layer, head))
     figures.show(picture, key="c5_heads_next")
-    st.caption(text.read("lab_heads_caution"))
 
 
 def with_and_without(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int]):
@@ -186,7 +190,7 @@ def with_and_without(model, before: str, whole: list[tuple[str, float]], off: tu
         {"with the head": [more[name] for name in names], "without it": [less[name] for name in names]},
         y_title="chance of the next token",
         form=".0%",
-        height=260,
+        height=230,
         revision="next off",
     )
     picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])

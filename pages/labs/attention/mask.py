@@ -1,6 +1,7 @@
 """Chapter 5: what the mask forbids, what a model does without it, and a flag that gets it wrong."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from gptcore.interpret import heads
 from gptcore.runs.request import RunRequest
@@ -40,16 +41,15 @@ def mask_removed() -> None:
         if not 2 <= len(ids) <= model.config.context_length:
             st.info(f"Give a text of 2 to {model.config.context_length} tokens.", icon=":material/info:")
             return
-        left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
-        with left:
+        side, picture_pane = lab.panes()
+        with side:
             middle = (len(ids) + 1) // 2 + 1
             if int(st.session_state.get("c5_mask_at", middle)) > len(ids):
                 del st.session_state["c5_mask_at"]  # chosen while the text was longer
             dial = Dial("", 1, len(ids), 1, "Counted from 1.")
             position = controls.integer(text.read("lab_mask_place"), "c5_mask_at", dial, middle) - 1
-        with right:
             masked = controls.switch(text.read("lab_mask_on"), "c5_mask_on", True)
-        _logit_changes(text, model, ids, position, masked)
+        _logit_changes(text, model, ids, position, masked, side, picture_pane)
         with_mask, without = cached.losses_with_and_without_mask(model)
         text.show("lab_mask_loss", with_mask=with_mask, without=without)
         lab.predict(
@@ -67,23 +67,30 @@ def mask_removed() -> None:
 
 
 def _logit_changes(
-    text: words.Words, model: models.ModelHandle, ids: list[int], position: int, masked: bool
+    text: words.Words,
+    model: models.ModelHandle,
+    ids: list[int],
+    position: int,
+    masked: bool,
+    side: DeltaGenerator,
+    picture_pane: DeltaGenerator,
 ) -> None:
     """How much each position's logits change when the token at `position` is replaced, with the mask or without."""
     used = model.model if masked else cached.without_mask(model)
     replacement = _other_word(ids[position], model)
     changes = heads.logit_changes(used, ids, position, replacement).tolist()
     tokens = [chips.visible(model.tokenizer.token_text(i)) for i in ids]
-    text.show(
-        "lab_mask_says",
-        old=tokens[position].strip("␣"),
-        new=model.tokenizer.token_text(replacement).strip(),
-        place=position + 1,
-        before=position,
-        leaking=sum(change > 0 for change in changes[:position]),
-        after=len(ids) - position,
-        moving=sum(change > 0 for change in changes[position:]),
-    )
+    with side:
+        text.show(
+            "lab_mask_says",
+            old=tokens[position].strip("␣"),
+            new=model.tokenizer.token_text(replacement).strip(),
+            place=position + 1,
+            before=position,
+            leaking=sum(change > 0 for change in changes[:position]),
+            after=len(ids) - position,
+            moving=sum(change > 0 for change in changes[position:]),
+        )
     numbered = [f"{number} {token}" for number, token in enumerate(tokens, start=1)]
     picture = plots.columns(
         numbered, {"moved": changes}, y_title=text.read("lab_mask_chart"), form=".1f", height=260,
@@ -94,7 +101,8 @@ def _logit_changes(
     colors = [figures.VERMILION if i < position else figures.BLUE for i in range(len(changes))]
     picture.figure.update_traces(marker={"color": colors})
     picture.figure.add_vline(x=position - 0.5, line={"color": figures.GREY, "dash": "dot"})
-    figures.show(picture, key="c5_mask_moved")
+    with picture_pane:
+        figures.show(picture, key="c5_mask_moved")
 
 
 def _other_word(token_id: int, model: models.ModelHandle) -> int:

@@ -23,38 +23,28 @@ def why_root_d() -> None:
     text = words.load("05_attention")
     with lab.frame("c5_scale", text.read("lab_scale_title")):
         text.show("lab_scale", n_keys=N_KEYS)
-        left, right = st.columns(2, gap="large")
-        with left:
+        side, picture_pane = lab.panes()
+        with side:
             width = controls.value_slider(text.read("lab_scale_width"), "c5_scale_d", WIDTHS, 64)
-        with right:
             metric = controls.choice(text.read("lab_scale_metric"), "c5_scale_metric", list(METRICS))
         found = cached.softness(WIDTHS)
         at = WIDTHS.index(width)
-        picture = plots.curves(
-            WIDTHS,
-            {
-                scale: Band(*zip(*(_range(repetitions, metric) for repetitions in found[scale])))
-                for scale in SCALES
-            },
-            x_title="width d of a head",
-            y_title=METRICS[metric],
-            log_x=True,
-            log_y=metric == "spread",
-            mark_x=width,
-            revision=f"scale {metric}",
-        )
-        figures.show(picture, key="c5_scale_curves")
+        with picture_pane:
+            draw_curves(found, metric, width)
         now = {scale: found[scale][at][0] for scale in SCALES}
-        text.show(
-            "lab_scale_says",
-            d=width,
-            none=now["no scale"].largest,
-            root=now["1/√d"].largest,
-            whole=now["1/d"].largest,
-            equal=1 / N_KEYS,
-        )
-        st.markdown(f"**{text.read('lab_scale_weights', d=width)}**")
-        draw_weights(now)
+        with side:
+            text.show(
+                "lab_scale_says",
+                d=width,
+                none=now["no scale"].largest,
+                root=now["1/√d"].largest,
+                whole=now["1/d"].largest,
+                equal=1 / N_KEYS,
+            )
+        with picture_pane:
+            st.markdown(f"**{text.read('lab_scale_weights', d=width)}**")
+            draw_weights(now)
+        predict(text, found, WIDTHS[min(at + 2, len(WIDTHS) - 1)])
         text.show(
             "lab_scale_overflow",
             n=N_QUERIES * N_KEYS,
@@ -62,7 +52,25 @@ def why_root_d() -> None:
             highest=found["no scale"][-1][0].highest,
             limit=LARGEST_FP16,
         )
-        predict(text, found, WIDTHS[min(at + 2, len(WIDTHS) - 1)])
+
+
+def draw_curves(found: dict[str, list[list[Softness]]], metric: str, width: int) -> None:
+    """One measure of the softmax against the width, a curve a scale."""
+    picture = plots.curves(
+        WIDTHS,
+        {
+            scale: Band(*zip(*(_range(repetitions, metric) for repetitions in found[scale])))
+            for scale in SCALES
+        },
+        x_title="width d of a head",
+        y_title=METRICS[metric],
+        log_x=True,
+        log_y=metric == "spread",
+        mark_x=width,
+        height=270,
+        revision=f"scale {metric}",
+    )
+    figures.show(picture, key="c5_scale_curves")
 
 
 def draw_weights(now: dict[str, Softness]) -> None:
@@ -72,7 +80,7 @@ def draw_weights(now: dict[str, Softness]) -> None:
         {scale: list(softness.example) for scale, softness in now.items()},
         y_title="weight",
         form=".2f",
-        height=220,
+        height=190,
         revision="scale weights",
     )
     picture.figure.update_traces(text=None)

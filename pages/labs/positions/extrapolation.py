@@ -24,20 +24,21 @@ def extrapolation() -> None:
         session.caption_other_model(model)
         trained = model.config.context_length
         text.show("lab_far", trained=trained, times=BEYOND)
-        left, right = st.columns([3, 2], gap="large")
-        with left:
-            cure = controls.choice(
+        side, picture_pane = lab.panes()
+        with side:
+            cure = controls.dropdown(
                 text.read("lab_far_cure"), "c4_far_cure", CURES, help=text.read("lab_far_cure_help")
             )
-        with right:
             factor = controls.value_slider(text.read("lab_far_factor"), "c4_far_factor", FACTORS, 4)
         losses = {text.read("lab_far_raw"): cached.loss_by_position(model, "as trained", 1)}
         if cure != "none":
             losses[cure] = cached.loss_by_position(model, cure, factor)
-        _curves(losses, trained, text)
-        _summary(
-            *losses.values(), inside=trained // BIN, trained=trained, cure=cure, factor=factor, text=text
-        )
+        with picture_pane:
+            _curves(losses, trained, text)
+        with side:
+            _summary(
+                *losses.values(), inside=trained // BIN, trained=trained, cure=cure, factor=factor, text=text
+            )
         lab.predict(
             "c4_far",
             text.read("lab_far_predict", factor=factor, trained=trained),

@@ -41,8 +41,11 @@ def queries_and_keys() -> None:
         alt=f"Three tokens, each with a query and a key as arrows. Scores of {TOKENS[-1]}: {listed}.",
         per_row=3,
     )
-    figures.show(picture, key="c4_asking")
-    text.show("asking_so")
+    left, side = st.columns([2, 1], gap="medium", vertical_alignment="center")
+    with left:
+        figures.show(picture, key="c4_asking")
+    with side:
+        text.show("asking_so")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,12 @@ def finding() -> None:
         },
         x_title=text.read("finding_x"),
         y_title=text.read("finding_y"),
-        height=260,
+        height=240,
         revision="finding",
     )
-    figures.show(picture, key="c4_finding")
+    left, side = st.columns([3, 2], gap="large", vertical_alignment="center")
+    with left:
+        figures.show(picture, key="c4_finding")
     there = by_hand.rotated_score(met.q, met.k, met.at + FAR, met.key_at + FAR, met.theta)
-    text.show("finding_says", far=FAR, both=there / math.sqrt(len(met.q)), alone=by_distance[apart + FAR])
+    with side:
+        text.show("finding_says", far=FAR, both=there / math.sqrt(len(met.q)), alone=by_distance[apart + FAR])

@@ -21,32 +21,30 @@ def frequencies() -> None:
     text = words.load("04_positions")
     with lab.frame("c4_clock", text.read("lab_clock_title")):
         text.show("lab_clock")
-        left, middle, right = st.columns(3, gap="medium")
-        with left:
+        side, picture_pane = lab.panes()
+        with side:
             base = controls.value_slider(text.read("lab_clock_base"), "c4_clock_base", BASES, 10_000)
-        with middle:
             width = controls.value_slider(text.read("lab_clock_width"), "c4_clock_width", WIDTHS, 64)
-        with right:
             tokens = controls.value_slider(text.read("lab_clock_text"), "c4_clock_text", TEXTS, 8192)
         bases = (base, 10_000 if base != 10_000 else 500_000)
         of_base = wavelengths(width, base)
         whole = sum(length <= tokens for length in of_base)
-        text.show(
-            "lab_clock_says",
-            fastest=of_base[0],
-            slowest=of_base[-1],
-            whole=whole,
-            pairs=width // 2,
-            tokens=tokens,
-        )
-        left, right = st.columns(2, gap="medium")
-        with left:
-            st.markdown(f"**{text.read('lab_clock_turns')}**")
+        with side:
+            text.show(
+                "lab_clock_says",
+                fastest=of_base[0],
+                slowest=of_base[-1],
+                whole=whole,
+                pairs=width // 2,
+                tokens=tokens,
+            )
+        with picture_pane:
+            turns_tab, decay_tab = st.tabs([text.read("lab_clock_turns"), text.read("lab_clock_decay")])
+        with turns_tab:
             _wavelength_curves(width, bases, tokens, text)
-        with right:
-            st.markdown(f"**{text.read('lab_clock_decay')}**")
+        with decay_tab:
             _decay_curves(width, bases, text)
-        text.show("lab_clock_decay_says")
+            text.show("lab_clock_decay_says")
         _predict(width, 500_000 if base != 500_000 else 1000, tokens, whole, text)
 
 

@@ -21,32 +21,16 @@ def order() -> None:
     text = words.load("04_positions")
     with lab.frame("c4_order", text.read("lab_order_title")):
         text.show("lab_order")
-        left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
-        with left:
+        side, picture_pane = lab.panes()
+        with side:
             depth = controls.value_slider(text.read("lab_order_layers"), "c4_order_layers", DEPTHS, 2)
-        with right:
             masked = controls.switch(text.read("lab_order_mask"), "c4_order_mask", True)
         moved = cached.order_known(SCHEMES, depth, masked)
-        picture = plots.columns(
-            SCHEMES,
-            {"moved": [100 * share for share in moved]},
-            y_title=text.read("lab_order_chart"),
-            form=".2g",
-            height=250,
-            revision="order",
-        )
-        picture.figure.update_traces(text=[f"{share:.1%}" if share > 1e-5 else "0" for share in moved])
-        figures.show(picture, key="c4_order_bars")
+        with picture_pane:
+            _order_bars(moved, text)
         none = moved[SCHEMES.index("none")]
-        if none > 1e-5:
-            text.show("lab_order_moves", none=none, layers=depth)
-        else:
-            text.show(
-                "lab_order_still",
-                layers=depth,
-                mask=text.read("lab_order_with") if masked else text.read("lab_order_without"),
-                none=none,
-            )
+        with side:
+            _what_moved(none, depth, masked, text)
         lab.predict(
             "c4_order",
             text.read("lab_order_predict"),
@@ -60,6 +44,29 @@ def order() -> None:
             then={"c4_order_layers": 1, "c4_order_mask": True},
         )
         train_each_scheme(text)
+
+
+def _order_bars(moved: list[float], text: words.Words) -> None:
+    """How far the last output moves under each scheme once what came before is shuffled."""
+    picture = plots.columns(
+        SCHEMES,
+        {"moved": [100 * fraction for fraction in moved]},
+        y_title=text.read("lab_order_chart"),
+        form=".2g",
+        height=250,
+        revision="order",
+    )
+    picture.figure.update_traces(text=[f"{fraction:.1%}" if fraction > 1e-5 else "0" for fraction in moved])
+    figures.show(picture, key="c4_order_bars")
+
+
+def _what_moved(none: float, depth: int, masked: bool, text: words.Words) -> None:
+    """Whether a model without positions knows the order, in one sentence."""
+    if none > 1e-5:
+        text.show("lab_order_moves", none=none, layers=depth)
+        return
+    mask = text.read("lab_order_with") if masked else text.read("lab_order_without")
+    text.show("lab_order_still", layers=depth, mask=mask, none=none)
 
 
 def train_each_scheme(text: words.Words) -> None:

@@ -41,32 +41,34 @@ def relative_score() -> None:
     text = words.load("04_positions")
     with lab.frame("c4_drag", text.read("lab_drag_title")):
         text.show("lab_drag")
-        chosen = controls.choice(text.read("lab_drag_vectors"), "c4_drag_vectors", VECTORS)
-        q, k, theta = query_key_and_base(chosen)
-        if chosen == VECTORS[0]:
-            session.caption_other_model(rotary_storyteller())
-        left, right = st.columns(2, gap="large")
+        side, picture_pane = lab.panes()
         help = text.read("lab_drag_help")
-        with left:
+        with side:
+            chosen = controls.dropdown(text.read("lab_drag_vectors"), "c4_drag_vectors", VECTORS)
+            if chosen == VECTORS[0]:
+                session.caption_other_model(rotary_storyteller())
             at = controls.integer(
                 text.read("lab_drag_query"), "c4_drag_query", Dial("", 0, LAST, 1, help), 20
             )
-        with right:
             key_at = controls.integer(text.read("lab_drag_key"), "c4_drag_key", Dial("", 0, LAST, 1, help), 4)
+        q, k, theta = query_key_and_base(chosen)
         distance = at - key_at
         behind = scores_by_distance(q, k, REACH + 1, theta).tolist()
         # A key ahead of its query: the key rotated forward is the query rotated back.
         ahead = scores_by_distance(k, q, REACH + 1, theta).tolist()
         score = behind[distance] if distance >= 0 else ahead[-distance]
-        text.show("lab_drag_says", at=at, key_at=key_at, distance=distance, score=score)
-        if distance < 0:
-            text.show("lab_drag_ahead")
-        st.markdown(f"**{text.read('lab_drag_curve')}**")
-        distances = range(-64, REACH + 1)
-        scores = [behind[x] if x >= 0 else ahead[-x] for x in distances]
-        _curve(distances, scores, distance, f"drag {chosen}", text)
-        st.markdown(f"**{text.read('lab_drag_map')}**")
-        _map(q, k, theta, at, key_at, text)
+        with side:
+            text.show("lab_drag_says", at=at, key_at=key_at, distance=distance, score=score)
+            if distance < 0:
+                text.show("lab_drag_ahead")
+        with picture_pane:
+            curve_tab, map_tab = st.tabs([text.read("lab_drag_curve"), text.read("lab_drag_map")])
+        with curve_tab:
+            distances = range(-64, REACH + 1)
+            scores = [behind[x] if x >= 0 else ahead[-x] for x in distances]
+            _curve(distances, scores, distance, f"drag {chosen}", text)
+        with map_tab:
+            _map(q, k, theta, at, key_at, text)
         st.markdown(f"**{text.read('lab_drag_clocks', n=len(q) // 2)}**")
         dials_of_pairs(len(q), theta, at, key_at, text)
         _predict(at, key_at, score, text)
@@ -82,7 +84,7 @@ def _curve(
         x_title=text.read("lab_drag_distance"),
         y_title=text.read("lab_drag_score"),
         mark_x=marked,
-        height=220,
+        height=300,
         revision=revision,
     )
     picture.figure.update_layout(showlegend=False)

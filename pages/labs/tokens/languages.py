@@ -20,23 +20,23 @@ def languages() -> None:
     text = words.load("02_tokens")
     with lab.frame("c2_lang", text.read("lab_lang_title")):
         text.show("lab_lang")
-        left, right = st.columns([2, 3], gap="large", vertical_alignment="bottom")
-        with left:
+        side, picture_pane = lab.panes()
+        with side:
             unit = controls.choice(
                 text.read("lab_lang_count"), "c2_lang_by", ("tokens", "bytes", "characters")
             )
-        with right:
             language = controls.dropdown(
                 text.read("lab_lang_sentence"), "c2_lang_which", list(SENTENCES), default="Hindi"
             )
+            own = prompt.text_input(text.read("lab_lang_own"), "c2_lang_own", "")
+            about_gpt2(text)
         tokenizers = {name: made for name, made in compared_tokenizers().items() if name != "bytes"}
         costs = {
             name: {of: cost(sentence, tokenizer) for of, sentence in SENTENCES.items()}
             for name, tokenizer in tokenizers.items()
         }
-        _bars(costs, unit)
-        about_gpt2(text)
-        own = prompt.text_input(text.read("lab_lang_own"), "c2_lang_own", "")
+        with picture_pane:
+            _bars(costs, unit)
         _one_sentence(own.strip() or SENTENCES[language], tokenizers, costs, text)
         _predict(costs["stories"], text)
 
@@ -48,7 +48,7 @@ def _bars(costs: Costs, unit: str) -> None:
     else:
         groups = {unit: [getattr(taken, f"n_{unit}") for taken in costs["stories"].values()]}
     picture = plots.columns(
-        list(SENTENCES), groups, y_title=unit, form=".0f", height=300, revision=f"languages {unit}"
+        list(SENTENCES), groups, y_title=unit, form=".0f", height=280, revision=f"languages {unit}"
     )
     figures.show(picture, key="c2_lang_bars")
 

@@ -65,8 +65,6 @@ def same_text() -> None:
             )
             if len(ids) > MOST_CHIPS:
                 st.caption(f"The first {MOST_CHIPS} of {len(ids)}.")
-        text.show("lab_same_says")
-        _twins(text)
         ours = story_data.story_tokenizer()
         turtle, small, large = (len(ours.encode(word)) for word in ("🐢", " queen", " QUEEN"))
         lab.predict(
@@ -81,6 +79,11 @@ def same_text() -> None:
             because=text.read("lab_same_predict_because", large=large, turtle=turtle),
             then={"c2_same_text": "the queen, the QUEEN and a 🐢"},
         )
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            text.show("lab_same_says")
+        with right:
+            _twins(text)
 
 
 def _twins(text: words.Words) -> None:
