@@ -176,21 +176,21 @@ def statements_with_notes(name: str) -> list[tuple[Statement, Note | None]]:
 _CSS = """
 .code { font-size: 0.82rem; color: var(--st-text-color); border: 1px solid var(--st-border-color);
   border-radius: 0.5rem; overflow: hidden; }
-.row { display: grid; grid-template-columns: minmax(0, 1.5fr) minmax(0, 1fr); position: relative; }
+.row { display: grid; grid-template-columns: minmax(0, 1.3fr) minmax(0, 1fr); position: relative; }
 .row.wide { grid-template-columns: minmax(0, 1fr); }
 .row:hover, .row:focus-within, .row:focus { background: var(--st-secondary-background-color); outline: none; }
 .row:focus-visible { box-shadow: inset 3px 0 0 var(--st-primary-color); }
 .row.why { border-left: 3px solid var(--st-primary-color); }
 .row.other { border-left: 3px solid transparent; }
-pre { margin: 0; padding: 0.12rem 0.6rem; font-family: var(--st-code-font); line-height: 1.5; }
-.line { white-space: pre-wrap; overflow-wrap: anywhere; padding-left: calc(2.6em + var(--in)); min-height: 1.5em;
+pre { margin: 0; padding: 0.12rem 0.6rem; font-family: var(--st-code-font); line-height: 1.4; }
+.line { white-space: pre-wrap; overflow-wrap: anywhere; padding-left: calc(2.6em + var(--in)); min-height: 1.4em;
   text-indent: calc(-2.6em - var(--in)); }
 pre .n { color: var(--st-text-color); opacity: 0.75; user-select: none; display: inline-block; width: 2.6em;
   text-indent: 0; }
 pre .k { font-weight: 700; } pre .s, pre .c { font-style: italic; opacity: 0.85; }
 .gap { padding: 0.15rem 0.9rem; font-family: var(--st-font); font-size: 0.78rem; opacity: 0.7;
   background: var(--st-secondary-background-color); }
-.note { padding: 0.12rem 0.7rem; font-family: var(--st-font); line-height: 1.45; }
+.note { padding: 0.12rem 0.7rem; font-family: var(--st-font); line-height: 1.35; }
 .note b { font-weight: 600; } .note code { font-family: var(--st-code-font); font-size: 0.95em; }
 .note.closed { display: none; }
 .row:hover .note.closed, .row:focus .note.closed {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.kit import dim_colors
 
@@ -76,6 +77,12 @@ def lanes(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, tuple[int, 
     return found
 
 
+def heading() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Two columns above a diagram: what it shows, and the control that changes it."""
+    about, control = st.columns([2, 1], gap="large")
+    return about, control
+
+
 def flowchart(nodes: Sequence[Node], edges: Sequence[Edge], *, alt: str) -> None:
     """Draw a flow chart, and below it what the letters in it mean. Raises ValueError where `ranks` does."""
     rank, lane = ranks(nodes, edges), lanes(nodes, edges)
@@ -100,5 +107,5 @@ def flowchart(nodes: Sequence[Node], edges: Sequence[Edge], *, alt: str) -> None
     letters = dict.fromkeys(one for node in nodes for name in node.sizes or () for one in name.split("·"))
     st.markdown(
         "  ".join(f"{dim_colors.chip(letter)} {dim_colors.NAMES[letter]}" for letter in letters)
-        + ". Heavy frames are learned weights, thin ones are values computed from this text."
+        + ". Heavy frames: learned weights; thin frames: values."
     )

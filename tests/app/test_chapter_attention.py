@@ -145,7 +145,9 @@ def test_the_short_path_has_the_figure_the_example_one_lab_and_three_questions()
     app = open_page(path="short")
     assert [one.value for one in app.header] == [PARTS[part] for part in PARTS if part in SHORT_PATH]
     labs = [
-        one.value for one in app.subheader if one.value in ("What does each head attend to?", "More experiments")
+        one.value
+        for one in app.subheader
+        if one.value in ("What does each head attend to?", "More experiments")
     ]
     assert labs == ["What does each head attend to?"]
     assert [tab.label for tab in app.tabs if tab.label.startswith("Question")] == [
@@ -172,7 +174,7 @@ def test_a_text_too_long_gets_one_sentence_and_the_rest_stands():
 
 def test_a_token_chosen_by_a_link_is_the_one_that_asks():
     app = open_page(c5_heads_at="5")
-    assert "looks from *Mira* most at" in said(app)
+    assert "attends from *Mira* most to" in said(app)
     app = open_page(c5_heads_at="99")
     assert any("c5_heads_at=99" in warning.value for warning in app.warning)
 

@@ -169,7 +169,8 @@ def test_the_diagram_names_what_the_model_computes():
     top = {name.split(".")[0] for name in trace(model, tokenizer.encode("Once"))}
     drawn = (ROOT / "pages/labs/overview/diagram.py").read_text(encoding="utf-8")
     boxes = {
-        "embedding": "embedding table", "positioned": "turns queries by position", "layers": "attention: look back",
+        "embedding": "embedding table", "positioned": "rotates queries by position",
+        "layers": "attention to earlier tokens",
         "final_normed": "final norm", "logits": "logits", "probabilities": "probabilities",
     }  # fmt: skip
     assert top == set(boxes)

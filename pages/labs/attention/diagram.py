@@ -11,10 +11,12 @@ def flow() -> None:
     """One attention layer as a chart, with the shapes of the model in use."""
     text = words.load("05_attention")
     config = session.model_in_use().config
-    tokens = controls.integer(
-        "Tokens T", "c5_flow_t", Dial("", 1, config.context_length, 1, "The length of the text."), 16
-    )
-    text.show("diagram", tokens=tokens)
+    side, control = diagram.heading()
+    with control:
+        dial = Dial("", 1, config.context_length, 1, "The length of the text.")
+        tokens = controls.integer("Tokens T", "c5_flow_t", dial, 16)
+    with side:
+        text.show("diagram", tokens=tokens)
     sizes = dim_colors.sizes_of(config)
     t, c, h, k, d = tokens, sizes["C"], sizes["H"], sizes["K"], sizes["D"]
     node, edge = diagram.Node, diagram.Edge
@@ -27,16 +29,15 @@ def flow() -> None:
         node("q", "queries", sizes={"H": h, "T": t, "D": d}),
         node("k", "keys", sizes={"K": k, "T": t, "D": d}),
         node("v", "values", sizes={"K": k, "T": t, "D": d}),
-        *([node("turn", "turn by position", "step")] if turn else []),
+        *([node("turn", "rotate by position", "step")] if turn else []),
         node("scores", "compare, scale by 1/√D", "step"),
         node("mask", "mask: −∞ above the diagonal", "step"),
         node("soft", "softmax over each row", "step"),
         node("w", "weights", sizes={"H": h, "T": t, "S": t}),
         node("mix", "mix the values", "step"),
         node("m", "mixed", sizes={"H": h, "T": t, "D": d}),
-        node("join", "lay the heads side by side", "step"),
         node("wo", "o_proj", "weight", {"H·D": h * d, "C": c}),
-        node("out", "output, added to the stream", sizes={"T": t, "C": c}),
+        node("out", "output, added to the residual stream", sizes={"T": t, "C": c}),
     ]
     edges = [
         *(edge("x", name) for name in ("wq", "wk", "wv")),
@@ -51,8 +52,7 @@ def flow() -> None:
         edge("w", "mix"),
         edge("v", "mix"),
         edge("mix", "m"),
-        edge("m", "join"),
-        edge("join", "wo"),
+        edge("m", "wo", "concatenate heads"),
         edge("wo", "out"),
     ]  # fmt: skip
     diagram.flowchart(nodes, edges, alt="One attention layer from its input to its output")

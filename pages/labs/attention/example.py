@@ -117,7 +117,9 @@ def real_steps() -> None:
     st.subheader(text.read("example_real_title"), anchor="real")
     text.show("example_real", width=config.head_dim)
     story = pronoun_story()
-    typed = prompt.text_input(text.read("example_real_text"), "c5_real_text", beginning_that_fits(model))
+    left, middle, right = st.columns([4, 2, 4], gap="small")
+    with left:
+        typed = prompt.text_input(text.read("example_real_text"), "c5_real_text", beginning_that_fits(model))
     try:
         traced = forward.traced(model, typed)
     except ValueError as error:
@@ -127,8 +129,10 @@ def real_steps() -> None:
         st.info(text.read("example_real_three"), icon=":material/info:")
         return
     best = default_head(model)
-    head = pick_head("c5_real_head", text.read("lab_heads_head"), config, best)
-    positions = three_tokens(traced, text, best.position if typed == story.text else 0)
+    with middle:
+        head = pick_head("c5_real_head", text.read("lab_heads_head"), config, best)
+    with right:
+        positions = three_tokens(traced, text, best.position if typed == story.text else 0)
     if positions is None:
         return
     layer, number = head
@@ -178,13 +182,16 @@ def print_real(
     def step(number: int, name: str, **sizes: int) -> None:
         st.markdown(f"**{number} · {name}** {dim_colors.shape(**sizes)}")
 
-    with st.container(border=True, key="c5_real_steps"):
+    with st.container(key="c5_real_steps"):
         st.markdown("Rows and columns: " + ", ".join(f"`{name}`" for name in names))
-        project_tab, weights_tab, mix_tab = st.tabs(["Steps 1 and 2", "Steps 3 to 6", "Steps 7 and 8"])
+        project_tab, rotate_tab, weights_tab, mix_tab = st.tabs(
+            ["Step 1", "Step 2", "Steps 3 to 6", "Steps 7 and 8"]
+        )
         with project_tab:
             step(1, "Project", T=3, D=width)
             for column, name, values in zip(st.columns(3), "QKV", (head_steps.q, head_steps.k, head_steps.v)):
                 column.latex(f"{name} = {first(values)}")
+        with rotate_tab:
             step(2, f"Rotate by the positions {', '.join(map(str, positions))}", T=3, D=width)
             for column, name, values in zip(
                 st.columns(3), "QK", (head_steps.q_rotated, head_steps.k_rotated)
@@ -206,6 +213,9 @@ def print_real(
             with sixth:
                 step(6, "Softmax", T=3, S=3)
                 st.latex(rf"W = {latex.matrix(steps.weights.tolist(), '.3f')}")
+            weight = traced.seen[f"layers.{layer}.attention.weights"][0, head, positions[-1], positions[0]]
+            if n > 3:
+                text.show("example_real_alone", name=names[0].strip("␣"), share=float(weight))
         with mix_tab:
             seventh, eighth = st.columns(2, gap="large")
             with seventh:
@@ -214,6 +224,3 @@ def print_real(
             with eighth:
                 step(8, "Add to the residual stream", T=3, C=model.config.d_model)
                 st.latex(rf"W V\, W_O = {first(steps.output)}")
-        weight = traced.seen[f"layers.{layer}.attention.weights"][0, head, positions[-1], positions[0]]
-        if n > 3:
-            text.show("example_real_alone", name=names[0].strip("␣"), share=float(weight))

@@ -40,7 +40,7 @@ def attention_maps() -> None:
             text.read("lab_heads_text"),
             "c5_heads_text",
             beginning_that_fits(model),
-            (story.text, story.other_text, *MORE_TEXTS),
+            (story.other_text, *MORE_TEXTS),
         )
         try:
             traced = forward.traced(model, typed)
@@ -49,15 +49,17 @@ def attention_maps() -> None:
             return
         best = default_head(model)
         strip = st.container()
-        side, picture_pane = lab.panes()
-        with side:
+        left, right = st.columns([1, 2], gap="medium", vertical_alignment="bottom")
+        with left:
             layer, head = pick_head("c5_heads_head", text.read("lab_heads_head"), model.config, best)
+        with right:
             what = controls.choice(
                 text.read("lab_heads_what"), "c5_heads_what", WHAT, help=text.read("lab_heads_what_help")
             )
         looked = row_proportions(traced, what)  # (L, H, T, T), each row the share of its sum
         with strip:
             place = pick_query(traced, looked[layer, head], text)
+        side, picture_pane = lab.panes()
         with side:
             describe_head(traced, layer, head, place, text)
             next_words(model, typed, traced, layer, head, place, text)

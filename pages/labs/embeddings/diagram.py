@@ -11,20 +11,24 @@ def flow() -> None:
     """Where the table stands: in front of the blocks and, if it is tied, behind them."""
     text = words.load("03_embeddings")
     config = session.model_in_use().config
-    tokens = controls.integer(
-        "Tokens T", "c3_flow_t", Dial("", 1, config.context_length, 1, "The length of the text."), 12
-    )
+    side, control = diagram.heading()
+    with control:
+        dial = Dial("", 1, config.context_length, 1, "The length of the text.")
+        tokens = controls.integer("Tokens T", "c3_flow_t", dial, 12)
     sizes = dim_colors.sizes_of(config)
     t, c, v = tokens, sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge
     tied = config.tie_embeddings
-    text.show("diagram_tied" if tied else "diagram_untied", v=v, c=c, weights=v * c)
+    with side:
+        text.show("diagram_tied" if tied else "diagram_untied", v=v, c=c, weights=v * c)
+    own = [] if tied else [node("output", "output, a table of its own", "weight", {"V": v, "C": c})]
     nodes = [
         node("ids", "ids", sizes={"T": t}),
         node("table", "embedding", "weight", {"V": v, "C": c}),
         node("x", "one row for each token", sizes={"T": t, "C": c}),
         node("blocks", f"{config.n_layers} blocks", "step"),
         node("h", "final vectors, normed", sizes={"T": t, "C": c}),
+        *own,
         node("dot", "dot product with every row", "step"),
         node("logits", "logits: a score for each token", sizes={"T": t, "V": v}),
     ]
@@ -36,9 +40,5 @@ def flow() -> None:
         edge("h", "dot"),
         edge("dot", "logits"),
     ]
-    if tied:
-        edges.append(edge("table", "dot", "the same table"))
-    else:
-        nodes.append(node("output", "output, a table of its own", "weight", {"V": v, "C": c}))
-        edges.append(edge("output", "dot"))
+    edges.append(edge("table", "dot", "the same table") if tied else edge("output", "dot"))
     diagram.flowchart(nodes, edges, alt="Where the table of embeddings stands in the model")

@@ -11,20 +11,23 @@ def flow() -> None:
     """The whole model as a chart, with the sizes of the model in use."""
     text = words.load("00_overview")
     config = session.model_in_use().config
-    dial = Dial("", 1, config.context_length, 1, "How long the text is.")
-    tokens = controls.integer(text.read("diagram_tokens"), "c0_flow_t", dial, 6)
-    text.show("diagram", tokens=tokens)
+    side, control = diagram.heading()
+    with control:
+        dial = Dial("", 1, config.context_length, 1, "How long the text is.")
+        tokens = controls.integer(text.read("diagram_tokens"), "c0_flow_t", dial, 6)
+    with side:
+        text.show("diagram", tokens=tokens)
     sizes = dim_colors.sizes_of(config)
     t, c, v = tokens, sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge
     same = ", the same table" if config.tie_embeddings else ""
-    turns = ", which turns queries by position" if config.position == "rope" else ""
+    turns = ", which rotates queries by position" if config.position == "rope" else ""
     nodes = [
         node("text", "text", "step"),
         node("ids", "token ids", sizes={"T": t}),
         node("table", "embedding table", "weight", {"V": v, "C": c}),
-        node("x", "a row a token", sizes={"T": t, "C": c}),
-        node("attention", f"attention: look back{turns}", "step"),
+        node("x", "one vector per token", sizes={"T": t, "C": c}),
+        node("attention", f"attention to earlier tokens{turns}", "step"),
         node("feedforward", "feed-forward: each token alone", "step"),
         node("after", f"after block {config.n_layers} of {config.n_layers}", sizes={"T": t, "C": c}),
         node("norm", "final norm", "step"),
@@ -39,9 +42,9 @@ def flow() -> None:
         edge("ids", "table"),
         edge("table", "x"),
         edge("x", "attention"),
-        edge("attention", "feedforward", "add to the stream"),
+        edge("attention", "feedforward", "add to the residual"),
         edge("feedforward", "attention", f"{config.n_layers} blocks in all"),
-        edge("feedforward", "after", "add to the stream"),
+        edge("feedforward", "after", "add to the residual"),
         edge("after", "norm"),
         edge("norm", "output"),
         edge("output", "logits"),

@@ -13,12 +13,17 @@ def flow() -> None:
     """Where the turn stands in a layer, with the shapes of the model in use."""
     text = words.load("04_positions")
     config = session.model_in_use().config
-    dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))
-    tokens = controls.integer(text.read("diagram_tokens"), "c4_flow_t", dial, min(16, config.context_length))
-    if config.position == "rope":
-        text.show("diagram")
-    else:
-        text.show("diagram_other", scheme=config.position)
+    side, control = diagram.heading()
+    with control:
+        dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))
+        tokens = controls.integer(
+            text.read("diagram_tokens"), "c4_flow_t", dial, min(16, config.context_length)
+        )
+    with side:
+        if config.position == "rope":
+            text.show("diagram")
+        else:
+            text.show("diagram_other", scheme=config.position)
     nodes, edges = _nodes_and_edges(config, tokens, text.read("diagram_weights"))
     diagram.flowchart(nodes, edges, alt=text.read("diagram_alt"))
 
@@ -32,12 +37,12 @@ def _nodes_and_edges(config: ModelConfig, t: int, weights: str) -> tuple[list[No
     nodes = [
         Node("ids", "ids", sizes={"T": t}),
         Node("emb", "embedding", "weight", sizes={"V": sizes["V"], "C": c}),
-        Node("x", "one vector a token", sizes=stream),
+        Node("x", "one vector per token", sizes=stream),
     ]
     edges = [Edge("ids", "emb"), Edge("emb", "x")]
     if added:
         kind = "weight" if config.position == "learned" else "value"
-        nodes += [Node("table", "a vector a place", kind, sizes=stream), Node("add", "add", "step")]
+        nodes += [Node("table", "one vector per position", kind, sizes=stream), Node("add", "add", "step")]
         edges += [Edge("x", "add"), Edge("table", "add")]
     nodes += [
         Node("q", "queries", sizes={"H": h, "T": t, "D": d}),
@@ -50,8 +55,8 @@ def _nodes_and_edges(config: ModelConfig, t: int, weights: str) -> tuple[list[No
             Node("places", "positions 0, 1, 2, …", sizes={"T": t}),
             Node("cs", "rope_table: cos and sin", sizes={"T": t, "D": d}),
             Node("turn", "apply_rope", "step"),
-            Node("q2", "turned queries", sizes={"H": h, "T": t, "D": d}),
-            Node("k2", "turned keys, kept so by the cache (chapter 9)", sizes={"K": k, "T": t, "D": d}),
+            Node("q2", "rotated queries", sizes={"H": h, "T": t, "D": d}),
+            Node("k2", "rotated keys, cached so (chapter 9)", sizes={"K": k, "T": t, "D": d}),
         ]
         edges += [
             Edge("places", "cs"),

@@ -12,24 +12,28 @@ def flow() -> None:
     """One step of training as a chart, with the shapes of the model in use."""
     text = words.load("01_setup")
     config = session.model_in_use().config
-    batch = controls.integer(
-        text.read("diagram_batch"), "c1_flow_b", Dial("", 1, 64, 1, text.read("diagram_batch_help")), 8
-    )
-    text.show("diagram", n=n_parameters(config), numbers=batch * config.context_length * config.vocab_size)
+    side, control = diagram.heading()
+    with control:
+        dial = Dial("", 1, 64, 1, text.read("diagram_batch_help"))
+        batch = controls.integer(text.read("diagram_batch"), "c1_flow_b", dial, 8)
+    with side:
+        text.show(
+            "diagram", n=n_parameters(config), numbers=batch * config.context_length * config.vocab_size
+        )
     sizes = dim_colors.sizes_of(config)
     b, t, v = batch, config.context_length, sizes["V"]
     node, edge = diagram.Node, diagram.Edge
     nodes = [
         node("ids", "token ids", sizes={"B": b, "T": t}),
         node("weights", f"{n_parameters(config):,} weights", "weight"),
-        node("forward", "forward: the model guesses", "step"),
-        node("logits", "scores for what comes next", sizes={"B": b, "T": t, "V": v}),
-        node("targets", "what came", sizes={"B": b, "T": t}),
+        node("forward", "forward: the model predicts", "step"),
+        node("logits", "logits: scores of the next token", sizes={"B": b, "T": t, "V": v}),
+        node("targets", "targets: the next tokens", sizes={"B": b, "T": t}),
         node("compare", "mean of −ln p", "step"),
         node("loss", "loss: one number"),
         node("backward", "backward: autograd", "step"),
-        node("gradient", f"gradient: {n_parameters(config):,} slopes"),
-        node("step", "step: weight − rate · slope", "step"),
+        node("gradient", f"gradient: {n_parameters(config):,} numbers"),
+        node("step", "step: weight − learning rate · gradient", "step"),
     ]
     edges = [
         edge("ids", "forward"),
