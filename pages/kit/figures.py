@@ -57,8 +57,9 @@ def empty_figure(*, x: str, y: str, height: int = 320, revision: str = "kept") -
         uirevision=revision,
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         hovermode="x unified",
-        xaxis={"title": {"text": x, "standoff": 6}, "automargin": True},
-        yaxis={"title": {"text": y, "standoff": 6}, "automargin": True},
+        # Streamlit pads the tick labels by 8 px and more, which the distance of a title does not count.
+        xaxis={"title": {"text": x, "standoff": 12}, "automargin": True},
+        yaxis={"title": {"text": y, "standoff": 18}, "automargin": True},
     )
     return figure
 

@@ -2,15 +2,12 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from pages.kit.book import PARTS, SHORT, TABLE
 from tests.browser.conftest import BACKGROUND
 
 MINUTE = 60_000
-CHAPTERS = [row for row in TABLE if row.number is not None]
-TRIED = [row if row.url == "attention" else pytest.param(row, marks=pytest.mark.long) for row in CHAPTERS]
 
 
 def open_chapter(page, server, row, width: int, height: int):
@@ -18,18 +15,6 @@ def open_chapter(page, server, row, width: int, height: int):
     page.goto(f"{server.url}/{row.url}")
     expect(page.get_by_role("heading", name=PARTS["deeper"], level=2)).to_be_visible(timeout=2 * MINUTE)
     return page.get_by_role("navigation", name="Contents of this chapter")
-
-
-@pytest.mark.parametrize("row", TRIED, ids=lambda row: row.url)
-def test_every_part_is_one_click_away_and_the_part_in_view_is_marked(row, server, page):
-    contents = open_chapter(page, server, row, 1440, 900)
-    names = [part for part in PARTS if page.locator(f"h2#{part}").count()]
-    for part in reversed(names):
-        link = contents.get_by_role("link", name=SHORT[part], exact=True).last
-        link.click()
-        expect(page.locator(f"h2#{part}")).to_be_in_viewport()
-        expect(link).to_have_attribute("aria-current", "location")
-        assert page.url.endswith(f"#{part}")
 
 
 def test_a_lab_is_reached_by_keyboard_and_escape_closes_the_menu(server, page):

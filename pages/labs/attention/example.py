@@ -47,10 +47,11 @@ def worked_example() -> None:
     ):
         with column:
             matrices.append(prompt.matrix_input(key, default, rows=rows, columns=("1", "2"), label=label))
+    with column:  # the last matrix has a row less than the others
+        row, at = controls.matrix_cell(len(TOKENS), len(TOKENS), "c5_cell", text.read("example_cell"))
     q, k, v, o = matrices
     steps = by_hand.attention(*(torch.tensor(values) for values in matrices))
-    row, column = controls.matrix_cell(len(TOKENS), len(TOKENS), "c5_cell", text.read("example_cell"))
-    print_steps(text, q, k, v, o, steps, row, column)
+    print_steps(text, q, k, v, o, steps, row, at)
 
 
 def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> None:

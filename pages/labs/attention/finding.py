@@ -41,7 +41,7 @@ def finding() -> None:
         {right.strip(): [before[0], after[0]], wrong.strip(): [before[1], after[1]]},
         y_title=text.read("finding_chart"),
         form=".0%",
-        height=250,
+        height=220,
         revision="finding",
     )
     picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])

@@ -9,10 +9,10 @@ from pages.labs.attention import cached
 
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 METRICS = {
-    "entropy": "entropy, as a share of the most there can be",
+    "entropy": "entropy / its maximum",
     "largest": "largest weight",
-    "spread": "spread of the scaled scores",
-    "gradient": "how much a weight answers its score, w(1 − w)",
+    "spread": "standard deviation of the scaled scores",
+    "gradient": "derivative of a weight, w(1 − w)",
 }
 N_QUERIES = 256
 
