@@ -27,14 +27,16 @@ MEASURE = """() => {
   const benches = [...main.querySelectorAll('[class*="_bench"]')]
   return {
     height: main.scrollHeight,
-    waiting: document.querySelectorAll('[data-testid="stSkeleton"], [data-testid="stStatusWidget"]').length,
+    waiting: benches.filter(bench => !bench.querySelector(controls)).length +
+      benches.filter(bench => !bench.querySelector('[class*="_reset"]')).length +
+      document.querySelectorAll('[data-testid="stSkeleton"], [data-testid="stStatusWidget"]').length,
     sections: [...main.querySelectorAll('h2[id]')].map(h => h.id),
     diagram: [...main.querySelectorAll('h2#diagram, h2#lab')].map(top),
     labs: benches.map(bench => {
       const first = [...bench.querySelectorAll(controls)].find(drawn)
       const end = bench.querySelector('[class*="_predict"]') ?? bench.querySelector('[class*="_reset"]')
       const name = bench.className.match(/st-key-(\\w+)_bench/)[1]
-      return { name, top: top(bench), first: top(first), end: top(end) }
+      return { name, top: top(bench), first: first && top(first), end: end && top(end) }
     }),
     inside: main.scrollWidth <= main.clientWidth,
   }
