@@ -25,7 +25,7 @@ from pages.kit.name_head import default_head, find_name_head, next_tokens, pick_
 from pages.kit.pronoun_story import PronounStory, beginning_that_fits, pronoun_story, storyteller
 
 WHAT = ("weight", "handed over")
-MORE_TEXTS = ("The queen had a ring. The king had a crown. The queen lost her",)
+MORE_TEXTS = ("The queen had a ring. The queen lost her",)
 
 
 @st.fragment
@@ -49,17 +49,15 @@ def attention_maps() -> None:
             return
         best = default_head(model)
         strip = st.container()
-        left, right = st.columns([1, 2], gap="medium", vertical_alignment="bottom")
-        with left:
+        side, picture_pane = lab.panes()
+        with side:
             layer, head = pick_head("c5_heads_head", text.read("lab_heads_head"), model.config, best)
-        with right:
             what = controls.choice(
                 text.read("lab_heads_what"), "c5_heads_what", WHAT, help=text.read("lab_heads_what_help")
             )
         looked = row_proportions(traced, what)  # (L, H, T, T), each row the share of its sum
         with strip:
             place = pick_query(traced, looked[layer, head], text)
-        side, picture_pane = lab.panes()
         with side:
             describe_head(traced, layer, head, place, text)
             next_words(model, typed, traced, layer, head, place, text)
@@ -71,15 +69,13 @@ def attention_maps() -> None:
 def pick_query(traced: forward.Traced, looked, text: words.Words) -> int:
     """The tokens, shaded by their weights from the chosen one; a click chooses another."""
     n = len(traced.ids)
-    with st.container(gap="xsmall"):
-        st.caption(text.read("lab_heads_tokens"))
-        return chips.pick_chip(
-            n,
-            lambda at: shaded_tokens(traced.tokens, looked[at].tolist(), at),
-            key="c5_heads_at",
-            label=text.read("lab_heads_tokens"),
-            default=n - 1,
-        )
+    return chips.pick_chip(
+        n,
+        lambda at: shaded_tokens(traced.tokens, looked[at].tolist(), at),
+        key="c5_heads_at",
+        label=text.read("lab_heads_tokens"),
+        default=n - 1,
+    )
 
 
 def row_proportions(traced: forward.Traced, what: str):
@@ -136,7 +132,7 @@ def every_head(
             row_title="layer.head",
             what=value,
             mark_row=layer * n_heads + head,
-            height=20 * len(rows),
+            height=14 * len(rows),
             alt=f"Where each head attends from {every[place]}; layer {layer + 1}, head {head + 1} is framed.",
         )
         cell_map.show(
@@ -152,7 +148,7 @@ def every_head(
             columns=every,
             what=value,
             mark_row=place,
-            height=20 * len(rows),
+            height=14 * len(rows),
         )
         cell_map.show(
             drawing,
@@ -174,7 +170,7 @@ def next_words(
     if not off:
         st.markdown(f"**{text.read('lab_heads_next', token=token)}**")
         picture = generation_figures.probability_bars(
-            names, [p for _, p in whole], height=190, revision="next"
+            names, [p for _, p in whole], height=160, revision="next"
         )
     else:
         st.markdown(f"**{text.read('lab_heads_next_off', layer=layer + 1, head=head + 1)}**")
@@ -192,7 +188,7 @@ def with_and_without(model, before: str, whole: list[tuple[str, float]], off: tu
         {"with the head": [more[name] for name in names], "without it": [less[name] for name in names]},
         y_title="chance of the next token",
         form=".0%",
-        height=230,
+        height=200,
         revision="next off",
     )
     picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
