@@ -56,9 +56,9 @@ def test_illegal_scores_of_a_link_are_told():
 
 def test_words_the_model_never_met_are_told():
     app = open_page()
-    assert "never met" not in said(app)
+    assert "never occurred in training" not in said(app)
     prompt(app).set_value("The king opened his laptop and").run()
-    assert "never met" in said(app)
+    assert "never occurred in training" in said(app)
 
 
 def test_a_prompt_longer_than_the_context_gets_one_sentence_and_stays():
@@ -96,8 +96,8 @@ def verdict_page(his: tuple[float, float], hers: tuple[float, float]):
     ("his", "hers", "sentence"),
     [
         ((0.6, 0.1), (0.1, 0.6), "follows it"),
-        ((0.6, 0.1), (0.4, 0.3), "begun to matter"),
-        ((0.3, 0.3), (0.3, 0.3), "blind to the name"),
+        ((0.6, 0.1), (0.4, 0.3), "has some effect"),
+        ((0.3, 0.3), (0.3, 0.3), "ignores the name"),
     ],
 )
 def test_the_verdict_on_the_name_can_come_out_three_ways(his, hers, sentence):
@@ -117,7 +117,7 @@ def test_parts_stand_in_the_order_of_every_chapter_below_the_story():
 def test_outside_its_world_it_is_no_less_willing_to_go_on():
     app = open_page(c0_out_prompt="Photosynthesis is the process by which")
     found = re.search(
-        r"the favourite has (\d+)% on\s+average, over beginnings from its own world (\d+)%", said(app)
+        r"the top token has (\d+)% on\s+average; over beginnings of its own stories (\d+)%", said(app)
     )
     assert found and int(found[1]) > 10
 
@@ -133,7 +133,7 @@ def test_the_table_of_moments_ends_where_the_name_decides():
 def test_what_it_is_told_it_knows_in_the_same_text_alone():
     app = open_page(c0_more_chat="true", c0_chat_times="2")
     inside, fresh, before = re.search(
-        r"\*\*([\d.]+)%\*\*\. In a new text with \*\*([\d.]+)%\*\*, exactly as .*?: ([\d.]+)%",
+        r"\*\*([\d.]+)%\*\*\. In a new text, with \*\*([\d.]+)%\*\*, exactly as .*?: ([\d.]+)%",
         said(app),
         flags=re.DOTALL,
     ).groups()
