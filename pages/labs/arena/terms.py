@@ -31,7 +31,6 @@ SHAPE: dict[str, tuple[int, ...]] = {
 SIZES = ("pico", "micro", "nano")
 LENGTHS = {"steps": (100, 200, 300, 600, 1200), "seconds": (10, 20, 30, 60, 120)}
 SEEDS = (2, 3, 5, 8)
-N_SEEDS = 2  # at first: those of the match that comes with Glassbox
 MIDDLE_RATES = ("0.001", "0.002", "0.005", "0.01", "0.02")
 APART = 2.5  # times: how far the lower and the higher rate lie from the middle one
 OPTIMIZERS = {"adamw": "AdamW", "muon": "Muon"}
@@ -68,7 +67,7 @@ def choose_terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]
             length = controls.value_slider(text.read("steps"), "arena_steps", LENGTHS["steps"], arena.STEPS)
     with right:
         n_seeds = controls.value_slider(
-            text.read("seeds"), "arena_seeds", SEEDS, N_SEEDS, help=text.read("seeds_help")
+            text.read("seeds"), "arena_seeds", SEEDS, len(arena.SEEDS), help=text.read("seeds_help")
         )
     names = tuple(arm_name(which, *choices) for which, choices in zip(arena.ARMS, chosen))
     # As many key/value heads as query heads, so that they follow where an arm changes the latter.
