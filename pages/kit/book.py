@@ -17,8 +17,10 @@ from pages.kit import (
     accessibility,
     contents,
     explainer_links,
+    figure_tools,
     lesson,
     links,
+    presenter,
     progress,
     search,
     session,
@@ -61,7 +63,6 @@ PARTS = {
     "deeper": "Go deeper",
 }
 
-
 SHORT = {  # names of the parts in the bar
     "analogy": "Analogy",
     "example": "Example",
@@ -72,7 +73,6 @@ SHORT = {  # names of the parts in the bar
     "check": "Check",
     "deeper": "Further reading",
 }
-
 
 # The short path through a chapter: its figure, the worked example, the first lab and three questions.
 SHORT_PATH = ("analogy", "example", "lab", "check")
@@ -402,11 +402,14 @@ def header(file: str, *, titled: bool = True) -> Row:
     if row is not TABLE[0]:
         progress.visit(row.url)
     labs = () if row.number is None else (f"c{row.number}_",)
-    accessibility.prepare(labs)
+    with st.container(key="page_tools", gap=None):
+        accessibility.prepare(labs)
+        if row.number is not None:
+            contents.bar(row.title, SHORT, labs)
+        presenter.control(labs)
+        figure_tools.watch()
     if row is not TABLE[0]:  # which has a note under the model, and the way back among its buttons
         session.show_model_in_use()
-    if row.number is not None:
-        contents.bar(row.title, SHORT, labs)
     if titled:
         title(row)
     return row
@@ -414,7 +417,7 @@ def header(file: str, *, titled: bool = True) -> Row:
 
 def title(row: Row) -> None:
     """The title of a page, its place in the book, and a teacher's note where the link carries one."""
-    st.title(row.title, anchor=False)
+    presenter.title(row.title)
     if row.number is not None:
         st.caption(chapter_line(row))
         _choose_path()

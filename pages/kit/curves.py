@@ -209,7 +209,7 @@ def confidence_bands(
         looks = list(zip(*(_looks(one, against) for one in histories)))  # one look of every run
         x = [sum(where for where, _ in look) / len(look) for look in looks]
         y = [[loss for _, loss in look] for look in looks]
-        figure.add_trace(ribbon(x, [*map(min, y)], [*map(max, y)], color))
+        figure.add_trace(ribbon(x, [*map(min, y)], [*map(max, y)], color, name=label))
         figure.add_trace(
             go.Scatter(
                 x=x,

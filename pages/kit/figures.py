@@ -77,6 +77,7 @@ def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]
             go.Scatter(
                 x=list(x_range),
                 y=[line.value] * len(x_range),
+                name=line.name,
                 mode="lines",
                 line={"color": GREY, "width": 1.2, "dash": "dot"},
                 showlegend=False,
@@ -101,11 +102,14 @@ def faint(color: str) -> str:
     return f"rgba({red},{green},{blue},0.18)"
 
 
-def ribbon(x: Sequence[float], low: Sequence[float], high: Sequence[float], color: str) -> go.Scatter:
-    """The area between two curves over one x, behind a curve of that color."""
+def ribbon(
+    x: Sequence[float], low: Sequence[float], high: Sequence[float], color: str, *, name: str
+) -> go.Scatter:
+    """The area between two curves over one x, behind a curve of that color and name."""
     return go.Scatter(
         x=[*x, *reversed(x)],
         y=[*high, *reversed(low)],
+        name=name,
         mode="lines",
         fill="toself",
         fillcolor=faint(color),

@@ -53,6 +53,7 @@ def heatmap(
             z=[[value if math.isfinite(value) else None for value in row] for row in values],
             x=list(range(n_columns)),
             y=list(range(n_rows)),
+            name=what,
             zmin=-top if signed else 0,
             zmax=top,
             colorscale=BOTH_WAYS if signed else SHADES,

@@ -233,7 +233,7 @@ STICKY: Mapping[str, Rule] = {
     "lock": Names(),
     "step": Number(1, 99),
     "note": Text(),
-    "present": Switch(),
+    "present": Choice(("1",)),
     "path": Choice(("short", "full")),
 }
 

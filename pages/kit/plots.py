@@ -58,7 +58,7 @@ def curves(
         name = escape.plotly(plain)
         band = band if isinstance(band, Band) else Band(band)
         if band.low is not None and band.high is not None:
-            figure.add_trace(ribbon(x, band.low, band.high, color))
+            figure.add_trace(ribbon(x, band.low, band.high, color, name=name))
         figure.add_trace(
             go.Scatter(
                 x=list(x),

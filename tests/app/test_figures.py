@@ -1,15 +1,18 @@
 """Figures are pure: numbers in, a figure and its words out."""
 
+import ast
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
 import run_logs
 
+import pages
 from gptcore.config import PRESETS
-from pages.kit import chips, curves, generation_figures, plots
+from pages.kit import chips, curves, figures, generation_figures, plots
 from pages.kit.figures import MOST_POINTS, Line, add_lines, empty_figure, thin
 from pages.kit.history import History, late_gains
 
@@ -249,3 +252,22 @@ def test_a_run_that_was_given_seconds_is_over_when_they_are():
     assert running.seconds_left == pytest.approx(2.5)
     over = history_of(run_logs.start(100, config=config), *late, run_logs.done(10, "seconds"))
     assert over.fraction_done == 1.0
+
+
+def test_every_chart_of_the_pages_goes_through_the_one_function_that_shows_figures():
+    charts = (
+        "plotly_chart",
+        "mermaid_chart",
+        "line_chart",
+        "bar_chart",
+        "altair_chart",
+        "pyplot",
+        "graphviz_chart",
+    )
+    callers = {
+        path
+        for path in Path(pages.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in charts
+    }
+    assert callers == {Path(figures.__file__)}

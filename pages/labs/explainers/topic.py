@@ -4,7 +4,7 @@ import streamlit as st
 
 from explainers import library
 from explainers.reading import Explainer
-from pages.kit import book, explainer_links, session, words
+from pages.kit import book, explainer_links, presenter, session, words
 from pages.labs.explainers.live_block import live_passage, write_prose
 from pages.labs.explainers.topic_list import chapter_of
 
@@ -12,7 +12,7 @@ from pages.labs.explainers.topic_list import chapter_of
 def topic_page(explainer: Explainer) -> None:
     """One topic: what to know before, its text with the blocks alive, and the way on."""
     explainer_links.button("All explainers", "open_all", icon=":material/arrow_back:")
-    st.title(explainer.title, anchor=False)
+    presenter.title(explainer.title)
     n_live = sum(bool(block.constants) for block in explainer.blocks)
     live = f"{n_live} live block{'s' if n_live > 1 else ''}"
     st.caption(f"Goes deeper than chapter {chapter_of(explainer)} · {explainer.minutes} min to read · {live}")
