@@ -46,8 +46,11 @@ def test_edited_numbers_come_from_the_link_and_every_step_follows():
         assert short(value) in formulas(app)
 
 
-def test_cutting_the_residual_costs_powers_of_ten(page):
-    found = [float(one) for one in re.findall(r"10 to the (?:power of )?([\d.]+)\*\* times", said(page))]
+def test_removing_residual_connections_costs_powers_of_ten(page):
+    found = [
+        float(one)
+        for one in re.findall(r"gradient before the first block is \$10\^\{([\d.]+)\}\$ times", said(page))
+    ]
     assert len(found) == 2 and all(
         6 < powers < 9 for powers in found
     )  # the finding and the first lab, 48 blocks
@@ -59,50 +62,50 @@ def test_a_prediction_is_answered_with_both_exponents():
     app = open_page(c6_depth_n="24")
     next(one for one in app.radio if one.key == "c6_depth_guess").set_value(2).run()
     now, then = re.search(
-        r"10 to the ([\d.]+) at 24 blocks, 10 to the ([\d.]+) at 48", app.success[0].value
+        r"\$10\^\{([\d.]+)\}\$ at 24 blocks and \$10\^\{([\d.]+)\}\$ at 48", app.success[0].value
     ).groups()
     assert 1.5 < float(then) / float(now) < 2.8
     next(one for one in app.button if one.key == "c6_depth_then").click().run()
-    assert "At 48 blocks, **without**" in said(app)
+    assert "At 48 blocks **without**" in said(app)
 
 
-def test_the_block_missed_most_is_named_and_each_loss_told():
+def test_the_block_that_matters_most_is_named_and_each_loss_shown():
     app = open_page()
     next(one for one in app.radio if one.key == "c6_written_guess").set_value(0).run()
-    (answer,) = [one.value for one in (*app.success, *app.info) if "Without block:" in one.value]
-    whole = float(re.search(r"whole: ([\d.]+)", answer)[1])
+    (answer,) = [one.value for one in (*app.success, *app.info) if "Without block" in one.value]
+    whole = float(re.search(r"whole model is ([\d.]+)", answer)[1])
     silent = [float(one) for one in re.findall(r"\*\*([\d.]+)\*\*", answer)]
     assert len(silent) == 4 and min(silent) > whole
 
 
-def test_shares_of_the_stream_sum_to_all_of_it(page):
+def test_fractions_of_the_residual_stream_add_up_to_1(page):
     attention, feedforward, embedding = (
         float(re.search(pattern, said(page))[1])
         for pattern in (
-            r"attention layers together hold\s+(\d+)%",
-            r"feed-forward layers (\d+)%",
-            r"left with ([\d.]+)%",
+            r"attention layers\s+together\s+(\d+)%",
+            r"feed-forward networks\s+(\d+)%",
+            r"embedding contributes\s+([\d.]+)%",
         )
     )
     assert attention + feedforward + embedding == pytest.approx(100, abs=1.2)
 
 
-def test_only_attention_moves_other_tokens(page):
+def test_only_attention_changes_other_positions(page):
     attention, feedforward = re.search(
-        r"Attention: \*\*(\d+)\*\*.*?: \*\*(\d+)\*\*", said(page), re.DOTALL
+        r"Attention: \*\*(\d+)\*\*.*?:\s+\*\*(\d+)\*\*", said(page), re.DOTALL
     ).groups()
     assert int(attention) > 3 and feedforward == "0"
 
 
-def test_layernorm_forgets_the_shift_and_rmsnorm_does_not(page):
+def test_layernorm_removes_the_shift_and_rmsnorm_does_not(page):
     rms, layer = re.search(
-        r"RMSNorm moves by ([\d.]+) from where it began, LayerNorm by ([\d.]+)", said(page)
+        r"RMSNorm's output changes by ([\d.]+), LayerNorm's by ([\d.]+)", said(page)
     ).groups()
     assert float(rms) > 0.1 and float(layer.rstrip(".")) < 0.001
 
 
 @pytest.mark.parametrize("place", ("pre", "post", "branch", "pre+branch"))
-def test_the_diagram_has_the_norms_of_its_place_and_two_free_paths(place):
+def test_the_diagram_has_the_norms_of_its_placement_and_two_free_paths(place):
     from gptcore.config import PRESETS
     from pages.labs.block.diagram import block_chart
 

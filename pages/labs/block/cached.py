@@ -26,15 +26,15 @@ def _initial_model(handle: ModelHandle) -> GPT:
 
 @st.cache_data(max_entries=8, show_spinner="Reading a few stories")
 def depth_profiles(handle: ModelHandle) -> tuple[Profile, Profile]:
-    """Gradient and size of the stream along a model, with its initial weights and as it is now."""
+    """Gradient and size of the residual stream by depth, with its initial weights and as it is now."""
     model, tokenizer = handle.load()
     batch = story_data.held_out_windows(tokenizer, min(64, model.config.context_length))
     return profile(_initial_model(handle), *batch), profile(model, *batch)
 
 
-@st.cache_data(max_entries=4, show_spinner="Leaving one block out at a time")
+@st.cache_data(max_entries=4, show_spinner="Turning off one block at a time")
 def losses_without_each_block(handle: ModelHandle) -> tuple[float, list[float]]:
-    """The loss of a model on stories it has not seen, and that with each block in turn saying nothing."""
+    """The loss of a model on stories it has not seen, and with each block turned off in turn."""
     model, tokenizer = handle.load()
     batch = story_data.held_out_windows(tokenizer, min(128, model.config.context_length))
     with torch.inference_mode():

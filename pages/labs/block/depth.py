@@ -1,4 +1,4 @@
-"""Chapter 6: gradients along a stack of blocks, at birth and after training."""
+"""Chapter 6: gradients along a stack of blocks, at initialization and after training."""
 
 import streamlit as st
 
@@ -25,12 +25,12 @@ DEPTHS = (2, 4, 8, 12, 24, 48, 96, 128)
 EPSILONS = {"1e-20": NO_EPS, "1e-5": USUAL_EPS}
 SECONDS = 12
 STACKS = (4, 8, 12, 24)
-CLEAR = 0.2  # nats below the frequencies of words that count as having learned more
+CLEAR = 0.2  # nats below the unigram entropy that count as having learned more
 
 
 @st.fragment
 def without_residual() -> None:
-    """Gradient or size along a stack at birth, with the residual and without."""
+    """Gradient or size along a stack at initialization, with and without residual connections."""
     text = words.load("06_block")
     with lab.frame("c6_depth", text.read("lab_depth_title")):
         text.show("lab_depth")
@@ -57,13 +57,13 @@ def without_residual() -> None:
 
 
 def _profiles_drawn(n: int, place: str, eps: float, title: str, metric: str):
-    """The stack without the residual and with it, drawn by one measure; returns both."""
+    """Draw one quantity of the stack without and with residual connections; return both profiles."""
     cut, whole = (initialization.stack_profile(n, place, on, eps) for on in (False, True))
-    values = {"without the residual": getattr(cut, metric), "with it": getattr(whole, metric)}
+    values = {"without residual connections": getattr(cut, metric), "with them": getattr(whole, metric)}
     picture = plots.curves(
         list(range(n + 1)),
         {name: drawable(found) for name, found in values.items() if any(found)},
-        x_title="after block (0 is before the first)",
+        x_title="after block (0: before the first)",
         y_title=title,
         log_y=True,
         revision=f"depth {n} {metric}",
@@ -74,7 +74,7 @@ def _profiles_drawn(n: int, place: str, eps: float, title: str, metric: str):
 
 
 def _say_depth(text: words.Words, n: int, cut, whole) -> None:
-    """What cutting the residual does to the gradient before the first block."""
+    """What removing the residual connections does to the gradient before the first block."""
     if cut.gradient_norms[0] > 0:
         text.show(
             "lab_depth_explodes",
@@ -122,7 +122,7 @@ def _ask_depth(text: words.Words, n: int, place: str) -> None:
 
 @st.fragment
 def after_training() -> None:
-    """Gradients along the model in use, born and trained; then along a stack of the visitor's own."""
+    """Gradients along the model in use, before and after training; then along a stack the visitor trains."""
     text = words.load("06_block")
     with lab.frame("c6_trained", text.read("lab_trained_title")):
         text.show("lab_trained")
@@ -152,7 +152,7 @@ def after_training() -> None:
 
 
 def _model_in_use(text: words.Words) -> None:
-    """Gradients along the model in use, at birth and after training."""
+    """Gradients along the model in use, at initialization and after training."""
     born, now = cached.depth_profiles(session.model_in_use())
     _draw(text, born, now, "c6_trained_curves")
     text.show(
@@ -166,14 +166,17 @@ def _model_in_use(text: words.Words) -> None:
     )
 
 
-RATES = {"muon": 1e-2, "adamw": 3e-3}  # the nano preset's, and what a shallow model of this width likes
+RATES = {"muon": 1e-2, "adamw": 3e-3}  # the nano preset's; one that trains a shallow model of this width well
 
 
 def _draw(text: words.Words, born, now, key: str) -> None:
     picture = plots.curves(
         list(range(len(born.relative_gradients))),
-        {"at birth": drawable(born.relative_gradients), "after training": drawable(now.relative_gradients)},
-        x_title="after block (0 is before the first)",
+        {
+            "at initialization": drawable(born.relative_gradients),
+            "after training": drawable(now.relative_gradients),
+        },
+        x_title="after block (0: before the first)",
         y_title=text.read("lab_trained_chart"),
         log_y=True,
         height=260,
@@ -184,7 +187,7 @@ def _draw(text: words.Words, born, now, key: str) -> None:
 
 
 def _own_stack(text: words.Words) -> None:
-    """A stack to choose, the button that trains it, and what became of the last one."""
+    """Controls for a stack, the button that trains it, and the result of the last run."""
     text.show("lab_trained_own", seconds=SECONDS)
     left, right = st.columns(2, gap="large")
     with left:

@@ -12,7 +12,7 @@ PLACES = ("pre", "branch", "pre+branch", "post")
 
 @st.fragment
 def flow() -> None:
-    """One block as a chart, with the shapes of the model in use and the norm where it is put."""
+    """One block as a chart, with the shapes of the model in use and the chosen norm placement."""
     text = words.load("06_block")
     config = session.model_in_use().config
     left, right = st.columns(2, gap="large")
@@ -20,7 +20,7 @@ def flow() -> None:
         tokens = controls.integer(
             text.read("diagram_tokens"),
             "c6_flow_t",
-            Dial("", 1, config.context_length, 1, "The text's length."),
+            Dial("", 1, config.context_length, 1, "Number of tokens in the text."),
             16,
         )
     with right:
@@ -38,12 +38,13 @@ def flow() -> None:
         case _:
             text.show("diagram_both")
     diagram.flowchart(
-        *block_chart(config, tokens, place), alt=f"One block with the norm at {place}, from stream to stream"
+        *block_chart(config, tokens, place),
+        alt=f"One block with the norm placement {place}, from residual stream to residual stream",
     )
 
 
 def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], list[diagram.Edge]]:
-    """The boxes and arrows of one block: both halves, with the norms of this place."""
+    """The boxes and arrows of one block: both halves, with the norms of this placement."""
     sizes = dim_colors.sizes_of(config)
     t, c, h, d, f = tokens, sizes["C"], sizes["H"], sizes["D"], sizes["F"]
     node, edge = diagram.Node, diagram.Edge
@@ -51,24 +52,28 @@ def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], li
     gated = config.ffn == "swiglu"
     inside = {
         "attention": [
-            node("qkv", "qkv_proj, rows of the queries", "weight", {"C": c, "H·D": h * d}),
-            node("look", "attention, chapter 5", "step"),
+            node("qkv", "qkv_proj (query rows)", "weight", {"C": c, "H·D": h * d}),
+            node("attend", "attention (chapter 5)", "step"),
             node("o", "o_proj", "weight", {"H·D": h * d, "C": c}),
         ],
         "feedforward": [
-            node("wide", "gate_up_proj, twice this" if gated else "up_proj", "weight", {"C": c, "F": f}),
-            node("bend", "SiLU of one half, times the other" if gated else config.ffn.upper(), "step"),
+            node("wide", "gate_up_proj (two of these)" if gated else "up_proj", "weight", {"C": c, "F": f}),
+            node("activate", "SiLU of the gate, times up" if gated else config.ffn.upper(), "step"),
             node("down", "down_proj", "weight", {"F": f, "C": c}),
         ],
     }
-    nodes, edges, at = [node("x0", "stream", sizes=stream)], [], "x0"
+    nodes, edges, at = [node("x0", "residual stream", sizes=stream)], [], "x0"
     for number, (name, parts) in enumerate(inside.items(), 1):
         before = [node(f"pre{number}", "norm", "step")] if place.startswith("pre") else []
-        behind = [node(f"branch{number}", "norm of the branch", "step")] if place.endswith("branch") else []
+        behind = [node(f"branch{number}", "norm of the output", "step")] if place.endswith("branch") else []
         branch = [*before, *parts, *behind]
         add, out = (
             node(f"add{number}", "add", "step"),
-            node(f"x{number}", f"stream after {name}", sizes=stream),
+            node(
+                f"x{number}",
+                f"residual stream after {name.replace('feedforward', 'feed-forward')}",
+                sizes=stream,
+            ),
         )
         on_sum = [node(f"post{number}", "norm of the sum", "step")] if place == "post" else []
         path = [at, *(one.name for one in branch), add.name, *(one.name for one in on_sum), out.name]

@@ -16,7 +16,7 @@ W_DOWN = ((0.7, -0.5, 0.3, 0.9), (-0.4, 0.6, 0.8, -0.2))
 
 @st.fragment
 def worked_example() -> None:
-    """One token of four numbers through norm, SwiGLU and residual; everything to be edited."""
+    """One token of four numbers through norm, SwiGLU and residual sum; every number can be edited."""
     text = words.load("06_block")
     text.show("example")
     four, two = ("1", "2", "3", "4"), ("1", "2")
@@ -52,7 +52,7 @@ def print_steps(text: words.Words, x, gate, steps) -> None:
             st.latex(rf"\frac{{{squares}}}{{4}} = {n(steps.mean_square)}")
             st.latex(rf"\mathrm{{RMS}} = \sqrt{{{n(steps.mean_square)} + \varepsilon}} = {n(steps.rms)}")
         if open_(text.read("example_norm_title")):
-            text.show("example_norm", centred=", ".join(n(value) for value in steps.centered))
+            text.show("example_norm", centered=", ".join(n(value) for value in steps.centered))
             st.latex(rf"\frac{{{n(x[0])}}}{{{n(steps.rms)}}} = {n(steps.unscaled[0])}")
             st.latex(rf"h = {row(steps.unscaled)} \odot g = {row(steps.normed)}")
         if open_(text.read("example_project_title")):

@@ -17,24 +17,24 @@ USUAL_EPS = 1e-5
 
 
 def powers(top: float, bottom: float) -> float:
-    """How many powers of ten lie between two sizes."""
+    """The ratio of two sizes as a power of ten."""
     return math.log10(top / bottom)
 
 
 def drawable(values) -> list[float | None]:
-    """Numbers for a logarithmic axis: what is 0 leaves a gap."""
+    """Numbers for a logarithmic axis: a 0 leaves a gap."""
     return [value if value > 0 else None for value in values]
 
 
 def finding() -> None:
-    """The one thing to see: the gradient along a deep stack, with and without its plus signs."""
+    """The gradient along a deep stack, with and without residual connections."""
     text = words.load("06_block")
     text.show("finding", n=FINDING_BLOCKS)
     cut, whole = (initialization.stack_profile(FINDING_BLOCKS, "pre", on, NO_EPS) for on in (False, True))
     picture = plots.curves(
         list(range(FINDING_BLOCKS + 1)),
-        {"F(x): replaced": cut.gradient_norms, "x + F(x): added": whole.gradient_norms},
-        x_title="after block (0 is before the first)",
+        {"F(x): replaces": cut.gradient_norms, "x + F(x): adds": whole.gradient_norms},
+        x_title="after block (0: before the first)",
         y_title=text.read("finding_chart"),
         log_y=True,
         height=260,

@@ -1,4 +1,4 @@
-"""Chapter 6: what a gate lets through, and what each norm forgets."""
+"""Chapter 6: activation functions and gates, and what each norm removes."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ PREDICTED_Z = -6.0
 
 @st.fragment
 def gates() -> None:
-    """The activations against z, and where the gates of the model in use stand."""
+    """The activation functions, and the gates of the model in use."""
     text = words.load("06_block")
     with lab.frame("c6_gate", text.read("lab_gate_title")):
         text.show("lab_gate")
@@ -46,7 +46,7 @@ def gates() -> None:
 
 
 def _activations(text: words.Words) -> None:
-    """The activations or their slopes, with a line at the chosen z."""
+    """The activation functions or their derivatives, with a line at the chosen z."""
     left, right = st.columns([1, 2], gap="large", vertical_alignment="center")
     with left:
         z = controls.number(
@@ -57,11 +57,11 @@ def _activations(text: words.Words) -> None:
         here = {name: by_hand.activation_curve(name, (z,)).values[0] for name in ACTIVATIONS}
         text.show("lab_gate_says", z=z, relu=here["ReLU"], gelu=here["GELU"], silu=here["SiLU"])
     with right:
-        bent = {name: by_hand.activation_curve(name, GRID) for name in ACTIVATIONS}
+        curves = {name: by_hand.activation_curve(name, GRID) for name in ACTIVATIONS}
         slopes = curve == shown[1]
         picture = plots.curves(
             GRID,
-            {name: found.slopes if slopes else found.values for name, found in bent.items()},
+            {name: found.slopes if slopes else found.values for name, found in curves.items()},
             x_title="z",
             y_title=curve,
             mark_x=z,
@@ -73,7 +73,7 @@ def _activations(text: words.Words) -> None:
 
 
 def _gates_of_the_model(text: words.Words) -> None:
-    """How far open the gates of one layer stand, over a text; nothing for a model without gates."""
+    """The distribution of one layer's gates over a text; nothing for a model without gates."""
     config = session.model_in_use().config
     if config.ffn != "swiglu":
         text.show("lab_gate_none", ffn=config.ffn)
@@ -135,7 +135,7 @@ def both_norms() -> None:
         )
     before, after = by_hand.both_norms(X[0]), by_hand.both_norms(X[0], scale, shift)
     picture = plots.columns(
-        [f"number {place}" for place in range(1, 5)],
+        [f"component {i}" for i in range(1, 5)],
         {"RMSNorm": after["RMSNorm"], "LayerNorm": after["LayerNorm"]},
         y_title=text.read("lab_norms_chart"),
         form=".2f",

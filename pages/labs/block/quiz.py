@@ -82,7 +82,7 @@ def gated_by_hand(draw: random.Random) -> Numeric:
 
 
 def width_of_the_other(draw: random.Random) -> Numeric:
-    """The width at which SwiGLU has as many weights as a plain MLP."""
+    """The width at which SwiGLU has as many parameters as a plain MLP."""
     c = draw.choice((96, 192, 384, 768))
     plain = GELUMLP(c, 4 * c)
     n_weights = sum(weight.numel() for weight in plain.parameters())
@@ -97,7 +97,7 @@ def width_of_the_other(draw: random.Random) -> Numeric:
 
 
 def factors(draw: random.Random) -> Numeric:
-    """What a gradient is multiplied by over a few residual layers, each with the same slope of its branch."""
+    """What a gradient is multiplied by over a few residual layers, each with the same derivative of its branch."""
     slope, n = draw.choice((-0.3, 0.1, 0.2, 0.5)), draw.choice((3, 4, 5))
     x = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     y = x

@@ -1,4 +1,4 @@
-"""Chapter 6: who writes what into the stream, and which half of a block moves things between tokens."""
+"""Chapter 6: what each sub-layer adds to the residual stream, and which one moves information between tokens."""
 
 import math
 
@@ -27,7 +27,7 @@ def traced_text(text: words.Words, key: str, *, born: bool = False) -> forward.T
 
 @st.fragment
 def update_sizes() -> None:
-    """The part of each sub-layer in the last stream, and what is lost when a block falls silent."""
+    """Each sub-layer's fraction of the final residual stream, and the loss with one block turned off."""
     text = words.load("06_block")
     with lab.frame("c6_written", text.read("lab_written_title")):
         text.show("lab_written")
@@ -51,7 +51,7 @@ def update_sizes() -> None:
 
 
 def _ask_silence(text: words.Words, model: models.ModelHandle) -> None:
-    """A prediction about the block that is missed most; it is measured once a guess stands."""
+    """A prediction of the block that matters most; it is measured once the visitor has answered."""
     n, right, because = model.config.n_layers, 0, ""
     if st.session_state.get("c6_written_guess") is not None:
         whole, silent = cached.losses_without_each_block(model)
@@ -72,7 +72,7 @@ def _draw_written(text: words.Words, found, metric: str) -> None:
     shares = metric == "fraction"
     picture = plots.columns(
         names,
-        {"written": [getattr(one, metric) for one in found]},
+        {"update": [getattr(one, metric) for one in found]},
         y_title=text.read("lab_written_chart_share" if shares else "lab_written_chart_beside"),
         form=".1%" if shares else ".2f",
         height=300,
@@ -100,7 +100,7 @@ def _say_written(text: words.Words, found) -> None:
 
 @st.fragment
 def position_mixing() -> None:
-    """Change one token: which outputs of attention move, and which of the feed-forward layer."""
+    """Change one token: which outputs of attention change, and which of the feed-forward network."""
     text = words.load("06_block")
     text.show("lab_mix")
     traced = traced_text(text, "c6_mix_text")
@@ -113,7 +113,7 @@ def position_mixing() -> None:
         del st.session_state["c6_mix_at"]  # chosen while the text was longer
     place = (
         controls.integer(
-            text.read("lab_mix_place"), "c6_mix_at", Dial("", 1, n, 1, "Counted from 1."), min(6, n)
+            text.read("lab_mix_place"), "c6_mix_at", Dial("", 1, n, 1, "Positions count from 1."), min(6, n)
         )
         - 1
     )
