@@ -103,7 +103,7 @@ def test_the_cache_of_a_published_shape_is_the_known_one(page):
 
 def test_scores_scaled_by_d_are_nearly_equal_and_unscaled_ones_pick_one(page):
     (found,) = re.findall(
-        r"largest weight is \*\*([\d.]+)\*\* without a scale, \*\*([\d.]+)\*\* with .*? and \*\*([\d.]+)\*\*",
+        r"largest weight is \*\*([\d.]+)\*\* without scaling, \*\*([\d.]+)\*\* with .*? and \*\*([\d.]+)\*\*",
         said(page),
         flags=re.DOTALL,
     )
@@ -113,8 +113,8 @@ def test_scores_scaled_by_d_are_nearly_equal_and_unscaled_ones_pick_one(page):
 
 def test_the_mask_stops_every_leak_and_without_it_all_leak():
     on, off = open_page(), open_page(c5_mask_on="false")
-    assert "**0 moved**" in said(on)
-    before, moved = re.search(r"Of the (\d+) positions before it \*\*(\d+) moved", said(off)).groups()
+    assert "**0 changed**" in said(on)
+    before, moved = re.search(r"Of the (\d+) earlier positions, \*\*(\d+) changed", said(off)).groups()
     assert before == moved != "0"
 
 
@@ -125,9 +125,9 @@ def test_switching_the_head_off_shows_both_models():
 
 def test_the_flag_of_the_kernel_is_wrong_with_a_cache_and_right_without(page):
     app = open_page(c5_more_flag="true")
-    assert "gives another output than the right mask at 3 of 3 new tokens" in said(app)
+    assert "gives a different output from the correct mask at 3 of 3 new tokens" in said(app)
     app = open_page(c5_more_flag="true", c5_flag_cached="0")
-    assert "With nothing in the cache both are the same" in said(app)
+    assert "With an empty cache both are the same" in said(app)
 
 
 def test_a_lesson_link_hides_parts_opens_steps_and_shows_its_note():

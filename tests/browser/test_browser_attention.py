@@ -21,23 +21,23 @@ def opened(page, url: str) -> None:
 
 def test_a_clicked_token_asks_and_the_answer_is_read(server, page):
     opened(page, f"{server.url}/attention")
-    expect(page.get_by_text("looks from morning most at Mira")).to_be_visible(timeout=TURN)
+    expect(page.get_by_text("attends from morning most to Mira")).to_be_visible(timeout=TURN)
     tokens(page).nth(4).click()
-    expect(page.get_by_text("looks from Mira most at")).to_be_visible(timeout=TURN)
+    expect(page.get_by_text("attends from Mira most to")).to_be_visible(timeout=TURN)
     expect(tokens(page).nth(4)).to_have_attribute("aria-pressed", "true")
     expect(page).to_have_url(re.compile("c5_heads_at=5"))
 
 
 def test_a_link_copied_in_one_window_opens_the_same_view_in_another(server, page, chromium):
     opened(page, f"{server.url}/attention?c5_scale_d=256&c5_heads_at=5&c5_q=1,2;.5,-1;0,1")
-    expect(page.get_by_text("looks from Mira most at")).to_be_visible(timeout=TURN)
+    expect(page.get_by_text("attends from Mira most to")).to_be_visible(timeout=TURN)
     said = page.get_by_text(re.compile(r"the largest weight is")).inner_text()
     page.locator(".st-key-c5_scale_link button").click()
     link = page.locator(".st-key-c5_scale_link button").get_attribute("data-link")
     assert "c5_scale_metric=entropy" in link and "v=" in link  # defaults and the version travel too
     other = chromium.new_context(viewport={"width": 1400, "height": 900}).new_page()
     opened(other, link)
-    expect(other.get_by_text("looks from Mira most at")).to_be_visible(timeout=TURN)
+    expect(other.get_by_text("attends from Mira most to")).to_be_visible(timeout=TURN)
     assert other.get_by_text(re.compile(r"the largest weight is")).inner_text() == said
     other.context.close()
 
@@ -46,11 +46,11 @@ def test_the_keyboard_is_enough(server, page):
     opened(page, f"{server.url}/attention")
     tokens(page).nth(4).focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("looks from Mira most at")).to_be_visible(timeout=TURN)
+    expect(page.get_by_text("attends from Mira most to")).to_be_visible(timeout=TURN)
     line = page.locator(".st-key-c5_code_weights .row[tabindex='0']").first
     line.focus()
     expect(line.locator(".note")).to_be_visible()
-    slider = page.get_by_role("slider", name="Width d of a head")
+    slider = page.get_by_role("slider", name="Head dimension d")
     slider.focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_text(re.compile(r"sorted, at d = 128"))).to_be_visible(timeout=TURN)
@@ -64,8 +64,8 @@ def test_a_question_is_answered_and_ticked(server, page):
     box = page.locator(".st-key-c5_question_why_minus_infinity")
     box.get_by_text("It is faster.").click()
     expect(box.get_by_text("Zeros afterwards would be wrong, not slow.")).to_be_visible(timeout=TURN)
-    box.get_by_text("A zero written afterwards").first.click()
-    expect(box.get_by_text("The forbidden keys would have taken")).to_be_visible(timeout=TURN)
+    box.get_by_text("With zeros afterwards").first.click()
+    expect(box.get_by_text("The masked keys would already have taken")).to_be_visible(timeout=TURN)
 
 
 def test_nothing_is_wider_than_a_phone_and_axe_finds_nothing_serious(server, page):
