@@ -135,9 +135,7 @@ def test_a_run_on_an_uploaded_file_is_named_after_it(app, monkeypatch):
 def test_no_text_at_all_is_refused(app):
     app.segmented_control(key="c8_corpus").set_value("paste").run()
     app.button(key="c8_start").click().run()
-    assert errors(app) == [
-        "There is no text to learn from yet: paste one, or choose a .txt file, and start again."
-    ]
+    assert errors(app) == ["There is no text to train on. Paste one or choose a .txt file, then start again."]
 
 
 def wait_for(app: AppTest, run: Run, seconds: float = 120) -> AppTest:
@@ -295,13 +293,13 @@ def test_a_case_says_what_it_was_only_once_it_is_answered_and_keeps_the_score(ap
     answer = app.radio(key=f"c8_case_said_{case}")
     answer.set_value("gradients leak" if is_right else "tiny text").run()
     hidden = words_of(app)
-    assert "It was **gradients leak**" not in hidden and "By the rule" not in hidden
+    assert "It was **gradients leak**" not in hidden and "Diagnosis by the rule" not in hidden
     assert "gradients leak" not in str(app.query_params)
     app.button(key="c8_case_tell").click().run()
     shown = words_of(app)
-    assert "As you said: **gradients leak**" in shown if is_right else "It was **gradients leak**" in shown
-    assert "**Gradients leak.**" in shown and "By the rule: healthy" in shown
-    assert f"You told **{int(is_right)}** of **1** cases" in shown
+    assert "Correct: **gradients leak**" in shown if is_right else "It was **gradients leak**" in shown
+    assert "**Gradients leak.**" in shown and "Diagnosis by the rule: healthy" in shown
+    assert f"You diagnosed **{int(is_right)}** of **1** cases" in shown
     assert app.radio(key=f"c8_case_said_{case}").disabled  # the first answer counts
     assert not errors(app)
 
@@ -326,7 +324,7 @@ def test_sixteen_bits_forget_small_steps(app):
     app.query_params["c8_more_precision"] = "true"
     app.query_params["c8_precision_move"] = "0.0001"
     app.switch_page("pages/08_training.py").run()
-    assert "in bf16 to **1**" in words_of(app)
+    assert "in bf16 at **1**" in words_of(app)
 
 
 def test_a_sweep_is_watched_stopped_and_started_again():

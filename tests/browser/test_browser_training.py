@@ -118,7 +118,7 @@ def test_a_prediction_about_the_time_machine_is_judged(server, page):
     page.goto(f"{server.url}/training")
     box = page.locator(".st-key-c8_time_predict")
     box.get_by_text("Together, as the loss falls").click(timeout=2 * MINUTE)
-    expect(box.get_by_text("Half-way to where they end they come in this order")).to_be_visible(
+    expect(box.get_by_text("The scores reach half of their final values in this order")).to_be_visible(
         timeout=MINUTE
     )
 
@@ -127,13 +127,15 @@ def test_a_hidden_fault_is_watched_told_and_agrees_with_the_rule(server, page):
     truth = hidden_fault(1)
     page.goto(f"{server.url}/training")
     game = page.locator(".st-key-c8_case_bench")
-    tell = game.get_by_role("button", name="That is my answer")
+    tell = game.get_by_role("button", name="Submit diagnosis")
     expect(tell).to_be_disabled(timeout=2 * MINUTE)
-    game.get_by_role("button", name="Train it").click()
+    game.get_by_role("button", name="Train this run").click()
     expect(game.locator(".st-key-c8_case_norm .js-plotly-plot")).to_be_visible(timeout=2 * MINUTE)
     game.get_by_role("radiogroup").get_by_text(truth).click()
     expect(tell).to_be_enabled(timeout=2 * MINUTE)
-    expect(game.get_by_text("By the rule")).to_have_count(0)  # what the curves say is for the reader to find
+    expect(game.get_by_text("Diagnosis by the rule")).to_have_count(
+        0
+    )  # what the curves say is for the reader to find
     tell.click()
-    expect(game.get_by_test_id("stAlert")).to_contain_text(f"As you said: {truth}")
-    expect(game.get_by_text("By the rule")).to_contain_text(truth)
+    expect(game.get_by_test_id("stAlert")).to_contain_text(f"Correct: {truth}")
+    expect(game.get_by_text("Diagnosis by the rule")).to_contain_text(truth)

@@ -26,8 +26,8 @@ def batch_size() -> None:
     picture = plots.curves(
         sizes,
         {"agreement": band},
-        x_title="windows in a batch",
-        y_title="cosine with 64 others",
+        x_title="batch size (windows)",
+        y_title="cosine with 64 windows",
         log_x=True,
         y_range=(0, 1.05),
         lines=[Line("the same direction", 1.0)],

@@ -24,14 +24,14 @@ def flow() -> None:
         node("ids", "inputs: all but the last", sizes={"B": rows, "T": t}),
         node("targets", "targets: all but the first", sizes={"B": rows, "T": t}),
         node("model", "embedding, blocks, norm", "weight", {"L": config.n_layers, "C": c}),
-        node("hidden", "last hidden vectors", sizes={"B": rows, "T": t, "C": c}),
-        node("logits", "scores, a few rows at a time", sizes={"B": rows, "T": t, "V": v}),
-        node("loss", "mean of −ln p: one number", "step"),
-        node("backward", "backward: a gradient for every weight", "step"),
-        node("clip", "clip: one length over all of them", "step"),
+        node("hidden", "last hidden states", sizes={"B": rows, "T": t, "C": c}),
+        node("logits", "logits, a few rows at a time", sizes={"B": rows, "T": t, "V": v}),
+        node("loss", "loss: mean of −ln p", "step"),
+        node("backward", "backward pass: a gradient for every weight", "step"),
+        node("clip", "clip the norm of all gradients", "step"),
         node("rate", "learning_rate(step)", "step"),
         node("optimizer", "Muon and AdamW", "step"),
-        node("moved", "weights, moved", "weight", {"L": config.n_layers, "C": c}),
+        node("moved", "updated weights", "weight", {"L": config.n_layers, "C": c}),
     ]
     edges = [
         edge("windows", "ids"),
@@ -48,4 +48,4 @@ def flow() -> None:
         edge("optimizer", "moved"),
         edge("moved", "windows", "next step"),
     ]
-    diagram.flowchart(nodes, edges, alt="One step of training: from a batch of windows to moved weights")
+    diagram.flowchart(nodes, edges, alt="One step of training: from a batch of windows to updated weights")

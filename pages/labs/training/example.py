@@ -38,7 +38,7 @@ def one_prediction(text: words.Words, open_: Steps) -> None:
     left, right = st.columns([2, 5], gap="large")
     with left:
         scores = prompt.number_column(
-            "c8_scores", NAMES, SCORES, column="score", note="token", low=-10, high=10
+            "c8_scores", NAMES, SCORES, column="logit", note="token", low=-10, high=10
         )
     with right:
         came = controls.choice(text.read("example_came"), "c8_came", NAMES)
@@ -179,5 +179,5 @@ def one_schedule(text: words.Words, open_: Steps) -> None:
 
 
 def plain_decimal(rate: float) -> str:
-    """A rate with three digits as one writes it by hand: 0.00001 and not 1e-05, which LaTeX would set as letters."""
+    """A rate with three digits as it is written by hand: 0.00001 and not 1e-05, which LaTeX would set as letters."""
     return format(Decimal(f"{rate:.3g}"), "f")

@@ -26,8 +26,8 @@ def precision() -> None:
     wanted = 1 + 100 * move
     picture = plots.columns(
         FORMATS,
-        {"of the way walked": [(end - 1) / (wanted - 1) for end in ends.values()]},
-        y_title="share of the way",
+        {"fraction of the intended change": [(end - 1) / (wanted - 1) for end in ends.values()]},
+        y_title="fraction of the change",
         form=".0%",
         height=240,
         revision="c8_precision",
@@ -51,13 +51,13 @@ def precision() -> None:
                     "Precision": row["precision"],
                     "Attention": row["attention_path"],
                     "Threads": row["threads"],
-                    "ms a step": 1000 * row["seconds_per_step"],
+                    "ms per step": 1000 * row["seconds_per_step"],
                 }
                 for row in measured
             ],
             key="c8_precision_times",
             hide_index=True,
-            column_config={"ms a step": st.column_config.NumberColumn(format="%.0f")},
+            column_config={"ms per step": st.column_config.NumberColumn(format="%.0f")},
         )
     lab.predict(
         "c8_precision",

@@ -120,7 +120,7 @@ def per_byte(draw: random.Random) -> Numeric:
         name="per_byte",
         right=loss / math.log(2) / width,
         tolerance=0.01,
-        unit="bits a byte",
+        unit="bits per byte",
         numbers={"loss": loss, "width": width, "perplexity": math.exp(loss)},
         mistakes={
             "nats": loss / width,

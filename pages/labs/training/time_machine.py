@@ -51,7 +51,7 @@ def time_machine() -> None:
                     f"step {at}": [ladder.get(rung) or 0.0 for rung in rungs],
                     "at the end": [final.get(rung) or 0.0 for rung in rungs],
                 },
-                y_title="share right",
+                y_title="story score",
                 form=".0%",
                 height=280,
                 revision="c8_time",

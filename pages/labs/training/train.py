@@ -13,7 +13,7 @@ from pages.kit.controls import CorpusChoice
 
 NANO = PRESETS["nano"].model
 VOCABULARY = controls.Dial(
-    "Vocabulary", 300, 8192, 4, "Tokens that byte pairs are merged into. 256 are bytes."
+    "Vocabulary", 300, 8192, 4, "Number of tokens. The first 256 are bytes, the others are merges."
 )
 SECONDS = (5, 10, 20, 30, 60, 120, 300, 600)
 _PROBLEM = "c8_problem"
@@ -43,7 +43,7 @@ def _start_here(text: words.Words) -> None:
     with length:
         bind = links.check("c8_seconds", links.Choice([str(value) for value in SECONDS]), 60)
         seconds = st.select_slider(
-            "Seconds of training",
+            "Training time (seconds)",
             SECONDS,
             60,
             key="c8_seconds",
