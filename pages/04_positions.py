@@ -1,4 +1,4 @@
-"""Chapter 4: positions. How a model knows where a token stands, and what it knows without being told."""
+"""Chapter 4: positions. How a model knows the order of tokens, with positions and without."""
 
 import streamlit as st
 

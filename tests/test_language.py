@@ -15,7 +15,7 @@ READ = (
     "pages/text/en/notes/*.md",
     "pages/text/en/questions/*.md",
     "pages/text/en/glossary_*.md",
-    "pages/text/en/0[0-3]_*.md",
+    "pages/text/en/0[0-4]_*.md",
     "pages/text/en/05_*.md",
     "pages/text/en/06_*.md",
     "pages/text/en/08_*.md",

@@ -28,7 +28,7 @@ page = opened_once(open_page)
 
 
 def turned(x, position: int, pairing: str, base: float = 10_000.0) -> list[float]:
-    """A vector turned by complex numbers, in plain Python."""
+    """A vector rotated by complex numbers, in plain Python."""
     out = list(x)
     for i, (a, b) in enumerate(PAIRS[pairing]):
         z = complex(x[a], x[b]) * cmath.exp(1j * position * base ** (-2 * i / len(x)))
@@ -51,7 +51,7 @@ def test_the_worked_numbers_of_both_pairings(page, pairing):
         for known, computed in zip(row, turned(Q, position, pairing)):
             assert computed == pytest.approx(known, abs=5e-5)
             assert short(computed) in text
-    assert text.count(short(score(2, 0, pairing), ".6f")) == 4  # at four places of the text
+    assert text.count(short(score(2, 0, pairing), ".6f")) == 4  # at four positions
     assert text.count(short(score(0, 2, pairing), ".6f")) == 2  # the other way round
 
 
@@ -84,7 +84,7 @@ def test_edited_vectors_come_from_the_link_and_every_step_follows():
 
 
 def test_the_picture_of_queries_and_keys_names_the_best_answer(page):
-    assert "*Mira* answers best" in said(page)
+    assert "The best match is *Mira*" in said(page)
     best = 0.9 * 0.8 + 0.4 * 0.6
     assert f"with {best:.2f}; chapter 5" in said(page)
 
@@ -133,20 +133,20 @@ def test_the_clocks_are_counted_as_the_formula_says(base, width, tokens):
     app = open_page(c4_clock_base=str(base), c4_clock_width=str(width), c4_clock_text=str(tokens))
     turns = [math.tau * base ** (2 * i / width) for i in range(width // 2)]
     whole = sum(turn <= tokens for turn in turns)
-    assert re.search(rf"Of {width // 2} clocks \*\*{whole}\*\* finish a turn", said(app))
+    assert re.search(rf"Of {width // 2} pairs, \*\*{whole}\*\* complete a rotation", said(app))
     assert f"the slowest **{turns[-1]:,.0f}**" in said(app)
 
 
-def test_a_higher_base_leaves_fewer_clocks_that_finish():
+def test_a_higher_base_leaves_fewer_pairs_that_complete_a_rotation():
     def whole(base):
-        return int(re.search(r"clocks \*\*(\d+)\*\* finish", said(open_page(c4_clock_base=base)))[1])
+        return int(re.search(r"pairs, \*\*(\d+)\*\* complete", said(open_page(c4_clock_base=base)))[1])
 
     assert whole("500000") < whole("10000") < whole("100")
 
 
 def read_losses(app) -> tuple[float, ...]:
     found = re.search(
-        r"context ([\d.]+) becomes \*\*([\d.]+)\*\*, beyond it ([\d.]+) becomes \*\*([\d.]+)", said(app)
+        r"context, ([\d.]+) becomes \*\*([\d.]+)\*\*; beyond it, ([\d.]+) becomes \*\*([\d.]+)", said(app)
     )
     return tuple(map(float, found.groups()))
 
@@ -163,9 +163,9 @@ def test_beyond_the_context_the_model_fails_linear_kills_and_ntk_spares(page):
 
 
 def test_only_the_mask_brings_order_to_a_model_without_positions(page):
-    assert "the output moves by **" in said(page)  # two layers, nobody looking ahead
-    assert "nothing moves" in said(open_page(c4_order_layers="1"))
-    assert "nothing moves" in said(open_page(c4_order_layers="4", c4_order_mask="false"))
+    assert "the output changes by **" in said(page)  # two layers, causal mask
+    assert "the output doesn't change" in said(open_page(c4_order_layers="1"))
+    assert "the output doesn't change" in said(open_page(c4_order_layers="4", c4_order_mask="false"))
 
 
 def test_a_lab_answers_a_prediction(page):
@@ -174,7 +174,7 @@ def test_a_lab_answers_a_prediction(page):
     assert any("As you said" in one.value for one in app.success)
     next(button for button in app.button if button.key == "c4_far_then").click().run()
     assert not app.exception
-    assert "With *linear*, factor 4" in said(app)
+    assert "With *linear* scaling, factor 4" in said(app)
 
 
 def test_the_runs_of_the_lab_differ_in_positions_alone():
@@ -207,10 +207,10 @@ def test_what_the_runs_came_to_is_told_by_their_losses():
 
 def test_misconceptions_are_met_on_the_page(page):
     text = said(page) + "\n".join(one.label for one in page.radio)
-    for sentence in ("And the model without positions", "does not *work* at any length", "A higher base"):
+    for sentence in ("Now the model without positions", "does not *work* at any length", "A higher base"):
         assert sentence in text
     words = (ROOT / "pages/text/en/questions/04_positions.md").read_text(encoding="utf-8")
-    assert "a vector for the position is added to it" in words and "Not the values" in words
+    assert "a position vector is added to it" in words and "Not the values" in words
 
 
 def test_parts_stand_in_the_order_of_every_chapter(page):

@@ -6,9 +6,9 @@ from gptcore.experiments.measurements import positions
 from pages.kit.models import ModelHandle
 
 
-@st.cache_data(max_entries=64, show_spinner="Reading past the context")
+@st.cache_data(max_entries=64, show_spinner="Computing the loss beyond the trained context")
 def loss_by_position(handle: ModelHandle, cure: str, factor: float) -> list[float]:
-    """The loss of a model by position, past its trained context, with its clocks treated or left alone."""
+    """The loss of a model by position, past its trained context, with its frequencies scaled or as trained."""
     model, tokenizer = handle.load()
     scaling = positions.scalings(factor, model.config.context_length)[cure]
     return positions.loss_by_position(model, tokenizer, scaling)
@@ -16,11 +16,11 @@ def loss_by_position(handle: ModelHandle, cure: str, factor: float) -> list[floa
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def order_known(schemes: tuple[str, ...], n_layers: int, causal: bool) -> list[float]:
-    """How far the last output of an untrained model moves when what came before is shuffled, scheme by scheme."""
+    """How much the last output of an untrained model changes when all earlier tokens are shuffled, by scheme."""
     return [positions.order_known(scheme, n_layers, causal=causal) for scheme in schemes]
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def remaining_score(width: int, base: float, distances: tuple[int, ...]) -> list[float]:
-    """What a base leaves of the score of two equal vectors at some distances."""
+    """The score of two equal vectors at some distances, relative to distance 0."""
     return positions.remaining_score(width, base, distances)

@@ -10,7 +10,7 @@ from pages.kit.diagram import Edge, Node
 
 @st.fragment
 def flow() -> None:
-    """Where the turn stands in a layer, with the shapes of the model in use."""
+    """Where positions enter a layer, with the shapes of the model in use."""
     text = words.load("04_positions")
     config = session.model_in_use().config
     side, control = diagram.heading()
@@ -56,7 +56,7 @@ def _nodes_and_edges(config: ModelConfig, t: int, weights: str) -> tuple[list[No
             Node("cs", "rope_table: cos and sin", sizes={"T": t, "D": d}),
             Node("turn", "apply_rope", "step"),
             Node("q2", "rotated queries", sizes={"H": h, "T": t, "D": d}),
-            Node("k2", "rotated keys, cached so (chapter 9)", sizes={"K": k, "T": t, "D": d}),
+            Node("k2", "rotated keys, cached in this form (chapter 9)", sizes={"K": k, "T": t, "D": d}),
         ]
         edges += [
             Edge("places", "cs"),
@@ -70,6 +70,6 @@ def _nodes_and_edges(config: ModelConfig, t: int, weights: str) -> tuple[list[No
         ]
     else:
         edges += [Edge("q", "scores"), Edge("k", "scores")]
-    nodes += [Node("scores", "compare", "step"), Node("mix", "mix the values", "step")]
+    nodes += [Node("scores", "dot products", "step"), Node("mix", "weighted sum of values", "step")]
     edges += [Edge("scores", "mix", weights), Edge("v", "mix")]
     return nodes, edges

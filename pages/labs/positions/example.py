@@ -16,13 +16,13 @@ Q = ((0.8, 0.3, -0.5, 0.2),)
 K = ((0.6, -0.3, 0.1, 0.5),)
 NUMBERS = ("1", "2", "3", "4")
 PAIRINGS = ("halves", "neighbours")
-PLACES = (0, 1, 7, 40)  # at which the same two vectors are compared
+PLACES = (0, 1, 7, 40)  # positions at which the same two vectors are compared
 APART = 2
 
 
 @st.fragment
 def worked_example() -> None:
-    """One query of four numbers turned step by step, everything to be edited."""
+    """A query of four components rotated step by step; every number can be changed."""
     text = words.load("04_positions")
     text.show("example")
     left, right = st.columns(2, gap="medium")
@@ -48,7 +48,7 @@ def worked_example() -> None:
 
 
 def print_rotation(text: words.Words, open_: Steps, q, here, position: int, base: int) -> None:
-    """Steps 1 to 5: pairs, speeds, angles, and the turn of each pair with its numbers."""
+    """Steps 1 to 5: pairs, frequencies, angles, and the rotation of each pair with its numbers."""
     if open_(text.read("example_pairs_title")):
         text.show("example_pairs")
         st.latex(
@@ -110,14 +110,14 @@ def print_positions(text: words.Words, open_: Steps, q, turns) -> None:
     picture = arrows.planes(
         shown,
         names=(name,),
-        alt="The query at positions 0 to 3 as an arrow of each pair: the first pair turns fast, the second hardly.",
+        alt="The query at positions 0 to 3, one arrow for each pair: the first pair rotates fast, the second hardly.",
         circles=True,
     )
     figures.show(picture, key="c4_places")
 
 
 def print_scores(text: words.Words, open_: Steps, q, k, base: int, pairing: str) -> None:
-    """Steps 7 and 8: query and key both turned, at several places and the other way round."""
+    """Steps 7 and 8: query and key both rotated, at several positions, then with the key after the query."""
 
     def line(at: int, key_at: int) -> str:
         score = by_hand.rotated_score(q, k, at, key_at, base, pairing)

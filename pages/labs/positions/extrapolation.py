@@ -1,4 +1,4 @@
-"""Chapter 4: a text longer than the trained context, and the cures."""
+"""Chapter 4: a text longer than the trained context, and RoPE scaling."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ FACTORS = (2, 4, 8)
 
 @st.fragment
 def extrapolation() -> None:
-    """Loss by position past the trained context, as trained and with one of three cures."""
+    """Loss by position past the trained context, as trained and with one of three scaling methods."""
     text = words.load("04_positions")
     with lab.frame("c4_far", text.read("lab_far_title")):
         model = rotary_storyteller()

@@ -50,7 +50,7 @@ def queries_and_keys() -> None:
 
 @dataclass(frozen=True, slots=True)
 class NameQuery:
-    """A query and a key of a real head, before their turn, and where they stand."""
+    """A query and a key of a real head, before rotation, with their positions."""
 
     layer: int
     head: int
@@ -64,13 +64,13 @@ class NameQuery:
 
 
 def rotary_storyteller() -> models.ModelHandle:
-    """The model in use if it has read the stories and turns its queries, else the shipped one."""
+    """The model in use if it was trained on the stories with RoPE, else the shipped one."""
     model = storyteller()
     return model if model.config.position == "rope" else models.shipped()
 
 
 def query_of_the_name() -> NameQuery:
-    """The head that looks furthest back at the name, and what it compares there."""
+    """The head that attends most to the name, with its query and key."""
     model, story = rotary_storyteller(), pronoun_story()
     config = model.config
     head = find_name_head(model, story)

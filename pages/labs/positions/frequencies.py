@@ -17,7 +17,7 @@ DISTANCES = tuple(sorted({round(1.2**power) for power in range(54)}))  # distanc
 
 @st.fragment
 def frequencies() -> None:
-    """How long each clock takes for a turn, against the base; and what the base leaves of a score far away."""
+    """The wavelength of each pair against the base, and how the score falls with distance."""
     text = words.load("04_positions")
     with lab.frame("c4_clock", text.read("lab_clock_title")):
         text.show("lab_clock")

@@ -10,7 +10,7 @@ from pages.labs.positions.finding import rotary_storyteller
 
 @st.fragment
 def head_offsets() -> None:
-    """How far back each head leans by its angles alone."""
+    """The distance that each head prefers, by the mean of its queries and keys."""
     text = words.load("04_positions")
     model = rotary_storyteller()
     session.caption_other_model(model)

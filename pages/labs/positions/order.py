@@ -1,4 +1,4 @@
-"""Chapter 4: which scheme knows the order, and what each learns in a few seconds."""
+"""Chapter 4: which position scheme knows the order, and what each learns in a few seconds."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ SHAPE = {"d_model": 64, "n_layers": 3, "d_ff": 192}
 
 @st.fragment
 def order() -> None:
-    """Shuffle what came before and see whether the last output moves; then train all four schemes."""
+    """Shuffle all earlier tokens and see whether the last output changes; then train all four schemes."""
     text = words.load("04_positions")
     with lab.frame("c4_order", text.read("lab_order_title")):
         text.show("lab_order")
@@ -47,10 +47,10 @@ def order() -> None:
 
 
 def _order_bars(moved: list[float], text: words.Words) -> None:
-    """How far the last output moves under each scheme once what came before is shuffled."""
+    """How much the last output changes under each scheme once all earlier tokens are shuffled."""
     picture = plots.columns(
         SCHEMES,
-        {"moved": [100 * fraction for fraction in moved]},
+        {"change": [100 * fraction for fraction in moved]},
         y_title=text.read("lab_order_chart"),
         form=".2g",
         height=250,
@@ -95,7 +95,7 @@ def request_for(scheme: str) -> RunRequest:
 
 
 def losses_so_far(was_alive: bool) -> None:
-    """The losses so far; once all have ended, what came of it."""
+    """The losses so far; once all runs have ended, the result."""
     text, started = words.load("04_positions"), lab_runs.started_runs(RUNS)
     histories = {scheme: event_log.read(run.folder) for scheme, run in started.items()}
     alive = lab_runs.any_under_way(started)

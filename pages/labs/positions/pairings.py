@@ -1,4 +1,4 @@
-"""Chapter 4: two ways to pair the same numbers, and the order that makes them one."""
+"""Chapter 4: two ways to pair dimensions, and the order that makes them equal."""
 
 import streamlit as st
 import torch
@@ -16,7 +16,7 @@ WIDTH = 8
 
 @st.fragment
 def pairings() -> None:
-    """The same weights read with the right pairs, with the wrong ones, and with the wrong ones reordered."""
+    """The same vectors rotated by the right pairs, by the wrong ones, and by the wrong ones after reordering."""
     text = words.load("04_positions")
     text.show("lab_pairs", width=WIDTH)
     width = controls.value_slider(text.read("lab_pairs_width"), "c4_pairs_width", (4, 6, 8, 16), WIDTH)

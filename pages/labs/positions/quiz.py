@@ -37,7 +37,7 @@ def questions(seed: int) -> Sequence[Question]:
 
 
 def turned(draw: random.Random) -> Numeric:
-    """The first number of a pair that turns a radian a position."""
+    """The first component of a pair that rotates by 1 radian per position."""
     a, b = (draw.choice([-1, 1]) * draw.randint(3, 9) / 10 for _ in range(2))
     at = draw.choice((2, 3, 4, 5))
     pair = torch.tensor([a, b])
@@ -45,7 +45,9 @@ def turned(draw: random.Random) -> Numeric:
     def first(position: int) -> float:
         return by_hand.rotate(pair, position).rotated[0]
 
-    back = by_hand.rotate(torch.tensor([a, -b]), at).rotated[0]  # the mirror image turned is the other turn
+    back = by_hand.rotate(torch.tensor([a, -b]), at).rotated[
+        0
+    ]  # rotating the mirror image is rotating the other way
     degrees = a * math.cos(math.radians(at)) - b * math.sin(math.radians(at))
     return Numeric(
         name="turned",
@@ -62,7 +64,7 @@ def turned(draw: random.Random) -> Numeric:
 
 
 def score(draw: random.Random) -> Numeric:
-    """A score further on in the text, from one at its beginning."""
+    """A score later in the text, from one at its beginning."""
     q, k = (torch.tensor([draw.randint(2, 9) / 10, draw.randint(-9, -2) / 10]) for _ in range(2))
     apart, shift = draw.randint(2, 6), draw.choice((30, 50, 100))
 
@@ -85,7 +87,7 @@ def score(draw: random.Random) -> Numeric:
 
 
 def slowest(draw: random.Random) -> Numeric:
-    """Tokens for one turn of the slowest clock."""
+    """The wavelength of the slowest pair, in tokens."""
     width, base = draw.choice((8, 16, 32, 64)), draw.choice((1000, 10_000, 500_000))
     speeds = inverse_frequencies(width, base).tolist()
     return Numeric(
@@ -99,7 +101,7 @@ def slowest(draw: random.Random) -> Numeric:
 
 
 def linear(draw: random.Random) -> Numeric:
-    """How far the fastest clock turns from one token to the next, once all angles are divided."""
+    """How far the fastest pair rotates per token once all angles are divided."""
     factor, width = draw.choice((2, 4, 8)), 64
     fast = {
         kind: float(inverse_frequencies(width, 10_000.0, RopeScaling(kind=kind, factor=factor))[0])

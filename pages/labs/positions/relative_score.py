@@ -19,7 +19,7 @@ from pages.labs.positions.finding import query_of_the_name, rotary_storyteller
 VECTORS = ("of the model", "two equal ones", "of the example")
 LAST = 400
 REACH = 400  # distances that are drawn
-SQUARE = 32  # places along a side of the map
+SQUARE = 32  # positions along a side of the map
 ON = 100  # how far the prediction moves both
 MOST_DIALS = 16
 
@@ -37,7 +37,7 @@ def query_key_and_base(name: str) -> tuple[Tensor, Tensor, float]:
 
 @st.fragment
 def relative_score() -> None:
-    """Two positions on sliders, the score between them, and where every clock stands."""
+    """Two positions on sliders, their score, and the rotation of every pair."""
     text = words.load("04_positions")
     with lab.frame("c4_drag", text.read("lab_drag_title")):
         text.show("lab_drag")
@@ -106,7 +106,7 @@ def _map(q: Tensor, k: Tensor, theta: float, at: int, key_at: int, text: words.W
         return Formula(score.title, (*score.lines, line), above, score.tables)
 
     drawing = CellMap(
-        values=(scores - mean).tolist(),  # shades tell more or less than the mean of the map
+        values=(scores - mean).tolist(),  # shades show the difference from the mean of the map
         rows=names,
         columns=names,
         row_title=text.read("lab_drag_rows"),
@@ -138,7 +138,7 @@ def _predict(at: int, key_at: int, score: float, text: words.Words) -> None:
 
 
 def dials_of_pairs(width: int, theta: float, at: int, key_at: int, text: words.Words) -> None:
-    """The clocks of a head, one a pair, a hand for the query and one for the key."""
+    """One dial for each pair of a head, with an arrow for the query and one for the key."""
     speeds = inverse_frequencies(width, theta).tolist()
     step = math.ceil(len(speeds) / MOST_DIALS)
     shown = range(0, len(speeds), step)
