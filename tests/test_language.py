@@ -17,7 +17,7 @@ READ = (
     "pages/text/en/glossary_*.md",
     "pages/text/en/0[0-4]_*.md",
     "pages/text/en/05_*.md",
-    "pages/text/en/06_*.md",
+    "pages/text/en/0[67]_*.md",
     "pages/text/en/08_*.md",
     "pages/text/en/1[01]_*.md",
 )

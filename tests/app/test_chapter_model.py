@@ -37,12 +37,12 @@ def test_an_edited_example_counts_what_a_built_model_holds():
     model = GPT(config)
     total = sum(weight.numel() for weight in model.parameters())
     assert f"= {big(total)}" in formulas(app)
-    # Every product by hand: two operations a weight and token, and four for each pair of tokens and number.
+    # Every product by hand: two FLOPs per parameter and token, and four for each pair of tokens and number.
     assert rf"2 \cdot 32 \cdot 64 \cdot 512 = {big(2 * 32 * 64 * 512)}" in formulas(app)
     assert rf"4 \cdot 3 \cdot 32 \cdot 32 \cdot 64 = {big(4 * 3 * 32**2 * 64)}" in formulas(app)
 
 
-def test_operations_of_the_example_are_those_torch_counts():
+def test_flops_of_the_example_are_those_torch_counts():
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -52,14 +52,14 @@ def test_operations_of_the_example_are_those_torch_counts():
     app = open_page(c7_t="32")
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         GPT(PRESETS["nano"].model)(torch.zeros(1, 32, dtype=torch.int64), path="explicit")
-    shown = int(re.search(r"In all \*\*([\d,]+)\*\* for 32 tokens", said(app))[1].replace(",", ""))
+    shown = int(re.search(r"In total, \*\*([\d,]+)\*\* FLOPs for 32 tokens", said(app))[1].replace(",", ""))
     assert shown == pytest.approx(counted.get_total_flops(), rel=0.01)
 
 
 def test_a_lesson_link_opens_the_first_steps_only():
     app = open_page(step="3")
     assert "##### 3 · " in said(app) and "##### 4 · " not in said(app)
-    assert "In all **" not in said(app)
+    assert "In total, **" not in said(app)
 
 
 def test_an_illegal_example_says_which_rule_it_breaks():
@@ -68,8 +68,8 @@ def test_an_illegal_example_says_which_rule_it_breaks():
     assert [one.value for one in app.header][-1] == "Go deeper"
 
 
-def test_three_quarters_of_tiny_are_a_word_list(page):
-    assert "**17,062,400** weights. **75%** of them" in said(page)
+def test_three_quarters_of_tiny_are_its_embedding_matrix(page):
+    assert "**17,062,400** parameters. **75%** of them" in said(page)
 
 
 @pytest.mark.parametrize(
@@ -86,20 +86,20 @@ def test_three_quarters_of_tiny_are_a_word_list(page):
 )
 def test_what_tying_saves_in_known_models(name, weights, saves):
     text = said(open_page(c7_published_model=name, hide="example,code,diagram,measured,check"))
-    assert f"**{name}**: {weights} weights" in text
+    assert f"**{name}** has {weights} parameters" in text
     assert f"**{saves}** of the untied model" in text
 
 
-def test_context_costs_no_weights_with_rotary_positions_and_some_with_learned(page):
+def test_context_costs_no_parameters_with_rotary_positions_and_some_with_learned(page):
     def answer(app) -> str:
         app.radio(key="c7_cost_guess").set_value(1).run()
         return "\n".join(one.value for one in [*app.success, *app.info])
 
-    assert "As you said. +0 weights" in answer(open_page())
-    assert "Not quite: It grows. +32,768 weights" in answer(open_page(c7_cost_position="learned"))
+    assert "As you said. +0 parameters" in answer(open_page())
+    assert "Not quite: It grows. +32,768 parameters" in answer(open_page(c7_cost_position="learned"))
 
 
-def test_the_lens_ends_in_what_the_model_says_and_begins_with_an_echo(page):
+def test_the_lens_ends_in_the_prediction_and_begins_with_an_echo(page):
     import torch
 
     from gptcore.checkpoint import SHIPPED
@@ -110,13 +110,15 @@ def test_the_lens_ends_in_what_the_model_says_and_begins_with_an_echo(page):
     ids = tokenizer.encode(reference_probe()[0].female)
     with torch.no_grad():
         share, best = torch.softmax(model(torch.tensor([ids]))[0, -1], -1).max(-1)
-    assert f"the model says *{tokenizer.token_text(int(best)).strip()}* ({float(share):.0%})" in said(page)
+    assert f"the model predicts *{tokenizer.token_text(int(best)).strip()}* ({float(share):.0%})" in said(
+        page
+    )
     app = open_page()
     app.radio(key="c7_lens_guess").set_value(2).run()
-    assert any("As you said" in one.value and "held against itself" in one.value for one in app.success)
+    assert any("As you said" in one.value and "compared with itself" in one.value for one in app.success)
 
 
-def test_a_law_through_three_sizes_is_told_from_one_that_does_not_hold():
+def test_the_lab_says_whether_the_law_through_three_sizes_holds():
     def script(losses):
         from pages.labs import model
         from pages.kit import words
@@ -129,16 +131,16 @@ def test_a_law_through_three_sizes_is_told_from_one_that_does_not_hold():
     on_law = {name: 0.5 + 40 * weights(name) ** -0.3 for name in SIZES}
     app = AppTest.from_function(script, kwargs={"losses": on_law}, default_timeout=SECONDS).run()
     assert not app.exception
-    assert "weights^−0.30" in said(app) and "three small models have told a larger one" in said(app)
+    assert "N^−0.30" in said(app) and "three small models predicted a larger one" in said(app)
     off = on_law | {"96 × 4": on_law["96 × 4"] + 0.4}
     app = AppTest.from_function(script, kwargs={"losses": off}, default_timeout=SECONDS).run()
-    assert "0.400 above the law" in said(app) and "Further off" in said(app)
+    assert "0.400 above the law" in said(app) and "More than 0.1 nats off" in said(app)
 
 
 def test_an_untrained_tied_model_starts_above_ln_v_and_repeats():
     text = said(open_page(c7_more_birth="true"))
     loss, uniform, repeats = re.search(
-        r"starts at ([\d.]+), a little above ([\d.]+); in (\d+)%", text
+        r"starts at ([\d.]+), a little above\s+([\d.]+)\. For (\d+)%", text
     ).groups()
     assert 0 < float(loss) - float(uniform) < 0.1 and int(repeats) > 90
 

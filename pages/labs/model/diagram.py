@@ -18,14 +18,14 @@ def flow() -> None:
     text.show("diagram", layers=config.n_layers)
     node, edge = diagram.Node, diagram.Edge
     nodes = [
-        node("ids", "ids", sizes={"T": t}),
-        node("table", "embedding", "weight", {"V": v, "C": c}),
-        node("x", "the stream", sizes={"T": t, "C": c}),
-        node("block", f"block, {config.n_layers} times: norm, attention, add; norm, feed-forward, add", "step"),
-        node("inner", "inside a feed-forward layer", sizes={"T": t, "F": f}),
-        node("left", f"the stream, {2 * config.n_layers} times written to", sizes={"T": t, "C": c}),
+        node("ids", "token ids", sizes={"T": t}),
+        node("table", "embedding matrix", "weight", {"V": v, "C": c}),
+        node("x", "residual stream", sizes={"T": t, "C": c}),
+        node("block", f"block, {config.n_layers} times: norm, attention, add; norm, feed-forward network, add", "step"),
+        node("inner", "inside a feed-forward network", sizes={"T": t, "F": f}),
+        node("left", f"residual stream after {2 * config.n_layers} updates", sizes={"T": t, "C": c}),
         node("norm", "final norm", "step"),
-        node("out", "output layer" + (": the embedding once more" if config.tie_embeddings else ""),
+        node("out", "output layer" + (" (tied: the embedding matrix)" if config.tie_embeddings else ""),
              "weight", {"C": c, "V": v}),
         node("logits", "logits", sizes={"T": t, "V": v}),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Chapter 7: the weights and operations of a small config, line by line."""
+"""Chapter 7: the parameters and FLOPs of a small config, line by line."""
 
 import streamlit as st
 
@@ -18,7 +18,7 @@ LENGTHS = (8, 32, 128, 256)
 
 @st.fragment
 def worked_example() -> None:
-    """Weights and operations of a small config, line by line, with the numbers put in."""
+    """Parameters and FLOPs of a small config, line by line, with the numbers put in."""
     text = words.load("07_model")
     text.show("example")
     one, two, three, four = st.columns(4, gap="medium")
@@ -46,7 +46,7 @@ def worked_example() -> None:
 
 
 def product(*factors: int) -> str:
-    """A product in LaTeX with its value, thousands parted."""
+    """A product in LaTeX with its value, with thousands separators."""
     value = 1
     for factor in factors:
         value *= factor
@@ -54,7 +54,7 @@ def product(*factors: int) -> str:
 
 
 def print_steps(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
-    """The weights of each part, of a layer and of the whole; and the operations on so many tokens."""
+    """The parameters of each part, of a layer and in total, and the FLOPs for `n_tokens` tokens."""
     c, h, k, d, f = config.d_model, config.n_heads, config.n_kv_heads, config.head_dim, config.d_ff
     layers, found = config.n_layers, parameters(config)
     with Steps(7, key="c7_steps") as open_:
@@ -97,17 +97,17 @@ def print_steps(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
 
 
 def print_operations(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
-    """The operations of one forward pass, part by part, and of a step of training."""
+    """The FLOPs of one forward pass, part by part, and of a training step."""
     flops = forward_flops(config, n_tokens)
     found = parameters(config)
     total = sum(flops.values())
     st.latex(
         rf"\begin{{aligned}} "
-        rf"\text{{attention}}\quad 2 \cdot T \cdot \text{{weights}} &= "
+        rf"\text{{attention}}\quad 2 \cdot T \cdot \text{{parameters}} &= "
         rf"{product(2, n_tokens, found['attention'])} \\ "
         rf"\text{{scores}}\quad 4 \cdot L \cdot T^2 \cdot HD &= "
         rf"{product(4, config.n_layers, n_tokens, n_tokens, config.n_heads * config.head_dim)} \\ "
-        rf"\text{{feed-forward}}\quad 2 \cdot T \cdot \text{{weights}} &= "
+        rf"\text{{feed-forward}}\quad 2 \cdot T \cdot \text{{parameters}} &= "
         rf"{product(2, n_tokens, found['feedforward'])} \\ "
         rf"\text{{output layer}}\quad 2 \cdot T \cdot C \cdot V &= "
         rf"{product(2, n_tokens, config.d_model, config.vocab_size)} \end{{aligned}}"

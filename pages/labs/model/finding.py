@@ -5,32 +5,32 @@ from gptcore.config import PRESETS, ModelConfig
 from pages.kit import figures, plots, words
 
 PARTS = {
-    "embedding": "word list (embedding)",
-    "positions": "places (learned positions)",
+    "embedding": "embedding matrix",
+    "positions": "learned positions",
     "attention": "attention",
     "feedforward": "feed-forward",
     "norms": "norms",
-    "output": "word list once more (output)",
+    "output": "output layer",
 }
 LETTERS = {
-    "word list (embedding)": "V",
-    "places (learned positions)": "T",
+    "embedding matrix": "V",
+    "learned positions": "T",
     "attention": "H",
     "feed-forward": "F",
     "norms": "C",
-    "word list once more (output)": "V",
+    "output layer": "V",
 }
 
 
 def named_parts(config: ModelConfig) -> dict[str, int]:
-    """The weights of each part that has any, under the names the page uses."""
+    """The parameters of each part that has any, under the names the page uses."""
     return {PARTS[name]: count for name, count in parameters(config).items() if count}
 
 
 def area(config: ModelConfig, name: str, revision: str, height: int = 340) -> figures.Picture:
-    """The weights of a model as areas."""
+    """The parameters of a model as areas."""
     return plots.treemap(
-        named_parts(config), whole=name, unit="weights", letters=LETTERS, height=height, revision=revision
+        named_parts(config), whole=name, unit="parameters", letters=LETTERS, height=height, revision=revision
     )
 
 

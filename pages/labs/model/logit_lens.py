@@ -1,4 +1,4 @@
-"""Chapter 7: what each layer would say."""
+"""Chapter 7: the logit lens, the prediction of each layer."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ GUESS = "c7_lens_guess"  # the widget of the prediction below
 
 @st.fragment
 def lens() -> None:
-    """Read the stream after each layer by the output layer: what would be said there already."""
+    """Apply the output layer to the residual stream after each layer."""
     text = words.load("07_model")
     with lab.frame("c7_lens", text.read("lab_lens_title")):
         text.show("lab_lens")
@@ -50,7 +50,9 @@ def lens() -> None:
         )
         left, right = st.columns([2, 3], gap="medium")
         with left:
-            first = 0 if st.session_state.get(GUESS) is not None else 1  # what is asked below is not told yet
+            first = (
+                0 if st.session_state.get(GUESS) is not None else 1
+            )  # the answer to the question below stays hidden
             st.table(
                 {
                     text.read("lab_lens_after"): names[first:],
@@ -89,7 +91,7 @@ def draw_map(
 
 
 def first_settled(best: list[int]) -> int:
-    """The first layer from which on every reading says what the last one says."""
+    """The first layer from which on every reading has the top token of the last one."""
     at = len(best) - 1
     while at > 0 and best[at - 1] == best[-1]:
         at -= 1
@@ -97,7 +99,7 @@ def first_settled(best: list[int]) -> int:
 
 
 def predict(text: words.Words, model, traced, found, place: int) -> None:
-    """What the embedding alone would say of a tied model, or of one that is not."""
+    """What the output layer predicts from the embedding alone, with tied or untied embeddings."""
     tied = model.config.tie_embeddings
     repeats = sum(best == own for best, own in zip(found[0].best, traced.ids)) / len(traced.ids)
     first, last = found[0].best[place], found[-1].best[place]

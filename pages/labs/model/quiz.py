@@ -46,7 +46,7 @@ def _shape(draw: random.Random, **changes) -> ModelConfig:
 
 
 def layer(draw: random.Random) -> Numeric:
-    """The weights of one block."""
+    """The parameters of one block."""
     config = _shape(draw, n_layers=1, n_kv_heads=draw.choice((2, 4)))
     found = parameters(config)
     block = found["attention"] + found["feedforward"] + 2 * config.d_model
@@ -56,7 +56,7 @@ def layer(draw: random.Random) -> Numeric:
         name="layer",
         right=block,
         tolerance=1e-5,
-        unit="weights",
+        unit="parameters",
         numbers={"c": c, "f": f, "h": 8, "kv": config.n_kv_heads, "d": config.head_dim},
         mistakes={
             "two_matrices": block - c * f,
@@ -67,7 +67,7 @@ def layer(draw: random.Random) -> Numeric:
 
 
 def share(draw: random.Random) -> Numeric:
-    """What tying saves, of the untied model."""
+    """What tying saves, as a percentage of the untied model."""
     config = _shape(draw, vocab_size=draw.choice((32_000, 50_257)))
     of_tied = config.vocab_size * config.d_model / n_parameters(config)
     return Numeric(
@@ -85,7 +85,7 @@ def share(draw: random.Random) -> Numeric:
 
 
 def heads(draw: random.Random) -> Choice:
-    """What twice the heads cost in weights."""
+    """What twice the heads cost in parameters."""
     config = _shape(draw)
     return Choice(
         name="heads",
@@ -114,13 +114,13 @@ def memory(draw: random.Random) -> Numeric:
 
 
 def operations(draw: random.Random) -> Numeric:
-    """The operations of the output layer for one token."""
+    """The FLOPs of the output layer for one token."""
     config = _shape(draw)
     each = forward_flops(config, 1)["output"]
     return Numeric(
         name="operations",
         right=each / 1e6,
-        unit="million operations",
+        unit="million FLOPs",
         numbers={"v": config.vocab_size, "c": config.d_model},
         mistakes={"one_each": each / 2e6, "training": 3 * each / 1e6},
     )

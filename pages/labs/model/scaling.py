@@ -1,4 +1,4 @@
-"""Chapter 7: three sizes trained and the fourth foretold; and where an untrained model starts."""
+"""Chapter 7: three sizes trained and the fourth predicted; and the loss at initialization."""
 
 import functools
 import math
@@ -29,10 +29,11 @@ EVERY_SECONDS = 1.5
 RUNS = "c7_scale_runs"
 *KNOWN, FOURTH = SIZES
 NEAR = 0.1
+EXPONENT = 0.34  # of the reducible loss in the number of parameters (Hoffmann et al. 2022)
 
 
 def weights(name: str) -> int:
-    """The weights of one size."""
+    """The parameters of one size."""
     return n_parameters(PRESETS["nano"].model.replace(n_kv_heads=None, **SIZES[name]))
 
 
@@ -49,7 +50,7 @@ def requests_for(names: Iterable[str]) -> dict[str, RunRequest]:
 
 @st.fragment
 def scaling() -> None:
-    """Train three sizes, say what the fourth will reach, train it."""
+    """Train three sizes, predict the fourth, train it."""
     text = words.load("07_model")
     with lab.frame("c7_scale", text.read("lab_scale_title")):
         text.show("lab_scale")
@@ -88,15 +89,15 @@ def scaling() -> None:
                 text.read("lab_scale_predict_none"),
             ),
             right=1,
-            because=text.read("lab_scale_predict_because", two=1 - 2**-0.1, ten=1 - 10**-0.1),
+            because=text.read("lab_scale_predict_because", two=1 - 2**-EXPONENT, ten=1 - 10**-EXPONENT),
         )
 
 
 def sizes(text: words.Words) -> figures.Picture:
-    """The weights of the four sizes, the one to be predicted in gray."""
+    """The parameters of the four sizes, the one to be predicted in gray."""
     picture = plots.columns(
         list(SIZES),
-        {"weights": [weights(name) for name in SIZES]},
+        {"parameters": [weights(name) for name in SIZES]},
         y_title=text.read("lab_scale_weights"),
         form=",.0f",
         height=220,
@@ -113,7 +114,7 @@ def histories(runs: dict[str, Run]) -> dict[str, curves.History]:
 
 
 def reached(runs: dict[str, Run]) -> dict[str, float]:
-    """The held-out loss of each size whose run has come to its end."""
+    """The held-out loss of each size whose run has finished."""
     return {
         name: history.val_loss[-1]
         for name, history in histories(runs).items()
@@ -122,7 +123,7 @@ def reached(runs: dict[str, Run]) -> dict[str, float]:
 
 
 def progress() -> None:
-    """How many steps of all runs are over; one run of the page at the end frees the buttons."""
+    """How many steps of all runs are done; a rerun of the page at the end enables the buttons."""
     text, started = words.load("07_model"), lab_runs.started_runs(RUNS)
     done = sum(history.last_step for history in histories(started).values())
     told = text.read("lab_scale_running", done=done, all=STEPS * len(started))
@@ -134,7 +135,7 @@ def progress() -> None:
 
 
 def law_so_far(text: words.Words, guess: float) -> None:
-    """The law through the first three losses, once they are there, and how near the fourth came."""
+    """The law through the first three losses, once they are known, and how well it predicts the fourth."""
     started = lab_runs.started_runs(RUNS)
     history_of = histories(started)
     losses = reached(started)
@@ -145,7 +146,7 @@ def law_so_far(text: words.Words, guess: float) -> None:
 
 
 def outcome(text: words.Words, losses: dict[str, float], floor: float, guess: float) -> None:
-    """The law, drawn through the first three, and what it says of the fourth."""
+    """The law, fitted to the first three, and what it predicts for the fourth."""
     try:
         law = fit_power_law([weights(name) for name in KNOWN], [losses[name] for name in KNOWN], floor)
     except ValueError as error:
@@ -178,7 +179,7 @@ def outcome(text: words.Words, losses: dict[str, float], floor: float, guess: fl
 
 
 def draw_law(text: words.Words, law: PowerLaw, losses: dict[str, float], guess: float) -> None:
-    """The law as a line, the sizes as points, the learner's guess beside them."""
+    """The law as a line, the sizes and the learner's prediction as points."""
     low, high = weights(KNOWN[0]), 1.6 * weights(FOURTH)
     x = [low * (high / low) ** (i / 60) for i in range(61)]
     picture = plots.curves(
@@ -200,7 +201,7 @@ def draw_law(text: words.Words, law: PowerLaw, losses: dict[str, float], guess: 
 
 @st.fragment
 def birth() -> None:
-    """Where an untrained model's loss starts, against the spread of its table."""
+    """The loss of an untrained model against the standard deviation of its embedding matrix."""
     text = words.load("07_model")
     text.show("lab_birth", uniform=math.log(2048))
     tied = controls.switch(text.read("lab_birth_tied"), "c7_birth_tied", True)

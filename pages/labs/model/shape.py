@@ -17,7 +17,7 @@ BATCHES = (1, 8, 32)
 
 @st.fragment
 def costs() -> None:
-    """Every size on a slider: weights, memory to train, operations, cache."""
+    """Every dimension on a slider: parameters, training memory, FLOPs, KV cache."""
     text = words.load("07_model")
     with lab.frame("c7_cost", text.read("lab_cost_title")):
         text.show("lab_cost")
@@ -65,7 +65,7 @@ def costs() -> None:
 
 
 def predict(text: words.Words, config: ModelConfig) -> None:
-    """What twice the context costs in weights, asked of the shape on the sliders."""
+    """What a longer context costs in parameters, for the shape on the sliders."""
     longer = 512 if config.context_length != 512 else 256
     other = config.replace(context_length=longer)
     more = n_parameters(other) - n_parameters(config)
@@ -87,7 +87,7 @@ def predict(text: words.Words, config: ModelConfig) -> None:
 
 @st.fragment
 def published() -> None:
-    """Presets and published models side by side: the word list's share, and what tying saves or would."""
+    """Presets and published models side by side: the embedding matrix, and what tying saves or would save."""
     text = words.load("07_model")
     with lab.frame("c7_published", text.read("lab_published_title")):
         text.show("lab_published")
@@ -112,7 +112,7 @@ def published() -> None:
             st.markdown(f"**{text.read('lab_published_tying')}**")
             saved = [100 * tying_saves(one) for one in MODEL_CONFIGS.values()]
             picture = plots.columns(
-                list(MODEL_CONFIGS), {"saved": saved}, y_title=text.read("lab_published_percent"), form=".1f",
+                list(MODEL_CONFIGS), {"saved by tying": saved}, y_title=text.read("lab_published_percent"), form=".1f",
                 height=300, revision="tying",
             )  # fmt: skip
             colours = [figures.BLUE if one.tie_embeddings else figures.GREY for one in MODEL_CONFIGS.values()]
@@ -122,7 +122,7 @@ def published() -> None:
             st.caption(text.read("lab_published_caption"))
         guessed = st.session_state.get("c7_published_guess") is not None
         columns = table(text)
-        if not guessed:  # what is asked below is not told yet
+        if not guessed:  # the answer to the question below stays hidden
             del columns[text.read("lab_published_lists")]
         with st.expander(text.read("lab_published_table_title"), icon=":material/table:"):
             st.dataframe(columns, hide_index=True, key="c7_published_table")
@@ -144,13 +144,13 @@ def published() -> None:
 
 
 def _tables(name: str) -> float:
-    """The share of a model's weights that are its word lists."""
+    """The fraction of a model's parameters in its embedding matrix and output layer."""
     found = parameters(MODEL_CONFIGS[name])
     return (found["embedding"] + found["output"]) / sum(found.values())
 
 
 def table(text: words.Words) -> dict[str, list]:
-    """The numbers of every shape, as columns."""
+    """The numbers of every model, as columns."""
     shapes = MODEL_CONFIGS.values()
     return {
         text.read("lab_published_model"): list(MODEL_CONFIGS),
