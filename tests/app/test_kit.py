@@ -257,19 +257,6 @@ def test_progress_fits_into_a_cookie():
     assert json.loads(text)["passed"][-1] == state["passed"][-1]
 
 
-def test_the_first_page_offers_the_way_back(own_runs):
-    from pages.kit.book import TABLE
-
-    own_runs.mkdir()
-    state = {"passed": ["c5.one"], "last": "attention"}
-    (own_runs / "progress.json").write_text(json.dumps(state), encoding="utf-8")
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
-    assert not app.exception
-    labels = [link.proto.label for link in app.get("page_link")]
-    attention = next(row for row in TABLE if row.url == "attention")
-    assert f"Continue where you stopped: {attention.label}, 1 check passed" in labels
-
-
 # Search
 
 
