@@ -182,7 +182,7 @@ def test_the_number_drawn_falls_into_the_stretch_the_page_names():
     kept = [0.45, 0.22, 0.13, 0.08, 0.05]
     ends = [sum(kept[: place + 1]) / sum(kept) for place in range(5)]
     token = next(place for place, end in enumerate(ends) if end > 0.95)
-    assert f"**token {token + 1}** is written" in said(app)
+    assert f"**token {token + 1}** is sampled" in said(app)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_the_cache_of_a_published_model_is_the_known_one(choice, size):
 
 
 def test_a_wrong_place_is_found_and_the_right_one_is_not():
-    assert "as they should be" in said(open_page(c9_new="8", c9_more_place="true", c9_place_shift="0"))
-    assert "The lanes part at new token" in said(
+    assert "token ids correct" in said(open_page(c9_new="8", c9_more_place="true", c9_place_shift="0"))
+    assert "Token ids differ from new token" in said(
         open_page(c9_new="8", c9_more_place="true", c9_place_shift="64")
     )
 
@@ -227,7 +227,7 @@ def test_the_beam_on_the_page_is_the_librarys():
 
 def test_one_beam_is_greedy_on_the_page_and_a_long_prompt_gets_one_sentence():
     app = open_page(c9_new="8", hide=LABS_ONLY, c9_beam_width="1")
-    assert "Greedy and the beam agree here" in said(app)
+    assert "Greedy decoding and beam search agree here" in said(app)
     field(app, "c9_beam_prompt").set_value(LONG).run()
     assert any("shorten the prompt" in error for error in errors(app))
     assert not app.exception
@@ -241,10 +241,12 @@ def test_guessing_ahead_tells_its_calls_its_cost_and_the_clock(draft):
     app = open_page(c9_new="8", hide=LABS_ONLY, c9_ahead_draft=draft, c9_ahead_k="5", c9_ahead_c="0.2")
     assert not app.exception
     found = cached.speculative_timing(models.shipped(), BEGINNING, draft, 5, 0.8, 1, N_NEW)
-    assert f"{found.n_tokens} tokens in {len(found.cycles)} passes" in said(app)
+    assert f"{found.n_tokens} tokens in {len(found.cycles)} passes of the target model" in said(app)
     assert f"**α = {found.acceptance:.2f}**" in said(app)
-    assert f"**{expected_speedup(found.acceptance, 5, 0.2):.2f} times as fast** as one by one" in said(app)
-    assert f"Here it was **{found.speedup:.2f} times as fast**" in said(app)
+    assert f"**{expected_speedup(found.acceptance, 5, 0.2):.2f} times as fast** as without a draft" in said(
+        app
+    )
+    assert f"Measured here: **{found.speedup:.2f} times as fast**" in said(app)
 
 
 def test_guessing_ahead_greedily_writes_what_the_model_writes_alone():

@@ -22,11 +22,11 @@ def test_two_lanes_are_measured_replayed_and_found_identical(server, page):
 def test_the_race_runs_again_when_asked(server, page):
     page.goto(f"{server.url}/inference?c9_new=16")
     expect(page.get_by_text("16 of 16 token ids identical")).to_be_visible(timeout=TURN)
-    field = page.get_by_label("Prompt of both lanes")
+    field = page.get_by_label("Prompt for both lanes")
     field.fill("Long ago")
     field.press("Enter")
     expect(page.get_by_text("have changed since")).to_be_visible(timeout=TURN)
-    page.get_by_role("button", name="Measure the race").click()
+    page.get_by_role("button", name="Measure both lanes").click()
     expect(page.locator(".st-key-c9_lanes .given").first).to_have_text("Long ago", timeout=TURN)
 
 
@@ -52,7 +52,7 @@ def test_a_beam_is_drawn_and_guesses_are_told_apart(server, page):
         f"{server.url}/inference?c9_new=8&c9_beam_width=1&c9_ahead_k=6&hide=example,code,diagram,measured,check"
     )
     beam = page.locator(".st-key-c9_beam_bench")
-    expect(beam.get_by_text("Greedy and the beam agree here")).to_be_visible(timeout=TURN)
+    expect(beam.get_by_text("Greedy decoding and beam search agree here")).to_be_visible(timeout=TURN)
     expect(beam.locator(".annotation-text").first).to_be_visible(timeout=TURN)
     strip = page.locator(".st-key-c9_ahead_strip")
     expect(strip.locator(".chip.kept").first).to_be_visible(timeout=TURN)

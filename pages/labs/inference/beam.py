@@ -1,4 +1,4 @@
-"""Chapter 9: beam search as a tree, and the texts it came to."""
+"""Chapter 9: beam search as a tree, and the texts it found."""
 
 import math
 
@@ -70,7 +70,7 @@ def beam_controls(text: words.Words) -> tuple[int, float, int]:
 
 
 def hypothesis_text(one: Hypothesis, found: Beams, model: ModelHandle) -> str:
-    """A text the search came to, its end token included."""
+    """A text the search found, its end token included."""
     return model.tokenizer.decode([found.nodes[place].token_id for place in one.path])
 
 
@@ -95,7 +95,7 @@ def describe_beams(text: words.Words, found: Beams, model: ModelHandle, typed: s
 
 
 def beam_tree(found: Beams, model: ModelHandle, typed: str, cut: int) -> figures.Picture:
-    """The tree with the likeliest `cut` of what was cut in a row; the rest of it would fill the page."""
+    """The tree with the best `cut` of the nodes cut in each row; all of them would fill the page."""
     marked = {*found.best.path, *found.greedy.path}
     n_cut: dict[int, int] = {}
     places = [0]
@@ -130,7 +130,7 @@ def beam_tree(found: Beams, model: ModelHandle, typed: str, cut: int) -> figures
 
 
 def hypothesis_table(text: words.Words, found: Beams, model: ModelHandle) -> None:
-    """The texts the search came to, the best first."""
+    """The texts the search found, the best first."""
     texts = list(found.hypotheses[:LISTED])
     if all(one.path != found.greedy.path for one in texts):
         texts.append(found.greedy)

@@ -25,7 +25,7 @@ def next_token_times(handle: ModelHandle) -> NextToken:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def greedy_with_shift(handle: ModelHandle, prompt: str, n_new: int, shift: int) -> list[int]:
-    """The likeliest tokens one by one with a cache, each new one told a place `shift` beside its own."""
+    """Greedy tokens with a cache, the position of each new one too small by `shift`."""
     model, tokenizer = handle.load()
     ids = (tokenizer.encode(prompt) or [tokenizer.eot_id])[: model.config.context_length]
     return inference.greedy_from(model, ids, n_new, shift=shift)
@@ -62,7 +62,7 @@ COUNTED_STORIES, COUNTED_ORDER = 300, 4
 
 
 def drafts(handle: ModelHandle) -> list[str]:
-    """Who can guess for a model: the last of them only where the model has kept an earlier state."""
+    """The draft models for a target model; the last only where an earlier checkpoint was kept."""
     return [*DRAFTS[:2], *DRAFTS[2:][: len(models.snapshots(handle))]]
 
 
@@ -81,7 +81,7 @@ def _draft(handle: ModelHandle, name: str) -> GPT | NgramDraft:
 def speculative_timing(
     handle: ModelHandle, prompt: str, draft: str, n_ahead: int, temperature: float, seed: int, n_new: int
 ) -> SpeculativeTiming:
-    """A text written by guessing ahead with this draft, and one written one by one, both timed once."""
+    """A text generated with this draft model and one generated without, both timed once."""
     model, tokenizer = handle.load()
     ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
     helper = _draft(handle, draft)

@@ -1,4 +1,4 @@
-"""Chapter 9: what a cache costs in published models, and what a wrong place does."""
+"""Chapter 9: KV cache size of published models, and wrong position ids."""
 
 import streamlit as st
 
@@ -91,7 +91,7 @@ def print_formula(config: ModelConfig, tokens: int, texts: int, width: int, held
 
 @st.fragment
 def wrong_place() -> None:
-    """New tokens told a wrong place: from where on the text parts, and what it becomes."""
+    """New tokens with a wrong position: where the text starts to differ, and what it becomes."""
     text = words.load("09_inference")
     text.show("lab_place")
     model = session.model_in_use()

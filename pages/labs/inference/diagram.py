@@ -1,4 +1,4 @@
-"""Chapter 9: one more token on its way through the model, as a diagram."""
+"""Chapter 9: one more token through the model, as a diagram."""
 
 import streamlit as st
 
@@ -22,18 +22,18 @@ def flow() -> None:
     nodes = [
         node("id", "the newest token", sizes={"T": 1}),
         node("embed", "embedding", "weight", {"V": v, "C": c}),
-        node("x", "its vector", sizes={"T": 1, "C": c}),
-        node("qkv", "qkv_proj, turned to its place", "step"),
-        node("q", "one query a head", sizes={"H": h, "T": 1, "D": d}),
-        node("new", "one key and one value a head", sizes={"K": k, "T": 1, "D": d}),
+        node("x", "hidden state", sizes={"T": 1, "C": c}),
+        node("qkv", "qkv_proj, rotated by position", "step"),
+        node("q", "one query per head", sizes={"H": h, "T": 1, "D": d}),
+        node("new", "one key and one value per head", sizes={"K": k, "T": 1, "D": d}),
         node("cache", "KVCache.extend: this layer's keys and values", sizes={"K": k, "S": seen, "D": d}),
-        node("look", f"compare with all {seen}, mix", "step"),
+        node("look", f"attend to all {seen} positions", "step"),
         node("rest", "feed-forward; next block", "step"),
         node("norm", "final norm, output layer", "weight", {"C": c, "V": v}),
-        node("logits", "scores", sizes={"T": 1, "V": v}),
+        node("logits", "logits", sizes={"T": 1, "V": v}),
         node("filters", "penalty, temperature, top-k, top-p, min-p, softmax", "step"),
         node("p", "probabilities", sizes={"V": v}),
-        node("draw", "draw with the seed", "step"),
+        node("draw", "sample with the seed", "step"),
     ]
     edges = [
         edge("id", "embed"),
@@ -43,7 +43,7 @@ def flow() -> None:
         edge("qkv", "new"),
         edge("new", "cache", "stored"),
         edge("q", "look"),
-        edge("cache", "look", "looked up"),
+        edge("cache", "look", "read"),
         edge("look", "rest"),
         edge("rest", "qkv", f"{config.n_layers} blocks"),
         edge("rest", "norm"),
@@ -51,6 +51,10 @@ def flow() -> None:
         edge("logits", "filters"),
         edge("filters", "p"),
         edge("p", "draw"),
-        edge("draw", "id", "goes in next"),
+        edge("draw", "id", "next input"),
     ]
-    diagram.flowchart(nodes, edges, alt="One more token: through the model, past the cache, to the draw")
+    diagram.flowchart(
+        nodes,
+        edges,
+        alt="One more token: through the model, the KV cache and the filters to a sample",
+    )

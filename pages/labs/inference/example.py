@@ -19,7 +19,7 @@ TEMPERATURES = (0.5, 1.0, 2.0)
 
 @st.fragment
 def worked_example() -> None:
-    """From four scores to shares at three temperatures; from nine shares to what two filters leave; one draw."""
+    """From four logits to probabilities at three temperatures; two filters on nine probabilities; one sampled token."""
     text = words.load("09_inference")
     open_ = Steps(6, key="c9_steps")
     temperatures, filters = st.tabs(
@@ -40,7 +40,7 @@ def three_temperatures(text: words.Words, open_: Steps) -> None:
             "c9_scores",
             FOUR_NAMES,
             FOUR,
-            column="score",
+            column="logit",
             note="token",
             low=-10,
             high=10,
@@ -108,7 +108,7 @@ def nine_probabilities(text: words.Words, open_: Steps) -> None:
     left, right = st.columns([2, 5], gap="large")
     with left:
         weights = prompt.number_column(
-            "c9_nine", names, NINE, column="share", note="token", low=0.0, high=1.0
+            "c9_nine", names, NINE, column="probability", note="token", low=0.0, high=1.0
         )
     with right:
         k = controls.integer("Top-k", "c9_nine_k", Dial("", 1, len(NINE), 1, text.read("k_help")), 3)

@@ -22,8 +22,8 @@ def finding() -> None:
     picture = plots.curves(
         times.lengths,
         {"cache off": times.without, "cache on": times.cached},
-        x_title="tokens before it",
-        y_title="milliseconds for one more",
+        x_title="earlier tokens",
+        y_title="ms for the next token",
         height=240,
         revision="c9_finding",
     )

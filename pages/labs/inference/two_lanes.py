@@ -244,7 +244,7 @@ def trend(seconds: Sequence[float], text: words.Words) -> str:
 
 
 def lanes_table(seconds: dict[str, list[float]], text: words.Words) -> None:
-    """What each lane took, in the three numbers that matter to whoever waits."""
+    """What each lane took, in the three numbers that matter to a reader who waits."""
     for column, lane in zip(st.columns(2, gap="medium"), LANES, strict=True):
         values = seconds[lane]
         with column.container(border=True):
