@@ -58,9 +58,9 @@ PARTS = {
     "code": "The code",
     "diagram": "The diagram",
     "lab": "Labs",
-    "measured": "Measured here",
+    "measured": "Measured claims",
     "check": "Check yourself",
-    "deeper": "Go deeper",
+    "deeper": "Further reading",
 }
 
 SHORT = {  # names of the parts in the bar
@@ -104,6 +104,7 @@ class Row:
         return self.title if self.number is None else f"{self.number} · {self.title}"
 
 
+SECTIONS = ("", "Learn", "Explore", "Your work", "Reference")  # of the sidebar, in this order
 TABLE = (
     Row(
         "home.py",
@@ -111,8 +112,8 @@ TABLE = (
         "Glassbox",
         ":material/home:",
         "home",
-        "Start",
-        "A model that writes while you look inside it, and the ways into the course.",
+        "",
+        "A small model generates text while you look inside it, and three ways to start.",
     ),
     Row(
         "00_overview.py",
@@ -120,8 +121,8 @@ TABLE = (
         "What is a GPT",
         ":material/visibility:",
         "overview",
-        "Start",
-        "A model writes, one word at a time, and shows what it nearly wrote instead.",
+        "Learn",
+        "A model writes one token at a time and shows the other likely tokens.",
     ),
     Row(
         "01_setup.py",
@@ -129,8 +130,8 @@ TABLE = (
         "Set up",
         ":material/build:",
         "setup",
-        "Start",
-        "Two weights, one knob: what learning is. And what this machine can do.",
+        "Learn",
+        "Two parameters and a learning rate: how training works, and what this machine can do.",
     ),
     Row(
         "02_tokens.py",
@@ -138,8 +139,8 @@ TABLE = (
         "Tokens",
         ":material/data_array:",
         "tokens",
-        "Inside",
-        "How text becomes numbers, and what your language pays for it.",
+        "Learn",
+        "How text becomes token ids, and how many tokens your language needs.",
     ),
     Row(
         "03_embeddings.py",
@@ -147,8 +148,8 @@ TABLE = (
         "Embeddings",
         ":material/scatter_plot:",
         "embeddings",
-        "Inside",
-        "A row of numbers for each token: what grows alike, and what never moves.",
+        "Learn",
+        "A vector for each token: which rows become similar, and which never change.",
     ),
     Row(
         "04_positions.py",
@@ -156,8 +157,8 @@ TABLE = (
         "Positions",
         ":material/explore:",
         "positions",
-        "Inside",
-        "How a model knows where a word stands: clocks that turn what it asks and answers.",
+        "Learn",
+        "How rotary position embeddings tell a model the order of its tokens.",
     ),
     Row(
         "05_attention.py",
@@ -165,8 +166,8 @@ TABLE = (
         "Attention",
         ":material/center_focus_strong:",
         "attention",
-        "Inside",
-        "Where a token looks, why, and what it takes away.",
+        "Learn",
+        "Queries, keys and values: what a token attends to, and what it reads there.",
     ),
     Row(
         "06_block.py",
@@ -174,8 +175,8 @@ TABLE = (
         "The block",
         ":material/layers:",
         "block",
-        "Inside",
-        "Norm, feed-forward layer and one plus sign, and what depth does to a gradient.",
+        "Learn",
+        "Norms, the feed-forward layer and residual connections, and what depth does to gradients.",
     ),
     Row(
         "07_model.py",
@@ -183,8 +184,8 @@ TABLE = (
         "The model",
         ":material/account_tree:",
         "model",
-        "Inside",
-        "All parts put together: what they weigh, what they cost, and what more of them buys.",
+        "Learn",
+        "All parts together: parameters, FLOPs, memory, and what larger models gain.",
     ),
     Row(
         "08_training.py",
@@ -192,8 +193,8 @@ TABLE = (
         "Training",
         ":material/trending_down:",
         "training",
-        "Make it",
-        "Train a model of your own here, and watch what it learns first.",
+        "Learn",
+        "Train your own model here, and watch what it learns first.",
     ),
     Row(
         "09_inference.py",
@@ -201,8 +202,8 @@ TABLE = (
         "Inference",
         ":material/bolt:",
         "inference",
-        "Use it",
-        "Two lanes write the same text, one with a cache and one without.",
+        "Learn",
+        "Sampling, the KV cache, beam search and speculative decoding.",
     ),
     Row(
         "10_script.py",
@@ -210,8 +211,8 @@ TABLE = (
         "The whole script",
         ":material/description:",
         "script",
-        "Use it",
-        "A run as a file of a hundred lines, and a file of yours with our weights in it.",
+        "Learn",
+        "A run as a script of about 100 lines, and a model file of your own with our weights.",
     ),
     Row(
         "11_glossary.py",
@@ -219,27 +220,9 @@ TABLE = (
         "Glossary",
         ":material/menu_book:",
         "glossary",
-        "Use it",
-        "Every word with a picture at work, who uses what, questions people ask, and the false sentence.",
+        "Reference",
+        "Every term with a live picture, who uses what, common questions, and the false sentence.",
         also=(("glossary_terms", "c11_find"), ("glossary_faq", "c11_faq_find")),
-    ),
-    Row(
-        "runs.py",
-        None,
-        "Runs",
-        ":material/stacked_line_chart:",
-        "runs",
-        "Workshop",
-        "Everything trained here: watch it, go on with it, compare it, take it home.",
-    ),
-    Row(
-        "arena.py",
-        None,
-        "Arena",
-        ":material/balance:",
-        "arena",
-        "Workshop",
-        "Two architectures made equal, trained on the same batches, and a verdict that may be no verdict.",
     ),
     Row(
         "journey.py",
@@ -247,8 +230,17 @@ TABLE = (
         "A token's journey",
         ":material/route:",
         "journey",
-        "Beside the book",
-        "One sentence through every tensor of the model, on a map that can be walked.",
+        "Explore",
+        "One sentence through every tensor of the model, on a map you can explore.",
+    ),
+    Row(
+        "arena.py",
+        None,
+        "Arena",
+        ":material/balance:",
+        "arena",
+        "Explore",
+        "Two architectures, matched and trained on the same batches, with a verdict that may be “within noise”.",
     ),
     Row(
         "measured.py",
@@ -256,8 +248,17 @@ TABLE = (
         "Measured",
         ":material/timer:",
         "measured",
-        "Beside the book",
-        "What the field says, one sentence at a time, and what came of it on this machine.",
+        "Explore",
+        "Claims of the field, one at a time, measured on this machine.",
+    ),
+    Row(
+        "runs.py",
+        None,
+        "Runs",
+        ":material/stacked_line_chart:",
+        "runs",
+        "Your work",
+        "Everything you trained here: watch, resume, compare and export it.",
     ),
     Row(
         "explainers.py",
@@ -265,8 +266,8 @@ TABLE = (
         "Explainers",
         ":material/local_library:",
         "explainers",
-        "Beside the book",
-        "One question at a time, to the bottom: derivations, history, and code that runs where it stands.",
+        "Reference",
+        "One topic at a time in depth: derivations, history, and code that runs.",
     ),
 )
 
@@ -296,9 +297,7 @@ def navigation() -> StreamlitPage:
     st.set_page_config(page_icon=str(KIT / "mark.svg"), layout="wide", initial_sidebar_state="auto")
     st.logo(str(KIT / "wordmark.svg"), icon_image=str(KIT / "mark.svg"), size="large")
     links.restore_sticky(run=session.ExistingRun())
-    sections: dict[str, list[StreamlitPage]] = {}
-    for row in TABLE:
-        sections.setdefault(row.section, []).append(page_of(row))
+    sections = {name: [page_of(row) for row in TABLE if row.section == name] for name in SECTIONS}
     page = st.navigation(sections, expanded=True)  # a table of contents hides no chapter
     with st.sidebar:
         _sidebar(page)

@@ -133,7 +133,7 @@ def test_the_flag_of_the_kernel_is_wrong_with_a_cache_and_right_without(page):
 def test_a_lesson_link_hides_parts_opens_steps_and_shows_its_note():
     app = open_page(hide="measured,check", step="3", note="Guess step 4 *first*.")
     headings = [one.value for one in app.header]
-    assert "Measured here" not in headings and "Check yourself" not in headings and "Labs" in headings
+    assert "Measured claims" not in headings and "Check yourself" not in headings and "Labs" in headings
     assert "Guess step 4 *first*." in [text.value for text in app.text]  # as text, not as Markdown
     assert "##### 3 · " in said(app) and "##### 4 · " not in said(app)
     assert any(button.label == "Show step 4 of 8" for button in app.button)
@@ -169,7 +169,7 @@ def test_a_text_too_long_gets_one_sentence_and_the_rest_stands():
     field.set_value("Once upon a time there was a young queen. " * 60).run()
     assert not app.exception
     assert any("context_length" in error.value for error in app.error)
-    assert [one.value for one in app.header][-1] == "Go deeper"
+    assert [one.value for one in app.header][-1] == "Further reading"
 
 
 def test_a_token_chosen_by_a_link_is_the_one_that_asks():

@@ -74,7 +74,7 @@ def test_a_new_word_is_replayed_and_comes_back():
 def test_an_empty_text_gets_one_sentence():
     app = open_page(c2_text=" ")
     assert any("Type a few words" in one.value for one in app.info)
-    assert [one.value for one in app.header][-1] == "Go deeper"
+    assert [one.value for one in app.header][-1] == "Further reading"
 
 
 def test_parts_stand_in_the_order_of_every_chapter(page):
