@@ -1,4 +1,4 @@
-"""Chapter 6: the block. Norm, feed-forward layer and residual, and what depth does to a gradient."""
+"""Chapter 6: the block. Norm, feed-forward network and residual connections, and what depth does to gradients."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Chapter 7: the model. All parts put together, what they weigh, and what more of them buys."""
+"""Chapter 7: the model. All parts together: parameters, FLOPs, and what scale buys."""
 
 import streamlit as st
 
