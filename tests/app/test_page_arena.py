@@ -81,7 +81,7 @@ def test_cold_it_shows_the_pair_made_equal_and_the_price():
 
 def test_what_cannot_meet_is_said_in_a_sentence_and_taken_back():
     app = opened(**PICO, arena_a_n_heads="3")
-    assert app.error[0].value == "These arms cannot meet: d_model=32 is not a multiple of n_heads=3."
+    assert app.error[0].value == "These settings don't work: d_model=32 is not a multiple of n_heads=3."
     app.button(key="arena_repair").click().run()
     assert not app.error and "Made equal" in said(app)
     app.selectbox(key="arena_b_n_layers").set_value("8").run()
@@ -95,7 +95,7 @@ def test_equal_requests_are_one_run_and_a_reload_finds_them(nobody_trains):
     assert len(asked) == 12 and all(run.request()["lab"] for run in asked)
     assert "run" not in app.query_params
     again = opened(**PICO)
-    assert "0 of 12 runs are over" in again.get("progress")[0].proto.text
+    assert "0 of 12 runs are done" in again.get("progress")[0].proto.text
     assert again.button(key="arena_start").disabled
     again.button(key="arena_stop").click().run()
     assert runs.list_runs() == [] and not again.button(key="arena_start").disabled
@@ -119,7 +119,7 @@ def test_a_finished_match_is_found_and_judged():
     best = {"a": 0.005, "b": 0.0125}
     finish(match, lambda arm, rate, seed: 2 + 0.01 * seed + 0.5 * (arm == "b") + (rate != best[arm]))
     app = opened(**PICO)
-    assert "**Clear.** A: LLaMA-style ends 0.500" in said(app) and "are still to train" not in said(app)
+    assert "**Clear.** A: LLaMA-style ends 0.500" in said(app) and "are not trained yet" not in said(app)
     table = next(one.value for one in app.dataframe if "learning rate" in one.value.columns)
     assert table["learning rate"].tolist() == ["0.002", "0.005", "0.0125"]
     assert table["A: LLaMA-style"].tolist() == ["3.005", "2.005", "3.005"]
@@ -155,7 +155,7 @@ def test_it_opens_with_the_match_that_comes_with_glassbox(tmp_path, monkeypatch)
     assert "seconds" not in json.dumps(list(played.events.values())).replace('"seconds": null', "")
     assert f"it was played on {played.machine} with {played.cores} cores" in said(app)
     assert "**Clear.** A: LLaMA-style ends 0.500" in said(app)
-    assert app.button(key="arena_start").label == "Play it here: 12 runs"
+    assert app.button(key="arena_start").label == "Train the 12 runs here"
     assert app.segmented_control(key="arena_against").options == ["steps", "tokens"]
     assert [one.value.startswith("A fox at") for one in app.text] == [True, True]
     held = next(one.value for one in app.dataframe if "Verdict" in one.value.columns)
@@ -167,7 +167,7 @@ def test_the_bare_address_opens_with_a_match_that_was_played():
     app = opened()
     (played,) = played_matches.all_played()
     assert f"it was played on {played.machine}" in said(app) and "No verdict yet" not in said(app)
-    assert app.button(key="arena_start").label.startswith("Play it here")
+    assert app.button(key="arena_start").label.endswith("here")
 
 
 def test_bands_are_the_range_of_the_seeds():

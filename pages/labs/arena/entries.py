@@ -18,7 +18,7 @@ PROBLEM, GOING = "arena_problem", "arena_going"
 
 
 class Entry(NamedTuple):
-    """One run of the match as it stands: what was planned, the run where there is one, what it has told."""
+    """One run of the match: what was planned, the run if it exists, and its events so far."""
 
     planned: arena.Planned
     run: Run | None
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 def entries_of(match: arena.Match) -> list[Entry]:
-    """Every run of a match with what it has told so far."""
+    """Every run of a match with its events so far."""
     planned = arena.plan(match)
     runs = session.find_runs(planned_run.request for planned_run in planned)
     return [
@@ -54,12 +54,12 @@ def _told(run: Run) -> curves.History:
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def training_flops_per_second() -> float:
-    """FLOPs per second that training the smallest preset reaches here, measured once a server."""
+    """FLOPs per second that training the smallest preset reaches here, measured once per server."""
     return budget.training_flops_per_second(PRESETS["nano"].model, 128)
 
 
 def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) -> float:
-    """About how many seconds the runs still to come take here, by what such runs took or by the rate measured."""
+    """Estimated seconds for the remaining runs, from finished runs or from the measured FLOPs per second."""
     taken: dict[str, list[float]] = {arm: [] for arm in arena.ARMS}
     for entry in entries:
         if entry.loss is not None and entry.history.seconds:
@@ -82,7 +82,7 @@ def seconds_of(match: arena.Match, even: arena.EqualArms, entries: list[Entry]) 
 def start_or_stop(
     text: words.Words, match: arena.Match, even: arena.EqualArms, entries: list[Entry]
 ) -> DeltaGenerator:
-    """How many runs and minutes, and the two buttons; returns the place beside them for how far the match is."""
+    """The number of runs and minutes, and the two buttons; returns the container next to them for the progress."""
     missing = [entry for entry in entries if entry.loss is None]
     alive = [entry for entry in entries if entry.alive]
     is_played = find_played(match) is not None and len(missing) == len(entries) and not alive
@@ -119,13 +119,13 @@ def start_or_stop(
 
 
 def start_match(match: arena.Match) -> None:
-    """Ask for every run that is not over and not under way. For callbacks."""
+    """Request every run that is neither done nor under way. For callbacks."""
     st.session_state[GOING] = match_key(match)
     st.session_state[PROBLEM] = request_runs(match)
 
 
 def request_runs(match: arena.Match, *, again: bool = True) -> str | None:
-    """Ask for what is missing, as much as the queue takes; return why nothing could be asked for.
+    """Request the missing runs, as many as the queue accepts; return why none could be requested.
 
     Without `again` only for what was never asked for: a run that has failed waits for the learner.
     """
@@ -146,7 +146,7 @@ def request_runs(match: arena.Match, *, again: bool = True) -> str | None:
 
 
 def stop_match(match: arena.Match) -> None:
-    """Take the runs that wait out of the queue and pause those that train; what is over stays. For callbacks."""
+    """Remove waiting runs from the queue and pause the one in training; finished runs stay. For callbacks."""
     st.session_state.pop(GOING, None)
     for entry in entries_of(match):
         if not entry.alive or not visitor.is_listed_for(entry.run):

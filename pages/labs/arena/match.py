@@ -16,7 +16,7 @@ EVERY_SECONDS = 2.0
 
 @st.fragment
 def the_match() -> None:
-    """The terms, the two arms made equal, their runs and what these come to."""
+    """The settings, the two arms made equal, their runs and results."""
     text = words.load("arena")
     with lab.frame("arena", text.read("lab_title")):
         match, names = choose_terms(text)
@@ -33,7 +33,7 @@ def the_match() -> None:
 
 
 def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) -> None:
-    """How the runs go, and what those that are over come to; renews itself while any is under way."""
+    """The progress of the runs and the results of finished ones; refreshes while any is under way."""
     text = words.load("arena")
     if st.session_state.get(GOING) == arena_records.match_key(match):
         request_runs(match, again=False)
@@ -66,7 +66,7 @@ def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) 
 
 
 def show_played(text: words.Words, played: PlayedMatch) -> None:
-    """Where, when and with what the match was played that comes with Glassbox."""
+    """Where, when and with which versions the shipped match was played."""
     text.show(
         "played",
         machine=played.machine,
@@ -83,7 +83,7 @@ def show_runs(
     told: dict[str, curves.History],
     names: tuple[str, str],
 ) -> None:
-    """Curves, story scores and texts of the runs at both arms' best rates, where what they told is kept."""
+    """Curves, story scores and samples of the runs at both arms' best learning rates, if their events are kept."""
     best = at_their_best(results)
     histories = {
         name: [
@@ -100,7 +100,7 @@ def show_runs(
 
 
 def progress(match: arena.Match) -> None:
-    """How far the match is, in a bar and a sentence; sentences of runs that ended badly."""
+    """The progress of the match, as a bar and a sentence, and the errors of failed runs."""
     text, entries = words.load("arena"), entries_of(match)
     over = [entry for entry in entries if entry.loss is not None]
     alive = [entry for entry in entries if entry.alive]

@@ -1,4 +1,4 @@
-"""How a match is judged, and the matches held here."""
+"""How a match is judged, and the finished matches."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from pages.kit import words
 
 
 def judging_rule() -> None:
-    """By what a match is judged."""
+    """Show the rule by which a match is judged."""
     n = len(arena.SEEDS)
     words.load("arena").show(
         "rule",
@@ -32,18 +32,18 @@ def past_matches() -> None:
             {
                 "A": record.names[0],
                 "B": record.names[1],
-                "Terms": record.terms,
+                "Settings": record.terms,
                 "Verdict": record.verdict,
-                "Lower": winner,
-                "By (nats)": record.difference,
+                "Lower loss": winner,
+                "By (nats per token)": record.difference,
                 "Machine": machine,
-                "Held": f"{datetime.fromtimestamp(record.when):%d %b %H:%M}",
+                "Date": f"{datetime.fromtimestamp(record.when):%d %b %H:%M}",
             }
         )
     st.dataframe(
         rows,
         key="arena_held",
         hide_index=True,
-        column_config={"By (nats)": st.column_config.NumberColumn(format="%.3f")},
+        column_config={"By (nats per token)": st.column_config.NumberColumn(format="%.3f")},
         alt=text.read("held_alt", n=len(rows)),
     )

@@ -12,7 +12,7 @@ AGAINST = tuple(curves.AGAINST)
 
 
 def at_their_best(results: list[arena.Result]) -> dict[str, float]:
-    """Each arm's best rate by the mean of what is there so far."""
+    """Each arm's best learning rate by the mean of the results so far."""
     losses: dict[tuple[str, float], list[float]] = {}
     for result in results:
         losses.setdefault((result.arm, result.rate), []).append(result.loss)
@@ -25,7 +25,7 @@ def at_their_best(results: list[arena.Result]) -> dict[str, float]:
 
 
 def show_verdict(text: words.Words, verdict: arena.Verdict, names: tuple[str, str]) -> None:
-    """The verdict in a sentence, with what speaks against believing it too soon."""
+    """The verdict in a sentence, with caveats."""
     by_arm = dict(zip(arena.ARMS, names))
     if verdict.word == "open":
         st.info(text.read("verdict_open"), icon=":material/hourglass_empty:")
@@ -51,7 +51,7 @@ def show_verdict(text: words.Words, verdict: arena.Verdict, names: tuple[str, st
 
 
 def rates(text: words.Words, match: arena.Match, results: list[arena.Result], names: tuple[str, str]) -> None:
-    """Last losses by rate and arm: as a table, and as curves with the band of the seeds."""
+    """Final losses by learning rate and arm: as a table, and as curves with the band of the seeds."""
     losses_of = {
         (arm, rate): [result.loss for result in results if (result.arm, result.rate) == (arm, rate)]
         for arm in arena.ARMS
@@ -118,7 +118,7 @@ def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
 
 
 def samples(text: words.Words, told: dict[str, list[curves.History]]) -> None:
-    """What one run of each arm writes at the end."""
+    """A sample of one run of each arm at the end."""
     count = min(len(histories) for histories in told.values())
     seed = controls.choice(text.read("sample_seed"), "arena_sample", [str(seed) for seed in range(count)])
     for (name, histories), column in zip(told.items(), st.columns(2, gap="large")):

@@ -1,4 +1,4 @@
-"""The terms of a match: size, length, seeds, rates, and the two arms made equal."""
+"""The settings of a match: size, length, seeds, rates, and the two arms made equal."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ DEFAULT_STYLE = dict(zip(arena.ARMS, arena.STYLES))
 
 
 def choose_terms(text: words.Words) -> tuple[arena.Match | None, tuple[str, str]]:
-    """The match that is asked for and the names of its arms; None where the page has said why it cannot be."""
+    """The chosen match and the names of its arms; None if the settings don't work and the page has said why."""
     chosen = []
     for which, column in zip(arena.ARMS, st.columns(2, gap="large")):
         with column:
@@ -206,8 +206,11 @@ def arm_facts(match: arena.Match, even: arena.EqualArms, names: tuple[str, str])
     return [
         row("parameters", *(f"{arm.n_parameters:,}" for arm in arms)),
         row("d_ff", *(f"{arm.model.d_ff:,}" for arm in arms)),
-        row("FLOPs a step", *(f"{arm.flops_per_step / 1e9:.3f} · 10⁹" for arm in arms)),
-        row("steps a run", *(f"{arm.steps:,}" if arm.steps else f"what {seconds:g} s hold" for arm in arms)),
-        row("tokens a run", *(f"{arm.steps * each:,}" if arm.steps else "–" for arm in arms)),
-        row("FLOPs a run", *(f"{arm.flops / 1e12:.3f} · 10¹²" if arm.flops else "–" for arm in arms)),
+        row("FLOPs per step", *(f"{arm.flops_per_step / 1e9:.3f} · 10⁹" for arm in arms)),
+        row(
+            "steps per run",
+            *(f"{arm.steps:,}" if arm.steps else f"as many as fit in {seconds:g} s" for arm in arms),
+        ),
+        row("tokens per run", *(f"{arm.steps * each:,}" if arm.steps else "–" for arm in arms)),
+        row("FLOPs per run", *(f"{arm.flops / 1e12:.3f} · 10¹²" if arm.flops else "–" for arm in arms)),
     ]
