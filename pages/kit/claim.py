@@ -32,6 +32,11 @@ def cards(*names: str) -> None:
             _rows(rest)
 
 
+def verdict_name(verdict: str) -> str:
+    """A verdict as the page writes it; results keep `holds not`."""
+    return "does not hold" if verdict == "holds not" else verdict
+
+
 def _rows(names: Sequence[str]) -> None:
     registry = claims.registry()
     for start in range(0, len(names), 2):
@@ -50,7 +55,7 @@ def _card(claim: Claim, was_busy: bool) -> None:
             st.markdown(f"##### “{claim.slogan}”", anchors=False)
             if result is not None:
                 icon, color = ICONS[result.verdict]
-                st.badge(text.read("verdict", verdict=result.verdict), icon=icon, color=color)
+                st.badge(text.read("verdict", verdict=verdict_name(result.verdict)), icon=icon, color=color)
         if result is not None:
             _show_result(claim, result, text, own=own is not None)
         elif state is None:

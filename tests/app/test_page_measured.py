@@ -28,17 +28,17 @@ def opened() -> AppTest:
 
 
 def row_of(page: AppTest, name: str):
-    return page.dataframe[0].value.set_index("What is said").loc[claims.get_claim(name).slogan]
+    return page.dataframe[0].value.set_index("Claim").loc[claims.get_claim(name).slogan]
 
 
 def test_the_table_holds_what_comes_with_glassbox_until_it_was_measured_here():
     page = opened()
     table = page.dataframe[0].value
-    assert list(table["What is said"]) == [one.slogan for one in claims.registry().values()]
+    assert list(table["Claim"]) == [one.slogan for one in claims.registry().values()]
     for name, shipped in shipped_results.read_results(shipped_results.SHIPPED).items():
         row = row_of(page, name)
-        assert (row["Verdict"], row["Measured"]) == (shipped.verdict, shipped.measured)
-        assert (row["Machine"], row["Taken"]) == (shipped.machine, claim.date(shipped.when))
+        assert (row["Verdict"], row["Measured"]) == (claim.verdict_name(shipped.verdict), shipped.measured)
+        assert (row["Machine"], row["Date"]) == (shipped.machine, claim.date(shipped.when))
     assert [button.proto.label for button in page.get("download_button")] == ["JSON", "CSV", "Markdown"]
 
     result = claims.measure_exclusively(QUICK)
@@ -89,7 +89,7 @@ def test_what_is_asked_for_waits_and_can_be_taken_back(monkeypatch):
     page = page.button(key="measured_quick").click().run()
     quick = [one.name for one in claims.registry().values() if one.kind == "quick" and one.needs == "cpu"]
     assert claim_queue.open_claims() == quick
-    assert "more wait" in " ".join(caption.value for caption in page.caption)
+    assert "more waiting" in " ".join(caption.value for caption in page.caption)
     page = page.button(key="measured_stop").click().run()
     assert claim_queue.open_claims() == []
     assert page.button(key="measured_all")

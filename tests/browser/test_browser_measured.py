@@ -37,4 +37,4 @@ def test_a_claim_is_measured_by_keyboard_saved_and_all_others_are_stopped(page, 
     stop.focus()
     page.keyboard.press("Enter")
     expect(page.locator(".st-key-measured_all button")).to_be_enabled(timeout=MINUTE)
-    expect(page.get_by_text("more wait")).to_have_count(0)
+    expect(page.get_by_text("more waiting")).to_have_count(0)

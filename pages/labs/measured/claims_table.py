@@ -1,4 +1,4 @@
-"""All claims at once: what each came to, all of them in one table, and the cards of a chapter."""
+"""All claims with their verdicts in one table, and the cards of a chapter."""
 
 import json
 import os
@@ -16,7 +16,7 @@ EVERY_SECONDS = 2.0
 
 
 def machine_line() -> None:
-    """What this machine is, and how busy: a time means nothing without it."""
+    """This machine and its load, which every measured time depends on."""
     (name, n_bytes), versions = processor(), claims.versions()
     st.caption(
         words.load("measured").read(
@@ -33,7 +33,7 @@ def machine_line() -> None:
 
 
 def claims_table() -> None:
-    """A row for each claim with its verdict; it renews itself while something is measured."""
+    """A row for each claim with its verdict; it refreshes during a measurement."""
     busy = bool(claim_queue.open_claims())
     st.fragment(_ledger, run_every=EVERY_SECONDS if busy else None)(busy)
 
@@ -47,7 +47,7 @@ def _ledger(was_busy: bool) -> None:
         key="measured_table",
         hide_index=True,
         column_config={
-            "What is said": st.column_config.TextColumn(width="large"),
+            "Claim": st.column_config.TextColumn(width="large"),
             **{name: st.column_config.NumberColumn(format="%.3g") for name in ("Measured", "From", "To")},
         },
         alt=text.read("ledger_alt", n=len(registry), done=len(own)),
@@ -77,22 +77,22 @@ def _row(entry: Claim, result: Result | None, text: words.Words, *, own: bool) -
         where, taken = result.machine, claim.date(result.when)
     return {
         "Chapter": entry.chapter,
-        "Verdict": result.verdict if result else "not measured",
-        "What is said": entry.slogan,
+        "Verdict": claim.verdict_name(result.verdict) if result else "not measured",
+        "Claim": entry.slogan,
         "Measured": result.measured if result else None,
         "From": result.spread[0] if result else None,
         "To": result.spread[1] if result else None,
         "Unit": entry.unit,
         "Machine": where,
-        "Taken": taken,
+        "Date": taken,
         "Within the noise": ", ".join(result.within_noise) if result else "",
-        "Takes": "seconds" if entry.kind == "quick" else "a minute or two",
-        "Who says it": entry.source,
+        "Duration": "seconds" if entry.kind == "quick" else "a minute or two",
+        "Source": entry.source,
     }
 
 
 def _start_and_stop(registry: Mapping[str, Claim], text: words.Words) -> None:
-    """All that take seconds, or all; and the end of what this visitor has asked for."""
+    """Buttons that measure the quick claims or all, or stop this visitor's measurements."""
     quick = [name for name, entry in registry.items() if entry.kind == "quick"]
     if claim_queue.open_claims(owner=visitor.visitor_id()):
         claim.stop_button(list(registry), text.read("ledger_stop"), key="measured_stop")
