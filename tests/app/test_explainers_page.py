@@ -57,7 +57,7 @@ def test_a_search_shows_what_holds_all_words(asked):
     missing = next(explainer for explainer in library.explainers() if explainer not in found)
     assert missing.summary not in texts(app)
     app.text_input(key="find").set_value("zebra crossing").run()
-    assert "No explainer has all these words" in texts(app)
+    assert "No explainer contains all these words" in texts(app)
 
 
 def test_a_topic_shows_its_text_its_sliders_and_what_its_blocks_print(asked):
@@ -76,7 +76,7 @@ def test_a_slider_runs_its_block_again_and_leads_back(asked):
     app.select_slider(key=f"{TOPIC}_1_d_k").set_value(256).run()
     assert asked[-1] == (TOPIC, 1, {"d_k": 256})
     assert any("d_k = 256  # 2 … 1024" in code.value for code in app.code)
-    assert "speaks of `d_k` = 64" in texts(app)
+    assert "uses `d_k` = 64" in texts(app)
     app.button(key=f"back_{TOPIC}_1").click().run()
     assert app.select_slider(key=f"{TOPIC}_1_d_k").value == 64
 

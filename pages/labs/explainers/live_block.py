@@ -1,4 +1,4 @@
-"""The blocks of an explainer with their sliders, what they print and draw."""
+"""The live blocks of an explainer: sliders, printed output and figures."""
 
 import plotly.graph_objects as go
 import plotly.io
@@ -20,7 +20,7 @@ def write_prose(prose: str) -> None:
 
 @st.fragment
 def live_passage(topic: str, number: int) -> None:
-    """Blocks that go on from each other, with the prose between them: a slider of one moves those after it."""
+    """Blocks that build on each other, with the prose between them: a slider affects all later blocks."""
     explainer = library.explainer(topic)
     values: dict[str, float] = {}
     defaults: dict[str, float] = {}
@@ -72,7 +72,7 @@ def _slider(key: str, constant: Constant) -> float:
 def show_answer(
     explainer: Explainer, block: Block, moved: dict[str, float], *, printed: bool = False
 ) -> None:
-    """What the block prints and draws; with `printed` its output stands there already.
+    """What the block prints and draws; with `printed`, its output is already shown.
 
     What it prints at its defaults is what the text shows, which is tested.
     """
@@ -84,7 +84,7 @@ def show_answer(
                 explainer.topic, block.number, tuple(sorted(moved.items())), code
             )
         except cached.BlockFailed as error:
-            st.error(escape.sentence(f"This block has not run: {error}"), icon=":material/error:")
+            st.error(escape.sentence(f"This block did not run: {error}"), icon=":material/error:")
             return
     if output and not printed:
         st.code(output, language=None)
@@ -104,13 +104,13 @@ def _draw(drawn: go.Figure, key: str) -> None:
 
 
 def _moved(topic: str, block: Block, moved: dict[str, float], defaults: dict[str, float]) -> None:
-    """Say that the text speaks of other values, and offer them."""
+    """Say which values the text uses, and offer to reset them."""
     changed = ", ".join(f"`{name}` = {defaults[name]:g}" for name in moved)
-    st.caption(f"The text around it speaks of {changed}.")
+    st.caption(f"The text uses {changed}.")
     own = {constant.name for constant in block.constants} & set(moved)
     if own:
         st.button(
-            "Back to the text's values",
+            "Reset the values",
             key=f"back_{topic}_{block.number}",
             icon=":material/undo:",
             on_click=_put_back,

@@ -1,4 +1,4 @@
-"""One explainer: what to know before, its text with live blocks, and the way on."""
+"""One explainer: what to know before, its text with live blocks, and links onward."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from pages.labs.explainers.topic_list import chapter_of
 
 
 def topic_page(explainer: Explainer) -> None:
-    """One topic: what to know before, its text with the blocks alive, and the way on."""
+    """One topic: what to know before, its text with the blocks alive, and links onward."""
     explainer_links.button("All explainers", "open_all", icon=":material/arrow_back:")
     presenter.title(explainer.title)
     n_live = sum(bool(block.constants) for block in explainer.blocks)
@@ -18,7 +18,7 @@ def topic_page(explainer: Explainer) -> None:
     st.caption(f"Goes deeper than chapter {chapter_of(explainer)} · {explainer.minutes} min to read · {live}")
     st.markdown(f"**{explainer.summary}**", width=words.READING_WIDTH)
     if explainer.know_before:
-        st.caption("What you should know before")
+        st.caption("Read first")
         explainer_links.link_row(map(library.explainer, explainer.know_before), key="know_before")
     session.caption_shipped_model()
     for number, passage in enumerate(explainer.passages):
@@ -37,7 +37,7 @@ def _way_on(explainer: Explainer) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", key="way_on"):
         if before:
             explainer_links.link(
-                before, "before", label=f"Before: {before.title}", icon=":material/arrow_back:"
+                before, "before", label=f"Previous: {before.title}", icon=":material/arrow_back:"
             )
         for row in rows:
             st.page_link(book.page_of(row), label=f"Chapter {row.label}")

@@ -28,7 +28,7 @@ def topic_list() -> None:
     if asked and asked.strip():
         _found(asked)
         return
-    by = controls.choice("In order of", "by", BY)
+    by = controls.choice("Sort by", "by", BY)
     every = library.explainers()
     if by == "theme":
         every = sorted(every, key=lambda explainer: THEMES.index(explainer.theme))
@@ -57,4 +57,4 @@ def _entry(explainer: Explainer, sentence: str) -> None:
         explainer_links.link(explainer, "open")
         before = ", ".join(library.explainer(topic).title for topic in explainer.know_before)
         st.markdown(sentence, width=words.READING_WIDTH)
-        st.caption(f"{explainer.minutes} min to read" + (f" · know before: {before}" if before else ""))
+        st.caption(f"{explainer.minutes} min to read" + (f" · read first: {before}" if before else ""))
