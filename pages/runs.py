@@ -1,4 +1,4 @@
-"""All training runs: what became of each, one of them in full (?run=…), several side by side, all in one zip."""
+"""All training runs: their results, one in full (?run=…), several compared, export and import."""
 
 from pages.labs import runs
 from pages.kit import book, run_comparison, words

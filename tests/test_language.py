@@ -21,6 +21,7 @@ READ = (
     "pages/text/en/08_*.md",
     "pages/text/en/09_*.md",
     "pages/text/en/1[01]_*.md",
+    "pages/text/en/[a-flmr-z]*.md",
 )
 # Names, foreign words, and a term and a question that links and progress of the first edition name in this spelling.
 KEPT = "gage,caf,lief,vor,initialisation,normalised"

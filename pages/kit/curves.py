@@ -71,7 +71,9 @@ def story_score_finding(history: History) -> Picture:
     figure.update_xaxes(type="log", dtick=1)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=2)
     figure.update_yaxes(title={"text": "nats per token"}, nticks=4, row=1)
-    figure.update_yaxes(title={"text": "share right"}, range=[0, 1.05], tickformat=".0%", nticks=5, row=2)
+    figure.update_yaxes(
+        title={"text": "fraction correct"}, range=[0, 1.05], tickformat=".0%", nticks=5, row=2
+    )
     figure.update_layout(
         height=400,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},

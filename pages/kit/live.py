@@ -19,13 +19,13 @@ PANEL_HEIGHT = 320
 
 
 def run_view(run: Run, prefix: str) -> None:
-    """Show a run: where it stands, its curves and what it writes; while it is alive the view renews itself."""
+    """Show a run: its state, curves and generated text; the view refreshes while the run is alive."""
     run_status(run, prefix)
     run_curves(run, prefix)
 
 
 def run_status(run: Run, prefix: str) -> None:
-    """Where a run stands and the buttons that help: it belongs beside the button that started the run."""
+    """The state of a run and its buttons, for the area next to the button that started it."""
     alive = run.is_under_way()
     _renew(_status_view, alive)(run.id, prefix, alive)
 
@@ -100,11 +100,11 @@ def _newest_text(history: History, draw: Callable[[History], None] | None) -> No
         shown = history.samples[-1]
         st.caption(words.load("live").read("writes", step=shown["step"]))
         with st.container(height=110, border=True):
-            st.text(shown["text"].strip() or "(nothing but the end-of-text token)")
+            st.text(shown["text"].strip() or "(only the end-of-text token)")
 
 
 def _status(run: Run, state: str, history: History, prefix: str) -> None:
-    """Where the run stands, in words and as a bar, and the buttons that help in that state."""
+    """The state of the run, in words and as a progress bar, with the buttons of that state."""
     text = words.load("live")
     bar, *places = st.columns([8, 2, 2], vertical_alignment="center")
     bar.progress(history.fraction_done, text=_sentence(run, state, history))
@@ -148,7 +148,7 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
             on_click=_act,
             args=(prefix, session.resume_run, run),
             width="stretch",
-            help="Goes on from the last checkpoint, to the same numbers as if it had never stopped.",
+            help="Continues from the last checkpoint, with the same numbers as without a pause.",
         )
     else:
         first.button(
@@ -159,7 +159,7 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
             on_click=_act,
             args=(prefix, session.pause_run, run),
             width="stretch",
-            help="Ends the process and keeps its whole state, to go on later.",
+            help="Ends the process and saves a checkpoint, so you can resume later.",
         )
     second.button(
         "Stop",
@@ -169,12 +169,12 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
         on_click=_act,
         args=(prefix, session.stop_run, run),
         width="stretch",
-        help="Ends the run at its next step and keeps what it has learned.",
+        help="Ends the run at its next step and keeps the model.",
     )
 
 
 def _act(prefix: str, act: Callable[[Run], None], run: Run) -> None:
-    """Do what a button says; what cannot be done is told under it."""
+    """Do a button's action; show an error under it if that fails."""
     try:
         act(run)
         st.session_state[f"{prefix}_run_problem"] = None
@@ -233,25 +233,23 @@ def _ended(history: History, text: words.Words) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Seconds in a readable form."""
     whole = round(seconds)
     return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 def panels(history: History, prefix: str, *, ended: bool) -> None:
-    """The curves of a run and what it writes, in frames of fixed height, so that nothing jumps."""
+    """The curves of a run and its generated text, at a fixed height so that the page doesn't jump."""
     text = words.load("live")
     bind = links.check(f"{prefix}_log", links.Switch())
     with st.container(horizontal=True, gap="medium"):
         log_x = st.toggle(
-            "Stretch the first steps",
+            "Logarithmic step axis",
             key=f"{prefix}_log",
             bind=bind,
-            help="Draws steps on a logarithmic axis: the first hundred take as much room as the next thousand.",
+            help="Shows the first steps in more detail: steps 1 to 100 take as much room as 100 to 10,000.",
         )
-        held = not ended and st.toggle(
-            "Hold the curves still", key=f"{prefix}_hold", help=text.read("hold_help")
-        )
+        held = not ended and st.toggle("Freeze the curves", key=f"{prefix}_hold", help=text.read("hold_help"))
     left, right = st.columns([3, 2])
     with left.container(height=PANEL_HEIGHT, border=False):
         draw = functools.partial(curves.loss, history, log_x=log_x, height=PANEL_HEIGHT - 20)
@@ -294,16 +292,16 @@ def _plot(key: str, draw: Callable[[], figures.Picture], held: bool) -> None:
 def _writing(history: History, prefix: str, ended: bool) -> None:
     """What the model wrote: the newest text while it trains, any of them once it is over."""
     if not history.samples:
-        st.caption("Its first text appears here.")
+        st.caption("The first generated text appears here.")
         return
     by_step = {sample["step"]: sample for sample in history.samples}
     at = history.samples[-1]["step"]
     if ended and len(by_step) > 1:
         key = f"{prefix}_sample_{history.name}"
-        at = st.select_slider("What it wrote at step", list(by_step), at, key=key)
+        at = st.select_slider("Generated text at step", list(by_step), at, key=key)
     else:
-        st.caption(f"What it {'wrote' if ended else 'writes'} at step {at:,}")
-    st.text(by_step[at]["text"].strip() or "(nothing but the end-of-text token)")
+        st.caption(f"Generated text at step {at:,}")
+    st.text(by_step[at]["text"].strip() or "(only the end-of-text token)")
 
 
 def use_or_download(run_id: str, prefix: str) -> None:

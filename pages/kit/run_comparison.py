@@ -1,4 +1,4 @@
-"""Several runs side by side: losses, texts, and every choice in which they differ."""
+"""Several runs compared: losses, samples, and the settings in which they differ."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ MOST_COMPARED = 6
 
 @st.fragment
 def compare_runs() -> None:
-    """Several runs: their losses over one another, in what they differ, what they write."""
+    """Several runs: their losses in one figure, their different settings, their samples."""
     text = words.load("runs")
     choices = {run.id: run for run in [*session.my_runs(), *_asked_to_compare(), *session.linked_runs()]}
     if len(choices) < 2:
@@ -39,7 +39,7 @@ def compare_runs() -> None:
         return
     bind = links.check("runs_against", links.Choice(AGAINST))
     against = st.segmented_control(
-        "Against", AGAINST, default=AGAINST[0], key="runs_against", bind=bind, required=True
+        "Horizontal axis", AGAINST, default=AGAINST[0], key="runs_against", bind=bind, required=True
     )
     runs = [choices[run_id] for run_id in picked]
     histories = {listed_run_label(run): event_log.read(run.folder) for run in runs}
@@ -50,11 +50,11 @@ def compare_runs() -> None:
         with column.container(height=220, border=True):
             st.caption(escape.markdown(label))
             if history.samples:
-                st.text(history.samples[-1]["text"].strip() or "(nothing but the end-of-text token)")
+                st.text(history.samples[-1]["text"].strip() or "(only the end-of-text token)")
 
 
 def listed_run_label(run: Run) -> str:
-    """The label of a run, which says whether it came by a link."""
+    """The label of a run, which says whether it was opened by a link."""
     return session.run_label(run) + ("" if visitor.is_listed_for(run) else " (by link)")
 
 
@@ -71,7 +71,7 @@ def _differences(runs: "list[Run]", labels: list[str]) -> None:
         return
     st.dataframe(
         [
-            {"Choice": field} | {label: _shown(value) for label, value in zip(labels, row)}
+            {"Setting": field} | {label: _shown(value) for label, value in zip(labels, row)}
             for field, row in different.items()
         ],
         key="runs_differences",

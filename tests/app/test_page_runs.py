@@ -47,7 +47,7 @@ def open_page(**parameters: str) -> AppTest:
 
 def test_an_empty_folder_says_so():
     app = open_page()
-    assert "Nothing has been trained here yet" in app.info[0].value
+    assert "No training runs yet" in app.info[0].value
 
 
 def test_each_run_is_a_row_with_its_state_loss_and_grammar(own_runs):
@@ -64,12 +64,12 @@ def test_a_run_whose_process_is_gone_is_offered_resume_only_where_it_can_go_on(o
     run = write_run(own_runs / "first")
     run_logs.write(run.folder, [run_logs.start(30), run_logs.trained(3, 6.5)])
     (status,) = open_page(run="first").get("progress")
-    assert "before it had saved anything" in status.text and "Resume" not in status.text
+    assert "before it had saved a checkpoint" in status.text and "Resume" not in status.text
     for state in ("latest/state.json", "latest/model.safetensors"):
         (run.folder / state).parent.mkdir(exist_ok=True)
         (run.folder / state).write_bytes(b"{}")
     app = open_page(run="first")
-    assert "Resume goes on from what it had saved" in app.get("progress")[0].text
+    assert "Resume continues from the last checkpoint" in app.get("progress")[0].text
     assert not app.button(key="runs_resume").disabled
 
 
@@ -88,7 +88,7 @@ def test_runs_are_compared(own_runs):
     write_run(own_runs / "second", learning_rate=0.2, steps=40)
     app = open_page(runs_compared="first,second,nowhere")
     differences = app.dataframe[1].value
-    assert differences["Choice"].tolist() == ["learning_rate"]
+    assert differences["Setting"].tolist() == ["learning_rate"]
     assert set(differences.iloc[0].tolist()[1:]) == {"0.1", "0.2"}
     for against in ("tokens", "seconds"):
         app.segmented_control(key="runs_against").set_value(against).run()
@@ -98,13 +98,13 @@ def test_runs_are_compared(own_runs):
 def test_a_visitor_reads_the_run_of_another_by_its_link_and_changes_nothing(own_runs, monkeypatch):
     monkeypatch.setattr(visitor, "is_local", lambda: False)
     write_run(own_runs / "theirs", owner="somebody else")
-    assert "Nothing has been trained here yet" in open_page().info[0].value
+    assert "No training runs yet" in open_page().info[0].value
     app = open_page(run="theirs")
     assert "theirs" in app.selectbox(key="runs_one").value
     keys = {button.key for button in app.button}
     assert not keys & {"runs_rename", "runs_delete"}
     assert all(button.disabled for button in app.button if button.key in ("runs_pause", "runs_stop"))
-    assert any("It obeys the browser" in caption.value for caption in app.caption)
+    assert any("Only the browser that started it" in caption.value for caption in app.caption)
 
 
 def test_what_was_packed_elsewhere_is_unpacked(own_runs):
@@ -119,7 +119,7 @@ def test_what_was_packed_elsewhere_is_unpacked(own_runs):
     app.file_uploader(key="runs_bring").upload("work.zip", data).run()
     app.button(key="runs_unpack").click().run()
     assert not app.exception
-    assert app.success[0].value == "Back again. Runs: 1. Passed checks: 1."
+    assert app.success[0].value == "Import complete. Runs: 1. Passed checks: 1."
     assert [run.name() for run in runs.list_runs()] == ["from home"]
 
 

@@ -75,7 +75,7 @@ def test_a_run_has_an_owner_and_outlives_the_server(hosted, browsers, tmp_path):
     # Another browser sees it by its link, and can do nothing to it.
     stranger.goto(f"{hosted.url}/runs?run={run_id}")
     expect(bar(stranger)).to_contain_text("Step", timeout=2 * MINUTE)
-    expect(stranger.get_by_text("It obeys the browser that asked for it")).to_be_visible()
+    expect(stranger.get_by_text("Only the browser that started it can control it")).to_be_visible()
     for name in ("Pause", "Stop"):
         expect(button(stranger, name)).to_be_disabled()
     expect(button(stranger, "Delete")).to_have_count(0)
@@ -111,7 +111,7 @@ def test_a_run_has_an_owner_and_outlives_the_server(hosted, browsers, tmp_path):
 
 def test_curves_held_still_keep_their_zoom_while_the_run_goes_on(server, page):
     start(page, server, 30, 2)
-    page.get_by_text("Hold the curves still").click()
+    page.get_by_text("Freeze the curves").click()
     wait_for_ticks(page, 2)  # the first may have begun before the click
     plot = page.locator(LOSS.format(prefix="c8")).last
     plot.scroll_into_view_if_needed()
@@ -132,7 +132,7 @@ def test_curves_held_still_keep_their_zoom_while_the_run_goes_on(server, page):
     wait_for_ticks(page, 3)
     assert page.locator(LOSS.format(prefix="c8")).last.evaluate(read) == pytest.approx(zoomed)
     before = points(page)
-    page.get_by_text("Hold the curves still").click()
+    page.get_by_text("Freeze the curves").click()
     page.wait_for_function(
         "([loss, before]) => [...document.querySelectorAll(loss)].at(-1)?.data?.[0]?.x?.at(-1) > before",
         arg=[LOSS.format(prefix="c8"), before],

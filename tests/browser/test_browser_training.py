@@ -58,7 +58,7 @@ def test_curves_move_and_text_appears_while_it_trains(server, page):
     expect(page.locator(LOSS).last).to_be_visible()
     wait_for_more_points(page, 0)
     wait_for_more_points(page, points(page))
-    expect(page.get_by_text(re.compile("What it writes at step"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Generated text at step"))).to_be_visible()
     stop(page)
 
 

@@ -1,4 +1,4 @@
-"""Runs, progress and settings as one zip, down and up."""
+"""Export and import of runs, progress and settings as one zip file."""
 
 import streamlit as st
 
@@ -11,10 +11,10 @@ _SAID = "runs_said"
 
 @st.fragment
 def my_work() -> None:
-    """Runs, progress and settings as one zip, down and up."""
+    """Export and import of runs, progress and settings as one zip file."""
     text = words.load("runs")
     st.download_button(
-        "Download my work",
+        "Export my work",
         _packed,
         file_name="glassbox-my-work.zip",
         mime="application/zip",
@@ -24,13 +24,13 @@ def my_work() -> None:
         disabled=not session.my_runs(),
     )
     brought = st.file_uploader(
-        "Bring my work back",
+        "Zip file to import",
         type="zip",
         key="runs_bring",
         max_upload_size=Limits.from_environment().file_widget_mb,
         help=text.read("bring_help"),
     )
-    if brought is not None and st.button("Unpack", key="runs_unpack", icon=":material/unarchive:"):
+    if brought is not None and st.button("Import this file", key="runs_unpack", icon=":material/unarchive:"):
         _unpack(brought.getvalue())
     if said := st.session_state.pop(_SAID, None):
         st.success(said, icon=":material/check:")

@@ -1,4 +1,4 @@
-"""One run in full, and what its owner may do to it."""
+"""One run in full, with its owner's actions."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ _PROBLEM = "runs_problem"
 
 
 def one_run() -> None:
-    """The run of the link or of the list, live; with what its owner may do to it."""
+    """The run of the link or of the list, live, with its owner's actions."""
     text = words.load("runs")
     choices = {run.id: run for run in [*session.my_runs(), *session.linked_runs()]}
     if not choices:
@@ -61,7 +61,7 @@ def _change(run: "Run") -> None:
         on_click=_delete,
         args=(run,),
         width="stretch",
-        help="Removes the run and its model. A run that others asked for too only leaves your list.",
+        help="Removes the run and its model. If others requested the same run, it is only removed from your list.",
     )
     if problem := st.session_state.pop(_PROBLEM, None):
         st.error(escape.sentence(problem), icon=":material/error:")
@@ -78,7 +78,7 @@ def _delete(run: "Run") -> None:
 
 
 def _try(act, *arguments) -> None:
-    """Do what a button says; what cannot be done is told under it."""
+    """Do a button's action; show an error under it if that fails."""
     try:
         act(*arguments)
     except (ValueError, OSError) as error:

@@ -14,7 +14,7 @@ LIST_SECONDS = 3.0
 
 
 def run_list() -> None:
-    """The list, newest first; while anything is under way it renews itself."""
+    """The list, newest first; it refreshes while a run is under way."""
     busy = any(run.is_under_way() for run in session.my_runs())
     st.fragment(_list, run_every=LIST_SECONDS if busy else None)(busy)
 
@@ -31,11 +31,11 @@ def _list(was_busy: bool) -> None:
         hide_index=True,
         column_config={
             "Loss curve": st.column_config.LineChartColumn(
-                help="Validation loss, from the first look to the last."
+                help="Validation loss, from the first evaluation to the last."
             ),
             "Loss": st.column_config.NumberColumn(format="%.3f", help="Validation loss in nats per token."),
             "Grammar": st.column_config.NumberColumn(
-                format="percent", help="Share of its sentences the story grammar accepts."
+                format="percent", help="Fraction of its sentences that the story grammar accepts."
             ),
             "Parameters": st.column_config.NumberColumn(format="localized"),
         },
@@ -63,7 +63,7 @@ def _row(run: "Run") -> dict[str, Any]:
         "Shape": f"{model['d_model']} × {model['n_layers']}" if model else "",
         "Parameters": history.start.get("n_parameters"),
         "Step": f"{history.last_step:,} of {history.total_steps:,}" if history.start else "",
-        "Began": f"{datetime.fromtimestamp(run.requested_at()):%d %b %H:%M}",
+        "Started": f"{datetime.fromtimestamp(run.requested_at()):%d %b %H:%M}",
     }
 
 
