@@ -104,7 +104,7 @@ class Row:
         return self.title if self.number is None else f"{self.number} · {self.title}"
 
 
-SECTIONS = ("", "Learn", "Explore", "Your work", "Reference")  # of the sidebar, in this order
+SECTIONS = ("Learn", "Explore", "Your work", "Reference")  # of the sidebar, in this order
 TABLE = (
     Row(
         "home.py",
@@ -112,7 +112,7 @@ TABLE = (
         "Glassbox",
         ":material/home:",
         "home",
-        "",
+        "Learn",
         "A small model generates text while you look inside it, and three ways to start.",
     ),
     Row(
