@@ -109,7 +109,7 @@ def stop_run(run: Run) -> None:
 
 
 def rename_run(run: Run, name: str) -> None:
-    """Give a run a name; raises RunError where it is too long or the run obeys somebody else."""
+    """Give a run a name; raises RunError where it is too long or someone else controls the run."""
     visitor.check_owns(run)
     rename(run, name)
 

@@ -62,7 +62,7 @@ def visitor_id() -> str:
 
 
 def owns(run: "Run") -> bool:
-    """Whether a run obeys this visitor: the first who asked for it, or anybody at home."""
+    """Whether this visitor controls a run: the one who started it, or anyone at home."""
     return is_local() or run.owners()[:1] == [visitor_id()]
 
 
@@ -72,12 +72,14 @@ def is_listed_for(run: "Run") -> bool:
 
 
 def check_owns(run: "Run") -> None:
-    """Raise RunError unless a run obeys this visitor.
+    """Raise RunError unless this visitor controls a run.
 
     Every change of a run asks here, and not only the button that is disabled: a browser may send what it likes.
     """
     if not owns(run):
-        raise RunError(f"{run.id} obeys the browser that started it; start a run here to control it")
+        raise RunError(
+            f"{run.id} is controlled by the browser that started it; start your own run to control it"
+        )
 
 
 def check_listed(run: "Run") -> None:

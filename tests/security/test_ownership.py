@@ -36,7 +36,7 @@ def test_a_stranger_changes_nothing(owned, monkeypatch, change, waiting, owners)
     monkeypatch.setenv("GLASSBOX_HOSTED", "1")
     run = owned(*owners, waiting=waiting)
     before = run.request()
-    with pytest.raises(RunError, match=r"^theirs (obeys|is not one of)"):
+    with pytest.raises(RunError, match=r"^theirs (is controlled by|is not one of)"):
         CHANGES[change](run)
     assert run.request() == before
     assert run.state() == ("waiting" if waiting else "paused")
@@ -53,7 +53,7 @@ def test_the_second_of_two_owners_only_leaves_the_list(owned, monkeypatch):
         session.delete(run)
     run = owned("a", visitor.visitor_id())
     for change in ("pause", "rename"):
-        with pytest.raises(RunError, match="obeys"):
+        with pytest.raises(RunError, match="is controlled by"):
             CHANGES[change](run)
 
 
@@ -71,7 +71,7 @@ def test_a_queue_hears_no_stranger(owned):
     assert run.state() == "paused"
 
 
-def test_at_home_every_run_obeys_no_matter_who_asked_for_it(owned):
+def test_at_home_everyone_controls_every_run(owned):
     run = owned("a visitor of the time when this was a server", waiting=True)
     session.withdraw_run(run)
     assert run.state() == "paused"
