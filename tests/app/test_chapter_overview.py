@@ -169,7 +169,7 @@ def test_the_diagram_names_what_the_model_computes():
     top = {name.split(".")[0] for name in trace(model, tokenizer.encode("Once"))}
     drawn = (ROOT / "pages/labs/overview/diagram.py").read_text(encoding="utf-8")
     boxes = {
-        "embedding": "embedding table", "positioned": "rotates queries by position",
+        "embedding": "embedding matrix", "positioned": "rotates queries by position",
         "layers": "attention to earlier tokens",
         "final_normed": "final norm", "logits": "logits", "probabilities": "probabilities",
     }  # fmt: skip

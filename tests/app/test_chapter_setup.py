@@ -100,9 +100,9 @@ def test_two_points_are_met_exactly_and_the_kept_ones_are_not():
 
 
 def test_the_presets_state_is_sixteen_bytes_a_weight():
-    table = next(one.value for one in open_page().dataframe if "state to train" in one.value.columns)
+    table = next(one.value for one in open_page().dataframe if "training memory" in one.value.columns)
     row = table[table["preset"] == "tiny"].iloc[0]
-    assert row["weights"] == "17.1 M" and row["state to train"] == "273 MB"
+    assert row["parameters"] == "17.1 M" and row["training memory"] == "273 MB"
 
 
 def test_a_measured_rate_turns_into_times(own_runs):

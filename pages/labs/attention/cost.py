@@ -86,17 +86,17 @@ def show_cache_product(config: ModelConfig, tokens: int) -> None:
 def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int) -> None:
     """Weights of attention and cache against K, and which key head answers which query head."""
     shares = {
-        "weights of attention": [
+        "attention parameters": [
             parameters(full.replace(n_kv_heads=k))["attention"] / parameters(full)["attention"]
             for k in options
         ],
-        "all weights": [n_parameters(full.replace(n_kv_heads=k)) / n_parameters(full) for k in options],
-        "cache": [k / full.n_heads for k in options],
+        "all parameters": [n_parameters(full.replace(n_kv_heads=k)) / n_parameters(full) for k in options],
+        "KV cache": [k / full.n_heads for k in options],
     }
     chart_tab, groups_tab = st.tabs([text.read("lab_kv_chart"), text.read("lab_kv_groups")])
     with chart_tab:
         picture = plots.curves(
-            options, shares, x_title="key/value heads K", y_title="share of K = H", log_x=True, mark_x=kv,
+            options, shares, x_title="key/value heads K", y_title="relative to K = H", log_x=True, mark_x=kv,
             y_range=(0, 1.05), height=280, revision=f"kv {full.n_heads}",
         )  # fmt: skip
         picture.figure.update_yaxes(tickformat=".0%")
@@ -111,7 +111,7 @@ def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int
             columns=[f"{query + 1}" for query in range(full.n_heads)],
             row_title="key/value head",
             column_title="query head",
-            what="serves it",
+            what="serves this head",
             height=200,
         )
         cell_map.show(
@@ -131,7 +131,11 @@ def served_by(key: int, query: int, n_heads: int, kv: int) -> Formula:
         Line(
             "the query head's key/value head", f"⌊({query + 1} − 1) ÷ {group}⌋ + 1", str(query // group + 1)
         ),
-        Line("serves it", "", f"{'1' if serves else '0'}, because {of} {'=' if serves else '≠'} {key + 1}"),
+        Line(
+            "serves this head",
+            "",
+            f"{'1' if serves else '0'}, because {of} {'=' if serves else '≠'} {key + 1}",
+        ),
     )
     return Formula(f"Query head {query + 1}, key/value head {key + 1}", lines, float(serves))
 
@@ -148,7 +152,7 @@ def predict(text: words.Words, config: ModelConfig) -> None:
         right=options.index(right),
         because=text.read("lab_kv_predict_because", group=h // kv),
         then={"c5_kv_heads": 1},
-        then_label="Now down to one",
+        then_label="Use one key/value head",
     )
 
 

@@ -13,7 +13,7 @@ def flow() -> None:
     config = session.model_in_use().config
     side, control = diagram.heading()
     with control:
-        dial = Dial("", 1, config.context_length, 1, "The length of the text.")
+        dial = Dial("", 1, config.context_length, 1, "Length of the text in tokens.")
         tokens = controls.integer("Tokens T", "c5_flow_t", dial, 16)
     with side:
         text.show("diagram", tokens=tokens)
@@ -22,20 +22,20 @@ def flow() -> None:
     node, edge = diagram.Node, diagram.Edge
     turn = config.position == "rope"
     nodes = [
-        node("x", "x, normed", sizes={"T": t, "C": c}),
-        node("wq", "qkv_proj, rows of the queries", "weight", {"C": c, "H·D": h * d}),
-        node("wk", "qkv_proj, rows of the keys", "weight", {"C": c, "K·D": k * d}),
-        node("wv", "qkv_proj, rows of the values", "weight", {"C": c, "K·D": k * d}),
+        node("x", "x, normalized", sizes={"T": t, "C": c}),
+        node("wq", "qkv_proj, query rows", "weight", {"C": c, "H·D": h * d}),
+        node("wk", "qkv_proj, key rows", "weight", {"C": c, "K·D": k * d}),
+        node("wv", "qkv_proj, value rows", "weight", {"C": c, "K·D": k * d}),
         node("q", "queries", sizes={"H": h, "T": t, "D": d}),
         node("k", "keys", sizes={"K": k, "T": t, "D": d}),
         node("v", "values", sizes={"K": k, "T": t, "D": d}),
         *([node("turn", "rotate by position", "step")] if turn else []),
-        node("scores", "compare, scale by 1/√D", "step"),
+        node("scores", "dot products, scaled by 1/√D", "step"),
         node("mask", "mask: −∞ above the diagonal", "step"),
         node("soft", "softmax over each row", "step"),
-        node("w", "weights", sizes={"H": h, "T": t, "S": t}),
-        node("mix", "mix the values", "step"),
-        node("m", "mixed", sizes={"H": h, "T": t, "D": d}),
+        node("w", "attention weights", sizes={"H": h, "T": t, "S": t}),
+        node("mix", "weighted sum of values", "step"),
+        node("m", "head outputs", sizes={"H": h, "T": t, "D": d}),
         node("wo", "o_proj", "weight", {"H·D": h * d, "C": c}),
         node("out", "output, added to the residual stream", sizes={"T": t, "C": c}),
     ]
@@ -55,4 +55,4 @@ def flow() -> None:
         edge("m", "wo", "concatenate heads"),
         edge("wo", "out"),
     ]  # fmt: skip
-    diagram.flowchart(nodes, edges, alt="One attention layer from its input to its output")
+    diagram.flowchart(nodes, edges, alt="One attention layer, from input to output")

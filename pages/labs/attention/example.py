@@ -105,7 +105,7 @@ def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> 
             )
     if not seen:
         st.caption(
-            f"Token {row + 1} may not look at token {column + 1}: from step 4 on this cell takes no part."
+            f"Token {row + 1} cannot attend to token {column + 1}, so this cell is masked from step 4 on."
         )
 
 

@@ -34,10 +34,10 @@ def finding() -> None:
     chips.strip(
         shaded_tokens(traced.tokens, row, len(row) - 1),
         key="c5_finding_tokens",
-        label=f"Where layer {head.layer + 1}, head {head.head + 1} looks from the last token",
+        label=f"Where layer {head.layer + 1}, head {head.head + 1} attends from the last token",
     )
     picture = plots.columns(
-        ("every head at work", f"without layer {head.layer + 1}, head {head.head + 1}"),
+        ("with all heads", f"without layer {head.layer + 1}, head {head.head + 1}"),
         {right.strip(): [before[0], after[0]], wrong.strip(): [before[1], after[1]]},
         y_title=text.read("finding_chart"),
         form=".0%",

@@ -186,7 +186,7 @@ def with_and_without(model, before: str, whole: list[tuple[str, float]], off: tu
     picture = plots.columns(
         [chips.visible(name) for name in names],
         {"with the head": [more[name] for name in names], "without it": [less[name] for name in names]},
-        y_title="chance of the next token",
+        y_title="probability of the next token",
         form=".0%",
         height=200,
         revision="next off",
@@ -289,7 +289,9 @@ def previous_token_mean(traced: forward.Traced, layer: int, head: int, names: li
     mean = sum(weights) / len(weights)
     terms = formulas.total([number(weight) for weight in weights], "weights")
     operands = Operands(
-        "All weights on the token just before", names[1:], [(f"layer {layer + 1}, head {head + 1}", weights)]
+        "All attention weights on the previous token",
+        names[1:],
+        [(f"layer {layer + 1}, head {head + 1}", weights)],
     )
     line = Line("mean of w(t, t − 1)", f"({terms}) ÷ {len(weights)}", number(mean))
     return Formula(f"Layer {layer + 1}, head {head + 1} on this text", (line,), mean, (operands,))
@@ -302,7 +304,7 @@ def induction_mean(model: ModelHandle, layer: int, head: int) -> Formula:
     lines = [
         Line(
             f"{period} random tokens, three times",
-            "mean weight on the token after the last occurrence",
+            "mean attention weight on the token after the last occurrence",
             number(one),
         )
         for period, one in zip(heads.periods(model.config.context_length), means)

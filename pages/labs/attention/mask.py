@@ -39,14 +39,14 @@ def mask_removed() -> None:
         typed = prompt.text_input(text.read("lab_mask_text"), "c5_mask_text", beginning_that_fits(model))
         ids = model.tokenizer.encode(typed)
         if not 2 <= len(ids) <= model.config.context_length:
-            st.info(f"Give a text of 2 to {model.config.context_length} tokens.", icon=":material/info:")
+            st.info(f"Enter a text of 2 to {model.config.context_length} tokens.", icon=":material/info:")
             return
         side, picture_pane = lab.panes()
         with side:
             middle = (len(ids) + 1) // 2 + 1
             if int(st.session_state.get("c5_mask_at", middle)) > len(ids):
                 del st.session_state["c5_mask_at"]  # chosen while the text was longer
-            dial = Dial("", 1, len(ids), 1, "Counted from 1.")
+            dial = Dial("", 1, len(ids), 1, "Positions count from 1.")
             position = controls.integer(text.read("lab_mask_place"), "c5_mask_at", dial, middle) - 1
             masked = controls.switch(text.read("lab_mask_on"), "c5_mask_on", True)
         _logit_changes(text, model, ids, position, masked, side, picture_pane)
@@ -149,10 +149,18 @@ def causal_flag() -> None:
     text.show("lab_flag")
     left, right = st.columns(2, gap="large")
     with left:
-        new = controls.integer(text.read("lab_flag_new"), "c5_flag_new", Dial("", 1, 8, 1, "Queries."), 3)
+        new = controls.integer(
+            text.read("lab_flag_new"),
+            "c5_flag_new",
+            Dial("", 1, 8, 1, "New tokens, one query each."),
+            3,
+        )
     with right:
         n_cached = controls.integer(
-            text.read("lab_flag_cached"), "c5_flag_cached", Dial("", 0, 12, 1, "Keys seen before."), 5
+            text.read("lab_flag_cached"),
+            "c5_flag_cached",
+            Dial("", 0, 12, 1, "Keys already in the cache."),
+            5,
         )
     found = cached.causal_flag(new, n_cached)
     rows = [f"token {n_cached + i + 1}" for i in range(new)]

@@ -9,10 +9,10 @@ from pages.labs.attention import cached
 
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 METRICS = {
-    "entropy": "entropy / its maximum",
-    "largest": "largest weight",
+    "entropy": "entropy divided by its maximum",
+    "largest": "largest attention weight",
     "spread": "standard deviation of the scaled scores",
-    "gradient": "derivative of a weight, w(1 − w)",
+    "gradient": "softmax derivative, w(1 − w)",
 }
 N_QUERIES = 256
 
@@ -62,7 +62,7 @@ def draw_curves(found: dict[str, list[list[Softness]]], metric: str, width: int)
             scale: Band(*zip(*(_range(repetitions, metric) for repetitions in found[scale])))
             for scale in SCALES
         },
-        x_title="width d of a head",
+        x_title="head width d",
         y_title=METRICS[metric],
         log_x=True,
         log_y=metric == "spread",
@@ -78,7 +78,7 @@ def draw_weights(now: dict[str, Softness]) -> None:
     picture = plots.columns(
         [str(key + 1) for key in range(N_KEYS)],
         {scale: list(softness.example) for scale, softness in now.items()},
-        y_title="weight",
+        y_title="attention weight",
         form=".2f",
         height=190,
         revision="scale weights",

@@ -13,7 +13,7 @@ def flow() -> None:
     config = session.model_in_use().config
     side, control = diagram.heading()
     with control:
-        dial = Dial("", 1, config.context_length, 1, "The length of the text.")
+        dial = Dial("", 1, config.context_length, 1, "Length of the text in tokens.")
         tokens = controls.integer("Tokens T", "c3_flow_t", dial, 12)
     sizes = dim_colors.sizes_of(config)
     t, c, v = tokens, sizes["C"], sizes["V"]
@@ -21,13 +21,13 @@ def flow() -> None:
     tied = config.tie_embeddings
     with side:
         text.show("diagram_tied" if tied else "diagram_untied", v=v, c=c, weights=v * c)
-    own = [] if tied else [node("output", "output, a table of its own", "weight", {"V": v, "C": c})]
+    own = [] if tied else [node("output", "output layer, a separate matrix", "weight", {"V": v, "C": c})]
     nodes = [
         node("ids", "ids", sizes={"T": t}),
-        node("table", "embedding", "weight", {"V": v, "C": c}),
+        node("table", "embedding matrix", "weight", {"V": v, "C": c}),
         node("x", "one row for each token", sizes={"T": t, "C": c}),
         node("blocks", f"{config.n_layers} blocks", "step"),
-        node("h", "final vectors, normed", sizes={"T": t, "C": c}),
+        node("h", "final vectors, normalized", sizes={"T": t, "C": c}),
         *own,
         node("dot", "dot product with every row", "step"),
         node("logits", "logits: a score for each token", sizes={"T": t, "V": v}),
@@ -40,5 +40,5 @@ def flow() -> None:
         edge("h", "dot"),
         edge("dot", "logits"),
     ]
-    edges.append(edge("table", "dot", "the same table") if tied else edge("output", "dot"))
-    diagram.flowchart(nodes, edges, alt="Where the table of embeddings stands in the model")
+    edges.append(edge("table", "dot", "the same matrix") if tied else edge("output", "dot"))
+    diagram.flowchart(nodes, edges, alt="Where the model uses the embedding matrix")

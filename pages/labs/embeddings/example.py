@@ -30,7 +30,7 @@ def worked_example() -> None:
         above = prompt.matrix_input(
             "c3_above",
             ABOVE,
-            rows=("place 1", "place 2", "place 3"),
+            rows=("position 1", "position 2", "position 3"),
             columns=("1", "2", "3"),
             label=text.read("example_above"),
         )

@@ -24,8 +24,8 @@ def clouds(table, together: list[int], tokenizer, revision: str):
     few = max(1, len(together) // MOST_POINTS)
     picture = plots.scatter(
         {"in use": named(apart[::every]), "never used": named(together[::few])},
-        x_title="widest direction",
-        y_title="second widest",
+        x_title="first principal component",
+        y_title="second principal component",
         height=290,
         named=False,
         revision=revision,

@@ -29,7 +29,7 @@ def one_step() -> None:
         st.info(escape.sentence(f"{error}."), icon=":material/info:")
         return
     seen = moves[embedding_table.WAYS[0]].seen
-    names = [f"{one}{' read' if one in seen else ''}" for one in range(embedding_table.SMALL.vocab_size)]
+    names = [f"{one}{' in batch' if one in seen else ''}" for one in range(embedding_table.SMALL.vocab_size)]
     far = list(zip(*(moves[way].far.tolist() for way in embedding_table.WAYS)))
     drawing = CellMap(
         values=[[one**0.5 for one in row] for row in far],
@@ -42,7 +42,7 @@ def one_step() -> None:
         what="distance",
         highest=None,
         height=16 * 23,
-        alt="How far each row moves, three ways: "
+        alt="How far each row moves under three optimizers: "
         + "; ".join(_said(way, moves[way]) for way in embedding_table.WAYS),
     )
     cell_map.show(
@@ -63,7 +63,7 @@ def one_step() -> None:
 
 
 def _said(way: str, moves) -> str:
-    return f"{way}, {moves.n_unseen_changed} of the rows that were not read"
+    return f"{way}, {moves.n_unseen_changed} of the rows not in the batch change"
 
 
 def row_distance(update: embedding_table.RowUpdates, row: int, way: str) -> Formula:
@@ -72,20 +72,20 @@ def row_distance(update: embedding_table.RowUpdates, row: int, way: str) -> Form
     rate, decay = number(embedding_table.RATE), number(embedding_table.DECAY)
     first = signed(gradient[0])
     if way.endswith("SGD"):
-        rule, terms = "rate × gradient", f"{rate} × {first}"
+        rule, terms = "learning rate × gradient", f"{rate} × {first}"
     else:
         size, epsilon = number(abs(gradient[0])), number(embedding_table.EPSILON)
-        rule = "rate × (decay × weight + gradient ÷ (its size + ε))"
+        rule = "learning rate × (decay × weight + gradient ÷ (|gradient| + ε))"
         terms = f"{rate} × ({decay} × {signed(table[0])} + {first} ÷ ({size} + {epsilon}))"
-    lines = [Line(f"step of number 1: {rule}", terms, number(step[0]))]
+    lines = [Line(f"update of component 1: {rule}", terms, number(step[0]))]
     if not any(gradient):
-        lines.insert(0, Line("gradient", "this row took no part in the forward pass", "0"))
+        lines.insert(0, Line("gradient", "the forward pass did not use this row", "0"))
     distance = float(update.far[row])
     squares = formulas.total([f"{signed(x)}^{{2}}" for x in step], "squares")
     lines.append(Line("distance", f"√({squares})", number(distance)))
     operands = Operands(
-        f"All {len(step)} numbers of the row",
+        f"All {len(step)} components of the row",
         [str(i + 1) for i in range(len(step))],
-        [("before", table), ("gradient", gradient), ("step", step)],
+        [("before", table), ("gradient", gradient), ("update", step)],
     )
     return Formula(f"Row {row}, {way}", tuple(lines), distance, (operands,))

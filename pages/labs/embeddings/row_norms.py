@@ -22,11 +22,11 @@ def row_norms() -> None:
     table = model.model.embedding.weight.detach()
     bars = {"trained": table[ids].norm(dim=1).tolist()}
     if born is not None:
-        bars = {"at birth": born.embedding.weight.detach()[ids].norm(dim=1).tolist(), **bars}
+        bars = {"at initialization": born.embedding.weight.detach()[ids].norm(dim=1).tolist(), **bars}
     picture = plots.columns(
         [f"{position + 1} {name}" for position, name in enumerate(names)],
         bars,
-        y_title="length of the row",
+        y_title="norm of the row",
         form=".1f",
         height=270,
         revision="lengths",

@@ -11,7 +11,7 @@ GROUPS = {
     "nobles": "king queen prince princess duke duchess lord lady",
     "names": "Mira Anna Clara Nora Tom Ben Leo Finn",
     "animals": "fox rabbit bird owl cat dog mouse bear",
-    "colours": "red blue green white yellow black brown",
+    "colors": "red blue green white yellow black brown",
     "places": "river lake sea pond stream forest hill village",
     "deeds": "ran walked went rode said asked found lost",
 }
@@ -60,8 +60,8 @@ def word_map() -> None:
         points = iter(laid.points.tolist())
         picture = plots.scatter(
             {group: [(*next(points), word) for word, _ in listed] for group, listed in groups.items()},
-            x_title="widest direction",
-            y_title="second widest",
+            x_title="first principal component",
+            y_title="second principal component",
             height=460,
             revision=f"map {moment}",
         )

@@ -106,7 +106,7 @@ def _draw(drawn: go.Figure, key: str) -> None:
 def _moved(topic: str, block: Block, moved: dict[str, float], defaults: dict[str, float]) -> None:
     """Say which values the text uses, and offer to reset them."""
     changed = ", ".join(f"`{name}` = {defaults[name]:g}" for name in moved)
-    st.caption(f"The text uses {changed}.")
+    st.caption(f"The text assumes {changed}.")
     own = {constant.name for constant in block.constants} & set(moved)
     if own:
         st.button(

@@ -27,10 +27,10 @@ def flow() -> None:
     edges = [
         edge("text", "tokens"), edge("tokens", "table"), edge("table", "stream"), edge("stream", "attention"),
         edge("attention", "stream", "adds"), edge("stream", "feedforward"),
-        edge("feedforward", "stream", "adds"), edge("stream", "logits"), edge("logits", "loss", "learning"),
-        edge("loss", "steps"), edge("steps", "table", "moves all weights"),
-        edge("logits", "draw", "writing"), edge("draw", "tokens", "one more"),
-        edge("attention", "cache", "keeps"), edge("cache", "attention"),
-        edge("answer", "text", "another text to learn from"),
+        edge("feedforward", "stream", "adds"), edge("stream", "logits"), edge("logits", "loss", "training"),
+        edge("loss", "steps"), edge("steps", "table", "updates all parameters"),
+        edge("logits", "draw", "inference"), edge("draw", "tokens", "append"),
+        edge("attention", "cache", "stores keys and values"), edge("cache", "attention"),
+        edge("answer", "text", "new training text"),
     ]  # fmt: skip
     diagram.flowchart(nodes, edges, alt=text.read("diagram_alt"))

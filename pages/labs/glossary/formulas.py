@@ -30,7 +30,7 @@ def formulas() -> None:
         t = controls.value_slider(text.read("lab_formulas_tokens"), "c11_formulas_tokens", LENGTHS, 1024)
     with right:
         loss = controls.number(
-            text.read("lab_formulas_loss"), "c11_formulas_loss", 0.5, 11.0, 3.0, 0.1, "Nats a token."
+            text.read("lab_formulas_loss"), "c11_formulas_loss", 0.5, 11.0, 3.0, 0.1, "In nats per token."
         )
     for title, line in lines_of(MODEL_CONFIGS[name], t, loss):
         st.markdown(f"**{title}**")
@@ -45,37 +45,37 @@ def lines_of(config: ModelConfig, t: int, loss: float) -> list[tuple[str, str]]:
     fast, slow = 2 * math.pi, 2 * math.pi * config.rope_theta ** ((d - 2) / d)
     rows = [
         (
-            "Weights of attention, a layer",
+            "Attention parameters per layer",
             rf"2 C \cdot HD + 2 C \cdot KD = {whole(2 * c * h * d + 2 * c * k * d)}",
         ),
         (
-            "Training, before activations",
+            "Training memory, without activations",
             rf"16 N = 16 \cdot {whole(n)} = \text{{{readable_bytes(training_bytes(config))}}}",
         ),
         (
-            "Cache in bf16",
+            "KV cache in bf16",
             rf"2 \cdot L \cdot K \cdot D \cdot T \cdot 2 = 2 \cdot {layers} \cdot {k} \cdot {d} \cdot "
             rf"{whole(t)} \cdot 2 = \text{{{readable_bytes(cache_bytes(config, t, bytes_per_value=2))}}}",
         ),
         (
-            "Operations of one pass",
+            "FLOPs of one forward pass",
             rf"2 T \cdot N_\text{{multiplied}} + 4 L T^2 H D = {power(sum(flops.values()))}",
         ),
-        ("Operations to train on so many tokens", rf"6 \cdot N \cdot T \approx {power(6 * n * t)}"),
-        ("Scores of one layer", rf"H \cdot T^2 = {h} \cdot {whole(t)}^2 = {power(h * t * t)}"),
+        ("FLOPs to train on T tokens", rf"6 \cdot N \cdot T \approx {power(6 * n * t)}"),
+        ("Attention scores per layer", rf"H \cdot T^2 = {h} \cdot {whole(t)}^2 = {power(h * t * t)}"),
         (
-            "First loss of a model that knows nothing",
+            "Loss of a uniform prediction",
             rf"\ln V = \ln {whole(config.vocab_size)} = "
             rf"{math.log(config.vocab_size):.4f}",
         ),
         ("Perplexity", rf"e^\text{{loss}} = e^{{{loss:.1f}}} = {math.exp(loss):,.2f}".replace(",", "{,}")),
-        ("Bits a token", rf"\text{{loss}} / \ln 2 = {loss:.1f} / 0.6931 = {loss / math.log(2):.3f}"),
-        ("Scale of the scores", rf"1 / \sqrt{{D}} = 1 / \sqrt{{{d}}} = {d**-0.5:.4f}"),
+        ("Bits per token", rf"\text{{loss}} / \ln 2 = {loss:.1f} / 0.6931 = {loss / math.log(2):.3f}"),
+        ("Scale of the attention scores", rf"1 / \sqrt{{D}} = 1 / \sqrt{{{d}}} = {d**-0.5:.4f}"),
     ]
     if config.position == "rope":
         rows.append(
             (
-                "Tokens for a turn of the fastest and the slowest pair",
+                "Wavelength of the fastest and the slowest RoPE pair, in tokens",
                 rf"2\pi = {fast:.2f} \qquad 2\pi \cdot \theta^{{(D-2)/D}} = {whole(round(slow))}",
             )
         )

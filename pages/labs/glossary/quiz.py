@@ -60,7 +60,7 @@ def weights(config: ModelConfig) -> Numeric:
         name="weights",
         right=n / 1e6,
         tolerance=CLOSE,
-        unit="million weights",
+        unit="million parameters",
         numbers=_sizes(config),
         mistakes={
             "no_list": (n - counts["embedding"]) / 1e6,
@@ -119,7 +119,7 @@ def operations(config: ModelConfig) -> Numeric:
         name="operations",
         right=6 * n / 1e6,
         tolerance=CLOSE,
-        unit="million operations",
+        unit="million FLOPs",
         numbers={"millions": n / 1e6},
         mistakes={"forward": 2 * n / 1e6, "backward": 4 * n / 1e6},
     )

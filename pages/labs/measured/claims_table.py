@@ -85,8 +85,8 @@ def _row(entry: Claim, result: Result | None, text: words.Words, *, own: bool) -
         "Unit": entry.unit,
         "Machine": where,
         "Date": taken,
-        "Within the noise": ", ".join(result.within_noise) if result else "",
-        "Duration": "seconds" if entry.kind == "quick" else "a minute or two",
+        "Within noise": ", ".join(result.within_noise) if result else "",
+        "Duration": "seconds" if entry.kind == "quick" else "1–2 minutes",
         "Source": entry.source,
     }
 

@@ -15,7 +15,7 @@ OUTSIDE = (
 INSIDE = ("Once upon a time", "In front of her door stood a", "Once there was a queen named Mira who")
 
 
-def _favourite(model: models.ModelHandle, prompt: str) -> float:
+def _highest_probability(model: models.ModelHandle, prompt: str) -> float:
     """The probability of the likeliest token after a prompt."""
     return forward.continuation(model, prompt, 1)[0][1][0][1]
 
@@ -29,18 +29,18 @@ def outside() -> None:
         model = storyteller()
         session.caption_other_model(model)
         prompt = controls.dropdown(text.read("lab_outside_prompt"), "c0_out_prompt", OUTSIDE)
-        sure = {one: _favourite(model, one) for one in (*OUTSIDE, *INSIDE)}
+        sure = {one: _highest_probability(model, one) for one in (*OUTSIDE, *INSIDE)}
         follow = forward.continuation(model, prompt, 12)
         picture = plots.columns(
             [one if len(one) < 24 else one[:22] + " …" for one in sure],
-            {"favourite": list(sure.values())},
+            {"most likely token": list(sure.values())},
             y_title=text.read("lab_outside_chart"),
             form=".0%",
             height=330,
             revision="c0 outside",
         )
-        colours = [figures.ORANGE if one in OUTSIDE else figures.BLUE for one in sure]
-        picture.figure.update_traces(marker={"color": colours})
+        colors = [figures.ORANGE if one in OUTSIDE else figures.BLUE for one in sure]
+        picture.figure.update_traces(marker={"color": colors})
         picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.15])
         figures.show(picture, key="c0_out_bars")
         text.show(

@@ -110,7 +110,7 @@ def print_positions(text: words.Words, open_: Steps, q, turns) -> None:
     picture = arrows.planes(
         shown,
         names=(name,),
-        alt="The query at positions 0 to 3, one arrow for each pair: the first pair rotates fast, the second hardly.",
+        alt="The query at positions 0 to 3, one arrow per pair. The first pair rotates fast, the second slowly.",
         circles=True,
     )
     figures.show(picture, key="c4_places")

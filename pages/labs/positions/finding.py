@@ -38,7 +38,7 @@ def queries_and_keys() -> None:
     picture = arrows.planes(
         shown,
         names=(query, key),
-        alt=f"Three tokens, each with a query and a key as arrows. Scores of {TOKENS[-1]}: {listed}.",
+        alt=f"Three tokens, each with its query and key drawn as arrows. Scores of {TOKENS[-1]}: {listed}.",
         per_row=3,
     )
     left, side = st.columns([2, 1], gap="medium", vertical_alignment="center")

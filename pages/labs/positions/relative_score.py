@@ -101,7 +101,9 @@ def _map(q: Tensor, k: Tensor, theta: float, at: int, key_at: int, text: words.W
         score = formulas.rotated_score(q, k, row, column, theta)
         above = score.value - mean
         line = Line(
-            "above the mean", f"{number(score.value)} − {signed(mean)}, the mean of this map", number(above)
+            "difference from the mean",
+            f"{number(score.value)} − {signed(mean)}, the mean of this map",
+            number(above),
         )
         return Formula(score.title, (*score.lines, line), above, score.tables)
 
@@ -111,7 +113,7 @@ def _map(q: Tensor, k: Tensor, theta: float, at: int, key_at: int, text: words.W
         columns=names,
         row_title=text.read("lab_drag_rows"),
         column_title=text.read("lab_drag_columns"),
-        what="score above the mean",
+        what="score minus the mean",
         first=(0, 0),
         highest=None,
         height=320,

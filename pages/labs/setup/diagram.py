@@ -25,15 +25,15 @@ def flow() -> None:
     node, edge = diagram.Node, diagram.Edge
     nodes = [
         node("ids", "token ids", sizes={"B": b, "T": t}),
-        node("weights", f"{n_parameters(config):,} weights", "weight"),
-        node("forward", "forward: the model predicts", "step"),
-        node("logits", "logits: scores of the next token", sizes={"B": b, "T": t, "V": v}),
+        node("weights", f"{n_parameters(config):,} parameters", "weight"),
+        node("forward", "forward pass", "step"),
+        node("logits", "logits: scores for the next token", sizes={"B": b, "T": t, "V": v}),
         node("targets", "targets: the next tokens", sizes={"B": b, "T": t}),
         node("compare", "mean of −ln p", "step"),
         node("loss", "loss: one number"),
-        node("backward", "backward: autograd", "step"),
+        node("backward", "backward pass: autograd", "step"),
         node("gradient", f"gradient: {n_parameters(config):,} numbers"),
-        node("step", "step: weight − learning rate · gradient", "step"),
+        node("step", "step: parameter − learning rate · gradient", "step"),
     ]
     edges = [
         edge("ids", "forward"),
@@ -45,6 +45,8 @@ def flow() -> None:
         edge("loss", "backward"),
         edge("backward", "gradient"),
         edge("gradient", "step"),
-        edge("step", "weights", "and again"),
+        edge("step", "weights", "repeat"),
     ]
-    diagram.flowchart(nodes, edges, alt="One step of training: forward, loss, backward, step")
+    diagram.flowchart(
+        nodes, edges, alt="One training step: forward pass, loss, backward pass, parameter update"
+    )

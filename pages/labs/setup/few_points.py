@@ -27,8 +27,8 @@ def too_few_points() -> None:
     held_out = [line_fit.loss_at(*kept, *found) for found in lines]
     picture = plots.curves(
         counts,
-        {"on the points it learned from": training, "on the two kept aside": held_out},
-        x_title="points it learned from",
+        {"training loss": training, "held-out loss": held_out},
+        x_title="training points",
         y_title="loss",
         mark_x=n,
         height=280,

@@ -65,7 +65,7 @@ def draw_loss(steps: list, least: float) -> None:
     """The loss step by step, beside the least there can be."""
     picture = plots.curves(
         [step.step for step in steps],
-        {"loss": [max(step.loss, 1e-9) for step in steps], "least there can be": [least] * len(steps)},
+        {"loss": [max(step.loss, 1e-9) for step in steps], "minimum possible loss": [least] * len(steps)},
         x_title="step",
         y_title="loss",
         log_y=True,

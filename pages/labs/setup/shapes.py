@@ -33,7 +33,7 @@ def playground() -> None:
         try:
             found = shapes.OPERATIONS[operation](a, b)
         except shapes.ShapeError as error:
-            st.error(escape.sentence(f"This cannot be done: {error}."), icon=":material/block:")
+            st.error(escape.sentence(f"These shapes do not fit: {error}."), icon=":material/block:")
             _offer(shapes.repairs(operation, a, b, LARGEST)[:2], labels)
         else:
             _draw(text, operation, a, b, found)
@@ -129,7 +129,7 @@ def _formula(name: str, a: shapes.Shape, b: shapes.Shape, i: int, j: int) -> For
     index = i * width + j
     value = float((y if name == "B" else x).flatten()[index])
     line = Line("position in memory, from 0", f"{i} × {width} + {j}", str(index))
-    return Formula(title, (line, Line("number there", "", number(value))), value)
+    return Formula(title, (line, Line("value", "", number(value))), value)
 
 
 def _origin(name: str, cell: tuple[int, int]) -> Line:

@@ -58,12 +58,12 @@ def _table(found, peak: float, real: dict[str, float], memory: int | None) -> di
             whole += f", {one.run_seconds / one.seconds_per_step(real[name]):,.0f} steps"
         put(
             preset=name,
-            weights=f"{one.n_parameters / 1e6:,.1f} M",
-            state_to_train=f"{one.state_bytes / 1e6:,.0f} MB",
+            parameters=f"{one.n_parameters / 1e6:,.1f} M",
+            training_memory=f"{one.state_bytes / 1e6:,.0f} MB",
             fits_here="–" if memory is None else "yes" if one.state_bytes < FITS * memory else "no",
-            operations_a_step=f"{one.flops_per_step / 1e9:,.0f} · 10⁹",
-            step_by_matrix_rate=_long(one.seconds_per_step(peak)),
-            step_as_training_goes=_long(one.seconds_per_step(real[name])),
+            FLOPs_per_step=f"{one.flops_per_step / 1e9:,.0f} · 10⁹",
+            step_at_peak_speed=_long(one.seconds_per_step(peak)),
+            measured_step=_long(one.seconds_per_step(real[name])),
             whole_run=whole,
         )
     return columns

@@ -15,20 +15,20 @@ def flow() -> None:
     tokenizer, config = model.tokenizer, model.config
     ids = tokenizer.encode(typed)
     text.show("diagram", n_bytes=len(typed.encode("utf-8", "replace")), n_tokens=len(ids))
-    chips.strip(byte_chips(ids, tokenizer), key="c2_flow_tokens", label="The text in the model's tokens")
+    chips.strip(byte_chips(ids, tokenizer), key="c2_flow_tokens", label="The text as the model's tokens")
     sizes = dim_colors.sizes_of(config)
     t, c, v = len(ids), sizes["C"], sizes["V"]
     node, edge = diagram.Node, diagram.Edge
     diagram.flowchart(
         [
             node("text", f"text, {len(typed)} characters"),
-            node("cut", "cut by the pattern", "step"),
-            node("pieces", f"{len(tokenizer.pieces(typed))} pieces"),
-            node("utf", "write in UTF-8", "step"),
+            node("cut", "split by the pattern", "step"),
+            node("pieces", f"{len(tokenizer.pieces(typed))} pre-tokens"),
+            node("utf", "encode as UTF-8", "step"),
             node("bytes", f"{len(typed.encode('utf-8', 'replace'))} bytes"),
-            node("merge", f"{len(tokenizer.merges):,} merges, in their order", "step"),
+            node("merge", f"{len(tokenizer.merges):,} merges, in order", "step"),
             node("ids", "ids", sizes={"T": t}),
-            node("table", "embedding: one row a token", "weight", {"V": v, "C": c}),
+            node("table", "embedding matrix: one row per token", "weight", {"V": v, "C": c}),
             node("x", "vectors, into the first block", sizes={"T": t, "C": c}),
         ],
         [
@@ -41,6 +41,6 @@ def flow() -> None:
             edge("ids", "table", "look up"),
             edge("table", "x"),
         ],
-        alt="A text on its way to ids and vectors",
+        alt="From text to token ids to vectors",
     )
     text.show("diagram_back")

@@ -119,7 +119,7 @@ def _spelled(cut: list[str], tokenizer: Tokenizer) -> None:
 def _pairs(competing: Sequence[bpe_steps.Pair], tokenizer: Tokenizer) -> None:
     """The pairs that stand highest, those of equal count marked."""
     top = competing[0].count if competing else 0
-    lines = ["| pair | ids | times together | place |", "| --- | --- | --- | --- |"]
+    lines = ["| pair | ids | count | status |", "| --- | --- | --- | --- |"]
     for rank, pair in enumerate(competing[:6]):
         both = (
             f"{table_cell(tokenizer.token_text(pair.left))} + {table_cell(tokenizer.token_text(pair.right))}"

@@ -71,7 +71,7 @@ def _one_sentence(
         chips.strip(
             byte_chips(tokenizer.encode(sentence)[:MOST_CHIPS], tokenizer),
             key=f"c2_lang_{name.replace(' ', '_').replace('-', '')}",
-            label=f"The sentence in tokens: {name}",
+            label=f"The sentence as tokens: {name}",
         )
 
 

@@ -16,7 +16,7 @@ def longest_match() -> None:
     text.show("lab_longest")
     tokenizer = story_data.story_tokenizer()
     typed = prompt.text_input(text.read("lab_longest_text"), "c2_longest_text", "one endless human kindness")
-    lines = ["| piece | earliest merge | longest token | cut |", "| --- | --- | --- | --- |"]
+    lines = ["| pre-token | BPE merges | longest match | result |", "| --- | --- | --- | --- |"]
     differ = 0
     cut = list(dict.fromkeys(tokenizer.pieces(typed)))[:MOST_PIECES]
     for piece in cut:

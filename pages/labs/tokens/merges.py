@@ -82,9 +82,9 @@ def merge_scrubber() -> None:
         with left_below:
             picture = plots.curves(
                 stops,
-                {"bytes a token": [n_bytes / length for length in lengths]},
+                {"bytes per token": [n_bytes / length for length in lengths]},
                 x_title="merges",
-                y_title="bytes a token",
+                y_title="bytes per token",
                 mark_x=min(n, most),
                 height=280,
                 revision=f"train {source}",
@@ -132,7 +132,7 @@ def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
 
 def _candidates(competing, tokenizer) -> None:
     top = competing[0].count if competing else 0
-    lines = ["| pair | count | place |", "| --- | --- | --- |"]
+    lines = ["| pair | count | status |", "| --- | --- | --- |"]
     for rank, pair in enumerate(competing[:6]):
         both = (
             f"{table_cell(tokenizer.token_text(pair.left))} + {table_cell(tokenizer.token_text(pair.right))}"

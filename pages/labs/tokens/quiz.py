@@ -128,7 +128,7 @@ def compare(draw: random.Random) -> Numeric:
         name="compare",
         right=loss / math.log(2) / ratio,
         tolerance=0.01,
-        unit="bits a byte",
+        unit="bits per byte",
         numbers={"loss": loss, "ratio": ratio},
         mistakes={
             "per_token": loss / math.log(2),

@@ -45,7 +45,7 @@ def same_text() -> None:
         typed = prompt.text_input(text.read("lab_same_text"), "c2_same_text", EXAMPLES[1], EXAMPLES)
         tokenizers = compared_tokenizers()
         lines = [
-            f"| tokenizer | {dim_colors.chip('V')} | {dim_colors.chip('T')} | bytes a token |",
+            f"| tokenizer | {dim_colors.chip('V')} | {dim_colors.chip('T')} | bytes per token |",
             "| --- | --- | --- | --- |",
         ]
         for name, tokenizer in tokenizers.items():
@@ -61,7 +61,7 @@ def same_text() -> None:
             chips.strip(
                 byte_chips(ids[:MOST_CHIPS], tokenizer),
                 key=f"c2_same_{name.replace(' ', '_').replace('-', '')}",
-                label=f"The text in tokens: {name}",
+                label=f"The text as tokens: {name}",
             )
             if len(ids) > MOST_CHIPS:
                 st.caption(f"The first {MOST_CHIPS} of {len(ids)}.")

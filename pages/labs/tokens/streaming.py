@@ -16,7 +16,7 @@ def half_an_emoji() -> None:
     typed = prompt.text_input(text.read("lab_stream_text"), "c2_stream_text", "A café, 🐢!")
     ids = tokenizer.encode(typed)[:40]
     alone, held = streamed_text(tokenizer.token_bytes(token) for token in ids)
-    lines = ["| token | its bytes | decoded alone | held back until whole |", "| --- | --- | --- | --- |"]
+    lines = ["| token | bytes | decoded alone | held back until complete |", "| --- | --- | --- | --- |"]
     for token, broken, whole in zip(ids, alone, held):
         data = " ".join(f"{byte:02X}" for byte in tokenizer.token_bytes(token))
         lines.append(f"| {token} | {data} | {table_cell(broken)} | {table_cell(whole) if whole else ''} |")

@@ -17,7 +17,7 @@ def trailing_space() -> None:
     ).rstrip()
     limit = model.config.context_length - 2
     if not 0 < len(model.tokenizer.encode(typed)) <= limit:
-        st.info(f"Give a text of 1 to {limit} tokens.", icon=":material/info:")
+        st.info(f"Enter a text of 1 to {limit} tokens.", icon=":material/info:")
         return
     chances = []
     for column, shown, given in zip(

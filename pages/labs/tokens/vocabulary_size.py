@@ -41,10 +41,12 @@ def vocabulary_size() -> None:
         left, right = st.columns(2, gap="large")
         with left:
             relative = [count / counts[0] for count in counts]
-            picture = _against_size("tokens", relative, "length of the text, bytes = 1", size)
+            picture = _against_size("tokens", relative, "tokens per byte", size)
             figures.show(picture, key="c2_size_length")
         with right:
-            picture = _against_size("table", shares, "the table's share of all weights", size, preset)
+            picture = _against_size(
+                "table", shares, "fraction of parameters in the embedding matrix", size, preset
+            )
             picture.figure.update_yaxes(tickformat=".0%")
             figures.show(picture, key="c2_size_share")
         _predict(text)
@@ -62,7 +64,7 @@ def _against_size(
     picture = plots.curves(
         SIZES,
         {name: values},
-        x_title="tokens in the vocabulary, V",
+        x_title="vocabulary size V",
         y_title=y_title,
         mark_x=size,
         y_range=(0, 1.05 * max(values)),

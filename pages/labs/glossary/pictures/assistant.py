@@ -33,9 +33,9 @@ def out_of_domain() -> Picture:
 def low_rank(rank: int) -> Picture:
     width = LLAMA.config.d_model
     return bars(
-        ("the whole matrix", f"two thin ones of rank {rank}"),
+        ("full matrix", f"two matrices of rank {rank}"),
         [width * width, 2 * rank * width],
-        "weights to train",
+        "trainable parameters",
         log_y=True,
     )
 
@@ -45,7 +45,7 @@ def preference_pull() -> Picture:
     curves = {
         f"β = {beta:g}": [beta / (1 + math.exp(beta * margin)) for margin in margins] for beta in (0.1, 0.5)
     }
-    return curve(margins, curves, "margin already won, in nats", "pull on the margin")
+    return curve(margins, curves, "reward margin, in nats", "gradient with respect to the margin")
 
 
 def quantization() -> Picture:

@@ -57,16 +57,21 @@ def scaled_scores() -> Picture:
 def score_deviation() -> Picture:
     widths = (4, 16, 64, 256)
     curves = {"without √d": [math.sqrt(d) for d in widths], "with √d": [1.0 for _ in widths]}
-    return curve(widths, curves, "head width d", "spread of a score of random numbers", log_x=True)
+    return curve(widths, curves, "head width d", "standard deviation of a random score", log_x=True)
 
 
 def causal_mask(n: int, window: int | None = None) -> Picture:
     allowed = allowed_pairs(n, n, causal=True, window=window)
     values = [[1.0] * n for _ in range(n)] if allowed is None else allowed.float().tolist()
     names = [str(position) for position in range(1, n + 1)]
-    back = "all before it" if window is None else f"those at most {window - 1} before it"
+    back = "all earlier ones" if window is None else f"the {window - 1} before it"
     return grids.heatmap(
-        values, rows=names, columns=names, revision="mask", height=320, alt=f"A token sees itself and {back}."
+        values,
+        rows=names,
+        columns=names,
+        revision="mask",
+        height=320,
+        alt=f"A token attends to itself and {back}.",
     )
 
 
@@ -77,7 +82,9 @@ def sliding_window(window: int) -> Picture:
 def cache_by_heads() -> Picture:
     shape = PUBLISHED["LLaMA 3 8B"].config
     sizes = [cache_bytes(shape.replace(n_kv_heads=k), 8192, bytes_per_value=2) / 1e9 for k in (32, 8, 1)]
-    return bars(("32 key heads", "8, as published", "1"), sizes, "GB of cache at 8,192 tokens, bf16", ".2f")
+    return bars(
+        ("32 key/value heads", "8 (as published)", "1"), sizes, "KV cache at 8,192 tokens, bf16, in GB", ".2f"
+    )
 
 
 def score_memory() -> Picture:
@@ -85,9 +92,9 @@ def score_memory() -> Picture:
     heads = PUBLISHED["LLaMA 3 8B"].config.n_heads
     return curve(
         lengths,
-        {"all scores": [2 * heads * n * n / 1e9 for n in lengths]},
+        {"all attention scores": [2 * heads * n * n / 1e9 for n in lengths]},
         "tokens",
-        "GB for one layer's scores, bf16",
+        "scores of one layer, bf16, in GB",
     )
 
 

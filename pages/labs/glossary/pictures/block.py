@@ -16,7 +16,7 @@ PLACES = tuple(z / 10 for z in range(-50, 51))
 def norms(scale: int, shift: int, which: str) -> Picture:
     before = [scale * x + shift for x in X]
     after = both_norms(X, float(scale), float(shift))[which]
-    names = [f"number {n}" for n in range(1, 5)]
+    names = [f"component {n}" for n in range(1, 5)]
     return plots.columns(
         names,
         {"before": before, f"after {which}": after},
@@ -37,21 +37,21 @@ def layernorm_of_shifted(shift: int) -> Picture:
 
 def activations() -> Picture:
     curves = {name: activation_curve(name, PLACES).values for name in ACTIVATIONS}
-    return curve(PLACES, curves, "what goes in", "what comes out")
+    return curve(PLACES, curves, "input", "output")
 
 
 def swiglu_gate(tenths: int) -> Picture:
     bent = activation_curve("SiLU", PLACES).values
     up = tenths / 10
-    curves = {f"up = {up:g}": [value * up for value in bent], "the gate alone": bent}
-    return curve(PLACES, curves, "gate", "gate times up")
+    curves = {f"up = {up:g}": [value * up for value in bent], "gate alone": bent}
+    return curve(PLACES, curves, "gate input", "SiLU(gate) × up")
 
 
 def feedforward_fractions() -> Picture:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: PUBLISHED[name].config for name in ("GPT-2 small", "LLaMA 2 7B", "Mistral 7B")}
     shares = [100 * feedforward_fraction(shape) for shape in shapes.values()]
-    return bars(list(shapes), shares, "% of the weights in feed-forward layers", ".0f")
+    return bars(list(shapes), shares, "% of parameters in feed-forward layers", ".0f")
 
 
 def gradients(settings: dict[str, tuple[str, bool]], n_layers: int = 16) -> Picture:
@@ -59,15 +59,15 @@ def gradients(settings: dict[str, tuple[str, bool]], n_layers: int = 16) -> Pict
     for name, (norm_position, residual) in settings.items():
         sizes = initialization.stack_profile(n_layers, norm_position, residual, NO_EPS).gradient_norms
         curves[name] = [max(value, 1e-30) for value in sizes]
-    return curve(list(range(n_layers + 1)), curves, "block", "size of the gradient, at birth", log_y=True)
+    return curve(list(range(n_layers + 1)), curves, "block", "gradient norm at initialization", log_y=True)
 
 
 def residuals() -> Picture:
-    return gradients({"with residual": ("pre", True), "without": ("pre", False)})
+    return gradients({"with residual connections": ("pre", True), "without": ("pre", False)})
 
 
 def norm_positions() -> Picture:
-    return gradients({"norm before": ("pre", True), "norm on the sum": ("post", True)})
+    return gradients({"pre-norm": ("pre", True), "post-norm": ("post", True)})
 
 
 def backward_gradients() -> Picture:
@@ -80,7 +80,7 @@ def residual_update_fractions() -> Picture:
         bars(
             [update.name for update in updates],
             [100 * update.fraction for update in updates],
-            "% of the last stream",
+            "% of the final residual stream",
             ".0f",
         )
     )

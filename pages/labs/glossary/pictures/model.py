@@ -13,7 +13,7 @@ def parameters_of_small() -> Picture:
     return plots.treemap(
         {f"{summand.part}: {summand.name}": summand.count for summand in counted},
         whole="small",
-        unit="weights",
+        unit="parameters",
         height=300,
         letters={
             f"{summand.part}: {summand.name}": {"embedding": "V", "attention": "H", "feedforward": "F"}.get(
@@ -29,7 +29,7 @@ def forward_flops_by_part(n: int) -> Picture:
     flops = forward_flops(PRESETS["nano"].model, n)
     letters = {"attention": "H", "scores": "T", "feedforward": "F", "output": "V"}
     return plots.treemap(
-        flops, whole="one pass", unit="operations", letters=letters, height=300, revision="flops"
+        flops, whole="one forward pass", unit="FLOPs", letters=letters, height=300, revision="flops"
     )
 
 
@@ -38,7 +38,7 @@ def logit_lens() -> Picture:
     readings = forward.layer_readings(use, SENTENCE[:-1])
     return curve(
         [reading.layer for reading in readings],
-        {"what is said in the end": [reading.of_final[-1] for reading in readings]},
+        {"final prediction": [reading.of_final[-1] for reading in readings]},
         "layer",
         "probability",
         y_range=(0.0, 1.0),
@@ -49,9 +49,9 @@ def initial_losses() -> Picture:
     spreads = (0.02, 0.1, 0.5)
     starts = initialization.initial_losses(spreads, True, 0)
     return bars(
-        [f"spread {spread:g}" for spread in spreads],
+        [f"std {spread:g}" for spread in spreads],
         [start.loss for start in starts],
-        "first loss, nats",
+        "initial loss, nats per token",
         ".2f",
     )
 
@@ -62,9 +62,9 @@ def scaling_law() -> Picture:
     losses = [1.69 + 406.4 / n**0.34 + 410.7 / (20 * n) ** 0.28 for n in sizes]
     return curve(
         sizes,
-        {"loss": losses, "what stays": [1.69] * 4},
-        "weights",
-        "loss, nats a token",
+        {"loss": losses, "irreducible loss": [1.69] * 4},
+        "parameters",
+        "loss, nats per token",
         log_x=True,
         y_range=(0.0, 5.0),
     )
@@ -78,9 +78,9 @@ def experts(active: int) -> Picture:
     held = rest + router + 8 * counts["feedforward"]
     used = rest + router + active * counts["feedforward"]
     return bars(
-        ("held in memory", f"used by a token, {active} of 8"),
+        ("stored", f"active per token, {active} of 8 experts"),
         [held / 1e9, used / 1e9],
-        "billion weights",
+        "billion parameters",
         ".1f",
     )
 
@@ -90,8 +90,8 @@ def shape_of(config: ModelConfig) -> Picture:
         "layers": config.n_layers,
         "query heads": config.n_heads,
         "head width": config.head_dim,
-        "width": config.d_model,
-        "inner width": config.d_ff,
+        "model width": config.d_model,
+        "feed-forward width": config.d_ff,
     }
     return bars(list(sizes), list(sizes.values()), "size", log_y=True)
 
@@ -101,11 +101,11 @@ def shape_in_use() -> Picture:
 
 
 def six_flops_per_weight() -> Picture:
-    sizes = {"forward": 2.0, "back, by the inputs": 2.0, "back, by the weights": 2.0}
+    sizes = {"forward": 2.0, "backward, input gradients": 2.0, "backward, parameter gradients": 2.0}
     return plots.columns(
         list(sizes),
-        {"operations": list(sizes.values())},
-        y_title="operations a weight and token",
+        {"FLOPs": list(sizes.values())},
+        y_title="FLOPs per parameter and token",
         form=".0f",
         height=HEIGHT,
         revision="six",

@@ -25,7 +25,7 @@ def wavelengths() -> Picture:
         f"base {base:,}": [2 * math.pi / speed for speed in inverse_frequencies(64, float(base)).tolist()]
         for base in (10_000, 500_000)
     }
-    return curve(list(range(1, 33)), curves, "pair", "tokens for one full turn", log_y=True)
+    return curve(list(range(1, 33)), curves, "pair", "wavelength, in tokens", log_y=True)
 
 
 def scaled_frequencies() -> Picture:
@@ -34,7 +34,7 @@ def scaled_frequencies() -> Picture:
     for kind in ("linear", "ntk"):
         slower = inverse_frequencies(32, 10_000.0, RopeScaling(kind=kind, factor=4.0)).tolist()
         curves[kind] = [new / old for new, old in zip(slower, plain)]
-    return curve(list(range(1, 17)), curves, "pair, the fastest first", "speed, of the trained one")
+    return curve(list(range(1, 17)), curves, "pair, fastest first", "frequency relative to training")
 
 
 def sinusoids() -> Picture:
@@ -45,7 +45,7 @@ def sinusoids() -> Picture:
         columns=[str(n) for n in range(1, 17)],
         highest=None,
         signed=True,
-        what="number",
+        what="value",
         row_title="position",
         column_title="dimension",
         height=420,
@@ -56,7 +56,7 @@ def learned_position_parameters() -> Picture:
     shape = PUBLISHED["GPT-2 small"].config
     lengths = (256, 1024, 8192)
     counts = [parameters(shape.replace(context_length=n))["positions"] / 1e6 for n in lengths]
-    return bars([f"{n:,}" for n in lengths], counts, "million weights of positions", ".2f")
+    return bars([f"{n:,}" for n in lengths], counts, "position parameters, in millions", ".2f")
 
 
 def score_by_distance() -> Picture:
@@ -65,5 +65,5 @@ def score_by_distance() -> Picture:
         distances,
         {"score": positions.remaining_score(32, 10_000.0, distances)},
         "distance",
-        "score left, of 1",
+        "score relative to distance 0",
     )

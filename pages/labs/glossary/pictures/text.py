@@ -32,7 +32,9 @@ def token_lengths() -> Picture:
     special = set(tokenizer.special_tokens.values())
     counts = Counter(len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size) if i not in special)
     return bars(
-        [str(n) for n in sorted(counts)], [counts[n] for n in sorted(counts)], "tokens of so many bytes"
+        [str(n) for n in sorted(counts)],
+        [counts[n] for n in sorted(counts)],
+        "tokens of this length in bytes",
     )
 
 
@@ -67,13 +69,11 @@ def batch_windows(step: int) -> Picture:
         name="token",
         numbers=".0f",
         row_title="",
-        column_title="place in the window",
+        column_title="position in the window",
         revision="dealt",
     )
 
 
 def pairs_in_context() -> Picture:
     lengths = (16, 32, 64, 128, 256)
-    return curve(
-        lengths, {"pairs": [n * (n + 1) / 2 for n in lengths]}, "tokens", "pairs of tokens compared, one head"
-    )
+    return curve(lengths, {"pairs": [n * (n + 1) / 2 for n in lengths]}, "tokens", "query-key pairs per head")

@@ -17,12 +17,12 @@ from pages.labs.glossary.pictures.frames import HEIGHT, SHARES, bars, curve
 
 
 def surprise() -> Picture:
-    return curve(SHARES, {"loss": [-math.log(p) for p in SHARES]}, "probability given to what came", "nats")
+    return curve(SHARES, {"loss": [-math.log(p) for p in SHARES]}, "probability of the correct token", "nats")
 
 
 def perplexity() -> Picture:
     losses = [n / 4 for n in range(21)]
-    return curve(losses, {"perplexity": [math.exp(x) for x in losses]}, "loss, nats a token", "even choices")
+    return curve(losses, {"perplexity": [math.exp(x) for x in losses]}, "loss, nats per token", "perplexity")
 
 
 def coin_entropy() -> Picture:
@@ -46,7 +46,9 @@ def learning_rates() -> Picture:
     x, y = torch.tensor([-1.5, 0.0, 1.5]), torch.tensor([-3.0, 0.0, 3.0])
     top = max_learning_rate(x)
     losses = {
-        f"{share:g} of the largest": [max(state.loss, 1e-6) for state in descend(x, y, share * top, 10)]
+        f"{share:g} of the largest stable rate": [
+            max(state.loss, 1e-6) for state in descend(x, y, share * top, 10)
+        ]
         for share in (0.05, 0.5, 1.05)
     }
     return curve(list(range(11)), losses, "step", "loss", log_y=True)
@@ -68,35 +70,35 @@ def _moved(gradient: float, rate: float, decay: float) -> list[float]:
 
 def adam_steps() -> Picture:
     weights = {f"gradient {g:g}": _moved(g, 0.1, 0.0) for g in (0.01, 100.0)}
-    return curve(list(range(1, 9)), weights, "step", "the weight, from 1")
+    return curve(list(range(1, 9)), weights, "step", "parameter value")
 
 
 def weight_decay(percent: int) -> Picture:
     weights = {"no gradient": _moved(0.0, 1.0, percent / 100)}
-    return curve(list(range(1, 9)), weights, "step", "the weight, from 1", y_range=(0.0, 1.05))
+    return curve(list(range(1, 9)), weights, "step", "parameter value", y_range=(0.0, 1.05))
 
 
 def clipped_norm() -> Picture:
     sizes = [n / 10 for n in range(1, 41)]
     return curve(
         sizes,
-        {"used": [min(size, 1.0) for size in sizes], "as it came": sizes},
-        "size of the gradient",
-        "size",
+        {"clipped": [min(size, 1.0) for size in sizes], "unclipped": sizes},
+        "gradient norm",
+        "norm after clipping",
     )
 
 
 def tokens_per_step(parts: int) -> Picture:
     preset = PRESETS["nano"]
     batch, length = preset.train.batch_size, preset.model.context_length
-    names = ("one batch", f"{parts} added up")
-    return bars(names, [batch * length, parts * batch * length], "tokens a step")
+    names = ("one micro-batch", f"{parts} micro-batches")
+    return bars(names, [batch * length, parts * batch * length], "tokens per step")
 
 
 def checkpoint_size() -> Picture:
     n = n_parameters(PRESETS["small"].model)
-    sizes = {"the weights": 4 * n, "to go on training": training_bytes(PRESETS["small"].model)}
-    return bars(list(sizes), [n_bytes / 1e6 for n_bytes in sizes.values()], "MB, the preset small", ".0f")
+    sizes = {"parameters only": 4 * n, "full training state": training_bytes(PRESETS["small"].model)}
+    return bars(list(sizes), [n_bytes / 1e6 for n_bytes in sizes.values()], "MB, preset small", ".0f")
 
 
 def bf16_bits(tenths: int) -> list[Chip]:
@@ -105,14 +107,14 @@ def bf16_bits(tenths: int) -> list[Chip]:
         Chip(bits.sign, "plain", "sign"),
         Chip(bits.exponent, "new", "exponent"),
         Chip(bits.fraction, "chosen", "fraction"),
-        Chip(f"= {bits.value:g}", "faint", "what is kept"),
+        Chip(f"= {bits.value:g}", "faint", "stored value"),
     ]
 
 
 def tokens_per_process(processes: int) -> Picture:
     preset = PRESETS["small"]
     each = preset.train.batch_size * preset.model.context_length / processes
-    return bars([f"process {n + 1}" for n in range(processes)], [each] * processes, "tokens of a batch")
+    return bars([f"process {n + 1}" for n in range(processes)], [each] * processes, "tokens per batch")
 
 
 def late_abilities() -> Picture:

@@ -20,9 +20,9 @@ def embedding_rows() -> Picture:
         columns=[str(n) for n in range(1, 25)],
         highest=None,
         signed=True,
-        what="number",
+        what="value",
         row_title="token",
-        column_title="the first 24 of its numbers",
+        column_title="first 24 components",
     )
 
 
@@ -38,7 +38,7 @@ def tying() -> Picture:
     return bars(
         list(shapes),
         [100 * tying_saves(shape) for shape in shapes.values()],
-        "% saved of the untied model",
+        "% of parameters saved by tying",
         ".1f",
     )
 
@@ -48,7 +48,7 @@ def residual_stream() -> Picture:
     return bars(
         [update.name for update in updates],
         [update.size for update in updates],
-        "size of what each writes",
+        "norm of the update",
         ".2f",
     )
 
@@ -57,4 +57,4 @@ def best_logits() -> Picture:
     tokenizer = models.shipped().tokenizer
     best = sentence_trace().seen["logits"][0, -1].topk(6)
     names = [chips.visible(tokenizer.token_text(i)) for i in best.indices.tolist()]
-    return bars(names, best.values.tolist(), "score (logit)", ".1f")
+    return bars(names, best.values.tolist(), "logit", ".1f")

@@ -54,7 +54,7 @@ def greedy() -> Picture:
 def repetition_penalty(tenths: int) -> Picture:
     scores = torch.tensor([2.0, 1.0, 0.5, -0.5])
     after = distribution(scores, Sampling(repetition_penalty=tenths / 10), torch.tensor([0, 3])).tolist()
-    names = ("2, said before", "1", "0.5", "−0.5, said before")
+    names = ("2, already used", "1", "0.5", "−0.5, already used")
     return generation_figures.probability_bars(names, after)
 
 
@@ -80,28 +80,28 @@ def cache_growth() -> Picture:
         name: [cache_bytes(PUBLISHED[name].config, n, bytes_per_value=2) / 1e9 for n in lengths]
         for name in ("LLaMA 2 7B", "LLaMA 3 8B")
     }
-    return curve(lengths, curves, "tokens kept", "GB of cache, bf16")
+    return curve(lengths, curves, "tokens in the cache", "KV cache, bf16, in GB")
 
 
 def query_key_pairs() -> Picture:
     lengths = (32, 64, 128, 256)
     curves = {
-        "without a cache": [n * (n + 1) * (n + 2) / 6 for n in lengths],
-        "with a cache": [n * (n + 1) / 2 for n in lengths],
+        "without KV cache": [n * (n + 1) * (n + 2) / 6 for n in lengths],
+        "with KV cache": [n * (n + 1) / 2 for n in lengths],
     }
-    return curve(lengths, curves, "tokens written", "pairs compared, one head", log_y=True)
+    return curve(lengths, curves, "generated tokens", "query-key pairs per head", log_y=True)
 
 
 def expected_draft_tokens(n: int) -> Picture:
     chances = SHARES[::5]
     return curve(
         chances,
-        {f"{n} guessed": [expected_tokens(a, n) for a in chances]},
-        "share of guesses accepted",
-        "tokens for one pass of the large model",
+        {f"{n} draft tokens": [expected_tokens(a, n) for a in chances]},
+        "acceptance rate of draft tokens",
+        "tokens per pass of the target model",
     )
 
 
 def beams(width: int) -> Picture:
     size = models.shipped().config.vocab_size
-    return bars(("texts kept", "continuations scored a step"), [width, width * size], "texts", log_y=True)
+    return bars(("beams kept", "continuations scored per step"), [width, width * size], "count", log_y=True)
