@@ -277,7 +277,7 @@ def _code(name: str, key: str) -> None:
         whole = is_long and st.toggle(
             f"Show all {len(shown.lines)} lines", key=f"{key}_whole", bind=bind_whole
         )
-        every = st.toggle("A note on every line", key=f"{key}_all", bind=bind_notes)
+        every = st.toggle("Notes on every line", key=f"{key}_all", bind=bind_notes)
     if whole or not is_long:
         first, last = 1, len(shown.lines)
     spans = _highlighted(shown.lines)
@@ -293,9 +293,7 @@ def _code(name: str, key: str) -> None:
         if first <= statement.first and statement.last <= last
     ]
     left_out = {"before": first - 1, "after": len(shown.lines) - last}
-    _COMPONENT(
-        key=key, data={"rows": rows, "label": f"The code of {name}, line by line, with notes", **left_out}
-    )
+    _COMPONENT(key=key, data={"rows": rows, "label": f"Code of {name}, line by line, with notes", **left_out})
 
 
 def heart(pairs: Sequence[tuple[Statement, Note | None]]) -> tuple[int, int]:

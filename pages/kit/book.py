@@ -321,13 +321,13 @@ _SIDEBAR_STYLE = """<style>
 def _sidebar(page: StreamlitPage) -> None:
     st.html(_SIDEBAR_STYLE)
     session.choose_model()
-    with st.expander("Bring a model", icon=":material/upload:"):
+    with st.expander("Upload a model", icon=":material/upload:"):
         upload_model.form()
     _search(page)
     session.remember_model()
     progress.write_cookie()
     visitor.write_cookie()
-    st.caption("**Glassbox**: a language model with the lid off. Every number here is computed here.")
+    st.caption("**Glassbox**: a language model that you can look inside.")
 
 
 def _search(page: StreamlitPage) -> None:
@@ -343,7 +343,7 @@ def _search(page: StreamlitPage) -> None:
     hits, explainer_hits = _find(query)
     found = hits or explainer_hits
     if not found and (meant := search.respelled(query, search.known_words(_searched()))):
-        st.caption(f"Found for “{meant}”:")
+        st.caption(f"Results for “{meant}”:")
         hits, explainer_hits = _find(meant)
     for number, hit in enumerate(hits):
         row = rows[hit.file]
@@ -360,7 +360,7 @@ def _search(page: StreamlitPage) -> None:
             _link_to_explainer(hit, page)
             st.caption(hit.around)
     if not hits and not explainer_hits:
-        st.caption("Nothing in the book has all these words.")
+        st.caption("No page contains all these words. Try fewer words.")
 
 
 def _searched(*, also: bool = True) -> list[tuple[str, str]]:
@@ -422,7 +422,7 @@ def title(row: Row) -> None:
         _choose_path()
     if note := links.sticky_value("note"):
         with st.container(border=True, key="lesson_note"):
-            st.caption("A note that came with the link")
+            st.caption("Note from the person who made this link")
             st.text(note[: links.LONGEST])  # as text: nothing in it is a link, a picture or a formula
 
 
@@ -439,7 +439,7 @@ def _choose_path() -> None:
 def chapter_line(row: Row) -> str:
     """Where a chapter stands: its number, the minutes its words take, the chapters around it, what is passed."""
     around = []
-    for step, name in ((-1, "before it"), (1, "after it")):
+    for step, name in ((-1, "previous:"), (1, "next:")):
         if 0 <= row.number + step < len(CHAPTERS):
             around.append(f"{name} {CHAPTERS[row.number + step]}")
     passed = progress.passed_in(row.number)

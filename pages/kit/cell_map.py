@@ -114,8 +114,8 @@ def show(
     note = ""
     if drawing.step > 1:
         note = (
-            f"Each drawn cell is the mean of {drawing.step} × {drawing.step} cells. A click chooses the first of "
-            "them; type a row and a column to choose any."
+            f"Each cell shown is the mean of {drawing.step} × {drawing.step} cells. A click selects the first of "
+            "them. To select any other, type its row and column."
         )
     _MAP(
         key=key,

@@ -44,12 +44,20 @@ class Dial:
 
 
 DIALS = {
-    "d_model": Dial("Width, d_model", 8, 512, 2, "Numbers that stand for one token between the blocks."),
-    "n_layers": Dial("Layers, n_layers", 1, 16, 1, "Blocks stacked on one another."),
-    "n_heads": Dial("Query heads, n_heads", 1, 16, 1, "Looks that one layer takes at once."),
-    "n_kv_heads": Dial("Key/value heads, n_kv_heads", 1, 16, 1, "Fewer than query heads: shared and cached."),
-    "d_ff": Dial("Feed-forward width, d_ff", 8, 2048, 8, "Numbers inside the feed-forward layer."),
-    "context_length": Dial("Context, context_length", 16, 512, 16, "Tokens the model sees at once."),
+    "d_model": Dial("Width, d_model", 8, 512, 2, "Length of the residual stream vector of each token."),
+    "n_layers": Dial("Layers, n_layers", 1, 16, 1, "Number of transformer blocks."),
+    "n_heads": Dial("Query heads, n_heads", 1, 16, 1, "Attention heads per layer. Must divide d_model."),
+    "n_kv_heads": Dial(
+        "Key/value heads, n_kv_heads",
+        1,
+        16,
+        1,
+        "With fewer than query heads, several query heads share each one (GQA).",
+    ),
+    "d_ff": Dial("Feed-forward width, d_ff", 8, 2048, 8, "Hidden width of the feed-forward layer."),
+    "context_length": Dial(
+        "Context, context_length", 16, 512, 16, "Maximum number of tokens the model attends to."
+    ),
 }
 PARTS: dict[str, tuple[str, Sequence[str]]] = {
     "norm": ("Norm", tuple(NORMS)),
@@ -195,7 +203,7 @@ def seed(key: str, default: int = 1) -> int:
         1,
         key=key,
         bind=bind,
-        help="The same seed and the same choices give the same numbers.",
+        help="The same seed and settings give the same result.",
     )
 
 
@@ -215,7 +223,7 @@ def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
         bind=bind,
         on_change=_follow_size,
         args=(prefix,),
-        help="Sets the sliders under “more” in one go.",
+        help="Sets the sliders under “More” to a preset.",
     )
     nano, shape = ({"context_length": _NANO.context_length, **SIZES[name]} for name in ("nano", size))
     values: dict[str, Any] = {}
@@ -242,7 +250,7 @@ def _follow_size(prefix: str) -> None:
 
 def explain_refusal(error: ConfigError, prefix: str, vocab_size: int, values: dict[str, Any]) -> None:
     """Show the rule that was broken, and the nearest legal values as buttons."""
-    st.error(escape.sentence(f"This shape cannot work: {error}."), icon=":material/block:")
+    st.error(escape.sentence(f"This shape is not valid: {error}."), icon=":material/block:")
     with st.container(horizontal=True):
         for field, value in nearest_legal(vocab_size, values):
             st.button(
@@ -291,10 +299,10 @@ class CorpusChoice:
 def corpus_choice(prefix: str) -> CorpusChoice:
     """The built-in stories, a pasted text or an uploaded file. The text is checked when a run starts."""
     source = choice(
-        "Text to learn from",
+        "Training text",
         f"{prefix}_corpus",
         ("stories", "paste", "upload"),
-        help="Stories come from a grammar of our own, so what the model has learned can be measured.",
+        help="The stories come from a known grammar, so the app can measure what the model has learned.",
     )
     if source == "paste":
         # Pasted text stays out of the URL: it is long, and it is the visitor's own.
@@ -303,13 +311,13 @@ def corpus_choice(prefix: str) -> CorpusChoice:
             key=f"{prefix}_paste",
             persist_state="session",
             height=160,
-            placeholder="A few pages are enough to begin with.",
+            placeholder="Paste at least a few pages.",
         )
         return CorpusChoice("paste", text.encode(), "your text")
     if source == "upload":
         largest = Limits.from_environment().file_widget_mb
         file = st.file_uploader(
-            "A plain text file", type="txt", key=f"{prefix}_upload", max_upload_size=largest
+            "Plain text file", type="txt", key=f"{prefix}_upload", max_upload_size=largest
         )
         return CorpusChoice("upload", file.getvalue(), file.name) if file else CorpusChoice("upload")
     return CorpusChoice("stories")
@@ -324,41 +332,41 @@ def sampling(prefix: str) -> tuple[Sampling, int]:
         2.0,
         0.8,
         0.05,
-        "0 takes the likeliest token each time; 1 draws as the model says; above 1 flattens.",
+        "0 always takes the most likely token. 1 samples from the model's probabilities. Above 1 flattens them.",
     )
     with links.show_refusals_here(), st.expander("More: filters and seed", icon=":material/tune:"):
         top_k = integer(
-            "Top-k, 0 is off",
+            "Top-k (0 = off)",
             f"{prefix}_top_k",
-            Dial("", 0, 100, 1, "Keep the k likeliest."),
+            Dial("", 0, 100, 1, "Keeps the k most likely tokens."),
             0,
         )
         top_p = number(
-            "Top-p, 1 is off",
+            "Top-p (1 = off)",
             f"{prefix}_top_p",
             0.05,
             1.0,
             1.0,
             0.05,
-            "Keep the likeliest until they hold p.",
+            "Keeps the most likely tokens until their probabilities sum to p.",
         )
         min_p = number(
-            "Min-p, 0 is off",
+            "Min-p (0 = off)",
             f"{prefix}_min_p",
             0.0,
             0.5,
             0.0,
             0.01,
-            "Keep what has at least this share of the likeliest.",
+            "Keeps tokens with at least this fraction of the highest probability.",
         )
         penalty = number(
-            "Repetition penalty, 1 is off",
+            "Repetition penalty (1 = off)",
             f"{prefix}_penalty",
             1.0,
             2.0,
             1.0,
             0.05,
-            "Makes tokens that stand in the text already less likely.",
+            "Makes tokens that are already in the text less likely.",
         )
         drawn = seed(f"{prefix}_seed", 0)
     chosen = Sampling(

@@ -89,9 +89,9 @@ def story_score_finding(history: History) -> Picture:
 def _levels(history: History) -> list[Line]:
     """The levels a loss is compared with, where the run knows them."""
     return [
-        Line("a uniform guess", history.start.get("uniform")),
-        Line("word counts alone", history.start.get("unigram")),
-        Line("pairs of words", history.start.get("bigram")),
+        Line("uniform", history.start.get("uniform")),
+        Line("unigram", history.start.get("unigram")),
+        Line("bigram", history.start.get("bigram")),
         Line("floor", history.start.get("floor")),
     ]
 
@@ -146,7 +146,7 @@ def loss(history: History, *, log_x: bool = False, height: int = 380) -> Picture
     return Picture(figure, _loss_alt(history))
 
 
-AGAINST = {"steps": "step", "tokens": "tokens read", "seconds": "seconds of training"}
+AGAINST = {"steps": "step", "tokens": "training tokens", "seconds": "training time in seconds"}
 RUN_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 
 
@@ -190,7 +190,7 @@ def comparison(histories: Mapping[str, History], *, against: str = "steps", heig
     figure.update_yaxes(rangemode="tozero")
     last = [f"{label} {one.val_loss[-1]:.2f}" for label, one in histories.items() if one.val_loss]
     return Picture(
-        figure, f"Validation losses against {AGAINST[against]}; at the end {', '.join(last)} nats."
+        figure, f"Validation losses against {AGAINST[against]}. At the end: {', '.join(last)} nats."
     )
 
 
@@ -225,7 +225,8 @@ def confidence_bands(
         if y:
             last.append(f"{plain} from {min(y[-1]):.3f} to {max(y[-1]):.3f}")
     return Picture(
-        figure, f"Validation losses against {AGAINST[against]}; at the last look {'; '.join(last)} nats."
+        figure,
+        f"Validation losses against {AGAINST[against]}. At the last evaluation: {'; '.join(last)} nats.",
     )
 
 
@@ -305,7 +306,7 @@ def speed(history: History) -> Picture:
         history.tokens_per_second,
         y="tokens per second",
         color=ORANGE,
-        unit="tokens a second",
+        unit="tokens per second",
         form=",.0f",
         name="Tokens per second",
     )

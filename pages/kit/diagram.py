@@ -107,5 +107,5 @@ def flowchart(nodes: Sequence[Node], edges: Sequence[Edge], *, alt: str) -> None
     letters = dict.fromkeys(one for node in nodes for name in node.sizes or () for one in name.split("·"))
     st.markdown(
         "  ".join(f"{dim_colors.chip(letter)} {dim_colors.NAMES[letter]}" for letter in letters)
-        + ". Heavy frames: learned weights; thin frames: values."
+        + ". Thick frames: learned parameters. Thin frames: activations."
     )

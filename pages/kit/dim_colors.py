@@ -25,7 +25,7 @@ NAMES: Mapping[str, str] = {
     "D": "head width",
     "F": "feed-forward width",
     "V": "vocabulary",
-    "S": "positions seen",
+    "S": "key positions",
     "B": "sequences",
     "L": "layers",
 }

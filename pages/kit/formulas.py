@@ -183,7 +183,9 @@ def attention_weight(
     lines.append(Line("score", terms, number(raw * scale)))
     scores = found.scores.tolist()
     if scores[cell.key] == -math.inf:
-        reason = "this key comes later" if cell.key > cell.query else "this key is outside the window"
+        reason = (
+            "this key is at a later position" if cell.key > cell.query else "this key is outside the window"
+        )
         lines.append(Line("mask", f"{reason}, so its score becomes", "−∞"))
         lines.append(Line("softmax", "e^{−∞} ÷ the sum over the other keys", "0"))
         return Formula(title, tuple(lines), 0.0, (table,))
@@ -217,7 +219,7 @@ def weighted_value(
     lines = (
         *before.lines,
         Line(
-            "weight × length of v",
+            "attention weight × norm of v",
             f"{number(before.value)} × {number(float(lengths[cell.key]))}",
             number(own),
         ),
@@ -272,7 +274,9 @@ def lens_probability(
     where = f"after layer {layer}" if layer else "before layer 1"
     table = product_table(f"All {len(row)} products", "stream", normed.tolist(), f"row of {token}", row)
     logit = Line(
-        "logit: normed stream · row", products(normed.tolist(), row), number(float(logits[token_id]))
+        "logit: normalized residual stream · row",
+        products(normed.tolist(), row),
+        number(float(logits[token_id])),
     )
     title = f"Token {token} (id {token_id}) at position {position + 1}, {where}"
     return Formula(title, (logit, *more), probability, (table,))

@@ -39,7 +39,7 @@ def probability_bars(
             textposition="outside",
             cliponaxis=False,
             customdata=[
-                [escape.plotly(visible(token)), "kept" if keep else "cut off"]
+                [escape.plotly(visible(token)), "kept" if keep else "filtered out"]
                 for token, keep in zip(tokens, passes)
             ],
             hovertemplate="%{customdata[0]}: %{x:.2%}, %{customdata[1]}<extra></extra>",
@@ -67,7 +67,9 @@ def probability_bars(
     listed = ", ".join(f"{visible(t)} {p:.1%}" for t, p in list(zip(tokens, probabilities))[:5])
     cut = passes.count(False)
     return Picture(
-        figure, f"Likeliest next tokens: {listed}." + (f" {cut} of those shown are cut off." if cut else "")
+        figure,
+        f"Most likely next tokens: {listed}."
+        + (f" {cut} of the tokens shown are filtered out." if cut else ""),
     )
 
 
@@ -90,7 +92,7 @@ def time_per_token(
 
     `points` are what a curve was smoothed from, drawn faintly behind it; those far above it are cut off.
     """
-    figure = empty_figure(x="position of the token", y="milliseconds a token", height=250, revision="time")
+    figure = empty_figure(x="token position", y="milliseconds per token", height=250, revision="time")
     dashes = ("solid", "dash", "dot")
     for name, seconds in (points or {}).items():
         figure.add_trace(

@@ -92,17 +92,17 @@ def _toolbar(name: str, bound: list[Bound]) -> None:
             on_click=reset,
             args=(free,),
             disabled=not free,
-            help="Back to where this lab began.",
+            help="Restores the initial values of this lab.",
         )
         varied = [one for one in free if not isinstance(one.rule, (links.Text, links.Numbers))]
         st.button(
-            "Surprise me",
+            "Randomize values",
             key=f"{name}_surprise",
             icon=":material/casino:",
             on_click=randomize,
             args=(varied,),
             disabled=not varied,
-            help="Other values, drawn at random.",
+            help="Sets every control to a random value.",
         )
         copy_link(links.full_link(bound), key=f"{name}_link", anchor=name)
 
@@ -183,7 +183,7 @@ def predict(
             return
         progress.tick(f"{name.split('_')[0]}.{name}.predicted")
         if guess == right:
-            st.success(f"As you said. {because}", icon=":material/check:")
+            st.success(f"Correct. {because}", icon=":material/check:")
         else:
             st.info(f"Not quite: {options[right]}. {because}", icon=":material/lightbulb:")
         if then:

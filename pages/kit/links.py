@@ -108,14 +108,14 @@ class Text(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Numbers(Rule):
-    """A list of `count` numbers from `low` to `high`, parted by commas."""
+    """A list of `count` numbers from `low` to `high`, separated by commas."""
 
     count: int
     low: float
     high: float
 
     def parse(self, text: str) -> list[float]:
-        rule = f"it must be {self.count} numbers from {self.low:g} to {self.high:g}, parted by commas"
+        rule = f"it must be {self.count} numbers from {self.low:g} to {self.high:g}, separated by commas"
         parts = text.split(",", self.count)
         numbers = [_number(part, rule) for part in parts]
         if len(numbers) != self.count or not all(self.low <= number <= self.high for number in numbers):
@@ -125,13 +125,13 @@ class Numbers(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Positions(Rule):
-    """Different positions from 1 to `last`, `count` of them, parted by commas."""
+    """Different positions from 1 to `last`, `count` of them, separated by commas."""
 
     count: int
     last: int
 
     def parse(self, text: str) -> list[int]:
-        rule = f"it must be {self.count} different positions from 1 to {self.last}, parted by commas"
+        rule = f"it must be {self.count} different positions from 1 to {self.last}, separated by commas"
         positions = [_number(part, rule, whole=True) for part in text.split(",", self.count)]
         if len(set(positions)) != self.count or len(positions) != self.count:
             raise Refused(rule)
@@ -142,7 +142,7 @@ class Positions(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Matrix(Rule):
-    """A matrix of numbers from `low` to `high`: rows parted by semicolons, numbers by commas."""
+    """A matrix of numbers from `low` to `high`: rows separated by semicolons, numbers by commas."""
 
     rows: int
     columns: int
@@ -151,8 +151,8 @@ class Matrix(Rule):
 
     def parse(self, text: str) -> tuple[tuple[float, ...], ...]:
         rule = (
-            f"it must be {self.rows} rows parted by semicolons, each {self.columns} numbers "
-            f"from {self.low:g} to {self.high:g} parted by commas"
+            f"it must be {self.rows} rows separated by semicolons, each {self.columns} numbers "
+            f"from {self.low:g} to {self.high:g} separated by commas"
         )
         rows = text.split(";", self.rows)
         try:
@@ -172,9 +172,7 @@ class Cell(Rule):
     columns: int
 
     def parse(self, text: str) -> tuple[int, int]:
-        rule = (
-            f"it must be a row from 1 to {self.rows} and a column from 1 to {self.columns}, parted by a comma"
-        )
+        rule = f"it must be a row from 1 to {self.rows} and a column from 1 to {self.columns}, separated by a comma"
         numbers = [_number(part, rule, whole=True) for part in text.split(",", 2)]
         if len(numbers) != 2 or not (1 <= numbers[0] <= self.rows and 1 <= numbers[1] <= self.columns):
             raise Refused(rule)
@@ -202,7 +200,7 @@ class Switch(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Names(Rule):
-    """Names of controls, parts or runs, parted by commas."""
+    """Names of controls, parts or runs, separated by commas."""
 
     most: int = 60
 
@@ -210,7 +208,7 @@ class Names(Rule):
         names = text.split(",", self.most)
         if len(names) > self.most or not all(RUN_ID.fullmatch(name) for name in names if name):
             raise Refused(
-                f"it must be at most {self.most} names of letters, digits, - and _, parted by commas"
+                f"it must be at most {self.most} names of letters, digits, - and _, separated by commas"
             )
         return [name for name in names if name]
 
@@ -292,12 +290,12 @@ def refusal(key: str, value: str | Sequence[str], rule: Rule) -> escape.Markdown
     `value` is what a link gives once, or all it gives for this parameter: one value is asked for once.
     """
     values = [value] if isinstance(value, str) else list(value)
-    clause = rule.refuses(values[0]) if len(values) == 1 else "a link may give it once"
+    clause = rule.refuses(values[0]) if len(values) == 1 else "it may occur only once in a link"
     if clause is None:
         return None
     asked = " ".join(f"{key}={one[:40]}{'…' if len(one) > 40 else ''}" for one in values[:3])
     return escape.Markdown(
-        f"The link asks for {escape.code(asked)}, which is not used: {escape.markdown(clause)}."
+        f"The link asks for {escape.code(asked)}, which was ignored: {escape.markdown(clause)}."
     )
 
 

@@ -247,7 +247,7 @@ def panels(history: History, prefix: str, *, ended: bool) -> None:
             "Logarithmic step axis",
             key=f"{prefix}_log",
             bind=bind,
-            help="Shows the first steps in more detail: steps 1 to 100 take as much room as 100 to 10,000.",
+            help="Shows the first steps in more detail: steps 1 to 100 get as much space as 100 to 10,000.",
         )
         held = not ended and st.toggle("Freeze the curves", key=f"{prefix}_hold", help=text.read("hold_help"))
     left, right = st.columns([3, 2])

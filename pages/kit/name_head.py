@@ -90,7 +90,7 @@ def shaded_tokens(tokens: tuple[str, ...], row: list[float], asks: int) -> list[
         chips.Chip(
             chips.visible(token),
             "asks" if position == asks else "faint" if position > asks else "plain",
-            f"{row[position]:.1%}" if position <= asks else "comes later",
+            f"{row[position]:.1%}" if position <= asks else "at a later position",
             row[position] if position <= asks else None,
         )
         for position, token in enumerate(tokens)

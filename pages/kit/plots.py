@@ -251,7 +251,7 @@ def rotation_dials(
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")
     shown = ", ".join(f"{name} at {math.degrees(a) % 360:.0f}°" for name, a in zip(names, angles))
-    return Picture(figure, f"Clock dials: {shown}.")
+    return Picture(figure, f"Rotation dials: {shown}.")
 
 
 def scatter(

@@ -65,7 +65,8 @@ def token_chips(text: str, tokenizer: "Tokenizer", known: Callable[[str], bool] 
             Chip(
                 visible(tokenizer.token_text(token_id)),
                 "unknown" if unknown else "plain",
-                f"token {token_id}" + (", part of a word the model never met" if unknown else ""),
+                f"token {token_id}"
+                + (", part of a word that was not in the training text" if unknown else ""),
             )
         )
         place += size

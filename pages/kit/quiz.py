@@ -33,7 +33,7 @@ from pages.kit import links, progress, words
 _ANSWER = re.compile(r"^- \[([a-z0-9_]+)\] +(.*)$")
 SEED = 1
 SHORT = 3  # questions on the short path
-FIRST_TEXT = "Wrong answers are explained, and a new set of numbers is one click away."
+FIRST_TEXT = "Each wrong answer is explained. Draw new numbers to try again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,9 +122,11 @@ def _agree(question: Question, answers: Mapping[str, tuple[str, str]]) -> None:
         case Order():
             wanted = allowed = {"right", "other"}
     if missing := sorted(wanted - set(answers)):
-        raise words.WordsError(f"question {question.name} says nothing to {', '.join(missing)}")
+        raise words.WordsError(f"question {question.name} has no reply for {', '.join(missing)}")
     if lost := sorted(set(answers) - allowed):
-        raise words.WordsError(f"question {question.name} speaks of {', '.join(lost)}, which it cannot get")
+        raise words.WordsError(
+            f"question {question.name} has a reply for {', '.join(lost)}, no possible answer"
+        )
 
 
 def judge_number(question: Numeric, value: float) -> str:
@@ -168,7 +170,9 @@ def _questions(chapter: int, file: str, make: Callable[[int], Sequence[Question]
     questions = asked(every)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         count = st.empty()  # said when the answers below have been looked at
-        st.button("Other numbers", key=f"c{chapter}_other", icon=":material/casino:", on_click=next_numbers)
+        st.button(
+            "Draw new numbers", key=f"c{chapter}_other", icon=":material/casino:", on_click=next_numbers
+        )
     tabs = st.tabs(
         [f"Question {number}" for number in range(1, len(questions) + 1)], key=f"c{chapter}_questions"
     )
@@ -198,7 +202,7 @@ def _ask(chapter: int, file: str, question: Question, number: int, drawn: int) -
         _say(line, check, number, text.question)
         st.success(reply or "Right.", icon=":material/check:")
     else:
-        st.warning(reply or "Not that. Try once more.", icon=":material/close:")
+        st.warning(reply or "Not correct. Try again.", icon=":material/close:")
 
 
 def _say(line, check: str, number: int, question: str) -> None:
@@ -231,14 +235,14 @@ def _answer(question: Question, text: Wording, key: str, drawn: int) -> tuple[st
                 return None
             value = number(typed)
             if value is None:
-                st.caption("This is no number. Write it as 0.25, 1/4 or 2.5e3.")
+                st.caption("This is not a number. Write, for example, 0.25, 1/4 or 2.5e3.")
                 return None
             name = judge_number(question, value)
             return name, name == "right"
         case Bug():
             st.code("\n".join(question.lines), language="python", line_numbers=True, wrap_lines=True)
             chosen = st.segmented_control(
-                "The line with the bug", list(range(1, len(question.lines) + 1)), key=key, wrap=True
+                "Line with the bug", list(range(1, len(question.lines) + 1)), key=key, wrap=True
             )
             return None if chosen is None else (f"line_{chosen}", chosen == question.right)
         case Order():
@@ -249,11 +253,11 @@ def _order(question: Order, key: str, drawn: int) -> tuple[str, bool] | None:
     places = list(range(len(question.lines)))
     random.Random(f"{drawn} {question.name}").shuffle(places)
     chosen = st.multiselect(
-        "Choose the lines in the order in which they run",
+        "Choose the lines in the order they run",
         places,
         format_func=lambda place: question.lines[place].strip(),
         key=key,
-        placeholder="The first line",
+        placeholder="First line",
     )
     if chosen:
         st.code("\n".join(question.lines[place] for place in chosen), language="python", wrap_lines=True)
@@ -288,7 +292,7 @@ def exercise(name: str, *, key: str) -> None:
     task = get_exercise(name)
     start = stub(task)
     st.markdown(f"**{task.title}.** {task.task}")
-    with st.expander("The stub to fill in", icon=":material/code:"):
+    with st.expander("Code to complete", icon=":material/code:"):
         st.code(start, language="python", wrap_lines=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
@@ -302,6 +306,6 @@ def exercise(name: str, *, key: str) -> None:
         )
     st.code(f"python -m gptcore exercise {task.name} {task.name}.py", language="bash", wrap_lines=True)
     st.caption(
-        f"The checker knows {len(task.mistakes)} classic mistakes by name. For any other it says where the first "
-        "value differs: shape, position, value. It runs your file on your machine, never on this server."
+        f"The checker knows {len(task.mistakes)} common mistakes by name. For any other mistake it shows the first "
+        "value that differs, with its shape and position. It runs your file on your machine, never on this server."
     )

@@ -32,7 +32,7 @@ def compare_runs() -> None:
         key="runs_picked",
         format_func=lambda run_id: listed_run_label(choices[run_id]),
         max_selections=MOST_COMPARED,
-        placeholder="Choose two or more",
+        placeholder="Choose at least two runs",
     )
     links.write(COMPARE, ",".join(picked), "")
     if len(picked) < 2:
@@ -55,7 +55,7 @@ def compare_runs() -> None:
 
 def listed_run_label(run: Run) -> str:
     """The label of a run, which says whether it was opened by a link."""
-    return session.run_label(run) + ("" if visitor.is_listed_for(run) else " (by link)")
+    return session.run_label(run) + ("" if visitor.is_listed_for(run) else " (from a link)")
 
 
 def _asked_to_compare() -> "list[Run]":

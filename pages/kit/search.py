@@ -169,5 +169,5 @@ def plain(text: str) -> str:
 def box() -> str:
     """The field in the sidebar; returns what is asked for."""
     return st.text_input(
-        "Search the book", key="search_book", type="search", placeholder="mask, cache, she or he …"
+        "Search the book", key="search_book", type="search", placeholder="mask, KV cache, RoPE …"
     )

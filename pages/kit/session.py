@@ -45,7 +45,7 @@ class ExistingRun(links.Rule):
 
     def parse(self, text: str) -> str:
         if run_named(links.RunId().parse(text)) is None:
-            raise links.Refused("there is no such run here")
+            raise links.Refused("no such run exists here")
         return text
 
 
@@ -97,7 +97,9 @@ def pause_run(run: Run) -> None:
     """Pause a run; raises RunError for one that others asked for too."""
     visitor.check_owns(run)
     if len(run.owners()) > 1:
-        raise RunError(f"others asked for {run.id} too; stop it, and it goes on for them")
+        raise RunError(
+            f"others requested {run.id} too, so you cannot pause it. You can stop it: it continues for them"
+        )
     run.pause()
 
 
@@ -176,7 +178,9 @@ def save_text(text: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, text)
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}; make room and start again") from error
+        raise RunError(
+            f"{path} cannot be written: {error.strerror}. Free some disk space and try again"
+        ) from error
     return path
 
 
@@ -239,7 +243,7 @@ def choose_model() -> None:
         format_func=lambda name: choices[name],
         key=MODEL_KEY,
         on_change=_choice_made,
-        help="The model behind every page: ours, or one you have trained here.",
+        help="Every page uses this model: the shipped one, or one that you trained or uploaded.",
     )
     st.session_state[_UNUSABLE] = st.empty()
 
@@ -257,7 +261,7 @@ def show_model_in_use() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="model_in_use", gap="small"):
         label = escape.markdown(model_labels()[name])
-        st.caption(f"Model in use: **{label}**. What shows another model says so.", width="content")
+        st.caption(f"Model in use: **{label}**. Parts that use another model say so.", width="content")
         back_to_shipped()
 
 
@@ -265,7 +269,7 @@ def back_to_shipped() -> None:
     """The button that puts the shipped model back in use, where another one is."""
     if model_name() != SHIPPED:
         st.button(
-            "Back to the shipped model",
+            "Use the shipped model",
             key="model_back",
             icon=":material/undo:",
             type="tertiary",
@@ -278,15 +282,15 @@ def caption_other_model(handle: ModelHandle) -> None:
     """Say that what follows shows the shipped model, where the one in use cannot be shown."""
     if handle.name != model_name():
         st.caption(
-            "This shows the shipped model. It needs a model like it: trained on the built-in stories, with RoPE, "
-            "and a context long enough for the beginning of one."
+            "This shows the shipped model. It needs a model trained on the built-in stories, with RoPE, "
+            "and with a context long enough for the start of a story."
         )
 
 
 def caption_shipped_model() -> None:
     """Say that what follows always shows the shipped model, where another one is in use."""
     if model_name() != SHIPPED:
-        st.caption("This shows the shipped model, whichever model is in use.")
+        st.caption("This always shows the shipped model, not the model in use.")
 
 
 def _choice_made() -> None:
@@ -305,7 +309,9 @@ def model_in_use() -> ModelHandle:
         handle = ModelHandle.of(run.folder)
         handle.load()
     except (ValueError, OSError) as error:
-        sentence = f"The model of {name} cannot be used here: {error}. The pages work on the shipped one."
+        sentence = (
+            f"The model of {name} cannot be used here: {error}. The pages use the shipped model instead."
+        )
         st.session_state[_UNUSABLE].warning(escape.sentence(sentence), icon=":material/heart_broken:")
         return models.shipped()
     return handle

@@ -65,6 +65,7 @@ def descent(
     first, last = inside[0], inside[-1]
     return Picture(
         figure,
-        f"A map of the loss over w and b: {len(inside) - 1} steps from ({first[0]:.3g}, {first[1]:.3g}) to "
-        f"({last[0]:.3g}, {last[1]:.3g}); the lowest point is ({lowest[0]:.3g}, {lowest[1]:.3g}).",
+        f"A map of the loss over w and b: gradient descent takes {len(inside) - 1} steps from "
+        f"({first[0]:.3g}, {first[1]:.3g}) to ({last[0]:.3g}, {last[1]:.3g}); "
+        f"the lowest point is ({lowest[0]:.3g}, {lowest[1]:.3g}).",
     )

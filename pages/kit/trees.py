@@ -63,9 +63,9 @@ def beam_tree(
     height = 60 + round(STEP * (1 + lower) * (depth + 1))
     figure = empty_figure(x="", y="", height=height, revision=revision)
     paths = (
-        ("looked at", list(range(1, len(leaves))), GREY, "solid", 1),
+        ("considered", list(range(1, len(leaves))), GREY, "solid", 1),
         ("greedy", greedy, VERMILION, "dot", 3),
-        ("best of the beam", best, ORANGE, "solid", 3),
+        ("best beam", best, ORANGE, "solid", 3),
     )
     for name, indices, color, dash, width in paths:
         figure.add_trace(_path(name, indices, leaves, x, y, {"color": color, "width": width, "dash": dash}))
@@ -137,7 +137,9 @@ def _boxed(token: str) -> str:
 
 def _said(leaves: Sequence[Leaf], best: Sequence[int], greedy: Sequence[int]) -> str:
     fates = [leaf.fate for leaf in leaves[1:]]
-    counts = f"{fates.count('kept')} tokens kept, {fates.count('ended')} ends, {fates.count('cut')} cut"
+    counts = (
+        f"{fates.count('kept')} tokens kept, {fates.count('ended')} finished, {fates.count('cut')} dropped"
+    )
     texts = {
         name: "".join(leaves[index].token for index in path).strip()
         for name, path in (("best", best), ("greedy", greedy))

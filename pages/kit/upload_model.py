@@ -18,17 +18,17 @@ def form() -> None:
     limits = Limits.from_environment()
     place = st.session_state.setdefault(_FRESH, 0)
     files = st.file_uploader(
-        "A zip of its folder, or its files",
+        "Zip file of the model folder, or its files",
         type=["zip", "safetensors", "json"],
         accept_multiple_files=True,
         key=f"bring_files_{place}",
         max_upload_size=limits.file_widget_mb,
-        help=f"A Hugging Face folder of Llama's family (Llama 3, Mistral, Qwen) with its tokenizer.json, or a model "
+        help=f"A Hugging Face folder of a Llama-style model (Llama 3, Mistral, Qwen) with tokenizer.json, or a model "
         f"saved here: config.json, model.safetensors, tokenizer.json. Up to {limits.parameters:,} parameters.",
     )
     path = ""
     if visitor.is_local() and st.get_option("server.address") in LOCAL:
-        path = st.text_input("Or a folder on this machine", key=f"bring_path_{place}").strip()
+        path = st.text_input("Or the path of a folder on this machine", key=f"bring_path_{place}").strip()
     st.button(
         "Use this model",
         key="bring_go",

@@ -85,7 +85,7 @@ def check_owns(run: "Run") -> None:
 def check_listed(run: "Run") -> None:
     """Raise RunError unless a run is on this visitor's list."""
     if not is_listed_for(run):
-        raise RunError(f"{run.id} is not one of your runs; start one here to change it")
+        raise RunError(f"{run.id} is not one of your runs. You can only change runs that you started")
 
 
 def owner_name(run: "Run") -> str:

@@ -43,9 +43,9 @@ def fill(section: str, numbers: Mapping[str, object]) -> escape.Markdown:
     """Put numbers into a section's gaps; every name must be asked for and given."""
     asked = gaps(section)
     if missing := sorted(asked - set(numbers)):
-        raise WordsError(f"the text asks for {', '.join(missing)}, which the script does not hand in")
+        raise WordsError(f"the text asks for {', '.join(missing)}, which the script does not pass")
     if unused := sorted(set(numbers) - asked):
-        raise WordsError(f"the script hands in {', '.join(unused)}, which the text does not mention")
+        raise WordsError(f"the script passes {', '.join(unused)}, which the text does not mention")
 
     def formatted(match: re.Match) -> str:
         return format(numbers[match["name"]], match["form"] or "")
@@ -83,7 +83,7 @@ def split(text: str) -> dict[str, str]:
     pieces = _SECTION.split(text)[1:]
     names, bodies = pieces[::2], pieces[1::2]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise WordsError(f"section {', '.join(repeated)} stands twice")
+        raise WordsError(f"section {', '.join(repeated)} occurs twice")
     return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
 
 

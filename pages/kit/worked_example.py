@@ -63,7 +63,7 @@ class Steps:
         key = f"{self.key}_all"
         if self.at == 0:
             bind = links.check(key, links.Switch(), False)
-            st.toggle("All steps below each other", key=key, bind=bind)
+            st.toggle("Show all steps at once", key=key, bind=bind)
         return bool(st.session_state.get(key))
 
     def __call__(self, title: str) -> bool:

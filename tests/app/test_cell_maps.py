@@ -56,7 +56,7 @@ def test_every_attention_weight_is_what_its_formula_says(config):
 
 def test_a_masked_key_is_told_with_its_reason():
     for config, key, reason in (
-        (SHAPE, 6, "comes later"),
+        (SHAPE, 6, "later position"),
         (SHAPE.replace(window=2), 0, "outside the window"),
     ):
         found = formulas.attention_weight(traced(config)[1], config, HeadCell(0, 0, 3, key), list("abcdefgh"))

@@ -95,7 +95,7 @@ def test_context_costs_no_parameters_with_rotary_positions_and_some_with_learned
         app.radio(key="c7_cost_guess").set_value(1).run()
         return "\n".join(one.value for one in [*app.success, *app.info])
 
-    assert "As you said. +0 parameters" in answer(open_page())
+    assert "Correct. +0 parameters" in answer(open_page())
     assert "Not quite: It grows. +32,768 parameters" in answer(open_page(c7_cost_position="learned"))
 
 
@@ -115,7 +115,7 @@ def test_the_lens_ends_in_the_prediction_and_begins_with_an_echo(page):
     )
     app = open_page()
     app.radio(key="c7_lens_guess").set_value(2).run()
-    assert any("As you said" in one.value and "compared with itself" in one.value for one in app.success)
+    assert any("Correct" in one.value and "compared with itself" in one.value for one in app.success)
 
 
 def test_the_lab_says_whether_the_law_through_three_sizes_holds():

@@ -171,7 +171,7 @@ def test_only_the_mask_brings_order_to_a_model_without_positions(page):
 def test_a_lab_answers_a_prediction(page):
     app = open_page()
     app.radio(key="c4_far_guess").set_value(2).run()
-    assert any("As you said" in one.value for one in app.success)
+    assert any("Correct" in one.value for one in app.success)
     next(button for button in app.button if button.key == "c4_far_then").click().run()
     assert not app.exception
     assert "With *linear* scaling, factor 4" in said(app)

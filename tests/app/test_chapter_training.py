@@ -72,7 +72,7 @@ def test_the_size_dial_moves_the_sliders_behind_it(app):
 
 def test_an_illegal_shape_is_explained_and_repaired_by_a_button(app):
     app.slider(key="c8_n_heads").set_value(7).run()
-    assert errors(app) == ["This shape cannot work: d_model=128 is not a multiple of n_heads=7."]
+    assert errors(app) == ["This shape is not valid: d_model=128 is not a multiple of n_heads=7."]
     assert app.button(key="c8_start").disabled
     click(app, "n_heads = 8")
     assert not errors(app)

@@ -76,7 +76,7 @@ def test_a_slider_runs_its_block_again_and_leads_back(asked):
     app.select_slider(key=f"{TOPIC}_1_d_k").set_value(256).run()
     assert asked[-1] == (TOPIC, 1, {"d_k": 256})
     assert any("d_k = 256  # 2 … 1024" in code.value for code in app.code)
-    assert "uses `d_k` = 64" in texts(app)
+    assert "assumes `d_k` = 64" in texts(app)
     app.button(key=f"back_{TOPIC}_1").click().run()
     assert app.select_slider(key=f"{TOPIC}_1_d_k").value == 64
 
@@ -100,7 +100,7 @@ def test_a_block_that_fails_is_told_on_the_page(monkeypatch):
 @pytest.mark.parametrize("topic", ["nowhere", "../../etc/passwd", ""])
 def test_an_address_that_does_not_exist_is_told(topic, asked):
     app = page(topic=topic)
-    assert any(f"`topic={topic}`, which is not used" in warning.value for warning in app.warning)
+    assert any(f"`topic={topic}`, which was ignored" in warning.value for warning in app.warning)
     assert [title.value for title in app.title] == ["Explainers"]
 
 

@@ -86,9 +86,9 @@ def test_zoom_survives_an_update_and_not_another_run(draw):
 
 def test_loss_draws_every_known_level_and_no_other(history):
     named = [note.text for note in curves.loss(history).figure.layout.annotations]
-    assert named == ["a uniform guess 7.60", "word counts alone 5.50", "floor 2.00"]
+    assert named == ["uniform 7.60", "unigram 5.50", "floor 2.00"]
     without = curves.loss(History.of(events(floor=None))).figure.layout.annotations
-    assert [note.text for note in without] == ["a uniform guess 7.60", "word counts alone 5.50"]
+    assert [note.text for note in without] == ["uniform 7.60", "unigram 5.50"]
 
 
 def test_x_axis_stands_still_while_a_run_goes_on():
@@ -176,7 +176,7 @@ def test_bars_tell_cut_off_tokens_from_kept_ones():
     assert bar.marker.pattern.shape == ("", "", "/")
     assert bar.marker.line.width == (0, 3, 0)
     assert figure.layout.yaxis.ticktext == ("␣a", "b", "b")  # equal texts stay two bars
-    assert "1 of those shown are cut off" in alt
+    assert "1 of the tokens shown are filtered out" in alt
 
 
 @pytest.mark.parametrize(("token", "shown"), [(" the", "␣the"), ("\n", "⏎"), ("  ", "␣␣"), ("", "(empty)")])
@@ -217,12 +217,12 @@ def test_a_search_is_drawn_with_every_token_its_fate_and_both_paths():
     assert boxes["."].bgcolor == trees.BOXES["ended"][0]
     assert boxes["."].hovertext == "p 50%"
     assert [boxes["␣the"].y, boxes["␣end"].y] == [1, 2]
-    looked_at, greedy, best = picture.figure.data
-    assert [len(line.x) for line in (looked_at, greedy, best)] == [12, 6, 6]
+    considered, greedy, best = picture.figure.data
+    assert [len(line.x) for line in (considered, greedy, best)] == [12, 6, 6]
     assert best.x[:2] == (boxes["… so"].x, boxes["␣the"].x)
     assert all(one in trees.BOXES for one in fates)
     assert "Best: the." in picture.alt
-    assert "1 cut" in picture.alt
+    assert "1 dropped" in picture.alt
 
 
 def history_of(*events) -> History:

@@ -105,7 +105,7 @@ def test_a_prediction_is_told_and_its_button_sets_the_lab():
     app.radio(key="t_one_guess").set_value(0).run()
     assert any("Not quite: more. It grows." in info.value for info in app.info)
     app.radio(key="t_one_guess").set_value(1).run()
-    assert any("As you said. It grows." in found.value for found in app.success)
+    assert any("Correct. It grows." in found.value for found in app.success)
     app.button(key="t_one_then").click().run()
     assert said(app)[0].startswith("64 ")
 
@@ -114,7 +114,7 @@ def test_a_matrix_comes_from_its_link_and_an_illegal_one_is_told():
     assert said(run(t_one_q="1,2;3,-.5"))[0].endswith("1,2;3,-.5")
     app = run(t_one_q="1,2;3")
     assert said(app) == [FIRST]
-    assert any("2 rows parted by semicolons" in warning.value for warning in app.warning)
+    assert any("2 rows separated by semicolons" in warning.value for warning in app.warning)
 
 
 def test_more_experiments_cost_nothing_until_they_are_opened():

@@ -97,7 +97,7 @@ def test_a_missing_number_is_named():
 
 
 def test_an_unused_number_is_named():
-    with pytest.raises(words.WordsError, match="hands in b"):
+    with pytest.raises(words.WordsError, match="passes b"):
         words.fill("[[a]]", {"a": 1, "b": 2})
 
 
@@ -109,7 +109,7 @@ def test_sections_are_split_at_their_headings():
 
 
 def test_a_section_that_stands_twice_is_refused():
-    with pytest.raises(words.WordsError, match="one stands twice"):
+    with pytest.raises(words.WordsError, match="one occurs twice"):
         words.split("## one\nA\n## one\nB\n")
 
 

@@ -36,6 +36,6 @@ def test_from_a_chapter_to_a_topic_through_a_slider_to_the_next(server, page):
     expect(page).to_have_url(re.compile("topic=causal-masking"), timeout=TURN)
 
     page.goto(f"{server.url}/explainers?topic={TOPIC}&{TOPIC}_1_d_k=99&{TOPIC}_2_spread=3.5")
-    expect(page.get_by_text("which is not used")).to_be_visible(timeout=TURN)
+    expect(page.get_by_text("which was ignored")).to_be_visible(timeout=TURN)
     expect(page.locator(f".st-key-block_{TOPIC}_2").get_by_text("spread = 3.5")).to_be_visible(timeout=TURN)
     assert not serious_findings(page)

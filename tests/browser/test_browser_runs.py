@@ -151,7 +151,7 @@ def test_two_runs_are_compared_and_the_choice_is_in_the_link(server, page):
     compared = "document.querySelector('.st-key-runs_comparison .js-plotly-plot')?.data?.length === 4"
     page.wait_for_function(compared)
     page.locator(".st-key-runs_against").get_by_text("seconds", exact=True).click()
-    expect(plot).to_contain_text("seconds of training", timeout=MINUTE)
+    expect(plot).to_contain_text("training time in seconds", timeout=MINUTE)
     assert "runs_against=seconds" in page.url and ids[0] in page.url
     if folder := os.environ.get("GLASSBOX_SCREENSHOTS"):
         page.screenshot(path=f"{folder}/runs.png", full_page=True)

@@ -59,7 +59,7 @@ def test_the_second_of_two_owners_only_leaves_the_list(owned, monkeypatch):
 
 def test_the_first_of_two_owners_does_not_pause_what_the_other_watches(owned, monkeypatch):
     monkeypatch.setenv("GLASSBOX_HOSTED", "1")
-    with pytest.raises(RunError, match="others asked for"):
+    with pytest.raises(RunError, match="others requested"):
         session.pause_run(owned(visitor.visitor_id(), "a"))
 
 
