@@ -10,7 +10,7 @@ from pages.kit.chips import visible
 from pages.kit.figures import GREEN, GREY, ORANGE, VERMILION, Picture, empty_figure
 
 LONGEST = 10  # characters of a token in its box
-STEP = 36  # pixels from one row to the next
+STEP = 32  # pixels from one row to the next
 CROWDED = 6  # boxes that stand beside each other on a narrow screen; of more, every other one stands lower
 LOWER = 0.4  # of a row
 GAP = 0.2  # of a row: lines begin below a box and end above the next, so that they cross no letters

@@ -58,4 +58,4 @@ def test_a_beam_is_drawn_and_guesses_are_told_apart(server, page):
     expect(strip.locator(".chip.kept").first).to_be_visible(timeout=TURN)
     cycles = strip.locator(".chip.new").count()
     expect(strip.locator(".chip.count")).to_have_count(cycles)
-    expect(page.get_by_text(re.compile(f"48 tokens in {cycles} passes"))).to_be_visible(timeout=TURN)
+    expect(page.get_by_text(re.compile(f"32 tokens in {cycles} passes"))).to_be_visible(timeout=TURN)

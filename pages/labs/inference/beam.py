@@ -29,9 +29,11 @@ def tree() -> None:
         text.show("lab_beam")
         with st.expander(text.read("lab_beam_rule_title"), icon=":material/help:"):
             text.show("lab_beam_rule")
-        typed = prompt.text_input(text.read("lab_beam_prompt"), "c9_beam_prompt", BEGINNINGS[0], BEGINNINGS)
         left, right = st.columns([2, 3], gap="large")
         with left:
+            typed = prompt.text_input(
+                text.read("lab_beam_prompt"), "c9_beam_prompt", BEGINNINGS[0], BEGINNINGS
+            )
             width, penalty, most = beam_controls(text)
             model = session.model_in_use()
             try:

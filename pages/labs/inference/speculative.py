@@ -10,7 +10,7 @@ from pages.kit.models import ModelHandle
 from pages.labs.inference import cached
 
 BEGINNING = "Long ago, a king"
-N_NEW = 48
+N_NEW = 32
 MOST_AHEAD = 12
 CHANCES = tuple(step / 20 for step in range(21))
 
@@ -29,33 +29,29 @@ def speculative_decoding() -> None:
             del st.session_state[
                 "c9_ahead_draft"
             ]  # chosen while a model with an earlier checkpoint was in use
-        one, two = st.columns([2, 3], gap="large")
-        with one:
-            typed = prompt.text_input(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
-        with two:
-            draft = controls.choice(text.read("lab_ahead_draft"), "c9_ahead_draft", drafts)
-        left, middle, right = st.columns(3, gap="large")
+        left, right = st.columns([2, 3], gap="large")
         with left:
+            typed = prompt.text_input(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
+            draft = controls.choice(text.read("lab_ahead_draft"), "c9_ahead_draft", drafts)
             dial = Dial("", 1, MOST_AHEAD, 1, text.read("lab_ahead_k_help"))
             n_ahead = controls.integer(text.read("lab_ahead_k"), "c9_ahead_k", dial, 4)
-        with middle:
             temperature = controls.number(
                 "Temperature", "c9_ahead_t", 0.0, 2.0, 0.8, 0.1, text.read("lab_ahead_t_help")
             )
-        with right:
             seed = controls.seed("c9_ahead_seed")
         try:
             found = cached.speculative_timing(model, typed, draft, n_ahead, temperature, seed, N_NEW)
         except ValueError as error:
             st.error(escape.sentence(f"{error}."), icon=":material/error:")
             return
-        names = [text.read("tab_kept"), text.read("tab_price")]
-        kept, priced = st.tabs(names, key="c9_ahead_tabs", on_change="rerun")
-        with kept:
-            draft_strip(text, found, model)
-            calls(text, found, n_ahead)
-        with priced:
-            price = cost(text, found, n_ahead)
+        with right:
+            names = [text.read("tab_kept"), text.read("tab_price")]
+            kept, priced = st.tabs(names, key="c9_ahead_tabs", on_change="rerun")
+            with kept:
+                draft_strip(text, found, model)
+                calls(text, found, n_ahead)
+            with priced:
+                price = cost(text, found, n_ahead)
         predict(text, found, n_ahead, price)
 
 

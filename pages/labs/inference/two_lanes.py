@@ -92,7 +92,7 @@ def _two_lanes(text: words.Words) -> None:
         predict_race(measured, text)
     elif running is not None:
         # Room for what is coming, so that the page below does not jump.
-        st.container(height=640, border=False)
+        st.container(height=540, border=False)
 
 
 def predict_race(race: Race, text: words.Words) -> None:
