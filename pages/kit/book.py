@@ -307,6 +307,7 @@ def navigation() -> StreamlitPage:
 
 # The list of pages is long: where the window is wide it is set tight, so that the model in use is above the fold.
 _SIDEBAR_STYLE = """<style>
+[class*="st-key-found_"] [data-testid="stPageLink-NavLink"] * { white-space: normal; overflow: visible; }
 @media (min-width: 641px) {
   [data-testid="stSidebarHeader"] { margin-bottom: 0.25rem; }
   [data-testid="stSidebarNavItems"] li { margin-block: 0; }
@@ -320,10 +321,10 @@ _SIDEBAR_STYLE = """<style>
 
 def _sidebar(page: StreamlitPage) -> None:
     st.html(_SIDEBAR_STYLE)
+    _search(page)
     session.choose_model()
     with st.expander("Upload a model", icon=":material/upload:"):
         upload_model.form()
-    _search(page)
     session.remember_model()
     progress.write_cookie()
     visitor.write_cookie()
@@ -352,7 +353,7 @@ def _search(page: StreamlitPage) -> None:
                 page_of(row),
                 label=f"{row.label}: {hit.heading or row.title}",
                 icon=":material/search:",
-                query_params={parameters[hit.file]: hit.heading[:60]} if hit.file in parameters else None,
+                query_params={parameters.get(hit.file, "at"): hit.heading[:60]} if hit.heading else None,
             )
             st.caption(hit.around)
     for hit in explainer_hits:

@@ -33,6 +33,7 @@ nav.narrow > ol { display: none; }
 """
 
 _JS = """
+let arrived = ""  // the address whose anchor has been followed
 const running = new WeakMap()  // what ends the last run: this function runs again when data or theme change
 
 export default function ({ parentElement, data }) {
@@ -70,6 +71,7 @@ export default function ({ parentElement, data }) {
       title: data.titles[element.id] ?? element.textContent.trim(),
     })).filter(section => section.level === 1 || data.inner.some(start => section.id.startsWith(start)))
     const now = sections.map(section => section.id + section.title).join("|")
+    arrive()
     if (now !== written) {
       written = now
       bar.replaceChildren(...sections.filter(s => s.level === 1).map(s => link(s, false)))
@@ -77,6 +79,37 @@ export default function ({ parentElement, data }) {
       place()
     }
     mark()
+  }
+
+  // The address may lead to a section that is drawn only later, and Streamlit drops the anchor meanwhile: the browser
+  // remembers with which one it was opened. A link from the search names its heading.
+  const arrive = () => {
+    const opened = performance.getEntriesByType("navigation")[0]?.name ?? ""
+    const asked = new URLSearchParams(location.search).get("at")
+    const anchor = asked ? "" : opened.split("#")[1]
+    if ((!asked && !anchor) || (!asked && arrived === opened)) return
+    const plain = text => text.trim().toLowerCase()
+    const target = asked
+      ? [...main.querySelectorAll("h2, h3, h4")].find(h => plain(h.textContent).startsWith(plain(asked)))
+      : document.getElementById(anchor)
+    if (!target) return
+    if (asked) {
+      const address = new URL(location.href)
+      address.searchParams.delete("at")
+      history.replaceState(history.state, "", address)
+    } else arrived = opened
+    follow(target)
+  }
+
+  // What is drawn above the target moves it: it is followed until the reader moves or the page is at rest.
+  const follow = target => {
+    picked = target.id
+    let left = 60
+    const again = setInterval(() => {
+      if (picked !== target.id || --left < 0) return clearInterval(again)
+      const isThere = Math.abs(target.getBoundingClientRect().top - 70) <= 40
+      if (!isThere) target.scrollIntoView({ block: "start", behavior: "instant" })
+    }, 250)
   }
 
   const mark = () => {

@@ -296,6 +296,12 @@ class CorpusChoice:
     name: str = "stories"
 
 
+def pasted(prefix: str, text: str | None = None) -> CorpusChoice:
+    """The pasted text. For callbacks without `text`: it may have arrived with the very click that calls them."""
+    text = st.session_state.get(f"{prefix}_paste", "") if text is None else text
+    return CorpusChoice("paste", text.encode(), "your text")
+
+
 def corpus_choice(prefix: str) -> CorpusChoice:
     """The built-in stories, a pasted text or an uploaded file. The text is checked when a run starts."""
     source = choice(
@@ -313,7 +319,7 @@ def corpus_choice(prefix: str) -> CorpusChoice:
             height=160,
             placeholder="Paste at least a few pages.",
         )
-        return CorpusChoice("paste", text.encode(), "your text")
+        return pasted(prefix, text)
     if source == "upload":
         largest = Limits.from_environment().file_widget_mb
         file = st.file_uploader(

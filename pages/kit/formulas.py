@@ -79,6 +79,11 @@ def number(value: float) -> str:
     return text.replace("-", "−")
 
 
+def exact(value: float) -> str:
+    """A number to four decimals."""
+    return f"{value:.4f}".replace("-", "−")
+
+
 def signed(value: float) -> str:
     """A number that may follow a sign: negative ones in brackets."""
     text = number(value)
@@ -123,7 +128,8 @@ def softmax_lines(scores: Sequence[float], at: int, over: str) -> tuple[list[Lin
     powers = [math.exp(score - shift) for score in scores]
     below = sum(powers)
     value = powers[at] / below
-    terms = [f"e^{{{number(score)}{lowered}}}" for score in scores]
+    # Four decimals: an exponent of three digits is too coarse for the quotient to be checked by hand.
+    terms = [f"e^{{{exact(score)}{lowered}}}" for score in scores]
     lines = [
         Line(f"sum over {over}", total(terms, "terms"), number(below)),
         Line(
@@ -171,8 +177,8 @@ def attention_weight(
     """An attention weight from the trace of one text: dot product, scale, mask, softmax over the query's keys."""
     found = _tensors(seen, config, cell)
     title = (
-        f"Layer {cell.layer + 1}, head {cell.head + 1}: query {names[cell.query]} (row {cell.query + 1}), "
-        f"key {names[cell.key]} (column {cell.key + 1})"
+        f"Layer {cell.layer + 1}, head {cell.head + 1}: query {names[cell.query]} (position {cell.query + 1}), "
+        f"key {names[cell.key]} (position {cell.key + 1})"
     )
     q, k, scale = found.q.tolist(), found.k.tolist(), config.score_scale
     raw = sum(x * y for x, y in zip(q, k, strict=True))

@@ -46,7 +46,7 @@ def test_every_attention_weight_is_what_its_formula_says(config):
         found = formulas.attention_weight(seen, config, HeadCell(layer, head, query, key), names)
         want = float(seen[f"layers.{layer}.attention.weights"][0, head, query, key])
         assert found.value == pytest.approx(want, abs=1e-5)
-        assert f"head {head + 1}" in found.title and f"(row {query + 1})" in found.title
+        assert f"head {head + 1}" in found.title and f"(position {query + 1})" in found.title
         raw, scale = found.lines[0].result, config.score_scale
         (_, q), (_, k), (_, terms) = found.tables[0].rows
         assert raw == formulas.number(sum(terms)) and terms == [x * y for x, y in zip(q, k)]

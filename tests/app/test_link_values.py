@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.kit import book, links
+from pages.kit import book, front, links
 from tests.app.reading import ROOT, SECONDS
 
 NASTY = {
@@ -73,6 +73,8 @@ def attack(row, turn: int, **opened: str) -> None:
     asked["note"] = (
         "9" * 100_000
     )  # one so long: Streamlit ignores an address beyond half a million characters
+    if row.url == "home":  # which leads links with some of them to chapter 0
+        asked = {key: value for key, value in asked.items() if key not in front.OF_CHAPTER_0}
     app = open_page(row, **asked, **opened)
     assert not app.exception
     told = "\n".join(warning.value for warning in app.warning)

@@ -88,13 +88,13 @@ def test_cells_of_attention_answer_to_a_click_the_keyboard_and_typed_numbers(ser
     title = box.locator(".answer .title")
     click(box, 6, 3)  # layer 2, head 3
     expect(title).to_contain_text("Layer 2, head 3")
-    expect(title).to_contain_text(re.compile(rf"row {last + 1}\), key ␣?\w+ \(column 4\)"))
+    expect(title).to_contain_text(re.compile(rf"position {last + 1}\), key ␣?\w+ \(position 4\)"))
     check_weight(box, *divmod(6, n_heads), last, 3)
     expect(page).to_have_url(re.compile("c5_heads_map_cell=7%2C4"))
 
     square = page.locator(".st-key-c5_heads_square")
     click(square, 0, 0)
-    expect(square.locator(".answer .title")).to_contain_text("(column 1)")
+    expect(square.locator(".answer .title")).to_contain_text("(position 1)")
     for press in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight", "Enter"):
         page.keyboard.press(press)
     expect(square.locator(".answer .title")).to_contain_text(re.compile(r"\(row 4\), key .+ \(column 2\)"))

@@ -130,6 +130,8 @@ def request_for(
 
 def _start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> None:
     """Start the run and put it on view, or keep the sentence that says why it cannot be. For callbacks."""
+    if corpus.source == "paste":
+        corpus = controls.pasted("c8")
     st.session_state[_PROBLEM] = start(config, corpus, seconds, seed)
 
 
