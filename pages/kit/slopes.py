@@ -59,9 +59,7 @@ def descent(
             hovertemplate="lowest: w %{x:.3g}, b %{y:.3g}<extra></extra>",
         )
     )
-    figure.update_layout(hovermode="closest")
-    figure.update_xaxes(range=[min(ws), max(ws)])
-    figure.update_yaxes(range=[min(bs), max(bs)])
+    figure.update_layout(hovermode="closest", xaxis_range=[min(ws), max(ws)], yaxis_range=[min(bs), max(bs)])
     first, last = inside[0], inside[-1]
     return Picture(
         figure,
