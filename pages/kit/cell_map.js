@@ -79,6 +79,19 @@ function build(root) {
     write()
     width = 0
     draw()
+    offer()
+  }
+  // The tools under a figure save the map and its numbers.
+  const offer = () => {
+    const host = root.getRootNode().host
+    if (!host) return
+    const head = (title, otherwise) => title ? [otherwise, title] : [otherwise, otherwise + " name"]
+    host.figure = { root: plot, words: data.alt, data: () => ({
+      columns: [...head(data.row_title, "row"), ...head(data.column_title, "column"), data.what],
+      rows: data.rows.flatMap((row, i) => data.columns.map((column, j) =>
+        [i + data.first[0], row, j + data.first[1], column, values[drawnAt(i, j)]])),
+    }) }
+    host.dataset.figure = ""
   }
   const fill = typedIn => fields.forEach((field, i) => { if (field !== typedIn) field.value = chosen[i] + data.first[i] })
   const exists = ([row, column]) => row < data.rows.length && column < data.columns.length

@@ -27,6 +27,15 @@ export default function flowchart({ data, parentElement }) {
   observer.observe(root)
   watching.set(parentElement, observer)
   draw()
+  const host = root.getRootNode().host
+  if (host) {
+    const labels = new Map(data.nodes.map(node => [node.name, [node.label, node.sizes.map(([letter, size]) => letter + " " + size).join(" × ")]]))
+    host.figure = { root, words: data.alt, data: () => ({
+      columns: ["from", "shape", "to", "shape of that", "label"],
+      rows: data.edges.map(edge => [...labels.get(edge.source), ...labels.get(edge.target), edge.label ?? ""]),
+    }) }
+    host.dataset.figure = ""
+  }
   return () => observer.disconnect()
 }
 

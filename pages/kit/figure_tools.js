@@ -3,7 +3,8 @@
 // One component a page looks for figures and puts a small button of its own behind each. What it saves is read from
 // the figure as it is drawn, in the browser: a zoomed or changed figure is saved as it is seen.
 
-const FIGURES = '[data-testid="stPlotlyChart"]'
+// A figure that Plotly did not draw carries `figure`: its root, its words and a function that returns its data.
+const FIGURES = '[data-testid="stPlotlyChart"], [data-figure]'
 const SHOWN_ROWS = 200
 // The button stands in the gap below the box of a figure, which Streamlit gives the figure's height and makes scroll.
 const ROOM = '[data-testid="stElementContainer"]:has(> .figure-tools) { overflow: visible !important; }'
@@ -49,9 +50,10 @@ export default function ({ parentElement, data }) {
 }
 
 const plot = element => element.querySelector(".js-plotly-plot")
-const drawn = element => plot(element)?._fullLayout?._size
+const drawn = element => element.figure ?? plot(element)?._fullLayout?._size
+const stateOf = element => element.figure ?? plot(element)?._fullData
 const keyOf = box => [...box.classList].find(name => name.startsWith("st-key-"))?.slice(7)
-const wordsFor = element => element.getAttribute("aria-label") ?? ""
+const wordsFor = element => element.figure?.words ?? element.getAttribute("aria-label") ?? ""
 const fileName = (element, box) =>
   keyOf(box) ?? (wordsFor(element).toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 40).replace(/^-|-$/g, "") || "figure")
 
@@ -74,7 +76,7 @@ function toolsFor(element, box, css) {
 
   const showTable = () => {
     const figureNow = figure()
-    shownData = plot(figureNow)._fullData
+    shownData = stateOf(figureNow)
     table.style.setProperty("--paper", pageColor())
     table.replaceChildren(tableOf(dataOf(figureNow), wordsFor(figureNow)))
   }
@@ -117,7 +119,7 @@ function toolsFor(element, box, css) {
     items.at((items.indexOf(root.activeElement) + step) % items.length).focus()
   }
   tools.refresh = () => {
-    const now = plot(figure())?._fullData
+    const now = stateOf(figure())
     if (!table.hidden && now && now !== shownData) showTable()
   }
   if (open.has(name)) setTable(true)
@@ -139,20 +141,79 @@ function save(name, blob) {
 /** The figure as one SVG that stands alone: its text, and its size in pixels. */
 async function svgOf(element) {
   const chart = plot(element)
-  const { width, height } = chart._fullLayout
+  const { width, height } = chart ? chart._fullLayout : sizeOf(element.figure.root)
   const svg = document.createElementNS(NS, "svg")
   const set = (node, values) => Object.entries(values).forEach(([key, value]) => node.setAttribute(key, value))
   set(svg, { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" })
   const title = document.createElementNS(NS, "title"), paper = document.createElementNS(NS, "rect")
   title.textContent = wordsFor(element)
   set(paper, { width, height, fill: pageColor() })
-  svg.append(title, await fontOf(chart), paper)
-  for (const layer of chart.querySelectorAll(".main-svg")) {
+  svg.append(title, await fontOf(chart ?? element.figure.root), paper)
+  if (!chart) svg.append(...shapesOf(element.figure.root))
+  for (const layer of chart?.querySelectorAll(".main-svg") ?? []) {
     const copy = layer.cloneNode(true)
     copy.querySelectorAll(".draglayer, .hoverlayer, .zoomlayer").forEach(part => part.remove())
     svg.append(...copy.childNodes)
   }
   return { text: new XMLSerializer().serializeToString(svg), width, height }
+}
+
+const sizeOf = root => ({ width: Math.ceil(root.scrollWidth), height: Math.ceil(root.scrollHeight) })
+
+/** What CSS paints in a figure of boxes, text, lines and canvases, as shapes of SVG. */
+function shapesOf(root) {
+  const origin = root.getBoundingClientRect(), shapes = []
+  const add = (name, values, text) => {
+    const node = document.createElementNS(NS, name)
+    Object.entries(values).forEach(([key, value]) => node.setAttribute(key, value))
+    if (text) node.textContent = text
+    shapes.push(node)
+    return node
+  }
+  const walk = element => {
+    const style = getComputedStyle(element), box = element.getBoundingClientRect()
+    if (style.display === "none" || style.visibility === "hidden" || !box.width) return
+    const x = box.left - origin.left, y = box.top - origin.top
+    const size = { x, y, width: box.width, height: box.height }
+    if (element.tagName === "CANVAS") return add("image", { ...size, href: element.toDataURL() })
+    if (element.tagName === "svg") return lines(element, size)
+    const border = parseFloat(style.borderTopWidth), rgba = style.backgroundColor
+    if (border || !/, 0\)$|^transparent$/.test(rgba))
+      add("rect", { ...size, rx: parseFloat(style.borderTopLeftRadius) || 0, fill: rgba, stroke: border ? style.borderTopColor : "none", "stroke-width": border })
+    for (const child of element.childNodes) {
+      if (child.nodeType === Node.ELEMENT_NODE) walk(child)
+      else if (child.nodeType === Node.TEXT_NODE && child.data.trim()) words(child, style)
+    }
+  }
+  const lines = (svg, { x, y, width, height }) => {
+    const copy = svg.cloneNode(true), kept = [...copy.querySelectorAll("*")]
+    svg.querySelectorAll("*").forEach((part, i) => {
+      const style = getComputedStyle(part)
+      for (const name of ["stroke", "fill", "stroke-width", "stroke-dasharray"]) kept[i].setAttribute(name, style.getPropertyValue(name))
+    })
+    Object.entries({ x, y, width, height, overflow: "visible" }).forEach(([name, value]) => copy.setAttribute(name, value))
+    shapes.push(copy)
+  }
+  const words = (text, style) => {
+    const size = parseFloat(style.fontSize), range = document.createRange()
+    const font = { "font-size": size, "font-family": style.fontFamily, "font-weight": style.fontWeight, fill: style.color }
+    const turned = getComputedStyle(text.parentElement).transform.match(/matrix\(([-\d.]+), ([-\d.]+)/)
+    const found = []
+    for (const match of text.data.matchAll(/\S+/g)) {
+      range.setStart(text, match.index)
+      range.setEnd(text, match.index + match[0].length)
+      const box = range.getBoundingClientRect(), last = found.at(-1)
+      if (last && Math.abs(last.box.top - box.top) < 2) last.text += " " + match[0]
+      else found.push({ box, text: match[0] })
+    }
+    for (const { box, text } of found) {
+      const x = box.left - origin.left, y = box.bottom - origin.top
+      const angle = turned ? Math.atan2(+turned[2], +turned[1]) * 180 / Math.PI : 0
+      add("text", angle ? { ...font, x, y, transform: `rotate(${angle} ${x} ${y})` } : { ...font, x, y: y - 0.28 * size }, text)
+    }
+  }
+  walk(root)
+  return shapes
 }
 
 /** The font of a figure as a style element: an SVG that stands alone finds no font of the page. */
@@ -188,7 +249,7 @@ async function pngOf({ text, width, height }) {
 
 // ---- the data: { columns: [name, …], rows: [[value, …], …] }
 
-const dataOf = element => chartData(plot(element))
+const dataOf = element => element.figure?.data() ?? chartData(plot(element))
 
 /** Text as a reader sees it: Plotly's labels are HTML. */
 const plain = html => {

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from gptcore.formats import load
 from gptcore.interpret import embedding_table, heads
 from gptcore.tracing import trace
 from pages.labs.positions.example import K, Q
+from tests.browser.test_browser_figures import rows, saved
 
 TURN = 120_000
 TEXT = "Tom and Mira went to the river. Mira"
@@ -43,9 +45,11 @@ def operands(box, name: str) -> list[float]:
     return [read(text) for text in row.locator("td").all_text_contents()]
 
 
-def opened(page, url: str, key: str):
+def opened(page, url: str, key: str, tab: str = ""):
     page.goto(url)
     box = page.locator(f".st-key-{key}")
+    if tab:
+        page.get_by_role("tab", name=tab).click(timeout=TURN)
     expect(box.locator(".answer .title")).not_to_be_empty(timeout=TURN)
     box.scroll_into_view_if_needed()
     return box
@@ -91,13 +95,20 @@ def test_cells_of_attention_answer_to_a_click_the_keyboard_and_typed_numbers(ser
     expect(title).to_contain_text(re.compile(rf"position {last + 1}\), key ␣?\w+ \(position 4\)"))
     check_weight(box, *divmod(6, n_heads), last, 3)
     expect(page).to_have_url(re.compile("c5_heads_map_cell=7%2C4"))
+    weight = seen["layers.1.attention.weights"][0, 2, last, 3]
+    assert float(rows(box)[6 * (last + 1) + 3][-1]) == near(float(weight))  # of the CSV under the map
+    picture = ElementTree.fromstring(saved(box, "Save picture as SVG"))
+    assert picture.findall(".//{*}image") and len(picture.findall(".//{*}text")) > last
 
+    page.get_by_role("tab", name="All attention weights of this head").click()
     square = page.locator(".st-key-c5_heads_square")
     click(square, 0, 0)
     expect(square.locator(".answer .title")).to_contain_text("(position 1)")
     for press in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight", "Enter"):
         page.keyboard.press(press)
-    expect(square.locator(".answer .title")).to_contain_text(re.compile(r"\(row 4\), key .+ \(column 2\)"))
+    expect(square.locator(".answer .title")).to_contain_text(
+        re.compile(r"\(position 4\), key .+ \(position 2\)")
+    )
     expect(square.get_by_role("gridcell", selected=True)).to_have_attribute("aria-colindex", "2")
     expect(square.get_by_role("row")).to_have_attribute("aria-rowindex", "4")
     layer, head = (int(n) - 1 for n in re.findall(r"\d+", square.locator(".title").inner_text())[:2])
@@ -105,13 +116,15 @@ def test_cells_of_attention_answer_to_a_click_the_keyboard_and_typed_numbers(ser
     square.get_by_label("Row").fill("6")
     square.get_by_label("Column").fill("5")
     square.get_by_label("Column").press("Enter")
-    expect(square.locator(".answer .title")).to_contain_text(re.compile(r"\(row 6\), key .+ \(column 5\)"))
+    expect(square.locator(".answer .title")).to_contain_text(
+        re.compile(r"\(position 6\), key .+ \(position 5\)")
+    )
     check_weight(square, layer, head, 5, 4)
 
     # A slider of the lab moves: the chosen cell stays.
     page.locator(".st-key-c5_heads_at_strip button.chip").nth(8).click()
     expect(page).to_have_url(re.compile("c5_heads_at=9"))
-    expect(title).to_contain_text(re.compile(r"row 9\), key .+ \(column 4\)"))
+    expect(title).to_contain_text(re.compile(r"position 9\), key .+ \(position 4\)"))
     check_weight(box, *divmod(6, n_heads), 8, 3)
 
     habit = page.locator(".st-key-c5_habit_prev")
@@ -122,7 +135,12 @@ def test_cells_of_attention_answer_to_a_click_the_keyboard_and_typed_numbers(ser
 
 
 def test_the_scores_of_positions_answer(server, page):
-    box = opened(page, f"{server.url}/positions?c4_drag_vectors=of the example", "c4_drag_map")
+    box = opened(
+        page,
+        f"{server.url}/positions?c4_drag_vectors=of the example",
+        "c4_drag_map",
+        "Score by pair of positions",
+    )
     click(box, 9, 2)
     expect(box.locator(".answer .title")).to_contain_text("position 9, key at position 2: distance 7")
     scores = scores_by_position(torch.tensor(Q[0]), torch.tensor(K[0]), 32)
@@ -135,7 +153,7 @@ def test_the_rows_one_step_moves_answer(server, page):
     click(box, 7, 2)
     expect(box.locator(".answer .title")).to_contain_text("Row 7, untied, AdamW")
     moved = embedding_table.single_update([3, 7, 7, 1, 4], embedding_table.WAYS[2])
-    assert operands(box, "step") == near(moved.step[7].tolist())
+    assert operands(box, "update") == near(moved.step[7].tolist())
     assert results(box)[-1] == near(float(moved.far[7]))
 
 
