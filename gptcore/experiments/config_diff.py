@@ -44,10 +44,10 @@ TRANSFERS: Mapping[str, str] = {
         "a model this narrow cannot."
     ),
     "n_kv_heads": (
-        "The saving does, the loss hardly: grouped queries end close to full heads at 8 B and above "
-        "(Ainslie et al. 2023) and are chosen for the cache, which this match does not weigh."
+        "The saving does, the loss hardly: grouped queries end close to full heads at 11 billion parameters "
+        "(T5-XXL, Ainslie et al. 2023) and are chosen for the cache, which this match does not weigh."
     ),
-    "head_dim": "Only roughly: large models use 64 to 128, and heads this narrow are short of room first.",
+    "head_dim": "Only roughly: most large models use 64 to 128, some 256; heads this narrow run out of room first.",
     "d_ff": (
         "Size transfers as a trend; the proportion of d_ff to d_model matters little over a wide range "
         "(Kaplan et al. 2020)."

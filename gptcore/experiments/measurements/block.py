@@ -278,7 +278,7 @@ CLAIMS = (
         name="residual_cut",
         chapter=6,
         slogan="Without residuals a deep stack cannot pass its gradient",
-        source="He et al. 2015; for Transformers Dong et al. 2021.",
+        source="Hochreiter 1991, of deep networks; He et al. 2015 added residual connections for another reason.",
         how="Stacks of 12, 48 and 128 pre-norm blocks of width 64 at birth, ε = 1e-20; the gradient before the first "
         "block without residuals over that with them, in powers of ten. It holds where they are at least 3.",
         unit="powers of ten",

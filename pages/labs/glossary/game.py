@@ -165,7 +165,7 @@ FACTS = (
     Fact("bf16", _bf16),
     Fact("penalty", _penalty),
     Fact("rope_origin", _origin("RoPE", ("the Transformer", "SwiGLU"))),
-    Fact("rmsnorm_origin", _origin("RMSNorm", ("LayerNorm", "pre-norm, analysed"))),
+    Fact("rmsnorm_origin", _origin("RMSNorm", ("LayerNorm", "pre-norm, analyzed"))),
     Fact("swiglu_origin", _origin("SwiGLU", ("GELU", "the Transformer"))),
     Fact("adamw_origin", _origin("AdamW", ("Adam", "Muon"))),
     Fact("gqa_origin", _origin("grouped-query attention", ("multi-query attention", "attention"))),
