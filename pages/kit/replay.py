@@ -52,7 +52,7 @@ _STORY_CSS = (
   color: var(--st-text-color);
 }
 .left { flex: 3 1 20rem; min-width: 0; } .right { flex: 2 1 17rem; min-width: 0; }
-.text { font-size: 1.15rem; line-height: 1.55; margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+.text { font-size: 1.35rem; line-height: 1.65; margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 .token {
   border-radius: 0.25rem; cursor: pointer; background: none; border: 0; padding: 0; font: inherit;
   color: inherit; white-space: pre-wrap;
