@@ -54,10 +54,11 @@ export default function ({ parentElement, data }) {
   }
 
   const formulas = () => {
-    for (const formula of main.querySelectorAll(".katex-display")) {
-      const scrolls = formula.scrollWidth > formula.clientWidth
+    for (const formula of main.querySelectorAll(".katex-display, pre")) {
+      const scrolls = formula.scrollWidth > formula.clientWidth ||
+        (formula.tagName === "PRE" && formula.scrollHeight > formula.clientHeight + 1)
       if (scrolls === formula.hasAttribute("tabindex")) continue
-      const values = { tabindex: "0", role: "group", "aria-label": "Formula that scrolls sideways" }
+      const values = { tabindex: "0", role: "group", "aria-label": formula.tagName === "PRE" ? "Code that scrolls" : "Formula that scrolls sideways" }
       for (const [name, value] of Object.entries(values))
         scrolls ? formula.setAttribute(name, value) : formula.removeAttribute(name)
     }

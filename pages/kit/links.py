@@ -231,7 +231,7 @@ STICKY: Mapping[str, Rule] = {
     "lock": Names(),
     "step": Number(1, 99),
     "note": Text(),
-    "present": Choice(("1",)),
+    "present": Choice(("1", "true")),  # true in links of the first edition
     "path": Choice(("short", "full")),
 }
 

@@ -124,7 +124,8 @@ def serious_findings(page) -> list[tuple[str, str]]:
     from playwright.sync_api import expect
 
     axe = pytest.importorskip("axe_playwright_python")
-    expect(page.get_by_text("Make a lesson link")).to_be_visible(timeout=120_000)  # the last thing on a page
+    at_rest = ("data-test-script-state", "notRunning")
+    expect(page.get_by_test_id("stApp")).to_have_attribute(*at_rest, timeout=120_000)
     expect(page.locator("body > .skip-link")).to_be_attached()
     page.wait_for_function(f"!{SCROLLING_WITHOUT_KEYBOARD}")
     page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ def position(page):
 
 def test_keys_move_through_the_sections_and_a_lab_answers(server, page):
     page.goto(f"{server.url}/attention?present=1#c5_heads")
-    expect(position(page)).to_contain_text("Where does each head look?", timeout=2 * MINUTE)
+    expect(position(page)).to_contain_text("What does each head attend to?", timeout=2 * MINUTE)
     expect(page.get_by_text("Make a lesson link")).to_be_attached(timeout=2 * MINUTE)
     assert page.evaluate(IN_VIEW) == ["lab", "c5_heads"]
     page.keyboard.press("ArrowRight")
@@ -34,7 +34,7 @@ def test_keys_move_through_the_sections_and_a_lab_answers(server, page):
     expect(position(page)).to_contain_text("Why divide by √d")
     assert page.evaluate(IN_VIEW) == ["c5_scale"]
 
-    figure = page.locator(".st-key-c5_scale_curves").get_by_test_id("stPlotlyChart")
+    figure = page.locator(".st-key-c5_scale_weights").get_by_test_id("stPlotlyChart")
     small = figure.evaluate(WIDTH)
     page.locator("h3#c5_scale").click()
     page.keyboard.press("f")
@@ -66,8 +66,8 @@ def test_presenting_begins_by_a_button_and_goes_on_in_the_next_chapter(server, p
     expect(bar.get_by_role("button", name="Next")).to_be_disabled()
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
-    page.get_by_test_id("stMain").get_by_role("link", name=TABLE[6].label).last.click()
+    page.get_by_test_id("stMain").get_by_role("link", name=TABLE[7].label).last.click()
     page.wait_for_url(re.compile("/block.*present=1"), timeout=2 * MINUTE)
-    expect(position(page)).to_have_text(re.compile(rf"1 of \d+: {TABLE[6].title}"), timeout=2 * MINUTE)
+    expect(position(page)).to_have_text(re.compile(rf"1 of \d+: {TABLE[7].title}"), timeout=2 * MINUTE)
     bar.get_by_role("button", name="Leave").click()
     expect(bar).to_be_hidden()

@@ -11,6 +11,10 @@ TURN = 120_000
 
 def test_the_script_is_downloaded_with_the_settings_of_the_page(server, page):
     page.goto(f"{server.url}/script?c10_steps=50")
+    tab = page.get_by_role("tab", name="Step 3")
+    expect(tab).to_be_visible(timeout=TURN)
+    assert not serious_findings(page)
+    tab.click()
     button = page.get_by_role("button", name="Download the script")
     expect(button).to_be_visible(timeout=TURN)
     with page.expect_download(timeout=TURN) as waiting:
@@ -18,4 +22,3 @@ def test_the_script_is_downloaded_with_the_settings_of_the_page(server, page):
     code = Path(waiting.value.path()).read_text(encoding="utf-8")
     compile(code, "script.py", "exec")
     assert "\nSTEPS = 50\n" in code
-    assert not serious_findings(page)

@@ -12,7 +12,7 @@ TURN = 120_000
 def test_the_scrubber_goes_to_the_next_merge(server, page):
     page.goto(f"{server.url}/tokens?c2_train_n=20")
     expect(page.get_by_text(re.compile(r"^Merge 20:"))).to_be_visible(timeout=TURN)
-    slider = page.get_by_role("slider", name="Merges made")
+    slider = page.get_by_role("slider", name="Number of merges")
     slider.focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_text(re.compile(r"^Merge 21:"))).to_be_visible(timeout=TURN)
