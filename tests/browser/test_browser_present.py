@@ -34,7 +34,10 @@ def test_keys_move_through_the_sections_and_a_lab_answers(server, page):
     expect(position(page)).to_contain_text("Why divide by √d")
     assert page.evaluate(IN_VIEW) == ["c5_scale"]
 
-    figure = page.locator(".st-key-c5_scale_weights").get_by_test_id("stPlotlyChart")
+    # The figure is drawn again once more after the slider's answer: it is enlarged when the page is at rest.
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.wait_for_timeout(1000)
+    figure = page.locator(".st-key-c5_scale_curves").get_by_test_id("stPlotlyChart")
     small = figure.evaluate(WIDTH)
     page.locator("h3#c5_scale").click()
     page.keyboard.press("f")
