@@ -45,7 +45,7 @@ class Shot:
 
 
 SHOTS = (
-    Shot("overview", "", ".st-key-c0_story"),
+    Shot("home", "", ".living .note"),
     Shot(
         "attention",
         f"attention?{ONLY_LABS}",

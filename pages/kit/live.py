@@ -304,22 +304,27 @@ def _writing(history: History, prefix: str, ended: bool) -> None:
     st.text(by_step[at]["text"].strip() or "(only the end-of-text token)")
 
 
+def use_button(run_id: str, key: str, **look: str) -> None:
+    """A button that puts the model of a run on every page."""
+    in_use = session.model_name() == run_id
+    st.button(
+        "In use on every page" if in_use else "Use this model on every page",
+        key=key,
+        icon=":material/check:" if in_use else ":material/swap_horiz:",
+        disabled=in_use,
+        on_click=session.use_model,
+        args=(run_id,),
+        **look,
+    )
+
+
 def use_or_download(run_id: str, prefix: str) -> None:
     """What a finished run offers: its model on every page, and as a file."""
     run = session.run_named(run_id)
     if run is None or not session.has_model(run):
         return
-    in_use = session.model_name() == run_id
     with st.container(horizontal=True):
-        st.button(
-            "In use on every page" if in_use else "Use this model on every page",
-            key=f"{prefix}_use",
-            type="primary",
-            icon=":material/check:" if in_use else ":material/swap_horiz:",
-            disabled=in_use,
-            on_click=session.use_model,
-            args=(run_id,),
-        )
+        use_button(run_id, f"{prefix}_use", type="primary")
         st.download_button(
             "Download the model",
             lambda: models.zipped(run.folder),

@@ -39,6 +39,7 @@ def test_a_link_copied_in_one_window_opens_the_same_view_in_another(server, page
     opened(other, link)
     expect(other.get_by_text("attends from Mira most to")).to_be_visible(timeout=TURN)
     assert other.get_by_text(re.compile(r"the largest weight is")).inner_text() == said
+    expect(other.locator("h3#c5_scale")).to_be_in_viewport(timeout=TURN)  # the address leads to the lab
     other.context.close()
 
 

@@ -23,16 +23,8 @@ def train_here(starts: bool) -> None:
     live.run_summary(run, "home")
     if run.is_under_way() or not session.has_model(run):
         return
-    in_use = session.model_name() == run.id
     with st.container(horizontal=True):
-        st.button(
-            text.read("in_use") if in_use else text.read("use"),
-            key="home_use",
-            icon=":material/check:" if in_use else ":material/swap_horiz:",
-            disabled=in_use,
-            on_click=session.use_model,
-            args=(run.id,),
-        )
+        live.use_button(run.id, "home_use")
         runs = next(row for row in book.TABLE if row.url == "runs")
         st.page_link(book.page_of(runs), label=text.read("curves"), icon=runs.icon)
 

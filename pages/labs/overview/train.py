@@ -33,15 +33,7 @@ def train_here() -> None:
         return
     live.run_summary(run, "c0")
     if not alive and session.has_model(run):
-        in_use = st.session_state.get(session.MODEL_KEY) == run.id
-        st.button(
-            text.read("in_use") if in_use else text.read("use"),
-            key="c0_use",
-            icon=":material/check:" if in_use else ":material/swap_horiz:",
-            disabled=in_use,
-            on_click=session.use_model,
-            args=(run.id,),
-        )
+        live.use_button(run.id, "c0_use")
 
 
 def chapter_links(text: words.Words) -> None:

@@ -9,15 +9,7 @@ from gptcore.cache import KVCache
 from gptcore.interpret.computations import cell_computations, computation, main_columns
 from gptcore.interpret.stages import matrix_rows, stages
 from gptcore.tracing import trace
-
-VARIANTS = [
-    {},
-    {"position": "learned", "norm": "layernorm", "bias": "all", "ffn": "gelu"},
-    {"position": "sinusoidal", "n_kv_heads": 2, "window": 3, "qk_norm": True, "tie_embeddings": False},
-    {"position": "none", "causal": False, "ffn": "relu", "norm_position": "branch"},
-    {"norm_position": "pre+branch", "bias": "qkv"},
-    {"norm_position": "post", "norm": "none", "residual": False},
-]
+from tests.core.interpret.variants import VARIANTS
 
 
 def worked_out(form: str, n: list[float], config) -> float:

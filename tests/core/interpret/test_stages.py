@@ -6,15 +6,7 @@ import torch
 
 from gptcore.interpret.stages import binned, stages, tensor_size
 from gptcore.tracing import trace
-
-VARIANTS = [
-    {},
-    {"position": "learned", "norm": "layernorm", "bias": "all", "ffn": "gelu"},
-    {"position": "sinusoidal", "n_kv_heads": 2, "window": 3, "qk_norm": True, "tie_embeddings": False},
-    {"position": "none", "causal": False, "ffn": "relu", "norm_position": "branch"},
-    {"norm_position": "pre+branch", "bias": "qkv"},
-    {"norm_position": "post", "norm": "none", "residual": False},
-]
+from tests.core.interpret.variants import VARIANTS
 
 
 def test_every_step_of_the_trace_is_a_stage_and_is_made_from_earlier_ones(lively, random_ids):
