@@ -84,25 +84,26 @@ def length_normalized(total: float, n_tokens: int, length_penalty: float) -> flo
 
 
 class _Rows:
-    """The texts still growing, a row of one batch each."""
+    """The texts still growing, a row of one batch each. Ids and scores are on the CPU, wherever the model is."""
 
     def __init__(self, model: GPT, ids: Sequence[int], use_cache: bool, capacity: int):
         self.model = FastModel(model)
-        self.ids = torch.tensor([list(ids)], device=model.device)  # (B, T), one row until the first choice
+        self.ids = torch.tensor([list(ids)])  # (B, T), one row until the first choice
         self.cache = self.model.new_cache(capacity=capacity) if use_cache else None
 
     def log_probabilities(self) -> Tensor:
         """Return what every token of the vocabulary would add to each row, in nats: (B, V)."""
         fresh = self.ids if self.cache is None else self.ids[:, self.cache.length :]
-        logits = self.model.next_logits(fresh, self.cache)
-        # Over the whole vocabulary: made to sum to 1 over a shortlist, unlikely texts would look likely.
-        return torch.log_softmax(logits.double(), dim=-1)
+        logits = self.model.next_logits(fresh.to(self.model.device), self.cache)
+        # Over the whole vocabulary: made to sum to 1 over a shortlist, unlikely texts would look likely. In float64,
+        # which Apple's GPUs lack.
+        return torch.log_softmax(logits.cpu().double(), dim=-1)
 
     def extend(self, rows: Tensor, token_ids: Tensor) -> None:
         """Make each of `rows` (B',), in this order, longer by its token (B',)."""
         self.ids = torch.cat((self.ids[rows], token_ids.unsqueeze(1)), dim=1)
         if self.cache is not None:
-            self.cache.take(rows)
+            self.cache.take(rows.to(self.model.device))
 
 
 @torch.inference_mode()
@@ -154,7 +155,7 @@ class _Search:
         self.n_steps, self.reason = min((max_new_tokens, "length"), (room, "context"))
         self.n_beams, self.length_penalty = n_beams, length_penalty
         self.rows = _Rows(model, ids, use_cache, min(len(ids) + max_new_tokens, model.config.context_length))
-        self.stops = torch.zeros(model.config.vocab_size, dtype=torch.bool, device=model.device)
+        self.stops = torch.zeros(model.config.vocab_size, dtype=torch.bool)
         for token_id in stop_ids:
             if 0 <= token_id < model.config.vocab_size:
                 self.stops[token_id] = True
@@ -199,7 +200,7 @@ class _Search:
                 self.live.append(node_id)
                 going.append(rank)
         if going:
-            chosen = torch.tensor(going, device=rows.device)
+            chosen = torch.tensor(going)
             self.rows.extend(rows[chosen], token_ids[chosen])
         return [node_id for node_id, rank in zip(self.live, going) if rank < self.n_beams]
 

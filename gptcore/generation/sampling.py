@@ -111,25 +111,29 @@ def distribution(logits: Tensor, sampling: Sampling, seen: Tensor | None = None)
     return torch.softmax(logits, dim=-1)
 
 
-def seeded(seed: int, device: torch.device) -> torch.Generator:
-    """Return a generator that draws what the seed says. Raises ValueError for a seed that torch does not take."""
+def seeded(seed: int) -> torch.Generator:
+    """Return a generator that draws what the seed says. Raises ValueError for a seed that torch does not take.
+
+    Its numbers come from the CPU wherever the model is, so a seed means the same text on every device.
+    """
     if not 0 <= seed < MAX_SEED:
         raise ValueError(f"seed={seed} is not from 0 to 2**63 - 1")
-    return torch.Generator(device).manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
 
 
 def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one token from each row: probabilities (..., V) -> ids (..., 1).
 
     This is inverse transform sampling: the token in whose interval of the cumulative sum a uniform number falls.
-    In float64, so that rounding never hits a token of probability 0. A third of the time of `multinomial`. Raises
-    ValueError for probabilities that are NaN, of which no interval holds a number.
+    In float64, so that rounding never hits a token of probability 0, and on the CPU, since Apple's GPUs have no
+    float64. A third of the time of `multinomial`. Raises ValueError for probabilities that are NaN, of which no
+    interval holds a number.
     """
-    ends = probabilities.double().cumsum(dim=-1)
+    ends = probabilities.cpu().double().cumsum(dim=-1)
     if ends[..., -1].isnan().any():
         raise ValueError("the model's scores are NaN, so no token can be drawn; its weights are damaged")
-    where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype, device=ends.device)
-    return torch.searchsorted(ends, where * ends[..., -1:], right=True)
+    where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype)
+    return torch.searchsorted(ends, where * ends[..., -1:], right=True).to(probabilities.device)
 
 
 def pick_token(
@@ -230,7 +234,7 @@ def generate(
         raise ValueError(f"past_context={past_context!r} is neither 'stop' nor 'slide'")
     check_prompt(ids, model.config.vocab_size, context if past_context == "stop" else None)
     device = model.device
-    generator = seeded(seed, device)
+    generator = seeded(seed)
     window = _Window(FastModel(model), list(ids), use_cache, min(context, len(ids) + max_new_tokens))
     if len(ids) > context:
         window.slide()
@@ -289,7 +293,7 @@ def generate_batch(
     room = min(max_new_tokens, model.config.context_length - ids.shape[1] + 1)
     ids = ids.to(model.device)
     cache = fast.new_cache(ids.shape[0])
-    generator = seeded(seed, model.device)
+    generator = seeded(seed)
     new, fresh = [], ids
     running = torch.ones(ids.shape[0], dtype=torch.bool, device=model.device)
     for _ in range(room):

@@ -236,7 +236,7 @@ def speculate(
     check_prompt(text, target.config.vocab_size, context)
     if n_ahead < 1:
         raise ValueError(f"n_ahead={n_ahead} drafts nothing; ask for 1 token or more")
-    generator = seeded(seed, target.device)
+    generator = seeded(seed)
     end, reason = min((len(text) + max_new_tokens, "length"), (context + 1, "context"))
     checker = CachedModel(target)
     while len(text) < end:
@@ -263,7 +263,7 @@ def _cycle(
     drafted, q = _draft(draft, text, n_ahead, sampling, generator)
     drafted_at = time.perf_counter()
     p = _probabilities(target.logits(text + drafted, len(drafted) + 1), text, drafted, sampling)
-    drafted_ids = torch.tensor(drafted, dtype=torch.int64, device=p.device)
+    drafted_ids = torch.tensor(drafted, dtype=torch.int64)
     n_kept, next_id = map(int, verify(p, q, drafted_ids, generator))
     # The keys and values of rejected tokens are dropped; those of accepted ones need no second pass.
     target.roll_back(len(text) + n_kept)
@@ -305,10 +305,9 @@ def _draft(
     draft: Draft, text: list[int], n: int, sampling: Sampling, generator: torch.Generator
 ) -> tuple[list[int], Tensor]:
     """Return `n` tokens the draft proposes after the text, and the probabilities (n, V) they were drawn with."""
-    drafted, q = [], torch.zeros(0, draft.vocab_size, dtype=torch.float64, device=generator.device)
+    drafted, q = [], torch.zeros(0, draft.vocab_size, dtype=torch.float64)
     for _ in range(n):
-        logits = draft.logits(text + drafted).to(generator.device)
-        row = _probabilities(logits, text + drafted, [], sampling)
+        row = _probabilities(draft.logits(text + drafted), text + drafted, [], sampling)
         drafted.append(int(draw(row, generator)))
         q = torch.cat((q, row))
     return drafted, q
@@ -317,12 +316,13 @@ def _draft(
 def _probabilities(logits: Tensor, text: list[int], drafted: list[int], sampling: Sampling) -> Tensor:
     """Return the distribution after each of the last tokens: logits (K+1, V) -> probabilities (K+1, V), float64.
 
-    Row k has seen the text and the first k drafted tokens; the repetition penalty covers those and no more.
+    Row k has seen the text and the first k drafted tokens; the repetition penalty covers those and no more. The
+    result is on the CPU, since Apple's GPUs have no float64.
     """
-    seen = None
+    logits, seen = logits.cpu(), None
     if sampling.repetition_penalty != 1.0:
         rows = [text + drafted[:k] + text[:1] * (len(drafted) - k) for k in range(len(drafted) + 1)]
-        seen = torch.tensor(rows, device=logits.device)
+        seen = torch.tensor(rows)
     # In float64: rounding must not leave a rejected token with nothing to draw in its place.
     probabilities = distribution(logits, sampling, seen).double()
     return probabilities / probabilities.sum(dim=-1, keepdim=True)
