@@ -318,10 +318,11 @@ def claims(options: argparse.Namespace) -> None:
             print(json.dumps(result.to_dict(), ensure_ascii=False), flush=True)
         else:
             low, high = result.spread
-            noise = f"; within the noise: {', '.join(result.within_noise)}" if result.within_noise else ""
+            noisy = ", ".join(map(claim.label, result.within_noise))
             print(
-                f"{result.verdict}: {result.claim}\n    {result.measured:.3g} {result.unit} "
-                f"({low:.3g} to {high:.3g}), {claim.headline}, in {result.seconds:.1f} s{noise}",
+                f"{claims.VERDICT_NAMES[result.verdict]}: {result.claim}\n    {result.measured:.3g} {result.unit} "
+                f"({low:.3g} to {high:.3g}), {claim.label(claim.headline)}, in {result.seconds:.1f} s"
+                + (f"; within the noise: {noisy}" if noisy else ""),
                 flush=True,
             )
 

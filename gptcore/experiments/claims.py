@@ -1,8 +1,8 @@
-"""What the field repeats, as data: each claim beside the function that measures it here, and a verdict.
+"""Claims of the field as data: each with the function that measures it on this machine and the rule of its verdict.
 
-A claim lives in the module of its topic in `measurements/`, which lists its own in `CLAIMS`. Measuring
-yields repetitions; each is one number a setting. Only one measurement runs on a machine at a time, since a time
-taken while thirty others are taken is thirty lies: whoever measures holds a lock, the others wait for it.
+A claim is defined in the module of its topic in `measurements/`, which lists its claims in `CLAIMS`. Measuring
+yields repetitions, each with one number per setting. Only one measurement runs on a machine at a time, because
+measurements that run together would slow each other: a process holds a lock while it measures.
 """
 
 import os
@@ -32,25 +32,26 @@ from gptcore.runs.run import progress_file, runs_folder
 from gptcore.training import devices
 
 VERDICTS = ("holds", "holds not", "depends")
+VERDICT_NAMES = {"holds": "Holds", "holds not": "Does not hold", "depends": "Depends"}  # as people read them
 LOCK = Path(tempfile.gettempdir()) / "glassbox-measuring.lock"
 FORMAT = "glassbox-claim-2"
 KIND = "claim"  # of job, for the queue
-SECONDS = 3600.0  # of a job; the slowest trains models for minutes, the rest is for a machine that is busy
-REPORT_SECONDS = 0.5  # between two words about how far a measurement is
+SECONDS = 3600.0  # time limit of a job: the slowest trains for minutes, and the machine may be busy
+REPORT_SECONDS = 0.5  # between two reports of progress
 
-Repetition = Mapping[str, float]  # one number a setting, such as {"T = 128": 1.1, "T = 1024": 2.3}
+Repetition = Mapping[str, float]  # one number per setting, such as {"T = 128": 1.1, "T = 1024": 2.3}
 
 
 class ClaimError(ValueError):
-    """A claim that does not exist or cannot be measured, said in one sentence."""
+    """A claim that does not exist or cannot be measured."""
 
 
 class CannotBeMeasured(ClaimError):
-    """A claim that needs what this machine has not."""
+    """A claim that needs hardware this machine does not have."""
 
 
 class Spread(NamedTuple):
-    """What repetitions gave in one setting: the median and both ends."""
+    """Median, minimum and maximum of the repetitions in one setting."""
 
     middle: float
     low: float
@@ -58,7 +59,7 @@ class Spread(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a measurement is: the share of its work that is done."""
+    """Progress of a measurement: the fraction of its work that is done."""
 
     share: float
 
@@ -68,13 +69,13 @@ Judge = Callable[[Mapping[str, Spread]], str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """One sentence that is repeated, where it comes from, and how to find out whether it holds here.
+    """A statement that is often repeated, its source, and how to find out whether it holds on this machine.
 
-    `headline` is the setting whose median is quoted; `transfers` says in one sentence what of the answer holds
-    elsewhere. `kind` is `quick` (seconds) or `train` (it trains models, minutes). `nothing` is the number that would
-    mean no effect at all, where there is one: a setting whose repetitions lie on both sides of it is within the
-    noise. `needs` is `cpu` or `accelerator`. `timed` says that the number is a time or a speed, which a busy machine
-    changes.
+    `slogan` is the statement, `how` the method. `headline` is the setting whose median is quoted. `transfers` says
+    what to expect at other sizes and on other machines. `kind` is `quick` (seconds) or `train` (trains models,
+    minutes). `nothing` is the number that means no effect, if there is one: a setting whose repetitions lie on both
+    sides of it is within the noise. `needs` is `cpu` or `accelerator`. `timed` says that the number is a time or a
+    speed, which changes on a busy machine. `labels` maps names of settings to the names that people read.
     """
 
     name: str
@@ -91,11 +92,16 @@ class Claim:
     nothing: float | None = None
     needs: str = "cpu"
     timed: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def label(self, setting: str) -> str:
+        """Return the name of a setting as people read it; results keep the setting's own name."""
+        return self.labels.get(setting, setting)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """What measuring a claim gave, when, and how busy the machine was."""
+    """The result of measuring a claim: the number, the verdict, when and where it was measured, and the load."""
 
     name: str
     claim: str
@@ -108,7 +114,7 @@ class Result:
     within_noise: tuple[str, ...]  # settings whose repetitions lie on both sides of no effect
     repetitions: int
     seconds: float
-    load: float | None  # processes that wanted a core, a minute's mean when it began
+    load: float | None  # average load over the minute before it started
     cores: int
     machine: str
     versions: dict[str, str]
@@ -119,24 +125,28 @@ class Result:
     format: str = field(default=FORMAT)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
+        """Return the result as plain values for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the result these values describe; raises ClaimError for another format."""
+        """Return the result that these values describe; raises ClaimError for another format."""
         try:
             if values["format"] != FORMAT:
-                raise ClaimError(f"a result of format {values['format']} cannot be read; measure again")
+                raise ClaimError(
+                    f"a result of format {values['format']} cannot be read; measure the claim again"
+                )
             settings = {name: tuple(found) for name, found in values["settings"].items()}
             tuples = {name: tuple(values[name]) for name in ("spread", "within_noise")}
             return cls(**{**values, **tuples, "settings": settings})
         except (KeyError, TypeError, AttributeError) as error:
-            raise ClaimError(f"this is no result of a measurement: {error}; measure again") from error
+            raise ClaimError(
+                f"this is not the result of a measurement ({error}); measure the claim again"
+            ) from error
 
 
 def by_range(test: Callable[[float], bool]) -> Judge:
-    """Return a judge: `holds` where both ends of every setting pass the test, `holds not` where none does."""
+    """Return a judge: `holds` if minimum and maximum of every setting pass the test, `holds not` if none does."""
 
     def judge(measured: Mapping[str, Spread]) -> str:
         passes = [test(end) for spread in measured.values() for end in (spread.low, spread.high)]
@@ -146,14 +156,14 @@ def by_range(test: Callable[[float], bool]) -> Judge:
 
 
 def by_median(test: Callable[[float], bool], *, within: float = 0.0) -> Judge:
-    """Return a judge of times, which a busy machine stretches now and then: it asks the middle of each setting.
+    """Return a judge of times, which uses the median of each setting because a busy machine distorts single times.
 
-    A setting passes where its middle does and would still do so a share of `within` nearer to the other side; so a
-    second measurement does not fall to the other side of a line that the first one nearly touched.
+    A setting passes if its median does and still would after moving by the fraction `within` in either direction.
+    So a median close to the threshold gives `depends`, instead of a verdict that changes with the next measurement.
     """
 
     def judge(measured: Mapping[str, Spread]) -> str:
-        passes = [test(one.middle * (1 + by)) for one in measured.values() for by in (-within, within)]
+        passes = [test(spread.middle * (1 + by)) for spread in measured.values() for by in (-within, within)]
         return "holds" if all(passes) else "depends" if any(passes) else "holds not"
 
     return judge
@@ -162,56 +172,60 @@ def by_median(test: Callable[[float], bool], *, within: float = 0.0) -> Judge:
 @cache
 def _all() -> tuple[Claim, ...]:
     package = import_module("gptcore.experiments.measurements")
-    modules = [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(package.__path__)]
+    modules = [
+        import_module(f"{package.__name__}.{module.name}") for module in iter_modules(package.__path__)
+    ]
     claims = [claim for module in modules for claim in module.CLAIMS]
     return tuple(sorted(claims, key=lambda claim: claim.chapter))
 
 
 def registry() -> dict[str, Claim]:
-    """Return every claim by name, in the order of the chapters."""
+    """Return all claims by name, in the order of the chapters."""
     return {claim.name: claim for claim in _all()}
 
 
 def get_claim(name: str) -> Claim:
     """Return a claim; raises ClaimError for an unknown name."""
-    found = registry()
-    if name not in found:
-        raise ClaimError(f"there is no claim {name!r}; there are {', '.join(found)}")
-    return found[name]
+    claims = registry()
+    if name not in claims:
+        raise ClaimError(f"there is no claim {name!r}; choose one of {', '.join(claims)}")
+    return claims[name]
 
 
 def spreads(repetitions: Sequence[Repetition]) -> dict[str, Spread]:
-    """Return the median and both ends of every setting.
+    """Return the median, minimum and maximum of every setting.
 
     >>> spreads([{"a": 1.0}, {"a": 5.0}, {"a": 2.0}])
     {'a': Spread(middle=2.0, low=1.0, high=5.0)}
     """
-    names = list(dict.fromkeys(name for one in repetitions for name in one))
-    columns = {name: [one[name] for one in repetitions if name in one] for name in names}
+    names = list(dict.fromkeys(name for repetition in repetitions for name in repetition))
+    columns = {name: [values[name] for values in repetitions if name in values] for name in names}
     return {
         name: Spread(statistics.median(values), min(values), max(values)) for name, values in columns.items()
     }
 
 
-def within_noise(found: Mapping[str, Spread], nothing: float | None) -> tuple[str, ...]:
-    """Return the settings whose repetitions lie on both sides of no effect, or on it.
+def within_noise(measured: Mapping[str, Spread], nothing: float | None) -> tuple[str, ...]:
+    """Return the settings whose repetitions include `nothing`, the number that means no effect.
 
     >>> within_noise({"a": Spread(0.01, -0.02, 0.03), "b": Spread(0.3, 0.2, 0.4)}, 0.0)
     ('a',)
     """
     if nothing is None:
         return ()
-    return tuple(name for name, one in found.items() if one.low <= nothing <= one.high)
+    return tuple(name for name, spread in measured.items() if spread.low <= nothing <= spread.high)
 
 
 def check_machine(claim: Claim) -> None:
-    """Raise CannotBeMeasured where this machine has not what measuring a claim needs."""
+    """Raise CannotBeMeasured if this machine lacks the hardware that measuring a claim needs."""
     if claim.needs == "accelerator" and devices.pick_device().type == "cpu":
-        raise CannotBeMeasured(f"{claim.name} needs an accelerator, and there is none that torch can use")
+        raise CannotBeMeasured(
+            f"{claim.name} needs an accelerator, and torch finds none here; use a machine with one"
+        )
 
 
 def can_be_measured(claim: Claim) -> bool:
-    """Return whether this machine has what measuring a claim needs."""
+    """Return whether this machine has the hardware that measuring a claim needs."""
     try:
         check_machine(claim)
     except CannotBeMeasured:
@@ -219,37 +233,41 @@ def can_be_measured(claim: Claim) -> bool:
     return True
 
 
-def measure(claim: Claim, report: Callable[[float], None] = lambda share: None) -> Result:
-    """Measure a claim now, without waiting for the machine (`measurement_lock`); raises ClaimError without a result.
+def measure(claim: Claim, report: Callable[[float], None] = lambda fraction: None) -> Result:
+    """Measure a claim now, without waiting for `measurement_lock`; raises ClaimError if there is no result.
 
-    `report` is told the share that is done, where the measurement says so.
+    `report` receives the fraction of the work that is done, if the measurement reports it.
     """
     check_machine(claim)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     when, started = datetime.now(UTC), time.perf_counter()
     repetitions: list[Repetition] = []
-    for one in claim.measure():
-        if isinstance(one, Progress):
-            report(one.share)
+    for item in claim.measure():
+        if isinstance(item, Progress):
+            report(item.share)
         else:
-            repetitions.append(one)
-    found = spreads(repetitions)
-    if claim.headline not in found:
-        raise ClaimError(f"measuring {claim.name} gave nothing for {claim.headline}")
-    verdict = claim.judge(found)
+            repetitions.append(item)
+    measured = spreads(repetitions)
+    if claim.headline not in measured:
+        raise ClaimError(
+            f"measuring {claim.name} gave no number for {claim.headline!r}; correct its function"
+        )
+    verdict = claim.judge(measured)
     if verdict not in VERDICTS:
-        raise ClaimError(f"{claim.name} was judged {verdict!r}, which is none of {', '.join(VERDICTS)}")
-    best = found[claim.headline]
+        raise ClaimError(
+            f"{claim.name} was judged {verdict!r}, which is not one of {', '.join(VERDICTS)}; correct its judge"
+        )
+    headline = measured[claim.headline]
     return Result(
         name=claim.name,
         claim=claim.slogan,
         source=claim.source,
-        measured=best.middle,
-        spread=(best.low, best.high),
+        measured=headline.middle,
+        spread=(headline.low, headline.high),
         unit=claim.unit,
         verdict=verdict,
-        settings={name: tuple(spread) for name, spread in found.items()},
-        within_noise=within_noise(found, claim.nothing),
+        settings={name: tuple(spread) for name, spread in measured.items()},
+        within_noise=within_noise(measured, claim.nothing),
         repetitions=len(repetitions),
         seconds=time.perf_counter() - started,
         load=load,
@@ -262,33 +280,41 @@ def measure(claim: Claim, report: Callable[[float], None] = lambda share: None) 
 
 
 def is_outdated(result: Result) -> bool:
-    """Return whether a result is of another measurement or another rule than the claim has today."""
+    """Return whether the claim's measurement or the rule of its verdict has changed since this result."""
     claim = get_claim(result.name)
-    if result.fingerprint not in ("", fingerprint(claim.measure)) or result.unit != claim.unit:
+    if result.fingerprint:
+        same = result.fingerprint == fingerprint(claim.measure)
+    else:  # of the first edition, which kept none
+        same = result.unit == claim.unit
+    if not same:
         return True
-    found = {name: Spread(*values) for name, values in result.settings.items()}
-    return claim.headline not in found or claim.judge(found) != result.verdict
+    measured = {name: Spread(*values) for name, values in result.settings.items()}
+    return claim.headline not in measured or claim.judge(measured) != result.verdict
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result may hang on."""
+    """Return the versions of the software that a result may depend on."""
     return {"glassbox": __version__, "python": platform.python_version(), "torch": metadata.version("torch")}
 
 
 @contextmanager
 def measurement_lock(path: Path | None = None, timeout: float = -1) -> Iterator[None]:
-    """Hold the machine for one measurement; waits for whoever holds it, at most `timeout` seconds."""
+    """Hold the lock for measuring on this machine.
+
+    Waits up to `timeout` seconds for another process that holds it, without limit if negative. Raises ClaimError after
+    that.
+    """
     try:
         with FileLock(path or LOCK, timeout=timeout, mode=0o666):
             yield
     except Timeout as error:
         raise ClaimError(
-            "another measurement is running on this machine; try again when it is over"
+            "another measurement is running on this machine; try again when it has finished"
         ) from error
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds this lock now."""
+    """Return whether a process holds the lock of this file now."""
     if not path.exists():
         return False
     try:
@@ -299,12 +325,12 @@ def is_held(path: Path) -> bool:
 
 
 def folder() -> Path:
-    """Return where results are kept: `claims` in the runs folder."""
+    """Return the folder of results: `claims` in the runs folder."""
     return runs_folder() / FOLDERS[MEASUREMENT]
 
 
 def claim_progress_file(name: str) -> Path:
-    """Return the file in which the measurement of a claim says how far it is."""
+    """Return the file to which the measurement of a claim writes its progress."""
     return progress_file(folder() / name)
 
 
@@ -314,7 +340,7 @@ def _measure_claim(settings: Mapping[str, Any], report: Report) -> None:
 
 
 def measure_exclusively(name: str) -> Result:
-    """Wait for the machine, measure, keep the result where pages find it, and return it."""
+    """Wait for other measurements, measure, save the result for the pages, and return it."""
     claim, kept = get_claim(name), folder()
     check_machine(claim)
     kept.mkdir(parents=True, exist_ok=True)
@@ -328,20 +354,20 @@ def measure_exclusively(name: str) -> Result:
 
 
 def _reporter(path: Path) -> Callable[[float], None]:
-    """Return what writes a share into a file, now and then."""
-    said = -REPORT_SECONDS
+    """Return a function that writes the fraction done to a file, at most every REPORT_SECONDS."""
+    last = -REPORT_SECONDS
 
-    def report(share: float) -> None:
-        nonlocal said
-        if time.monotonic() - said >= REPORT_SECONDS:
-            said = time.monotonic()
-            write_json(path, {"share": share})
+    def report(fraction: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= REPORT_SECONDS:
+            last = time.monotonic()
+            write_json(path, {"share": fraction})
 
     return report
 
 
 def last_result(name: str) -> Result | None:
-    """Return what the last measurement on this machine gave, or None."""
+    """Return the last result measured on this machine, or None."""
     try:
         return Result.from_dict(read_json(folder() / f"{name}.json"))
     except ClaimError:
@@ -349,10 +375,10 @@ def last_result(name: str) -> Result | None:
 
 
 def is_being_measured(name: str) -> bool:
-    """Return whether some process measures this claim now, or waits for its turn."""
+    """Return whether a process is measuring this claim now, or waiting to."""
     return is_held(folder() / f"{name}.lock")
 
 
 def machine_is_busy() -> bool:
-    """Return whether any measurement runs on this machine."""
+    """Return whether a measurement is running on this machine."""
     return is_held(LOCK)

@@ -1,29 +1,29 @@
-"""Results of measurements as a table that others read: rows, CSV and Markdown."""
+"""Results of measurements as a table: rows, CSV and Markdown."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gptcore.experiments.claims import Result, get_claim
+from gptcore.experiments.claims import VERDICT_NAMES, Result, get_claim
 
 
 def row(result: Result) -> dict[str, Any]:
-    """Return what a result says, one plain value a column, in the order in which it is read."""
+    """Return a result as plain values by column, with the claim, source and unit in today's words."""
     claim = get_claim(result.name)
     return {
         "chapter": claim.chapter,
-        "claim": result.claim,
+        "claim": claim.slogan,
         "verdict": result.verdict,
         "measured": result.measured,
         "low": result.spread[0],
         "high": result.spread[1],
-        "unit": result.unit,
-        "setting": claim.headline,
-        "within_noise": "; ".join(result.within_noise),
+        "unit": claim.unit,
+        "setting": claim.label(claim.headline),
+        "within_noise": "; ".join(map(claim.label, result.within_noise)),
         "repetitions": result.repetitions,
         "seconds": round(result.seconds, 2),
-        "source": result.source,
+        "source": claim.source,
         "when": result.when,
         "machine": result.machine,
         "cores": result.cores,
@@ -34,7 +34,7 @@ def row(result: Result) -> dict[str, Any]:
 
 
 def to_csv(results: Iterable[Result]) -> str:
-    """Return results as comma-separated values with a heading; empty where there are none."""
+    """Return results as comma-separated values with a header; an empty text if there are none."""
     rows = [row(result) for result in results]
     if not rows:
         return ""
@@ -49,14 +49,14 @@ HEADINGS = ("Claim", "Verdict", "Measured", "From", "To", "Unit", "Setting", "So
 
 
 def to_markdown(results: Sequence[Result]) -> str:
-    """Return results as a Markdown table, and below it where and with what they were taken."""
+    """Return results as a Markdown table, followed by the machines and versions they were measured with."""
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
     for result in results:
         values = row(result)
         numbers = (f"{values[name]:.3g}" for name in ("measured", "low", "high"))
         cells = (
             values["claim"],
-            values["verdict"],
+            VERDICT_NAMES[values["verdict"]],
             *numbers,
             values["unit"],
             values["setting"],
@@ -68,4 +68,4 @@ def to_markdown(results: Sequence[Result]) -> str:
         + ", ".join(f"{name} {version}" for name, version in result.versions.items())
         for result in results
     )
-    return "\n".join([*lines, "", *(f"Taken on {machine}." for machine in machines)]) + "\n"
+    return "\n".join([*lines, "", *(f"Measured on {machine}." for machine in machines)]) + "\n"

@@ -1,8 +1,8 @@
-"""A claim of the field on the page: what is said, what was measured here, how, and the verdict.
+"""A measured claim on the page: the statement, the verdict, the measured number, the method and the source.
 
-Measuring runs in a process of its own, one at a time on the machine, for all visitors who ask (`claim_queue`).
-A claim that nobody has measured here yet shows the result that comes with this edition, with its machine and date,
-and offers to measure; one that has been measured shows its result with the time it was taken and the machine's load.
+Measuring runs in a separate process, one at a time on the machine, for all visitors (`claim_queue`). A claim that has
+not been measured on this machine shows the result that comes with Glassbox, with its machine and date. A measured one
+shows its own result with its time and the machine's load.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from gptcore.experiments.claims import Claim, Result
 from pages.kit import escape, figures, links, plots, session, visitor, words
 
 EVERY_SECONDS = 1.0
-OPEN = 2  # claims of a chapter that are open; the rest is folded
+OPEN = 2  # claims of a chapter that are open; the others are in an expander
 ICONS = {
     "holds": (":material/check_circle:", "green"),
     "holds not": (":material/cancel:", "red"),
@@ -25,16 +25,11 @@ _PROBLEM = "claims_problem"
 
 
 def cards(*names: str) -> None:
-    """The claims of a chapter, one card each: the first two open, the rest folded."""
+    """The claims of a chapter, one card each: the first two open, the others in an expander."""
     _rows(names[:OPEN])
     if rest := names[OPEN:]:
         with st.expander(f"{len(rest)} more claims to measure", icon=":material/timer:"):
             _rows(rest)
-
-
-def verdict_name(verdict: str) -> str:
-    """A verdict as the page writes it; results keep `holds not`."""
-    return "does not hold" if verdict == "holds not" else verdict
 
 
 def _rows(names: Sequence[str]) -> None:
@@ -55,7 +50,9 @@ def _card(claim: Claim, was_busy: bool) -> None:
             st.markdown(f"##### “{claim.slogan}”", anchors=False)
             if result is not None:
                 icon, color = ICONS[result.verdict]
-                st.badge(text.read("verdict", verdict=verdict_name(result.verdict)), icon=icon, color=color)
+                st.badge(
+                    text.read("verdict", verdict=claims.VERDICT_NAMES[result.verdict]), icon=icon, color=color
+                )
         if result is not None:
             _show_result(claim, result, text, own=own is not None)
         elif state is None:
@@ -79,11 +76,11 @@ def _card(claim: Claim, was_busy: bool) -> None:
                 stop_button([claim.name], text.read("stop"), key=f"claim_{claim.name}_stop")
             _state(claim, state, text)
     if was_busy != (state is not None):
-        st.rerun()  # the timer starts with it, or ends
+        st.rerun()  # starts or ends the timer of the fragment
 
 
 def measure_button(names: Sequence[str], label: str, *, key: str) -> None:
-    """The button that asks for claims to be measured, one after the other."""
+    """The button that requests measurements of claims, one after the other."""
     st.button(
         label,
         key=key,
@@ -95,14 +92,14 @@ def measure_button(names: Sequence[str], label: str, *, key: str) -> None:
 
 
 def stop_button(names: Sequence[str], label: str, *, key: str) -> None:
-    """The button that takes back what this visitor has asked for; nothing where it was others who asked."""
+    """The button that withdraws this visitor's requests; nothing if only others requested these claims."""
     mine = [name for name in claim_queue.open_claims(owner=visitor.visitor_id()) if name in names]
     if mine:
         st.button(label, key=key, icon=":material/stop_circle:", on_click=_withdraw, args=(tuple(mine),))
 
 
 def _request(names: tuple[str, ...]) -> None:
-    """Ask for measurements; of several, for those that can be taken here. For callbacks."""
+    """Request measurements; of several claims, those that this machine can measure. For callbacks."""
     st.session_state.pop(_PROBLEM, None)
     try:
         can = [name for name in names if claims.can_be_measured(claims.get_claim(name))]
@@ -113,24 +110,24 @@ def _request(names: tuple[str, ...]) -> None:
 
 
 def _withdraw(names: tuple[str, ...]) -> None:
-    """Take wishes back. For callbacks."""
+    """Withdraw requests. For callbacks."""
     claim_queue.withdraw_claims(names, owner=visitor.visitor_id())
 
 
 def progress_bar(name: str, words_below: str) -> None:
-    """How far the measurement of a claim is; a line of words where it does not say."""
-    share = claim_queue.fraction_done(name)
-    if share is None:
+    """The progress of a claim's measurement; a line of text if the measurement does not report it."""
+    fraction = claim_queue.fraction_done(name)
+    if fraction is None:
         st.caption(f":shimmer[{words_below}]")
     else:
-        st.progress(min(1.0, share), text=words_below)
+        st.progress(min(1.0, fraction), text=words_below)
 
 
 def last_problem(names: Sequence[str]) -> str | None:
-    """What hindered the last measurement of these claims, in one sentence, or None."""
-    asked, said = st.session_state.get(_PROBLEM, ((), None))
-    if said is not None and set(asked) & set(names):
-        return said
+    """The error of the last measurement of these claims, in one sentence, or None."""
+    requested, problem = st.session_state.get(_PROBLEM, ((), None))
+    if problem is not None and set(requested) & set(names):
+        return problem
     return next(filter(None, map(claim_queue.problem, names)), None)
 
 
@@ -140,8 +137,8 @@ def _state(claim: Claim, state: str | None, text: words.Words) -> None:
         progress_bar(claim.name, text.read("running") if quick else text.read("training"))
     elif state == "waiting":
         st.caption(text.read("waiting"))
-    elif said := last_problem([claim.name]):
-        st.error(escape.sentence(said), icon=":material/error:")
+    elif problem := last_problem([claim.name]):
+        st.error(escape.sentence(problem), icon=":material/error:")
     elif claims.machine_is_busy():
         st.caption(text.read("machine_busy"))
 
@@ -153,8 +150,8 @@ def _show_result(claim: Claim, result: Result, text: words.Words, *, own: bool) 
             "found",
             where=where,
             measured=plots.short(result.measured),
-            unit=result.unit,
-            headline=claim.headline,
+            unit=claim.unit,
+            headline=claim.label(claim.headline),
             low=plots.short(result.spread[0]),
             high=plots.short(result.spread[1]),
             repetitions=result.repetitions,
@@ -163,12 +160,18 @@ def _show_result(claim: Claim, result: Result, text: words.Words, *, own: bool) 
     if claims.is_outdated(result):
         st.warning(text.read("outdated"), icon=":material/update:")
     if result.within_noise:
-        st.caption(text.read("noise", settings=", ".join(result.within_noise), nothing=f"{claim.nothing:g}"))
+        st.caption(
+            text.read(
+                "noise",
+                settings=", ".join(map(claim.label, result.within_noise)),
+                nothing=f"{claim.nothing:g}",
+            )
+        )
     st.caption(_circumstances(result, text, own=own))
 
 
 def _circumstances(result: Result, text: words.Words, *, own: bool) -> str:
-    """When and on what a result was taken; of one that comes with this edition the card has said the machine."""
+    """When and on which machine a result was measured; the card names the machine of a shipped result elsewhere."""
     load = "–" if result.load is None else f"{result.load:.1f}"
     torch = result.versions.get("torch", "–")
     if not own:
@@ -185,16 +188,16 @@ def _circumstances(result: Result, text: words.Words, *, own: bool) -> str:
 
 
 def _settings(claim: Claim, result: Result) -> None:
-    """Every setting that was measured, the middle of its repetitions as a bar."""
-    bars = {name: values[0] for name, values in result.settings.items()}
+    """A bar for each setting: the median of its repetitions."""
+    bars = {claim.label(name): values[0] for name, values in result.settings.items()}
     picture = plots.columns(
-        list(bars), {result.unit: list(bars.values())}, y_title=result.unit, height=220, revision=claim.name
+        list(bars), {claim.unit: list(bars.values())}, y_title=claim.unit, height=220, revision=claim.name
     )
     figures.show(picture, key=f"claim_{claim.name}_bars")
 
 
 def date(when: str) -> str:
-    """The day of a moment.
+    """The date of an ISO timestamp.
 
     >>> date("2026-03-01T12:00:00+00:00")
     '1 March 2026'
@@ -204,7 +207,7 @@ def date(when: str) -> str:
 
 
 def ago(when: str, now: datetime | None = None) -> str:
-    """How long ago a moment was, as a person says it."""
+    """The time since an ISO timestamp, such as `3 hours ago`."""
     seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(when)).total_seconds()
     for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size:

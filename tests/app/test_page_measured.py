@@ -37,14 +37,14 @@ def test_the_table_holds_what_comes_with_glassbox_until_it_was_measured_here():
     assert list(table["Claim"]) == [one.slogan for one in claims.registry().values()]
     for name, shipped in shipped_results.read_results(shipped_results.SHIPPED).items():
         row = row_of(page, name)
-        assert (row["Verdict"], row["Measured"]) == (claim.verdict_name(shipped.verdict), shipped.measured)
+        assert (row["Verdict"], row["Measured"]) == (claims.VERDICT_NAMES[shipped.verdict], shipped.measured)
         assert (row["Machine"], row["Date"]) == (shipped.machine, claim.date(shipped.when))
     assert [button.proto.label for button in page.get("download_button")] == ["JSON", "CSV", "Markdown"]
 
     result = claims.measure_exclusively(QUICK)
     row = row_of(opened(), QUICK)
     assert (row["Verdict"], row["Measured"], row["Machine"]) == (
-        result.verdict,
+        claims.VERDICT_NAMES[result.verdict],
         result.measured,
         "this machine",
     )

@@ -234,128 +234,152 @@ CLAIMS = (
     Claim(
         name="softmax_scale",
         chapter=5,
-        slogan="Without 1/√d attention looks at one token only",
+        slogan="Without 1/√d attention collapses onto one token",
         source="Vaswani et al. 2017, section 3.2.1: dot products grow large and push the softmax into regions of "
         "extremely small gradients.",
-        how=f"Random queries and {N_KEYS} keys each, every number drawn with variance 1; scores not scaled; the "
-        "entropy of the weights as a share of ln 16. It holds where less than a quarter is left.",
-        unit="of the possible entropy",
+        how=f"Random queries and {N_KEYS} keys each, components with variance 1, scores not scaled. "
+        "Measured: the entropy of the attention weights as a fraction of ln 16. The claim holds if it "
+        "is below a quarter.",
+        unit="of the maximum entropy",
         headline="d = 64",
         measure=_entropies,
         judge=by_range(lambda entropy: entropy < 0.25),
-        transfers="The law does, exactly: the spread of a dot product of d independent numbers is √d. A trained "
-        "model can learn smaller queries, so at small d it does without.",
+        transfers="The law is exact: the dot product of two vectors of d independent components with variance 1 "
+        "has a standard deviation of √d. A trained model can learn smaller queries, so at small d it "
+        "works without the factor.",
     ),
     Claim(
         name="divide_by_d",
         chapter=5,
         slogan="Dividing by d works as well as by √d",
-        source="A question that every class asks.",
-        how=f"The same random queries and {N_KEYS} keys, scores divided by d. It holds where the weights keep less "
-        "than 95% of the entropy of equal shares, so that something is still chosen.",
-        unit="of the possible entropy",
+        source="A common question in classes.",
+        how=f"The same random queries and {N_KEYS} keys, scores divided by d. The claim holds if the "
+        "attention weights have less than 95% of the maximum entropy, so that they still select "
+        "something.",
+        unit="of the maximum entropy",
         headline="d = 64",
         measure=_entropies_by_d,
         judge=by_range(lambda entropy: entropy < 0.95),
-        transfers="Yes: with 1/d the spread of the scores is 1/√d, which goes to nothing as d grows.",
+        transfers="The same: with 1/d the scores' standard deviation is 1/√d, which approaches 0 as d grows.",
     ),
     Claim(
         name="scale_overflow",
         chapter=5,
-        slogan="1/√d is there so that the scores do not overflow",
+        slogan="1/√d prevents overflow of the scores",
         source="Said in many tutorials; the paper speaks of gradients.",
-        how="The largest unscaled score of 256 random queries against the largest number that half precision "
-        "holds, 65,504. It would hold where less than a factor of two is left.",
-        unit="times room in fp16",
+        how="The largest number fp16 holds, 65,504, divided by the largest unscaled score of 256 random "
+        "queries. The claim holds if the ratio is below 2.",
+        unit="times below fp16's maximum",
         headline="d = 64",
         measure=_room_left,
         judge=by_range(lambda room: room < 2),
-        transfers="Scores of trained models are larger than random ones, yet far from 65,504; bf16 and fp32 reach "
-        "10 to the 38.",
+        transfers="Scores of trained models are larger than random ones, yet far from 65,504; bf16 and fp32 "
+        "reach 10 to the 38.",
     ),
     Claim(
         name="fused_faster",
         chapter=5,
         slogan="Flash attention is 4 times as fast",
         source="Dao et al. 2022 report 2 to 4 times on GPUs, for long texts.",
-        how=f"Causal attention forward, {HEADS} heads of {HEAD_DIM}, fp32, explicit against torch's fused kernel, "
-        "in turn on one thread, processor time, five rounds. It holds at a length where the middle round is 4 times as "
-        "fast, with a tenth to spare.",
+        how=f"The forward pass of causal attention with {HEADS} heads of {HEAD_DIM} in fp32, step by step "
+        "against torch's fused kernel. Alternating on one thread, processor time, five rounds. The "
+        "claim holds for a length at which the median ratio is at least 4, with a margin of 10%.",
         unit="times as fast",
         headline="T = 1024",
         measure=_times_as_fast,
         judge=by_median(lambda ratio: ratio >= 4, within=0.1),
         timed=True,
-        transfers="That it grows with the length does. The factor depends on head width, mask, precision and above "
-        "all on the device.",
+        transfers="The gain grows with the length everywhere. The factor depends on the head width, the mask, "
+        "the precision and above all the device.",
     ),
     Claim(
         name="fused_memory",
         chapter=5,
         slogan="Flash attention makes memory linear in the length",
         source="Dao et al. 2022.",
-        how="The most bytes torch held during one call, at lengths 64 to 1,024; the exponent p of T to the p between "
-        "neighbouring lengths. It holds for a path whose exponent stays below 1.5.",
+        how="The peak number of bytes torch allocated during one call, at lengths 64 to 1,024. Measured: "
+        "the exponent p in T to the p, between neighboring lengths. The claim holds for an "
+        "implementation whose exponent stays below 1.5.",
         unit="exponent of T",
         headline="fused",
+        labels={
+            "explicit": "step by step",
+        },
         measure=_growth,
         judge=lambda measured: (
             "holds" if measured["fused"].high < 1.5 <= measured["explicit"].low else "holds not"
         ),
-        transfers="Yes: the kernel never writes the T × T weights, on any device.",
+        transfers="The same on any device: the kernel never stores the T × T attention weights.",
     ),
     Claim(
         name="gqa_cache",
         chapter=5,
-        slogan="Grouped queries shrink the cache by the size of the group",
+        slogan="Grouped-query attention shrinks the KV cache by the group size",
         source="Ainslie et al. 2023.",
-        how="Caches of one shape with 8 query heads and 8, 4, 2, 1 key/value heads are made and their bytes "
-        "counted; the saving divided by the size of the group. It holds where that is 1.",
+        how="The bytes of KV caches for 8 query heads and 8, 4, 2 and 1 key/value heads. Measured: the "
+        "saving divided by the group size. The claim holds if that is 1.",
         unit="of the promised factor",
         headline="8 queries to a key head",
+        labels={
+            "2 queries to a key head": "2 query heads per key/value head",
+            "4 queries to a key head": "4 query heads per key/value head",
+            "8 queries to a key head": "8 query heads per key/value head",
+        },
         measure=_cache_ratios,
         judge=by_range(lambda ratio: abs(ratio - 1) < 1e-9),
-        transfers="Exactly, for every model: the cache has a place for key heads and none for query heads.",
+        transfers="Exactly the same for every model: the cache stores keys and values, and no queries.",
     ),
     Claim(
         name="gqa_weights",
         chapter=5,
-        slogan="Grouped queries make the model much smaller",
-        source="Often concluded from the cache.",
-        how="The nano shape with 8 query heads is built with 4, 2 and 1 key/value heads and its weights counted. It "
-        "would hold where at least a quarter is gone.",
-        unit="% fewer weights",
+        slogan="Grouped-query attention makes the model much smaller",
+        source="Often concluded from the smaller cache.",
+        how="The parameters of the nano shape with 8 query heads and 4, 2 and 1 key/value heads. The claim "
+        "holds if at least a quarter of them disappears.",
+        unit="% fewer parameters",
         headline="8 queries to a key head",
+        labels={
+            "2 queries to a key head": "2 query heads per key/value head",
+            "4 queries to a key head": "4 query heads per key/value head",
+            "8 queries to a key head": "8 query heads per key/value head",
+        },
         measure=_weights_saved,
         judge=by_range(lambda percent: percent >= 25),
-        transfers="The share is at most what k_proj and v_proj are of the model: less than a tenth in most large "
-        "ones.",
+        transfers="The saving is at most the fraction of parameters in k_proj and v_proj: less than a tenth in "
+        "most large models.",
     ),
     Claim(
         name="mask_for_training",
         chapter=5,
         slogan="The causal mask is for training only",
-        source="Said because generation asks for one token at a time.",
-        how="The shipped model reads stories it has not seen, in one piece, with its mask and without; the loss it "
-        "gains. It would hold where nothing is gained (less than 0.01 nats a token).",
-        unit="nats a token more",
+        source="Said because generation produces one token at a time.",
+        how="The shipped model reads stories it has not seen in one forward pass, with its mask and "
+        "without. The claim holds if the loss changes by less than 0.01 nats per token.",
+        unit="nats per token higher",
         headline="without the mask",
         measure=_unmasked_losses,
         judge=by_range(lambda more: abs(more) < 0.01),
-        transfers="Yes: a prompt goes through the model in one piece, and its tokens must not see what follows.",
+        transfers="The same: a prompt is processed in one forward pass, and its tokens must not attend to later "
+        "ones.",
     ),
     Claim(
         name="kv_heads_quality",
         chapter=5,
-        slogan="Sharing key heads costs quality",
+        slogan="Fewer key/value heads cost quality",
         source="Ainslie et al. 2023, table 1: multi-query a little below multi-head, grouped-query near it.",
-        how=f"{SHAPE_IN_WORDS}, 4 query heads and 4, 2, 1 key/value heads, {STEPS} steps on the stories, three seeds; "
-        "validation loss against 4 key heads of the same seed. It holds where each seed loses more than 0.02 nats.",
-        unit="nats a token more",
+        how=f"{SHAPE_IN_WORDS}, 4 query heads and 4, 2 and 1 key/value heads, {STEPS} steps on the stories, "
+        "three seeds. Measured: the validation loss minus that with 4 key/value heads and the same "
+        "seed. The claim holds if it rises by more than 0.02 nats with every seed.",
+        unit="nats per token higher",
         headline="1 of 4 key heads",
+        labels={
+            "2 of 4 key heads": "2 key/value heads for 4 query heads",
+            "1 of 4 key heads": "1 key/value head for 4 query heads",
+        },
         measure=_quality_lost,
         judge=by_range(lambda more: more > 0.02),
-        transfers="Not from here: after so few steps a difference this small tells little about a model of 7 billion.",
+        transfers="This measurement does not answer that: after so few steps, such a small difference says "
+        "little about a model of 7 billion parameters.",
         kind="train",
         nothing=0.0,
     ),

@@ -233,126 +233,137 @@ CLAIMS = (
         name="rmsnorm_faster",
         chapter=6,
         slogan="RMSNorm is 15% faster than LayerNorm",
-        source="Zhang and Sennrich 2019 report 7% to 64% on whole models, against a LayerNorm written the same way.",
-        how=f"Both norms on 16 × {WIDTHS[0]} and on {ROWS} × {WIDTHS[1]} numbers, written out in single operations and "
-        "as torch has them, in turn on one thread, processor time, five rounds. It holds where LayerNorm takes 1.15 "
-        "times as long in the middle round.",
+        source="Zhang and Sennrich 2019 report 7% to 64% on whole models, against a LayerNorm written the "
+        "same way.",
+        how=f"Both norms on 16 × {WIDTHS[0]} and on {ROWS} × {WIDTHS[1]} numbers, written as single "
+        "operations and as torch provides them. Alternating on one thread, processor time, five "
+        "rounds. The claim holds if LayerNorm takes at least 1.15 times as long in the median.",
         unit="times as long for LayerNorm",
         headline="large, torch's",
         measure=_norm_ratios,
         judge=by_median(lambda ratio: ratio >= 1.15),
         timed=True,
-        transfers="Fewer operations are fewer only until somebody fuses them: then both norms read and write the same "
-        "numbers once. On a CPU torch fuses LayerNorm and not RMSNorm; compilers and GPU kernels fuse both.",
+        transfers="Fewer operations help only until a kernel fuses them: then both norms read and write the same "
+        "numbers once. On a CPU torch fuses LayerNorm and not RMSNorm; compilers and GPU kernels fuse "
+        "both.",
     ),
     Claim(
         name="norm_share",
         chapter=6,
         slogan="A faster norm makes a faster model",
-        source="What one concludes from the 15%.",
-        how="All nine norms of the nano model, forward and backward, against a whole step of it without the optimizer, "
-        "2 × 128 tokens, processor time, five rounds. It would hold where norms take a third of a step or more.",
+        source="Concluded from the 15%.",
+        how="All nine norms of the nano model, forward and backward, as a percentage of a whole step "
+        "without the optimizer. 2 × 128 tokens, processor time, five rounds. The claim holds if norms "
+        "take at least a third of a step, with a margin of 10%.",
         unit="% of a step",
         headline="nano, 2 × 128 tokens",
         measure=_norm_share,
         judge=by_median(lambda percent: percent >= 33, within=0.1),
         timed=True,
-        transfers="The share falls with the width: a norm's work grows with C, a matrix product's with C squared.",
+        transfers="The fraction falls with the width: a norm's work grows with C, a matrix product's with C "
+        "squared.",
     ),
     Claim(
         name="activation_fused",
         chapter=6,
-        slogan="A gated activation costs what its formula costs",
-        source="Read off the operations of SiLU and GELU.",
-        how=f"SiLU and GELU on {ROWS} × {3 * WIDTHS[0]} numbers, written out and as torch has them, in turn on one "
-        "thread, processor time, five rounds. It would hold where writing it out takes no more than 1.2 times as long.",
-        unit="times as long, written out",
+        slogan="The cost of an activation function is its arithmetic",
+        source="Read off the formulas of SiLU and GELU.",
+        how=f"SiLU and GELU on {ROWS} × {3 * WIDTHS[0]} numbers, written as single operations and as "
+        "torch's fused call. Alternating on one thread, processor time, five rounds. The claim holds "
+        "if the unfused version takes at most 1.2 times as long, with a margin of 10%.",
+        unit="times as long, not fused",
         headline="SiLU",
         measure=_activation_ratios,
         judge=by_median(lambda ratio: ratio <= 1.2, within=0.1),
         timed=True,
-        transfers="Yes: what costs is not the arithmetic but each trip of all numbers through memory, and a fused "
-        "kernel makes one.",
+        transfers="The same: what costs time is not the arithmetic but reading and writing all numbers in "
+        "memory. A fused kernel does that once.",
     ),
     Claim(
         name="residual_cut",
         chapter=6,
-        slogan="Without residuals a deep stack cannot pass its gradient",
-        source="Hochreiter 1991, of deep networks; He et al. 2015 added residual connections for another reason.",
-        how="Stacks of 12, 48 and 128 pre-norm blocks of width 64 at birth, ε = 1e-20; the gradient before the first "
-        "block without residuals over that with them, in powers of ten. It holds where they are at least 3.",
+        slogan="Without residual connections gradients cannot pass through a deep stack",
+        source="Hochreiter 1991, for deep networks; He et al. 2015 added residual connections for another "
+        "reason.",
+        how="Stacks of 12, 48 and 128 pre-norm blocks of width 64 at initialization, ε = 1e-20. Measured: "
+        "the gradient at the first block's input, without over with residual connections, in powers of "
+        "ten. The claim holds if the two differ by at least 3.",
         unit="powers of ten",
         headline="48 blocks",
         measure=_cut_residuals,
         judge=by_range(lambda powers: abs(powers) >= 3),
-        transfers="That it runs away exponentially with the depth does. Up or down depends on initial weights and ε: "
-        "with ε = 1e-5 the same stacks die instead.",
+        transfers="With depth the gradient grows or shrinks exponentially everywhere. Which of the two depends "
+        "on the initialization and ε: with ε = 1e-5 the gradients of the same stacks vanish.",
     ),
     Claim(
         name="residual_guarantee",
         chapter=6,
-        slogan="Residuals guarantee the gradient",
-        source="Said of the 1 in 1 + ∂F.",
-        how="The feed-forward half of each block of the shipped model at the last token of three stories: the "
-        "derivative I + ∂F as a matrix, and the smallest factor by which it passes a direction on. It would hold where "
-        "no factor is below one half: what breaks once is no guarantee.",
-        unit="smallest factor",
+        slogan="Residual connections guarantee the gradient",
+        source="Concluded from the 1 in 1 + ∂F.",
+        how="The feed-forward sub-layer of each block of the shipped model at the last token of three "
+        "stories. Measured: the smallest singular value of its Jacobian I + ∂F. The claim holds if "
+        "none is below one half.",
+        unit="smallest singular value",
         headline="block 1",
         measure=_smallest_factors,
         judge=lambda measured: (
             "holds" if min(spread.low for spread in measured.values()) >= 0.5 else "holds not"
         ),
-        transfers="Yes: training moves ∂F to wherever it lowers the loss, and against the stream is a place like any.",
+        transfers="The same: training moves ∂F wherever that lowers the loss, and opposite to the residual "
+        "stream is one of the options.",
     ),
     Claim(
         name="norm_keeps_small",
         chapter=6,
-        slogan="The norms keep the stream small",
-        source="A picture in which the norm sits on the stream.",
-        how="Root mean square of the shipped model's stream after the last block over that after the first, on three "
-        "stories. It would hold below 1.5.",
+        slogan="The norms keep the residual stream small",
+        source="Assumes that the norm is applied to the residual stream itself.",
+        how="The root mean square of the shipped model's residual stream after the last block over that "
+        "after the first, on three stories. The claim holds below 1.5.",
         unit="times as large",
         headline="last block over first",
         measure=_growth_of_the_stream,
         judge=by_range(lambda ratio: ratio < 1.5),
-        transfers="For every pre-norm model: the norms stand on the branches, the stream is normed once, at the end.",
+        transfers="The same for every pre-norm model: the norms are inside the branches, and the stream itself "
+        "is normalized only once, at the end.",
     ),
     Claim(
         name="ffn_mixes",
         chapter=6,
         slogan="The feed-forward layer mixes tokens",
         source="A guess from its shape, (B, T, C) in and out.",
-        how="One of 12 random vectors is changed; how many other positions' outputs move by more than 1e-6, in the "
-        "first block of the shipped model. It would hold where the feed-forward layer moves any.",
-        unit="other tokens move",
+        how="One of 12 random vectors is changed in the first block of the shipped model. Measured: at how "
+        "many other positions the output changes by more than 1e-6. The claim holds if the "
+        "feed-forward layer changes any.",
+        unit="other positions change",
         headline="feed-forward",
         measure=_tokens_mixed,
         judge=lambda measured: "holds" if measured["feed-forward"].low >= 1 else "holds not",
-        transfers="Exactly: its matrices act on each token's vector by itself. Attention alone moves things between "
-        "tokens.",
+        transfers="Exactly the same: the feed-forward layer is applied to each position separately. Only "
+        "attention moves information between tokens.",
     ),
     Claim(
         name="attention_linear",
         chapter=6,
-        slogan="Attention is linear, that is why a feed-forward layer is needed",
-        source="Often said, since mixing by given weights is linear.",
-        how="How far f(a) + f(b) is from f(a + b), in percent of its length, for attention and for the feed-forward "
-        "layer of the shipped model's first block. It would hold where attention is off by less than 1%.",
+        slogan="Attention is linear, which is why a feed-forward layer is needed",
+        source="Often said, since mixing with fixed weights is linear.",
+        how="The distance of f(a) + f(b) from f(a + b), in percent of its length, for attention and the "
+        "feed-forward layer of the shipped model's first block. The claim holds if attention is off by "
+        "less than 1%.",
         unit="% off",
         headline="attention",
         measure=_not_linear,
         judge=lambda measured: "holds" if measured["attention"].high < 1 else "holds not",
-        transfers="Yes: the weights come from the input through a softmax. What the feed-forward layer adds is "
-        "computation on each token, and two thirds of a block's weights.",
+        transfers="The same: the attention weights come from the input through a softmax. The feed-forward layer "
+        "adds computation on each token, with two thirds of a block's parameters.",
     ),
     Claim(
         name="post_norm_birth",
         chapter=6,
-        slogan="Pre-norm is stable at 100 layers and more, post-norm fails past 12: at the start",
-        source="Repeated since Xiong et al. 2020, who looked at the last layers.",
-        how="Stacks of 12, 48 and 128 blocks of width 64 at birth, three places of the norm: gradient times size of "
-        "the stream, largest over smallest along the stack, in powers of ten. It would hold where post-norm loses more "
-        "than 2 and pre-norm does not.",
+        slogan="Pre-norm is stable past 100 layers, post-norm fails past 12: at initialization",
+        source="Repeated since Xiong et al. 2020, who analyzed the last layers.",
+        how="Stacks of 12, 48 and 128 blocks of width 64 at initialization, with the norm in three "
+        "positions. Measured: gradient norm times activation norm, largest over smallest along the "
+        "stack, in powers of ten. The claim holds if post-norm exceeds 2 and pre-norm does not.",
         unit="powers of ten",
         headline="post, 128 blocks",
         measure=_places_at_birth,
@@ -361,38 +372,40 @@ CLAIMS = (
             if measured["post, 128 blocks"].low > 2 > measured["pre, 128 blocks"].high
             else "holds not"
         ),
-        transfers="For small initial weights. With large ones, or a rate too high for the depth, post-norm is the more "
-        "delicate of the three.",
+        transfers="For small initial weights. With large ones, or a learning rate too high for the depth, "
+        "post-norm is the most fragile of the three.",
     ),
     Claim(
         name="post_norm_trained",
         chapter=6,
-        slogan="Pre-norm is stable at 100 layers and more, post-norm fails past 12: after training",
+        slogan="Pre-norm is stable past 100 layers, post-norm fails past 12: after training",
         source="Repeated since Xiong et al. 2020; BERT-large trained 24 post-norm layers (Devlin et al. 2018).",
-        how="Models of 24 blocks of width 64, 40 steps on the stories, three seeds, with AdamW at 0.003 and the nano "
-        "preset's Muon; gradient times size of the stream, largest over smallest along the stack, in powers of ten. It "
-        "holds where post-norm loses more than 2 either way and pre-norm does not.",
+        how="Models of 24 blocks of width 64, 40 steps on the stories, three seeds, with AdamW at 0.003 "
+        "and the nano preset's Muon. Measured: gradient norm times activation norm, largest over "
+        "smallest along the stack, in powers of ten. The claim holds if post-norm exceeds 2 with both "
+        "optimizers and pre-norm does not.",
         unit="powers of ten",
         headline="post, AdamW",
         measure=_places_trained,
         judge=_judge_trained,
-        transfers="That the place of the norm, the optimizer and the rate decide together does. With a long warm-up "
-        "and a low rate deep post-norm models have been trained.",
+        transfers="Everywhere the norm's position, the optimizer and the learning rate decide together. With a "
+        "long warm-up and a low learning rate, deep post-norm models have been trained.",
         kind="train",
     ),
     Claim(
         name="swiglu_gelu",
         chapter=6,
-        slogan="SwiGLU beats GELU at the same number of weights",
+        slogan="SwiGLU beats GELU with the same number of parameters",
         source="Shazeer 2020, who offers no explanation.",
-        how="Models of the nano shape with a context of 128, SwiGLU of 384 and GELU of 576, 150 steps on the stories, "
-        "three seeds; loss of GELU minus that of SwiGLU. It holds where each seed gains more than 0.01 nats.",
-        unit="nats a token gained",
+        how="The nano shape with a context of 128: SwiGLU with d_ff = 384 against GELU with d_ff = 576. "
+        "150 steps on the stories, three seeds. Measured: the loss of GELU minus that of SwiGLU. The "
+        "claim holds if SwiGLU gains more than 0.01 nats with every seed.",
+        unit="nats per token gained",
         headline="GELU over SwiGLU",
         measure=_gated,
         judge=by_range(lambda gain: gain > 0.01),
-        transfers="LLaMA, Mistral, Qwen and Gemma are all gated. How much it gains hangs on size and length of "
-        "training: a narrower model after fewer steps may do as well without a gate.",
+        transfers="LLaMA, Mistral, Qwen and Gemma all use gated layers. How much it gains depends on size and "
+        "training length: a narrower model after fewer steps may do as well without a gate.",
         kind="train",
         nothing=0.0,
     ),

@@ -138,83 +138,100 @@ CLAIMS = (
         name="king_minus_man",
         chapter=3,
         slogan="king − man + woman = queen",
-        source="Mikolov et al. 2013; that the inputs are left out is in their code.",
-        how="All sums of two pairs of the story world (king/queen, uncle/aunt, …) on the shipped model's table: how "
-        "often the answer comes first. It holds where at least half do.",
-        unit="of the sums come first",
+        source="Mikolov et al. 2013; their code leaves the three input words out of the answers.",
+        how="All analogies of two word pairs of the story world (king/queen, uncle/aunt, …), computed on "
+        "the shipped model's embedding matrix. Measured: how often the expected word is the nearest. "
+        "The claim holds if it is at least half the time.",
+        unit="of analogies come out right",
         headline="inputs left out",
+        labels={
+            "inputs left out": "inputs excluded",
+        },
         measure=_sums,
         judge=by_range(lambda share: share >= 0.5),
-        transfers="That it is rarer with the inputs allowed does. Tables learned from billions of words do better, and "
-        "tables of language models less well than word2vec's.",
+        transfers="It works less often when the inputs are allowed as answers. Embeddings trained on billions of "
+        "words do better, and those of language models do worse than word2vec's.",
     ),
     Claim(
         name="a_step_moves_what_it_saw",
         chapter=3,
-        slogan="One step moves only the rows it saw",
-        source="Concluded from the gradient of a look-up.",
-        how="A small model takes one step on four tokens, three ways; the share of the other rows that moved. It holds "
-        "where none did.",
-        unit="of the unread rows moved",
+        slogan="A training step changes only the embeddings of its tokens",
+        source="Concluded from the gradient of an embedding lookup.",
+        how="A small model takes one step on four tokens, in three setups. Measured: the fraction of the "
+        "other rows that changed. The claim holds if none did.",
+        unit="of the other rows changed",
         headline="tied, SGD",
         measure=_moved,
         judge=by_range(lambda share: share == 0),
-        transfers="Exactly: an output row gets a gradient from every softmax, and decay asks no one.",
+        transfers="Exactly the same at any size: with tied embeddings every row gets a gradient from the "
+        "softmax, and weight decay shrinks all rows.",
     ),
     Claim(
         name="a_dimension_means",
         chapter=3,
         slogan="Dimension 17 means something",
-        source="Said wherever columns of a table are plotted.",
-        how="The whole stream of the shipped model is turned by a random rotation, so that every column holds other "
-        "numbers; the largest change of any probability. It would hold where one changes by more than 1%.",
-        unit="change of a probability",
+        source="Said wherever columns of an embedding matrix are plotted.",
+        how="A random rotation is applied to the whole residual stream of the shipped model, so that every "
+        "column holds different numbers. Measured: the largest change of any probability. The claim "
+        "holds if one changes by more than 1%.",
+        unit="largest change of a probability",
         headline="every column turned",
+        labels={
+            "every column turned": "all columns rotated",
+        },
         measure=_turned,
         judge=by_range(lambda change: change > 0.01),
-        transfers="For models with RMSNorm exactly. LayerNorm, biases and the optimizer single out the columns a "
-        "little, which is why a few stand out in large models.",
+        transfers="Exactly so for models with RMSNorm. LayerNorm, biases and the optimizer favor individual "
+        "dimensions a little, which is why a few stand out in large models.",
     ),
     Claim(
         name="near_on_the_map",
         chapter=3,
-        slogan="What lies close on the map is close",
-        source="The way such maps are read.",
-        how="The words of 500 stories, laid on the two directions of largest spread: the share of each word's five "
-        "nearest in the table that are among its five nearest on the map. It holds from one half on.",
-        unit="of the neighbours kept",
+        slogan="Words close on the map are close in the embedding",
+        source="The way such maps are usually read.",
+        how="The words of 500 stories, projected onto the first two principal components. Measured: the "
+        "fraction of each word's five nearest neighbors in the embedding that are among its five "
+        "nearest on the map. The claim holds from one half on.",
+        unit="of nearest neighbors kept",
         headline="words of the stories",
         measure=_kept,
         judge=by_range(lambda share: share >= 0.5),
-        transfers="Yes: a hundred dimensions do not fit into two. Methods such as t-SNE keep more neighbours and "
-        "give up the distances between groups.",
+        transfers="The same: a hundred dimensions don't fit into two. Methods such as t-SNE keep more neighbors "
+        "and give up the distances between groups.",
     ),
     Claim(
         name="unused_rows_stay",
         chapter=3,
-        slogan="Rows never used stay where they were born",
-        source="True of the gradient of a look-up; of a whole optimizer only in part.",
-        how="Small models, 20 steps of AdamW, tied and not, with decay and without, three seeds; the share of rows of "
-        "tokens absent from the text that have not changed by a bit. It holds where all have not.",
-        unit="of the unread rows unchanged",
+        slogan="Embeddings of unused tokens keep their initial values",
+        source="True of the gradient of a lookup; only partly true of a whole optimizer.",
+        how="Small models, 20 steps of AdamW, tied and untied, with and without weight decay, three seeds. "
+        "Measured: the fraction of rows of tokens absent from the text that have not changed by a bit. "
+        "The claim holds if none has changed.",
+        unit="of unused rows unchanged",
         headline="untied, no decay",
+        labels={
+            "untied, no decay": "untied, no weight decay",
+            "untied, decay": "untied, weight decay",
+            "tied, no decay": "tied, no weight decay",
+        },
         measure=_stay,
         judge=by_range(lambda share: share == 1),
-        transfers="Exactly. Tokens that were in a tokenizer's text and not in the model's are known from large models: "
-        "asked for one, they stumble.",
+        transfers="Exactly the same at any size. Large models are known to have such tokens, present in the "
+        "tokenizer's data but not in the model's; prompts with them produce nonsense.",
         kind="train",
     ),
     Claim(
         name="gpt2_scales",
         chapter=3,
         slogan="GPT-2 scales its embeddings by √d",
-        source="Carried over from Vaswani et al. 2017, section 3.4, who do.",
-        how="How many times longer what enters the first block is than the rows of the table, positions taken "
-        "off, in a model of GPT-2's kind; as a share of √d. It would hold at 1.",
+        source="Carried over from Vaswani et al. 2017, section 3.4, who do scale.",
+        how="A model with GPT-2's architecture. Measured: the length of the vectors entering the first "
+        "block, positions subtracted, over the length of the embedding rows, as a fraction of √d. The "
+        "claim holds at 1.",
         unit="of √d",
         headline="GPT-2's shape",
         measure=_scaled,
         judge=by_range(lambda share: abs(share - 1) < 0.05),
-        transfers="Our model of this kind loads GPT-2's layout. Gemma scales, LLaMA does not.",
+        transfers="Our model loads GPT-2's layout. Gemma scales by √d, LLaMA does not.",
     ),
 )

@@ -86,41 +86,51 @@ CLAIMS = (
     Claim(
         name="balance_is_zero",
         chapter=6,
-        slogan="The balance loss of a mixture of experts is zero when all is balanced",
+        slogan="The load-balancing loss of a mixture of experts is zero when balanced",
         source="Expected of a loss; Fedus et al. 2021 scale theirs so that it is 1.",
-        how=f"A router that sends the same to each of {EXPERTS} experts, with one expert a token and with two, the "
-        "shares of two summed or divided by two. It would hold where the loss is below 0.01.",
-        unit="balance loss",
+        how=f"A router sends the same number of tokens to each of {EXPERTS} experts. One expert per token, "
+        "or two whose fractions are summed or divided by two. The claim holds if the loss is below "
+        "0.01.",
+        unit="load-balancing loss",
         headline="1 expert a token",
+        labels={
+            "1 expert a token": "1 expert per token",
+            "2, counts summed": "2 experts, fractions summed",
+            "2, divided by 2": "2 experts, divided by 2",
+        },
         measure=_balanced,
         judge=by_range(lambda loss: abs(loss) < 0.01),
-        transfers="Exactly, for any number of experts: it is least when balanced, and that least is the number of "
-        "experts a token, or 1 where counts are divided by it.",
+        transfers="Exactly the same for any number of experts: the minimum is reached when balanced. It is the "
+        "number of experts per token, or 1 if fractions are divided by that number.",
     ),
     Claim(
         name="beta_pushes",
         chapter=10,
-        slogan="In DPO a higher β pushes harder",
-        source="Said of the β in Rafailov et al. 2023, which weighs how near the model stays to its reference.",
-        how=f"The gradient of the loss −ln σ(βΔ) with respect to the margin Δ, by autograd, at β = {BETAS[1]:g} over "
-        f"that at β = {BETAS[0]:g}, for margins of 0 to 10 nats. It holds at a margin where it is above 1.",
-        unit=f"times the pull of β = {BETAS[0]:g}",
+        slogan="In DPO a higher β gives a larger gradient",
+        source="Said of the β in Rafailov et al. 2023, which controls how close the model stays to its "
+        "reference.",
+        how="The gradient of the loss −ln σ(βΔ) with respect to the margin Δ, for margins of 0 to 10 nats. "
+        f"Measured by autograd: the gradient at β = {BETAS[1]:g} over that at β = {BETAS[0]:g}. The "
+        "claim holds for a margin at which it is above 1.",
+        unit=f"times the gradient of β = {BETAS[0]:g}",
         headline="margin 10",
         measure=_pulls,
         judge=by_range(lambda ratio: ratio > 1),
-        transfers="Exactly: the pull is β·σ(−βΔ). A higher β pulls harder at first and lets go sooner, at any size.",
+        transfers="Exactly the same at any size: the gradient is β·σ(−βΔ). A higher β starts with a larger "
+        "gradient, which vanishes sooner.",
     ),
     Claim(
         name="double_quantisation",
         chapter=10,
-        slogan="Double quantisation saves 0.127 bits a weight",
-        source="A figure of Dettmers et al. 2023 (QLoRA) taken for another one that stands beside it.",
-        how="Three random matrices of 512 × 512, a constant in fp32 for each 64 weights, kept as it is or in 8 bits "
-        "with one fp32 for 256; the bits stored. It holds where between 0.12 and 0.135 are saved.",
-        unit="bits a weight",
+        slogan="Double quantization saves 0.127 bits per weight",
+        source="A figure of Dettmers et al. 2023 (QLoRA) mistaken for its neighbor in the paper.",
+        how="Three random matrices of 512 × 512 with an fp32 constant for each 64 weights. The constants "
+        "are stored as they are, or in 8 bits with one fp32 number for every 256. Measured: bits "
+        "stored per weight. The claim holds if between 0.12 and 0.135 are saved.",
+        unit="bits per weight",
         headline="saved",
         measure=_bits,
         judge=lambda measured: by_range(lambda bits: 0.12 <= bits <= 0.135)({"saved": measured["saved"]}),
-        transfers="Exactly, for these two block sizes and any matrix: 0.127 bits are what is left.",
+        transfers="Exactly the same for these two block sizes and any matrix: 0.127 bits are what remains.",
     ),
 )

@@ -32,31 +32,32 @@ CLAIMS = (
     Claim(
         name="llama_style_is_one",
         chapter=11,
-        slogan="LLaMA-style is one design",
+        slogan="“LLaMA-style” is one architecture",
         source="The word, as model cards and tutorials use it.",
-        how=f"The published configs of models with RMSNorm, SwiGLU and RoPE beside {FIRST}: in how many choices that "
-        "are no size they differ (norm and its place, activation, positions and their base, biases, norms on queries "
-        "and keys, window, tying, shared key heads). It holds where it is none for every one.",
+        how=f"The published configs of models with RMSNorm, SwiGLU and RoPE against {FIRST}. Measured: the "
+        "number of choices that differ, sizes left out. Counted are the norm and its position, "
+        "activation, positions and their base, biases, QK-norm, window, tying and grouped-query "
+        "attention. The claim holds if none differs.",
         unit="choices that differ",
         headline="Qwen 2.5 7B",
         measure=_choices_that_differ,
         judge=lambda measured: (
             "holds" if max(spread.high for spread in measured.values()) == 0 else "holds not"
         ),
-        transfers="Read the config, not the name: a loader that takes one for the other gives weights another meaning.",
+        transfers="Read the config, not the name: weights loaded under the wrong config compute something else.",
     ),
     Claim(
         name="two_thirds_feedforward",
         chapter=11,
-        slogan="Two thirds of a Transformer's weights are feed-forward",
-        source="A rule of thumb from blocks with F = 4C and two matrices: attention 4C², feed-forward 8C².",
-        how="The share of the feed-forward layers in all weights of our presets and of published models, by the "
-        f"account. It holds where every one lies between {TWO_THIRDS[0]:.0%} and {TWO_THIRDS[1]:.0%}.",
-        unit="% of the weights",
+        slogan="Two thirds of a Transformer's parameters are feed-forward",
+        source="A rule of thumb for blocks with F = 4C and two matrices: attention 4C², feed-forward 8C².",
+        how="The percentage of feed-forward parameters among all parameters, for our presets and published "
+        f"models. The claim holds if every one is between {TWO_THIRDS[0]:.0%} and {TWO_THIRDS[1]:.0%}.",
+        unit="% of the parameters",
         headline="LLaMA 3 8B",
         measure=_shares_of_feedforward,
         judge=by_range(lambda share: TWO_THIRDS[0] <= share / 100 <= TWO_THIRDS[1]),
-        transfers="A share depends on the word list, on F over C and on shared key heads. Quote it with the model it "
-        "was counted in.",
+        transfers="The percentage depends on the vocabulary, on F over C and on grouped-query attention. Quote "
+        "it with the model it was counted for.",
     ),
 )

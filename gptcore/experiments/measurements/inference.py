@@ -279,93 +279,99 @@ CLAIMS = (
         name="cache_speedup",
         chapter=9,
         slogan="The KV cache makes generation 100 times as fast",
-        source="Tutorials, which count the tokens pushed through the model.",
-        how="The nano shape writes 32, 128 and 248 tokens, the likeliest each time: whole text anew with every "
-        "position scored, against a cache; one thread, processor time, two rounds. It holds at a length where it "
-        "is 100 times as fast, with a tenth to spare.",
+        source="Tutorials that count the tokens processed by the model.",
+        how="Greedy decoding of 32, 128 and 248 tokens with the nano shape: a full forward pass with "
+        "logits at every position, against a KV cache. One thread, processor time, two rounds. The "
+        "claim holds for a length at which the ratio is at least 100, with a margin of 10%.",
         unit="times as fast",
         headline="248 tokens",
         measure=_times_as_fast,
         judge=by_median(lambda ratio: ratio >= 100, within=0.1),
         timed=True,
-        transfers="That it grows with the length does. The factor depends on the shape, the device and how many "
-        "tokens a processor takes at once for nearly the price of one.",
+        transfers="The gain grows with the length everywhere. The factor depends on the shape, the device, and "
+        "how many tokens a processor handles at nearly the cost of one.",
     ),
     Claim(
         name="cache_alone",
         chapter=9,
-        slogan="All of that speed-up is the cache's",
-        source="Comparisons whose slow lane scores every position and whose fast lane scores the last.",
-        how=f"{WITHOUT} tokens without any cache, every position scored against the last one only, with 2,048 and "
-        "with 50,257 tokens of vocabulary; one thread, processor time, three rounds. It holds where leaving the other "
-        "positions out gains less than a quarter in the middle round.",
+        slogan="All of that speed-up comes from the cache",
+        source="Comparisons in which the slow version computes logits at every position and the fast one only "
+        "at the last.",
+        how=f"{WITHOUT} tokens without a cache, logits at every position against logits at the last only, "
+        "with vocabularies of 2,048 and 50,257. One thread, processor time, three rounds. The claim "
+        "holds if skipping the other positions gains less than a quarter in the median.",
         unit="times as fast without a cache",
         headline="V = 50,257",
         measure=_without_the_cache,
         judge=by_median(lambda ratio: ratio < 1.25),
         timed=True,
-        transfers="The wider the vocabulary against the model, the larger this part; in a model of billions it is "
-        "small.",
+        transfers="The larger the vocabulary relative to the model, the larger this part. In a model of billions "
+        "of parameters it is small.",
     ),
     Claim(
         name="cache_linear",
         chapter=9,
-        slogan="With a cache the cost of a text becomes linear in its length",
-        source="Said because one token goes through the model at a time.",
-        how="Query-key pairs are counted in the trace while texts grow to 16, 32, 64 and 128 tokens; the exponent p "
-        "of n to the p between neighbouring lengths. It holds where the exponent with a cache stays below 1.2.",
+        slogan="With a KV cache the cost of a text is linear in its length",
+        source="Said because one token at a time goes through the model.",
+        how="Query-key pairs are counted in the trace for texts of 16, 32, 64 and 128 tokens. Measured: "
+        "the exponent p in n to the p, between neighboring lengths. The claim holds if the exponent "
+        "with a cache stays below 1.2.",
         unit="exponent of the length",
         headline="with a cache",
         measure=_exponents,
         judge=_growth,
-        transfers="Exactly: attention over a whole text is quadratic with a cache and cubic without. What is linear is "
-        "the rest of the model, which is most of the work until texts are long.",
+        transfers="Exactly the same: attention over a whole text is quadratic with a cache and cubic without. "
+        "The rest of the model is linear, and is most of the work until texts are long.",
     ),
     Claim(
         name="cache_approximates",
         chapter=9,
-        slogan="The cache is an approximation",
-        source="Concluded from texts that part after a while in low precision.",
-        how="The shipped model reads three stories in one piece and token by token with a cache; the largest "
-        "difference of a score, in spreads of the scores. It holds in a precision where that is more than 0.001.",
-        unit="spreads of a score",
+        slogan="The KV cache is an approximation",
+        source="Concluded from texts that diverge after a while in low precision.",
+        how="The shipped model reads three stories in one forward pass, and token by token with a cache. "
+        "Measured: the largest difference of a logit, in standard deviations of the logits. The claim "
+        "holds in a precision where it exceeds 0.001.",
+        unit="standard deviations of the logits",
         headline="fp32",
         measure=_cached_scores_off_by,
         judge=by_range(lambda off: off > 1e-3),
-        transfers="The cache keeps the very numbers. What differs is the order of sums, and that shows as far as the "
-        "precision rounds: in bf16 on every device.",
+        transfers="The cache keeps the exact numbers. What differs is the order of sums, which shows up to the "
+        "rounding of the precision: in bf16, on every device.",
     ),
     Claim(
         name="half_bytes",
         chapter=9,
-        slogan="Half the bytes a weight, twice the tokens a second",
-        source="Reasoned: to write a token every weight is fetched once, and bf16 has half the bytes of fp32.",
-        how="One more token with a cache, fp32 over bf16: the nano shape (128 wide), and 27 million weights (768 wide) "
-        "laid out by the library and plain; one thread, processor time, five rounds. It holds where the middle round "
-        "gains twice, within a tenth.",
+        slogan="Half the bytes per weight, twice the tokens per second",
+        source="The reasoning: to generate a token every weight is read once, and bf16 has half the bytes of "
+        "fp32.",
+        how="One more token with a cache, fp32 time over bf16 time: the nano shape (128 wide), and 27 "
+        "million parameters (768 wide), packed by the library and not packed. One thread, processor "
+        "time, five rounds. The claim holds if the median ratio is at least 2, with a margin of 10%.",
         unit="times as fast in bf16",
         headline="768 wide",
         measure=_half_the_bytes,
         judge=by_median(lambda ratio: ratio >= 2, within=0.1),
         nothing=1.0,
         timed=True,
-        transfers="Where fetching the weights is what takes the time: large models, one text at a time. A model that "
-        "fits into a processor's cache waits for other things, and a plain layout can cost more than the bytes.",
+        transfers="It holds where reading the weights dominates: large models, one text at a time. A model that "
+        "fits into a processor's cache waits for other things, and an unpacked layout can cost more "
+        "than the bytes save.",
     ),
     Claim(
         name="penalty_multiplies",
         chapter=9,
-        slogan="A repetition penalty multiplies the scores of what was said",
-        source="Short for Keskar et al. 2019, whose formula divides; code that does the one or the other is about.",
-        how="The shipped model's scores after five stories; those of the tokens already said are multiplied by 1/1.3 "
-        "or by 1.3, or by whichever their sign asks for; the share that rises. It holds where none does.",
-        unit="of what was said gets likelier",
+        slogan="A repetition penalty multiplies the logits of repeated tokens",
+        source="A short form of Keskar et al. 2019, whose formula divides; both versions are found in code.",
+        how="The shipped model's logits after five stories. Those of tokens already used are multiplied by "
+        "1/1.3, by 1.3, or by whichever lowers them given their sign. Measured: the fraction that "
+        "rises. The claim holds if none does.",
+        unit="of used tokens become more probable",
         headline="multiplying",
         measure=_penalized,
         judge=lambda measured: by_range(lambda share: share == 0)(
             {way: measured[way] for way in ("multiplying", "dividing")}
         ),
-        transfers="Yes: scores have no zero of their own, so a factor alone cannot lower them all. Dividing the "
-        "positive and multiplying the negative ones can.",
+        transfers="The same: logits have no zero of their own, so no single factor lowers them all. Dividing the "
+        "positive ones and multiplying the negative ones does.",
     ),
 )

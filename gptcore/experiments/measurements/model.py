@@ -155,86 +155,99 @@ CLAIMS = (
     Claim(
         name="tying_saves",
         chapter=7,
-        slogan="Weight tying saves 30% of the weights",
+        slogan="Weight tying saves 30% of the parameters",
         source="A round figure of many tutorials.",
-        how="The weights of three presets and seven published shapes are counted with a table of their own for the "
-        "output and with one shared. It holds where between 25 and 35% go.",
-        unit="% fewer weights",
+        how="The parameters of three presets and seven published shapes, with a separate output matrix and "
+        "with tied embeddings. The claim holds if tying saves between 25 and 35%.",
+        unit="% fewer parameters",
         headline="GPT-2 small",
         measure=_tying,
         judge=by_range(lambda percent: 25 <= percent <= 35),
-        transfers="The arithmetic is exact: V·C of all weights. The share shrinks as models grow deeper and wider.",
+        transfers="The arithmetic is exact: V·C parameters are saved. That fraction shrinks as models grow "
+        "deeper and wider.",
     ),
     Claim(
         name="heads_cost",
         chapter=7,
         slogan="More heads and a longer context make a model larger",
-        source="A guess that most beginners make.",
-        how="The 151 M preset with 4 times the heads, with 64 times the context, and, to compare, with twice the "
-        "width. It holds where heads and context each add at least 1% of weights.",
-        unit="% more weights",
+        source="A common guess of beginners.",
+        how="The 151 M preset with 4 times the heads, with 64 times the context and, for comparison, with "
+        "twice the width. The claim holds if heads and context each add at least 1% of parameters.",
+        unit="% more parameters",
         headline="4 × the heads",
         measure=_heads_and_context,
         judge=lambda measured: by_range(lambda more: more >= 1)(
             {name: spread for name, spread in measured.items() if name != "twice the width"}
         ),
-        transfers="Heads cut the same width into more pieces, always. Context costs weights only with learned "
-        "positions; what it costs is operations and cache.",
+        transfers="Heads always split the same width. A longer context adds parameters only with learned "
+        "positions; what it costs is FLOPs and cache.",
     ),
     Claim(
         name="six_operations",
         chapter=7,
-        slogan="Training takes six operations for each weight and token",
+        slogan="Training takes 6 FLOPs per parameter and token",
         source="Kaplan et al. 2020, the rule C = 6ND.",
-        how="Operations of a training step by our account, at each model's full context, over weights and tokens. It "
-        "holds where that is within 10% of 6.",
-        unit="operations",
+        how="The FLOPs of a training step by our account, at each model's full context, divided by "
+        "parameters and tokens. The claim holds if the result is within 10% of 6.",
+        unit="FLOPs",
         headline="LLaMA 3 8B",
         measure=_six,
         judge=by_range(lambda ratio: 5.4 <= ratio <= 6.6),
-        transfers="It is good for large models and short contexts. Scores come on top, and an untied table is looked "
-        "up without any operation.",
+        transfers="The rule is good for large models and short contexts. Attention scores add to it, and the "
+        "lookup in an untied embedding matrix costs no FLOPs.",
     ),
     Claim(
         name="first_loss",
         chapter=7,
         slogan="An untrained model starts at ln V",
-        source="A check that every training guide asks for.",
-        how="Untrained models of 2,048 tokens, tied, whose table is drawn with a spread of 0.02 as ours, of 0.2 and "
-        "of 1; loss on random tokens against ln 2,048. It holds where the two differ by less than 0.1 nats.",
+        source="A check that every training guide recommends.",
+        how="Untrained tied models with 2,048 tokens whose embedding matrix is initialized with a standard "
+        "deviation of 0.02 (our default), 0.2 and 1. Measured: the loss on random tokens minus ln "
+        "2,048. The claim holds if the two differ by less than 0.1 nats.",
         unit="nats above ln V",
         headline="spread 0.02",
+        labels={
+            "spread 0.02": "standard deviation 0.02",
+            "spread 0.2": "standard deviation 0.2",
+            "spread 1": "standard deviation 1",
+        },
         measure=_first_loss,
         judge=by_range(lambda above: abs(above) < 0.1),
-        transfers="With small weights, everywhere: a little above. With large ones a model starts confident and wrong.",
+        transfers="With small initial weights it is slightly above ln V everywhere. With large ones a model "
+        "starts confident and wrong.",
     ),
     Claim(
         name="logits_largest",
         chapter=7,
         slogan="The logits are often the largest tensor of a forward pass",
-        source="Said by those whose training ran out of memory.",
-        how="Bytes of the logits of 1,024 tokens in three presets, as a multiple of the stream and of what a layer's "
-        "feed-forward holds. It holds where they are larger than both.",
+        source="Said by people whose training ran out of memory.",
+        how="The bytes of the logits of 1,024 tokens in three presets, divided by those of the residual "
+        "stream and of one layer's feed-forward activations. The claim holds if the logits are larger "
+        "than both.",
         unit="times as large",
         headline="times a layer's feed-forward",
+        labels={
+            "times the stream": "than the residual stream",
+            "times a layer's feed-forward": "than a layer's feed-forward activations",
+        },
         measure=_logits,
         judge=by_range(lambda times: times > 1),
-        transfers="For one layer against the output, nearly always, since V is larger than F. All layers together hold "
-        "more.",
+        transfers="Nearly always true against one layer, since V is larger than F. All layers together hold more.",
     ),
     Claim(
         name="fourth_size",
         chapter=7,
-        slogan="Small models tell the loss of a larger one",
+        slogan="Small models predict the loss of a larger one",
         source="Kaplan et al. 2020; Hoffmann et al. 2022.",
-        how=f"Four sizes, {STEPS} steps on the stories each, three seeds. A power law through the first three, and how "
-        "far from it the fourth lands. It holds where that is less than 0.1 nats in each seed.",
-        unit="nats off",
+        how=f"Four sizes, {STEPS} steps on the stories each, three seeds. A power law is fitted to the "
+        "first three. Measured: its error for the fourth. The claim holds if that is below 0.1 nats "
+        "with every seed.",
+        unit="nats of error",
         headline=list(SIZES)[-1],
         measure=_fourth,
         judge=by_range(lambda off: off < 0.1),
-        transfers="The method does: it is how large runs are planned. The numbers do not; here every size gets the "
-        "same few steps.",
+        transfers="The method works: large runs are planned this way. The numbers don't carry over, because here "
+        "every size gets the same few steps.",
         kind="train",
     ),
 )  # fmt: skip

@@ -136,81 +136,81 @@ CLAIMS = (
     Claim(
         name="looks_up",
         chapter=0,
-        slogan="It looks its sentences up",
-        source="A common first guess; also the phrase “stochastic parrot” (Bender et al. 2021) is often "
-        "read so.",
-        how="The shipped model writes 36 stories; the share of its finished sentences that stand, word for "
-        "word, in the "
-        "19,000 stories it was trained on. It would hold where at least 95% do.",
+        slogan="A language model looks its sentences up",
+        source="A common first guess; the phrase “stochastic parrot” (Bender et al. 2021) is also often read "
+        "this way.",
+        how="The shipped model generates 36 stories. Measured: the fraction of its complete sentences that "
+        "occur word for word in the 19,000 stories it was trained on. The claim holds if at least 95% "
+        "do.",
         unit="of its sentences",
         headline="its sentences",
         measure=_copied_sentences,
         judge=by_range(lambda share: share >= 0.95),
-        transfers="That it need not copy does. Large models also repeat long passages they have read many "
-        "times.",
+        transfers="A model of any size can write sentences that are not in its training data. Large models also "
+        "repeat long passages that occur often in their data.",
     ),
     Claim(
         name="learns_while_chatting",
         chapter=0,
-        slogan="It learns while you chat with it",
-        source="Expected by nearly everyone.",
-        how="The shipped model reads ten stories it has not seen and goes on with each; the largest change "
-        "of any weight, and "
-        "of its answer to one prompt before and after. It holds where something changed.",
+        slogan="A model learns while you chat with it",
+        source="A common expectation.",
+        how="The shipped model reads ten stories it has not seen and continues each one. Measured: the "
+        "largest change of any weight, and the change of a next-token probability for a fixed prompt. "
+        "The claim holds if anything changed.",
         unit="largest change",
         headline="a weight",
         measure=_changes_from_reading,
         judge=by_range(lambda change: change > 0),
-        transfers="Exactly. What a chat remembers stands in its text, which is read again for every token; "
-        "what a company "
-        "does with your texts later is another matter.",
+        transfers="Exactly the same for any model. What a chat remembers is in its context, which is part of "
+        "every new forward pass. Whether a company later trains on your texts is another question.",
     ),
     Claim(
         name="sure_is_right",
         chapter=0,
-        slogan="What it thinks probable is true",
-        source="The everyday meaning of the word.",
-        how="Where the shipped model gives its favourite at least even odds: how often that was what came, "
-        "in stories it has "
-        "not seen and in other English. It holds for a kind of text where it is right at least half the "
-        "time, as its "
-        "odds promise.",
-        unit="right where it was sure",
+        slogan="A high probability means that it is true",
+        source="The everyday meaning of “probable”.",
+        how="All positions where the shipped model gives its top token a probability of at least 50%, in "
+        "stories it has not seen and in other English text. Measured: how often that token is the "
+        "actual next one. The claim holds for a kind of text if it is right at least half the time.",
+        unit="of its confident predictions are right",
         headline="other English",
         measure=_right_when_sure,
         judge=by_range(lambda share: share >= 0.5),
-        transfers="Yes: odds are kept for text like the text it learned from. For other text they mean "
-        "little, and they do "
-        "not sink by themselves.",
+        transfers="The same for larger models: probabilities are calibrated for text like the training data. On "
+        "other text they say little, and the model does not become less confident.",
     ),
     Claim(
         name="only_counts",
         chapter=0,
-        slogan="It is a table of word counts",
-        source="Said of all language models; true of those before about 2003.",
-        how="How far “she” rises in four beginnings when a man's name, fourteen words back or more, becomes "
-        "a woman's; for the "
-        "shipped model, and for tables that count what follows the last 2, 4 and 6 words. It holds where the "
-        "model does not move either (0.05 or less).",
-        unit="change of the probability",
+        slogan="A language model is a table of word counts",
+        source="Said of all language models; true of most before neural ones (Bengio et al. 2003).",
+        how="Four prompts in which a man's name, at least fourteen words back, is replaced with a woman's. "
+        "Measured: by how much the probability of “she” rises, for the shipped model and for 3-, 5- "
+        "and 7-gram tables. The claim holds if it rises by at most 0.05 for the model too.",
+        unit="rise of the probability",
         headline="the model",
+        labels={
+            "table of 3 words": "3-gram table",
+            "table of 5 words": "5-gram table",
+            "table of 7 words": "7-gram table",
+        },
         measure=_moved_by_the_name,
         judge=_judge_counts,
-        transfers="Yes. A table long enough to reach back fourteen words would need more text than there is.",
+        transfers="The same. An n-gram table that reaches fourteen words back would need more text than exists.",
     ),
     Claim(
         name="untrained_even",
         chapter=0,
-        slogan="An untrained model has no favourites",
-        source="Its weights are random, so one expects its guesses to be.",
-        how="Fresh nano models, three seeds, read random tokens: how often their favourite is the very "
-        "token just read. By "
-        "chance it would be 1 in 2,048. It holds where it is less than 1 in 100.",
-        unit="of all places",
+        slogan="An untrained model prefers no token",
+        source="Its weights are random, so people expect its predictions to be uniform.",
+        how="Untrained nano models with three seeds read random tokens. Measured: how often the most "
+        "probable next token is the token just read; by chance, 1 time in 2,048. The claim holds if it "
+        "is less than 1 in 100.",
+        unit="of all positions",
         headline="the token just read",
         measure=_untrained,
         judge=by_range(lambda share: share < 0.01),
-        transfers="For models that read and score tokens with one table, which small ones do. With two "
-        "tables it goes.",
+        transfers="True of models with tied embeddings, as small ones often have: one matrix reads tokens and "
+        "scores them. With separate matrices the effect disappears.",
     ),
 )

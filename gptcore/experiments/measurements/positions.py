@@ -240,97 +240,113 @@ CLAIMS = (
     Claim(
         name="distance_alone",
         chapter=4,
-        slogan="With RoPE a score depends on the distance alone",
+        slogan="With RoPE the score depends only on the distance",
         source="Su et al. 2021, section 3.2.",
-        how="Five random queries and keys of 64 numbers, 20 places apart; both are moved on by up to 1,000 places and "
-        "the scaled score compared. It holds where it moves by less than 0.001.",
-        unit="change of a score",
+        how="Five random queries and keys of 64 numbers, 20 positions apart, both shifted by up to 1,000 "
+        "positions. Measured: the change of the scaled score. The claim holds if it is below 0.001.",
+        unit="change of the score",
         headline="both 1000 on",
+        labels={
+            "both 1 on": "both shifted by 1",
+            "both 10 on": "both shifted by 10",
+            "both 100 on": "both shifted by 100",
+            "both 1000 on": "both shifted by 1000",
+        },
         measure=_score_drift,
         judge=by_range(lambda drift: drift < 1e-3),
-        transfers="Exactly, up to rounding, for every query, key and base.",
+        transfers="Exactly the same, up to rounding, for every query, key and base.",
     ),
     Claim(
         name="any_length",
         chapter=4,
         slogan="RoPE works at any length",
-        source="Often concluded from the formula, which has no end.",
-        how=f"The shipped model reads new stories {BEYOND} times as long as its context; loss beyond the context "
-        "against loss inside. It would hold where less than 0.1 nats a token is lost.",
-        unit="nats a token more",
+        source="Often concluded from the formula, which has no maximum length.",
+        how=f"The shipped model reads new stories {BEYOND} times as long as its context. Measured: the loss "
+        "beyond the context minus the loss inside. The claim holds if it is below 0.1 nats per token.",
+        unit="nats per token higher",
         headline="beyond it",
+        labels={"beyond it": "beyond the context"},
         measure=lambda: _beyond("as trained"),
         judge=lambda measured: "holds" if measured["beyond it"].high < 0.1 else
         "holds not" if measured["beyond it"].low >= 0.1 else "depends",
-        transfers="Yes: angles that training never showed are why methods to stretch a context exist.",
+        transfers="The same: the model has never seen those angles in training. That is why methods to extend "
+        "the context exist.",
     ),
     Claim(
         name="linear_extends",
         chapter=4,
         slogan="Linear scaling extends the context",
-        source="Chen et al. 2023, who fine-tune afterwards; often repeated without that.",
-        how=f"The same, every angle divided by {FACTOR:g}, no fine-tuning; loss inside and beyond the trained context "
-        "against that of the trained clocks inside. It holds where neither loses 0.2 nats a token.",
-        unit="nats a token more",
+        source="Chen et al. 2023, who fine-tune afterward; often repeated without that.",
+        how=f"As above, with every angle divided by {FACTOR:g} and no fine-tuning. Measured: the loss "
+        "inside and beyond the context, minus the unscaled model's loss inside. The claim holds if "
+        "both are below 0.2 nats per token.",
+        unit="nats per token higher",
         headline="inside the context",
+        labels={"beyond it": "beyond the context"},
         measure=lambda: _beyond("linear"),
         judge=by_range(lambda more: more < 0.2),
-        transfers="That it harms without fine-tuning does. With some fine-tuning it works, as the paper shows.",
+        transfers="Without fine-tuning it does harm everywhere. With a little fine-tuning it works, as the paper "
+        "shows.",
     ),
     Claim(
         name="ntk_extends",
         chapter=4,
         slogan="NTK scaling extends the context without training",
         source="A forum post by bloc97 in 2023, then Peng et al. 2023.",
-        how=f"The same with the base raised so that the slowest clock is slowed by {FACTOR:g}. It holds where neither "
-        "inside nor beyond 0.2 nats a token are lost.",
-        unit="nats a token more",
+        how=f"As above, with the base raised so that the lowest frequency is divided by {FACTOR:g}. The "
+        "claim holds if the loss rises by less than 0.2 nats per token, inside and beyond the context.",
+        unit="nats per token higher",
         headline="inside the context",
+        labels={"beyond it": "beyond the context"},
         measure=lambda: _beyond("ntk"),
         judge=by_range(lambda more: more < 0.2),
-        transfers="Inside it does little harm anywhere. How far it reaches beyond depends on the model: less than "
-        "the factor promises.",
+        transfers="It does little harm inside the context anywhere. How far it reaches beyond depends on the "
+        "model, and is less than the factor promises.",
     ),
     Claim(
         name="higher_base",
         chapter=4,
-        slogan="A higher base is worse for long contexts",
+        slogan="A higher RoPE base is worse for long contexts",
         source="A guess from the name; LLaMA 3 raised the base to 500,000 for its long context.",
-        how="Two equal vectors of 128 numbers, up to 16,384 places apart; what is left of their score, as a share "
-        "of that at distance 0. It would hold where the higher base leaves less.",
+        how="Two equal vectors of 128 numbers, up to 16,384 positions apart. Measured: their score as a "
+        "fraction of the score at distance 0. The claim holds if the higher base leaves less.",
         unit="of the score left",
         headline=f"base {BASES[1]:,.0f}",
         measure=_far_scores,
         judge=lambda measured: "holds" if measured["base 500,000"].high < measured["base 10,000"].low else
         "holds not" if measured["base 500,000"].low >= measured["base 10,000"].high else "depends",
-        transfers="The geometry does. Whether a model uses far tokens well is a matter of its training.",
+        transfers="The geometry is the same. Whether a model uses distant tokens well is a matter of its "
+        "training.",
     ),
     Claim(
         name="no_order",
         chapter=4,
-        slogan="Without positions a decoder has no order",
-        source="True of a Transformer without a mask; repeated of GPTs.",
-        how="Untrained models without positions, five draws of weights; the tokens before the last are shuffled, "
-        "and the share by which the last output moves is taken. It holds where that is below 0.0001.",
-        unit="of the output moves",
+        slogan="Without position embeddings a decoder ignores order",
+        source="True of a Transformer without a causal mask; repeated of GPTs.",
+        how="Untrained models without positions, five random initializations. The tokens before the last "
+        "are shuffled. Measured: the relative change of the last output. The claim holds if it is "
+        "below 0.0001.",
+        unit="relative change of the output",
         headline="2 layers, mask",
         measure=_order_in_the_mask,
         judge=by_range(lambda moved: moved < 1e-4),
-        transfers="Yes, it follows from the build: the causal mask gives each token another past to average over.",
+        transfers="The same, by construction: the causal mask gives each token a different set of tokens to "
+        "average over.",
     ),
     Claim(
         name="positions_trained",
         chapter=4,
-        slogan="A GPT must be told positions to learn",
-        source="Haviv et al. 2022 found that it need not be.",
-        how=f"{SHAPE_IN_WORDS}, positions learned, by RoPE and none, {STEPS} steps on the stories, three seeds; what "
-        "each gains over none in validation loss. It holds where each gains more than 0.02 nats in each seed.",
-        unit="nats a token less than without",
+        slogan="A GPT needs position embeddings to learn",
+        source="Haviv et al. 2022 found that it does not.",
+        how=f"{SHAPE_IN_WORDS}, with learned positions, RoPE and none, {STEPS} steps on the stories, three "
+        "seeds. Measured: the validation loss of no positions minus that of each kind. The claim holds "
+        "if each gains more than 0.02 nats with every seed.",
+        unit="nats per token gained over none",
         headline="learned",
         measure=_trained_schemes,
         judge=by_range(lambda gain: gain > 0.02),
-        transfers="That none works does. That a learned table is no better than none is so for short training only: "
-        "it has to see every place often enough.",
+        transfers="No positions at all works at other sizes too. That a learned table is no better holds for "
+        "short training only, because it must see every position often enough.",
         kind="train",
         nothing=0.0,
     ),

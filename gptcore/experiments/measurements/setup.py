@@ -186,125 +186,125 @@ CLAIMS = (
     Claim(
         name="flops_over_peak",
         chapter=1,
-        slogan="Training time is operations over the processor's rate",
-        source="The usual estimate: count the operations of a run, divide by the rate of the processor.",
-        how=f"The rate of the product of two {LARGE} × {LARGE} matrices, in each precision on the processor, against "
-        "the rate that whole training steps reach on the same operations, in the faster precision (two seconds "
-        "each in all). It holds where training reaches at least 90% of the fastest product.",
+        slogan="Training time is FLOPs divided by the processor's peak rate",
+        source="The usual estimate: count the FLOPs of a run and divide by the rate of the processor.",
+        how="The FLOP/s of whole training steps in the faster precision, against that of a product of two "
+        f"{LARGE} × {LARGE} matrices (two seconds each). The claim holds if training reaches at least "
+        "90% of the fastest matrix product.",
         unit="GFLOP/s",
         headline=NANO,
         measure=_rates,
         judge=_judge_peak,
         timed=True,
-        transfers="That training stays far below does, everywhere: norms, softmax, the optimizer and small "
-        "products take time and count as nothing. For PaLM 46% of the processors' rate is reported "
-        "(Chowdhery et al. "
+        transfers="Training stays far below the peak everywhere: norms, softmax, the optimizer and small "
+        "products take time but count few FLOPs. PaLM reports a utilization of 46% (Chowdhery et al. "
         "2022).",
     ),
     Claim(
         name="one_speed",
         chapter=1,
-        slogan="A processor has a speed",
+        slogan="A processor has one speed",
         source="Data sheets give one number.",
-        how="Products of two n × n matrices in fp32 on one thread, processor time, as a share of the fastest of them. "
-        "It holds where the slowest reaches at least half.",
+        how="Products of two n × n matrices in fp32 on one thread, in processor time. Measured: FLOP/s as "
+        "a fraction of the fastest size. The claim holds if the slowest size reaches at least half.",
         unit="of the fastest rate",
         headline="n = 16",
         measure=_speeds,
         judge=by_median(lambda share: share >= 0.5, within=0.1),
         timed=True,
-        transfers="Yes, and far more on a GPU: starting an operation takes the same time however little it "
-        "does.",
+        transfers="The same, and far more so on a GPU: starting an operation takes the same time however little "
+        "it does.",
     ),
     Claim(
         name="more_threads",
         chapter=1,
         slogan="More threads are faster",
-        source="Expected by everyone who looks at a list of cores.",
-        how="Products of two n × n matrices in fp32, with all threads against one. It holds at a size where "
-        "all "
-        "are at least 1.5 times as fast.",
+        source="A common expectation of machines with many cores.",
+        how="Products of two n × n matrices in fp32, with all threads against one thread. The claim holds "
+        "for a size at which all threads are at least 1.5 times as fast.",
         unit="times as fast",
         headline="n = 1024",
         measure=_thread_ratios,
         judge=by_range(lambda ratio: ratio >= 1.5),
         timed=True,
-        transfers="That small work gains nothing does. When other programs use the cores, more threads can "
-        "be slower.",
+        transfers="Small operations gain nothing on any machine. When other programs use the cores, more threads "
+        "can even be slower.",
     ),
     Claim(
         name="bf16_doubles",
         chapter=1,
         slogan="Half the bits, twice the speed",
         source="Said of mixed precision in most tutorials.",
-        how="Products of two n × n matrices in bf16 against fp32, on one thread, processor time. It holds at a size "
-        "where bf16 is at least 1.8 times as fast.",
+        how="Products of two n × n matrices in bf16 against fp32, on one thread, in processor time. The "
+        "claim holds for a size at which bf16 is at least 1.8 times as fast.",
         unit="times as fast",
         headline="n = 1024",
         measure=_bf16_ratios,
         judge=by_median(lambda ratio: ratio >= 1.8, within=0.1),
         timed=True,
-        transfers="Not from here: it hangs on units for bf16 in the processor. Without them bf16 can be "
-        "slower than "
-        "fp32, with them many times as fast.",
+        transfers="Depends on the hardware: without bf16 units in the processor, bf16 can be slower than fp32; "
+        "with them, it can be many times as fast.",
     ),
     Claim(
         name="autocast_halves_memory",
         chapter=1,
         slogan="Mixed precision halves the memory of training",
         source="Said of mixed precision in most tutorials.",
-        how="Bytes under autocast in bf16 against fp32: weights, gradients and AdamW's moments after one "
-        "step; and "
-        "what the forward pass keeps for the backward one. It holds where both fall to 0.55 or less.",
-        unit="of the bytes in fp32",
+        how="Bytes under bf16 autocast divided by bytes in fp32: the weights, gradients and AdamW's "
+        "moments after one step, and the tensors the forward pass saves for the backward pass. The "
+        "claim holds if both are at most 0.55.",
+        unit="of the fp32 bytes",
         headline="weights, gradients, moments",
+        labels={
+            "kept for the backward pass": "saved for the backward pass",
+        },
         measure=_memory_ratios,
         judge=by_range(lambda share: share <= 0.55),
-        transfers="Yes: autocast changes the precision of products, not of what is stored between steps.",
+        transfers="The same everywhere: autocast changes the precision of matrix products, not of what is stored "
+        "between steps.",
     ),
     Claim(
         name="autocast_default",
         chapter=1,
-        slogan="Autocast runs in bf16 unless told otherwise",
-        source="Often assumed.",
-        how="Torch is asked which format autocast takes by default on each kind of device; bf16 has 8 bits of "
-        "exponent, fp16 has 5. It holds on a device with 8.",
-        unit="bits of exponent",
+        slogan="Autocast uses bf16 by default",
+        source="A common assumption.",
+        how="The default dtype of torch's autocast on each kind of device. bf16 has 8 exponent bits, fp16 "
+        "has 5. The claim holds for a device with 8.",
+        unit="exponent bits",
         headline="cuda",
         measure=_autocast_exponents,
         judge=by_range(lambda bits: bits == 8),
-        transfers="Yes, it is torch's setting and not the machine's. With fp16 small gradients become 0 "
-        "unless the "
-        "loss is scaled up first.",
+        transfers="The same on every machine, because torch sets the default. In fp16 small gradients become 0 "
+        "unless the loss is scaled up first.",
     ),
     Claim(
         name="view_copies",
         chapter=1,
-        slogan="Giving a tensor another shape copies it",
+        slogan="Reshaping a tensor copies it",
         source="Expected from lists in Python.",
-        how="Whether the result lies in memory of its own (1) or in that of the tensor it came from (0). It "
-        "holds "
-        "for an operation that copies.",
-        unit="copied",
+        how="Whether the result has its own memory (1) or shares the memory of the original tensor (0). "
+        "The claim holds for an operation that copies.",
+        unit="copies (1) or not (0)",
         headline="view",
         measure=_copies,
         judge=by_range(lambda share: share == 1),
-        transfers="Exactly. What cannot be read off the old memory in even strides is copied, all else is not.",
+        transfers="Exactly the same everywhere. Torch copies only when the new shape cannot be described by "
+        "strides over the old memory.",
     ),
     Claim(
         name="gpu_faster",
         chapter=1,
         slogan="A GPU is always faster",
-        source="Expected by everyone who buys one.",
-        how="Products of two n × n matrices in fp32, this machine's processor against its accelerator. It "
-        "holds at a "
-        "size where the accelerator is faster.",
+        source="Expected by most people who buy one.",
+        how="Products of two n × n matrices in fp32 on this machine's CPU against its accelerator. The "
+        "claim holds for a size at which the accelerator is faster.",
         unit="times as fast",
         headline="n = 1024",
         measure=_gpu_ratios,
         judge=by_median(lambda ratio: ratio > 1, within=0.1),
         needs="accelerator",
         timed=True,
-        transfers="That small work is not worth the trip does; where the line lies depends on both processors.",
+        transfers="Small operations never repay the cost of starting them on an accelerator. Where the "
+        "break-even size lies depends on both processors.",
     ),
 )

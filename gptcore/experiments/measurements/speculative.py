@@ -157,47 +157,59 @@ CLAIMS = (
     Claim(
         name="speculative_3x",
         chapter=9,
-        slogan="Speculative decoding gives 3 times the speed",
+        slogan="Speculative decoding is 3 times as fast",
         source="Leviathan et al. 2022 and Chen et al. 2023 report 2 to 3 times for large models.",
-        how=f"20,000 cycles are drawn for chances of acceptance from 0.5 to 0.9, {AHEAD} tokens drafted a cycle at "
-        f"{DRAFT_COST:g} of a pass each; tokens over cost, five seeds. It holds at a chance where each reaches 3.",
+        how=f"20,000 simulated cycles for acceptance probabilities from 0.5 to 0.9, {AHEAD} tokens drafted "
+        f"per cycle, each at {DRAFT_COST:g} of the target's cost. Measured: tokens divided by cost, "
+        "five seeds. The claim holds for a probability at which every seed reaches 3.",
         unit="times as fast",
         headline="α = 0.8",
         measure=_drawn_speedups,
         judge=by_range(lambda ratio: ratio >= 3),
-        transfers="The arithmetic does. The chance of acceptance depends on how alike both models are, the cost on "
-        "both sizes, and a device that is busy already has no pass to give away.",
+        transfers="The arithmetic is the same. The acceptance probability depends on how similar both models "
+        "are, the cost on both sizes. A device that is already fully used has no capacity left to "
+        "verify drafts.",
     ),
     Claim(
         name="speculative_here",
         chapter=9,
         slogan="Speculative decoding makes any model faster",
         source="Read into Leviathan et al. 2022 and Chen et al. 2023, whose models fill a large device.",
-        how=f"The shipped model writes 64 tokens one by one and with {AHEAD - 1} guessed ahead, by its own first layer "
-        "and by a table of counts of 300 stories; one thread, median seconds, five seeds. It holds for a draft with "
-        "which the middle seed is faster, with a tenth to spare.",
+        how=f"The shipped model generates 64 tokens one by one, and with {AHEAD - 1} drafted tokens per "
+        "cycle. Its own first layer or an n-gram table of 300 stories drafts them. One thread, median "
+        "seconds, five seeds. The claim holds for a draft model with which the median run is faster, "
+        "with a margin of 10%.",
         unit="times as fast",
         headline="a table of counts",
+        labels={
+            "its first layer": "draft: first layer",
+            "a table of counts": "draft: n-gram table",
+        },
         measure=_guessed_ahead,
         judge=by_median(lambda ratio: ratio > 1, within=0.1),
         timed=True,
-        transfers="Not from here. It pays where a pass over a few tokens costs hardly more than one over a single "
-        "token, as on a GPU with billions of weights to fetch, and where the draft is cheap against that.",
+        transfers="This measurement does not answer that. Speculative decoding pays if a pass over a few tokens "
+        "costs hardly more than over one, as on a GPU that reads billions of weights. The draft model "
+        "must be cheap by comparison.",
         nothing=1.0,
     ),
     Claim(
         name="speculative_approximates",
         chapter=9,
-        slogan="Speculative decoding gives up some quality for speed",
-        source="Concluded from the draft, a weaker model that writes most of the tokens.",
-        how="At 64 places of three stories the chances of all tokens to come out, over every guess the draft could "
-        "make, against the target's own, by enumeration; half of the shipped model's layers draft. Beside it a common "
-        "mistake: a refused token replaced from p. It holds where more than one draw in a million would differ.",
-        unit="share of draws that differ",
+        slogan="Speculative decoding trades quality for speed",
+        source="Concluded from the draft model, a weaker model that proposes most of the tokens.",
+        how="The exact output distribution at 64 positions of three stories, over every token the draft "
+        "model could propose, against the target's own; half of the shipped model's layers are the "
+        "draft. For comparison a common mistake: a rejected token resampled from p. The claim holds if "
+        "more than one token in a million would differ.",
+        unit="of sampled tokens differ",
         headline="as published",
+        labels={
+            "refused ones drawn from p": "rejected tokens resampled from p",
+        },
         measure=_law_off_by,
         judge=_exact,
-        transfers="Exactly, for any two models with one vocabulary. Some programs keep guesses by looser rules to gain "
-        "more; those do change the text.",
+        transfers="Exactly the same for any two models with one vocabulary. Some programs accept drafts by "
+        "looser rules to gain more; those do change the text.",
     ),
 )

@@ -139,79 +139,83 @@ CLAIMS = (
         chapter=2,
         slogan="A token is a word",
         source="Said in most introductions.",
-        how="The share of words that the story tokenizer keeps as one token where they stand, on stories it has not "
-        "seen and on text from outside. It holds where at least 95% are.",
-        unit="of the words are one token",
+        how="Stories the tokenizer was not trained on, and other kinds of text. Measured: the fraction of "
+        "words that the story tokenizer encodes as a single token. The claim holds if at least 95% are.",
+        unit="of words are one token",
         headline="stories",
         measure=_one_token_words,
         judge=by_range(lambda share: share >= 0.95),
-        transfers="That it hangs on how near a text is to what the merges were counted in. Larger vocabularies keep "
-        "more words whole.",
+        transfers="For every tokenizer it depends on how close a text is to the text the merges were learned "
+        "from. Larger vocabularies keep more words whole.",
     ),
     Claim(
         name="four_characters",
         chapter=2,
         slogan="A token is about four characters",
-        source="A rule of thumb of OpenAI's documentation, for English.",
-        how="Characters a token under the story tokenizer, four kinds of text. It holds between 3.5 and 4.5.",
-        unit="characters a token",
+        source="A rule of thumb for English in OpenAI's documentation.",
+        how="Characters per token under the story tokenizer, for four kinds of text. The claim holds "
+        "between 3.5 and 4.5.",
+        unit="characters per token",
         headline="stories",
         measure=_characters_a_token,
         judge=by_range(lambda ratio: 3.5 <= ratio <= 4.5),
-        transfers="That other text than the tokenizer was made for costs more. The numbers belong to this one.",
+        transfers="Text unlike the tokenizer's training data costs more tokens everywhere. The numbers "
+        "themselves belong to this tokenizer.",
     ),
     Claim(
         name="space_is_nothing",
         chapter=2,
         slogan="‘ cat’ and ‘cat’ are the same to a model",
-        source="Believed by whoever sees words and not ids.",
-        how="Of the different words of sixty stories, the share that get the same ids with and without a space "
-        "before them. It would hold where all do.",
-        unit="of the words keep their ids",
+        source="A common belief of people who see words and not token ids.",
+        how="The distinct words of sixty stories. Measured: the fraction that get the same ids with and "
+        "without a leading space. The claim holds if at least 99% do.",
+        unit="of words keep their ids",
         headline="words of the stories",
         measure=_same_ids,
         judge=by_range(lambda share: share >= 0.99),
-        transfers="Yes, for every byte-level tokenizer: the space is a byte of the token.",
+        transfers="The same for every byte-level tokenizer: the space is a byte of the token.",
     ),
     Claim(
         name="longest_match",
         chapter=2,
-        slogan="The longest token that fits is taken",
-        source="WordPiece works so (Schuster and Nakajima 2012); BPE does not (Sennrich et al. 2016).",
-        how="The share of different pieces that taking the longest token from the left would cut otherwise than the "
-        "merges do. It would hold where none is.",
-        unit="of the pieces are cut otherwise",
+        slogan="The tokenizer takes the longest token that fits",
+        source="WordPiece works this way (Schuster and Nakajima 2012); BPE does not (Sennrich et al. 2016).",
+        how="Distinct pre-tokens of four kinds of text. Measured: the fraction that greedy longest-match "
+        "would split differently from the merges. The claim holds if none is.",
+        unit="of pre-tokens are split differently",
         headline="newspaper English",
         measure=_cut_otherwise,
         judge=by_range(lambda share: share == 0),
-        transfers="That both agree on common words and part on rare ones does.",
+        transfers="Both methods agree on common words and differ on rare ones, with any BPE tokenizer.",
     ),
     Claim(
         name="half_as_long",
         chapter=2,
-        slogan="A vocabulary twice as large makes texts half as long",
-        source="A hope that everybody has once.",
-        how="The tokens of unread stories under the story tokenizer with half its size and with all of it; three "
-        "sets of stories. It would hold at a ratio of 0.6 or less.",
-        unit="times as long",
+        slogan="Doubling the vocabulary halves the number of tokens",
+        source="A common hope.",
+        how="The number of tokens in held-out stories under the story tokenizer with half its vocabulary "
+        "and with all of it, for three sets of stories. The claim holds at a ratio of 0.6 or less.",
+        unit="times as many tokens",
         headline="1024 to 2048",
         measure=_shorter,
         judge=by_range(lambda ratio: ratio <= 0.6),
-        transfers="That each doubling buys less than the one before does: the commonest pairs are taken first.",
+        transfers="Each doubling saves less than the one before, for any tokenizer: the most frequent pairs are "
+        "merged first.",
     ),
     Claim(
         name="vocabulary_perplexity",
         chapter=2,
         slogan="Perplexity falls with a larger vocabulary",
-        source="Read off papers that compare models with different tokenizers.",
-        how="Small models with 400 and with 2,048 tokens are trained on the same stories for 80 steps, three seeds; "
-        "their perplexity a token, and their bits a byte, large against small. It holds where perplexity is lower.",
-        unit="times the perplexity a token",
+        source="Read into papers that compare models with different tokenizers.",
+        how="Small models with 400 and with 2,048 tokens, trained on the same stories for 80 steps, three "
+        "seeds. Measured: the ratio of their perplexities per token and of their bits per byte, large "
+        "over small. The claim holds if the perplexity is lower.",
+        unit="ratio, large over small",
         headline="per token",
         measure=_perplexities,
         judge=lambda measured: by_range(lambda ratio: ratio < 1)({"per token": measured["per token"]}),
-        transfers="That perplexities a token of two vocabularies cannot be compared does: a token that carries more "
-        "text is harder to guess. Compare per byte.",
+        transfers="Perplexities per token of two vocabularies are never comparable: a token that covers more "
+        "text is harder to predict. Compare bits per byte.",
         kind="train",
         nothing=1.0,
     ),

@@ -157,33 +157,34 @@ CLAIMS = (
     Claim(
         name="warm_up_saves",
         chapter=8,
-        slogan="Without warm-up a run fails",
+        slogan="Without learning-rate warm-up a run fails",
         source="Repeated since Vaswani et al. 2017; Xiong et al. 2020 show that post-norm models need it.",
-        how=f"{SHAPE_IN_WORDS}, {STEPS} steps on the stories, with {STEPS // 10} steps of warm-up and with none, Muon "
-        "and AdamW, three seeds; validation loss against the run with warm-up. It holds where each seed loses more "
-        "than 0.02 nats.",
-        unit="nats a token more without",
+        how=f"{SHAPE_IN_WORDS}, {STEPS} steps on the stories, with {STEPS // 10} steps of warm-up and with "
+        "none, Muon and AdamW, three seeds. Measured: the rise of the validation loss without warm-up. "
+        "The claim holds if it is more than 0.02 nats with every seed.",
+        unit="nats per token higher without",
         headline="Muon, as in the preset",
         measure=_without_warm_up,
         judge=by_range(lambda more: more > 0.02),
-        transfers="Not from here. Large models at high rates do diverge without it; a small pre-norm model does not "
-        "tell.",
+        transfers="This measurement does not answer that. Large models at high learning rates do diverge without "
+        "warm-up; a small pre-norm model cannot show it.",
         kind="train",
         nothing=0.0,
     ),
     Claim(
         name="clipping_saves",
         chapter=8,
-        slogan="Clipping saves every run",
-        source="Pascanu et al. 2013 for recurrent networks; every recipe since.",
-        how=f"{SHAPE_IN_WORDS}, {STEPS} steps on the stories, gradients clipped at 1 and not at all, Muon and AdamW, "
-        "three seeds; validation loss against the clipped run. It holds where each seed loses more than 0.02 nats.",
-        unit="nats a token more without",
+        slogan="Gradient clipping saves every run",
+        source="Pascanu et al. 2013 for recurrent networks; most recipes since.",
+        how=f"{SHAPE_IN_WORDS}, {STEPS} steps on the stories, with gradients clipped at 1 and not clipped, "
+        "Muon and AdamW, three seeds. Measured: the rise of the validation loss without clipping. The "
+        "claim holds if it is more than 0.02 nats with every seed.",
+        unit="nats per token higher without",
         headline="Muon, as in the preset",
         measure=_without_clipping,
         judge=by_range(lambda more: more > 0.02),
-        transfers=f"Not from here. It is a belt for the rare bad batch, and {STEPS} steps on clean text have few of "
-        "those.",
+        transfers="This measurement does not answer that. Clipping protects against the rare bad batch, and "
+        f"{STEPS} steps on clean text contain few of those.",
         kind="train",
         nothing=0.0,
     ),
@@ -191,60 +192,75 @@ CLAIMS = (
         name="perplexity_vocabulary",
         chapter=8,
         slogan="A larger vocabulary lowers the perplexity",
-        source="Read off papers whose models have different tokenizers.",
-        how="The same unread stories under story vocabularies of 300 to 2,048 tokens, guessed by a table of token "
-        "pairs; perplexity a token, and bits a byte, over those at 300. It holds where the perplexity is lower.",
+        source="Read into papers whose models have different tokenizers.",
+        how="The same held-out stories under story vocabularies of 300 to 2,048 tokens, predicted by a "
+        "bigram table. Measured: perplexity per token and bits per byte, divided by those at 300. The "
+        "claim holds if the perplexity is lower.",
         unit="times that at V = 300",
         headline="V = 2,048, perplexity a token",
+        labels={
+            "V = 512, perplexity a token": "V = 512, perplexity per token",
+            "V = 512, bits a byte": "V = 512, bits per byte",
+            "V = 1,024, perplexity a token": "V = 1,024, perplexity per token",
+            "V = 1,024, bits a byte": "V = 1,024, bits per byte",
+            "V = 2,048, perplexity a token": "V = 2,048, perplexity per token",
+            "V = 2,048, bits a byte": "V = 2,048, bits per byte",
+        },
         measure=_perplexities,
         judge=_judge_perplexity,
-        transfers="Yes: a longer token is harder to guess, whoever guesses. Compare per byte, or with one tokenizer.",
+        transfers="The same for any model: a longer token is harder to predict. Compare bits per byte, or use "
+        "one tokenizer.",
     ),
     Claim(
         name="unigram_level",
         chapter=8,
-        slogan="A loss of 6 to 7 means that it has learned grammar",
-        source="Read into loss curves of models with GPT-2's vocabulary, whose first fall ends about there.",
-        how="That level is the unigram entropy of a text: the loss of a guess that knows how often each token occurs. "
-        "So 4,000 tokens are drawn by the frequencies of the stories, three seeds; the share of sentences that their "
-        "grammar accepts. It would hold where half are accepted.",
-        unit="of the sentences accepted",
+        slogan="A loss of 6 to 7 means that the model has learned grammar",
+        source="Read into loss curves of models with GPT-2's vocabulary, whose first drop ends about there.",
+        how="That level is the unigram entropy of a text: the loss of a model that knows only token "
+        "frequencies. So 4,000 tokens are sampled from the frequencies of the stories, three seeds. "
+        "The claim holds if the grammar accepts half of their sentences.",
+        unit="of sentences accepted",
         headline="frequencies alone",
+        labels={
+            "frequencies alone": "token frequencies alone",
+        },
         measure=_grammar_at_the_unigram_level,
         judge=by_range(lambda share: share >= 0.5),
-        transfers="Yes: the first fall of any language model's loss is to the frequencies, whatever the number is "
-        "there.",
+        transfers="The same: any language model's loss first drops to the token frequencies, whatever that level "
+        "is.",
     ),
     Claim(
         name="decay_is_l2",
         chapter=8,
         slogan="Weight decay and an L2 penalty are the same",
-        source="True of plain gradient descent; Loshchilov and Hutter 2017 show that it is not of Adam.",
-        how="Two weights of 1, 200 steps with random gradients of size 0.01 and 1, with decay 0.1 and without; what "
-        "decay took from the one over what it took from the other, three seeds. It holds where that is within 10% of "
-        "1.",
-        unit="times as much taken",
+        source="True of plain gradient descent; Loshchilov and Hutter 2017 show that it is not true of Adam.",
+        how="Two weights of 1, 200 steps with random gradients of size 0.01 and 1, with a decay of 0.1 and "
+        "without. Measured: the ratio by which decay shrank the two weights, three seeds. The claim "
+        "holds if that is within 10% of 1.",
+        unit="times as much decay",
         headline="Adam with an L2 penalty",
         measure=_decay_ratios,
         judge=lambda measured: by_range(lambda ratio: 0.9 <= ratio <= 1.1)(
             {way: measured[way] for way in OPTIMIZERS if way != "AdamW"}
         ),
-        transfers="Exactly: Adam divides whatever is in the gradient by the gradient's size, a penalty too. AdamW "
-        "takes the decay out of the gradient, so it takes the same share of every weight.",
+        transfers="Exactly the same: Adam divides everything in the gradient by the gradient's size, an L2 "
+        "penalty too. AdamW keeps decay out of the gradient, so it shrinks every weight by the same "
+        "fraction.",
     ),
     Claim(
         name="adamw_trains_better",
         chapter=8,
         slogan="AdamW trains better than Adam with an L2 penalty",
         source="Loshchilov and Hutter 2017, for image models over many epochs.",
-        how=f"{SHAPE_IN_WORDS}, {STEPS} steps on the stories with a decay of 0.1 either way, three seeds; "
-        "validation loss of Adam minus that of AdamW. It holds where each seed loses more than 0.02 nats.",
-        unit="nats a token more",
+        how=f"{SHAPE_IN_WORDS}, {STEPS} steps on the stories with a decay of 0.1 either way, three seeds. "
+        "Measured: the validation loss of Adam minus that of AdamW. The claim holds if it is more than "
+        "0.02 nats with every seed.",
+        unit="nats per token higher",
         headline="Adam, L2 penalty",
         measure=_decoupled,
         judge=by_range(lambda more: more > 0.02),
-        transfers="That 0.1 is no small penalty for Adam and a small decay for AdamW does. At a strength tuned for "
-        "each the difference is smaller.",
+        transfers="A value of 0.1 is a strong penalty for Adam and a weak decay for AdamW everywhere. With a "
+        "strength tuned for each, the difference is smaller.",
         kind="train",
         nothing=0.0,
     ),

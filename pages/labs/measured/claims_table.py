@@ -55,16 +55,16 @@ def _ledger(was_busy: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         _start_and_stop(registry, text)
         _save([result for result in results.values() if result is not None], text)
-    asked = claim_queue.open_claims()
+    requested = claim_queue.open_claims()
     with st.container():
-        if asked:
+        if requested:
             claim.progress_bar(
-                asked[0],
-                text.read("ledger_running", slogan=registry[asked[0]].slogan, waiting=len(asked) - 1),
+                requested[0],
+                text.read("ledger_running", slogan=registry[requested[0]].slogan, waiting=len(requested) - 1),
             )
-        elif said := claim.last_problem(list(registry)):
-            st.error(escape.sentence(said), icon=":material/error:")
-    if was_busy != bool(asked):
+        elif problem := claim.last_problem(list(registry)):
+            st.error(escape.sentence(problem), icon=":material/error:")
+    if was_busy != bool(requested):
         st.rerun()
 
 
@@ -77,7 +77,7 @@ def _row(entry: Claim, result: Result | None, text: words.Words, *, own: bool) -
         where, taken = result.machine, claim.date(result.when)
     return {
         "Chapter": entry.chapter,
-        "Verdict": claim.verdict_name(result.verdict) if result else "not measured",
+        "Verdict": claims.VERDICT_NAMES[result.verdict] if result else "Not measured",
         "Claim": entry.slogan,
         "Measured": result.measured if result else None,
         "From": result.spread[0] if result else None,
@@ -85,7 +85,7 @@ def _row(entry: Claim, result: Result | None, text: words.Words, *, own: bool) -
         "Unit": entry.unit,
         "Machine": where,
         "Date": taken,
-        "Within noise": ", ".join(result.within_noise) if result else "",
+        "Within noise": ", ".join(map(entry.label, result.within_noise)) if result else "",
         "Duration": "seconds" if entry.kind == "quick" else "1–2 minutes",
         "Source": entry.source,
     }

@@ -16,7 +16,7 @@ def test_a_table_holds_every_result_in_both_forms():
     assert float(rows[0]["measured"]) == results[0].measured and rows[0]["torch"]
     lines = results_table.to_markdown(results).splitlines()
     assert len({line.count(" | ") for line in lines[:1] + lines[2:4]}) == 1
-    assert results[1].claim in lines[3] and lines[-1].startswith("Taken on ")
+    assert results[1].claim in lines[3] and "| Holds |" in lines[3] and lines[-1].startswith("Measured on ")
 
 
 def test_no_results_are_an_empty_table():

@@ -26,6 +26,8 @@ def test_every_result_is_of_today_and_says_where_and_when_it_was_taken():
             result.machine and result.cores >= 1 and {"glassbox", "python", "torch"} <= set(result.versions)
         )
         assert datetime.fromisoformat(result.when).tzinfo is not None
+        claim = claims.get_claim(name)
+        assert (result.claim, result.source, result.unit) == (claim.slogan, claim.source, claim.unit)
 
 
 def test_a_result_of_another_measurement_or_rule_is_outdated():
@@ -33,7 +35,8 @@ def test_a_result_of_another_measurement_or_rule_is_outdated():
     assert not claims.is_outdated(result)
     assert not claims.is_outdated(replace(result, fingerprint=""))  # as the first edition wrote it
     assert claims.is_outdated(replace(result, fingerprint="0" * 16))
-    assert claims.is_outdated(replace(result, unit="times"))
+    assert claims.is_outdated(replace(result, fingerprint="", unit="times"))
+    assert not claims.is_outdated(replace(result, unit="as an earlier text named it"))
     assert claims.is_outdated(replace(result, settings={}))
     assert claims.is_outdated(replace(result, verdict="holds not"))
 
