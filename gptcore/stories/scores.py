@@ -25,7 +25,8 @@ import numpy as np
 from gptcore.stories.lexicon import FOLK_COMMON, GENDER, NOUN_GENDER
 from gptcore.stories.parser import accepts
 from gptcore.stories.printing import join_tokens, read_tokens
-from gptcore.stories.writer import N_STORIES, write_stories
+from gptcore.stories.shipped_stories import default_stories
+from gptcore.stories.writer import N_STORIES, Story
 
 VALIDATION_FRACTION = 0.05
 
@@ -142,11 +143,14 @@ def judge_names(sentences: Sequence[list[str]]) -> tuple[int, int]:
     return right, total
 
 
+def _training_stories() -> list[Story]:
+    return default_stories()[: N_STORIES - int(N_STORIES * VALIDATION_FRACTION)]
+
+
 @cache
 def training_sentences() -> frozenset[int]:
-    """Hashes of all sentences of the default training stories; made once, in a few seconds."""
-    stories = write_stories(N_STORIES - int(N_STORIES * VALIDATION_FRACTION))
-    return frozenset(hash(sentence) for story in stories for sentence in story.sentences)
+    """Hashes of all sentences of the default training stories; made once in a process."""
+    return frozenset(hash(sentence) for story in _training_stories() for sentence in story.sentences)
 
 
 def score_text(text: str) -> StoryScores:
@@ -254,8 +258,7 @@ def table_scores(
     orders: tuple[int, ...] = (3, 5, 7), n_sentences: int = 2_000, seed: int = 0
 ) -> dict[int, StoryScores]:
     """The scores that tables of the default training stories reach, by order: what a model has to beat."""
-    stories = write_stories(N_STORIES - int(N_STORIES * VALIDATION_FRACTION))
-    table = WordTable([story.text for story in stories])
+    table = WordTable([story.text for story in _training_stories()])
     return {order: score_text(table.sample(order, n_sentences, seed)) for order in orders}
 
 
