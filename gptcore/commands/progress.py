@@ -1,0 +1,49 @@
+"""The events of a run on the terminal: as JSON lines, or as a progress bar with losses and samples."""
+
+import contextlib
+from collections.abc import Generator
+
+from tqdm import tqdm
+
+from gptcore.training.events import Event
+
+
+def show_events(events: Generator[Event], as_json: bool) -> None:
+    show = _print_json if as_json else _Progress()
+    with contextlib.closing(events):  # an output that cannot be written ends the run too
+        for event in events:
+            show(event)
+
+
+def _print_json(event) -> None:
+    print(event.to_json(), flush=True)
+
+
+class _Progress:
+    """Shows a person how a run goes: a bar, the loss, a text now and then."""
+
+    def __init__(self):
+        self.bar = None
+
+    def __call__(self, event) -> None:
+        if event.event == "start":
+            for note in event.notes:
+                print(note)
+            print(
+                f"{event.n_parameters:,} parameters on {event.device}, {event.precision}, {event.attention_path} "
+                f"attention, {event.threads} thread(s), {event.total_steps:,} steps"
+            )
+            self.bar = tqdm(total=event.total_steps, unit="step")
+        self.bar = self.bar if self.bar is not None else tqdm(unit="step", initial=event.step)
+        if event.event == "step":
+            self.bar.update()
+            self.bar.set_postfix(
+                loss=f"{event.loss:.3f}", tokens_per_second=f"{event.tokens_per_second:,.0f}"
+            )
+        elif event.event == "eval":
+            self.bar.write(f"step {event.step}: validation loss {event.val_loss:.3f}")
+        elif event.event == "sample":
+            self.bar.write(f"\n{event.text.strip()}\n")
+        elif event.event in ("done", "failed"):
+            self.bar.close()
+            print(f"{event.event}: {event.reason}")
