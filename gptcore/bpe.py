@@ -52,6 +52,9 @@ MAX_TOKENS_BYTES = (
     1 << 26
 )  # of all tokens together: 40 merges, each of the one before with itself, make a terabyte
 
+MAX_SPECIAL_TOKENS = 1 << 14
+MAX_SPECIAL_BYTES = 1 << 17  # of all special tokens together; tiktoken can search for no more
+LONGEST_SPECIAL_TOKEN = 512  # bytes
 LONGEST_PATTERN = 2000  # characters; the longest in use has a third of that
 MOST_REPEATS = 10_000  # what the counts {n} of a pattern may multiply to: `regex` writes each repetition out
 PATTERN_SECONDS = 1.0  # CPU time in which a pattern has to cut …
@@ -304,6 +307,27 @@ def make_tokens(pairs: Sequence[tuple[int, int]]) -> list[bytes]:
     return tokens
 
 
+def check_special_tokens(special_tokens: Mapping[str, int]) -> None:
+    """Raise TokenizerError for special tokens that are too many, too long or not text, or whose ids are not free."""
+    if len(special_tokens) > MAX_SPECIAL_TOKENS:
+        raise TokenizerError(
+            f"{len(special_tokens):,} special tokens are more than the {MAX_SPECIAL_TOKENS:,} allowed."
+        )
+    if "" in special_tokens or len(set(special_tokens.values())) < len(special_tokens):
+        raise TokenizerError("Special tokens need a text each, and ids that differ.")
+    if (highest := max(special_tokens.values(), default=0)) >= MAX_TOKENS:
+        raise TokenizerError(f"The id {shortened(highest)} is not below {MAX_TOKENS:,}, where ids end.")
+    try:
+        lengths = [len(text.encode()) for text in special_tokens]
+    except UnicodeEncodeError as error:
+        raise TokenizerError("A special token holds half a character: give its whole text.") from error
+    if max(lengths, default=0) > LONGEST_SPECIAL_TOKEN or sum(lengths) > MAX_SPECIAL_BYTES:
+        raise TokenizerError(
+            f"Special tokens may have {LONGEST_SPECIAL_TOKEN} bytes each and {MAX_SPECIAL_BYTES:,} together: "
+            "these have more."
+        )
+
+
 def merge_piece(piece: bytes, new_ids: Mapping[str, int]) -> list[int]:
     """Apply to one piece the earliest merge that fits, wherever it fits, until none does.
 
@@ -317,6 +341,27 @@ def merge_piece(piece: bytes, new_ids: Mapping[str, int]) -> list[int]:
             break
         word = word.replace(pair, chr(new_ids[pair]))
     return [ord(character) for character in word]
+
+
+def pairs_from_ranks(ranks: Mapping[bytes, int]) -> list[tuple[int, int]]:
+    """Recover the merges from tokens in order: what the earlier merges leave of a token is its pair."""
+    tokens = sorted(ranks, key=ranks.__getitem__)
+    new_ids: dict[str, int] = {}
+    for new_id, token in enumerate(tokens[len(BYTE_ORDER) :], start=len(BYTE_ORDER)):
+        pair = merge_piece(token, new_ids)
+        if len(pair) != 2 or ranks[token] != new_id:
+            raise TokenizerError("This vocabulary is not made of byte-level merges in GPT-2's byte order.")
+        new_ids[chr(pair[0]) + chr(pair[1])] = new_id
+    return [(ord(left), ord(right)) for left, right in new_ids]
+
+
+def split_otherwise(tokens: Sequence[bytes], new_ids: Mapping[str, int]) -> bool:
+    """Return whether the merges make some token's own bytes into other tokens.
+
+    Then merging whatever two neighbors make a known token, as tiktoken does, gives other ids than merging the
+    learned pairs. Merges that were learned from a text never do this.
+    """
+    return any(merge_piece(tokens[new_id], new_ids) != [new_id] for new_id in new_ids.values())
 
 
 def replay_merges(ids: list[int | None], rules: Mapping[tuple[int, int], tuple[int, int]]) -> list[int]:

@@ -50,17 +50,19 @@ from gptcore.bpe import (
     BYTE_ORDER,
     GPT2_PATTERN,
     KNOWN_PATTERNS,
-    MAX_TOKENS,
     TokenizerError,
+    check_special_tokens,
     compile_pattern,
     count_pre_tokens,
     cut_texts,
     learn_merges,
     make_tokens,
     merge_piece,
+    pairs_from_ranks,
     replace_surrogates,
     replay_merges,
     shortened,
+    split_otherwise,
 )
 from gptcore.files import read_bounded_json
 
@@ -70,9 +72,6 @@ EOT = "<|endoftext|>"
 FILE_FORMAT = "glassbox-tokenizer"
 FILE_VERSION = 1
 
-MAX_SPECIAL_TOKENS = 1 << 14
-MAX_SPECIAL_BYTES = 1 << 17  # of all special tokens together; tiktoken can search for no more
-LONGEST_SPECIAL_TOKEN = 512  # bytes
 MAX_FILE_BYTES = 1 << 26  # twice the largest tokenizer.json in use
 MAX_FILE_VALUES = 1 << 22  # commas and brackets: 64 MB of [] would take 1.4 GB of memory
 
@@ -204,6 +203,16 @@ class Tokenizer:
             raise TokenizerError(f"This tokenizer has no {EOT} token: train it with that special token.")
         return self.special_tokens[EOT]
 
+    @property
+    def start_ids(self) -> tuple[int, ...]:
+        """The ids that start every text; none in a tokenizer made here."""
+        return ()
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """The ids at which generation ends, the end-of-text token first; none where the tokenizer names none."""
+        return (self.special_tokens[EOT],) if EOT in self.special_tokens else ()
+
     def pieces(self, text: str) -> list[str]:
         """Cut text where the pattern cuts it; no token reaches over a cut.
 
@@ -246,6 +255,13 @@ class Tokenizer:
         ids = self._encode_with_tiktoken(text)
         return self._encode_pieces(self.pieces(text)) if ids is None else ids
 
+    def encode_prompt(self, text: str) -> list[int]:
+        """Turn a text for a model to continue into ids: those that start every text, then the text's own.
+
+        An empty text becomes the end-of-text token, after which a new document begins.
+        """
+        return [*self.start_ids, *self.encode(text)] or [self.eot_id]
+
     @cached_property
     def _find_special(self) -> regex.Pattern:
         longest_first = sorted(self.special_tokens, key=len, reverse=True)
@@ -256,9 +272,9 @@ class Tokenizer:
 
         Nobody can interrupt tiktoken, and its pattern engine backtracks up to a million times at each character
         before it panics. So it runs the known patterns only, which do not backtrack; `bpe.cut_texts` runs the
-        others under a time limit.
+        others under a time limit. It also merges any two neighbors that make a token, learned as a pair or not.
         """
-        if self.pattern not in KNOWN_PATTERNS:
+        if self.pattern not in KNOWN_PATTERNS or self._splits_otherwise:
             return None
         blocks = range(0, len(text) - _WHITE_SPACE_BLOCK, _WHITE_SPACE_BLOCK)
         if any(text[start : start + _WHITE_SPACE_BLOCK].isspace() for start in blocks):
@@ -269,6 +285,10 @@ class Tokenizer:
             if not _is_panic(error):
                 raise
             return None
+
+    @cached_property
+    def _splits_otherwise(self) -> bool:
+        return split_otherwise(list(self.ranks), self._new_ids)
 
     def _encode_pieces(self, pieces: Iterable[str], errors: str = "strict") -> list[int]:
         """Encode pieces, each different one once, in time n log n of its length; `errors` is that of str.encode."""
@@ -300,13 +320,8 @@ class Tokenizer:
             return self._encode_pieces(pieces, "surrogateescape")
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes that a token stands for."""
-        token = self._bytes.get(int(token_id))
-        if token is None:
-            raise TokenizerError(
-                f"There is no token {int(token_id)}: ids go from 0 to {self.vocab_size - 1}."
-            )
-        return token
+        """The bytes that a token stands for; none for an id without a token, which a padded model can predict."""
+        return self._bytes.get(int(token_id), b"")
 
     def token_text(self, token_id: int) -> str:
         r"""The token as text; bytes that are no whole character are written \xF0, never as U+FFFD."""
@@ -317,8 +332,12 @@ class Tokenizer:
         """Turn token ids back into bytes."""
         return b"".join(map(self.token_bytes, ids))
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Turn token ids back into text; bytes that are not UTF-8, as in half an emoji, become U+FFFD."""
+    def decode(self, ids: Iterable[int], *, continues: bool = False) -> str:
+        """Turn token ids back into text; bytes that are not UTF-8, as in half an emoji, become U+FFFD.
+
+        `continues` says that the ids follow others. It matters to imported tokenizers that begin a text with a
+        space, which is no part of the text and left out only at its start.
+        """
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def to_tiktoken(self) -> tiktoken.Encoding:
@@ -402,27 +421,6 @@ class Tokenizer:
             raise TokenizerError(f"{path} is damaged: {error}") from error
 
 
-def check_special_tokens(special_tokens: Mapping[str, int]) -> None:
-    """Raise TokenizerError for special tokens that are too many, too long or not text, or whose ids are not free."""
-    if len(special_tokens) > MAX_SPECIAL_TOKENS:
-        raise TokenizerError(
-            f"{len(special_tokens):,} special tokens are more than the {MAX_SPECIAL_TOKENS:,} allowed."
-        )
-    if "" in special_tokens or len(set(special_tokens.values())) < len(special_tokens):
-        raise TokenizerError("Special tokens need a text each, and ids that differ.")
-    if (highest := max(special_tokens.values(), default=0)) >= MAX_TOKENS:
-        raise TokenizerError(f"The id {shortened(highest)} is not below {MAX_TOKENS:,}, where ids end.")
-    try:
-        lengths = [len(text.encode()) for text in special_tokens]
-    except UnicodeEncodeError as error:
-        raise TokenizerError("A special token holds half a character: give its whole text.") from error
-    if max(lengths, default=0) > LONGEST_SPECIAL_TOKEN or sum(lengths) > MAX_SPECIAL_BYTES:
-        raise TokenizerError(
-            f"Special tokens may have {LONGEST_SPECIAL_TOKEN} bytes each and {MAX_SPECIAL_BYTES:,} together: "
-            "these have more."
-        )
-
-
 def _is_panic(error: BaseException) -> bool:
     """Return whether an exception is a panic of tiktoken's Rust code; its class cannot be imported."""
     return type(error).__name__ == "PanicException"
@@ -472,19 +470,7 @@ def load_tiktoken(name: str = "gpt2") -> Tokenizer:
         ) from error
     special_tokens = {text: encoding.encode_single_token(text) for text in encoding.special_tokens_set}
     ranks = encoding._mergeable_ranks  # tiktoken's README names this and _pat_str for building on an encoding
-    return Tokenizer(_pairs_from_ranks(ranks), pattern=encoding._pat_str, special_tokens=special_tokens)
-
-
-def _pairs_from_ranks(ranks: Mapping[bytes, int]) -> list[tuple[int, int]]:
-    """Recover the merges from tokens in order: what the earlier merges leave of a token is its pair."""
-    tokens = sorted(ranks, key=ranks.__getitem__)
-    new_ids: dict[str, int] = {}
-    for new_id, token in enumerate(tokens[len(BYTE_ORDER) :], start=len(BYTE_ORDER)):
-        pair = merge_piece(token, new_ids)
-        if len(pair) != 2 or ranks[token] != new_id:
-            raise TokenizerError("This vocabulary is not made of byte-level merges in GPT-2's byte order.")
-        new_ids[chr(pair[0]) + chr(pair[1])] = new_id
-    return [(ord(left), ord(right)) for left, right in new_ids]
+    return Tokenizer(pairs_from_ranks(ranks), pattern=encoding._pat_str, special_tokens=special_tokens)
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
         plugins.load(options.plugin)
     check_count("max-new-tokens", options.max_new_tokens)
     model, tokenizer = load_with_tokenizer(options.dir or SHIPPED)
-    prompt_ids = tokenizer.encode(options.prompt) or [tokenizer.eot_id]
+    prompt_ids = tokenizer.encode_prompt(options.prompt)
     steps = generate(
         model,
         prompt_ids,
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
         repetition_penalty=options.repetition_penalty,
         use_cache=not options.no_cache,
         seed=options.seed,
-        stop_ids=(tokenizer.eot_id,),
+        stop_ids=tokenizer.stop_ids,
         n_alternatives=0,
         past_context=options.past_context,
     )
@@ -48,11 +48,11 @@ def _stream(prompt: str, tokenizer: Tokenizer, steps: Iterable[Step]) -> None:
     n_shown = 0
     for step in steps:
         ids.append(step.token_id)
-        text = prompt + tokenizer.decode(ids)
+        text = prompt + tokenizer.decode(ids, continues=bool(prompt))
         if not text.endswith("\ufffd"):
             print(text[n_shown:], end="", flush=True)
             n_shown = len(text)
-    print((prompt + tokenizer.decode(ids))[n_shown:])
+    print((prompt + tokenizer.decode(ids, continues=bool(prompt)))[n_shown:])
 
 
 def _sample_result(
@@ -80,7 +80,7 @@ def _sample_result(
     return {
         "prompt_ids": prompt_ids,
         "token_ids": new,
-        "text": options.prompt + tokenizer.decode(new),
+        "text": options.prompt + tokenizer.decode(new, continues=bool(options.prompt)),
         "stop": stop,
         "tokens_per_second": (len(new) - 1) / decoding if decoding else None,
         "prefill_seconds": seconds[0] if seconds else None,

@@ -155,9 +155,12 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer | None:
     """Return a folder's tokenizer, None where it brings none; raises TokenizerError for one we cannot read."""
     path = folder / "tokenizer.json"
     if path.is_file():
-        return hf_tokenizer.load_hf_tokenizer(path, end_of_text=_end_of_text(folder))
+        return hf_tokenizer.load_hf_tokenizer(path, end_of_text=end_tokens(folder))
     if (folder / "tokenizer.model").is_file():
-        raise hf_tokenizer.sentencepiece(folder / "tokenizer.model")
+        raise FolderError(
+            f"{folder} brings its tokenizer as tokenizer.model only; "
+            "save it with transformers' AutoTokenizer first, which writes tokenizer.json"
+        )
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         raise FolderError(
             f"{folder} brings its tokenizer as vocab.json and merges.txt; "
@@ -166,16 +169,23 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer | None:
     return None
 
 
-def _end_of_text(folder: Path) -> int | str | None:
-    """Return the token, or its id, that ends a text: what the tokenizer's own config says, or the model's."""
-    if (folder / "tokenizer_config.json").is_file():
-        token = _json(folder / "tokenizer_config.json").get("eos_token")
-        token = token.get("content") if isinstance(token, dict) else token
-        if isinstance(token, str):
-            return token
-    token = _json(folder / "config.json").get("eos_token_id")
-    token = token[0] if isinstance(token, list) and token else token
-    return token if type(token) is int else None
+def end_tokens(folder: Path) -> list[int | str] | None:
+    """Return the tokens, or their ids, that end a text, None where no file names one.
+
+    The tokenizer's own token comes first: it is what ends a document. Generation also ends at those that
+    generation_config.json names, or where there is none config.json.
+    """
+    token = _json_if_there(folder / "tokenizer_config.json").get("eos_token")
+    token = token.get("content") if isinstance(token, dict) else token
+    ends: list[int | str] = [token] if isinstance(token, str) else []
+    generation = _json_if_there(folder / "generation_config.json").get("eos_token_id")
+    ids = _json_if_there(folder / "config.json").get("eos_token_id") if generation is None else generation
+    ends += [end for end in (ids if isinstance(ids, list) else [ids]) if type(end) is int]
+    return ends or None
+
+
+def _json_if_there(path: Path) -> dict[str, Any]:
+    return _json(path) if path.is_file() else {}
 
 
 class _Weights(dict):

@@ -6,6 +6,7 @@ from gptcore.checkpoint import read_latest
 from gptcore.files import read_json
 from gptcore.formats import hf_folder
 from gptcore.formats.hf_folder import FolderError
+from gptcore.formats.hf_tokenizer import load_hf_tokenizer
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer, load_tiktoken, story_tokenizer
 
@@ -33,6 +34,14 @@ def is_hf_folder(folder: str | Path) -> bool:
 
 
 def load_tokenizer(name: str | Path) -> Tokenizer:
-    """Return the tokenizer called `story` or `gpt2`, or the one in a file; raises TokenizerError as these do."""
+    """Return the tokenizer called `story` or `gpt2`, or the one in a file; raises TokenizerError as these do.
+
+    A tokenizer_config.json beside the file says which token ends a text.
+    """
     named = {"story": story_tokenizer, "gpt2": load_tiktoken}
-    return named[name]() if name in named else Tokenizer.load(name)
+    if name in named:
+        return named[name]()
+    folder = Path(name).parent
+    if (folder / "tokenizer_config.json").is_file():
+        return load_hf_tokenizer(name, end_of_text=hf_folder.end_tokens(folder))
+    return Tokenizer.load(name)

@@ -25,14 +25,14 @@ def continuation(
 ) -> list[tuple[str, list[tuple[str, float]]]]:
     """What a model writes after a prompt: each token's text, and the likeliest ones with their probabilities."""
     model, tokenizer = handle.load()
-    ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
+    ids = tokenizer.encode_prompt(prompt)
     steps = generate(
         model,
         ids,
         n_new,
         temperature=temperature,
         seed=seed,
-        stop_ids=(tokenizer.eot_id,),
+        stop_ids=tokenizer.stop_ids,
         n_alternatives=n_alternatives,
     )
     return [
@@ -45,7 +45,7 @@ def continuation(
 def next_token_probabilities(handle: ModelHandle, prompt: str, tokens: tuple[str, ...]) -> list[float]:
     """The probability a model gives each of these tokens to come next; 0 for what is no token."""
     model, tokenizer = handle.load()
-    ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
+    ids = tokenizer.encode_prompt(prompt)
     step = next(generate(model, ids, 1, temperature=0.0, n_alternatives=model.config.vocab_size))
     probability = dict(step.alternatives)
     return [probability[ids[0]] if len(ids := tokenizer.encode(token)) == 1 else 0.0 for token in tokens]
@@ -64,7 +64,7 @@ class Traced:
 def traced(handle: ModelHandle, text: str) -> Traced:
     """The trace of a text, shared and read-only; raises ValueError for more tokens than the context holds."""
     model, tokenizer = handle.load()
-    ids = tokenizer.encode(text) or [tokenizer.eot_id]
+    ids = tokenizer.encode_prompt(text)
     return Traced(tuple(ids), tuple(map(tokenizer.token_text, ids)), trace(model, ids))
 
 

@@ -45,7 +45,8 @@ def default_head(model: ModelHandle) -> NameHead:
 
 def token_at_end_of(model: ModelHandle, ids: tuple[int, ...], beginning: str) -> int:
     """The position of the token in which a beginning of the text ends: a name may be several tokens."""
-    wanted, n_bytes = len(beginning.encode()), 0
+    before = model.tokenizer.encode_prompt(beginning)
+    wanted, n_bytes = len(model.tokenizer.decode_bytes(before)), 0
     for position, token_id in enumerate(ids):
         n_bytes += len(model.tokenizer.token_bytes(token_id))
         if n_bytes >= wanted:
@@ -76,7 +77,7 @@ def next_tokens(
 ) -> list[tuple[str, float]]:
     """The likeliest next tokens, or those asked for, with one head (layer, head) turned off or none."""
     used = without_head(model, *off) if off else model.model
-    ids = model.tokenizer.encode(text) or [model.tokenizer.eot_id]
+    ids = model.tokenizer.encode_prompt(text)
     step = next(generate(used, ids, 1, temperature=0.0, n_alternatives=model.config.vocab_size))
     if not only:
         return [(model.tokenizer.token_text(i), p) for i, p in step.alternatives[:most]]

@@ -300,9 +300,27 @@ def test_half_a_character_is_decoded_with_a_replacement(gpt2):
 
 
 @pytest.mark.parametrize("token_id", [-1, 1500, 10**9])
-def test_an_id_outside_the_vocabulary_is_refused(trained, token_id):
-    with pytest.raises(TokenizerError, match=f"no token {token_id}: ids go from 0 to 1499"):
-        trained.decode([token_id])
+def test_an_id_without_a_token_is_empty_text(trained, token_id):
+    """A model with a padded vocabulary can predict one."""
+    assert trained.decode([64, token_id, 65]) == trained.decode([64, 65])
+    assert trained.token_text(token_id) == ""
+
+
+# Merges by hand: that of 65 and 66 comes after that of 64 and 65, whose token it would need.
+NEVER_LEARNED = [(64, 65), (65, 66), (64, 257)]
+
+
+def test_merges_join_their_pair_and_no_other_that_makes_the_same_token():
+    tokenizer = Tokenizer(NEVER_LEARNED)
+    assert tokenizer.encode("abc") == tokenizer.encode_slowly("abc") == [256, 66]
+    theirs = RustTokenizer.from_str(json.dumps(to_json(tokenizer)))
+    assert theirs.encode("abc").ids == [256, 66]
+
+
+def test_a_prompt_starts_as_the_tokenizer_says_and_is_never_empty(trained):
+    assert trained.encode_prompt("a b") == trained.encode("a b")
+    assert trained.encode_prompt("") == [trained.eot_id]
+    assert trained.stop_ids == (trained.eot_id,) and Tokenizer(special_tokens={}).stop_ids == ()
 
 
 def test_a_tokenizer_without_end_of_text_says_so():

@@ -265,6 +265,27 @@ THEIR_BOMBS = {
     "many normalizers": changed(
         THEIRS, "normalizer", value={"type": "Sequence", "normalizers": [{"type": "NFKD"}] * 10**5}
     ),
+    "replacements that grow": changed(
+        THEIRS,
+        "normalizer",
+        value={
+            "type": "Sequence",
+            "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aaa"}] * 10,
+        },
+    ),
+    "a replacement of nothing": changed(
+        THEIRS, "normalizer", value={"type": "Replace", "pattern": {"String": ""}, "content": "a"}
+    ),
+    "a long prefix": changed(THEIRS, "normalizer", value={"type": "Prepend", "prepend": "a" * 10**6}),
+    "a start that is no token": changed(
+        THEIRS,
+        "post_processor",
+        value={
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [10**9], "tokens": ["<s>"]}},
+        },
+    ),
     "an unknown normalizer": changed(THEIRS, "normalizer", value={"type": "a\n" * 10**5}),
     "cuts without end": changed(
         THEIRS, "pre_tokenizer", value=nested(300, "Sequence", "pretokenizers", None)
@@ -331,17 +352,47 @@ def test_pipes_devices_and_names_that_are_none_are_not_opened(tmp_path):
         refusal(path)
 
 
-def test_a_byte_that_a_file_has_no_token_for_is_one_sentence():
+def test_a_byte_that_a_file_has_no_token_for_is_left_out():
     content = gpt2_like()
     del content["model"]["vocab"]["Á"]  # 0xC1, which no UTF-8 holds
     tokenizer = from_json(content, "tokenizer.json")
-    with pytest.raises(TokenizerError, match="no token for the byte"):
-        tokenizer.encode_bytes(b"a\xc1b")
+    assert tokenizer.encode_bytes(b"a\xc1b") == tokenizer.encode("ab")
 
 
 # Damage
 
+
+def llama2_like() -> dict:
+    """Characters instead of bytes: SentencePiece's way, with a token for every byte to fall back to."""
+    letters = ["<unk>", "<s>", *(f"<0x{byte:02X}>" for byte in range(256)), *"▁Onceitkgrwasl,'."]
+    merges = [["▁", "t"], ["i", "n"], ["in", "g"], ["▁", "k"], ["▁k", "ing"]]
+    tokens = [*letters, *map("".join, merges)]
+    model = {"type": "BPE", "byte_fallback": True, "unk_token": "<unk>", "fuse_unk": True, "merges": merges}
+    model["vocab"] = {token: token_id for token_id, token in enumerate(tokens)}
+    added = [{"id": 1, "content": "<s>", "special": True, "rstrip": True}]
+    added.append({"id": 0, "content": "ring", "special": False, "normalized": True})
+    added[1]["id"] = model["vocab"]["ring"] = len(tokens)
+    starts = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}]}
+    starts["special_tokens"] = {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}
+    return {
+        "version": "1.0",
+        "added_tokens": added,
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ],
+        },
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False},
+        "post_processor": starts,
+        "decoder": {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        "model": model,
+    }
+
+
 FILES = {
+    "llama2": llama2_like,
     "ours": lambda: our_file(
         merges=[[64, 65, 3], [256, 66, 2], [220, 84, 1]], special_tokens={EOT: 259, "<|user|>": 300}
     ),

@@ -15,7 +15,7 @@ from pages.kit.models import ModelHandle
 def traced_before_training(handle: ModelHandle, text: str) -> Traced:
     """The trace of a text through the model as it was initialized; raises ValueError for too many tokens."""
     tokenizer = handle.tokenizer
-    ids = tokenizer.encode(text) or [tokenizer.eot_id]
+    ids = tokenizer.encode_prompt(text)
     return Traced(tuple(ids), tuple(map(tokenizer.token_text, ids)), trace(_initial_model(handle), ids))
 
 

@@ -17,7 +17,7 @@ N_NEW_OF_LARGE = 16  # a large model needs as long for them as ours for all
 def text_data(handle: ModelHandle, start: str, temperature: float, seed: int) -> dict[str, Any]:
     """What the browser gets for a start; raises ValueError for one that is longer than the model's context."""
     model, tokenizer = handle.load()
-    ids = tokenizer.encode(start) or [tokenizer.eot_id]
+    ids = tokenizer.encode_prompt(start)
     if start == living_model.FIRST_START and len(ids) >= model.config.context_length:
         ids = ids[: max(1, model.config.context_length // 2)]  # nobody typed it: leave room to write
     flows = token_flows(
@@ -26,7 +26,7 @@ def text_data(handle: ModelHandle, start: str, temperature: float, seed: int) ->
         N_NEW if n_parameters(model.config) <= LARGE else N_NEW_OF_LARGE,
         temperature=temperature,
         seed=seed,
-        stop_ids=(tokenizer.eot_id,),
+        stop_ids=tokenizer.stop_ids,
     )
     return living_model.as_data(ids, flows, tokenizer)
 

@@ -73,7 +73,7 @@ def beam_controls(text: words.Words) -> tuple[int, float, int]:
 
 def hypothesis_text(one: Hypothesis, found: Beams, model: ModelHandle) -> str:
     """A text the search found, its end token included."""
-    return model.tokenizer.decode([found.nodes[place].token_id for place in one.path])
+    return model.tokenizer.decode([found.nodes[place].token_id for place in one.path], continues=True)
 
 
 def describe_beams(text: words.Words, found: Beams, model: ModelHandle, typed: str) -> None:

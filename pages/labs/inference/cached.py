@@ -27,7 +27,7 @@ def next_token_times(handle: ModelHandle) -> NextToken:
 def greedy_with_shift(handle: ModelHandle, prompt: str, n_new: int, shift: int) -> list[int]:
     """Greedy tokens with a cache, the position of each new one too small by `shift`."""
     model, tokenizer = handle.load()
-    ids = (tokenizer.encode(prompt) or [tokenizer.eot_id])[: model.config.context_length]
+    ids = tokenizer.encode_prompt(prompt)[: model.config.context_length]
     return inference.greedy_from(model, ids, n_new, shift=shift)
 
 
@@ -49,7 +49,7 @@ def beams(handle: ModelHandle, prompt: str, n_new: int, n_beams: int, length_pen
     model, tokenizer = handle.load()
     return beam_search(
         model,
-        tokenizer.encode(prompt) or [tokenizer.eot_id],
+        tokenizer.encode_prompt(prompt),
         n_new,
         n_beams=n_beams,
         length_penalty=length_penalty,
@@ -83,7 +83,7 @@ def speculative_timing(
 ) -> SpeculativeTiming:
     """A text generated with this draft model and one generated without, both timed once."""
     model, tokenizer = handle.load()
-    ids = tokenizer.encode(prompt) or [tokenizer.eot_id]
+    ids = tokenizer.encode_prompt(prompt)
     helper = _draft(handle, draft)
     return speculative.time_speculative(
         model, helper, ids, n_new, n_ahead=n_ahead, seed=seed, temperature=temperature

@@ -135,7 +135,7 @@ def smooth(values: list[float], width: int = 9) -> list[float]:
 
 
 def _start(model: ModelHandle, entry: Entry, lane: str) -> Generator[Step, None, str]:
-    ids = model.tokenizer.encode(entry.prompt) or [model.tokenizer.eot_id]
+    ids = model.tokenizer.encode_prompt(entry.prompt)
     choices = {
         "temperature": TEMPERATURE,
         "use_cache": lane == "cache on",

@@ -78,7 +78,7 @@ def choose_and_write() -> None:
 
 def predict_greedy(model: ModelHandle, typed: str, text: words.Words) -> None:
     """Temperature 0 twice: the same text, whatever the seed. Not asked of a prompt longer than the context."""
-    if len(model.tokenizer.encode(typed)) > model.config.context_length:
+    if len(model.tokenizer.encode_prompt(typed)) > model.config.context_length:
         return
     written = forward.continuation(model, typed, 12)
     lab.predict(
@@ -93,7 +93,7 @@ def predict_greedy(model: ModelHandle, typed: str, text: words.Words) -> None:
 
 def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words) -> None:
     """Draw the next-token distribution, gray where a filter cuts; of a long prompt the last half of the context."""
-    ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]
+    ids = model.tokenizer.encode_prompt(typed)
     if len(ids) > model.config.context_length:
         ids = ids[-model.config.context_length // 2 :]
         st.caption(text.read("last_half", n=len(ids)))
@@ -169,13 +169,13 @@ def written_text() -> None:
 
 def _start_writing(typed: str, asked: int, filters: Sampling, seed: int, past: str) -> None:
     model = session.model_in_use()
-    ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]
+    ids = model.tokenizer.encode_prompt(typed)
     steps = generate(
         model.model,
         ids,
         asked,
         seed=seed,
-        stop_ids=(model.tokenizer.eot_id,),
+        stop_ids=model.tokenizer.stop_ids,
         n_alternatives=0,
         past_context=past,
         **asdict(filters),
@@ -200,7 +200,7 @@ def _write(clock: FrameClock) -> None:
         now.work(TOKENS_A_TICK)
         if now.steps is None:
             st.rerun()
-    body = model.tokenizer.decode(now.tokens)
+    body = model.tokenizer.decode(now.tokens, continues=bool(now.prompt))
     if now.tokens or now.steps is not None:
         with st.container(border=True):
             st.text(now.prompt + body)

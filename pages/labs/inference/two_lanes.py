@@ -53,7 +53,7 @@ def _two_lanes(text: words.Words) -> None:
         )
         n_new = controls.integer(text.read("new_label"), "c9_new", dial, min(240, config.context_length))
         seed = controls.seed("c9_race_seed")
-    n_prompt = max(1, len(model.tokenizer.encode(typed)))
+    n_prompt = len(model.tokenizer.encode_prompt(typed))
     room = config.context_length - n_prompt + 1
     entry = Entry(model, typed, min(n_new, max(1, room)), seed)
     running = _of_model("c9_running", model)
@@ -202,7 +202,7 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         skip=text.read("replay_skip", speed=speed),
         unit=text.read("rate_unit"),
     )
-    n_prompt = max(1, len(model.tokenizer.encode(race.entry.prompt)))
+    n_prompt = len(model.tokenizer.encode_prompt(race.entry.prompt))
     names = [text.read("tab_times"), text.read("tab_rates"), text.read("tab_counts"), text.read("tab_memory")]
     times, rates, counts, memory = st.tabs(names, key="c9_race_tabs")
     with times:

@@ -49,7 +49,7 @@ def _continuations(text: words.Words) -> None:
     strip = prompt.token_chips(typed, model.tokenizer, known)
     chips.strip(strip, key="c0_pieces", label="The tokens of the prompt")
     what_it_read(model, any(chip.kind == "unknown" for chip in strip), text)
-    ids = model.tokenizer.encode(typed) or [model.tokenizer.eot_id]
+    ids = model.tokenizer.encode_prompt(typed)
     try:
         trained = next(generate(model.model, ids, 1, temperature=0.0, n_alternatives=N_CANDIDATES))
         born = next(

@@ -168,3 +168,49 @@ def test_an_export_never_writes_over_what_is_there(lively, tokenizer, tmp_path):
         with pytest.raises(ValueError, match="not empty"):
             hf_folder.export_hf(model, tokenizer, taken)
     assert [path.name for path in full.iterdir()] == ["mine"]
+
+
+def test_a_prompt_starts_as_the_post_processor_says_and_every_end_token_ends_the_text(
+    lively, tokenizer, tmp_path, capsys
+):
+    """The vocabulary is padded, too: many of the ids that this model predicts have no token."""
+    model = lively(vocab_size=tokenizer.vocab_size + 200)
+    folder = hf_folder.export_hf(model, tokenizer, tmp_path / "out")
+    start = [{"SpecialToken": {"id": EOT, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    edit(
+        folder / "tokenizer.json",
+        post_processor={
+            "type": "TemplateProcessing",
+            "single": start,
+            "pair": [],
+            "special_tokens": {EOT: {"id": EOT, "ids": [tokenizer.eot_id], "tokens": [EOT]}},
+        },
+    )
+    words = [
+        "sample",
+        str(folder),
+        "--prompt",
+        "The fox",
+        "--json",
+        "--max-new-tokens",
+        "12",
+        "--temperature",
+        "0",
+    ]
+    assert main(words) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["prompt_ids"] == AutoTokenizer.from_pretrained(folder)("The fox").input_ids
+    assert said["prompt_ids"] == [tokenizer.eot_id, *tokenizer.encode("The fox")]
+    assert len(said["token_ids"]) == 12 and max(said["token_ids"]) >= tokenizer.vocab_size
+
+    known = next(i for i in said["token_ids"] if i < tokenizer.vocab_size)
+    edit(folder / "generation_config.json", eos_token_id=[tokenizer.eot_id, known])
+    assert load(folder)[1].stop_ids == (tokenizer.eot_id, known)
+    assert main(words) == 0
+    stopped = json.loads(capsys.readouterr().out)
+    assert stopped["token_ids"] == said["token_ids"][: said["token_ids"].index(known)]
+    assert stopped["stop"] == "stop"
+
+
+def edit(path, **changes) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

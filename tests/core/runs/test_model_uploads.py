@@ -191,8 +191,11 @@ def test_what_an_imported_tokenizer_is_asked_for(both, tmp_path):
     assert ours.decode_bytes(ours.encode_bytes(b"ab\xff\xfe c")) == b"ab\xff\xfe c"
     assert ours.encode_bytes(PROSE.encode()) == ours.encode(PROSE)
     assert {merge.bytes for merge in ours.merges} <= set(ours.ranks)
+    assert ours.stop_ids == (1,)  # its usual name says which one it is
+    nameless = from_json(ours.content | {"added_tokens": ours.content["added_tokens"][:1]}, "nameless")
+    assert nameless.stop_ids == ()
     with pytest.raises(TokenizerError, match="names no token that ends"):
-        ours.eot_id  # noqa: B018
+        nameless.eot_id  # noqa: B018
     for refuse in (lambda: ours.first(3), ours.to_tiktoken):
         with pytest.raises(TokenizerError):
             refuse()
@@ -219,24 +222,21 @@ def changed(content: dict, path: str, value) -> dict:
     ("path", "value", "words"),
     [
         ("model.type", "WordPiece", "WordPiece"),
-        ("model.type", "Unigram", "SentencePiece"),
-        ("model.byte_fallback", True, "SentencePiece"),
+        ("model.type", "Unigram", "Unigram"),
         ("model.dropout", 0.1, "dropout"),
         ("model.end_of_word_suffix", "</w>", "end_of_word_suffix"),
-        ("model.vocab", {"a": 0}, "lacks"),
-        ("model.vocab", {"日": 0}, "not byte-level"),
+        ("model.vocab", {"a": 0}, "damaged"),
+        ("model.vocab", {"日": 300}, "not byte-level"),
         ("model.vocab", None, "damaged"),
         ("model.merges", [["a"]], "damaged"),
         ("model.merges", ["a b c"], "damaged"),
         ("model.merges", ["zz zz"], "damaged"),
         ("model", [], "holds no model"),
         ("normalizer", {"type": "Lowercase"}, "Lowercase"),
-        ("normalizer", {"type": "Prepend", "prepend": "▁"}, "SentencePiece"),
-        ("pre_tokenizer", None, "not byte-level"),
-        ("pre_tokenizer", {"type": "Whitespace"}, "not byte-level"),
-        ("pre_tokenizer", {"type": "Metaspace"}, "SentencePiece"),
-        ("pre_tokenizer.add_prefix_space", True, "add_prefix_space"),
-        ("added_tokens.0.lstrip", True, "lstrip"),
+        ("normalizer", {"type": "Precompiled", "precompiled_charsmap": ""}, "Precompiled"),
+        ("normalizer", {"type": "Replace", "pattern": {"Regex": "a"}, "content": "b"}, "Regex"),
+        ("pre_tokenizer", {"type": "Whitespace"}, "Whitespace"),
+        ("post_processor", {"type": "BertProcessing"}, "BertProcessing"),
         ("added_tokens.0.id", -1, "below 0"),
         ("added_tokens", 3, "damaged"),
     ],
@@ -422,7 +422,7 @@ def spoil(folder, what: str) -> None:
         ("shape", r"k_proj.weight has the shape \[3, 5\]"),
         ("int8", "stored as I8"),
         ("outside", "not there"),
-        ("sentencepiece", "SentencePiece"),
+        ("sentencepiece", "tokenizer.model only"),
         ("old tokenizer", "vocab.json"),
     ],
 )
@@ -560,7 +560,7 @@ REFUSED = {
     ),
     "sentencepiece": (
         lambda folder: [*without(folder, "tokenizer.json"), ("tokenizer.model", io.BytesIO(b"x"))],
-        "SentencePiece",
+        "tokenizer.model only",
     ),
     "twice": (lambda folder: files_of(folder) * 2, "two files"),
     "no zip": (lambda folder: [("a.zip", io.BytesIO(b"PK"))], "not a zip"),
