@@ -17,7 +17,7 @@ from pathlib import Path
 from gptcore.runs import options as command_options
 from gptcore.runs.jobs import ERROR, error_sentence, is_lack_of_memory
 
-ESCAPES = "gptcore.escapes"  # the name of a way to handle characters that an encoding lacks
+ESCAPES = "gptcore.escapes"  # the name of a way to handle what UTF-8 cannot hold
 
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
@@ -94,17 +94,18 @@ def _explained(error: BaseException, plugin: str | None) -> str:
 
 
 def _prepare_streams() -> None:
-    """Have standard streams that can take any text: closed ones opened, and escapes for what an encoding lacks."""
+    """Have standard streams that can take any text: closed ones opened, and UTF-8 whatever the console's encoding."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # in this order each gets its own number
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
     codecs.register_error(ESCAPES, _escape)
-    with contextlib.suppress(AttributeError):  # a stream that a test or a notebook has put there
-        sys.stdout.reconfigure(errors=ESCAPES)
+    for stream, errors in ((sys.stdout, ESCAPES), (sys.stderr, "backslashreplace")):
+        with contextlib.suppress(AttributeError):  # a stream that a test or a notebook has put there
+            stream.reconfigure(encoding="utf-8", errors=errors)
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    r"""Write what an encoding cannot hold as \uXXXX, which in a JSON string means the same."""
+    r"""Write half a character, as bytes that are not UTF-8 give, as \uXXXX: in a JSON string that means the same."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")

@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO
 MAX_JSON_BYTES = 200_000_000  # the largest tokenizers that are published have a fifth of it
 CHECKSUMS = "checksums.json"  # in a folder: the CRC-32 of each of its files, as hexadecimal digits
 BLOCK_BYTES = 1 << 22
+PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)  # seconds between tries to move what somebody is reading
 
 
 def write_json(path: Path, value: object) -> None:
@@ -37,10 +39,31 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         fresh.chmod(0o644)  # mkstemp makes it private, but a run is there to be shared
-        fresh.replace(path)
+        move(fresh, path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file, also over one that is there, or a folder.
+
+    Windows refuses while a process has either of them open, as a page may for a moment, so this tries again.
+    Raises OSError where the last try is refused too.
+    """
+    for pause in PAUSES:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    source.replace(target)
+
+
+def sync_file(path: Path) -> None:
+    """Have a file reach the disk. It is opened for writing, since Windows syncs no other."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def open_file(path: str | Path) -> BinaryIO:
@@ -171,8 +194,7 @@ class replacing:
             if self.checksums:
                 write_checksums(self.fresh)
             for path in self.fresh.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+                sync_file(path)
             sync_folder(self.fresh)
         except OSError:  # a disk may refuse as late as here
             shutil.rmtree(self.fresh, ignore_errors=True)
@@ -180,8 +202,8 @@ class replacing:
         old = self.keep or self.folder.with_name(f".{self.folder.name}-old")
         if self.folder.exists():  # else a killed process left only the one kept before: it stays
             shutil.rmtree(old, ignore_errors=True)
-            self.folder.rename(old)
-        self.fresh.rename(self.folder)
+            move(self.folder, old)
+        move(self.fresh, self.folder)
         sync_folder(self.folder.parent)
         if self.keep is None:
             shutil.rmtree(old, ignore_errors=True)

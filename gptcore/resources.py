@@ -27,13 +27,10 @@ def cores_for_training() -> int:
 
 def available_memory() -> int:
     """Return the bytes of memory this process may use: the machine's, or its container's where that is less."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows
-        memory = 8_000_000_000
+    memory = psutil.virtual_memory().total
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            memory = min(memory, int(Path(path).read_text()))
+            memory = min(memory, int(Path(path).read_text(encoding="ascii")))
         except (OSError, ValueError):
             continue
     return memory
@@ -75,15 +72,15 @@ def resident_bytes(pid: int) -> int:
 def end_process(pid: int) -> None:
     """End a process at once, and what it has started: its group, and processes that left the group."""
     try:
-        tree = psutil.Process(pid).children(recursive=True)
+        process = psutil.Process(pid)
+        tree = [*process.children(recursive=True), process]
     except (psutil.Error, OSError):
         tree = []
-    ways = [(os.kill, signal.SIGTERM)]  # Windows, where this ends it at once
-    if hasattr(os, "killpg"):  # a job leads a group of its own, unless it has been forked just now
-        ways = [(os.killpg, signal.SIGKILL), (os.kill, signal.SIGKILL)]
-    for kill, signum in ways:
+    if hasattr(
+        os, "killpg"
+    ):  # not on Windows; a job leads a group of its own, unless it has just been forked
         with contextlib.suppress(OSError):
-            kill(pid, signum)
+            os.killpg(pid, signal.SIGKILL)
     for member in tree:
         with contextlib.suppress(psutil.Error, OSError):
             member.kill()
@@ -96,7 +93,12 @@ def _start_time(pid: int) -> int:
     """
     try:
         if sys.platform == "linux":
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            fields = (
+                Path(f"/proc/{pid}/stat")
+                .read_text(encoding="utf-8", errors="replace")
+                .rpartition(")")[2]
+                .split()
+            )
             return 0 if fields[0] in "ZX" else int(fields[19])
         process = psutil.Process(pid)
         return 0 if process.status() == psutil.STATUS_ZOMBIE else round(1000 * process.create_time())

@@ -150,7 +150,7 @@ def training_memory() -> Iterator[Row]:
     peaks = {}
     for who in ("ours", "peer"):
         command = [sys.executable, "-m", "gptcore.experiments.bench", who]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
         peaks[who] = float(done.stdout)
     yield Row(
         name="training-tiny-memory",
@@ -167,7 +167,7 @@ def _peak(who: str) -> float:
     train = train.replace(attention_path="explicit", threads=available_cores())
     if who == "peer":
         peer_model(ModelConfig(vocab_size=8, context_length=8, d_model=8, n_layers=1, n_heads=1))
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak of the imports
     before = _highest_resident()
     steady_heap()
     ids, targets = windows(config, 4, 128)
@@ -182,7 +182,7 @@ def _peak(who: str) -> float:
 
 def _highest_resident() -> float:
     """Return the most megabytes this process has held; Linux alone keeps it in a file."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 

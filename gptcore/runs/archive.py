@@ -20,7 +20,7 @@ from typing import Any
 from gptcore.checkpoint import MODEL_FILES, check_finite, read_config
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.corpora.sources import BUILT_IN
-from gptcore.files import CHECKSUMS, MAX_JSON_BYTES, disk_bytes, read_bytes, write_checksums, write_json
+from gptcore.files import CHECKSUMS, MAX_JSON_BYTES, disk_bytes, move, read_bytes, write_checksums, write_json
 from gptcore.formats import read_folder
 from gptcore.runs.kept_text import KEPT_TEXTS
 from gptcore.runs.limits import LimitError, Limits
@@ -249,7 +249,7 @@ def _adopt(
             run = Run(folder / secrets.token_hex(10))
             request = {"id": run.id, "owners": [owner], "name": names.get(run_id, "")[:LONGEST_NAME]}
             write_json(request_file(run.folder), request)
-            staged.rename(run.folder)
+            move(staged, run.folder)
             adopted.append(run)
     return adopted
 

@@ -14,7 +14,6 @@ import contextlib
 import os
 import re
 import secrets
-import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 from gptcore.config import ConfigError, ModelConfig, TrainConfig
 from gptcore.corpora.sources import BUILT_IN
 from gptcore.files import disk_bytes, write_json
-from gptcore.resources import process_identity, process_is_running
+from gptcore.resources import end_process, process_identity, process_is_running
 from gptcore.runs.jobs import (
     ERROR,
     FOLDERS,
@@ -338,11 +337,7 @@ def _withdraw(folder: Path, slots: str, names: Collection[str], owner: str) -> N
 def _end(launched: Mapping[str, Any]) -> None:
     """End the process of a measurement. Nothing is lost but what it has found so far."""
     if process_is_running(launched):
-        with contextlib.suppress(OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(launched["pid"], signal.SIGTERM)  # it leads a session of its own
-            else:
-                os.kill(launched["pid"], signal.SIGTERM)
+        end_process(launched["pid"])
 
 
 def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[str]:

@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from gptcore.files import MAX_JSON_BYTES, open_file, read_bytes, read_json, write_json
+from gptcore.files import MAX_JSON_BYTES, move, open_file, read_bytes, read_json, write_json
 from gptcore.resources import process_is_running
 from gptcore.runs import records
 from gptcore.runs.jobs import last_error
@@ -351,7 +351,7 @@ def delete(run: Run) -> None:
         going = run.folder.with_name(f".{run.id}-going")
         shutil.rmtree(going, ignore_errors=True)
         if run.folder.is_dir():
-            run.folder.rename(going)  # gone in one move; what takes time comes after
+            move(run.folder, going)  # gone in one move; what takes time comes after
         for path in (log_file(run.folder), request_file(run.folder)):
             if path.is_dir():  # no run writes that, and it can be deleted all the same
                 shutil.rmtree(path)

@@ -12,7 +12,6 @@ import gc
 import json
 import os
 import re
-import selectors
 import shutil
 import signal
 import tempfile
@@ -36,6 +35,7 @@ from gptcore.runs.jobs import (
     n_slots,
 )
 from gptcore.runs.limits import PREFIX, Limits
+from gptcore.runs.pipes import SelectedPipes, ThreadedPipes
 from gptcore.runs.queue_watch import QueueWatch, memory_sentence, most_seconds
 from gptcore.runs.worker_process import (
     CPU_SIGNAL,
@@ -102,7 +102,7 @@ class Supervisor:
         self.cleaner, self.last_cleaned = Cleaner(), {}
         self.watch, self.next_watch = QueueWatch(), 0.0
         self.has_queued_processes = False
-        self.selector = selectors.DefaultSelector()
+        self.pipes = SelectedPipes() if self.forks else ThreadedPipes()
         self.received = bytearray()
         self.to_preload = False
         self.last_message = 0.0
@@ -114,17 +114,17 @@ class Supervisor:
         if self.forks:
             import torch  # noqa: F401 - so that no child need import it
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it, by closing the pipe
-        os.set_blocking(0, False)
-        self.selector.register(0, selectors.EVENT_READ)
+        self.pipes.watch(0)
         self.last_message = time.monotonic()
         try:
             while True:
-                for key, _ in self.selector.select(self._seconds_to_wait()):
-                    if key.fd == 0:
-                        if not self._read_messages():
-                            return
-                    elif key.fd in self.running:  # a message may just have cancelled it
-                        self._guarded(self._read_answer, self.running[key.fd])
+                for pipe, data in self.pipes.read(self._seconds_to_wait()):
+                    if pipe == 0 and not data:
+                        return
+                    if pipe == 0:
+                        self._read_messages(data)
+                    elif pipe in self.running:  # a message may just have cancelled it
+                        self._guarded(self._read_answer, self.running[pipe], data)
                 self._guarded(self._advance)
         finally:
             self._end()
@@ -148,16 +148,14 @@ class Supervisor:
             times.append(self.next_watch)
         return min(5.0, max(0.0, min(times, default=now + 5.0) - now))
 
-    def _read_messages(self) -> bool:
-        """Take in what the server says; return False once it is gone."""
-        data = os.read(0, 1 << 16)
+    def _read_messages(self, data: bytes) -> None:
+        """Take in what the server says."""
         self.received += data
         self.last_message = time.monotonic()
         while b"\n" in self.received:
             line, _, rest = self.received.partition(b"\n")
             self.received = bytearray(rest)
             self._guarded(self._handle, json.loads(line))
-        return bool(data)
 
     def _handle(self, message: dict[str, Any]) -> None:
         if "poll" in message:
@@ -227,11 +225,10 @@ class Supervisor:
         if task.seconds is not None:
             task.deadline = time.monotonic() + task.seconds
         self.running[task.pipe] = task
-        self.selector.register(task.pipe, selectors.EVENT_READ)
+        self.pipes.watch(task.pipe)
 
-    def _read_answer(self, task: Task) -> None:
+    def _read_answer(self, task: Task, data: bytes) -> None:
         """Take in what a job says: reports, then its answer; without an answer its process was killed."""
-        data = os.read(task.pipe, 1 << 20)
         task.received += data
         while b"\n" in task.received:
             line, _, rest = task.received.partition(b"\n")
@@ -278,10 +275,9 @@ class Supervisor:
                 self._finish(task, cancelled)
 
     def _finish(self, task: Task, answer: dict[str, Any]) -> None:
-        self.selector.unregister(task.pipe)
-        os.close(task.pipe)
         del self.running[task.pipe]
         end_process(task.pid)
+        self.pipes.close(task.pipe)
         shutil.rmtree(task.job["folder"], ignore_errors=True)
         self._send(answer, task.number)
 
@@ -386,7 +382,7 @@ def _temporary_folder() -> Path:
 
 def _preload() -> None:
     """Load what every run of the built-in stories begins with: text, no tensors."""
-    import gptcore.runs.recorder
+    import gptcore.runs.recorder  # noqa: F401
     import gptcore.training.loop  # noqa: F401
     from gptcore.corpora.encoding import encode_corpus
     from gptcore.corpora.sources import load_corpus

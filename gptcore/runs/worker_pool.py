@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptcore.runs.jobs import JobError, registered_kind
 from gptcore.runs.limits import PREFIX
-from gptcore.runs.worker_process import child_environment, write_all
+from gptcore.runs.worker_process import child_environment, own_session, write_all
 
 if TYPE_CHECKING:  # importing it takes torch, which the first words of a page need not wait for
     from gptcore.runs.request import RunRequest
@@ -162,7 +162,7 @@ class WorkerPool:
                 stdout=subprocess.PIPE,
                 bufsize=0,  # a thread that waits in a buffered read holds up the end of the server
                 env=child_environment(),
-                start_new_session=True,  # Ctrl-C in the server's terminal is not meant for runs
+                **own_session(),  # Ctrl-C in the server's terminal is not meant for runs
             )
             threading.Thread(target=self._listen, args=(self._process, self._jobs), daemon=True).start()
             for message in self._standing.values():

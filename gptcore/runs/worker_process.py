@@ -22,6 +22,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from gptcore.resources import end_process
 from gptcore.runs.jobs import ERROR, JobError, JobKind, error_sentence, find_kind
 
 GPUS = ("/dev/nvidiactl", "/dev/kfd")
@@ -62,9 +65,10 @@ def wait_for_signal(pid: int) -> int:
             _processes.remove(process)
             return max(0, -process.wait())
     try:
-        return os.WTERMSIG(status) if os.WIFSIGNALED(status := os.waitpid(pid, 0)[1]) else 0
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except ChildProcessError:
         return 0
+    return max(0, -code)
 
 
 def fork_child(kind: JobKind, job: Job) -> tuple[int, int]:
@@ -94,6 +98,13 @@ def fork_child(kind: JobKind, job: Job) -> tuple[int, int]:
         os._exit(0)  # what the supervisor has open and registered is not the child's to close
 
 
+def own_session() -> dict[str, Any]:
+    """Return the options of `Popen` that keep a process from the Ctrl-C that is meant for this one."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
 def start_child(kind: JobKind, job: Job) -> tuple[int, int]:
     """Start a fresh process that runs a job; as `fork_child`. Call `reap_processes` now and then."""
     is_queued = "log" in job
@@ -102,11 +113,11 @@ def start_child(kind: JobKind, job: Job) -> tuple[int, int]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL if is_queued else subprocess.PIPE,
         env=child_environment(),
-        start_new_session=True,
+        **own_session(),
     )
-    if hasattr(os, "setpriority"):
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, kind.niceness)
+    with contextlib.suppress(psutil.Error, OSError):
+        lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else kind.niceness
+        psutil.Process(process.pid).nice(lower)
     process.stdin.write(json.dumps(dict(job)).encode() + b"\n")
     process.stdin.flush()
     if kind.outlives_server:
@@ -131,9 +142,7 @@ def _end_with(pipe: int) -> None:
     """End this process and what it has started when the other end of a pipe closes."""
     while os.read(pipe, 1024):
         pass
-    if hasattr(os, "killpg"):
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+    end_process(os.getpid())
 
 
 def run_job(job: Job, answer: int) -> None:
@@ -203,7 +212,9 @@ def _limit_cpu(seconds: float) -> None:
 
 def _replace(number: int, path: str, flags: int) -> None:
     """Open a file under the number of a standard stream."""
-    handle = os.open(path, flags, 0o644)
+    handle = os.open(
+        path, flags | getattr(os, "O_BINARY", 0), 0o644
+    )  # Windows would write line ends of its own
     if handle != number:
         os.dup2(handle, number)
         os.close(handle)

@@ -20,11 +20,12 @@ from tests.security.command_line_fuzz import QUICK, SIZES
 def here(tmp_path, monkeypatch):
     """An empty working directory with a text, a pipe, and a plugin whose norm returns nothing."""
     monkeypatch.chdir(tmp_path)
-    Path("text.txt").write_text("The quick brown fox sees the lazy dog. " * 60)
+    Path("text.txt").write_text("The quick brown fox sees the lazy dog. " * 60, encoding="utf-8")
     os.mkfifo("pipe")
     Path("plugin.py").write_text(
         "from gptcore.norms import NORMS, RMSNorm\nclass Empty(RMSNorm):\n"
-        "    def forward(self, x): return None\nNORMS['empty'] = Empty\n"
+        "    def forward(self, x): return None\nNORMS['empty'] = Empty\n",
+        encoding="utf-8",
     )
     yield tmp_path
     NORMS.pop("empty", None)
@@ -146,21 +147,49 @@ def test_a_part_of_a_plugin_that_fails_is_named_with_its_plugin(here, capsys):
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
 @pytest.mark.parametrize("text", ["é漢字🙂", "lone \udcff surrogate", "plain"])
-def test_an_output_that_cannot_hold_a_character_gets_its_escape(monkeypatch, encoding, text):
+def test_output_is_utf_8_whatever_the_console_and_half_a_character_is_its_escape(monkeypatch, encoding, text):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
     assert main(["tokenize", text, "--json"]) == 0
-    shown = json.loads(raw.getvalue().decode(encoding))
+    shown = json.loads(raw.getvalue().decode("utf-8"))
     assert shown["token_ids"]
     assert main(["sample", "--prompt", text, "--max-new-tokens", "1", "--json"]) == 0
-    prompt = json.loads(raw.getvalue().decode(encoding).splitlines()[1])["text"]
+    prompt = json.loads(raw.getvalue().decode("utf-8").splitlines()[1])["text"]
     assert prompt.startswith(text)
+
+
+def test_a_run_on_a_russian_text_with_emoji_prints_it_whatever_the_console(here, monkeypatch):
+    Path("russian.txt").write_text("Лиса увидела цаплю у реки 🦊. " * 80, encoding="utf-8")
+    printed, told = io.BytesIO(), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="cp1252"))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(told, encoding="cp1252"))
+    words = [
+        "train",
+        "--corpus",
+        "russian.txt",
+        "--tokenizer",
+        "train",
+        "--steps",
+        "1",
+        "--out",
+        "run",
+        "--json",
+    ]
+    assert main([*words, "--set", *SIZES, *QUICK]) == 0
+    assert main(["sample", "run", "--prompt", "Лиса 🦊", "--max-new-tokens", "1"]) == 0
+    assert main(["sample", "лиса", "--prompt", "x"]) == 2
+    lines = printed.getvalue().decode("utf-8").splitlines()
+    samples = [event for event in map(json.loads, lines[:-1]) if event["event"] == "sample"]
+    assert samples and all(set(sample["prompt"]) & set("Лисацплю") for sample in samples)
+    assert lines[-1].startswith("Лиса 🦊")
+    sys.stderr.flush()
+    assert "лиса" in told.getvalue().decode("utf-8")
 
 
 def test_a_full_output_is_one_sentence(here, monkeypatch, capsys):
     words = ["train", "--corpus", "text.txt", "--tokenizer", "train", "--steps", "1", "--json"]
     for command in (["tokenize", "text"], [*words, "--set", *SIZES, *QUICK, "--out", "run"]):
-        full = io.TextIOWrapper(open("/dev/full", "wb"))  # noqa: SIM115
+        full = io.TextIOWrapper(open("/dev/full", "wb"), encoding="utf-8")  # noqa: SIM115
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", full)
             assert main(command) == 2

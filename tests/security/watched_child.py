@@ -65,7 +65,7 @@ def do(act, *arguments, **named) -> tuple[object, dict]:
 
 
 def main(job: dict) -> None:
-    import gptcore.runs.execute
+    import gptcore.runs.execute  # noqa: F401
     import gptcore.training.loop  # noqa: F401
     from gptcore.runs import queue
     from gptcore.runs.archive import import_work
@@ -92,4 +92,4 @@ def main(job: dict) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()))
+    main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

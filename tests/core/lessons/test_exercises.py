@@ -179,7 +179,7 @@ def test_the_processes_that_a_file_has_started_end_with_its_check(tmp_path, leav
     file = tmp_path / "answer.py"
     file.write_text(leaves + code, encoding="utf-8")
     assert says in check_file("sliding_window", file, seconds=3.0 if "while" in code else 60.0).says
-    started = Path(f"{file}.pids").read_text().split()
+    started = Path(f"{file}.pids").read_text(encoding="utf-8").split()
     assert started and not any(psutil.pid_exists(int(pid)) for pid in started)
 
 

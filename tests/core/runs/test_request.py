@@ -123,8 +123,8 @@ def test_requests_are_equal_by_value_and_cannot_change():
 def test_the_key_is_the_first_editions(words, key, tmp_path, monkeypatch):
     """Its runs are found by equal requests. A field added to a config changes every key."""
     monkeypatch.chdir(tmp_path)
-    Path("animals.txt").write_text("The fox sat by the river.\n" * 40)
-    Path("merges.json").write_text("{}\n")
+    Path("animals.txt").write_text("The fox sat by the river.\n" * 40, encoding="utf-8")
+    Path("merges.json").write_text("{}\n", encoding="utf-8")
     assert RunRequest.from_arguments(words.split()).key == key
 
 
@@ -144,7 +144,7 @@ def test_a_run_and_a_waiting_request_of_the_first_edition_are_read():
 def test_the_key_and_the_seal_follow_what_is_in_the_files(tmp_path):
     names = {name: str(tmp_path / name) for name in ("corpus", "tokenizer", "plugin")}
     for name, path in names.items():
-        Path(path).write_text(name)
+        Path(path).write_text(name, encoding="utf-8")
     request = RunRequest(**names, steps=2)
     sealed = request.sealed()
     assert set(dict(sealed.hashes)) == set(names)
@@ -152,11 +152,11 @@ def test_the_key_and_the_seal_follow_what_is_in_the_files(tmp_path):
     assert RunRequest.from_dict(json.loads(json.dumps(sealed.to_dict()))) == sealed
     sealed.check_files()
     for name, path in names.items():
-        Path(path).write_text("something else")
+        Path(path).write_text("something else", encoding="utf-8")
         assert request.key != sealed.key == sealed.sealed().key
         with pytest.raises(ConfigError, match=f"{name} .* has changed since"):
             sealed.check_files()
-        Path(path).write_text(name)
+        Path(path).write_text(name, encoding="utf-8")
     copy = tmp_path / "copy"
     copy.write_text("corpus")
     assert replace(request, corpus=str(copy)).key == request.key

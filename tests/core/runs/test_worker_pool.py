@@ -1,4 +1,7 @@
-"""The worker pool: jobs run in children with the limits of their kind, forked or not, and nothing is left of them."""
+"""The worker pool: jobs run in children with the limits of their kind, and nothing is left of them.
+
+It runs in both ways: with forks, and with fresh processes on a system that lacks what Windows lacks.
+"""
 
 import json
 import os
@@ -47,11 +50,13 @@ supervisor.serve()
 
 @pytest.fixture(scope="module", params=list(COMMANDS))
 def pool(request):
-    """A pool that forks, and one of a machine where that is not safe."""
+    """A pool that forks, and one on a system like Windows."""
     if request.param == "fork" and not worker_process.can_fork():
         pytest.skip("forking is not safe here")
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(request.config.rootpath)
+    paths = [request.config.rootpath]
+    paths += [] if request.param == "fork" else [request.config.rootpath / "tests" / "windows_like"]
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, paths))
     pool = WorkerPool(COMMANDS[request.param])
     pool.name, pool.forks = request.param, request.param == "fork"
     yield pool
@@ -151,11 +156,20 @@ def test_a_job_over_its_time_is_ended_and_its_slot_is_free_again(pool):
     assert pool.submit(job("double", n=1)).result()["twice"] == 2
 
 
+@pytest.fixture
+def limiting_pool(pool, monkeypatch, request):
+    """A pool of the same way to start children, on a system that limits their memory, which Windows does not."""
+    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
+    server = WorkerPool(COMMANDS[pool.name])
+    yield server
+    server.close()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="no limit on data here")
-def test_a_job_over_its_memory_says_so(pool):
+def test_a_job_over_its_memory_says_so(limiting_pool):
     with pytest.raises(JobError, match="needed more memory than a job may use"):
-        pool.submit(job("greedy", bytes=4_000_000_000)).result()
-    assert pool.submit(job("greedy", bytes=10)).result() == 10
+        limiting_pool.submit(job("greedy", bytes=4_000_000_000)).result()
+    assert limiting_pool.submit(job("greedy", bytes=10)).result() == 10
 
 
 def test_a_job_whose_process_is_killed_says_so(pool):

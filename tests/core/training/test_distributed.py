@@ -117,7 +117,9 @@ def wait_for_steps(folder, count: int) -> None:
 
 def rank_process(launcher: subprocess.Popen, rank: int) -> int:
     """Return the process id of one rank, a child of torchrun's own process."""
-    for process in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split():
+    for process in (
+        Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text(encoding="utf-8").split()
+    ):
         if f"RANK={rank}".encode() in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
             return int(process)
     raise AssertionError(f"there is no rank {rank}")
