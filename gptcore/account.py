@@ -33,10 +33,12 @@ def summands(config: ModelConfig) -> list[Summand]:
     """
     c, f, layers = config.d_model, config.d_ff, config.n_layers
     h, k, d = config.n_heads, config.n_kv_heads, config.head_dim
-    qkv_bias, every_bias = config.bias in ("qkv", "all"), config.bias == "all"
+    qkv_bias, o_bias = config.bias in ("qkv", "attention", "all"), config.bias in ("attention", "all")
+    mlp_bias, norm_bias = config.bias in ("mlp", "all"), config.bias == "all"
     matrices = FEEDFORWARDS[config.ffn].n_matrices
-    vectors = NORMS[config.norm].n_weights(1, every_bias)  # a gain, a gain and a shift, or nothing
+    vectors = NORMS[config.norm].n_weights(1, norm_bias)  # a gain, a gain and a shift, or nothing
     norms = 2 * len(config.norm_position.split("+"))
+    qk_norms = config.qk_norm * (2 if config.qk_norm_width == "head" else h + k)
     products = [
         Summand("embedding", "word list", {"V": config.vocab_size, "C": c}),
         Summand("positions", "places", {"T": (config.position == "learned") * config.context_length, "C": c}),
@@ -45,12 +47,12 @@ def summands(config: ModelConfig) -> list[Summand]:
         Summand("attention", "output matrix", {"L": layers, "H": h, "D": d, "C": c}),
         Summand("attention", "query biases", {"n": qkv_bias, "L": layers, "H": h, "D": d}),
         Summand("attention", "key and value biases", {"n": 2 * qkv_bias, "L": layers, "K": k, "D": d}),
-        Summand("attention", "output bias", {"n": every_bias, "L": layers, "C": c}),
+        Summand("attention", "output bias", {"n": o_bias, "L": layers, "C": c}),
         Summand("feedforward", "matrices", {"n": matrices, "L": layers, "C": c, "F": f}),
-        Summand("feedforward", "inner biases", {"n": every_bias * (matrices - 1), "L": layers, "F": f}),
-        Summand("feedforward", "output bias", {"n": every_bias, "L": layers, "C": c}),
+        Summand("feedforward", "inner biases", {"n": mlp_bias * (matrices - 1), "L": layers, "F": f}),
+        Summand("feedforward", "output bias", {"n": mlp_bias, "L": layers, "C": c}),
         Summand("norms", "in the blocks", {"n": norms * vectors, "L": layers, "C": c}),
-        Summand("norms", "on queries and keys", {"n": 2 * config.qk_norm, "L": layers, "D": d}),
+        Summand("norms", "on queries and keys", {"n": qk_norms, "L": layers, "D": d}),
         Summand("norms", "at the end", {"n": (config.norm_position != "post") * vectors, "C": c}),
         Summand("output", "word list once more", {"V": (not config.tie_embeddings) * config.vocab_size, "C": c}),
     ]  # fmt: skip
@@ -89,8 +91,9 @@ def step_bytes(config: ModelConfig, train: TrainConfig, n_windows: int, window: 
 
 
 def model_bytes(config: ModelConfig) -> int:
-    """Return the bytes of a model in fp32: its weights, and its table of fixed positions if it has one."""
-    table = {"rope": 2 * config.head_dim, "sinusoidal": config.d_model}.get(config.position, 0)
+    """Return the bytes of a model in fp32: its weights, and its tables of fixed positions if it has some."""
+    rope = 2 * config.head_dim * (1 if config.window_rope_theta is None else 2)
+    table = {"rope": rope, "sinusoidal": config.d_model}.get(config.position, 0)
     return 4 * (n_parameters(config) + config.context_length * table)
 
 

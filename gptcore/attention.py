@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from gptcore.cache import KVCache
 from gptcore.config import ModelConfig
 from gptcore.initialization import Linear
-from gptcore.norms import RMSNorm
+from gptcore.norms import AllHeadsNorm, RMSNorm, soft_cap
 from gptcore.positions import apply_rope
 from gptcore.tracing import Scope, record
 
@@ -40,11 +40,16 @@ def allowed_pairs(
 
 
 def attention_weights(
-    q: Tensor, k: Tensor, scale: float, allowed: Tensor | None = None, trace: Scope = None
+    q: Tensor,
+    k: Tensor,
+    scale: float,
+    allowed: Tensor | None = None,
+    trace: Scope = None,
+    cap: float | None = None,
 ) -> Tensor:
     """Return the attention weights, rows that sum to 1: q (..., T, D), k (..., S, D) -> (..., T, S)."""
     # Scaling the queries costs T·D products, scaling the scores T·S.
-    scores = record(trace, "scores", (q * scale) @ k.transpose(-2, -1))
+    scores = record(trace, "scores", soft_cap((q * scale) @ k.transpose(-2, -1), cap))
     if allowed is not None:
         # Minus infinity before the softmax, so that masked keys get no weight; a zero written after it would
         # leave rows that sum to less than 1. Added rather than filled in: addition passes the scores' gradient
@@ -64,12 +69,13 @@ def explicit_attention(
     allowed: Tensor | None = None,
     dropout: float = 0.0,
     trace: Scope = None,
+    cap: float | None = None,
 ) -> Tensor:
     """Average values by attention weights, every step a tensor: q (B, H, T, D), k, v (B, K, S, D) -> (B, H, T, D)."""
     group = q.shape[1] // k.shape[1]
     if group > 1:  # each key/value head answers `group` query heads in a row
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)  # (B, H, S, D)
-    weights = attention_weights(q, k, scale, allowed, trace)  # (B, H, T, S)
+    weights = attention_weights(q, k, scale, allowed, trace, cap)  # (B, H, T, S)
     return F.dropout(weights, dropout, training=dropout > 0) @ v
 
 
@@ -107,13 +113,16 @@ class Attention(nn.Module):
         super().__init__()
         self.config, self.layer = config, layer
         queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
-        has_bias = config.bias in ("qkv", "all")
+        has_bias = config.bias in ("qkv", "attention", "all")
+        self.window = config.layer_kinds[layer].window
         self.head_counts = (config.n_heads, config.n_kv_heads, config.n_kv_heads)
         self.qkv_proj = Linear(config.d_model, queries, keys, keys, bias=has_bias)  # three products in one
-        self.o_proj = Linear(queries, config.d_model, bias=config.bias == "all")
+        self.o_proj = Linear(queries, config.d_model, bias=config.bias in ("attention", "all"))
         if config.qk_norm:
-            self.q_norm = RMSNorm(config.head_dim, config.norm_eps)
-            self.k_norm = RMSNorm(config.head_dim, config.norm_eps)
+            by_head = config.qk_norm_width == "head"
+            norm = RMSNorm if by_head else AllHeadsNorm
+            self.q_norm = norm(config.head_dim if by_head else queries, config.norm_eps)
+            self.k_norm = norm(config.head_dim if by_head else keys, config.norm_eps)
 
     def forward(
         self,
@@ -138,10 +147,11 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)  # (B, K, S, D)
         dropout = self.config.dropout if self.training else 0.0
-        if path == "explicit" or trace is not None:
-            mixed = explicit_attention(q, k, v, scale, allowed, dropout, trace)
+        cap = self.config.score_cap
+        if path == "explicit" or trace is not None or cap is not None:
+            mixed = explicit_attention(q, k, v, scale, allowed, dropout, trace, cap)
         else:
-            triangle = allowed is not None and self.config.window is None and q.shape[2] == k.shape[2]
+            triangle = allowed is not None and self.window is None and q.shape[2] == k.shape[2]
             mixed = fused_attention(q, k, v, scale, allowed, dropout, triangle=triangle)
         mixed = record(trace, "mixed", mixed)  # (B, H, T, D)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))  # (B, T, H·D) -> (B, T, C)

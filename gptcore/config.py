@@ -6,15 +6,18 @@ stands. What may be left out (`None`) is filled in at once, so two ways to write
 
 import math
 from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import MISSING, dataclass, field, fields, replace
+from itertools import cycle
+from typing import Any, NamedTuple, Self
 
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
 
 NORM_POSITIONS = ("pre", "post", "branch", "pre+branch")
-BIASES = ("none", "qkv", "all")
+BIASES = ("none", "qkv", "attention", "mlp", "all")
+QK_NORM_WIDTHS = ("head", "all")
+SCALINGS = ("linear", "ntk", "llama3", "yarn", "dynamic")
 MAX_SEED = 2**63  # what torch's generators take
 OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -26,36 +29,24 @@ FAULTS = ("none", "unshifted_targets", "tiny_text", "leaking_gradients")  # what
 # The largest value of each field: far above any model ever trained (Llama 3 405B has 126 layers, d_model=16384 and
 # d_ff=53248), and small enough for torch's integers and float32. What a machine can hold is less: `account`.
 LARGEST = {
-    "vocab_size": 10**8,
-    "context_length": 10**9,
-    "d_model": 10**7,
-    "n_layers": 4096,
-    "n_heads": 10**6,
-    "n_kv_heads": 10**6,
-    "head_dim": 10**7,
-    "d_ff": 10**9,
-    "window": 10**9,
-    "norm_eps": 1e6,
-    "rope_theta": 1e15,
-    "score_scale": 1e6,
-    "factor": 1e6,
-    "low_freq_factor": 1e6,
-    "high_freq_factor": 1e6,
-    "original_context_length": 10**9,
-    "steps": 10**18,
-    "seconds": 1e9,  # 31 years
-    "batch_size": 10**9,
-    "accumulation": 10**9,
-    "window_length": 10**9,
-    "learning_rate": 1e6,
-    "min_learning_rate": 1e6,
-    "warmup_steps": 10**18,
-    "weight_decay": 1e6,
-    "grad_clip": 1e30,
-    "n_evals": 10**7,
-    "eval_batches": 10**9,
-    "n_samples": 10**7,
-    "threads": 4096,
+    name: largest
+    for largest, names in (
+        (1.0, ("rotary_fraction",)),
+        (4096, ("n_layers", "threads")),
+        (10**6, ("n_heads", "n_kv_heads")),
+        (1e6, ("norm_eps", "score_scale", "score_cap", "logit_cap", "embedding_scale", "weight_decay")),
+        (1e6, ("factor", "low_freq_factor", "high_freq_factor", "attention_factor")),
+        (1e6, ("learning_rate", "min_learning_rate")),
+        (10**7, ("d_model", "head_dim", "n_evals", "n_samples")),
+        (10**8, ("vocab_size",)),
+        (10**9, ("context_length", "d_ff", "window", "original_context_length")),
+        (10**9, ("batch_size", "accumulation", "window_length", "eval_batches")),
+        (1e9, ("seconds",)),  # 31 years
+        (1e15, ("rope_theta", "window_rope_theta")),
+        (10**18, ("steps", "warmup_steps")),
+        (1e30, ("grad_clip",)),
+    )
+    for name in names
 }
 
 
@@ -100,6 +91,14 @@ def _flags(config: object, *names: str) -> None:
         _require(isinstance(value, bool), f"{name}={_shown(value)} is neither true nor false")
 
 
+def _added_later(default: Any) -> Any:
+    """Return a field that the first configs did not have.
+
+    Dictionaries leave it out at its default, so that the keys and files of those configs stay what they were.
+    """
+    return field(default=default, metadata={"added_later": True})
+
+
 class _Config:
     """What all configs share: a changed copy, and plain dictionaries in and out."""
 
@@ -112,8 +111,13 @@ class _Config:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        return asdict(self)
+        """Return plain values that JSON can hold, without fields added later that are at their default."""
+        values = {
+            part.name: getattr(self, part.name)
+            for part in fields(self)
+            if not (part.metadata.get("added_later") and getattr(self, part.name) == part.default)
+        }
+        return {name: v.to_dict() if isinstance(v, _Config) else v for name, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -154,24 +158,54 @@ class RopeScaling(_Config):
     """How rotary positions are stretched to serve a context longer than the one trained.
 
     `linear` divides every angle by `factor` (Chen et al. 2023); `ntk` raises the base instead, so that the
-    fast clocks keep their speed; `llama3` divides only the slow clocks (Llama 3.1's published recipe).
+    fast pairs keep their frequency; `llama3` divides only the slow pairs (Llama 3.1's published recipe).
+
+    `yarn` does so too, pair by pair, and multiplies cosines and sines by `attention_factor`, by default
+    0.1 ln(factor) + 1 (Peng et al. 2023). With `whole_pairs` its two limits are rounded to whole pairs. For both
+    kinds, pairs that rotate fewer than `low_freq_factor` times within `original_context_length` are slow, and those
+    that rotate more than `high_freq_factor` times, 4 or for yarn 32, are fast.
+
+    `dynamic` raises the base once a text is longer than `context_length`. Our models end there, so it changes
+    nothing here and is kept for an export.
     """
 
     kind: str
     factor: float
     low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
+    high_freq_factor: float | None = None
     original_context_length: int = 8192
+    attention_factor: float | None = _added_later(None)
+    whole_pairs: bool = _added_later(True)
 
     def __post_init__(self):
-        _one_of(self, "kind", ("linear", "ntk", "llama3"))
+        _one_of(self, "kind", SCALINGS)
         _number(self, float, "factor", least=1.0)
+        if self.high_freq_factor is None:
+            object.__setattr__(self, "high_freq_factor", 32.0 if self.kind == "yarn" else 4.0)
         _number(self, float, "low_freq_factor", "high_freq_factor", above=0)
         _number(self, int, "original_context_length", least=1)
         _require(
-            self.kind != "llama3" or self.high_freq_factor > self.low_freq_factor,
+            self.kind not in ("llama3", "yarn") or self.high_freq_factor > self.low_freq_factor,
             f"high_freq_factor={self.high_freq_factor} is not above low_freq_factor={self.low_freq_factor}",
         )
+        if self.attention_factor is not None:
+            _require(self.kind == "yarn", f"attention_factor needs kind=yarn, and kind={self.kind}")
+            _number(self, float, "attention_factor", above=0)
+        _flags(self, "whole_pairs")
+
+    @property
+    def table_factor(self) -> float:
+        """What cosines and sines are multiplied by."""
+        if self.kind != "yarn":
+            return 1.0
+        return 0.1 * math.log(self.factor) + 1 if self.attention_factor is None else self.attention_factor
+
+
+class LayerKind(NamedTuple):
+    """In what layers of one model differ: the attention window, None for all tokens, and whether they rotate."""
+
+    window: int | None
+    rotates: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,6 +214,16 @@ class ModelConfig(_Config):
 
     The defaults are LLaMA's parts. `score_scale` is what attention scores are multiplied by, by default
     1/sqrt(head_dim). `causal`, `residual` and `score_scale` exist for labs that take them away.
+
+    Some families need more. `embedding_scale` multiplies the embeddings (Gemma: sqrt(d_model)). `score_cap` and
+    `logit_cap` keep attention scores and logits within plus or minus that number (Gemma 2). `qk_norm_width` is what
+    `qk_norm` normalizes: each `head` (Qwen 3) or `all` heads of a token together (OLMo 2). `rotary_fraction` is how
+    much of a head rotates (Phi).
+
+    Layers can differ by a pattern, a letter a layer, repeated over the layers. In `window_pattern`, "w" has the
+    window and "f" attends to the full text ("wf": Gemma 2; "wwwwwf": Gemma 3); `window_rope_theta` is the base of
+    the layers with a window, which are not stretched (Gemma 3). In `rope_pattern`, "r" rotates and "n" does not
+    ("rrrn": SmolLM3).
     """
 
     vocab_size: int
@@ -205,6 +249,14 @@ class ModelConfig(_Config):
     causal: bool = True
     residual: bool = True
     score_scale: float | None = None
+    embedding_scale: float = _added_later(1.0)
+    score_cap: float | None = _added_later(None)
+    logit_cap: float | None = _added_later(None)
+    qk_norm_width: str = _added_later("head")
+    rotary_fraction: float = _added_later(1.0)
+    window_pattern: str = _added_later("w")
+    window_rope_theta: float | None = _added_later(None)
+    rope_pattern: str = _added_later("r")
 
     def __post_init__(self):
         _number(self, int, "vocab_size", "context_length", "d_model", "n_layers", "n_heads", least=1)
@@ -242,17 +294,57 @@ class ModelConfig(_Config):
             _number(self, int, "window", least=1)
         if isinstance(self.rope_scaling, dict):
             object.__setattr__(self, "rope_scaling", RopeScaling.from_dict(self.rope_scaling))
+        scaling = self.rope_scaling
         _require(
-            self.rope_scaling is None or isinstance(self.rope_scaling, RopeScaling),
-            f"rope_scaling={self.rope_scaling!r} is not a RopeScaling",
+            scaling is None or isinstance(scaling, RopeScaling),
+            f"rope_scaling={scaling!r} is not a RopeScaling",
         )
         _require(
-            self.rope_scaling is None or self.rope_scaling.kind != "ntk" or self.head_dim > 2,
+            scaling is None or scaling.kind != "ntk" or self.head_dim > 2,
             f"head_dim={self.head_dim} leaves ntk scaling one clock, which it cannot slow; it must be above 2",
         )
         _number(self, float, "dropout", least=0)
         _require(self.dropout < 1, f"dropout={self.dropout} is not below 1")
         _flags(self, "qk_norm", "tie_embeddings", "causal", "residual")
+        self._check_parts_of_families()
+
+    def _check_parts_of_families(self) -> None:
+        """Check what only some families have."""
+        _number(self, float, "embedding_scale", "rotary_fraction", above=0)
+        for name in ("score_cap", "logit_cap", "window_rope_theta"):
+            if getattr(self, name) is not None:
+                _number(self, float, name, above=0)
+        _one_of(self, "qk_norm_width", QK_NORM_WIDTHS)
+        for name, letters in (("window_pattern", "wf"), ("rope_pattern", "rn")):
+            pattern = getattr(self, name)
+            good = isinstance(pattern, str) and 0 < len(pattern) <= LARGEST["n_layers"]
+            _require(
+                good and set(pattern) <= set(letters),
+                f"{name}={_shown(pattern)} is not made of the letters {letters[0]} and {letters[1]}",
+            )
+        rotary, written = self.position == "rope", self.to_dict()
+        for name, other, there in (
+            ("window_pattern", "window", self.window),
+            ("window_rope_theta", "window and position=rope", self.window and rotary),
+            ("qk_norm_width", "qk_norm", self.qk_norm),
+            ("rope_pattern", "position=rope", rotary),
+            ("rotary_fraction", "position=rope", rotary),
+        ):
+            _require(there or name not in written, f"{name}={getattr(self, name)} needs {other}")
+        width = round(self.rotary_fraction * self.head_dim)
+        _require(
+            self.rotary_fraction == 1 or (width >= 2 and width % 2 == 0),
+            f"rotary_fraction={self.rotary_fraction} of head_dim={self.head_dim} is {width}; pairs need an even number",
+        )
+
+    @property
+    def layer_kinds(self) -> tuple[LayerKind, ...]:
+        """The kind of each layer."""
+        windows, rotations = cycle(self.window_pattern), cycle(self.rope_pattern)
+        return tuple(
+            LayerKind(window=self.window if next(windows) == "w" else None, rotates=next(rotations) == "r")
+            for _ in range(self.n_layers)
+        )
 
     def _followers(self) -> dict[str, int]:
         """Return the sizes that follow from others where they are left out."""
@@ -394,9 +486,7 @@ PRESETS: dict[str, Preset] = {
         tokenizer="story",
     ),
     "tiny": Preset(
-        model=ModelConfig(
-            vocab_size=50_257, context_length=128, d_model=256, n_layers=4, n_heads=4, d_ff=1024
-        ),
+        model=_SMALL.replace(context_length=128, d_model=256, n_layers=4, n_heads=4, d_ff=1024),
         train=TrainConfig(steps=2000, batch_size=16, learning_rate=1e-3, warmup_steps=100),
         tokenizer="gpt2",
     ),

@@ -28,6 +28,17 @@ class SwiGLU(nn.Module):
         return self.down_proj(hidden)  # (B, T, C)
 
 
+class GeGLU(SwiGLU):
+    """Gemma's feed-forward layer, which has GELU in its tanh form in place of SiLU (Shazeer 2020)."""
+
+    def forward(self, x: Tensor, trace: Scope = None) -> Tensor:
+        gate_logits, up = self.gate_up_proj(x).chunk(2, dim=-1)  # (B, T, F) each
+        gate_logits, up = record(trace, "gate_logits", gate_logits), record(trace, "up", up)
+        gate = record(trace, "gate", F.gelu(gate_logits, approximate="tanh"))
+        hidden = record(trace, "hidden", gate * up)
+        return self.down_proj(hidden)  # (B, T, C)
+
+
 class _MLP(nn.Module):
     """Widen, apply the activation, narrow: (B, T, C) -> (B, T, C), two matrices of C·F weights each."""
 
@@ -58,4 +69,9 @@ class ReLUMLP(_MLP):
         return F.relu(x)
 
 
-FEEDFORWARDS: dict[str, type[nn.Module]] = {"swiglu": SwiGLU, "gelu": GELUMLP, "relu": ReLUMLP}
+FEEDFORWARDS: dict[str, type[nn.Module]] = {
+    "swiglu": SwiGLU,
+    "geglu": GeGLU,
+    "gelu": GELUMLP,
+    "relu": ReLUMLP,
+}

@@ -6,12 +6,12 @@ from torch.nn import functional as F
 
 from gptcore.attention import Attention, allowed_pairs
 from gptcore.cache import KVCache
-from gptcore.config import ModelConfig
+from gptcore.config import LayerKind, ModelConfig
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.initialization import Embedding, Linear, initialize
 from gptcore.losses import cross_entropy
-from gptcore.norms import NORMS
-from gptcore.positions import POSITIONS
+from gptcore.norms import NORMS, soft_cap
+from gptcore.positions import POSITIONS, NoPositions, RotaryPositions
 from gptcore.tracing import Scope, record, scope
 
 
@@ -26,7 +26,9 @@ class Block(nn.Module):
         super().__init__()
         self.config = config
         self.attention = Attention(config, layer)
-        self.feedforward = FEEDFORWARDS[config.ffn](config.d_model, config.d_ff, config.bias == "all")
+        self.feedforward = FEEDFORWARDS[config.ffn](
+            config.d_model, config.d_ff, config.bias in ("mlp", "all")
+        )
         for name in ("attention", "feedforward"):
             for norm_position in config.norm_position.split("+"):
                 setattr(self, f"{name}_{norm_position}_norm", make_norm(config))
@@ -74,6 +76,34 @@ def make_norm(config: ModelConfig) -> nn.Module:
     return NORMS[config.norm](config.d_model, config.norm_eps, bias=config.bias == "all")
 
 
+def make_positions(config: ModelConfig) -> NoPositions:
+    """Return the new position scheme; its `windowed`, if there is one, is that of the layers with a window."""
+    sizes = config.d_model, config.head_dim, config.context_length
+    fraction = () if config.rotary_fraction == 1 else (config.rotary_fraction,)
+    positions = POSITIONS[config.position](*sizes, config.rope_theta, config.rope_scaling, *fraction)
+    if config.window_rope_theta is not None:
+        positions.windowed = RotaryPositions(*sizes, config.window_rope_theta, None, *fraction)
+    return positions
+
+
+def make_output(config: ModelConfig) -> Linear:
+    """Return the new output layer, which gives a logit for each token of the vocabulary: (..., C) -> (..., V)."""
+    if config.logit_cap is None:
+        return Linear(config.d_model, config.vocab_size, bias=False)
+    return CappedLinear(config.d_model, config.vocab_size, config.logit_cap)
+
+
+class CappedLinear(Linear):
+    """A matrix product whose results a soft cap keeps in bounds: (..., in) -> (..., out)."""
+
+    def __init__(self, n_in: int, n_out: int, cap: float):
+        super().__init__(n_in, n_out, bias=False)
+        self.cap = cap
+
+    def forward(self, x: Tensor) -> Tensor:
+        return soft_cap(super().forward(x), self.cap)
+
+
 class GPT(nn.Module):
     """A decoder-only Transformer: ids (B, T) in, logits (B, T, V) out.
 
@@ -83,15 +113,13 @@ class GPT(nn.Module):
 
     def __init__(self, config: ModelConfig, *, seed: int = 0):
         super().__init__()
-        self.config = config
+        self.config, self.layer_kinds = config, config.layer_kinds
         self.embedding = Embedding(config.vocab_size, config.d_model)
-        self.positions = POSITIONS[config.position](
-            config.d_model, config.head_dim, config.context_length, config.rope_theta, config.rope_scaling
-        )
+        self.positions = make_positions(config)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         # With post-norm the last block has already normalized its output.
         self.final_norm = nn.Identity() if config.norm_position == "post" else make_norm(config)
-        self.output = Linear(config.d_model, config.vocab_size, bias=False)
+        self.output = make_output(config)
         if config.tie_embeddings:
             self.output.weight = self.embedding.weight  # one table embeds tokens and scores them
         initialize(self, seed, config.n_layers)
@@ -137,19 +165,40 @@ class GPT(nn.Module):
         This is `hidden` without its checks, and without advancing the cache's length.
         """
         n_tokens = ids.shape[1]
-        x = record(trace, "embedding", self.embedding(ids))  # (B, T, C)
+        x = record(trace, "embedding", self.embed(ids))  # (B, T, C)
         x = record(trace, "positioned", maybe_dropout(self.positions.embed(x, start), self))
-        angles = self.positions.angles(start, n_tokens, _compute_dtype(x))
+        by_layer = self.angles_and_masks(start, n_tokens, _compute_dtype(x))
+        for layer, (block, (angles, allowed)) in enumerate(zip(self.layers, by_layer)):
+            x = block(x, angles, allowed, cache, scope(scope(trace, "layers"), str(layer)), path)
+        return record(trace, "final_normed", self.final_norm(x))
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Return the token embeddings of ids (B, T), scaled if the config asks for it: (B, T, C)."""
+        x, scale = self.embedding(ids), self.config.embedding_scale
+        return x if scale == 1 else x * scale
+
+    def angles_and_masks(
+        self, start: int, n_tokens: int, dtype: torch.dtype
+    ) -> list[tuple[tuple[Tensor, Tensor] | None, Tensor | None]]:
+        """Return for each layer what rotates its queries and keys, and which pairs of tokens it allows.
+
+        Cos and sin (T, D) are None where nothing rotates, the mask (T, S) is None where all pairs are allowed.
+        Layers of one kind get the same tensors.
+        """
+        made = {kind: self._angles_and_mask(kind, start, n_tokens, dtype) for kind in set(self.layer_kinds)}
+        return [made[kind] for kind in self.layer_kinds]
+
+    def _angles_and_mask(self, kind: LayerKind, start: int, n_tokens: int, dtype: torch.dtype):
+        has_own = kind.window is not None and self.config.window_rope_theta is not None
+        positions = self.positions.windowed if has_own else self.positions
         allowed = allowed_pairs(
             n_tokens,
             start + n_tokens,
             causal=self.config.causal,
-            window=self.config.window,
-            device=ids.device,
+            window=kind.window,
+            device=self.device,
         )
-        for layer, block in enumerate(self.layers):
-            x = block(x, angles, allowed, cache, scope(scope(trace, "layers"), str(layer)), path)
-        return record(trace, "final_normed", self.final_norm(x))
+        return positions.angles(start, n_tokens, dtype) if kind.rotates else None, allowed
 
     def forward(
         self,
@@ -169,6 +218,8 @@ class GPT(nn.Module):
     def loss(self, ids: Tensor, targets: Tensor, *, path: str = "fused") -> Tensor:
         """Return the mean cross-entropy in nats of targets (B, T) given ids (B, T)."""
         x = self.hidden(ids, path=path).flatten(0, 1)  # (B·T, C)
+        if self.config.logit_cap is not None:
+            return F.cross_entropy(self.output(x).float(), targets.flatten())
         return cross_entropy(x.to(_compute_dtype(x)), self.output.weight, targets.flatten())
 
 

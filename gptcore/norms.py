@@ -1,4 +1,4 @@
-"""Normalizing the size of a vector: RMSNorm, and the LayerNorm it replaced."""
+"""Keeping numbers in range: RMSNorm and the LayerNorm it replaced, and soft caps."""
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,14 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
+class AllHeadsNorm(RMSNorm):
+    """RMSNorm over all heads of a token together, as OLMo 2 normalizes its queries: (B, H, T, D) -> (B, H, T, D)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        together = x.transpose(1, 2).flatten(2)  # (B, T, H·D)
+        return super().forward(together).unflatten(-1, (x.shape[1], -1)).transpose(1, 2)
+
+
 class LayerNorm(nn.Module):
     """Subtract a vector's mean, divide by its standard deviation, scale and shift: (..., C) -> (..., C).
 
@@ -64,6 +72,11 @@ class NoNorm(nn.Identity):
     @staticmethod
     def n_weights(width: int, bias: bool) -> int:
         return 0
+
+
+def soft_cap(x: Tensor, cap: float | None) -> Tensor:
+    """Return numbers moved smoothly to within ±cap, or as they are without a cap: same shape (Gemma 2)."""
+    return x if cap is None else cap * torch.tanh(x / cap)
 
 
 NORMS: dict[str, type[nn.Module]] = {"rmsnorm": RMSNorm, "layernorm": LayerNorm, "none": NoNorm}

@@ -10,45 +10,73 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gptcore.initialization import Embedding
 
 
-def inverse_frequencies(head_dim: int, theta: float, scaling=None) -> Tensor:
+def inverse_frequencies(head_dim: int, theta: float, scaling=None, fraction: float = 1.0) -> Tensor:
     """Return the frequency of each pair of dimensions, its rotation from one position to the next: (D/2,) radians.
 
     Pair i rotates by theta^(-2i/D): the first pair fastest, one radian a position, the last slowest (Su et al.
-    2021, section 3.2.2). `scaling` is a RopeScaling, or None.
+    2021, section 3.2.2). `scaling` is a RopeScaling, or None. Of a `fraction` of the pairs, D is that fraction of
+    the head, and the other pairs do not rotate.
     """
+    width = round(fraction * head_dim)
     if scaling is not None and scaling.kind == "ntk":
-        theta = theta * scaling.factor ** (head_dim / (head_dim - 2))
-    frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    if scaling is None or scaling.kind == "ntk":
-        return frequencies
-    if scaling.kind == "linear":
-        return frequencies / scaling.factor
-    return _llama3_frequencies(frequencies, scaling)
+        theta = theta * scaling.factor ** (width / (width - 2))
+    frequencies = theta ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+    if scaling is not None and scaling.kind == "linear":
+        frequencies = frequencies / scaling.factor
+    if scaling is not None and scaling.kind in _KEPT:
+        kept = _KEPT[scaling.kind](frequencies, theta, scaling)
+        frequencies = kept * frequencies + (1 - kept) * frequencies / scaling.factor
+    return F.pad(frequencies, (0, (head_dim - width) // 2))
 
 
-def _llama3_frequencies(frequencies: Tensor, scaling) -> Tensor:
-    """Lower only the frequencies that never complete a rotation within the trained context.
+def _llama3_kept(frequencies: Tensor, theta: float, scaling) -> Tensor:
+    """Return how much of each frequency is kept, from 0 to 1: (D/2,), by its rotations within the trained context.
 
-    Between the two wavelengths that `low_freq_factor` and `high_freq_factor` name, the factor is blended.
+    Between the numbers of rotations `low_freq_factor` and `high_freq_factor`, it grows with that number.
     """
-    n_turns = (
-        scaling.original_context_length * frequencies / (2 * math.pi)
-    )  # rotations within the trained context
-    blend = (n_turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
-    kept = blend.clamp(0, 1)
-    return kept * frequencies + (1 - kept) * frequencies / scaling.factor
+    n_rotations = scaling.original_context_length * frequencies / (2 * math.pi)
+    kept = (n_rotations - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
+    return kept.clamp(0, 1)
+
+
+def _yarn_kept(frequencies: Tensor, theta: float, scaling) -> Tensor:
+    """Return how much of each frequency is kept, from 0 to 1: (D/2,), by the index of its pair.
+
+    Between the pairs that rotate `high_freq_factor` and `low_freq_factor` times within the trained context, it falls
+    evenly from pair to pair (Peng et al. 2023, section 3.2).
+    """
+    n_pairs = len(frequencies)
+
+    def pair(n_rotations: float) -> float:
+        return (
+            n_pairs
+            * math.log(scaling.original_context_length / (n_rotations * 2 * math.pi))
+            / math.log(theta)
+        )
+
+    first, last = pair(scaling.high_freq_factor), pair(scaling.low_freq_factor)
+    if scaling.whole_pairs:
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, 2 * n_pairs - 1)
+    falling = (torch.arange(n_pairs) - first) / (last - first or 0.001)
+    return 1 - falling.clamp(0, 1)
+
+
+_KEPT = {"llama3": _llama3_kept, "yarn": _yarn_kept}
 
 
 def rope_table(
-    head_dim: int, n_positions: int, theta: float = 10_000.0, scaling=None
+    head_dim: int, n_positions: int, theta: float = 10_000.0, scaling=None, fraction: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """Return cos and sin of every position's angle for every pair, each (n_positions, D)."""
     positions = torch.arange(n_positions, dtype=torch.float32)
-    angles = torch.outer(positions, inverse_frequencies(head_dim, theta, scaling))  # (n_positions, D/2)
+    frequencies = inverse_frequencies(head_dim, theta, scaling, fraction)
+    angles = torch.outer(positions, frequencies)  # (n_positions, D/2)
     # Dimension i is paired with dimension i + D/2, as in Hugging Face's Llama, so both halves share angles.
     angles = torch.cat((angles, angles), dim=-1)  # (n_positions, D)
     return angles.cos(), angles.sin()
@@ -77,11 +105,26 @@ class NoPositions(nn.Module):
 
 
 class RotaryPositions(NoPositions):
-    """RoPE: rotate queries and keys so that their dot product depends on their distance (Su et al. 2021)."""
+    """RoPE: rotate queries and keys so that their dot product depends on their distance (Su et al. 2021).
 
-    def __init__(self, d_model: int, head_dim: int, context_length: int, theta: float, scaling=None):
+    `fraction` is how much of a head rotates.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        head_dim: int,
+        context_length: int,
+        theta: float,
+        scaling=None,
+        fraction: float = 1.0,
+    ):
         super().__init__(d_model, head_dim, context_length, theta, scaling)
-        cos, sin = rope_table(head_dim, context_length, theta, scaling)
+        cos, sin = rope_table(head_dim, context_length, theta, scaling, fraction)
+        if scaling is not None and scaling.kind == "yarn":
+            # Longer queries and keys make the attention weights sharper, which YaRN found long contexts to need.
+            rotates = inverse_frequencies(head_dim, theta, scaling, fraction).repeat(2) > 0  # (D,)
+            cos, sin = torch.where(rotates, cos * scaling.table_factor, cos), sin * scaling.table_factor
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 

@@ -91,4 +91,12 @@ TRANSFERS: Mapping[str, str] = {
     "causal": "Not at all: without the mask the loss measures copying.",
     "residual": "The direction does, more so with depth: without the residual a gradient dies or explodes.",
     "score_scale": "Only with the head width: the wider the head, the more the scale is needed.",
+    "embedding_scale": "Not from here: Gemma scales its embeddings, most families don't, and both train well.",
+    "score_cap": "Not from here: Gemma 2 capped scores for stability at size, and Gemma 3 uses QK-norm instead.",
+    "logit_cap": "Not from here: it bounds logits in long trainings; Gemma 3 has dropped it.",
+    "qk_norm_width": "Not from here: OLMo 2 normalizes all heads together, Qwen 3 and Gemma 3 each head.",
+    "rotary_fraction": "As far as is known: models that rotate part of each head are about as good as others.",
+    "window_pattern": "Only with long texts: where no text is longer than the window there is nothing to lose.",
+    "window_rope_theta": "Only with long texts: it belongs to windows, and to a large base in the other layers.",
+    "rope_pattern": "Only with long texts: layers without positions are there to reach past the trained context.",
 }

@@ -34,8 +34,9 @@ class Contribution:
 def contributions(model: GPT, seen: dict[str, Tensor], position: int, token_id: int) -> list[Contribution]:
     """Return the contribution of every part to the logit of `token_id` at a position of a traced sequence.
 
-    `seen` is the trace of one sequence; positions count from 0. The contributions sum to the logit. Raises
-    AttributionError for a model without residual stream, or with post-norm.
+    `seen` is the trace of one sequence; positions count from 0. The contributions sum to the logit, and in a
+    model with a `logit_cap` to the logit before the cap. Raises AttributionError for a model without residual stream,
+    or with post-norm.
     """
     parts, vectors = residual_vectors(model, seen, position)
     stream, table = vectors.sum(0), model.output.weight[token_id]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gptcore.config import ModelConfig
 from gptcore.interpret.stages import PER_PAIR, Stage, matrix_rows
 from gptcore.model import GPT
 from gptcore.positions import inverse_frequencies
@@ -101,9 +102,15 @@ def _product(model: GPT, seen: dict[str, Tensor], stage: Stage, rows: Tensor, co
     triples, n_more, rest = _terms(weight[columns], x)
     if bias is not None:
         rest = rest + bias[columns]
-    return Computation(
-        form="product", numbers=_listed(columns, triples, n_more, rest, _result(seen, stage, rows, columns))
-    )
+    cap = model.config.logit_cap if stage.kind == "logits" else None
+    return _capped("product", cap, columns, triples, n_more, rest, _result(seen, stage, rows, columns))
+
+
+def _capped(form: str, cap: float | None, *numbers: Tensor | float) -> Computation:
+    """A computation of this form; with a soft cap, the form is `capped_…` and the cap precedes the result."""
+    if cap is None:
+        return Computation(form=form, numbers=_listed(*numbers))
+    return Computation(form=f"capped_{form}", numbers=_listed(*numbers[:-1], cap, numbers[-1]))
 
 
 def _weight(model: GPT, stage: Stage) -> tuple[Tensor, Tensor | None]:
@@ -140,7 +147,7 @@ def _norm(model: GPT, seen: dict[str, Tensor], stage: Stage, rows: Tensor, colum
     kind = type(norm).__name__
     mean = group.mean(-1) if kind == "LayerNorm" else torch.zeros(len(group))
     size = (group - mean.unsqueeze(-1)).square().mean(-1).add(getattr(norm, "eps", 0.0)).sqrt()
-    if kind not in ("LayerNorm", "RMSNorm"):
+    if kind not in ("LayerNorm", "RMSNorm", "AllHeadsNorm"):
         size = torch.ones_like(size)
     gain = 1.0 if weight is None else weight[columns % width]
     shift = 0.0 if bias is None else bias[columns % width]
@@ -174,12 +181,12 @@ def _rotation(
     x = seen[stage.inputs[0]][0][:, -n_tokens:]  # (heads, T, D)
     width = x.shape[2]
     start = seen[stage.name.rpartition(".")[0] + ".scores"].shape[-1] - n_tokens
-    cos, sin = model.positions.angles(start, n_tokens, x.dtype)
+    cos, sin = model.angles_and_masks(start, n_tokens, x.dtype)[stage.layer][0]
     first, second = x.chunk(2, dim=-1)
     partner = matrix_rows(torch.cat((-second, first), -1).unsqueeze(0))
     before = matrix_rows(x.unsqueeze(0))
-    config, inside = model.config, columns % width
-    frequencies = inverse_frequencies(width, config.rope_theta, config.rope_scaling)
+    inside = columns % width
+    frequencies = _frequencies(model.config, stage.layer)
     numbers = _listed(
         columns,
         before[rows, columns],
@@ -191,6 +198,14 @@ def _rotation(
         _result(seen, stage, rows, columns),
     )
     return Computation(form="rotation", numbers=numbers)
+
+
+def _frequencies(config: ModelConfig, layer: int) -> Tensor:
+    """Return the frequency of each pair in a layer: (D/2,)."""
+    theta, scaling = config.rope_theta, config.rope_scaling
+    if config.window_rope_theta is not None and config.layer_kinds[layer].window is not None:
+        theta, scaling = config.window_rope_theta, None
+    return inverse_frequencies(config.head_dim, theta, scaling, config.rotary_fraction)
 
 
 def _sum(model: GPT, seen: dict[str, Tensor], stage: Stage, rows: Tensor, columns: Tensor) -> Computation:
@@ -209,12 +224,8 @@ def _scores(model: GPT, seen: dict[str, Tensor], stage: Stage, rows: Tensor, col
     q, k = (seen[name][0] for name in stage.inputs)  # (H, T, D), (K, S, D)
     head, key = columns // k.shape[1], columns % k.shape[1]
     triples, n_more, rest = _terms(q[head, rows], k[head // (q.shape[0] // k.shape[0]), key])
-    return Computation(
-        form="scores",
-        numbers=_listed(
-            columns, triples, n_more, rest, model.config.score_scale, _result(seen, stage, rows, columns)
-        ),
-    )
+    numbers = columns, triples, n_more, rest, model.config.score_scale
+    return _capped("scores", model.config.score_cap, *numbers, _result(seen, stage, rows, columns))
 
 
 def _mask(model: GPT, seen: dict[str, Tensor], stage: Stage, rows: Tensor, columns: Tensor) -> Computation:

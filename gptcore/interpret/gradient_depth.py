@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gptcore.attention import allowed_pairs
 from gptcore.config import ModelConfig
 from gptcore.model import GPT
 from gptcore.tracing import trace
@@ -159,10 +158,9 @@ def moved_by_token_change(model: GPT, ids: list[int], position: int) -> tuple[li
     changed[position] = (ids[position] + 1) % model.config.vocab_size
     block = model.layers[0]
     both = torch.tensor([ids, changed], device=model.device)
-    x = model.positions.embed(model.embedding(both), 0)
+    x = model.positions.embed(model.embed(both), 0)
     h = F.rms_norm(x, x.shape[-1:])
-    angles = model.positions.angles(0, len(ids), x.dtype)
-    allowed = allowed_pairs(len(ids), len(ids), causal=model.config.causal, window=model.config.window)
+    angles, allowed = model.angles_and_masks(0, len(ids), x.dtype)[0]
     outputs = (block.attention(h, angles, allowed, path="explicit"), block.feedforward(h))
     attention, feedforward = ((pair[0] - pair[1]).norm(dim=-1).tolist() for pair in outputs)
     return attention, feedforward

@@ -47,7 +47,7 @@ def _inputs(
     """Return what a stage is made from, by name; `stream` is the stream as it was before."""
     attention, mlp = f"{prefix}attention.", f"{prefix}feedforward."
     pre = config.norm_position.startswith("pre")
-    rotated = "_rotated" if config.position == "rope" else ""
+    rotated = "_rotated" if f"{attention}q_rotated" in seen else ""
     output = "_output_normed" if config.norm_position.endswith("branch") else "_output"
     attention_input = f"{prefix}attention_normed" if pre else stream
     feedforward_input = f"{prefix}feedforward_normed" if pre else stream

@@ -34,15 +34,17 @@ class Attention:
     output: Tensor  # (T, C)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, w_o: Tensor, scale: float | None = None) -> Attention:
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, w_o: Tensor, scale: float | None = None, cap: float | None = None
+) -> Attention:
     """Return every step of causal attention with one head: q, k, v (T, D), w_o (D, C)."""
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     allowed = allowed_pairs(len(q), len(k), causal=True, window=None)
     seen: dict[str, Tensor] = {}
-    weights = attention_weights(q, k, scale, allowed, seen)
+    weights = attention_weights(q, k, scale, allowed, seen, cap)
     exponentials = seen["masked_scores"].exp() if "masked_scores" in seen else seen["scores"].exp()
-    mixed = explicit_attention(q[None, None], k[None, None], v[None, None], scale, allowed)[0, 0]
-    everything = attention_weights(q, k, scale)
+    mixed = explicit_attention(q[None, None], k[None, None], v[None, None], scale, allowed, cap=cap)[0, 0]
+    everything = attention_weights(q, k, scale, cap=cap)
     return Attention(
         raw=q @ k.T,
         scores=seen["scores"],
@@ -98,7 +100,7 @@ def head_by_hand(model, seen: dict[str, Tensor], layer: int, head: int, position
     width = config.head_dim
     w_o = model.layers[layer].attention.o_proj.weight.detach()[:, head * width : (head + 1) * width].T
     with torch.no_grad():
-        steps = attention(q_rotated, k_rotated, v, w_o, config.score_scale)
+        steps = attention(q_rotated, k_rotated, v, w_o, config.score_scale, config.score_cap)
     return Head(q=q, k=k, v=v, q_rotated=q_rotated, k_rotated=k_rotated, steps=steps)
 
 

@@ -18,8 +18,14 @@ PLACE_NAMES = {
     "branch": "on the branch",
     "pre+branch": "before and on the branch",
 }
-FFN_NAMES = {"swiglu": "SwiGLU", "gelu": "GELU", "relu": "ReLU"}
-BIAS_NAMES = {"none": "none", "qkv": "on queries, keys, values", "all": "everywhere"}
+FFN_NAMES = {"swiglu": "SwiGLU", "geglu": "GeGLU", "gelu": "GELU", "relu": "ReLU"}
+BIAS_NAMES = {
+    "none": "none",
+    "qkv": "on queries, keys, values",
+    "attention": "in attention",
+    "mlp": "in feed-forward layers",
+    "all": "everywhere",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

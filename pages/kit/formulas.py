@@ -187,6 +187,11 @@ def attention_weight(
     is_root = math.isclose(scale, config.head_dim**-0.5)
     terms = f"{number(raw)} ÷ √{config.head_dim}" if is_root else f"{number(raw)} × {number(scale)}"
     lines.append(Line("score", terms, number(raw * scale)))
+    if (cap := config.score_cap) is not None:
+        capped = cap * math.tanh(raw * scale / cap)
+        lines.append(
+            Line("soft cap", f"{number(cap)} × tanh({number(raw * scale)} ÷ {number(cap)})", number(capped))
+        )
     scores = found.scores.tolist()
     if scores[cell.key] == -math.inf:
         reason = (

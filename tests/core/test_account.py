@@ -18,7 +18,15 @@ from gptcore.account import (
     training_bytes,
 )
 from gptcore.cache import KVCache
-from gptcore.config import BIASES, NORM_POSITIONS, PRESETS, ConfigError, ModelConfig, TrainConfig
+from gptcore.config import (
+    BIASES,
+    NORM_POSITIONS,
+    PRESETS,
+    QK_NORM_WIDTHS,
+    ConfigError,
+    ModelConfig,
+    TrainConfig,
+)
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.model import GPT
 from gptcore.norms import NORMS
@@ -31,6 +39,8 @@ VARIANTS = [
     {"bias": "qkv", "n_kv_heads": 2, "head_dim": 10, "qk_norm": True, "tie_embeddings": False},
     {"norm": "none", "ffn": "relu", "position": "sinusoidal", "norm_position": "pre+branch"},
     {"norm_position": "post", "position": "none", "bias": "all"},
+    {"bias": "attention", "ffn": "geglu", "qk_norm": True, "qk_norm_width": "all", "n_kv_heads": 2},
+    {"bias": "mlp", "norm": "layernorm"},
 ]
 
 
@@ -71,7 +81,8 @@ def drawn_config(draw: random.Random) -> ModelConfig:
         ffn=draw.choice(list(FEEDFORWARDS)),
         position=draw.choice(list(POSITIONS)),
         bias=draw.choice(list(BIASES)),
-        qk_norm=draw.random() < 0.5,
+        qk_norm=(qk_norm := draw.random() < 0.7),
+        qk_norm_width=draw.choice(QK_NORM_WIDTHS) if qk_norm else "head",
         tie_embeddings=draw.random() < 0.5,
         window=draw.choice((None, 3)),
         residual=draw.random() < 0.8,
@@ -140,6 +151,7 @@ def test_what_no_memory_holds_is_refused_in_one_sentence():
     held = sum(weight.nbytes for weight in GPT(config.replace(context_length=32)).parameters())
     table = 2 * 10**8 * config.head_dim * 4  # a cosine and a sine for each dimension of each position
     assert model_bytes(config) == held + table
+    assert model_bytes(config.replace(window=8, window_rope_theta=1e6)) == held + 2 * table
     with pytest.raises(ConfigError, match=r"this model takes 12\.8 GB of memory and 4\.0 GB are there"):
         check_memory(model_bytes(config), "this model", available=4 * 10**9)
     with pytest.raises(ConfigError, match=r"about 10\^\d+ GB"):

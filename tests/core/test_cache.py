@@ -16,6 +16,8 @@ VARIANTS = [{"position": name} for name in POSITIONS] + [
     {"window": 5, "n_kv_heads": 2, "qk_norm": True, "bias": "all"},
     {"rope_scaling": {"kind": "llama3", "factor": 8.0, "original_context_length": 16}},
     {"head_dim": 6, "norm_position": "post"},
+    {"window": 5, "window_pattern": "wf", "window_rope_theta": 100.0, "score_cap": 2.0, "logit_cap": 4.0},
+    {"rope_pattern": "rn", "rotary_fraction": 0.5, "qk_norm": True, "qk_norm_width": "all", "n_kv_heads": 2},
 ]
 
 

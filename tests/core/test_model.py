@@ -12,7 +12,8 @@ from gptcore.config import BIASES, NORM_POSITIONS
 from gptcore.feedforward import FEEDFORWARDS
 from gptcore.model import GPT
 from gptcore.norms import NORMS
-from gptcore.positions import POSITIONS
+from gptcore.positions import POSITIONS, apply_rope, rope_table
+from gptcore.tracing import trace
 
 PARTS = {
     "norm": list(NORMS),
@@ -66,6 +67,56 @@ def test_every_choice_matters(lively, random_ids, name):
         outputs.append(lively(**base, **{name: value})(ids))
     for a, b in itertools.combinations(outputs, 2):
         assert not torch.allclose(a, b, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("base", "changes"),
+    [
+        ({}, {"embedding_scale": 3.0}),
+        ({}, {"score_cap": 1.0}),
+        ({}, {"logit_cap": 1.0}),
+        ({}, {"rotary_fraction": 0.5}),
+        ({}, {"rope_pattern": "rn"}),
+        ({"qk_norm": True}, {"qk_norm_width": "all"}),
+        ({"window": 3}, {"window_pattern": "wf"}),
+        ({"window": 3}, {"window_rope_theta": 10.0}),
+    ],
+    ids=str,
+)
+@torch.no_grad()
+def test_what_only_some_families_have_matters_on_both_paths_and_in_the_loss(
+    lively, random_ids, base, changes
+):
+    ids, targets = random_ids(2, 9), random_ids(2, 9, seed=1)
+    plain, model = lively(**base), lively(**base, **changes)
+    logits = model(ids)
+    assert not torch.allclose(plain(ids), logits, atol=1e-3)
+    torch.testing.assert_close(model(ids, path="explicit"), logits, atol=1e-4, rtol=1e-5)
+    expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    torch.testing.assert_close(model.loss(ids, targets), expected)
+
+
+@torch.no_grad()
+def test_soft_caps_bound_the_scores_and_the_logits(lively, random_ids):
+    ids = random_ids(1, 9)
+    seen = trace(lively(score_cap=0.5, logit_cap=2.0), ids)
+    assert 0.4 < seen["layers.0.attention.scores"].abs().max() <= 0.5
+    assert 1.5 < seen["logits"].abs().max() <= 2.0
+    assert lively()(ids).abs().max() > 2.5
+
+
+@torch.no_grad()
+def test_a_pattern_gives_each_layer_its_window_and_its_rotation(lively, random_ids):
+    changes = {"n_layers": 3, "window": 3, "window_pattern": "wf", "rope_pattern": "rrn"}
+    model = lively(**changes, window_rope_theta=50.0)
+    seen = trace(model, random_ids(1, 9))
+    visible = [(seen[f"layers.{layer}.attention.weights"] > 0).sum(-1).max() for layer in range(3)]
+    assert visible == [3, 9, 3]
+    assert ["layers.2.attention.q_rotated" in seen, "layers.1.attention.q_rotated" in seen] == [False, True]
+    for layer, theta in ((0, 50.0), (1, 10_000.0)):
+        cos, sin = rope_table(model.config.head_dim, 9, theta)
+        q, rotated = (seen[f"layers.{layer}.attention.{name}"] for name in ("q", "q_rotated"))
+        torch.testing.assert_close(rotated, apply_rope(q, cos, sin))
 
 
 @pytest.mark.parametrize("norm_position", NORM_POSITIONS)

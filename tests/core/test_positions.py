@@ -139,6 +139,51 @@ def test_llama3_scaling_is_transformers(theta, factor, low, high, original):
     assert ((ours < plain) & (ours > plain / factor)).any()
 
 
+@pytest.mark.parametrize("truncate", [True, False])
+@pytest.mark.parametrize(
+    ("theta", "factor", "more"),
+    [
+        (10_000.0, 8.0, {}),
+        (1e6, 32.0, {"beta_fast": 16.0, "beta_slow": 2.0}),
+        (10_000.0, 4.0, {"attention_factor": 1.3}),
+    ],
+)
+def test_yarn_scaling_is_transformers(theta, factor, more, truncate):
+    parameters = {
+        "rope_type": "yarn",
+        "rope_theta": theta,
+        "factor": factor,
+        "original_max_position_embeddings": 512,
+        "truncate": truncate,
+    }
+    scaling = RopeScaling(
+        kind="yarn",
+        factor=factor,
+        low_freq_factor=more.get("beta_slow", 1.0),
+        high_freq_factor=more.get("beta_fast"),
+        original_context_length=512,
+        attention_factor=more.get("attention_factor"),
+        whole_pairs=truncate,
+    )
+    config = LlamaConfig(hidden_size=64, num_attention_heads=1, rope_parameters=parameters | more)
+    theirs, attention_factor = ROPE_INIT_FUNCTIONS["yarn"](config, "cpu")
+    torch.testing.assert_close(inverse_frequencies(64, theta, scaling), theirs)
+    cos, sin = POSITIONS["rope"](64, 64, 8, theta, scaling).angles(5, 1, torch.float32)
+    torch.testing.assert_close(cos, attention_factor * (5 * theirs.repeat(2)).cos()[None])
+    torch.testing.assert_close(sin, attention_factor * (5 * theirs.repeat(2)).sin()[None])
+
+
+@pytest.mark.parametrize("kind", [None, "linear", "ntk", "yarn"])
+def test_of_a_fraction_the_first_pairs_rotate_as_in_a_narrower_head(kind):
+    scaling = kind and RopeScaling(kind=kind, factor=4.0, original_context_length=64)
+    frequencies = inverse_frequencies(16, 10_000.0, scaling, 0.5)
+    torch.testing.assert_close(frequencies[:4], inverse_frequencies(8, 10_000.0, scaling))
+    assert not frequencies[4:].any()
+    cos, sin = POSITIONS["rope"](32, 16, 8, 10_000.0, scaling, 0.5).angles(5, 1, torch.float32)
+    assert cos[0, 4:8].tolist() == cos[0, 12:].tolist() == [1.0] * 4
+    assert not sin[0, 4:8].any() and sin[0, :4].all()
+
+
 def test_ntk_scaling_is_transformers_for_a_text_stretched_by_the_factor():
     # Their dynamic form raises the base by how far the text exceeds the trained context; ours is fixed.
     parameters = {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 1.0}

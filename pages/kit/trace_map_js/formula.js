@@ -4,6 +4,11 @@ const inBrackets = value => value < 0 ? `(${shown(value)})` : shown(value)
 // number of another stage knows where it stands, so that one can go there.
 function formulaLines(map, stage, n) {
   const { say, data, state } = map, column = n[0], result = n.at(-1), token = state.token
+  if (stage.form.startsWith("capped_")) {
+    const cap = shown(n.at(-2)), form = stage.form.replace("capped_", "")
+    const [first, ...others] = formulaLines(map, { ...stage, form }, [...n.slice(0, -2), result])
+    return [[`${cap} × tanh((`, ...first, `) ÷ ${cap})`], ...others]
+  }
   const from = i => map.places.get(stage.from.at(i))
   const op = (value, to = null, at = token, col = column) => ({ value, to, token: at, column: col })
   const sum = (terms, left, rest) => {

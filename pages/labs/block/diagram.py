@@ -49,7 +49,7 @@ def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], li
     t, c, h, d, f = tokens, sizes["C"], sizes["H"], sizes["D"], sizes["F"]
     node, edge = diagram.Node, diagram.Edge
     stream = {"T": t, "C": c}
-    gated = config.ffn == "swiglu"
+    gate = {"swiglu": "SiLU", "geglu": "GELU"}.get(config.ffn)
     inside = {
         "attention": [
             node("qkv", "qkv_proj (query rows)", "weight", {"C": c, "H·D": h * d}),
@@ -57,8 +57,8 @@ def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], li
             node("o", "o_proj", "weight", {"H·D": h * d, "C": c}),
         ],
         "feedforward": [
-            node("wide", "gate_up_proj (two of these)" if gated else "up_proj", "weight", {"C": c, "F": f}),
-            node("activate", "SiLU of the gate, times up" if gated else config.ffn.upper(), "step"),
+            node("wide", "gate_up_proj (two of these)" if gate else "up_proj", "weight", {"C": c, "F": f}),
+            node("activate", f"{gate} of the gate, times up" if gate else config.ffn.upper(), "step"),
             node("down", "down_proj", "weight", {"F": f, "C": c}),
         ],
     }

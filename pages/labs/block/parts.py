@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from gptcore.feedforward import FEEDFORWARDS
 from gptcore.lessons import by_hand
 from gptcore.lessons.by_hand import ACTIVATIONS
 from pages.kit import controls, figures, lab, plots, session, words
@@ -75,7 +76,7 @@ def _activations(text: words.Words) -> None:
 def _gates_of_the_model(text: words.Words) -> None:
     """The distribution of one layer's gates over a text; nothing for a model without gates."""
     config = session.model_in_use().config
-    if config.ffn != "swiglu":
+    if FEEDFORWARDS[config.ffn].n_matrices < 3:
         text.show("lab_gate_none", ffn=config.ffn)
         return
     traced = traced_text(text, "c6_gate_text")

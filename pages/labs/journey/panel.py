@@ -40,7 +40,7 @@ KINDS = {
 }
 # Where each kind of stage is computed: the object, and what its line holds.
 _PLAIN = {
-    "embedding": ("model.GPT.forward_hidden", "self.embedding(ids)"),
+    "embedding": ("model.GPT.forward_hidden", "self.embed(ids)"),
     "positioned": ("model.GPT.forward_hidden", "self.positions.embed"),
     "attention_normed": ("model.Block.sub_layer", "_pre_norm"),
     "q_projected": ("attention.Attention.forward", "self.qkv_proj(x)"),
@@ -76,13 +76,21 @@ _UNGATED = {
     "hidden": ("feedforward._MLP.forward", "self.activation(up)"),
     "feedforward_output": ("feedforward._MLP.forward", "self.down_proj"),
 }
+_GELU_GATE = {
+    "gate_logits": ("feedforward.GeGLU.forward", "self.gate_up_proj(x)"),
+    "gate": ("feedforward.GeGLU.forward", "F.gelu"),
+    "up": ("feedforward.GeGLU.forward", "self.gate_up_proj(x)"),
+    "hidden": ("feedforward.GeGLU.forward", "gate * up"),
+    "feedforward_output": ("feedforward.GeGLU.forward", "self.down_proj"),
+}
+_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu"}
 AROUND = 2  # lines of code shown before and after the one that counts
 
 
 @lru_cache(maxsize=4)
 def panel_code(ffn: str) -> Mapping[str, Mapping]:
     """For each kind of stage the line that computes it, with those around it."""
-    table = _PLAIN if ffn == "swiglu" else _PLAIN | _UNGATED
+    table = _PLAIN | {"swiglu": {}, "geglu": _GELU_GATE}.get(ffn, _UNGATED)
     found = {}
     for kind, (name, held) in table.items():
         source = annotated.source(name)
@@ -113,7 +121,7 @@ def panel_words(ffn: str, sentence: str) -> dict:
         "abouts": {kind: " ".join(part[2].split()) for kind, part in parts.items()},
         "say": panel_texts(),
         "codes": panel_code(ffn),
-        "activation": "silu" if ffn == "swiglu" else ffn,
+        "activation": _ACTIVATIONS.get(ffn, ffn),
     }
 
 

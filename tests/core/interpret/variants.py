@@ -7,4 +7,19 @@ VARIANTS = [
     {"position": "none", "causal": False, "ffn": "relu", "norm_position": "branch"},
     {"norm_position": "pre+branch", "bias": "qkv"},
     {"norm_position": "post", "norm": "none", "residual": False},
+    {
+        "ffn": "geglu",
+        "embedding_scale": 5.0,
+        "score_cap": 2.0,
+        "logit_cap": 3.0,
+        "window": 3,
+        "window_pattern": "wf",
+    },
+    {
+        "qk_norm": True,
+        "qk_norm_width": "all",
+        "rope_pattern": "rn",
+        "rotary_fraction": 0.5,
+        "bias": "attention",
+    },
 ]
