@@ -13,7 +13,7 @@ ASKED = '"Thank you," said'
 
 @st.fragment
 def chat() -> None:
-    """Told a name in the text it knows it; in a new text it does not."""
+    """The probability of a name the text has introduced, and of the same name in a new text."""
     text = words.load("00_overview")
     text.show("lab_chat", told=TOLD.strip(), asked=ASKED)
     model = storyteller()
@@ -27,7 +27,7 @@ def chat() -> None:
     inside, before = asked(times), asked(0)
     fresh = asked(0)
     picture = plots.columns(
-        ["before", f"same text, told {times} times", "new text"],
+        ["before", f"same text, sentence given {times}×", "new text"],
         {NAME: [before, inside, fresh]},
         y_title=text.read("lab_chat_chart", name=NAME.strip()),
         form=".1%",

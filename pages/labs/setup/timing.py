@@ -38,7 +38,7 @@ def how_long() -> None:
         lab.predict(
             "c1_time",
             text.read("lab_time_predict", weights=weights),
-            (f"{weights:.0f} times as long", f"{steps:.0f} times as long", "as long"),
+            (f"{weights:.0f} times as long", f"{steps:.0f} times as long", "equally long"),
             right=1,
             because=text.read("lab_time_because", steps=steps, weights=weights),
         )
