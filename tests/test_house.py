@@ -43,6 +43,7 @@ def test_the_top_of_the_house_holds_what_it_should():
         "requirements-dev.txt",
         "deploy",
     }
+    allowed |= {"Dockerfile", "compose.yaml"}
     allowed |= {"README.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "pyproject.toml"}
     assert {name for name in top if not name.startswith(".")} <= allowed
 
