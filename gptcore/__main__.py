@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from gptcore import __version__
 from gptcore.runs import options as command_options
 from gptcore.runs.jobs import ERROR, error_sentence, is_lack_of_memory
 
@@ -38,6 +39,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 def parser() -> argparse.ArgumentParser:
     """Return the commands and their options."""
     top = argparse.ArgumentParser(prog="python -m gptcore", description=__doc__.split("\n")[0])
+    top.add_argument("--version", action="version", version=f"glassbox {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (summary, add_options) in COMMANDS.items():
         add_options(commands.add_parser(name, help=summary))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gptcore.checkpoint import read_latest
+from gptcore.checkpoint import SHIPPED, read_latest
 from gptcore.files import read_json
 from gptcore.formats import hf_folder
 from gptcore.formats.hf_folder import FolderError
@@ -11,9 +11,10 @@ from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer, load_tiktoken, story_tokenizer
 
 
-def load(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
+def load(folder: str | Path = SHIPPED) -> tuple[GPT, Tokenizer | None]:
     """Return the model and tokenizer of a saved model, a run (its latest state, or the one before it), or a
-    Hugging Face folder of Llama's family (weights become fp32; without a tokenizer of its own: None).
+    Hugging Face folder of Llama's family (weights become fp32; without a tokenizer of its own: None). Without a
+    folder it is the shipped model.
 
     Raises ValueError in one sentence for a folder that holds none, or whose files do not belong together.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import gptcore
+from gptcore.__main__ import main
 
 ROOT = Path(gptcore.__file__).resolve().parent.parent
 
@@ -39,6 +40,21 @@ def test_the_promised_names_are_offered():
     promised |= {"train", "generate", "trace", "load", "save"}
     assert promised <= set(gptcore.__all__)
     assert gptcore.__all__ == sorted(gptcore.__all__)
+
+
+def test_the_example_of_the_readme_writes_a_text_in_any_folder(tmp_path, monkeypatch, capsys):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = readme.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.split()) > 10
+
+
+def test_the_command_says_its_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"glassbox {gptcore.__version__}\n"
 
 
 def test_no_submodule_bears_a_public_name():

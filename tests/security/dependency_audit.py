@@ -8,6 +8,7 @@ that another one brings, is a warning. Where pip-audit cannot reach its data, th
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
+FILES = [ROOT / name for name in ("pyproject.toml", "requirements.txt", "requirements-dev.txt")]
 SECONDS = 60  # for the whole audit
 REQUEST_SECONDS = 5
 
@@ -39,16 +41,28 @@ class Finding:
 
 
 def our_ranges(*files: Path) -> dict[str, SpecifierSet]:
-    """Return the versions that requirements files allow, by package; lines that name no package are left out."""
+    """Return the versions that all of these files allow, by package: requirements files and `pyproject.toml`.
+
+    Lines of requirements that name no package are left out.
+    """
     ranges = {}
     for file in files:
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in _requirements(file):
             try:
                 required = Requirement(line.partition("#")[0].strip())
             except InvalidRequirement:  # an option such as `-r`, or an empty line
                 continue
-            ranges[canonicalize_name(required.name)] = required.specifier
+            name = canonicalize_name(required.name)
+            ranges[name] = required.specifier & ranges.get(name, SpecifierSet())
     return ranges
+
+
+def _requirements(file: Path) -> list[str]:
+    text = file.read_text(encoding="utf-8")
+    if file.suffix != ".toml":
+        return text.splitlines()
+    project = tomllib.loads(text)["project"]
+    return sum(project.get("optional-dependencies", {}).values(), project["dependencies"])
 
 
 def judge(report: dict[str, Any], ranges: dict[str, SpecifierSet]) -> list[Finding]:
@@ -98,7 +112,7 @@ def main(findings: Iterable[Finding] | None = None) -> int:
         if report is None:
             print(f"dependency audit skipped: {reason}")
             return 0
-        findings = judge(report, our_ranges(ROOT / "requirements.txt", ROOT / "requirements-dev.txt"))
+        findings = judge(report, our_ranges(*FILES))
     findings = list(findings)
     for finding in findings:
         print(f"{'error' if finding.is_ours_to_fix else 'warning'}: {finding}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.security import dependency_audit
-from tests.security.dependency_audit import judge, main, our_ranges, why_unusable
+from tests.security.dependency_audit import FILES, judge, main, our_ranges, why_unusable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,7 +56,8 @@ def test_an_audit_that_cannot_run_says_why_and_fails_nothing(monkeypatch, capsys
 
 
 def test_our_ranges_are_those_of_the_requirements():
-    ranges = our_ranges(ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
-    assert {"torch", "streamlit", "pytest", "pip-audit"} <= set(ranges)
+    ranges = our_ranges(*FILES)
+    assert {"torch", "msgspec", "streamlit", "pytest", "pip-audit"} <= set(ranges)
+    assert "2.13.0" in ranges["torch"] and "2.13.1" not in ranges["torch"]
     command = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "tests/security/dependency_audit.py" in command
