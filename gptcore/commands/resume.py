@@ -7,5 +7,6 @@ from gptcore.runs import execute
 
 
 def run(options: argparse.Namespace) -> None:
-    events = execute.resume(options.dir, plugin=options.plugin, corpus=options.corpus)
+    named = {"plugin": options.plugin, "corpus": options.corpus, "text_field": options.text_field}
+    events = execute.resume(options.dir, **named)
     show_events(events, options.json)

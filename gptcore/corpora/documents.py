@@ -1,12 +1,15 @@
-"""A corpus: documents to learn from and documents held out, made of a text or of many.
+"""A corpus: documents to train on and documents held out, made from one text or from many.
 
-A story is a document, a row of a data set is one, and a text file is a single one, however many paragraphs it
-has. What the model is tested on is set aside first, before anything is cut into windows, so that no window
+A story is a document, a row of a table is one, and a text file is one, unless lines `<|endoftext|>` separate the
+documents in it. What the model is tested on is set aside first, before anything is cut into windows, so that no window
 ever holds both.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gptcore.bpe import replace_surrogates
 
@@ -14,6 +17,10 @@ HELD_OUT_DOCUMENTS = 0.05
 HELD_OUT_TEXT = 0.10
 # A tenth of a short text is less than a window: hold out this, about 256 tokens, or a quarter of the text.
 MIN_HELD_OUT_CHARACTERS = 1_000
+FEW_DOCUMENTS = 10  # of fewer, the end of each is held out: a whole one would be too much, or too little
+SEPARATOR = "<|endoftext|>"  # as in the files of TinyStories and in OpenAI's data sets
+_SEPARATOR_LINE = re.compile(rf"{re.escape(SEPARATOR)}[ \t]*(?:\n|\Z)")
+N_CHECKED_LINES = 10  # of a text that may be JSON lines
 
 
 class CorpusError(ValueError):
@@ -28,6 +35,7 @@ class Corpus:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     entropy: tuple[float, ...] | None = None  # nats of each validation document, where its source is known
+    notes: tuple[str, ...] = ()  # sentences on how the documents were found
 
     @property
     def n_characters(self) -> int:
@@ -35,10 +43,27 @@ class Corpus:
 
 
 def text_corpus(text: str | bytes, name: str = "your text") -> Corpus:
-    """Make a corpus of one text, as pasted or uploaded; its last tenth is held out.
+    """Make a corpus of one text, as pasted or uploaded.
 
-    Line ends become a plain newline. Raises CorpusError where it is empty or not text.
+    Lines that end in `<|endoftext|>` end a document. A text without them is one document, whose last tenth is held
+    out. Raises CorpusError where it is empty, not text, or JSON lines, which have fields.
     """
+    text = checked_text(text, name)
+    if is_json_lines(text):
+        raise CorpusError(f"{name} holds JSON lines, which are rows with fields: give it as a .jsonl file.")
+    documents, notes = split_text(text, name)
+    return corpus_of_documents(name, documents, notes)
+
+
+def one_document(text: str | bytes, name: str) -> Corpus:
+    """Make a corpus of a text that is one document, whatever its lines are; raises CorpusError as `text_corpus`."""
+    text = checked_text(text, name)
+    start = _held_out_start(text)
+    return Corpus(name=name, train=(text[:start],), validation=(text[start:],))
+
+
+def checked_text(text: str | bytes, name: str) -> str:
+    """Return a text with plain newlines; raises CorpusError where it is empty or not text."""
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8")
@@ -53,8 +78,42 @@ def text_corpus(text: str | bytes, name: str = "your text") -> Corpus:
     text = plain_text(text)
     if not text.strip():
         raise CorpusError(f"{name} is empty: give a text of at least a few hundred characters.")
-    start = _held_out_start(text)
-    return Corpus(name=name, train=(text[:start],), validation=(text[start:],))
+    return text
+
+
+def is_json_lines(text: str) -> bool:
+    """Return whether the first lines of a text are JSON objects, one a line."""
+    lines = (line for line in text[:100_000].split("\n") if line.strip())
+    first = [line for line, _ in zip(lines, range(N_CHECKED_LINES))]
+    if len(text) > 100_000 and len(first) < N_CHECKED_LINES:
+        first = first[:-1]  # a line that may go on
+    return bool(first) and all(isinstance(_parsed(line), dict) for line in first)
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def split_text(text: str, name: str) -> tuple[list[str], list[str]]:
+    """Return the documents of a text, which end where a line ends in `<|endoftext|>`, and notes on what was found."""
+    parts = _SEPARATOR_LINE.split(text) if SEPARATOR in text else [text]
+    documents, notes = parts, []
+    if len(parts) > 1:
+        documents = [part.strip("\n") for part in parts if part.strip()]
+        noun = "document" if len(documents) == 1 else "documents"
+        notes.append(f"{name}: {len(documents):,} {noun}, each ends where a line ends in {SEPARATOR}.")
+    if not documents:
+        raise CorpusError(
+            f"{name} holds nothing but {SEPARATOR}: give a text of at least a few hundred characters."
+        )
+    if n_inside := sum(document.count(SEPARATOR) for document in documents):
+        notes.append(
+            f"{name} has {SEPARATOR} within a line {n_inside:,} times; there it is trained on as text."
+        )
+    return documents, notes
 
 
 def plain_text(text: str) -> str:
@@ -77,6 +136,19 @@ def _held_out_start(text: str) -> int:
 def split_documents(name: str, documents: Sequence[str]) -> Corpus:
     """Hold out the last documents; a single document is cut like any text."""
     if len(documents) == 1:
-        return text_corpus(documents[0], name)
+        return one_document(documents[0], name)
     n_held_out = max(1, round(HELD_OUT_DOCUMENTS * len(documents)))
     return Corpus(name=name, train=tuple(documents[:-n_held_out]), validation=tuple(documents[-n_held_out:]))
+
+
+def corpus_of_documents(name: str, documents: Sequence[str], notes: Sequence[str] = ()) -> Corpus:
+    """Hold out the last documents, or of a few documents the end of each."""
+    if len(documents) < FEW_DOCUMENTS:
+        parts = [one_document(document, name) for document in documents]
+        train, validation = (
+            tuple(text for part in parts for text in getattr(part, side)) for side in ("train", "validation")
+        )
+    else:
+        split = split_documents(name, documents)
+        train, validation = split.train, split.validation
+    return Corpus(name=name, train=train, validation=validation, notes=tuple(notes))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gptcore.corpora.documents import Corpus, CorpusError, plain_text, split_documents
+from gptcore.corpora.tables import choose_field
 
 # About five million tokens: more than the small presets read in an hour, and down the line within a minute.
 MAX_HUB_CHARACTERS = 20_000_000
@@ -35,9 +36,10 @@ class HubSource(NamedTuple):
         return cls(name, config or None, split or "train", column or None)
 
 
-def hub_corpus(text: str) -> Corpus:
-    """Stream the first rows of a data set of the Hugging Face hub, a document each."""
+def hub_corpus(text: str, field: str | None = None) -> Corpus:
+    """Stream the first rows of a data set of the Hugging Face hub, a document each, from the column `field`."""
     wanted = HubSource.parse(text)
+    wanted = wanted._replace(column=wanted.column or field)
     _check_hub(wanted.name)
     documents = list(hub_documents(wanted))
     if not documents:
@@ -94,16 +96,7 @@ def hub_documents(wanted: HubSource) -> Iterator[str]:
 
 
 def _text_column(wanted: HubSource, row: dict) -> str:
-    """The column asked for, or `text`, or the only column that holds a string in the first row."""
+    """Return the column asked for, or `text`, or the only column that holds a string in the first row."""
     of_strings = [name for name, value in row.items() if isinstance(value, str)]
-    if wanted.column in row:
-        return wanted.column
-    if wanted.column is None and "text" in row:
-        return "text"
-    if wanted.column is None and len(of_strings) == 1:
-        return of_strings[0]
-    asked = "no column named text" if wanted.column is None else f"no column {wanted.column!r}"
-    choice = (
-        f"name one of {', '.join(of_strings)} after the split" if of_strings else "choose another data set"
-    )
-    raise CorpusError(f"The data set {wanted.name} has {asked}: {choice}.")
+    how = "after the split, or with --text-field"
+    return choose_field(of_strings, wanted.column, f"The data set {wanted.name}", how)

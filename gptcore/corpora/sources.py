@@ -1,35 +1,43 @@
-"""Where text comes from: the story world, Glassbox's own chapters, a text file, a data set of the hub."""
+"""Where text comes from: the story world, Glassbox's own chapters, files and folders, a data set of the hub."""
 
-import errno
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from gptcore.corpora.documents import Corpus, CorpusError, split_documents, text_corpus
+from gptcore.corpora.documents import Corpus, CorpusError, split_documents
 from gptcore.corpora.hub import hub_corpus
-from gptcore.files import read_bytes
+from gptcore.corpora.text_files import load_files
 from gptcore.stories.shipped_stories import default_stories
 from gptcore.stories.writer import N_STORIES, write_stories
 
 BUILT_IN = ("stories", "book")  # the corpora that Glassbox makes itself
 
-# Token ids, and their copy in windows, take about five times the memory of the text itself.
-MAX_FILE_BYTES = 500_000_000
 
-
-def load_corpus(source: str | Path, *, seed: int = 0, n_stories: int = N_STORIES) -> Corpus:
+def load_corpus(
+    source: str | Path | Sequence[str | Path],
+    *,
+    seed: int = 0,
+    n_stories: int = N_STORIES,
+    text_field: str | None = None,
+) -> Corpus:
     """Load the corpus that a source names.
 
     `stories` is the built-in story world (`seed` and `n_stories` say which stories), `book` Glassbox's own
-    chapters, `hub:NAME[:SPLIT][:COLUMN]` a data set of the Hugging Face hub, and all else a text file.
-    Raises CorpusError with one sentence where there is no text to be had.
+    chapters, `hub:NAME[:SPLIT][:COLUMN]` a data set of the Hugging Face hub, and all else a file or a folder:
+    plain text, or a table whose column `text_field` holds the text. Several files are a sequence, or a text with a
+    name a line. Raises CorpusError with one sentence where there is no text to be had.
     """
-    if source == "stories":
-        return _stories(n_stories, seed)
-    if source == "book":
-        return _book(Path(__file__).parent.parent.parent)
-    if isinstance(source, str) and source.startswith("hub:"):
-        return hub_corpus(source.removeprefix("hub:"))
-    return _file(Path(source))
+    names = (
+        source.split("\n") if isinstance(source, str) else [source] if isinstance(source, Path) else source
+    )
+    match list(names):
+        case ["stories"]:
+            return _stories(n_stories, seed)
+        case ["book"]:
+            return _book(Path(__file__).parent.parent.parent)
+        case [str(name)] if name.startswith("hub:"):
+            return hub_corpus(name.removeprefix("hub:"), text_field)
+    return load_files([Path(name) for name in names], text_field)
 
 
 @lru_cache(maxsize=1)
@@ -54,18 +62,3 @@ def _book(repository: Path) -> Corpus:
     files = [file for file in [*words, repository / "README.md"] if file.is_file()]
     documents = [file.read_text(encoding="utf-8") for file in files]
     return split_documents("book", [document for document in documents if document.strip()])
-
-
-def _file(path: Path) -> Corpus:
-    try:
-        data = read_bytes(path, MAX_FILE_BYTES)
-    except FileNotFoundError as error:
-        raise CorpusError(
-            f"There is no file {path}: name a text file, or one of stories, book and hub:NAME."
-        ) from error
-    except IsADirectoryError as error:
-        raise CorpusError(f"{path} is a folder: name one text file in it.") from error
-    except OSError as error:
-        advice = "give a part of it" if error.errno == errno.EFBIG else "name a text file"
-        raise CorpusError(f"{str(path)!r} can't be read ({error.strerror}): {advice}.") from error
-    return text_corpus(data, name=path.name)

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from gptcore.training.events import Event
 logger = logging.getLogger(__name__)
 
 IN_CONFIG = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed", "plugin")
+IF_GIVEN = ("text_field",)
 
 
 def start(request: RunRequest, out: str | Path, *, limits: Limits | None = None) -> Iterator[Event]:
@@ -65,6 +66,7 @@ def _description(request: RunRequest, plan: Plan) -> dict[str, Any]:
     """Return what `config.json` says of a run before it begins."""
     return {
         **{name: getattr(request, name) for name in IN_CONFIG},
+        **{name: value for name in IF_GIVEN if (value := getattr(request, name)) is not None},
         "settings": setting_words(dict(request.settings)),
         "model": plan.model.to_dict(),
         "train": plan.train.to_dict(),
@@ -73,7 +75,13 @@ def _description(request: RunRequest, plan: Plan) -> dict[str, Any]:
     }
 
 
-def resume(folder: str | Path, *, plugin: str | None = None, corpus: str | None = None) -> Iterator[Event]:
+def resume(
+    folder: str | Path,
+    *,
+    plugin: str | None = None,
+    corpus: str | Sequence[str] | None = None,
+    text_field: str | None = None,
+) -> Iterator[Event]:
     """Continue a run from its last checkpoint; yield each event.
 
     Nothing is read but what its folder holds. A plugin is loaded, and a text from elsewhere, only where it is named
@@ -98,7 +106,10 @@ def resume(folder: str | Path, *, plugin: str | None = None, corpus: str | None 
     recorder = Recorder(folder, resume=True) if group.leads else FollowerRecorder(folder)
     try:
         state, damage = read_state(folder)
-        text = load_corpus(corpus) if corpus else load_kept_text(run.folder, description.get("corpus", ""))
+        if corpus:
+            text = load_corpus(corpus, text_field=text_field)
+        else:
+            text = load_kept_text(run.folder, description.get("corpus", ""))
         tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
         if damage is not None:
             logger.warning(damage)

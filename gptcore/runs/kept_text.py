@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from gptcore.corpora.documents import Corpus, CorpusError
-from gptcore.corpora.sources import BUILT_IN, MAX_FILE_BYTES, load_corpus
+from gptcore.corpora.documents import Corpus, CorpusError, one_document
+from gptcore.corpora.sources import BUILT_IN, load_corpus
+from gptcore.corpora.text_files import MAX_FILE_BYTES
 from gptcore.files import read_bytes, write_bytes
 
 KEPT_TEXTS = TEXT, DOCUMENTS = "corpus.txt", "corpus.json"
@@ -25,11 +26,18 @@ class _Documents(msgspec.Struct, forbid_unknown_fields=True):
 
 def keep_text(folder: Path, corpus: Corpus) -> None:
     """Write the documents of a corpus into the folder of a run."""
-    if len(corpus.train) == len(corpus.validation) == 1:
-        write_bytes(folder / TEXT, (corpus.train[0] + corpus.validation[0]).encode())
+    text = "".join((*corpus.train, *corpus.validation))
+    if len(corpus.train) == len(corpus.validation) == 1 and _same_parts(
+        one_document(text, corpus.name), corpus
+    ):
+        write_bytes(folder / TEXT, text.encode())
         return
     documents = _Documents(corpus.name, corpus.train, corpus.validation)
     write_bytes(folder / DOCUMENTS, msgspec.json.encode(documents))
+
+
+def _same_parts(one: Corpus, other: Corpus) -> bool:
+    return (one.train, one.validation) == (other.train, other.validation)
 
 
 def load_kept_text(folder: Path, source: str) -> Corpus:
@@ -38,7 +46,7 @@ def load_kept_text(folder: Path, source: str) -> Corpus:
     Raises CorpusError where the folder keeps no text that can be read, and `source` names another place.
     """
     if (folder / TEXT).is_file():
-        return load_corpus(folder / TEXT)
+        return one_document(_read(folder / TEXT), TEXT)
     if (folder / DOCUMENTS).is_file():
         return _load_documents(folder / DOCUMENTS)
     if source in BUILT_IN:
@@ -49,11 +57,18 @@ def load_kept_text(folder: Path, source: str) -> Corpus:
     )
 
 
-def _load_documents(path: Path) -> Corpus:
+def _read(path: Path) -> bytes:
     try:
-        documents = msgspec.json.decode(read_bytes(path, MAX_FILE_BYTES), type=_Documents)
+        return read_bytes(path, MAX_FILE_BYTES)
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _load_documents(path: Path) -> Corpus:
+    try:
+        documents = msgspec.json.decode(_read(path), type=_Documents)
+    except CorpusError:
+        raise
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{path} is damaged; copy it here again, or name the text with --corpus") from error
     if not documents.train or not documents.validation:

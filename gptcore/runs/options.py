@@ -24,10 +24,13 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--corpus",
-        default="stories",
-        metavar="stories|book|FILE|hub:NAME",
-        help="the text to train on: generated stories, this book, a text file or a Hugging Face data set",
+        nargs="+",
+        default=["stories"],
+        metavar="stories|book|FILE|FOLDER|hub:NAME",
+        help="the text to train on: generated stories, this book, files or folders of text (.txt, .jsonl, .csv, "
+        ".parquet, gzip, a data set saved to disk), or a Hugging Face data set",
     )
+    add_text_field_option(parser)
     parser.add_argument(
         "--tokenizer",
         metavar="story|gpt2|FILE|train",
@@ -40,6 +43,14 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, metavar="N", help="seed of the initial weights, the batches and dropout"
     )
     add_plugin_option(parser)
+
+
+def add_text_field_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--text-field",
+        metavar="F",
+        help="the field or column of .jsonl, .csv and .parquet that holds the text",
+    )
 
 
 def add_plugin_option(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +70,12 @@ def train_options(command: argparse.ArgumentParser) -> None:
 def resume_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("dir", metavar="DIR", help="the directory of a run that is not finished")
     command.add_argument(
-        "--corpus", metavar="FILE|hub:NAME", help="the text it was trained on, where DIR does not hold it"
+        "--corpus",
+        nargs="+",
+        metavar="FILE|FOLDER|hub:NAME",
+        help="the text it was trained on, where DIR does not hold it",
     )
+    add_text_field_option(command)
     add_plugin_option(command)
     _add_json_option(command)
 

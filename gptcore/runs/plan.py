@@ -31,8 +31,8 @@ class Plan:
 def make_plan(request: RunRequest) -> Plan:
     """Return what to train for a request; raises ValueError, in one sentence, for what cannot be had."""
     shape, train = request.configs()
-    text = load_corpus(request.corpus, seed=0)
-    notes: list[str] = []
+    text = load_corpus(request.corpus, seed=0, text_field=request.text_field)
+    notes = list(text.notes)
     named = dict(request.settings)
     tokenizer = _tokenizer(
         request.tokenizer or _default_tokenizer(PRESETS[request.preset].tokenizer, text),

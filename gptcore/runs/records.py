@@ -169,6 +169,7 @@ class _Config(TypedDict):
     format: NotRequired[Word]
     preset: NotRequired[Word | None]
     corpus: NotRequired[Sentence]
+    text_field: NotRequired[Sentence | None]
     tokenizer: NotRequired[Sentence | None]
     seconds: NotRequired[Seconds | None]
     steps: NotRequired[Count | None]

@@ -30,6 +30,7 @@ FIELD_TYPES = {  # besides settings and hashes: the types a field may have, and 
     "kind": (str, "a text"),
     "preset": (str, "a text"),
     "corpus": (str, "a text"),
+    "text_field": _OPTIONAL_TEXT,
     "tokenizer": _OPTIONAL_TEXT,
     "seconds": ((int, float, type(None)), "a number"),
     "steps": _OPTIONAL_INTEGER,
@@ -43,8 +44,9 @@ class RunRequest:
     """What to train and for how long, or another kind of job with its settings.
 
     `settings` are fields of ModelConfig or TrainConfig by name, given as a mapping and kept as sorted pairs; they
-    change the preset. `corpus` is as for `load_corpus`; `tokenizer` is `story`, `gpt2`, `train` or a file, by default
-    the preset's or one trained on the text; `plugin` is a file run first. `hashes` are the SHA-256 of the files named.
+    change the preset. `corpus` and `text_field` are as for `load_corpus`; `tokenizer` is `story`, `gpt2`, `train` or a
+    file, by default the preset's or one trained on the text; `plugin` is a file run first. `hashes` are the SHA-256 of
+    what is in the files and folders named.
     Raises ConfigError, in one sentence, for what cannot be asked.
     """
 
@@ -52,6 +54,7 @@ class RunRequest:
     preset: str = "nano"
     settings: tuple[tuple[str, Any], ...] = ()
     corpus: str = "stories"
+    text_field: str | None = None
     tokenizer: str | None = None
     seconds: float | None = None
     steps: int | None = None
@@ -106,9 +109,11 @@ class RunRequest:
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Self:
         """Return the request that parsed options (`add_request_options`) describe."""
-        names = ("preset", "corpus", "tokenizer", *LENGTHS, "seed", "plugin")
+        names = ("preset", "text_field", "tokenizer", *LENGTHS, "seed", "plugin")
         return cls(
-            settings=parse_settings(options.settings), **{name: getattr(options, name) for name in names}
+            settings=parse_settings(options.settings),
+            corpus="\n".join(options.corpus),
+            **{name: getattr(options, name) for name in names},
         )
 
     @classmethod
@@ -164,7 +169,7 @@ class RunRequest:
         chosen = PRESETS[self.preset]
         for_model, for_training = split_settings(dict(self.settings))
         length = {name: value for name in LENGTHS if (value := getattr(self, name)) is not None}
-        if length:
+        if length or for_training.keys() & set(LENGTHS):  # either way it replaces the preset's
             for_training = dict.fromkeys(LENGTHS) | for_training | length
         if self.seed is not None:
             for_training["seed"] = self.seed
@@ -185,6 +190,8 @@ class RunRequest:
                 "corpus": self._content("corpus"),
                 "tokenizer": self._content("tokenizer"),
             }
+            if self.text_field is not None:
+                content["text_field"] = self.text_field
             if self.plugin:
                 content["plugin"] = self._content("plugin")
         else:
@@ -195,17 +202,17 @@ class RunRequest:
     def _content(self, name: str) -> str:
         """Return a name as it stands, and the hash of what is in a file."""
         source = getattr(self, name) or ""
-        return dict(self.hashes).get(name) or _file_hash(source) or source
+        return dict(self.hashes).get(name) or _content_hash(source) or source
 
     def sealed(self) -> Self:
         """Return this request with the hash of every file it names, as the files are now."""
-        hashes = {name: _file_hash(getattr(self, name)) for name in FILES}
+        hashes = {name: _content_hash(getattr(self, name)) for name in FILES}
         return replace(self, hashes={name: h for name, h in hashes.items() if h} | dict(self.hashes))
 
     def check_files(self) -> None:
         """Raise ConfigError where a file is no longer what it was when the request was sealed."""
         for name, sealed_hash in self.hashes:
-            hash_now = _file_hash(getattr(self, name))
+            hash_now = _content_hash(getattr(self, name))
             if hash_now and hash_now != sealed_hash:
                 raise ConfigError(
                     f"{name} {getattr(self, name)} has changed since this run was asked for; ask for it again"
@@ -215,8 +222,8 @@ class RunRequest:
         """Return the words after `python -m gptcore train`; raises ConfigError for another kind of job."""
         if self.kind != TRAIN:
             raise ConfigError(f"a job of kind {self.kind!r} cannot be given to `train`")
-        words = [*_option("preset", self.preset), *_option("corpus", self.corpus)]
-        words += _option("tokenizer", self.tokenizer)
+        words = [*_option("preset", self.preset), *_corpus_option(self.corpus)]
+        words += [*_option("text-field", self.text_field), *_option("tokenizer", self.tokenizer)]
         words += [] if self.seconds is None else _option("seconds", _number_word(self.seconds))
         for name in ("steps", "seed", "plugin"):
             words += _option(name, getattr(self, name))
@@ -265,15 +272,26 @@ def _thawed(value: Any) -> Any:
     return [_thawed(inner) for inner in value] if isinstance(value, tuple) else value
 
 
-def _file_hash(source: str | None) -> str | None:
-    """Return the SHA-256 of a file, None where the name is no file's."""
+def _content_hash(source: str | None) -> str | None:
+    """Return the SHA-256 of a file, or of all the files that a folder or several names lead to; None without any."""
     try:
-        if not source or not Path(source).is_file():
+        files = [file for name in (source or "").split("\n") if name for file in _files_of(Path(name))]
+        if not files:
             return None
-        with Path(source).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        digests = []
+        for path in files:
+            with path.open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     except (OSError, ValueError):  # a name that no file can have, or one that may not be read
         return None
+    return digests[0] if len(files) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return a file itself, or the files in a folder in the order of their names; no devices and no pipes."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path] if path.is_file() else []
 
 
 def _option(name: str, value: Any) -> list[str]:
@@ -281,6 +299,11 @@ def _option(name: str, value: Any) -> list[str]:
         return []
     word = str(value)
     return [f"--{name}={word}"] if word.startswith("-") else [f"--{name}", word]
+
+
+def _corpus_option(corpus: str) -> list[str]:
+    first, *others = corpus.split("\n")
+    return [*_option("corpus", first), *(f"./{name}" if name.startswith("-") else name for name in others)]
 
 
 def _number_word(value: float) -> str:

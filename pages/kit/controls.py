@@ -323,7 +323,11 @@ def corpus_choice(prefix: str) -> CorpusChoice:
     if source == "upload":
         largest = Limits.from_environment().file_widget_mb
         file = st.file_uploader(
-            "Plain text file", type="txt", key=f"{prefix}_upload", max_upload_size=largest
+            "Text file",
+            type=("txt", "md", "jsonl", "csv"),
+            key=f"{prefix}_upload",
+            max_upload_size=largest,
+            help="Plain text, or a table in which one column holds text: then each row is a document.",
         )
         return CorpusChoice("upload", file.getvalue(), file.name) if file else CorpusChoice("upload")
     return CorpusChoice("stories")

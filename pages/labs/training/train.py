@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptcore.account import n_parameters
 from gptcore.config import PRESETS, ModelConfig
-from gptcore.corpora.documents import text_corpus
+from gptcore.corpora.text_files import as_one_text
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
@@ -142,8 +142,8 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
         if corpus.source != "stories":
             if not corpus.text:
                 return words.load("08_training").read("no_text")
-            text_corpus(corpus.text, corpus.name)  # a text that is none is refused here, not in the child
-            file = str(session.save_text(corpus.text))
+            text = as_one_text(corpus.text, corpus.name)  # what is no text is refused here, not in the child
+            file = str(session.save_text(text))
         name = (
             corpus.name if corpus.source == "upload" else ""
         )  # the file of the text is named after its hash

@@ -128,9 +128,9 @@ def test_the_only_column_of_strings_is_taken(data_set):
 
 def test_a_column_or_split_that_is_not_there_is_named(data_set):
     source = data_set([{"question": "Why?", "answer": "Because."}])
-    with pytest.raises(CorpusError, match="has no column named text: name one of question, answer"):
+    with pytest.raises(CorpusError, match="has no field named text: name one of question, answer"):
         list(hub_documents(source))
-    with pytest.raises(CorpusError, match="has no column 'body': name one of"):
+    with pytest.raises(CorpusError, match="has no field 'body' that holds text: name one of"):
         list(hub_documents(source._replace(column="body")))
     with pytest.raises(CorpusError, match="can't be read as hub:") as caught:
         list(hub_documents(source._replace(split="nosuch")))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gptcore.corpora import sources
+from gptcore.corpora import sources, text_files
 from gptcore.corpora.documents import Corpus, CorpusError, text_corpus
 from gptcore.corpora.sources import load_corpus
 from tests.core.corpora.sample_texts import PARAGRAPHS
@@ -45,7 +45,7 @@ def test_a_file_that_is_no_text_is_refused_in_one_sentence(tmp_path, content, me
 def test_a_path_that_is_no_file_is_refused(tmp_path):
     with pytest.raises(CorpusError, match=r"There is no file .*nothing\.txt: name a text file"):
         load_corpus(tmp_path / "nothing.txt")
-    with pytest.raises(CorpusError, match="is a folder: name one text file in it"):
+    with pytest.raises(CorpusError, match="holds no files: name a folder with texts"):
         load_corpus(str(tmp_path))
     with pytest.raises(CorpusError, match=r"can't be read .*: name a text file"):
         load_corpus("nul\0path")
@@ -56,7 +56,7 @@ def test_a_path_that_is_no_file_is_refused(tmp_path):
 def test_a_file_too_large_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "large.txt"
     with path.open("wb") as file:
-        file.truncate(sources.MAX_FILE_BYTES + 1)
+        file.truncate(text_files.MAX_FILE_BYTES + 1)
     for read in ("open", "read_bytes", "read_text"):
         monkeypatch.setattr(Path, read, lambda *arguments: pytest.fail("the file is read"))
     with pytest.raises(CorpusError, match="give a part of it"):

@@ -53,7 +53,10 @@ def requests(draw):
     return RunRequest(
         preset=draw(st.sampled_from(sorted(PRESETS))),
         settings={name: draw(VALUES[name]) for name in names},
-        corpus=draw(NAMES),
+        corpus=draw(
+            st.lists(NAMES, min_size=1, max_size=3).map("\n".join).filter(lambda names: "\n-" not in names)
+        ),
+        text_field=draw(st.none() | NAMES),
         tokenizer=draw(st.none() | NAMES),
         seed=draw(st.none() | st.integers(0, 2**63 - 1)),
         plugin=draw(st.none() | NAMES),
@@ -161,6 +164,28 @@ def test_the_key_and_the_seal_follow_what_is_in_the_files(tmp_path):
     copy.write_text("corpus")
     assert replace(request, corpus=str(copy)).key == request.key
     assert RunRequest(steps=2).sealed().hashes == ()
+
+
+def test_every_file_of_a_corpus_counts_and_so_does_the_field_of_its_text(tmp_path):
+    (tmp_path / "texts").mkdir()
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / "texts" / name).write_text(name)
+    folder = RunRequest(corpus=str(tmp_path / "texts")).sealed()
+    several = RunRequest(
+        corpus="\n".join(str(path) for path in sorted((tmp_path / "texts").iterdir()))
+    ).sealed()
+    assert folder.hashes and folder.key == several.key != replace(folder, text_field="body").key
+    (tmp_path / "texts" / "b.jsonl").write_text("c")
+    for request in (folder, several):
+        with pytest.raises(ConfigError, match="has changed since"):
+            request.check_files()
+
+
+def test_a_length_among_the_settings_replaces_the_preset_s():
+    train = RunRequest(settings={"steps": 3}).configs()[1]
+    assert (train.steps, train.seconds) == (3, None)
+    with pytest.raises(ConfigError, match="a run has one length"):
+        RunRequest(settings={"steps": 3}, seconds=5).configs()
 
 
 def test_a_plugin_is_part_of_the_key(tmp_path):
