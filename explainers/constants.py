@@ -65,7 +65,7 @@ def put(code: str, values: Mapping[str, object]) -> str:
     """The block with these values in place of the defaults; raises ConstantError for one that is not legal."""
     constants = {constant.name: constant for constant in find(code)}
     if unknown := sorted(set(values) - set(constants)):
-        raise ConstantError(f"{', '.join(unknown)}: the block has no such constant with a range")
+        raise ConstantError(f"the block has no adjustable constant {', '.join(unknown)}")
     lines = code.splitlines()
     for i, line in enumerate(lines):
         match = _LINE.match(line)

@@ -67,7 +67,7 @@ def _with_values(blocks, values: Mapping[str, object]) -> list[str]:
         }
         sources.append(constants.put(block.code, own))
     if rest:
-        raise constants.ConstantError(f"{', '.join(sorted(rest))}: no constant with a range has this name")
+        raise constants.ConstantError(f"there is no adjustable constant {', '.join(sorted(rest))}")
     return sources[::-1]
 
 

@@ -119,7 +119,9 @@ class Explainer:
     def block(self, number: int) -> Block:
         """Block 1, 2, …; raises ExplainerError where there is none of this number."""
         if not 1 <= number <= len(self.blocks):
-            raise ExplainerError(f"{self.topic} has {len(self.blocks)} blocks, and none of number {number}")
+            raise ExplainerError(
+                f"{self.topic} has {len(self.blocks)} blocks, so block {number} does not exist"
+            )
         return self.blocks[number - 1]
 
 
@@ -140,12 +142,12 @@ def _part_front_matter(text: str) -> tuple[dict, str]:
         raise ExplainerError("the file must begin with front matter between two lines of ---")
     values = dict(line.split(": ", 1) for line in matter.splitlines() if ": " in line)
     if tuple(values) != _KEYS:
-        raise ExplainerError(f"the front matter must have {', '.join(_KEYS)}, in this order, a line each")
+        raise ExplainerError(f"the front matter must have {', '.join(_KEYS)}, in this order, one per line")
     if values["theme"] not in THEMES:
-        raise ExplainerError(f"theme {values['theme']!r} is none of {', '.join(THEMES)}")
+        raise ExplainerError(f"theme {values['theme']!r} must be one of {', '.join(THEMES)}")
     for key in ("chapter", "order"):
         if not values[key].isdigit():
-            raise ExplainerError(f"{key} {values[key]!r} is not a whole number")
+            raise ExplainerError(f"{key} {values[key]!r} must be a whole number")
         values[key] = int(values[key])
     before = values["know_before"].strip("[]").split(",")
     values["know_before"] = tuple(topic.strip() for topic in before if topic.strip())
@@ -205,4 +207,4 @@ def _tolerance(more: str | None) -> float | None:
         return 0.0 if more is None else None
     if match := _WITHIN.match(more):
         return float(match["percent"]) / 100
-    raise ExplainerError(f"`text {more}`: behind text stands nothing, `within 5%` or `measured`")
+    raise ExplainerError(f"`text {more}` is invalid; after text write nothing, `within 5%` or `measured`")

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         if any("\0" in word for word in arguments or ()):  # a shell cannot send one
-            raise ValueError("an argument holds a NUL character; leave it out")
+            raise ValueError("an argument contains a NUL character; remove it")
         command = import_module(f"gptcore.commands.{options.command}")
         status = command.run(options) or 0
         sys.stdout.flush()

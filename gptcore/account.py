@@ -108,7 +108,8 @@ def check_memory(n_bytes: int, what: str, available: int | None = None) -> None:
     if n_bytes > available:
         needed = f"{n_bytes / 1e9:,.1f}" if n_bytes < 10**15 else f"about 10^{len(str(n_bytes)) - 10}"
         raise ConfigError(
-            f"{what} takes {needed} GB of memory and {available / 1e9:,.1f} GB are there; choose a smaller one"
+            f"{what} needs {needed} GB of memory, and {available / 1e9:,.1f} GB are available; choose a "
+            "smaller one"
         )
 
 

@@ -104,18 +104,22 @@ def compile_pattern(pattern: str, flags: int = 0) -> regex.Pattern:
     if pattern in KNOWN_PATTERNS:
         return regex.compile(pattern, flags)
     if not isinstance(pattern, str):
-        raise TokenizerError(f"The pattern {shortened(pattern)} is not a regular expression: it is no text.")
+        raise TokenizerError(f"The pattern {shortened(pattern)} must be a regular expression, as text.")
     if len(pattern) > LONGEST_PATTERN or _repeats(pattern) > MOST_REPEATS:
-        raise TokenizerError(f"The pattern {shortened(pattern)} is longer or repeats more than any in use.")
+        raise TokenizerError(
+            f"The pattern {shortened(pattern)} is too long or repeats too much; use the pattern of a "
+            "known tokenizer."
+        )
     if unsupported := _UNSUPPORTED.search(_SETS_AND_ESCAPES.sub("x", pattern)):
         raise TokenizerError(
-            f"The pattern {shortened(pattern)} uses {shortened(unsupported.group())}, which is not supported."
+            f"The pattern {shortened(pattern)} uses {shortened(unsupported.group())}, which is not "
+            "supported; remove it."
         )
     try:
         compiled = regex.compile(pattern, flags)
     except (regex.error, ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise TokenizerError(
-            f"The pattern {shortened(pattern)} is not a regular expression: {error}."
+            f"The pattern {shortened(pattern)} is not a valid regular expression: {error}."
         ) from error
     cut_texts(compiled, [_hard_text(pattern)])
     return compiled
@@ -185,7 +189,7 @@ def cut_texts(cut: regex.Pattern, texts: Iterable[str], *, only_matches: bool = 
                 n_characters, started = 0, time.thread_time()
             elif time.thread_time() - started > allowed:
                 raise TokenizerError(
-                    f"The pattern {shortened(cut.pattern)} takes too long to cut a text: use a tokenizer with a "
+                    f"The pattern {shortened(cut.pattern)} takes too long to split a text; use a tokenizer with a "
                     "simpler pattern."
                 )
         if end < len(text) and not only_matches:
@@ -289,19 +293,23 @@ def learn_merges(
 def make_tokens(pairs: Sequence[tuple[int, int]]) -> list[bytes]:
     """Return the bytes of every token: the single bytes, then what each pair of ids makes."""
     if len(BYTE_ORDER) + len(pairs) > MAX_TOKENS:
-        raise TokenizerError(f"{len(pairs):,} merges make more than the {MAX_TOKENS:,} tokens allowed.")
+        raise TokenizerError(
+            f"{len(pairs):,} merges make more tokens than the {MAX_TOKENS:,} allowed; use a smaller "
+            "tokenizer."
+        )
     tokens = [bytes([byte]) for byte in BYTE_ORDER]
     n_bytes = len(tokens)
     for left, right in pairs:
         if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
             raise TokenizerError(
-                f"Merge {len(tokens)} joins the tokens {shortened(left)} and {shortened(right)}, "
-                "which do not come before it."
+                f"Merge {len(tokens)} joins the tokens {shortened(left)} and {shortened(right)}, which must "
+                "both come before it; the file is damaged."
             )
         n_bytes += len(tokens[left]) + len(tokens[right])
         if n_bytes > MAX_TOKENS_BYTES:
             raise TokenizerError(
-                f"The tokens have more than {MAX_TOKENS_BYTES:,} bytes together: merge {len(tokens)} is too long."
+                f"The tokens have more than {MAX_TOKENS_BYTES:,} bytes in total at merge {len(tokens)}; use a "
+                "smaller tokenizer."
             )
         tokens.append(tokens[left] + tokens[right])
     return tokens
@@ -311,20 +319,20 @@ def check_special_tokens(special_tokens: Mapping[str, int]) -> None:
     """Raise TokenizerError for special tokens that are too many, too long or not text, or whose ids are not free."""
     if len(special_tokens) > MAX_SPECIAL_TOKENS:
         raise TokenizerError(
-            f"{len(special_tokens):,} special tokens are more than the {MAX_SPECIAL_TOKENS:,} allowed."
+            f"{len(special_tokens):,} special tokens exceed the limit of {MAX_SPECIAL_TOKENS:,}."
         )
     if "" in special_tokens or len(set(special_tokens.values())) < len(special_tokens):
-        raise TokenizerError("Special tokens need a text each, and ids that differ.")
+        raise TokenizerError("Special tokens must be text with distinct ids.")
     if (highest := max(special_tokens.values(), default=0)) >= MAX_TOKENS:
-        raise TokenizerError(f"The id {shortened(highest)} is not below {MAX_TOKENS:,}, where ids end.")
+        raise TokenizerError(f"The id {shortened(highest)} must be below {MAX_TOKENS:,}.")
     try:
         lengths = [len(text.encode()) for text in special_tokens]
     except UnicodeEncodeError as error:
-        raise TokenizerError("A special token holds half a character: give its whole text.") from error
+        raise TokenizerError("A special token contains half a character; use its complete text.") from error
     if max(lengths, default=0) > LONGEST_SPECIAL_TOKEN or sum(lengths) > MAX_SPECIAL_BYTES:
         raise TokenizerError(
-            f"Special tokens may have {LONGEST_SPECIAL_TOKEN} bytes each and {MAX_SPECIAL_BYTES:,} together: "
-            "these have more."
+            f"Special tokens may have {LONGEST_SPECIAL_TOKEN} bytes each and {MAX_SPECIAL_BYTES:,} in "
+            "total, and these exceed that."
         )
 
 

@@ -48,7 +48,8 @@ class KVCache:
         """Raise CacheFull if `n_tokens` more don't fit."""
         if self.length + n_tokens > self.capacity:
             raise CacheFull(
-                f"{self.length} cached and {n_tokens} new tokens exceed the cache's {self.capacity} positions"
+                f"{self.length} cached and {n_tokens} new tokens exceed the cache's capacity of "
+                f"{self.capacity}; create it with a larger capacity"
             )
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,7 +71,7 @@ class KVCache:
         Raises ValueError for more than were seen.
         """
         if not 0 <= length <= self.length:
-            raise ValueError(f"{length} positions cannot be kept of the {self.length} the cache has seen")
+            raise ValueError(f"length={length} must be from 0 to the {self.length} positions in the cache")
         self.length = length
 
     def take(self, rows: Tensor) -> None:

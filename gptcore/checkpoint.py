@@ -102,16 +102,16 @@ def read_folder(folder: str | Path) -> tuple[GPT, Tokenizer]:
             weights["output.weight"] = weights["embedding.weight"]
         model.load_state_dict(weights)
     except OSError as error:
-        raise CheckpointError(f"{folder} holds no readable model: {error}") from error
+        raise CheckpointError(f"{folder} does not contain a readable model: {error}") from error
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(
-            f"the weights in {folder} do not fit its config.json; save the model again"
+            f"the weights in {folder} do not match its config.json; save the model again"
         ) from error
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
     if tokenizer.vocab_size > model.config.vocab_size:
         raise CheckpointError(
-            f"the tokenizer in {folder} has {tokenizer.vocab_size} tokens and its model only "
-            f"vocab_size={model.config.vocab_size}; save them together again"
+            f"the tokenizer in {folder} has {tokenizer.vocab_size} tokens, more than its model's "
+            f"vocab_size={model.config.vocab_size}; save both together again"
         )
     return model.eval(), tokenizer
 
@@ -119,7 +119,10 @@ def read_folder(folder: str | Path) -> tuple[GPT, Tokenizer]:
 def check_intact(folder: Path, names: Iterable[str]) -> None:
     """Raise CheckpointError where one of these files is not what its checksum says was written."""
     if (name := find_damaged(folder, names)) is not None:
-        raise CheckpointError(f"the weights in {folder} are damaged: {name} does not match its checksum")
+        raise CheckpointError(
+            f"the weights in {folder} are damaged, because {name} does not match its checksum; copy the "
+            "model again"
+        )
 
 
 def check_finite(model: GPT) -> None:
@@ -129,7 +132,7 @@ def check_finite(model: GPT) -> None:
     ids = torch.arange(n_tokens).remainder(model.config.vocab_size)[None]  # (1, T)
     with torch.inference_mode():
         if not finite or not model(ids).isfinite().all():
-            raise CheckpointError("the model computes numbers that are not finite; train it again")
+            raise CheckpointError("the model's outputs are NaN or infinite; train it again")
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -137,15 +140,17 @@ def read_config(folder: Path) -> ModelConfig:
     try:
         described = json.loads(read_bytes(folder / "config.json", MAX_JSON_BYTES))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
-        raise CheckpointError(f"{folder} holds no readable model: {error}") from error
+        raise CheckpointError(f"{folder} does not contain a readable model: {error}") from error
     if not isinstance(described, dict) or described.get("format") != FORMAT:
-        raise CheckpointError(f"{folder}/config.json is not of the format {FORMAT} this version reads")
+        raise CheckpointError(
+            f"{folder}/config.json must have the format {FORMAT}; use the version of Glassbox that wrote it"
+        )
     if not isinstance(described.get("model"), dict):
-        raise CheckpointError(f"{folder} holds no readable model: its config.json describes none")
+        raise CheckpointError(f"{folder} does not contain a readable model: its config.json describes none")
     try:
         return ModelConfig.from_dict(described["model"])
     except (ConfigError, TypeError) as error:
-        raise CheckpointError(f"{folder} holds no readable model: {error}") from error
+        raise CheckpointError(f"{folder} does not contain a readable model: {error}") from error
 
 
 def model_folder(folder: str | Path) -> Path:
@@ -161,5 +166,7 @@ def model_folders(folder: str | Path) -> list[Path]:
     if with_model:
         return with_model
     if not folder.exists():
-        raise CheckpointError(f"there is no folder {folder}")
-    raise CheckpointError(f"{folder} holds no model; give a saved model or a run that has made a checkpoint")
+        raise CheckpointError(f"there is no folder {folder}; check the path")
+    raise CheckpointError(
+        f"{folder} does not contain a model; choose a saved model or a run with a checkpoint"
+    )

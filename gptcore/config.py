@@ -66,11 +66,11 @@ def _number(config: object, kind: type, *names: str, least: float | None = None,
         value = getattr(config, name)
         good = isinstance(value, (int,) if kind is int else (int, float)) and not isinstance(value, bool)
         finite = good and (isinstance(value, int) or math.isfinite(value))  # isfinite takes no very large int
-        _require(finite, f"{name}={_shown(value)} is not {noun}")
-        _require(least is None or value >= least, f"{name}={_shown(value)} is below {least}")
-        _require(above is None or value > above, f"{name}={_shown(value)} is not above {above}")
+        _require(finite, f"{name}={_shown(value)} must be {noun}")
+        _require(least is None or value >= least, f"{name}={_shown(value)} must be at least {least}")
+        _require(above is None or value > above, f"{name}={_shown(value)} must be greater than {above}")
         largest = LARGEST.get(name, value)
-        _require(value <= largest, f"{name}={_shown(value)} is above {largest:,}, the largest possible")
+        _require(value <= largest, f"{name}={_shown(value)} must be at most {largest:,}")
 
 
 def _shown(value: object) -> str:
@@ -82,13 +82,13 @@ def _shown(value: object) -> str:
 def _one_of(config: object, name: str, allowed: Iterable[str]) -> None:
     value = getattr(config, name)
     known = isinstance(value, str) and value in allowed
-    _require(known, f"{name}={_shown(value)} is none of {', '.join(allowed)}")
+    _require(known, f"{name}={_shown(value)} must be one of {', '.join(allowed)}")
 
 
 def _flags(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        _require(isinstance(value, bool), f"{name}={_shown(value)} is neither true nor false")
+        _require(isinstance(value, bool), f"{name}={_shown(value)} must be true or false")
 
 
 def _added_later(default: Any) -> Any:
@@ -107,7 +107,10 @@ class _Config:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with these fields changed, checked again."""
         unknown = sorted(set(changes) - {field.name for field in fields(self)})
-        _require(not unknown, f"{type(self).__name__} has no field {', '.join(unknown)}")
+        _require(
+            not unknown,
+            f"{type(self).__name__} has no field {', '.join(unknown)}; remove it or correct its name",
+        )
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,10 +126,12 @@ class _Config:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Return the config these plain values describe; raises ConfigError for an unknown or a missing field."""
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        _require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}")
+        _require(
+            not unknown, f"{cls.__name__} has no field {', '.join(unknown)}; remove it or correct its name"
+        )
         needed = (field.name for field in fields(cls) if field.default is MISSING)
         missing = [name for name in needed if name not in values]
-        _require(not missing, f"{cls.__name__} lacks {', '.join(missing)}")
+        _require(not missing, f"{cls.__name__} requires {', '.join(missing)}; add it")
         return cls(**values)
 
     def changes_from(self, base: Self | None = None, leave_out: Iterable[str] = ()) -> dict[str, Any]:
@@ -186,10 +191,11 @@ class RopeScaling(_Config):
         _number(self, int, "original_context_length", least=1)
         _require(
             self.kind not in ("llama3", "yarn") or self.high_freq_factor > self.low_freq_factor,
-            f"high_freq_factor={self.high_freq_factor} is not above low_freq_factor={self.low_freq_factor}",
+            f"high_freq_factor={self.high_freq_factor} must be greater than "
+            f"low_freq_factor={self.low_freq_factor}",
         )
         if self.attention_factor is not None:
-            _require(self.kind == "yarn", f"attention_factor needs kind=yarn, and kind={self.kind}")
+            _require(self.kind == "yarn", f"attention_factor needs kind=yarn, not kind={self.kind}")
             _number(self, float, "attention_factor", above=0)
         _flags(self, "whole_pairs")
 
@@ -261,9 +267,11 @@ class ModelConfig(_Config):
     def __post_init__(self):
         _number(self, int, "vocab_size", "context_length", "d_model", "n_layers", "n_heads", least=1)
         if self.head_dim is None:
+            below = self.d_model // self.n_heads * self.n_heads
             _require(
                 self.d_model % self.n_heads == 0,
-                f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}",
+                f"d_model={self.d_model} must be divisible by n_heads={self.n_heads}; "
+                f"try {f'{below} or ' if below else ''}{below + self.n_heads}",
             )
         for name, value in self._followers().items():
             if getattr(self, name) is None:
@@ -271,7 +279,8 @@ class ModelConfig(_Config):
         _number(self, int, "n_kv_heads", "head_dim", "d_ff", least=1)
         _require(
             self.n_heads % self.n_kv_heads == 0,
-            f"n_heads={self.n_heads} is not a multiple of n_kv_heads={self.n_kv_heads}",
+            f"n_heads={self.n_heads} must be divisible by n_kv_heads={self.n_kv_heads}; "
+            f"try n_kv_heads={math.gcd(self.n_heads, self.n_kv_heads)}",
         )
         _one_of(self, "norm", NORMS)
         _one_of(self, "norm_position", NORM_POSITIONS)
@@ -280,11 +289,13 @@ class ModelConfig(_Config):
         _one_of(self, "bias", BIASES)
         _require(
             self.position != "rope" or self.head_dim % 2 == 0,
-            f"head_dim={self.head_dim} is odd; rotary positions turn pairs, so it must be even",
+            f"head_dim={self.head_dim} must be even, because RoPE rotates pairs of components; use "
+            f"{self.head_dim + 1}",
         )
         _require(
             self.position != "sinusoidal" or self.d_model % 2 == 0,
-            f"d_model={self.d_model} is odd; sinusoidal positions come in pairs, so it must be even",
+            f"d_model={self.d_model} must be even, because sinusoidal positions are pairs of sine and "
+            f"cosine; use {self.d_model + 1}",
         )
         if self.score_scale is None:
             object.__setattr__(self, "score_scale", self.head_dim**-0.5)
@@ -297,14 +308,15 @@ class ModelConfig(_Config):
         scaling = self.rope_scaling
         _require(
             scaling is None or isinstance(scaling, RopeScaling),
-            f"rope_scaling={scaling!r} is not a RopeScaling",
+            f"rope_scaling={scaling!r} must be a RopeScaling",
         )
         _require(
             scaling is None or scaling.kind != "ntk" or self.head_dim > 2,
-            f"head_dim={self.head_dim} leaves ntk scaling one clock, which it cannot slow; it must be above 2",
+            f"head_dim={self.head_dim} must be at least 4 for ntk scaling, because a single frequency "
+            "cannot be scaled",
         )
         _number(self, float, "dropout", least=0)
-        _require(self.dropout < 1, f"dropout={self.dropout} is not below 1")
+        _require(self.dropout < 1, f"dropout={self.dropout} must be less than 1")
         _flags(self, "qk_norm", "tie_embeddings", "causal", "residual")
         self._check_parts_of_families()
 
@@ -320,7 +332,7 @@ class ModelConfig(_Config):
             good = isinstance(pattern, str) and 0 < len(pattern) <= LARGEST["n_layers"]
             _require(
                 good and set(pattern) <= set(letters),
-                f"{name}={_shown(pattern)} is not made of the letters {letters[0]} and {letters[1]}",
+                f"{name}={_shown(pattern)} must consist of the letters {letters[0]} and {letters[1]}",
             )
         rotary, written = self.position == "rope", self.to_dict()
         for name, other, there in (
@@ -334,7 +346,8 @@ class ModelConfig(_Config):
         width = round(self.rotary_fraction * self.head_dim)
         _require(
             self.rotary_fraction == 1 or (width >= 2 and width % 2 == 0),
-            f"rotary_fraction={self.rotary_fraction} of head_dim={self.head_dim} is {width}; pairs need an even number",
+            f"rotary_fraction={self.rotary_fraction} of head_dim={self.head_dim} is {width}, and RoPE "
+            "needs an even number",
         )
 
     @property
@@ -406,7 +419,8 @@ class TrainConfig(_Config):
     def __post_init__(self):
         _require(
             self.steps is None or self.seconds is None,
-            f"steps={self.steps} and seconds={self.seconds} are both given; a run has one length",
+            f"steps={self.steps} and seconds={self.seconds} are both set, and a run has one length; leave "
+            "one out",
         )
         if self.steps is not None:
             _number(self, int, "steps", least=1)
@@ -418,18 +432,18 @@ class TrainConfig(_Config):
         _number(self, int, "batch_size", "accumulation", "n_evals", "eval_batches", least=1)
         _number(self, int, "warmup_steps", "n_samples", least=0)
         _number(self, int, "seed", least=0)
-        _require(self.seed < MAX_SEED, f"seed={self.seed} is not below 2**63")
+        _require(self.seed < MAX_SEED, f"seed={self.seed} must be less than 2**63")
         _number(self, float, "learning_rate", above=0)
         if self.min_learning_rate is None:
             object.__setattr__(self, "min_learning_rate", self.learning_rate / 10)
         _number(self, float, "min_learning_rate", "weight_decay", least=0)
         _require(
             self.min_learning_rate <= self.learning_rate,
-            f"min_learning_rate={self.min_learning_rate} is above learning_rate={self.learning_rate}",
+            f"min_learning_rate={self.min_learning_rate} must be at most learning_rate={self.learning_rate}",
         )
         _number(self, float, "beta1", "beta2", least=0)
         for name in ("beta1", "beta2"):
-            _require(getattr(self, name) < 1, f"{name}={getattr(self, name)} is not below 1")
+            _require(getattr(self, name) < 1, f"{name}={getattr(self, name)} must be less than 1")
         _number(self, float, "grad_clip", above=0)
         _flags(self, "grow_windows", "compile")
         _one_of(self, "optimizer", OPTIMIZERS)

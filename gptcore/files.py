@@ -75,11 +75,11 @@ def open_file(path: str | Path) -> BinaryIO:
     try:
         mode = os.stat(path).st_mode
     except ValueError as error:
-        raise OSError(errno.EINVAL, "no file can have this name", repr(str(path))) from error
+        raise OSError(errno.EINVAL, "this is not a valid file name", repr(str(path))) from error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", str(path))
+        raise OSError(errno.EINVAL, "it is a device or a pipe; choose a file", str(path))
     return open(path, "rb")
 
 
@@ -91,7 +91,7 @@ def read_bytes(path: str | Path, most_bytes: int) -> bytes:
             data = file.read(most_bytes + 1)  # some files in /proc say that they are empty
             if len(data) <= most_bytes:
                 return data
-    raise OSError(errno.EFBIG, f"it has more than the {most_bytes:,} bytes that are read", str(path))
+    raise OSError(errno.EFBIG, f"it is larger than the {most_bytes:,} bytes that are read", str(path))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -111,18 +111,18 @@ def read_bounded_json(path: str | Path, most_bytes: int, most_values: int) -> An
     """
     data = read_bytes(path, most_bytes)
     if sum(map(data.count, (b",", b"[", b"{"))) > most_values:
-        raise ValueError("it holds too many values")  # 64 MB of [] would take 1.4 GB of memory
+        raise ValueError("it contains too many values")  # 64 MB of [] would take 1.4 GB of memory
     try:
         content = json.loads(data.decode("utf-8"), parse_constant=_refuse_number, parse_float=_finite)
         if b"\\ud" in data or b"\\uD" in data:  # a surrogate, which is fine as one of two
             json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError, MemoryError) as error:
-        raise ValueError("it does not hold JSON") from error
+        raise ValueError("it is not valid JSON") from error
     return content
 
 
 def _refuse_number(text: str) -> float:
-    raise ValueError(f"JSON has no {text}")
+    raise ValueError(f"{text} is not valid JSON")
 
 
 def _finite(text: str) -> float:

@@ -143,7 +143,8 @@ class GPT(nn.Module):
         n_tokens, start = ids.shape[1], cache.length if cache is not None else 0
         if start + n_tokens > self.config.context_length:
             raise ValueError(
-                f"{start + n_tokens} tokens are more than the model's context_length={self.config.context_length}"
+                f"{start + n_tokens} tokens exceed the model's context_length={self.config.context_length}; "
+                "shorten the text"
             )
         if cache is not None:
             cache.reserve(n_tokens)

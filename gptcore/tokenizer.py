@@ -117,14 +117,16 @@ class Tokenizer:
         self.ranks: dict[bytes, int] = {token: token_id for token_id, token in enumerate(tokens)}
         if len(self.ranks) < len(tokens):
             raise TokenizerError(
-                "Two merges of this vocabulary make the same token, so its ids are ambiguous."
+                "Two merges of this vocabulary give the same token, so its ids are ambiguous; the file is "
+                "damaged."
             )
         self.special_tokens = {EOT: len(tokens)} if special_tokens is None else dict(special_tokens)
         check_special_tokens(self.special_tokens)
         special_ids = list(self.special_tokens.values())
         if min(special_ids, default=len(tokens)) < len(tokens):
             raise TokenizerError(
-                f"Special tokens come after the {len(tokens)} others, so their ids start there."
+                f"Special tokens come after the {len(tokens)} other tokens, so their ids must start at "
+                f"{len(tokens)}."
             )
         self.vocab_size: int = max([len(tokens) - 1, *special_ids]) + 1
         self._pairs = pairs
@@ -152,20 +154,20 @@ class Tokenizer:
         Raises TokenizerError where the text gives fewer tokens than asked; `shrink=True` accepts them.
         """
         if len(set(special_tokens)) < len(special_tokens):
-            raise TokenizerError("A special token is named twice: name each once.")
+            raise TokenizerError("A special token occurs twice; name each only once.")
         n_given = len(BYTE_ORDER) + len(special_tokens)
         if vocab_size < n_given:
             raise TokenizerError(
-                f"vocab_size={vocab_size} is too small: 256 bytes and {len(special_tokens)} special tokens "
-                f"are always there, so ask for {n_given} or more."
+                f"vocab_size={vocab_size} must be at least {n_given}: 256 bytes and {len(special_tokens)} "
+                "special tokens."
             )
         counts = count_pre_tokens([texts] if isinstance(texts, str) else texts, pattern)
         merges = learn_merges(counts, vocab_size - n_given, min_frequency)
         possible = n_given + len(merges)
         if possible < vocab_size and not shrink:
             raise TokenizerError(
-                f"vocab_size={vocab_size} is more than this text can give: ask for {possible} or fewer, "
-                "or train on more text."
+                f"vocab_size={vocab_size} is more than this text supports; use {possible} or fewer, or a "
+                "longer text."
             )
         first_special = len(BYTE_ORDER) + len(merges)
         return cls(
@@ -200,7 +202,7 @@ class Tokenizer:
     def eot_id(self) -> int:
         """The id of the end-of-text token."""
         if EOT not in self.special_tokens:
-            raise TokenizerError(f"This tokenizer has no {EOT} token: train it with that special token.")
+            raise TokenizerError(f"This tokenizer has no {EOT} token; train it with that special token.")
         return self.special_tokens[EOT]
 
     @property
@@ -400,16 +402,14 @@ class Tokenizer:
             raise TokenizerError(f"{path} is not a tokenizer file that Tokenizer.save wrote.")
         if content.get("version") != FILE_VERSION:
             raise TokenizerError(
-                f"{path} has format version {shortened(content.get('version'))}, not {FILE_VERSION}: train the "
-                "tokenizer again, or use the version of Glassbox that wrote it."
+                f"{path} has format version {shortened(content.get('version'))}, not {FILE_VERSION}; train "
+                "the tokenizer again, or use the version of Glassbox that wrote it."
             )
         merges, special_tokens, pattern = (
             content.get(key) for key in ("merges", "special_tokens", "pattern")
         )
         if not (_are_merges(merges) and _are_special_tokens(special_tokens) and isinstance(pattern, str)):
-            raise TokenizerError(
-                f"{path} is damaged: its merges, special tokens or pattern are not as saved."
-            )
+            raise TokenizerError(f"{path} is damaged: its merges, special tokens or pattern are invalid.")
         try:
             return cls(
                 [(left, right) for left, right, _ in merges],
@@ -460,13 +460,13 @@ def load_tiktoken(name: str = "gpt2") -> Tokenizer:
     """
     if name not in tiktoken.list_encoding_names():
         known = ", ".join(tiktoken.list_encoding_names())
-        raise TokenizerError(f"tiktoken has no vocabulary {name!r}: it has {known}.")
+        raise TokenizerError(f"tiktoken has no vocabulary {name!r}; choose one of {known}.")
     try:
         encoding = tiktoken.get_encoding(name)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: a damaged download
         raise TokenizerError(
-            f"The vocabulary {name!r} can't be downloaded ({type(error).__name__}): connect to the network "
-            "once, or use the built-in story tokenizer."
+            f"The vocabulary {name!r} can't be downloaded ({type(error).__name__}): connect to the "
+            "network once, or use the built-in story tokenizer."
         ) from error
     special_tokens = {text: encoding.encode_single_token(text) for text in encoding.special_tokens_set}
     ranks = encoding._mergeable_ranks  # tiktoken's README names this and _pat_str for building on an encoding
@@ -478,5 +478,5 @@ def story_tokenizer() -> Tokenizer:
     """The tokenizer of the built-in stories, shipped with gptcore."""
     path = Path(__file__).parent / "data" / "story_tokenizer.json"
     if not path.exists():
-        raise TokenizerError(f"The story tokenizer {path} is missing: install gptcore again, with its data.")
+        raise TokenizerError(f"The story tokenizer {path} is missing; install gptcore again, with its data.")
     return Tokenizer.load(path)

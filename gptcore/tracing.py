@@ -84,7 +84,7 @@ def trace(
     logits = model(ids.unsqueeze(0) if ids.dim() == 1 else ids, cache=cache, trace=nested)
     if isinstance(nested, ChangedTrace) and (unknown := set(changes) - nested.met):
         raise ChangeError(
-            f"this model has no step {min(unknown)!r}; `trace` without changes lists all it has"
+            f"this model has no intermediate {min(unknown)!r}; call `trace` without changes to see all names"
         )
     nested["probabilities"] = torch.softmax(logits.float(), dim=-1)
     return dict(_flatten(nested))

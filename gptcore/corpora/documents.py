@@ -50,7 +50,9 @@ def text_corpus(text: str | bytes, name: str = "your text") -> Corpus:
     """
     text = checked_text(text, name)
     if is_json_lines(text):
-        raise CorpusError(f"{name} holds JSON lines, which are rows with fields: give it as a .jsonl file.")
+        raise CorpusError(
+            f"{name} contains JSON lines, which are rows with fields; save it as a .jsonl file."
+        )
     documents, notes = split_text(text, name)
     return corpus_of_documents(name, documents, notes)
 
@@ -68,16 +70,14 @@ def checked_text(text: str | bytes, name: str) -> str:
         try:
             text = text.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"{name} is not text in UTF-8: give a plain text file saved as UTF-8."
-            ) from error
+            raise CorpusError(f"{name} is not UTF-8 text; save it as plain text in UTF-8.") from error
     if "\0" in text:
         raise CorpusError(
-            f"{name} is not text (it holds NUL characters): give a plain text file saved as UTF-8."
+            f"{name} is not text, because it contains NUL characters; choose a plain text file in UTF-8."
         )
     text = plain_text(text)
     if not text.strip():
-        raise CorpusError(f"{name} is empty: give a text of at least a few hundred characters.")
+        raise CorpusError(f"{name} is empty; choose a text of at least a few hundred characters.")
     return text
 
 
@@ -107,7 +107,7 @@ def split_text(text: str, name: str) -> tuple[list[str], list[str]]:
         notes.append(f"{name}: {len(documents):,} {noun}, each ends where a line ends in {SEPARATOR}.")
     if not documents:
         raise CorpusError(
-            f"{name} holds nothing but {SEPARATOR}: give a text of at least a few hundred characters."
+            f"{name} contains nothing but {SEPARATOR}; choose a text of at least a few hundred characters."
         )
     if n_inside := sum(document.count(SEPARATOR) for document in documents):
         notes.append(

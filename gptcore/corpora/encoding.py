@@ -61,7 +61,8 @@ def prepare_corpus(corpus: Corpus, tokenizer: Tokenizer, context_length: int) ->
     n_tokens = len(train) + len(validation) - len(corpus.train) - len(corpus.validation)
     if n_tokens < MIN_TOKENS:
         raise CorpusError(
-            f"{corpus.name} has {n_tokens} tokens, and training needs {MIN_TOKENS}: give a longer text."
+            f"{corpus.name} has {n_tokens} tokens, and training needs at least {MIN_TOKENS}; choose a "
+            "longer text."
         )
     notes = [
         f"The {part} part has {len(ids):,} tokens, fewer than a context of {context_length:,} needs: "

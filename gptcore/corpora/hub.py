@@ -31,7 +31,8 @@ class HubSource(NamedTuple):
         name = f"{owner}/{short_name}" if short_name else owner
         if not owner or ":" in column:
             raise CorpusError(
-                f"'hub:{text}' names no data set: write hub:OWNER/NAME, then :SPLIT and :COLUMN if needed."
+                f"'hub:{text}' does not name a data set; write hub:OWNER/NAME, then :SPLIT and :COLUMN if "
+                "needed."
             )
         return cls(name, config or None, split or "train", column or None)
 
@@ -44,7 +45,7 @@ def hub_corpus(text: str, field: str | None = None) -> Corpus:
     documents = list(hub_documents(wanted))
     if not documents:
         raise CorpusError(
-            f"The data set {wanted.name} has no text in its split {wanted.split!r}: choose another."
+            f"The data set {wanted.name} has no text in its split {wanted.split!r}; choose another split."
         )
     return split_documents(f"hub:{text}", documents)
 
@@ -57,16 +58,16 @@ def _check_hub(name: str) -> None:
         HfApi().dataset_info(name, timeout=HUB_TIMEOUT_SECONDS)
     except errors.GatedRepoError as error:
         raise CorpusError(
-            f"The data set {name} asks for consent: accept its terms on huggingface.co and log in."
+            f"The data set {name} requires consent; accept its terms on huggingface.co and log in."
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise CorpusError(
-            f"The hub has no data set {name!r}: write hub:OWNER/NAME as on huggingface.co."
+            f"The hub has no data set {name!r}; write hub:OWNER/NAME as on huggingface.co."
         ) from error
     except Exception as error:  # any failure of the connection, of which each version has its own classes
         raise CorpusError(
-            f"The hub can't be reached for {name} ({type(error).__name__}): connect to the network, "
-            "or choose stories, book or a text file."
+            f"The hub can't be reached for {name} ({type(error).__name__}): connect to the network, or "
+            "choose stories, book or a text file."
         ) from error
 
 

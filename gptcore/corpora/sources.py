@@ -43,7 +43,7 @@ def load_corpus(
 @lru_cache(maxsize=1)
 def _stories(n_stories: int, seed: int) -> Corpus:
     if n_stories < 2:
-        raise CorpusError(f"n_stories={n_stories} is too few: ask for 2 or more, since some are held out.")
+        raise CorpusError(f"n_stories={n_stories} must be at least 2, because some stories are held out.")
     are_default = (n_stories, seed) == (N_STORIES, 0)
     stories = default_stories() if are_default else write_stories(n_stories, seed)
     split = split_documents("stories", [story.text for story in stories])
@@ -56,8 +56,8 @@ def _book(repository: Path) -> Corpus:
     words = [*sorted(repository.glob("pages/text/en/*.md")), *sorted(repository.glob("explainers/*.md"))]
     if not words:
         raise CorpusError(
-            "The book is not here, only the library is installed: run this in the Glassbox repository, "
-            "or choose another corpus."
+            "The corpus book needs the Glassbox repository, and only the library is installed; run this "
+            "in the repository, or choose another corpus."
         )
     files = [file for file in [*words, repository / "README.md"] if file.is_file()]
     documents = [file.read_text(encoding="utf-8") for file in files]

@@ -30,7 +30,7 @@ def is_table(data: bytes, suffix: str) -> bool:
 def table_documents(data: bytes, suffix: str, name: str, field: str | None) -> tuple[list[str], str]:
     """Return the texts of a table's rows, and a note that says where they are from.
 
-    `field` names the column. Without it the column is `text`, or the only one that holds text. Raises CorpusError for
+    `field` names the column. Without it the column is `text`, or the only one with text. Raises CorpusError for
     a table that is damaged, empty, or leaves open which column is meant.
     """
     if data.startswith(PARQUET_MAGIC) or suffix == ".parquet":
@@ -38,7 +38,7 @@ def table_documents(data: bytes, suffix: str, name: str, field: str | None) -> t
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{name} is not text in UTF-8: save it as UTF-8.") from error
+        raise CorpusError(f"{name} is not UTF-8 text; save it as UTF-8.") from error
     if suffix in DELIMITED:
         rows: Iterable[Any] = _delimited_rows(text, name)
     elif suffix == ".json" and not is_json_lines(text):
@@ -57,7 +57,7 @@ def _json_lines(text: str, name: str) -> Iterator[Any]:
 def _json_rows(text: str, name: str) -> list[Any]:
     rows = _parse_json(text, name)
     if not isinstance(rows, list):
-        raise CorpusError(f"{name} is JSON and not a list of rows: write one JSON object a line as .jsonl.")
+        raise CorpusError(f"{name} is JSON but not a list of rows; write one JSON object per line as .jsonl.")
     return rows
 
 
@@ -65,7 +65,7 @@ def _parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{where} is not JSON: correct it, or give plain text as .txt.") from error
+        raise CorpusError(f"{where} is not valid JSON; correct it, or save plain text as .txt.") from error
 
 
 def _delimited_rows(text: str, name: str) -> Iterator[dict[str, str]]:
@@ -74,7 +74,7 @@ def _delimited_rows(text: str, name: str) -> Iterator[dict[str, str]]:
     try:
         yield from csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
     except csv.Error as error:
-        raise CorpusError(f"{name} can't be read as a table ({error}): save it again as CSV.") from error
+        raise CorpusError(f"{name} can't be read as a table ({error}); save it again as CSV.") from error
 
 
 def _parquet_documents(data: bytes, name: str, field: str | None) -> tuple[list[str], str]:
@@ -88,7 +88,7 @@ def _parquet_documents(data: bytes, name: str, field: str | None) -> tuple[list[
         batches = file.iter_batches(columns=[column])
         return _texts((row for batch in batches for row in batch.to_pylist()), name, column)
     except pyarrow.ArrowException as error:
-        raise CorpusError(f"{name} is not a whole Parquet file: copy it again.") from error
+        raise CorpusError(f"{name} is not a complete Parquet file; copy it again.") from error
 
 
 def _plain_type(kind: Any) -> Any:
@@ -106,12 +106,12 @@ def _texts(rows: Iterable[Any], name: str, field: str | None) -> tuple[list[str]
         texts, source = rows, "one for each string"
     else:
         if not all(isinstance(row, Mapping) for row in rows):
-            raise CorpusError(f"{name} has rows that are no JSON objects: give each row fields.")
+            raise CorpusError(f"{name} has rows that are not JSON objects; write each row as an object.")
         field = choose_field(_text_fields(rows), field, name)
         texts, source = [row.get(field) for row in rows], f'one for each row, from its field "{field}"'
     kept = [plain_text(text).replace("\0", "") for text in texts if isinstance(text, str) and text.strip()]
     if not kept:
-        raise CorpusError(f"{name} holds no text: give a table with rows.")
+        raise CorpusError(f"{name} contains no text; choose a table with rows.")
     left_out = f"; {len(rows) - len(kept):,} rows hold no text" if len(kept) < len(rows) else ""
     return kept, f"{name}: {len(kept):,} documents, {source}{left_out}."
 
@@ -123,7 +123,7 @@ def _bounded(rows: Iterable[Any], name: str) -> Iterator[Any]:
         values = row.values() if isinstance(row, Mapping) else [row]
         n_characters += sum(len(value) for value in values if isinstance(value, str))
         if n_characters > MAX_CHARACTERS:
-            raise CorpusError(f"{name} holds more than {MAX_CHARACTERS:,} characters: give a part of it.")
+            raise CorpusError(f"{name} has more than {MAX_CHARACTERS:,} characters; use a part of it.")
         yield row
 
 
@@ -142,10 +142,10 @@ def choose_field(names: list[str], field: str | None, what: str, how: str = NAMI
     if field is None and len(names) == 1:
         return names[0]
     if not names:
-        raise CorpusError(f"{what} has no field that holds text: give another file.")
-    missing = "no field named text" if field is None else f"no field {field!r} that holds text"
+        raise CorpusError(f"{what} has no field with text; choose another file.")
+    missing = "no field named text" if field is None else f"no field {field!r} with text"
     choice = ", ".join(names[:MAX_NAMED_FIELDS])
-    raise CorpusError(f"{what} has {missing}: name one of {choice} {how}.")
+    raise CorpusError(f"{what} has {missing}; choose one of {choice} {how}.")
 
 
 def is_saved_data_set(folder: Path) -> bool:
@@ -164,11 +164,13 @@ def saved_data_set_corpus(folder: Path, field: str | None) -> Corpus:
         saved = datasets.load_from_disk(str(folder))
     except Exception as error:  # `datasets` passes on whatever its many readers raise
         raise CorpusError(
-            f"{name} can't be read as a saved data set ({type(error).__name__}): save it again."
+            f"{name} can't be read as a saved data set ({type(error).__name__}); save it again."
         ) from error
     splits = dict(saved) if isinstance(saved, datasets.DatasetDict) else {"train": saved}
     if "train" not in splits and len(splits) != 1:
-        raise CorpusError(f"{name} has the splits {', '.join(splits)} and no train: name the folder of one.")
+        raise CorpusError(
+            f"{name} has the splits {', '.join(splits)} but no train; choose the folder of one of them."
+        )
     first = "train" if "train" in splits else next(iter(splits))
     texts, note = _split_texts(splits[first], name, field)
     held_out = next((split for split in HELD_OUT_SPLITS if split in splits and split != first), None)

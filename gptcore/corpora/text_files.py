@@ -54,7 +54,7 @@ def load_files(paths: Sequence[Path], field: str | None = None) -> Corpus:
         documents += found
         notes += more
     if field is not None and not has_fields:
-        raise CorpusError(f"{name} is plain text, which has no fields: leave out --text-field {field}.")
+        raise CorpusError(f"{name} is plain text, which has no fields; leave out --text-field {field}.")
     if len(files) > 1:
         notes = [f"{name}: {len(documents):,} documents from {len(files):,} files.", *_shortened(notes)]
     return corpus_of_documents(name, documents, notes)
@@ -97,17 +97,18 @@ def _files_in(folder: Path) -> list[Path]:
             found.append(path)
             if len(found) > MAX_FILES:
                 raise CorpusError(
-                    f"{folder} holds more than {MAX_FILES:,} files: name a smaller folder, or join the files."
+                    f"{folder} contains more than {MAX_FILES:,} files; choose a smaller folder, or join the files."
                 )
     tables = [path for path in found if _suffix(path.name) in SUFFIXES]
     described = [path for path in found if not (tables and path.name.lower().startswith(ABOUT))]
     texts = [path for path in described if path not in set(tables)]
     if tables and texts:
         raise CorpusError(
-            f"{folder} holds texts ({texts[0].name}) and tables ({tables[0].name}): name the files to read."
+            f"{folder} contains texts ({texts[0].name}) and tables ({tables[0].name}); choose the files "
+            "to read."
         )
     if not found:
-        raise CorpusError(f"{folder} holds no files: name a folder with texts.")
+        raise CorpusError(f"{folder} contains no files; choose a folder with texts.")
     return tables or texts
 
 
@@ -117,11 +118,11 @@ def _read(path: Path, most_bytes: int) -> bytes:
         data = read_bytes(path, most_bytes)
     except FileNotFoundError as error:
         raise CorpusError(
-            f"There is no file {path}: name a text file, or one of stories, book and hub:NAME."
+            f"There is no file {path}; choose a text file, or one of stories, book and hub:NAME."
         ) from error
     except OSError as error:
-        advice = "give a part of it" if error.errno == errno.EFBIG else "name a text file"
-        raise CorpusError(f"{str(path)!r} can't be read ({error.strerror}): {advice}.") from error
+        advice = "use a part of it" if error.errno == errno.EFBIG else "choose a text file"
+        raise CorpusError(f"{str(path)!r} can't be read ({error.strerror}); {advice}.") from error
     return _unpacked(data, path.name, most_bytes) if data.startswith(GZIP_MAGIC) else data
 
 
@@ -130,9 +131,9 @@ def _unpacked(data: bytes, name: str, most_bytes: int) -> bytes:
         with gzip.open(io.BytesIO(data)) as file:
             content = file.read(most_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"{name} is not a whole gzip file: copy it again.") from error
+        raise CorpusError(f"{name} is not a complete gzip file; copy it again.") from error
     if len(content) > most_bytes:
         raise CorpusError(
-            f"{name} unpacks to more than the {most_bytes:,} bytes that are read: give a part of it."
+            f"{name} unpacks to more than the {most_bytes:,} bytes that are read; use a part of it."
         )
     return content

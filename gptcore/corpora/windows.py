@@ -23,8 +23,8 @@ class Windows:
         _check_sizes(context_length, batch_size)
         if len(ids) < context_length + 1:
             raise ValueError(
-                f"{len(ids)} tokens are too few for a window of {context_length} and its targets: "
-                f"ask for context_length={max(len(ids) - 1, 1)} or less, or give more text."
+                f"{len(ids)} tokens are too few for a window of {context_length} and its targets; use "
+                f"context_length={max(len(ids) - 1, 1)} or less, or a longer text."
             )
         self.ids, self.context_length, self.batch_size, self.seed = ids, context_length, batch_size, seed
         self._begin(epoch=0)
@@ -70,14 +70,14 @@ class Windows:
         """Go on exactly where `state` was taken, on the same ids, sizes and seed."""
         if state["n_tokens"] != len(self.ids):
             raise ValueError(
-                f"This run stood in a text of {state['n_tokens']} tokens and this one has {len(self.ids)}: "
-                "resume it on its own text."
+                f"This run was trained on a text of {state['n_tokens']} tokens, and this one has "
+                f"{len(self.ids)}; resume it on its own text."
             )
         self._begin(state["epoch"])
         if not 0 <= state["n_taken"] <= len(self._order):
             raise ValueError(
-                f"This run took {state['n_taken']} windows of an epoch that has {len(self._order)}: "
-                "its checkpoint is damaged."
+                f"This checkpoint is damaged: it has used {state['n_taken']} windows of an epoch of "
+                f"{len(self._order)}."
             )
         self.n_taken = state["n_taken"]
 
@@ -100,7 +100,7 @@ def fixed_batches(
     """
     _check_sizes(context_length, batch_size)
     if len(ids) < 2:
-        raise ValueError(f"{len(ids)} tokens are too few to measure a loss on: give 2 or more.")
+        raise ValueError(f"{len(ids)} tokens are too few for a loss; use 2 or more.")
     length = min(context_length, len(ids) - 1)
     n_windows = min((len(ids) - 1) // length, batch_size * n_batches)
     last_start = len(ids) - 1 - length
@@ -112,4 +112,4 @@ def fixed_batches(
 def _check_sizes(context_length: int, batch_size: int) -> None:
     for name, value in (("context_length", context_length), ("batch_size", batch_size)):
         if value < 1:
-            raise ValueError(f"{name}={value} must be 1 or more.")
+            raise ValueError(f"{name}={value} must be at least 1.")

@@ -37,7 +37,7 @@ _NEAR = 0.005  # of the parameters: how far a round width may be off before the 
 def style(name: str, shape: ModelConfig, **changes: Any) -> ModelConfig:
     """Return a shape with the parts of one family, and further fields changed; raises ConfigError."""
     if name not in STYLES:
-        raise ConfigError(f"style={name!r} is none of {', '.join(STYLES)}")
+        raise ConfigError(f"style={name!r} must be one of {', '.join(STYLES)}")
     return shape.replace(**{**STYLES[name], **changes})
 
 
@@ -78,23 +78,27 @@ class Match:
 
     def __post_init__(self):
         if self.equal_in not in EQUAL_IN:
-            raise ConfigError(f"equal_in={self.equal_in!r} is none of {', '.join(EQUAL_IN)}")
+            raise ConfigError(f"equal_in={self.equal_in!r} must be one of {', '.join(EQUAL_IN)}")
         if self.a.vocab_size != self.b.vocab_size:
             raise ConfigError(
-                f"vocab_size={self.a.vocab_size} and {self.b.vocab_size} differ; a loss per token compares only "
-                "models that read the same tokens"
+                f"vocab_size={self.a.vocab_size} and {self.b.vocab_size} must be equal, because a loss per "
+                "token compares only models with the same tokenizer"
             )
         for name in ("rates", "seeds"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
-                raise ConfigError(f"{name}={','.join(map(str, values))} must be one or more, each once")
+                raise ConfigError(
+                    f"{name}={','.join(map(str, values))} must be one or more values, each only once"
+                )
         if any(rate <= 0 for rate in self.rates):
-            raise ConfigError(f"rates={','.join(map(str, self.rates))} are not all above 0")
+            raise ConfigError(f"rates={','.join(map(str, self.rates))} must all be greater than 0")
         if self.train.grow_windows:
-            raise ConfigError("grow_windows=true changes what a step costs on the way; leave it false here")
+            raise ConfigError(
+                "grow_windows=true changes the cost of a step during a run; set it to false for a comparison"
+            )
         if (self.train.seconds is not None) != (self.equal_in == "seconds"):
             unit = "seconds" if self.equal_in == "seconds" else "steps"
-            raise ConfigError(f"arms equal in {self.equal_in} need a length in {unit}")
+            raise ConfigError(f"arms equal in {self.equal_in} need a length in {unit}; set {unit}")
 
     @property
     def window(self) -> int:
@@ -121,7 +125,7 @@ def parse_match(
     for name, words in zip(styles, settings[1:], strict=True):
         own, not_of_a_model = split_settings(parse_settings(words))
         if not_of_a_model:
-            raise ConfigError(f"{', '.join(not_of_a_model)} is for both arms; give it with --set")
+            raise ConfigError(f"{', '.join(not_of_a_model)} applies to both arms; set it with --set")
         models.append(style(name, PRESETS["nano"].model.replace(context_length=CONTEXT), **{**shared, **own}))
     if seconds is not None:
         training |= {"steps": None, "seconds": seconds}
@@ -216,8 +220,8 @@ def check_account(even: EqualArms) -> None:
         built = sum(weight.numel() for weight in GPT(even[arm].model).parameters())
         if built != even[arm].n_parameters:
             raise ConfigError(
-                f"arm {arm} has {built:,} parameters and its parts tell of {even[arm].n_parameters:,}; mend the "
-                "plugin's n_weights or n_matrices"
+                f"arm {arm} has {built:,} parameters, and its parts count {even[arm].n_parameters:,}; correct "
+                "the plugin's n_weights or n_matrices"
             )
 
 
@@ -236,8 +240,8 @@ def _fitting_width(config: ModelConfig, target: int) -> int:
     if _off(config, width, target) > 0.01:
         smallest = n_parameters(config.replace(d_ff=1))
         raise ConfigError(
-            f"no d_ff gives arm b the {target:,} parameters of arm a: with d_ff=1 it has {smallest:,}; "
-            "change its width or depth, or make the arms equal in flops"
+            f"no d_ff gives arm b the {target:,} parameters of arm a, because with d_ff=1 it has "
+            f"{smallest:,}; change its width or depth, or make the arms equal in flops"
         )
     return width
 
@@ -399,7 +403,7 @@ def p_value(t: float, freedom: int) -> float:
     if math.isnan(t):  # no difference and no spread
         return 1.0
     if freedom < 2 or freedom % 2:
-        raise ValueError(f"freedom={freedom} is not an even number above 0")
+        raise ValueError(f"freedom={freedom} must be an even number greater than 0")
     angle = math.atan(t / math.sqrt(freedom))
     term, total = 1.0, 1.0
     for k in range(1, freedom // 2):

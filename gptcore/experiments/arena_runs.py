@@ -40,7 +40,7 @@ def run_match(
     for planned in plan(match, corpus, plugin):
         run = Run(Path(out) / planned.name)
         if differs_from(planned, run.config()):
-            raise RunError(f"{run.folder} was trained by other choices; give another --out")
+            raise RunError(f"{run.folder} was trained with other settings; choose another --out")
         _finish(run, planned)
         loss = last_loss(run.events()[0])
         if loss is None:

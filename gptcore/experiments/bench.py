@@ -62,7 +62,7 @@ def alternate(*works: Work, rounds: int = ROUNDS) -> list[float]:
 
 def require(package: str) -> None:
     if find_spec(package) is None:
-        raise Skipped(f"{package} is not installed; requirements-dev.txt has it")
+        raise Skipped(f"{package} is not installed; install requirements-dev.txt")
 
 
 def peer_model(config: ModelConfig, model: GPT | None = None):
@@ -146,7 +146,7 @@ def training_memory() -> Iterator[Row]:
     """The most memory a training process takes at the tiny shape, each alone in a fresh process."""
     require("transformers")
     if not Path("/proc/self/clear_refs").exists():
-        raise Skipped("only Linux tells the highest memory of a part of a process")
+        raise Skipped("only Linux reports the peak memory of one part of a process")
     peaks = {}
     for who in ("ours", "peer"):
         command = [sys.executable, "-m", "gptcore.experiments.bench", who]

@@ -81,7 +81,7 @@ def write_match(match: Match, names: tuple[str, str], runs: Path, folder: Path) 
             events[planned.name] = told
     verdict = arena.judge(results, match)
     if verdict.word == "open":
-        raise ValueError(f"the match in {runs} is not decided; train all its runs first")
+        raise ValueError(f"the match in {runs} is not finished; train all its runs first")
     best = {p.name for p in arena.plan(match) if verdict.best[p.arm].rate == p.rate}
     values = arena_records.to_dict(names, arena_records.terms(match), results, verdict) | {
         "machine": processor()[0],

@@ -32,12 +32,12 @@ class AddedToken:
 def read_added_tokens(added: Sequence[Mapping[str, Any]], name: str) -> list[AddedToken]:
     """Return the added tokens that have a text; raises TokenizerError for what is none, or for too many."""
     if not isinstance(added, list):
-        raise TokenizerError(f"{name} is damaged: its added_tokens are no list.")
+        raise TokenizerError(f"{name} is damaged: its added_tokens must be a list.")
     tokens: dict[str, AddedToken] = {}
     for entry in added:
         text, special = entry["content"], bool(entry.get("special", False))
         if not isinstance(text, str):
-            raise TokenizerError(f"{name} is damaged: the special token {shortened(text)} is no text.")
+            raise TokenizerError(f"{name} is damaged: the special token {shortened(text)} must be text.")
         token = AddedToken(
             text=text,
             id=checked_id(entry["id"], name),
@@ -48,7 +48,7 @@ def read_added_tokens(added: Sequence[Mapping[str, Any]], name: str) -> list[Add
             rstrip=bool(entry.get("rstrip")),
         )
         if text and tokens.setdefault(text, token).id != token.id:
-            raise TokenizerError(f"{name} is damaged: it gives {shortened(text)} two ids.")
+            raise TokenizerError(f"{name} is damaged: {shortened(text)} has two ids.")
     try:
         check_special_tokens({text: token.id for text, token in tokens.items()})
     except TokenizerError as error:
@@ -60,10 +60,10 @@ def checked_id(token_id: object, name: str) -> int:
     """Return an id that a file gives; raises TokenizerError for what is no id."""
     if type(token_id) is not int or token_id >= MAX_TOKENS:
         raise TokenizerError(
-            f"{name} is damaged: the id {shortened(token_id)} is not a whole number below {MAX_TOKENS:,}."
+            f"{name} is damaged: the id {shortened(token_id)} must be a whole number below {MAX_TOKENS:,}."
         )
     if token_id < 0:
-        raise TokenizerError(f"{name} is damaged: the id {shortened(token_id)} is below 0.")
+        raise TokenizerError(f"{name} is damaged: the id {shortened(token_id)} must be at least 0.")
     return token_id
 
 

@@ -39,7 +39,7 @@ def export_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
     """
     folder = Path(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FolderError(f"{folder} is not empty; an export needs a new or empty directory")
+        raise FolderError(f"{folder} is not empty; choose a new or empty folder for the export")
     hf_weights.check_exportable(model.config)
     with replacing(folder) as fresh:
         write_files(model, tokenizer, fresh)
@@ -86,8 +86,8 @@ def load_hf(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
     tokenizer = load_folder_tokenizer(folder)
     if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
         raise FolderError(
-            f"the tokenizer in {folder} has {tokenizer.vocab_size} tokens and its model only "
-            f"vocab_size={config.vocab_size}"
+            f"the tokenizer in {folder} has {tokenizer.vocab_size} tokens, more than its model's "
+            f"vocab_size={config.vocab_size}; use the model's own tokenizer"
         )
     return hf_weights.load_llama(_Weights(files), theirs), tokenizer
 
@@ -96,7 +96,9 @@ def read_config(folder: Path) -> ModelConfig:
     """Return our config of a Hugging Face folder; raises ValueError naming what is not supported."""
     theirs = _json(folder / "config.json")
     if theirs.get("quantization_config"):
-        raise FolderError(f"{folder} holds quantised weights; choose the model's own bf16, fp16 or fp32 ones")
+        raise FolderError(
+            f"{folder} contains quantized weights; choose the model's bf16, fp16 or fp32 weights"
+        )
     try:
         return hf_weights.model_config(theirs)
     except (KeyError, TypeError, AttributeError) as error:
@@ -109,15 +111,21 @@ def weight_files(folder: Path) -> dict[str, Path]:
     if (folder / INDEX).is_file():
         weight_map = _json(folder / INDEX).get("weight_map")
         if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-            raise FolderError(f"{folder}/{INDEX} is damaged: it does not say which file holds which weight")
+            raise FolderError(
+                f"{folder}/{INDEX} is damaged, because it does not map weights to files; download it again"
+            )
         for name in sorted(set(weight_map.values())):
             if Path(name).name != name or not (folder / name).is_file():
-                raise FolderError(f"{folder}/{INDEX} names {name!r}, which is not there")
+                raise FolderError(
+                    f"{folder}/{INDEX} names {name!r}, which is missing; download the model again"
+                )
         files = {weight: folder / name for weight, name in weight_map.items()}
         for path in set(files.values()):
             missing = {weight for weight, file in files.items() if file == path} - set(shapes(path))
             if missing:
-                raise FolderError(f"{path} lacks {min(missing)}, which {INDEX} places there")
+                raise FolderError(
+                    f"{path} does not contain {min(missing)}, as {INDEX} says; download the model again"
+                )
         return files
     if single.is_file():
         return dict.fromkeys(shapes(single), single)
@@ -126,7 +134,7 @@ def weight_files(folder: Path) -> dict[str, Path]:
             f"{folder} keeps its weights as pickle files, which run code when they are opened; "
             "save the model as safetensors and load that"
         )
-    raise FolderError(f"{folder} holds no model.safetensors")
+    raise FolderError(f"{folder} does not contain a model.safetensors; choose a folder with one")
 
 
 def check_weights(files: dict[str, Path], config: ModelConfig) -> None:
@@ -147,7 +155,8 @@ def check_weights(files: dict[str, Path], config: ModelConfig) -> None:
             raise FolderError(f"{theirs} is stored as {kind}; choose weights in bf16, fp16 or fp32")
         if shape != list(weight.shape):
             raise FolderError(
-                f"{theirs} has the shape {shape} and its config.json asks for {list(weight.shape)}"
+                f"{theirs} has the shape {shape}, and its config.json requires {list(weight.shape)}; use the "
+                "config.json of these weights"
             )
 
 
@@ -158,13 +167,13 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer | None:
         return hf_tokenizer.load_hf_tokenizer(path, end_of_text=end_tokens(folder))
     if (folder / "tokenizer.model").is_file():
         raise FolderError(
-            f"{folder} brings its tokenizer as tokenizer.model only; "
-            "save it with transformers' AutoTokenizer first, which writes tokenizer.json"
+            f"{folder} contains its tokenizer only as tokenizer.model, which cannot be read; save it with "
+            "transformers' AutoTokenizer first, which writes tokenizer.json"
         )
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         raise FolderError(
-            f"{folder} brings its tokenizer as vocab.json and merges.txt; "
-            "save it with transformers' AutoTokenizer first, which writes tokenizer.json"
+            f"{folder} contains its tokenizer as vocab.json and merges.txt, which cannot be read; save it "
+            "with transformers' AutoTokenizer first, which writes tokenizer.json"
         )
     return None
 
@@ -203,14 +212,14 @@ def shapes(path: Path) -> dict[str, tuple[str, list[int]]]:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
             return {name: (part.get_dtype(), list(part.get_shape())) for name, part in slices.items()}
     except (SafetensorError, OSError) as error:
-        raise FolderError(f"{path} is not a whole safetensors file") from error
+        raise FolderError(f"{path} is not a complete safetensors file; copy it again") from error
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_bytes(path, MAX_JSON_BYTES))
     except (OSError, ValueError, RecursionError) as error:
-        raise FolderError(f"{path} holds no readable JSON") from error
+        raise FolderError(f"{path} is not valid JSON; copy it again") from error
     if not isinstance(content, dict):
-        raise FolderError(f"{path} holds no JSON object")
+        raise FolderError(f"{path} must contain a JSON object; copy it again")
     return content

@@ -97,4 +97,4 @@ def from_json(content: Any, name: str, *, end_of_text: Ends = None) -> Tokenizer
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
         if isinstance(error, TokenizerError):
             raise
-        raise TokenizerError(f"{name} is damaged: its vocabulary or merges are not as saved.") from error
+        raise TokenizerError(f"{name} is damaged: its vocabulary or merges are invalid.") from error

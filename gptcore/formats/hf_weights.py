@@ -59,7 +59,8 @@ def load_llama(hf_state_dict: dict[str, Tensor], hf_config: Any) -> GPT:
         weight = hf_state_dict[name]
         if weight.shape != ours.shape:
             raise ConfigError(
-                f"{name} has the shape {list(weight.shape)} and the config asks for {list(ours.shape)}"
+                f"{name} has the shape {list(weight.shape)}, and the config requires {list(ours.shape)}; use "
+                "the config of these weights"
             )
         ours.copy_(weight)
     return model.eval()
@@ -85,11 +86,14 @@ def weights_by_their_name(model: GPT) -> dict[str, Tensor]:
 def check_names(needed: set[str], given: set[str], tied: bool) -> None:
     """Raise ConfigError naming the first weight that is missing, or that our model has no place for."""
     if needed - given:
-        raise ConfigError(f"the weights lack {min(needed - given)}")
+        raise ConfigError(f"the weights do not contain {min(needed - given)}; use the weights of this config")
     spare = {name for name in given - needed if not name.endswith("rotary_emb.inv_freq")}
     spare -= {"lm_head.weight"} if tied else set()
     if spare:
-        raise ConfigError(f"the weights hold {min(spare)}, which this config has no place for")
+        raise ConfigError(
+            f"the weights contain {min(spare)}, which this config does not have; use the config of these "
+            "weights"
+        )
 
 
 def state_dict(model: GPT) -> dict[str, Tensor]:
@@ -103,13 +107,15 @@ def model_config(hf_config: Any) -> ModelConfig:
     theirs = hf_config if isinstance(hf_config, dict) else hf_config.to_dict()
     family = theirs.get("model_type")
     if family not in FAMILIES:
-        raise ConfigError(f"model_type={family!r} is none of {', '.join(FAMILIES)}")
+        raise ConfigError(f"model_type={family!r} must be one of {', '.join(FAMILIES)}")
     if theirs.get("hidden_act", "silu") not in ("silu", "swish"):
-        raise ConfigError(f"hidden_act={theirs['hidden_act']!r} is not silu")
+        raise ConfigError(f"hidden_act={theirs['hidden_act']!r} must be silu")
     if theirs.get("mlp_bias"):
-        raise ConfigError("mlp_bias=True is not supported; Llama's own models have no biases there")
+        raise ConfigError("mlp_bias=True is not supported; Llama's models have no biases there")
     if theirs.get("attention_bias") and family != "qwen2":
-        raise ConfigError("attention_bias=True is not supported; it has a bias on the output projection too")
+        raise ConfigError(
+            "attention_bias=True is not supported, because it adds a bias to the output projection too"
+        )
     needed = (
         "vocab_size",
         "max_position_embeddings",
@@ -119,7 +125,7 @@ def model_config(hf_config: Any) -> ModelConfig:
     )
     absent = [name for name in (*needed, "num_attention_heads", "rms_norm_eps") if name not in theirs]
     if absent:
-        raise ConfigError(f"the config lacks {', '.join(absent)}")
+        raise ConfigError(f"the config requires {', '.join(absent)}")
     n_heads = theirs["num_attention_heads"]
     return ModelConfig(
         vocab_size=theirs["vocab_size"],
@@ -174,7 +180,7 @@ def _rotary(theirs: dict) -> dict[str, Any]:
             original_context_length=rope["original_max_position_embeddings"],
         )
         return {"rope_theta": theta, "rope_scaling": scaling}
-    raise ConfigError(f"rope_type={kind!r} is none of default, linear, llama3")
+    raise ConfigError(f"rope_type={kind!r} must be one of default, linear, llama3")
 
 
 def check_exportable(config: ModelConfig) -> None:
@@ -184,16 +190,18 @@ def check_exportable(config: ModelConfig) -> None:
     for name, value in needed.items():
         if getattr(config, name) != value:
             raise ConfigError(
-                f"{name}={getattr(config, name)} has no place in a Llama model; it needs {value}"
+                f"{name}={getattr(config, name)} cannot be exported as a Llama model, which needs {value}"
             )
     if config.bias == "all":
-        raise ConfigError("bias=all has no place in a Llama model; it needs none, or qkv (Qwen 2)")
+        raise ConfigError(
+            "bias=all cannot be exported as a Llama model, which needs none or, for Qwen 2, qkv"
+        )
     if config.qk_norm and config.bias == "qkv":
         raise ConfigError(
-            "qk_norm=True together with bias=qkv has no place in Qwen 2 or 3; they have one each"
+            "qk_norm=True with bias=qkv cannot be exported: Qwen 2 has only the bias and Qwen 3 only the norm"
         )
     if config.rope_scaling is not None and config.rope_scaling.kind == "ntk":
-        raise ConfigError("rope_scaling=ntk is not written; give the raised base as rope_theta instead")
+        raise ConfigError("rope_scaling=ntk cannot be exported; set the raised base as rope_theta instead")
 
 
 def config_dict(config: ModelConfig, *, eot_id: int | None = None) -> dict[str, Any]:

@@ -89,11 +89,11 @@ class ImportedTokenizer(Tokenizer):
 
     def _check_model(self, model: Mapping[str, Any]) -> None:
         if not model:
-            raise TokenizerError(f"{self.name} is not a tokenizer file: it holds no model.")
+            raise TokenizerError(f"{self.name} is not a tokenizer file: it contains no model.")
         kind = model.get("type") or ("BPE" if "merges" in model else None)
         if kind != "BPE":
             raise TokenizerError(
-                f"{self.name} is of type {shortened(kind)}; Glassbox reads byte-pair encoding (BPE) only."
+                f"{self.name} is of type {shortened(kind)}; Glassbox reads only byte-pair encoding (BPE)."
             )
         for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
             if model.get(option):
@@ -113,7 +113,7 @@ class ImportedTokenizer(Tokenizer):
             return unicode_to_bytes(text)
         except KeyError:
             raise TokenizerError(
-                f"{self.name} is not byte-level: it holds the token {shortened(text)}."
+                f"{self.name} must be byte-level, and it contains the token {shortened(text)}."
             ) from None
 
     def _read_starts(self, part: Mapping[str, Any] | None) -> tuple[int, ...]:
@@ -150,8 +150,8 @@ class ImportedTokenizer(Tokenizer):
         """The id of the token that ends a document."""
         if not self._ends:
             raise TokenizerError(
-                f"{self.name} names no token that ends a text: put a tokenizer_config.json with its eos_token "
-                "in the same folder."
+                f"{self.name} does not name an end-of-text token; put a tokenizer_config.json with its "
+                "eos_token in the same folder."
             )
         return self._ends[0]
 
@@ -294,10 +294,10 @@ class ImportedTokenizer(Tokenizer):
         return text.removeprefix(" ") if self._drops_space and not continues else text
 
     def first(self, n_merges: int) -> Tokenizer:
-        raise TokenizerError("Only a tokenizer made here can be taken back to fewer merges.")
+        raise TokenizerError("Only a tokenizer trained by Glassbox can be reduced to fewer merges.")
 
     def to_tiktoken(self):
-        raise TokenizerError("tiktoken can't hold an imported tokenizer: use encode.")
+        raise TokenizerError("tiktoken can't represent an imported tokenizer; use encode.")
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer as it was read, and which tokens end a text."""
@@ -338,7 +338,7 @@ def _check_ids(vocabulary: Mapping[str, int], special_tokens: Mapping[str, int],
                 f"{name} is damaged: {shortened(text_of[token_id])} and {shortened(text)} have the same id."
             )
     if len(text_of) > len(vocabulary.keys() | special_tokens.keys()):
-        raise TokenizerError(f"{name} is damaged: a special token has another id in its vocabulary.")
+        raise TokenizerError(f"{name} is damaged: a special token has a different id in its vocabulary.")
 
 
 def _rules(

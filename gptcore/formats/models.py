@@ -25,7 +25,7 @@ def load_with_tokenizer(folder: str | Path) -> tuple[GPT, Tokenizer]:
     """Return a model and its tokenizer as `load` does; raises ValueError also for a folder that has no tokenizer."""
     model, tokenizer = load(folder)
     if tokenizer is None:
-        raise FolderError(f"{folder} brings no tokenizer; put the model's tokenizer.json there")
+        raise FolderError(f"{folder} does not contain a tokenizer; add the model's tokenizer.json")
     return model, tokenizer
 
 

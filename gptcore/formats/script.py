@@ -56,7 +56,7 @@ def recipe_of_run(folder: str | Path) -> Recipe:
     train = TrainConfig.from_dict(settings) if settings else PRESETS["nano"].train
     if train.fault != "none":
         raise ConfigError(
-            f"this run was broken on purpose (fault={train.fault}); a script trains only sound models"
+            f"this run was broken on purpose (fault={train.fault}) and cannot be exported; set fault=none"
         )
     return Recipe(
         model=model.config,
@@ -135,7 +135,7 @@ def write_recipe(recipe: Recipe, kind: str, out: str | Path) -> Path:
     """Write the `script` or the `notebook` into a new file; raises ValueError where one stands already."""
     out = Path(out)
     if out.exists():
-        raise ValueError(f"{out} is there already; give the name of a new file")
+        raise ValueError(f"{out} already exists; choose a new file name")
     text = (
         script(recipe)
         if kind == "script"

@@ -45,15 +45,13 @@ def read_normalizers(part: Mapping[str, Any] | None, name: str) -> list[Normaliz
     """Return the normalizers of a file, in order; raises TokenizerError for one that is not known."""
     parts = _flat(part, "normalizers")
     if len(parts) > MAX_STAGES:
-        raise TokenizerError(f"{name} normalizes text {len(parts):,} times; once is enough.")
+        raise TokenizerError(f"{name} normalizes text {len(parts):,} times, and only once is supported.")
     growth = 1.0
     for step in parts:
         if step["type"] == "Replace":
             growth *= max(1.0, len(step["content"]) / max(1, len(_literal(step, name))))
     if growth > MAX_GROWTH:
-        raise TokenizerError(
-            f"{name} makes text {growth:,.0f} times as long; the files in use keep its length."
-        )
+        raise TokenizerError(f"{name} makes text {growth:,.0f} times as long, which is not supported.")
     return [_normalizer(step, name) for step in parts]
 
 
@@ -90,11 +88,11 @@ def read_pre_tokenizer(part: Mapping[str, Any] | None, name: str) -> PreTokenize
     """Return how a file cuts text; raises TokenizerError for a way that is not known."""
     stages = _flat(part, "pretokenizers")
     if len(stages) > MAX_STAGES:
-        raise TokenizerError(f"{name} cuts text {len(stages):,} times; the files in use do so five times.")
+        raise TokenizerError(f"{name} splits text in {len(stages):,} stages, and at most 5 are supported.")
     kinds = [stage["type"] for stage in stages]
     byte_level = "ByteLevel" in kinds
     if byte_level and kinds.index("ByteLevel") != len(kinds) - 1:
-        raise TokenizerError(f"{name} cuts text again after spelling it in bytes, which is not supported.")
+        raise TokenizerError(f"{name} splits text again after encoding it as bytes, which is not supported.")
     cuts: list[Cut] = []
     patterns: list[str] = []
     for stage in stages:

@@ -131,11 +131,11 @@ def beam_search(
     """
     ids = torch.as_tensor(ids, dtype=torch.int64).flatten().tolist()
     if n_beams < 1:
-        raise ValueError(f"n_beams={n_beams} is below 1; one beam is greedy decoding")
+        raise ValueError(f"n_beams={n_beams} must be at least 1, which is greedy decoding")
     if not 0 <= length_penalty < math.inf:
-        raise ValueError(f"length_penalty={length_penalty} is not a number from 0 up")
+        raise ValueError(f"length_penalty={length_penalty} must be a number of at least 0")
     if max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens={max_new_tokens} leaves nothing to search; ask for 1 or more")
+        raise ValueError(f"max_new_tokens={max_new_tokens} must be at least 1")
     check_prompt(ids, model.config.vocab_size, model.config.context_length)
     search = _Search(model, ids, max_new_tokens, n_beams, length_penalty, stop_ids, use_cache)
     reason = search.run()

@@ -37,19 +37,19 @@ class Sampling:
 
     def __post_init__(self):
         if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature={self.temperature} is not a number from 0 up")
+            raise ValueError(f"temperature={self.temperature} must be a number of at least 0")
         if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k={self.top_k} is below 1; at least one token must stay")
+            raise ValueError(f"top_k={self.top_k} must be at least 1, so that one token remains")
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p={self.top_p} is not above 0 and at most 1")
+            raise ValueError(f"top_p={self.top_p} must be greater than 0 and at most 1")
         if self.min_p is not None and not 0 <= self.min_p <= 1:
-            raise ValueError(f"min_p={self.min_p} is not from 0 to 1")
+            raise ValueError(f"min_p={self.min_p} must be from 0 to 1")
         if not self.repetition_penalty > 0:
-            raise ValueError(f"repetition_penalty={self.repetition_penalty} is not above 0")
+            raise ValueError(f"repetition_penalty={self.repetition_penalty} must be greater than 0")
         least, most = 1 / LARGEST_PENALTY, LARGEST_PENALTY
         if not least <= self.repetition_penalty <= most:
             raise ValueError(
-                f"repetition_penalty={self.repetition_penalty} is not from {least:g} to {most:g}"
+                f"repetition_penalty={self.repetition_penalty} must be from {least:g} to {most:g}"
             )
 
     @property
@@ -117,7 +117,7 @@ def seeded(seed: int) -> torch.Generator:
     Its numbers come from the CPU wherever the model is, so a seed means the same text on every device.
     """
     if not 0 <= seed < MAX_SEED:
-        raise ValueError(f"seed={seed} is not from 0 to 2**63 - 1")
+        raise ValueError(f"seed={seed} must be from 0 to 2**63 - 1")
     return torch.Generator().manual_seed(seed)
 
 
@@ -131,7 +131,9 @@ def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
     """
     ends = probabilities.cpu().double().cumsum(dim=-1)
     if ends[..., -1].isnan().any():
-        raise ValueError("the model's scores are NaN, so no token can be drawn; its weights are damaged")
+        raise ValueError(
+            "the model's logits are NaN, so no token can be sampled; its weights are damaged, load it again"
+        )
     where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype)
     return torch.searchsorted(ends, where * ends[..., -1:], right=True).to(probabilities.device)
 
@@ -231,7 +233,7 @@ def generate(
     ids = torch.as_tensor(ids, dtype=torch.int64).flatten().tolist()
     context = model.config.context_length
     if past_context not in ("stop", "slide"):
-        raise ValueError(f"past_context={past_context!r} is neither 'stop' nor 'slide'")
+        raise ValueError(f"past_context={past_context!r} must be 'stop' or 'slide'")
     check_prompt(ids, model.config.vocab_size, context if past_context == "stop" else None)
     device = model.device
     generator = seeded(seed)
@@ -261,13 +263,13 @@ def generate(
 def check_prompt(ids: Sequence[int], vocab_size: int, context: int | None) -> None:
     """Raise ValueError for an empty prompt, an id outside the vocabulary, or more ids than the context holds."""
     if not ids:
-        raise ValueError("the prompt is empty; start a new document from the end-of-text token instead")
+        raise ValueError("the prompt is empty; pass the end-of-text token to start a new document")
     outside = next((i for i in ids if not 0 <= i < vocab_size), None)
     if outside is not None:
-        raise ValueError(f"token id {outside} is outside the model's vocabulary of {vocab_size}")
+        raise ValueError(f"token id {outside} must be from 0 to {vocab_size - 1}, the model's vocabulary")
     if context is not None and len(ids) > context:
         raise ValueError(
-            f"the prompt has {len(ids)} tokens and the model's context {context}; shorten the prompt"
+            f"the prompt has {len(ids)} tokens and the model's context is {context}; shorten the prompt"
         )
 
 

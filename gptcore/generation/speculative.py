@@ -127,7 +127,7 @@ class NgramDraft:
     def __init__(self, ids: Sequence[int] | Tensor, vocab_size: int, order: int = 4):
         ids = torch.as_tensor(ids).tolist()
         if not ids or order < 1:
-            raise ValueError("a table of counts needs at least one token and an order from 1 up")
+            raise ValueError("an n-gram table needs at least one token and an order of at least 1")
         self.vocab_size, self.order = vocab_size, order
         self.followers: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
         for length in range(order):
@@ -157,7 +157,7 @@ def first_layers(model: GPT, n_layers: int) -> GPT:
     Raises ValueError for more layers than there are.
     """
     if not 0 < n_layers <= model.config.n_layers:
-        raise ValueError(f"n_layers={n_layers} is not from 1 to the model's {model.config.n_layers} layers")
+        raise ValueError(f"n_layers={n_layers} must be from 1 to the model's {model.config.n_layers} layers")
     shallow = GPT(model.config.replace(n_layers=n_layers))
     shallow.embedding, shallow.positions = model.embedding, model.positions
     shallow.layers = torch.nn.ModuleList(model.layers[:n_layers])
@@ -235,7 +235,7 @@ def speculate(
     context = min(target.config.context_length, proposer.context_length or target.config.context_length)
     check_prompt(text, target.config.vocab_size, context)
     if n_ahead < 1:
-        raise ValueError(f"n_ahead={n_ahead} drafts nothing; ask for 1 token or more")
+        raise ValueError(f"n_ahead={n_ahead} must be at least 1, the tokens drafted per cycle")
     generator = seeded(seed)
     end, reason = min((len(text) + max_new_tokens, "length"), (context + 1, "context"))
     checker = CachedModel(target)
@@ -296,8 +296,8 @@ def check_pair(target: GPT, draft: Draft) -> None:
     """Raise ValueError for a draft whose tokens are not the target's."""
     if target.config.vocab_size != draft.vocab_size:
         raise ValueError(
-            f"the draft has {draft.vocab_size} tokens and the target {target.config.vocab_size}; "
-            "choose a draft with the target's tokenizer"
+            f"the draft model has {draft.vocab_size} tokens and the target {target.config.vocab_size}; "
+            "choose a draft model with the target's tokenizer"
         )
 
 

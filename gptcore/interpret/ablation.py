@@ -30,7 +30,7 @@ class Ablation:
 
     def __post_init__(self):
         if self.part not in PARTS:
-            raise ChangeError(f"part={self.part!r} is none of {', '.join(PARTS)}")
+            raise ChangeError(f"part={self.part!r} must be one of {', '.join(PARTS)}")
 
     def changes(self, config: ModelConfig) -> Mapping[str, Change]:
         """Return the steps to replace, by name, for `tracing.trace`; raises ChangeError where there is no such part."""
@@ -60,7 +60,8 @@ def _without(mixed: Tensor, head: int) -> Tensor:
 def _unrotated(config: ModelConfig) -> Mapping[str, Change]:
     if config.position != "rope":
         raise ChangeError(
-            f"position={config.position} rotates nothing; only rope can be taken out of attention"
+            f"position={config.position} has no rotation to remove; only models with rope can be changed "
+            "this way"
         )
     return {
         f"layers.{layer}.attention.{name}_rotated": lambda _, seen, name=name: seen[name]

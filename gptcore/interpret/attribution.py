@@ -62,11 +62,13 @@ def residual_vectors(
     """
     config = model.config
     if not config.residual:
-        raise AttributionError("without residuals only the last layer reaches the logits; set residual=True")
+        raise AttributionError(
+            "without residual connections only the last layer reaches the logits; set residual=True"
+        )
     if config.norm_position == "post":
         raise AttributionError(
-            "norm_position=post rescales the stream after every layer, so no part keeps a contribution of its own; "
-            "take pre, branch or pre+branch"
+            "norm_position=post rescales the residual stream after every layer, so contributions cannot "
+            "be separated; use pre, branch or pre+branch"
         )
     parts: list[tuple[str, int | None, int | None]] = [("embedding", None, None)]
     vectors = [seen["embedding"][0, position]]
@@ -128,7 +130,5 @@ _FROZEN_NORMS: dict[type[nn.Module], Callable[[nn.Module, Tensor, Tensor], Tenso
 def _frozen_norm(norm: nn.Module, whole: Tensor, part: Tensor) -> Tensor:
     """Apply a norm to a part (…, C) of a vector (C,), with the scale it had for the whole vector."""
     if type(norm) not in _FROZEN_NORMS:
-        raise AttributionError(
-            f"{type(norm).__name__} is not known here; a line in attribution.py says how it scales"
-        )
+        raise AttributionError(f"the scale of {type(norm).__name__} is unknown; add it to attribution.py")
     return _FROZEN_NORMS[type(norm)](norm, whole, part)

@@ -49,9 +49,9 @@ def cell_computations(
     """
     n_tokens, width = seen["logits"].shape[1], matrix_rows(seen[stage.name]).shape[1]
     if not 0 <= row < n_tokens:
-        raise IndexError(f"row {row} does not exist; this pass computed {n_tokens} tokens")
+        raise IndexError(f"row {row} does not exist; rows go from 0 to {n_tokens - 1}")
     if len(columns) and not (int(columns.min()) >= 0 and int(columns.max()) < width):
-        raise IndexError(f"{stage.name} has the columns 0 to {width - 1}")
+        raise IndexError(f"this column does not exist; {stage.name} has the columns 0 to {width - 1}")
     return _FORMS[stage.kind](model, seen, stage, torch.full_like(columns, row), columns)
 
 

@@ -195,9 +195,11 @@ def single_update(ids: Sequence[int], way: str, *, seed: int = 0) -> RowUpdates:
     Each id but the last is read, each but the first is a target. Raises ValueError for fewer than two ids.
     """
     if len(ids) < 2 or not all(0 <= token_id < SMALL.vocab_size for token_id in ids):
-        raise ValueError(f"give two ids or more from 0 to {SMALL.vocab_size - 1}: the last is only a target")
+        raise ValueError(
+            f"give two or more ids from 0 to {SMALL.vocab_size - 1}; the last one is only a target"
+        )
     if way not in WAYS:
-        raise ValueError(f"{way!r} is none of {', '.join(WAYS)}")
+        raise ValueError(f"{way!r} must be one of {', '.join(WAYS)}")
     model = GPT(SMALL.replace(tie_embeddings=way.startswith("tied")), seed=seed)
     table, tokens = model.embedding.weight, torch.tensor([list(ids)])
     (gradient,) = torch.autograd.grad(model.loss(tokens[:, :-1], tokens[:, 1:]), table)

@@ -39,8 +39,8 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     for i, (size_a, size_b) in enumerate(zip(reversed(a), reversed(b)), 1):
         if size_a != size_b and 1 not in (size_a, size_b):
             raise ShapeError(
-                f"the sizes {size_a} and {size_b}, {_ordinal(i)} from the right, differ and neither is 1; "
-                "only a size of 1 is repeated"
+                f"the sizes {size_a} and {size_b}, {_ordinal(i)} from the right, cannot be broadcast: they "
+                "must be equal, or one of them 1"
             )
     return tuple(torch.broadcast_shapes(a, b))
 
@@ -49,7 +49,8 @@ def product_shape(a: Shape, b: Shape) -> Shape:
     """Return the shape of a matrix product; raises ShapeError where the inner sizes differ."""
     if a[-1] != b[0]:
         raise ShapeError(
-            f"a row of A has {a[-1]} numbers and a column of B has {b[0]}; a dot product needs as many of each"
+            f"a row of A has {a[-1]} numbers and a column of B has {b[0]}, and a dot product needs equal "
+            "numbers"
         )
     return (*a[:-1], *b[1:])
 
@@ -59,7 +60,7 @@ def view_shape(a: Shape, new_shape: Shape) -> Shape:
     have, want = torch.Size(a).numel(), torch.Size(new_shape).numel()
     if have != want:
         raise ShapeError(
-            f"A holds {have} numbers and {_times(new_shape)} places need {want}; a view moves none and makes none"
+            f"A has {have} numbers and {_times(new_shape)} needs {want}; a view keeps the number of elements"
         )
     return new_shape
 

@@ -92,7 +92,7 @@ def import_work(
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError) as error:
-        raise RunError("this file is no zip; choose one that was downloaded here as My work") from error
+        raise RunError("this file is not a zip; choose one that was downloaded here as My work") from error
     folder = runs_folder()
     with archive:
         members = _checked(archive, limits)
@@ -120,18 +120,27 @@ def _checked(archive: zipfile.ZipFile, limits: Limits) -> dict[str, list[zipfile
         match = _NAME.fullmatch(info.filename)
         if match is None or info.filename in seen:
             shown = info.filename[:60].replace("\n", " ")
-            raise RunError(f"this zip holds {shown!r}, which is no part of a run; nothing of it was taken")
+            raise RunError(
+                f"this zip contains {shown!r}, which is not part of a run, so nothing was imported; remove it "
+                "from the zip"
+            )
         seen.add(info.filename)
         total += info.file_size
         if info.file_size > 10_000 and info.file_size > MAX_RATIO * max(1, info.compress_size):
-            raise RunError(f"{info.filename} grows from {info.compress_size:,} to {info.file_size:,} bytes")
+            raise RunError(
+                f"{info.filename} expands from {info.compress_size:,} to {info.file_size:,} bytes, which is "
+                "too much"
+            )
         members.setdefault(match[1], []).append(info)
     if total > 5 * limits.upload_mb * 1e6:
         raise LimitError(
-            f"this zip unpacks to {total / 1e6:,.0f} MB; {5 * limits.upload_mb:,.0f} MB is the limit"
+            f"this zip unpacks to {total / 1e6:,.0f} MB, and the limit is {5 * limits.upload_mb:,.0f} MB; "
+            "export fewer runs"
         )
     if len(members) > MAX_RUNS:
-        raise LimitError(f"this zip holds {len(members)} runs and {MAX_RUNS} is the limit")
+        raise LimitError(
+            f"this zip contains {len(members)} runs, and the limit is {MAX_RUNS}; export fewer runs"
+        )
     return members
 
 
@@ -141,7 +150,7 @@ def _work(archive: zipfile.ZipFile) -> dict[str, Any]:
         info = archive.getinfo(ABOUT)
         if info.file_size > MAX_ABOUT_BYTES:
             raise RunError(
-                f"the {ABOUT} of this zip has {info.file_size:,} bytes; {MAX_ABOUT_BYTES:,} is the limit"
+                f"the {ABOUT} of this zip has {info.file_size:,} bytes, and the limit is {MAX_ABOUT_BYTES:,}"
             )
         work = parse_work(archive.read(info))
     except KeyError as error:
@@ -151,7 +160,9 @@ def _work(archive: zipfile.ZipFile) -> dict[str, Any]:
     except RecordError as error:
         raise RunError(f"this zip cannot be used: {error}") from error
     if work["format"] != FORMAT_OF_WORK:
-        raise RunError(f"this zip is not of the format {FORMAT_OF_WORK} that this version reads")
+        raise RunError(
+            f"this zip must have the format {FORMAT_OF_WORK}; use the version of Glassbox that wrote it"
+        )
     return work
 
 
@@ -170,7 +181,7 @@ def _extract(
                 while chunk := source.read(1 << 20):
                     left -= len(chunk)
                     if left < 0:
-                        raise RunError(f"{info.filename} is longer than the zip says")
+                        raise RunError(f"{info.filename} is longer than the zip states; download it again")
                     target.write(chunk)
         found[run_id] = place
     return found
@@ -185,7 +196,7 @@ def _admit(folder: Path, limits: Limits) -> None:
     try:
         config = parse_config(read_bytes(folder / "config.json", MAX_JSON_BYTES))
         if config.get("format") != FORMAT:
-            raise RunError(f"its config.json is not of the format {FORMAT}")
+            raise RunError(f"its config.json must have the format {FORMAT}")
         model = ModelConfig.from_dict(config.get("model") or {})
         limits.check_model(model)
         TrainConfig.from_dict(config.get("train") or {})
@@ -193,7 +204,7 @@ def _admit(folder: Path, limits: Limits) -> None:
         tokenizer = Tokenizer.load(folder / "tokenizer.json")
         if tokenizer.vocab_size != model.vocab_size:
             raise RunError(
-                f"its tokenizer has {tokenizer.vocab_size} tokens and its model {model.vocab_size}"
+                f"its tokenizer has {tokenizer.vocab_size} tokens, more than its model's {model.vocab_size}"
             )
         if (folder / "latest").is_dir():
             _check_checkpoint(folder / "latest", model)
@@ -209,13 +220,13 @@ def _check_log(path: Path) -> None:
     """Raise RunError where a log has a line that is no event."""
     lines = path.read_bytes().splitlines() if path.is_file() else []
     if (bad := next((n for n, line in enumerate(lines, 1) if parse_event(line) is None), None)) is not None:
-        raise RunError(f"line {bad:,} of its events.jsonl is no event")
+        raise RunError(f"line {bad:,} of its events.jsonl is not a valid event")
 
 
 def _check_checkpoint(folder: Path, model: ModelConfig) -> None:
     """Raise ValueError unless the checkpoint is a whole one of this model, which computes numbers."""
     if read_config(folder) != model:
-        raise RunError("its latest/config.json describes another model than its config.json")
+        raise RunError("its latest/config.json describes a different model than its config.json")
     if (folder / "state.json").is_file() or (folder / "state.safetensors").is_file():
         read_checkpoint(folder)
     check_finite(read_folder(folder)[0])

@@ -94,7 +94,7 @@ def resume(
         plugins.load(plugin)
     run = Run(folder)
     if not (run.folder / "config.json").is_file():
-        raise RunError(f"{folder} is not a run")
+        raise RunError(f"{folder} is not a run; choose the folder of a run")
     if (problem := run.problem()) is not None:
         raise RunError(problem)
     if run.is_finished():

@@ -96,14 +96,14 @@ def job_kind(name: str, *, slots: str, **limits: Any) -> Callable[[Work], Work]:
 def registered_kind(name: str) -> JobKind:
     """Return the kind of job that a module imported here has registered under this name; raises JobError."""
     if name not in _kinds:
-        raise JobError(f"no module that is loaded registers the kind of job {name!r}")
+        raise JobError(f"no loaded module registers the kind of job {name!r}")
     return _kinds[name]
 
 
 def queued_kind_module(name: str) -> str:
     """Return the module that registers a kind whose requests wait on disk; raises JobError."""
     if name not in QUEUED_KINDS:
-        raise JobError(f"there is no kind of job {name!r} that may wait on disk")
+        raise JobError(f"the kind of job {name!r} cannot be stored in the queue")
     return QUEUED_KINDS[name]
 
 
@@ -116,7 +116,7 @@ def find_kind(name: str, module: str) -> JobKind:
         raise JobError(f"the module of the job {name!r} cannot be imported: {sentence}") from error
     kind = _kinds.get(name)
     if kind is None or kind.module != module:
-        raise JobError(f"{module} registers no kind of job {name!r}")
+        raise JobError(f"{module} does not register the kind of job {name!r}")
     return kind
 
 

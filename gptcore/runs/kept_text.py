@@ -52,8 +52,8 @@ def load_kept_text(folder: Path, source: str) -> Corpus:
     if source in BUILT_IN:
         return load_corpus(source)
     raise CorpusError(
-        f"{folder.name} does not hold the text it was trained on, so it cannot resume by itself; name the text on the "
-        "command line: resume DIR --corpus FILE, or hub:NAME"
+        f"{folder.name} does not contain the text it was trained on, so it cannot resume without it; "
+        "pass the text on the command line: resume DIR --corpus FILE, or hub:NAME"
     )
 
 
@@ -70,7 +70,7 @@ def _load_documents(path: Path) -> Corpus:
     except CorpusError:
         raise
     except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{path} is damaged; copy it here again, or name the text with --corpus") from error
+        raise CorpusError(f"{path} is damaged; copy it here again, or pass the text with --corpus") from error
     if not documents.train or not documents.validation:
-        raise CorpusError(f"{path} holds no documents; copy it here again, or name the text with --corpus")
+        raise CorpusError(f"{path} contains no documents; copy it here again, or pass the text with --corpus")
     return Corpus(name=documents.name, train=documents.train, validation=documents.validation)

@@ -140,7 +140,7 @@ class Limits:
         ):
             if number > limit:
                 raise LimitError(
-                    f"{_grouped(number)} {what} are more than the {limit:,} a model may have here"
+                    f"{_grouped(number)} {what} exceed the limit of {limit:,} for a model; choose a smaller model"
                 )
         self.check_parameters(n_parameters(config))
         tables = 12 * config.context_length * max(config.d_model, config.head_dim)  # cosines, sines, angles
@@ -167,9 +167,14 @@ class Limits:
             (train.threads if isinstance(train.threads, int) else 1, most.threads, "threads"),
         ):
             if number > limit:
-                raise LimitError(f"{_grouped(number)} {what} are more than the {limit:,} a run may have here")
+                raise LimitError(
+                    f"{_grouped(number)} {what} exceed the limit of {limit:,} for a run; choose a smaller number"
+                )
         if train.compile and self.hosted:
-            raise LimitError("compile=true is not allowed here, since compiling takes a minute of every core")
+            raise LimitError(
+                "compile=true is not allowed here, because compiling uses every core for a minute; use "
+                "compile=false"
+            )
         self._check_memory(
             step_bytes(model, train, train.batch_size, window),
             "one step of this training",
@@ -185,46 +190,47 @@ class Limits:
         limit = self.memory_mb * MEGABYTE * (1 if self.hosted else GPU_FACTOR)
         if n_bytes > limit:
             raise LimitError(
-                f"{what} takes at least {_grouped(n_bytes // MEGABYTE)} MB of memory and "
-                f"{limit / MEGABYTE:,.0f} MB is the limit here; {advice}"
+                f"{what} needs at least {_grouped(n_bytes // MEGABYTE)} MB of memory, "
+                f"and the limit is {limit / MEGABYTE:,.0f} MB; {advice}"
             )
 
     def check_parameters(self, n_parameters: int) -> None:
         if n_parameters > self.parameters:
             raise LimitError(
-                f"this model has {_grouped(n_parameters)} parameters and {self.parameters:,} is the limit here; "
-                "make it narrower, shallower or give it fewer tokens"
+                f"this model has {_grouped(n_parameters)} parameters, and the limit is {self.parameters:,}; "
+                "reduce the width, the layers or the vocabulary"
             )
 
     def check_seconds(self, seconds: float | None) -> None:
         if seconds is not None and seconds > self.seconds:
             raise LimitError(
-                f"{_grouped(round(seconds))} seconds of training are more than "
-                f"the {self.seconds:,.0f} a run may take here"
+                f"{_grouped(round(seconds))} seconds of training exceed the limit of {self.seconds:,.0f}; "
+                "choose a shorter time"
             )
 
     def check_upload(self, n_bytes: int, what: str = "this file") -> None:
         if n_bytes > self.upload_mb * MEGABYTE:
             raise LimitError(
-                f"{what} has {n_bytes / MEGABYTE:,.1f} MB and {self.upload_mb:,.0f} MB is the limit here"
+                f"{what} has {n_bytes / MEGABYTE:,.1f} MB, and the limit is {self.upload_mb:,.0f} MB; choose "
+                "a smaller file"
             )
 
     def check_disk(self, n_bytes: int) -> None:
         if n_bytes > self.disk_mb * MEGABYTE:
             raise LimitError(
-                f"the runs here take {n_bytes / MEGABYTE:,.0f} MB of the {self.disk_mb:,.0f} MB they may take; "
-                "delete a run that is no longer needed"
+                f"the runs use {n_bytes / MEGABYTE:,.0f} MB of disk, and the limit is {self.disk_mb:,.0f} MB; "
+                "delete a run you no longer need"
             )
 
     def check_queue(self, n_waiting: int, n_own: int) -> None:
         """Refuse one more waiting run where `n_waiting` wait, `n_own` of them the same visitor's."""
         if n_own >= self.queue_per_visitor:
             raise LimitError(
-                f"{n_own} of your runs are waiting and {self.queue_per_visitor} is the limit for one visitor; "
-                "wait until one of them has begun, or withdraw one"
+                f"{n_own} of your runs are waiting, and the limit per visitor is {self.queue_per_visitor}; "
+                "wait until one of them starts, or cancel one"
             )
         if n_waiting >= self.queue:
-            raise LimitError(f"{n_waiting} runs are waiting and {self.queue} is the limit; try again later")
+            raise LimitError(f"{n_waiting} runs are waiting, and the limit is {self.queue}; try again later")
 
 
 def _grouped(number: int) -> str:
@@ -237,7 +243,7 @@ def _grouped(number: int) -> str:
 def _flag(environment: Mapping[str, str], name: str) -> bool:
     value = environment.get(PREFIX + name.upper(), "").strip().lower()
     if value not in ("", "0", "1", "true", "false", "yes", "no"):
-        raise LimitError(f"{PREFIX}{name.upper()}={value} is neither 1 nor 0")
+        raise LimitError(f"{PREFIX}{name.upper()}={value} must be 1 or 0")
     return value in ("1", "true", "yes")
 
 
@@ -252,7 +258,7 @@ def _number(environment: Mapping[str, str], name: str, default: float) -> float:
         number = math.nan
     if not number > 0:
         kind = "whole number" if isinstance(default, int) else "number"
-        raise LimitError(f"{PREFIX}{name.upper()}={value} is not a {kind} above 0")
+        raise LimitError(f"{PREFIX}{name.upper()}={value} must be a {kind} greater than 0")
     return number
 
 

@@ -59,7 +59,7 @@ def import_folder(path: str | Path, *, name: str = "", owner: str = "", limits: 
     """Keep a model from a folder of this machine; for whoever sits at it, never for a visitor of a server."""
     path = Path(path).expanduser()
     if not path.is_dir():
-        raise UploadError(f"there is no folder {path}")
+        raise UploadError(f"there is no folder {path}; check the path")
     limits = limits or Limits.from_environment()
     limits.check_disk(disk_bytes(runs_folder()))
     if not is_hf_folder(path):
@@ -106,7 +106,7 @@ def _unpack(files: Iterable[tuple[str, BinaryIO]], folder: Path, limits: Limits)
                     with archive.open(member) as content:
                         room = _keep(PurePosixPath(member.filename).name, content, folder, room, limits)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise UploadError(f"{name[:80]} is not a zip that can be opened: {error}") from error
+            raise UploadError(f"{name[:80]} is not a readable zip: {error}") from error
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -122,7 +122,7 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     }
     places = sorted((place for place in places if place in with_weights), key=lambda place: len(place.parts))
     if not places:
-        raise UploadError("the zip holds no folder with a config.json and a model.safetensors")
+        raise UploadError("the zip must contain a folder with a config.json and a model.safetensors")
     return [file for file in files if PurePosixPath(file.filename).parent == places[0]]
 
 
@@ -137,16 +137,18 @@ def _keep(name: str, content: BinaryIO, folder: Path, room: int, limits: Limits)
     if name not in MAX_JSON_MB and not name.endswith(".safetensors"):
         return room
     if path.exists():
-        raise UploadError(f"there are two files named {name[:80]}; give one model at a time")
+        raise UploadError(f"there are two files named {name[:80]}; upload one model at a time")
     most = min(room, MAX_JSON_MB.get(name, room) * MEGABYTE)
     written = 0
     with path.open("wb") as file:
         while block := content.read(BLOCK):
             written += len(block)
             if written > most and most < room:
-                raise LimitError(f"{name} has more than the {MAX_JSON_MB[name]} MB such a file may have")
+                raise LimitError(f"{name} exceeds the limit of {MAX_JSON_MB[name]} MB for such a file")
             if written > most:
-                raise LimitError(f"these files have more than the {limits.upload_mb:,.0f} MB allowed here")
+                raise LimitError(
+                    f"these files exceed the limit of {limits.upload_mb:,.0f} MB; choose a smaller model"
+                )
             file.write(block)
     return room - written
 
@@ -155,16 +157,16 @@ def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Lim
     """Check the model in a folder that may be changed, and keep it in the runs folder; return it as a run."""
     limits = limits or Limits.from_environment()
     if not (folder / "config.json").is_file():
-        raise UploadError("there is no config.json among the files; a model needs it, and its tokenizer.json")
+        raise UploadError("config.json is missing; add it, because it defines the model's shape")
     if not any(path.suffix in (".safetensors", *UNSUPPORTED_SUFFIXES) for path in folder.iterdir()):
-        raise UploadError("there is no model.safetensors among the files; a model needs its weights")
+        raise UploadError("model.safetensors is missing; add it, because it contains the weights")
     _shorten_context(folder)
     config = _config(folder)
     limits.check_model(config)
     model, tokenizer = load(folder)
     if tokenizer is None:
         raise UploadError(
-            "there is no tokenizer.json among the files; the pages need it to read and write text"
+            "tokenizer.json is missing; add it, because the model needs it to read and write text"
         )
     check_finite(model)
     dtype = _stored_dtype(folder)
@@ -199,7 +201,10 @@ def _shorten_context(folder: Path) -> None:
     length = part.get(key)
     if type(length) is int and length > MAX_CONTEXT:
         if ours and part.get("position", "rope") != "rope":
-            raise LimitError(f"context_length={length:,} is more than the {MAX_CONTEXT:,} allowed here")
+            raise LimitError(
+                f"context_length={length:,} exceeds the limit of {MAX_CONTEXT:,}; choose a model with a "
+                "shorter context"
+            )
         part[key] = MAX_CONTEXT
         write_json(folder / "config.json", described)
 
@@ -210,7 +215,7 @@ def _config(folder: Path) -> ModelConfig:
         return hf_folder.read_config(folder)
     described = read_json(folder / "config.json")
     if described.get("format") != FORMAT or not isinstance(described.get("model"), dict):
-        raise UploadError("config.json is neither a Hugging Face model's nor one that Glassbox has written")
+        raise UploadError("config.json must be from a Hugging Face model or written by Glassbox")
     try:
         return ModelConfig.from_dict(described["model"])
     except TypeError as error:

@@ -66,14 +66,12 @@ def _tokenizer(
             )
         return tokenizer
     if name not in ("story", "gpt2") and not Path(name).is_file():
-        raise TokenizerError(
-            f"tokenizer {name!r} is none of story, gpt2, train, and no file of that name exists"
-        )
+        raise TokenizerError(f"tokenizer {name!r} must be story, gpt2, train or an existing file")
     tokenizer = load_tokenizer(name)
     if named is not None and named != tokenizer.vocab_size:
         raise ConfigError(
-            f"vocab_size={named} is not the {name} tokenizer's {tokenizer.vocab_size}; "
-            "use --tokenizer train to learn a vocabulary of another size"
+            f"vocab_size={named} must equal the {name} tokenizer's {tokenizer.vocab_size}; use "
+            "--tokenizer train for a vocabulary of another size"
         )
     return tokenizer
 
@@ -84,13 +82,17 @@ def _context(wanted: int, named: bool, corpus: Corpus, tokenizer: Tokenizer, not
     # short one; only short texts are counted to the end.
     counts = [_count(part, tokenizer, wanted + 1) for part in (corpus.train, corpus.validation)]
     if sum(counts) < MIN_TOKENS:
-        raise ConfigError(f"the text has {sum(counts)} tokens; give at least {MIN_TOKENS}")
+        raise ConfigError(
+            f"the text has {sum(counts)} tokens, and training needs at least {MIN_TOKENS}; choose a "
+            "longer text"
+        )
     room = min(counts) - 1
     if wanted <= room:
         return wanted
     if named:
         raise ConfigError(
-            f"context_length={wanted} is more than the {room} tokens the held-out text can fill"
+            f"context_length={wanted} exceeds the {room} tokens of the held-out text; choose a shorter "
+            "context or a longer text"
         )
     notes.append(f"The held-out text fills a context of {room} tokens, less than the preset's {wanted}.")
     return room

@@ -212,14 +212,13 @@ def _check_sources(request: RunRequest, folder: Path) -> None:
     text = Path(request.corpus)
     uploaded = text.parent == folder / NOT_RUNS[0] and UPLOADED_TEXT.fullmatch(text.name)
     if request.corpus not in BUILT_IN and not uploaded:
-        raise ConfigError(
-            "only the built-in texts and those that you upload can be trained on here; upload the text"
-        )
+        raise ConfigError("only built-in and uploaded texts can be used here; upload the text")
     if request.tokenizer not in (None, *TOKENIZERS):
         raise ConfigError(f"the tokenizer must be one of {', '.join(TOKENIZERS)} here; choose one of them")
     if request.plugin is not None:
         raise ConfigError(
-            "plugins are Python files and do not run here; use the command line on your own machine"
+            "plugins cannot be used here, because they run Python code; use the command line on your own "
+            "machine"
         )
 
 
@@ -275,7 +274,7 @@ def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) ->
                 or (
                     f"{run.id} is finished; there is nothing to resume"
                     if run.is_finished()
-                    else f"{run.id} cannot go on: {run.failure() or 'it never made a checkpoint'}"
+                    else f"{run.id} cannot resume: {run.failure() or 'it has no checkpoint'}"
                 )
             )
         check_resume(run, limits)
@@ -295,9 +294,9 @@ def configs_of(run: Run) -> tuple[ModelConfig, TrainConfig]:
     try:
         return ModelConfig.from_dict(described["model"]), TrainConfig.from_dict(described["train"])
     except KeyError as error:
-        raise RunError(f"the config.json of {run.id} does not describe its {error.args[0]}") from error
+        raise RunError(f"the config.json of {run.id} does not contain its {error.args[0]}") from error
     except (TypeError, ValueError) as error:
-        raise RunError(f"the config.json of {run.id} describes what cannot be trained: {error}") from error
+        raise RunError(f"the config.json of {run.id} is invalid: {error}") from error
 
 
 def check_resume(run: Run, limits: Limits) -> None:

@@ -27,8 +27,8 @@ def memory_sentence(n_bytes: int, limit_mb: float) -> str | None:
     if n_bytes <= limit_mb * MEGABYTE:
         return None
     return (
-        f"it took {n_bytes / MEGABYTE:,.0f} MB of memory, more than the {limit_mb:,.0f} MB allowed here, and was "
-        "ended; make the model or the batch smaller"
+        f"it used {n_bytes / MEGABYTE:,.0f} MB of memory, more than the {limit_mb:,.0f} MB allowed "
+        "here, and was stopped; use a smaller model or batch"
     )
 
 
@@ -62,6 +62,6 @@ def _lifetime_sentence(lived: float, limits: Limits) -> str | None:
     if lived <= most_seconds(limits):
         return None
     return (
-        f"it did not end by itself: its process ran for {lived:,.0f} seconds, far longer than the "
-        f"{limits.seconds:,.0f} seconds it may train here, and was ended"
+        f"it did not end: its process ran for {lived:,.0f} seconds, far longer than the "
+        f"{limits.seconds:,.0f} seconds it may train here, and was stopped"
     )

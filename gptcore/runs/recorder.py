@@ -57,9 +57,9 @@ class Recorder:
         self._trained: tuple[float, float] | None = None  # seconds at the last event, and when it came
         self._stop_reason = "stopped"  # the reason to write down if the run ends before its last step
         if not resume and not is_free(self.folder):
-            raise RunError(f"{folder} is not empty; a run needs a new or empty directory")
+            raise RunError(f"{folder} is not empty; choose a new or empty folder")
         if resume and not (self.folder / "config.json").is_file():
-            raise RunError(f"{folder} is not a run")
+            raise RunError(f"{folder} is not a run; choose the folder of a run")
         control = self.folder / "control.json"
         stale = _inode(control)  # an action asked for before; one from here on is meant for this process
         try:
@@ -67,7 +67,9 @@ class Recorder:
             self._lock = FileLock(self.folder / "lock")
             self._lock.acquire(timeout=1)  # a watcher that looks holds it for an instant
         except Timeout as error:
-            raise RunError(f"{folder} is being trained in by another process") from error
+            raise RunError(
+                f"another process is training in {folder}; wait for it, or choose another folder"
+            ) from error
         except OSError as error:
             self._remove_new_folders()
             raise RunError(f"{folder} cannot be written: {error.strerror}") from error
@@ -197,7 +199,7 @@ class Recorder:
     def _keep(self, event: Checkpointed, in_history: bool) -> None:
         """Write the state to `latest`, and if asked the weights alone to `history`, while there is room."""
         if not (self.folder / "config.json").exists():
-            raise RunError(f"{self.folder} was removed while it was trained in")
+            raise RunError(f"{self.folder} was removed during training")
         before = None if self.is_lab else self.folder / "previous"
         with replacing(self.folder / "latest", keep=before, checksums=True) as fresh:
             write_model(event.state["model"], self.tokenizer, fresh)
@@ -323,7 +325,9 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         rng_state, plan = tensors.pop("noise"), numbers.pop("way")
         optimizer = {name.removeprefix(OPTIMIZER): tensor for name, tensor in tensors.items()}
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} holds a model but no training state: {error}") from error
+        raise CheckpointError(
+            f"{folder} contains a model but no training state, so it cannot resume: {error}"
+        ) from error
     return {"model": model, "optimizer": optimizer, "rng_state": rng_state, "plan": plan, **numbers}
 
 

@@ -24,12 +24,12 @@ TRAIN = "train"
 FILES = ("corpus", "tokenizer", "plugin")  # the fields that may name a file
 LENGTHS = ("seconds", "steps")
 
-_OPTIONAL_TEXT = ((str, type(None)), "a text")
+_OPTIONAL_TEXT = ((str, type(None)), "text")
 _OPTIONAL_INTEGER = ((int, type(None)), "a whole number")
 FIELD_TYPES = {  # besides settings and hashes: the types a field may have, and their name in a sentence
-    "kind": (str, "a text"),
-    "preset": (str, "a text"),
-    "corpus": (str, "a text"),
+    "kind": (str, "text"),
+    "preset": (str, "text"),
+    "corpus": (str, "text"),
     "text_field": _OPTIONAL_TEXT,
     "tokenizer": _OPTIONAL_TEXT,
     "seconds": ((int, float, type(None)), "a number"),
@@ -68,11 +68,11 @@ class RunRequest:
         if self.kind == TRAIN:
             settings = _checked_settings(settings)
             if self.preset not in PRESETS:
-                raise ConfigError(f"preset={self.preset!r} is none of {', '.join(PRESETS)}")
+                raise ConfigError(f"preset={self.preset!r} must be one of {', '.join(PRESETS)}")
             for name in LENGTHS:
                 value = getattr(self, name)
                 if value is not None and not value > 0:
-                    raise ConfigError(f"--{name} {value:g} is not above 0")
+                    raise ConfigError(f"--{name} {value:g} must be greater than 0")
         if self.seconds is not None:
             object.__setattr__(self, "seconds", float(self.seconds))
         object.__setattr__(self, "settings", _frozen(settings).pairs)
@@ -83,16 +83,16 @@ class RunRequest:
         for name, (types, noun) in FIELD_TYPES.items():
             value = getattr(self, name)
             if not isinstance(value, types) or isinstance(value, bool):
-                raise ConfigError(f"{name}={value!r} is not {noun}")
+                raise ConfigError(f"{name}={value!r} must be {noun}")
         for name in ("settings", "hashes"):
             try:
                 pairs = dict(getattr(self, name)).items()
             except (TypeError, ValueError) as error:
-                raise ConfigError(f"{name}={getattr(self, name)!r} are no values by name") from error
+                raise ConfigError(f"{name}={getattr(self, name)!r} must map names to values") from error
             if not all(isinstance(key, str) for key, _ in pairs):
-                raise ConfigError(f"{name}={getattr(self, name)!r} have a name that is no text")
+                raise ConfigError(f"{name}={getattr(self, name)!r} must have text as names")
         if not all(isinstance(digest, str) for digest in dict(self.hashes).values()):
-            raise ConfigError(f"hashes={self.hashes!r} hold one that is no text")
+            raise ConfigError(f"hashes={self.hashes!r} must be text")
 
     @classmethod
     def of(cls, model: ModelConfig, train: TrainConfig, *, preset: str = "nano", **others: Any) -> Self:
@@ -131,7 +131,7 @@ class RunRequest:
         Raises ConfigError for a field that no request has and for a value that it cannot have.
         """
         if not isinstance(values, Mapping):
-            raise ConfigError(f"a request is a JSON object, and not {values!r}")
+            raise ConfigError(f"a request must be a JSON object, not {values!r}")
         if "arguments" in values:  # the first edition kept the words themselves
             return cls.from_arguments(values["arguments"])
         known = {field.name for field in fields(cls)}
@@ -215,13 +215,13 @@ class RunRequest:
             hash_now = _content_hash(getattr(self, name))
             if hash_now and hash_now != sealed_hash:
                 raise ConfigError(
-                    f"{name} {getattr(self, name)} has changed since this run was asked for; ask for it again"
+                    f"{name} {getattr(self, name)} has changed since this run was requested; request it again"
                 )
 
     def arguments(self) -> tuple[str, ...]:
         """Return the words after `python -m gptcore train`; raises ConfigError for another kind of job."""
         if self.kind != TRAIN:
-            raise ConfigError(f"a job of kind {self.kind!r} cannot be given to `train`")
+            raise ConfigError(f"a job of kind {self.kind!r} cannot be run with `train`")
         words = [*_option("preset", self.preset), *_corpus_option(self.corpus)]
         words += [*_option("text-field", self.text_field), *_option("tokenizer", self.tokenizer)]
         words += [] if self.seconds is None else _option("seconds", _number_word(self.seconds))
@@ -238,7 +238,7 @@ class RunRequest:
 def _check_words(name: str, words: Any) -> None:
     """Raise ConfigError unless these are words."""
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
-        raise ConfigError(f"{name}={words!r} is not a list of words")
+        raise ConfigError(f"{name}={words!r} must be a list of words")
 
 
 class _Words(argparse.ArgumentParser):
@@ -322,7 +322,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise ConfigError(f"--set {word!r} is not of the form FIELD=VALUE")
+            raise ConfigError(f"--set {word!r} must have the form FIELD=VALUE, such as d_model=64")
         name, value = name.strip(), value.strip()
         settings[name] = _parse_scaling(value) if name == "rope_scaling" else _parse_value(value)
     return settings
@@ -347,7 +347,7 @@ def _parse_scaling(word: str) -> RopeScaling | None:
     try:
         return RopeScaling(kind=kind, factor=float(factor))
     except ValueError as error:
-        raise ConfigError(f"rope_scaling={word!r} is not of the form KIND:FACTOR, such as ntk:4") from error
+        raise ConfigError(f"rope_scaling={word!r} must have the form KIND:FACTOR, such as ntk:4") from error
 
 
 def setting_words(settings: Mapping[str, Any]) -> list[str]:
@@ -375,7 +375,9 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
         parts.append({name: value for name, value in settings.items() if name in names})
     unknown = sorted(set(settings) - set(parts[0]) - set(parts[1]))
     if unknown:
-        raise ConfigError(f"there is no setting {', '.join(unknown)} in ModelConfig or TrainConfig")
+        raise ConfigError(
+            f"there is no setting {', '.join(unknown)}; use a field of ModelConfig or TrainConfig"
+        )
     return parts[0], parts[1]
 
 
@@ -388,5 +390,5 @@ def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
     for word, (name, value) in zip(words, settings.items()):
         said = parse_settings([word]).get(name)
         if said != value or type(said) is not type(value):
-            raise ConfigError(f"{word} cannot be said on a command line; choose a plainer value")
+            raise ConfigError(f"{word} cannot be written on a command line; choose a simpler value")
     return settings

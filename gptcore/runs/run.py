@@ -80,7 +80,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         lock = FileLock(folder / ".lock", timeout=20)
         lock.acquire()
     except Timeout as error:
-        raise RunError(f"{folder} has been held by another process for 20 seconds; try again") from error
+        raise RunError(f"another process has locked {folder} for 20 seconds; try again") from error
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror}") from error
     try:
@@ -338,7 +338,7 @@ def rename(run: Run, name: str) -> None:
     """Give a run a name of its own; an empty one takes it away. Raises RunError where it is too long."""
     name = " ".join(name.split())
     if len(name) > LONGEST_NAME:
-        raise RunError(f"a name of {len(name)} characters is too long; {LONGEST_NAME} is the most")
+        raise RunError(f"a name of {len(name)} characters is too long; use at most {LONGEST_NAME}")
     with folder_lock(run.folder.parent):
         write_json(request_file(run.folder), run.request() | {"name": name})
 

@@ -54,8 +54,8 @@ CLEAN_SECONDS = 60.0
 WATCH_SECONDS = 1.0  # between two looks at the memory that jobs hold
 PAUSE_SECONDS = 0.2  # after something unforeseen, so that what fails at once is not tried without a rest
 TEMPORARY = "glassbox-workers-"  # how the folder for the temporary files of jobs begins
-ENDED = "its process ended without a result; perhaps memory ran out"
-OUT_OF_CPU = "it used all the processor time that a job may take here and was ended"
+ENDED = "its process ended without a result; perhaps because memory ran out; try a smaller model"
+OUT_OF_CPU = "it used all the processor time that a job may use and was stopped"
 
 
 @dataclass(eq=False)
@@ -367,7 +367,7 @@ def serve() -> None:
 
 def _too_long(seconds: float) -> str:
     """Return the sentence about a job that took more than this."""
-    return f"it took more than {seconds:g} seconds and was ended"
+    return f"it took more than {seconds:g} seconds and was stopped"
 
 
 def _temporary_folder() -> Path:

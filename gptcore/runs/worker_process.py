@@ -131,7 +131,7 @@ def run_from_standard_input() -> None:
     job = json.loads(sys.stdin.buffer.readline())
     types = {"kind": str, "module": str, "settings": dict}
     if not isinstance(job, dict) or not all(isinstance(job.get(name), kind) for name, kind in types.items()):
-        raise JobError("standard input holds no job; `workers` is started by the app")
+        raise JobError("standard input contains no job; the app starts `workers`, don't run it yourself")
     if not find_kind(job["kind"], job["module"]).outlives_server:
         server = os.dup(0)
         threading.Thread(target=_end_with, args=(server,), daemon=True).start()

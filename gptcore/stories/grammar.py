@@ -76,11 +76,11 @@ def read_grammar(text: str) -> Rules:
         if line.endswith(":") and not line.startswith(" "):
             name = line[:-1]
             if name in rules:
-                raise GrammarError(f"line {number}: the rule {name} is there twice")
+                raise GrammarError(f"line {number}: the rule {name} is defined twice; rename or remove one")
             rules[name] = []
         elif name is None or not line.startswith(" ") or not _WEIGHT.fullmatch(weight):
             raise GrammarError(
-                f"line {number}: {line.strip()!r} is neither a rule nor an alternative with a weight"
+                f"line {number}: {line.strip()!r} must be a rule or an alternative with a weight"
             )
         else:
             rules[name].append((float(weight), tuple(map(_symbol, _SYMBOL.findall(rest)))))
@@ -94,11 +94,13 @@ def _check_names(rules: Rules) -> None:
     kinds = {name.partition(".")[0] for name in rules if "." in name}
     for name, alternatives in rules.items():
         if not alternatives:
-            raise GrammarError(f"the rule {name} has no alternative")
+            raise GrammarError(f"the rule {name} has no alternatives; add one")
         used = (symbol for _, symbols in alternatives for symbol in symbols if isinstance(symbol, Rule))
         for symbol in used:
             if symbol.name not in (kinds if symbol.role else rules):
-                raise GrammarError(f"the rule {name} uses <{symbol.name}>, which is not there")
+                raise GrammarError(
+                    f"the rule {name} uses <{symbol.name}>, which is not defined; add that rule"
+                )
 
 
 RULES = read_grammar(GRAMMAR_FILE.read_text(encoding="utf-8"))

@@ -196,7 +196,7 @@ class WordTable:
                 ids.append(numbers.setdefault(token, len(numbers)))
             ids.append(0)
         if not ids:
-            raise ValueError("A table needs at least one document: give a text.")
+            raise ValueError("An n-gram table needs at least one document.")
         self.words = list(numbers)
         self.ids = np.array(ids, dtype=np.uint64)
 
@@ -218,7 +218,7 @@ class WordTable:
         the words of a context were read off the text together.
         """
         if order < 2:
-            raise ValueError(f"order={order} has no context: choose 2 or more.")
+            raise ValueError(f"order={order} must be at least 2, so that there is a context.")
         hashes = self._contexts(order - 1)
         positions = np.argsort(hashes, kind="stable")
         table, ids = hashes[positions], self.ids

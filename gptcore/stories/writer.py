@@ -63,7 +63,7 @@ class Draw:
         """The same draw among the items other than `excluded`."""
         items = self.items
         if len(items) < 2:
-            raise ValueError(f"There is nothing to draw but {excluded!r}: give the class a second word.")
+            raise ValueError(f"The class has no word other than {excluded!r}; add a second word.")
         while True:
             i = bisect_right(self.cumulative, state.random())
             if items[i] != excluded:

@@ -96,7 +96,7 @@ def pick_execution_plan(
     paths = ("explicit", "fused") if config.attention_path == "auto" else (config.attention_path,)
     kinds = precisions(device) if config.precision == "auto" else (config.precision,)
     if config.precision == "fp16" and device.type == "cpu":
-        raise ConfigError("precision=fp16 trains on a GPU only; on a CPU choose fp32, bf16 or auto")
+        raise ConfigError("precision=fp16 needs a GPU; on a CPU choose fp32, bf16 or auto")
     most = available_cores()
     threads = most if config.threads == "auto" else config.threads
     pairs = [(kind, path) for kind in kinds for path in paths]

@@ -54,7 +54,7 @@ class ProcessGroup:
         """Raise ConfigError unless a batch can be split evenly between the processes."""
         if config.batch_size % self.size:
             raise ConfigError(
-                f"batch_size={config.batch_size} is not a multiple of the {self.size} processes that share it"
+                f"batch_size={config.batch_size} must be divisible by the {self.size} processes that split it"
             )
 
     def notes(self, config: TrainConfig) -> list[str]:
@@ -212,7 +212,10 @@ def join_process_group() -> ProcessGroup:
     if torch.cuda.is_available():
         n_gpus = torch.cuda.device_count()
         if local_size > n_gpus:
-            raise ConfigError(f"{local_size} processes need {local_size} GPUs and this machine has {n_gpus}")
+            raise ConfigError(
+                f"{local_size} processes need {local_size} GPUs, and this machine has {n_gpus}; start fewer "
+                "processes"
+            )
         device, backend = torch.device("cuda", local_rank), "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(device)
     dist.init_process_group(backend, timeout=PATIENCE)

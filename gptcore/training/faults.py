@@ -137,7 +137,7 @@ class Curves:
         for event in events:
             by_kind.setdefault(event["event"], []).append(event)
         if "start" not in by_kind:
-            raise ValueError("this run never began, so it has no curves")
+            raise ValueError("this run has no events, so it has no curves")
         steps, start = by_kind.get("step", []), by_kind["start"][0]
         return cls(
             losses=[_number(event["loss"]) for event in steps],

@@ -31,7 +31,7 @@ def batch_gradient(
     mistake. The model itself does not change. Raises ValueError if the parts are not equal.
     """
     if len(ids) % parts:
-        raise ValueError(f"{len(ids)} windows do not fall into {parts} equal parts; choose a divisor")
+        raise ValueError(f"{len(ids)} windows cannot be split into {parts} equal parts; choose a divisor")
     total = torch.zeros(())
     for inputs, part_targets in zip(ids.chunk(parts), targets.chunk(parts), strict=True):
         loss = model.loss(inputs, part_targets)
@@ -55,7 +55,7 @@ def gradient_agreements(
     """Compare batches of each size, `n_draws` of them, with one of all the windows left; ids, targets (B, T)."""
     n_asked = n_draws * sum(sizes)
     if n_asked >= len(ids):
-        raise ValueError(f"{len(ids)} windows are too few for {n_asked} and a reference; give more text")
+        raise ValueError(f"{len(ids)} windows are too few for {n_asked} and a reference; use a longer text")
     reference = batch_gradient(model, ids[n_asked:], targets[n_asked:])
     start = 0
     for size in sizes:

@@ -98,11 +98,12 @@ def _check_sizes(model_config: ModelConfig, config: TrainConfig, tokenizer: Toke
     """Raise ValueError where the tokenizer or the windows do not fit the model."""
     if tokenizer.vocab_size != model_config.vocab_size:
         raise ValueError(
-            f"vocab_size={model_config.vocab_size} is not the tokenizer's {tokenizer.vocab_size}"
+            f"vocab_size={model_config.vocab_size} must equal the tokenizer's {tokenizer.vocab_size}"
         )
     if config.window_length is not None and config.window_length > model_config.context_length:
         raise ValueError(
-            f"window_length={config.window_length} is more than context_length={model_config.context_length}"
+            f"window_length={config.window_length} must be at most "
+            f"context_length={model_config.context_length}"
         )
 
 

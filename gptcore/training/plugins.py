@@ -36,9 +36,9 @@ def load(path: str | Path) -> dict[str, list[str]]:
         raise ConfigError(f"the plugin {path} cannot be read: {error.strerror}") from error
     except SyntaxError as error:
         line = f" in line {error.lineno}" if error.lineno else ""
-        raise ConfigError(f"the plugin {path} is no Python{line}: {error.msg}") from error
+        raise ConfigError(f"the plugin {path} is not valid Python{line}: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError(f"the plugin {path} is no Python: {error}") from error
+        raise ConfigError(f"the plugin {path} is not valid Python: {error}") from error
     before = {field: dict(table) for field, table in TABLES.items()}
     try:
         exec(code, {"__name__": "glassbox_plugin", "__file__": str(path)})
@@ -59,10 +59,10 @@ def _added(path: str | Path, before: dict[str, dict]) -> dict[str, list[str]]:
         for name in added[field]:
             if name in _OURS[field]:
                 raise ConfigError(
-                    f"the plugin {path} replaces {field}={name}; give its part a name of its own"
+                    f"the plugin {path} replaces {field}={name}, which exists; choose another name"
                 )
             if not hasattr(table[name], _COUNTED[field]):
                 raise ConfigError(f"the plugin {path} adds {field}={name} without {_COUNTED[field]}")
     if not any(added.values()):
-        raise ConfigError(f"the plugin {path} adds nothing to NORMS, FEEDFORWARDS or POSITIONS")
+        raise ConfigError(f"the plugin {path} must add an entry to NORMS, FEEDFORWARDS or POSITIONS")
     return added

@@ -93,7 +93,7 @@ def suggest_rate(tried: Sequence[SweepStep]) -> float:
     """
     finite = [step for step in tried if math.isfinite(step.smooth)]
     if not finite:
-        raise ValueError("no rate was tried that gave a loss; sweep from a lower rate")
+        raise ValueError("no learning rate gave a finite loss; start the sweep from a lower one")
     return min(finite, key=lambda step: step.smooth).rate / SAFETY
 
 

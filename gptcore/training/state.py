@@ -75,7 +75,7 @@ def restore(state: TrainingState, saved: dict) -> None:
         torch.set_rng_state(saved["rng_state"])
     except (KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"this checkpoint does not fit the run that it is in: {reason}") from error
+        raise ValueError(f"this checkpoint does not match its run: {reason}") from error
     state.windows.restore(saved["windows"])
     for name in ("total_steps", "step", "tokens", "seconds"):
         setattr(state, name, saved[name])
@@ -94,7 +94,7 @@ def _restore_moments(optimizer: torch.optim.Optimizer, number: int, tensors: dic
         fits = 0 <= index < len(weights) and names <= values.keys()
         if not fits or any(value.shape != weights[index].shape for n, value in values.items() if n != "step"):
             raise ValueError(
-                f"the checkpoint's moment estimates {number}.{index} do not fit a weight of this run"
+                f"the checkpoint's moment estimates {number}.{index} do not match a weight of this run"
             )
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -89,7 +89,7 @@ def _module(name: str) -> tuple[str, list[str]]:
             continue
         if spec is not None:
             return module, parts[count:]
-    raise NotesError(f"gptcore has no module that {name} begins with")
+    raise NotesError(f"gptcore has no module for {name}")
 
 
 def statements(lines: Sequence[str]) -> list[Statement]:
@@ -138,13 +138,13 @@ def notes(name: str) -> list[Note]:
     """The notes of an object, in the order they stand there; raises NotesError for a note without a kind."""
     path = notes_file(name)
     if not path.exists():
-        raise NotesError(f"there are no notes {path.name}")
+        raise NotesError(f"there is no file of notes {path.name}")
     pieces = _HEADING.split(path.read_text(encoding="utf-8"))[1:]
     written = []
     for line, body in zip(pieces[::2], pieces[1::2]):
         note = " ".join(body.split())
         if not (match := _NOTE.match(note)):
-            raise NotesError(f"the note on {line!r} begins with none of {', '.join(KINDS)}")
+            raise NotesError(f"the note on {line!r} must begin with one of {', '.join(KINDS)}")
         written.append(Note(line, match[1].lower(), note[match.end() :]))
     return written
 

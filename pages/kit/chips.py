@@ -87,7 +87,7 @@ class Chip:
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ValueError(f"kind={self.kind!r} is none of {', '.join(KINDS)}")
+            raise ValueError(f"kind={self.kind!r} must be one of {', '.join(KINDS)}")
 
 
 def in_sentence(token: str) -> str:

@@ -53,7 +53,7 @@ def ranks(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, int]:
     order = {node.name: index for index, node in enumerate(nodes)}
     for edge in edges:
         if missing := {edge.source, edge.target} - set(order):
-            raise ValueError(f"an arrow leads to or from {', '.join(sorted(missing))}, which is no box")
+            raise ValueError(f"an arrow connects {', '.join(sorted(missing))}, which is not a box")
     forward = [edge for edge in edges if order[edge.source] < order[edge.target]]
     rank: dict[str, int] = {}
     side: list[str] = []

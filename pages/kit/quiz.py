@@ -125,7 +125,7 @@ def _agree(question: Question, answers: Mapping[str, tuple[str, str]]) -> None:
         raise words.WordsError(f"question {question.name} has no reply for {', '.join(missing)}")
     if lost := sorted(set(answers) - allowed):
         raise words.WordsError(
-            f"question {question.name} has a reply for {', '.join(lost)}, no possible answer"
+            f"question {question.name} has a reply for {', '.join(lost)}, which is not a possible answer"
         )
 
 

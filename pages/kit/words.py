@@ -43,9 +43,9 @@ def fill(section: str, numbers: Mapping[str, object]) -> escape.Markdown:
     """Put numbers into a section's gaps; every name must be asked for and given."""
     asked = gaps(section)
     if missing := sorted(asked - set(numbers)):
-        raise WordsError(f"the text asks for {', '.join(missing)}, which the script does not pass")
+        raise WordsError(f"the text uses {', '.join(missing)}, which the script does not pass")
     if unused := sorted(set(numbers) - asked):
-        raise WordsError(f"the script passes {', '.join(unused)}, which the text does not mention")
+        raise WordsError(f"the script passes {', '.join(unused)}, which the text does not use")
 
     def formatted(match: re.Match) -> str:
         return format(numbers[match["name"]], match["form"] or "")

@@ -61,7 +61,7 @@ def test_a_note_without_a_line_is_named(invented):
 def test_a_note_says_of_which_kind_it_is(invented):
     with invented.open("a", encoding="utf-8") as file:
         file.write("\n## `nowhere()`\nadds one to x\n")
-    with pytest.raises(NotesError, match="begins with none of why, shape, what"):
+    with pytest.raises(NotesError, match="must begin with one of why, shape, what"):
         statements_with_notes("attention.attention_weights")
 
 

@@ -57,7 +57,7 @@ def test_which_rows_a_step_moves(page):
 
 def test_ids_that_cannot_be_get_one_sentence():
     app = open_page(c3_step_ids="99")
-    assert any("two ids or more from 0 to 15" in one.value for one in app.info)
+    assert any("two or more ids from 0 to 15" in one.value for one in app.info)
     assert [one.value for one in app.header][-1] == "Further reading"
 
 

@@ -50,7 +50,9 @@ def test_an_edited_example_counts_what_a_built_model_holds():
 
 def test_an_illegal_shape_says_which_rule_it_breaks():
     app = open_page(c11_k="8", c11_h="4", hide="analogy,code,diagram,lab,measured,check,deeper")
-    assert any("n_heads=4 is not a multiple of n_kv_heads=8" in error.value for error in app.error)
+    assert any(
+        "n_heads=4 must be divisible by n_kv_heads=8; try n_kv_heads=4" in error.value for error in app.error
+    )
 
 
 @pytest.mark.parametrize("term", glossary.terms.TERMS, ids=lambda term: term.section)

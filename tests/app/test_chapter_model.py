@@ -64,7 +64,7 @@ def test_a_lesson_link_opens_the_first_steps_only():
 
 def test_an_illegal_example_says_which_rule_it_breaks():
     app = open_page(c7_c="8", c7_h="8")
-    assert any("head_dim=1 is odd" in error.value for error in app.error)
+    assert any("head_dim=1 must be even" in error.value for error in app.error)
     assert [one.value for one in app.header][-1] == "Further reading"
 
 

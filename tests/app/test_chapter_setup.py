@@ -75,9 +75,9 @@ def test_a_cell_of_the_matrix_product_is_spelled_out():
     [
         ("A @ B", (2, 3, 3, 4), "dot product of 3 pairs"),
         ("A @ B", (2, 3, 2, 4), "a row of A has 3 numbers and a column of B has 2"),
-        ("A + B", (3, 4, 2, 4), "the sizes 3 and 2, second from the right, differ and neither is 1"),
+        ("A + B", (3, 4, 2, 4), "the sizes 3 and 2, second from the right, cannot be broadcast"),
         ("A.view", (2, 6, 4, 3), "Nothing was copied"),
-        ("A.view", (2, 6, 5, 3), "A holds 12 numbers and 5 × 3 places need 15"),
+        ("A.view", (2, 6, 5, 3), "A has 12 numbers and 5 × 3 needs 15"),
     ],
 )
 def test_the_playground_gives_a_result_or_the_rule(operation, sizes, sentence):

@@ -72,7 +72,9 @@ def test_the_size_dial_moves_the_sliders_behind_it(app):
 
 def test_an_illegal_shape_is_explained_and_repaired_by_a_button(app):
     app.slider(key="c8_n_heads").set_value(7).run()
-    assert errors(app) == ["This shape is not valid: d_model=128 is not a multiple of n_heads=7."]
+    assert errors(app) == [
+        "This shape is not valid: d_model=128 must be divisible by n_heads=7; try 126 or 133."
+    ]
     assert app.button(key="c8_start").disabled
     click(app, "n_heads = 8")
     assert not errors(app)
@@ -359,7 +361,7 @@ def test_a_text_is_saved_whole_or_refused(own_runs, monkeypatch):
         session.save_text(b"a" * 1000)
     monkeypatch.setenv("GLASSBOX_UPLOAD_MB", "1")
     monkeypatch.setenv("GLASSBOX_DISK_MB", "0.001")
-    with pytest.raises(ValueError, match="the runs here take"):
+    with pytest.raises(ValueError, match="the runs use"):
         session.save_text(b"b" * 5000)
     monkeypatch.setenv("GLASSBOX_DISK_MB", "1")
     with monkeypatch.context() as patch:

@@ -81,7 +81,10 @@ def test_cold_it_shows_the_pair_made_equal_and_the_price():
 
 def test_what_cannot_meet_is_said_in_a_sentence_and_taken_back():
     app = opened(**PICO, arena_a_n_heads="3")
-    assert app.error[0].value == "These settings don't work: d_model=32 is not a multiple of n_heads=3."
+    assert (
+        app.error[0].value
+        == "These settings don't work: d_model=32 must be divisible by n_heads=3; try 30 or 33."
+    )
     app.button(key="arena_repair").click().run()
     assert not app.error and "Made equal" in said(app)
     app.selectbox(key="arena_b_n_layers").set_value("8").run()

@@ -113,9 +113,9 @@ def test_what_was_packed_elsewhere_is_unpacked(own_runs):
     data = archive.export_work([Run(own_runs / "first")], {"progress": {"passed": ["c5.why"]}})
     runs.delete(Run(own_runs / "first"))
     app = open_page()
-    app.file_uploader(key="runs_bring").upload("work.zip", b"no zip").run()
+    app.file_uploader(key="runs_bring").upload("work.zip", b"not a zip").run()
     app.button(key="runs_unpack").click().run()
-    assert "no zip" in app.error[0].value
+    assert "not a zip" in app.error[0].value
     app.file_uploader(key="runs_bring").upload("work.zip", data).run()
     app.button(key="runs_unpack").click().run()
     assert not app.exception

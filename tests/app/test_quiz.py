@@ -137,7 +137,7 @@ def test_words_that_say_nothing_to_an_answer_are_refused(tmp_path, monkeypatch):
     assert wording("x", Numeric(name="q", right=1.0)).answers == {"right": ("", "Yes.")}
     with pytest.raises(words.WordsError, match="has no reply for half"):
         wording("x", Numeric(name="q", right=1.0, mistakes={"half": 0.5}))
-    with pytest.raises(words.WordsError, match="no possible answer"):
+    with pytest.raises(words.WordsError, match="not a possible answer"):
         (tmp_path / "en" / "questions" / "y.md").write_text("## q\nHow?\n\n- [right] Yes.\n- [odd] No.\n")
         wording("y", Numeric(name="q", right=1.0))
 

@@ -152,7 +152,7 @@ def test_what_no_memory_holds_is_refused_in_one_sentence():
     table = 2 * 10**8 * config.head_dim * 4  # a cosine and a sine for each dimension of each position
     assert model_bytes(config) == held + table
     assert model_bytes(config.replace(window=8, window_rope_theta=1e6)) == held + 2 * table
-    with pytest.raises(ConfigError, match=r"this model takes 12\.8 GB of memory and 4\.0 GB are there"):
+    with pytest.raises(ConfigError, match=r"this model needs 12\.8 GB of memory, and 4\.0 GB are available"):
         check_memory(model_bytes(config), "this model", available=4 * 10**9)
     with pytest.raises(ConfigError, match=r"about 10\^\d+ GB"):
         check_memory(model_bytes(config.replace(d_model=10**7, d_ff=10**9)), "this model")

@@ -58,7 +58,7 @@ def test_a_full_cache_refuses_in_one_sentence_and_stays_as_it_was(lively, random
     cache = KVCache(model.config, capacity=8)
     model(ids[:, :6], cache)
     keys = cache.keys[:, :, :, :6].clone()
-    with pytest.raises(CacheFull, match=r"6 cached and 3 new tokens exceed the cache's 8 positions"):
+    with pytest.raises(CacheFull, match=r"6 cached and 3 new tokens exceed the cache's capacity of 8"):
         model(ids[:, 6:9], cache)
     assert cache.length == 6
     assert torch.equal(cache.keys[:, :, :, :6], keys)
@@ -129,7 +129,7 @@ def test_a_cache_set_back_goes_on_as_if_the_rest_had_never_been(lively, random_i
     cache.keep(5)
     torch.testing.assert_close(model(ids[:, 5:], cache), model(ids)[:, 5:])
     for length in (-1, 13):
-        with pytest.raises(ValueError, match=f"{length} positions cannot be kept of the 12"):
+        with pytest.raises(ValueError, match=f"{length} must be from 0 to the 12"):
             cache.keep(length)
 
 

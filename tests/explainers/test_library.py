@@ -54,11 +54,11 @@ def test_a_block_that_continues_takes_those_before_it_along(tmp_path):
     [
         ("no front matter\n", "", "must begin with front matter"),
         (FRONT.replace("order: 2\n", ""), "", "must have title, summary"),
-        (FRONT.replace("order: 2", "order: two"), "", "order 'two' is not a whole number"),
-        (FRONT.replace("theme: attention", "theme: cooking"), "", "theme 'cooking' is none of"),
+        (FRONT.replace("order: 2", "order: two"), "", "order 'two' must be a whole number"),
+        (FRONT.replace("theme: attention", "theme: cooking"), "", "theme 'cooking' must be one of"),
         (FRONT, "```python\nprint(1)\n", "never closed"),
         (FRONT, "```python continues\nprint(1)\n```\n", "a fence is `python`"),
-        (FRONT, "```python\nprint(1)\n```\n\n```text roughly\n1\n```\n", "behind text stands nothing"),
+        (FRONT, "```python\nprint(1)\n```\n\n```text roughly\n1\n```\n", "after text write nothing"),
         (FRONT, "```python\nn = 9  # 1 … 5\n```\n", "give a whole number from 1 to 5"),
     ],
 )
@@ -92,7 +92,7 @@ def test_doubling_and_steps_are_kept():
         constants.put("n = 4  # 2 … 8, doubling\n", {"n": 6})
     with pytest.raises(constants.ConstantError, match="in steps of 2"):
         constants.put("n = 4  # 2 … 8, step 2\n", {"n": 5})
-    with pytest.raises(constants.ConstantError, match="no such constant"):
+    with pytest.raises(constants.ConstantError, match="no adjustable constant"):
         constants.put("n = 4\n", {"n": 5})
 
 
@@ -118,9 +118,9 @@ def test_a_block_is_run_with_its_defaults_and_with_values(shelf):
     continued = execution.perform(shelf, 2, {"n": 5})
     assert continued.output == "25\n"
     assert json.loads(continued.figure)["data"][0]["y"] == [5]
-    with pytest.raises(constants.ConstantError, match="no constant with a range"):
+    with pytest.raises(constants.ConstantError, match="no adjustable constant"):
         execution.perform(shelf, 1, {"m": 5})
-    with pytest.raises(reading.ExplainerError, match="none of number 9"):
+    with pytest.raises(reading.ExplainerError, match="so block 9 does not exist"):
         execution.perform(shelf, 9, {})
 
 

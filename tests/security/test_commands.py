@@ -42,14 +42,14 @@ def refused(capsys, *words: str) -> str:
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("head_dim=18446744073709551616", "head_dim=18446744073709551616 is above 10,000,000"),
-        ("n_layers=2147483648", "n_layers=2147483648 is above 4,096"),
+        ("head_dim=18446744073709551616", "head_dim=18446744073709551616 must be at most 10,000,000"),
+        ("n_layers=2147483648", "n_layers=2147483648 must be at most 4,096"),
         ("d_model=" + "9" * 400, "d_model=9999"),
         ("learning_rate=" + "9" * 400, "learning_rate=9999"),
         ("context_length=100000000", "held-out text"),
         ("d_ff=900000000", "GB of memory"),
         ("batch_size=900000000", "GB of memory"),
-        ("precision=float8", "none of auto, fp32, bf16, fp16"),
+        ("precision=float8", "must be one of auto, fp32, bf16, fp16"),
     ],
     ids=lambda value: value[:30],
 )
@@ -111,16 +111,16 @@ def test_a_file_of_a_model_that_is_a_pipe_is_not_waited_for(here, capsys):
 def test_a_model_without_a_tokenizer_is_refused(here, capsys):
     export(SHIPPED, "hf", "hf")
     Path("hf/tokenizer.json").unlink()
-    assert "brings no tokenizer" in refused(capsys, "sample", "hf")
-    assert "brings no tokenizer" in refused(capsys, "export", "hf", "--to", "hf", "out")
+    assert "does not contain a tokenizer" in refused(capsys, "sample", "hf")
+    assert "does not contain a tokenizer" in refused(capsys, "export", "hf", "--to", "hf", "out")
     assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["stories", "--n", "9" * 40], "above 1,000,000"),
-        (["sample", "--max-new-tokens", "9" * 400], "above 1,000,000"),
+        (["stories", "--n", "9" * 40], "must be from 1 to 1,000,000"),
+        (["sample", "--max-new-tokens", "9" * 400], "must be from 1 to 1,000,000"),
         (["sample", "--repetition-penalty", "inf"], "repetition_penalty=inf"),
         (["tokenize", "a\0b"], "NUL"),
     ],

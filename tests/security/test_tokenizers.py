@@ -342,7 +342,7 @@ def test_a_file_of_a_gigabyte_is_not_read(tmp_path):
     path = tmp_path / "tokenizer.json"
     with path.open("wb") as file:
         file.truncate(1 << 30)
-    assert "can't be read: it has more than" in refusal(path)
+    assert "can't be read: it is larger than" in refusal(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -277,7 +277,7 @@ def test_a_run_that_does_not_listen_is_ended_after_its_time(
     monkeypatch.setenv("GLASSBOX_SECONDS", "0.5")
     strict_server.poll(runs_folder)
     assert ended(run) == "failed"
-    assert "seconds it may train here, and was ended" in run.failure()
+    assert "seconds it may train here, and was stopped" in run.failure()
 
 
 @pytest.mark.parametrize("way", ["stop", "pause", "seconds"])

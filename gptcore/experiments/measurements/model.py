@@ -51,11 +51,11 @@ def fit_power_law(weights: Sequence[float], losses: Sequence[float], floor: floa
     """
     if len(weights) < 2 or len(weights) != len(losses):
         raise ValueError(
-            f"{len(weights)} sizes and {len(losses)} losses give no line: give as many of both, 2 at least"
+            f"{len(weights)} sizes and {len(losses)} losses must be equal in number and at least 2"
         )
     if min(losses) <= floor:
         raise ValueError(
-            f"a loss of {min(losses):.3f} is not above the floor {floor:.3f}, so there is no law to fit"
+            f"a loss of {min(losses):.3f} must be above the floor {floor:.3f} to fit a power law"
         )
     x = [math.log(n) for n in weights]
     y = [math.log(loss - floor) for loss in losses]

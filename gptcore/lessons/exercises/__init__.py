@@ -88,7 +88,7 @@ def get_exercise(name: str) -> Exercise:
     """Return an exercise; raises ExerciseError for an unknown name."""
     found = registry()
     if name not in found:
-        raise ExerciseError(f"there is no exercise {name!r}; there are {', '.join(found)}")
+        raise ExerciseError(f"there is no exercise {name!r}; choose one of {', '.join(found)}")
     return found[name]
 
 

@@ -26,7 +26,7 @@ def test_end_of_text_stands_at_the_end_of_a_document_and_nowhere_else():
 
 def test_a_text_under_64_tokens_is_refused():
     with pytest.raises(
-        CorpusError, match="your text has 63 tokens, and training needs 64: give a longer text"
+        CorpusError, match="your text has 63 tokens, and training needs at least 64; choose a longer text"
     ):
         prepare_corpus(text_corpus("x" * 63), BYTES, 32)
     train, validation, notes = prepare_corpus(text_corpus("x" * 64), BYTES, 32)

@@ -29,7 +29,7 @@ def test_a_hub_name_is_read(text, source):
 
 @pytest.mark.parametrize("text", ["", ":train", "a/b:train:text:more"])
 def test_a_malformed_hub_name_is_refused(text):
-    with pytest.raises(CorpusError, match="names no data set: write hub:OWNER/NAME"):
+    with pytest.raises(CorpusError, match="does not name a data set; write hub:OWNER/NAME"):
         load_corpus(f"hub:{text}")
 
 
@@ -61,7 +61,7 @@ def hub_that_answers(status: int, headers: dict[str, str]):
     ("error_code", "status", "message"),
     [
         ("RepoNotFound", 404, "hub has no data set 'owner/name'"),
-        ("GatedRepo", 403, "asks for consent"),
+        ("GatedRepo", 403, "requires consent"),
         ("", 503, "hub can't be reached for owner/name"),
     ],
 )
@@ -128,9 +128,9 @@ def test_the_only_column_of_strings_is_taken(data_set):
 
 def test_a_column_or_split_that_is_not_there_is_named(data_set):
     source = data_set([{"question": "Why?", "answer": "Because."}])
-    with pytest.raises(CorpusError, match="has no field named text: name one of question, answer"):
+    with pytest.raises(CorpusError, match="has no field named text; choose one of question, answer"):
         list(hub_documents(source))
-    with pytest.raises(CorpusError, match="has no field 'body' that holds text: name one of"):
+    with pytest.raises(CorpusError, match="has no field 'body' with text; choose one of"):
         list(hub_documents(source._replace(column="body")))
     with pytest.raises(CorpusError, match="can't be read as hub:") as caught:
         list(hub_documents(source._replace(split="nosuch")))

@@ -26,12 +26,12 @@ def test_a_file_and_a_paste_of_it_are_the_same_corpus(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"file\.txt is empty: give"),
-        (b" \n\t \n", r"file\.txt is empty: give"),
-        (b"\xef\xbb\xbf", r"file\.txt is empty: give"),
-        (b"PK\x03\x04\x00\x00text", r"file\.txt is not text .*NUL"),
-        (b"caf\xe9 au lait", r"file\.txt is not text in UTF-8"),
-        ("häh".encode("utf-16"), r"file\.txt is not text in UTF-8"),
+        (b"", r"file\.txt is empty; choose"),
+        (b" \n\t \n", r"file\.txt is empty; choose"),
+        (b"\xef\xbb\xbf", r"file\.txt is empty; choose"),
+        (b"PK\x03\x04\x00\x00text", r"file\.txt is not text, .*NUL"),
+        (b"caf\xe9 au lait", r"file\.txt is not UTF-8 text"),
+        ("häh".encode("utf-16"), r"file\.txt is not UTF-8 text"),
     ],
 )
 def test_a_file_that_is_no_text_is_refused_in_one_sentence(tmp_path, content, message):
@@ -43,13 +43,13 @@ def test_a_file_that_is_no_text_is_refused_in_one_sentence(tmp_path, content, me
 
 
 def test_a_path_that_is_no_file_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match=r"There is no file .*nothing\.txt: name a text file"):
+    with pytest.raises(CorpusError, match=r"There is no file .*nothing\.txt; choose a text file"):
         load_corpus(tmp_path / "nothing.txt")
-    with pytest.raises(CorpusError, match="holds no files: name a folder with texts"):
+    with pytest.raises(CorpusError, match="contains no files; choose a folder with texts"):
         load_corpus(str(tmp_path))
-    with pytest.raises(CorpusError, match=r"can't be read .*: name a text file"):
+    with pytest.raises(CorpusError, match=r"can't be read .*; choose a text file"):
         load_corpus("nul\0path")
-    with pytest.raises(CorpusError, match=r"can't be read .*: name a text file"):
+    with pytest.raises(CorpusError, match=r"can't be read .*; choose a text file"):
         load_corpus("x" * 5000)
 
 
@@ -59,7 +59,7 @@ def test_a_file_too_large_is_refused_unread(tmp_path, monkeypatch):
         file.truncate(text_files.MAX_FILE_BYTES + 1)
     for read in ("open", "read_bytes", "read_text"):
         monkeypatch.setattr(Path, read, lambda *arguments: pytest.fail("the file is read"))
-    with pytest.raises(CorpusError, match="give a part of it"):
+    with pytest.raises(CorpusError, match="use a part of it"):
         load_corpus(path)
 
 
@@ -70,12 +70,12 @@ def test_stories_hold_out_the_last_and_know_their_entropy():
     assert not set(corpus.train) & set(corpus.validation)
     assert parts(corpus) == parts(load_corpus("stories", seed=3, n_stories=60))
     assert parts(corpus) != parts(load_corpus("stories", seed=4, n_stories=60))
-    with pytest.raises(CorpusError, match="n_stories=1 is too few"):
+    with pytest.raises(CorpusError, match="n_stories=1 must be at least 2"):
         load_corpus("stories", n_stories=1)
 
 
 def test_the_book_is_the_markdown_of_the_repository(tmp_path):
-    with pytest.raises(CorpusError, match="book is not here"):
+    with pytest.raises(CorpusError, match="book needs the Glassbox repository"):
         sources._book(tmp_path)
     for i in range(30):
         path = tmp_path / ("explainers" if i % 2 else "pages/text/en") / f"{i:02}.md"

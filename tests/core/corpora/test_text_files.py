@@ -70,9 +70,9 @@ def test_each_row_of_a_table_is_a_document_and_whole_rows_are_held_out(name, tmp
     assert documents(corpus) == STORIES
     assert corpus.validation == tuple(STORIES[-2:])
     assert corpus.notes == (f'{name}: 40 documents, one for each row, from its field "body".',)
-    with pytest.raises(CorpusError, match=r"has no field named text: name one of id, body"):
+    with pytest.raises(CorpusError, match=r"has no field named text; choose one of id, body"):
         load_corpus(path)
-    with pytest.raises(CorpusError, match=r"has no field 'boddy' that holds text: name one of id, body"):
+    with pytest.raises(CorpusError, match=r"has no field 'boddy' with text; choose one of id, body"):
         load_corpus(path, text_field="boddy")
 
 
@@ -129,15 +129,15 @@ def test_several_files_and_a_folder_are_one_corpus(tmp_path):
 
 
 BAD = {
-    "a list of lists": ("a.json", b"[[1], [2]]", "rows that are no JSON objects"),
+    "a list of lists": ("a.json", b"[[1], [2]]", "rows that are not JSON objects"),
     "one object": ("a.json", b'{\n"text": "x"}', "not a list of rows"),
-    "broken JSON": ("a.jsonl", b'{"text": "a"}\n{"text": \n', r"line 2 of a\.jsonl is not JSON"),
-    "deep JSON": ("a.json", b"[" * 100_000, "is not JSON"),
-    "no text": ("a.jsonl", b'{"n": 1}\n', "has no field that holds text"),
-    "no rows": ("a.csv", b"text\n", "has no field that holds text"),
-    "broken parquet": ("a.parquet", b"PAR1 and no more", "not a whole Parquet file"),
-    "broken gzip": ("a.txt.gz", gzip.compress(b"x" * 99)[:20], "not a whole gzip file"),
-    "latin-1": ("a.csv", b"text\ncaf\xe9\n", "not text in UTF-8"),
+    "broken JSON": ("a.jsonl", b'{"text": "a"}\n{"text": \n', r"line 2 of a\.jsonl is not valid JSON"),
+    "deep JSON": ("a.json", b"[" * 100_000, "is not valid JSON"),
+    "no text": ("a.jsonl", b'{"n": 1}\n', "has no field with text"),
+    "no rows": ("a.csv", b"text\n", "has no field with text"),
+    "broken parquet": ("a.parquet", b"PAR1 and no more", "not a complete Parquet file"),
+    "broken gzip": ("a.txt.gz", gzip.compress(b"x" * 99)[:20], "not a complete gzip file"),
+    "latin-1": ("a.csv", b"text\ncaf\xe9\n", "is not UTF-8 text"),
     "separators alone": ("a.txt", b"<|endoftext|>\n" * 9, "nothing but"),
 }
 
@@ -157,26 +157,26 @@ def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_bytes(gzip.compress(b"x" * 5001))
     with pytest.raises(CorpusError, match="unpacks to more than the 5,000 bytes"):
         load_corpus(tmp_path / "a.txt")
-    with pytest.raises(CorpusError, match="holds more than 500 characters"):
+    with pytest.raises(CorpusError, match="has more than 500 characters"):
         load_corpus(write_saved(tmp_path / "saved"), text_field="body")
     (tmp_path / "b.txt").write_text("x" * 4000)
     (tmp_path / "c.txt").write_text("x" * 4000)
-    with pytest.raises(CorpusError, match="give a part of it"):  # all files together
+    with pytest.raises(CorpusError, match="use a part of it"):  # all files together
         load_corpus([tmp_path / "b.txt", tmp_path / "c.txt"])
 
 
 def test_a_folder_that_leaves_open_what_is_meant_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="holds no files"):
+    with pytest.raises(CorpusError, match="contains no files"):
         load_corpus(tmp_path)
     write_jsonl(tmp_path / "a.jsonl", [{"text": "x"}])
     (tmp_path / "README.md").write_text("What it is.")
     assert "".join(documents(load_corpus(tmp_path))) == "x"
     (tmp_path / "b.txt").write_text("words")
     with pytest.raises(
-        CorpusError, match=r"texts \(b\.txt\) and tables \(a\.jsonl\): name the files to read"
+        CorpusError, match=r"texts \(b\.txt\) and tables \(a\.jsonl\); choose the files to read"
     ):
         load_corpus(tmp_path)
-    with pytest.raises(CorpusError, match="plain text, which has no fields: leave out --text-field body"):
+    with pytest.raises(CorpusError, match="plain text, which has no fields; leave out --text-field body"):
         load_corpus(tmp_path / "b.txt", text_field="body")
 
 

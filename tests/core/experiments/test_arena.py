@@ -204,17 +204,17 @@ def test_every_field_that_may_differ_has_its_sentence_on_large_models():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"equal_in": "luck"}, "none of parameters, flops, seconds"),
-        ({"rates": [0.1, 0.1]}, "each once"),
-        ({"rates": [-1.0]}, "above 0"),
+        ({"equal_in": "luck"}, "must be one of parameters, flops, seconds"),
+        ({"rates": [0.1, 0.1]}, "each only once"),
+        ({"rates": [-1.0]}, "greater than 0"),
         ({"equal_in": "seconds", "steps": 5}, "need a length in seconds"),
         ({"seconds": 5.0}, "need a length in steps"),
-        ({"styles": ("LLaMA-style", "GPT-9")}, "none of LLaMA-style"),
-        ({"settings": ((), ["batch_size=2"], ())}, "give it with --set"),
-        ({"settings": (["grow_windows=true"], (), ())}, "leave it false"),
-        ({"settings": ((), (), ["vocab_size=300"])}, "read the same tokens"),
+        ({"styles": ("LLaMA-style", "GPT-9")}, "must be one of LLaMA-style"),
+        ({"settings": ((), ["batch_size=2"], ())}, "set it with --set"),
+        ({"settings": (["grow_windows=true"], (), ())}, "set it to false"),
+        ({"settings": ((), (), ["vocab_size=300"])}, "the same tokenizer"),
         ({"settings": ((), ["n_layers=1"], ["n_layers=12"])}, "no d_ff gives arm b"),
-        ({"settings": ((), ["n_heads=3"], ())}, "d_model=128 is not a multiple of n_heads=3"),
+        ({"settings": ((), ["n_heads=3"], ())}, "d_model=128 must be divisible by n_heads=3"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(changes, says):
@@ -240,7 +240,7 @@ def test_a_match_runs_to_its_verdict_and_is_not_trained_twice(tmp_path, capsys, 
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == events
     assert {name: run.log_identity() for name, run in runs.items()} == written
     assert main([*words, "4", *out]) == 2
-    assert "was trained by other choices" in capsys.readouterr().err
+    assert "was trained with other settings" in capsys.readouterr().err
 
 
 def test_a_record_of_the_first_edition_is_found_by_its_match(tmp_path, monkeypatch):

@@ -175,7 +175,7 @@ def test_the_command_writes_a_new_file_and_no_other(tmp_path):
     assert command("script", "a.py").returncode == 0
     compile((tmp_path / "a.py").read_text(encoding="utf-8"), "a.py", "exec")
     again = command("script", "a.py")
-    assert again.returncode == 2 and "is there already; give the name of a new file" in again.stderr
+    assert again.returncode == 2 and "already exists; choose a new file name" in again.stderr
     write_recipe(recipe_of_run(SHIPPED), "notebook", tmp_path / "a.ipynb")
     nbformat.validate(nbformat.read(tmp_path / "a.ipynb", 4))
 

@@ -185,7 +185,7 @@ def test_the_tree_holds_together(lively):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"n_beams": 0}, "n_beams=0 is below 1"),
+        ({"n_beams": 0}, "n_beams=0 must be at least 1"),
         ({"length_penalty": -0.5}, "length_penalty=-0.5"),
         ({"length_penalty": math.nan}, "length_penalty=nan"),
         ({"max_new_tokens": 0}, "max_new_tokens=0"),

@@ -320,7 +320,7 @@ def test_it_stops_before_a_stop_token_at_the_length_or_at_the_context(lively):
     ("ids", "options", "sentence"),
     [
         ([], {}, "the prompt is empty"),
-        ([1, 61], {}, "token id 61 is outside the model's vocabulary of 61"),
+        ([1, 61], {}, "token id 61 must be from 0 to 60"),
         ([-1], {}, "token id -1 is outside"),
         ([1] * 25, {}, "the prompt has 25 tokens and the model's context 24"),
         ([1], {"past_context": "wrap"}, "past_context='wrap'"),

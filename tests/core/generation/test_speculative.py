@@ -270,7 +270,7 @@ def test_the_first_layers_share_their_weights(lively, random_ids):
     with torch.inference_mode():
         torch.testing.assert_close(whole(ids), model(ids))
         assert not torch.allclose(short(ids), model(ids))
-    with pytest.raises(ValueError, match="n_layers=4 is not from 1 to the model's 3 layers"):
+    with pytest.raises(ValueError, match="n_layers=4 must be from 1 to the model's 3 layers"):
         first_layers(model, 4)
 
 
@@ -293,9 +293,9 @@ def test_tokens_a_cycle_and_their_cost_are_what_enumeration_gives():
     [
         (
             {"draft": "other"},
-            "the draft has 12 tokens and the target 61; choose a draft with the target's tokenizer",
+            "the draft model has 12 tokens and the target 61; choose a draft model with the target's tokenizer",
         ),
-        ({"n_ahead": 0}, "n_ahead=0 drafts nothing"),
+        ({"n_ahead": 0}, "n_ahead=0 must be at least 1"),
         ({"ids": []}, "the prompt is empty"),
         ({"ids": [61]}, "token id 61"),
         ({"ids": [1] * 25}, "25 tokens"),

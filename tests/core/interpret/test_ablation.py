@@ -50,12 +50,12 @@ def test_without_rotation_the_model_is_one_without_positions(lively, random_ids)
 
 
 def test_what_does_not_exist_is_refused_in_a_sentence(small):
-    with pytest.raises(ChangeError, match="none of head, attention"):
+    with pytest.raises(ChangeError, match="must be one of head, attention"):
         Ablation(part="tail")
     for part in PARTS[:4]:
         with pytest.raises(ChangeError, match="layers go from 0 to 1"):
             Ablation(part=part, layer=2).changes(small())
     with pytest.raises(ChangeError, match="heads go from 0 to 3"):
         Ablation(part="head", head=4).changes(small())
-    with pytest.raises(ChangeError, match="position=learned rotates nothing"):
+    with pytest.raises(ChangeError, match="position=learned has no rotation"):
         Ablation(part="rotation").changes(small(position="learned"))

@@ -66,7 +66,7 @@ def test_writings_sum_to_the_stream(lively, random_ids):
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"norm_position": "post"}, "rescales the stream"), ({"residual": False}, "residual=True")],
+    [({"norm_position": "post"}, "rescales the residual stream"), ({"residual": False}, "residual=True")],
 )
 def test_models_without_a_plain_stream_are_refused(lively, random_ids, changes, why):
     model = lively(**changes)

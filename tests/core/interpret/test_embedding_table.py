@@ -63,7 +63,7 @@ def test_untied_descent_moves_what_was_read_tied_and_decay_move_all():
 
 @pytest.mark.parametrize("ids", [[], [1], [1, 16], [-1, 2]])
 def test_ids_that_cannot_be_read_are_refused(ids):
-    with pytest.raises(ValueError, match="two ids or more from 0 to 15"):
+    with pytest.raises(ValueError, match="two or more ids from 0 to 15"):
         embedding_table.single_update(ids, embedding_table.WAYS[0])
 
 

@@ -153,7 +153,7 @@ def test_a_run_can_be_trained_in_a_thread(request_for, tmp_path):
 def test_what_cannot_be_carried_out_is_said_before_anything_is_written(request_for, tmp_path):
     with pytest.raises(RunError, match="is not a run"):
         next(execute.resume(tmp_path / "nowhere"))
-    with pytest.raises(ConfigError, match="not a multiple of n_heads=3"):
+    with pytest.raises(ConfigError, match="must be divisible by n_heads=3"):
         next(execute.start(RunRequest(steps=2, settings={"n_heads": 3}), tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
@@ -181,7 +181,7 @@ def test_a_resumed_run_reads_no_text_but_its_own(request_for, tmp_path, monkeypa
     config = read_json(tmp_path / "run" / "config.json")
     write_json(tmp_path / "run" / "config.json", config | {"corpus": str(secret)})
     (tmp_path / "run" / "corpus.txt").unlink()
-    with pytest.raises(CorpusError, match=r"does not hold the text .* --corpus FILE"):
+    with pytest.raises(CorpusError, match=r"does not contain the text .* --corpus FILE"):
         next(execute.resume(tmp_path / "run"))
     *_, done = execute.resume(tmp_path / "run", corpus=str(secret))  # named by who sits at the machine
     assert (done.event, done.step) == ("done", 12)

@@ -21,9 +21,13 @@ def test_a_module_registers_its_kinds_and_a_message_names_both():
     ("name", "module", "says"),
     [
         ("product", "gptcore.nowhere", "cannot be imported: No module named 'gptcore.nowhere'"),
-        ("product", "gptcore.files", "gptcore.files registers no kind of job 'product'"),  # another's kind
-        ("_hold", HERE, "registers no kind of job '_hold'"),  # a function, and no kind
-        ("system", "os", "os registers no kind of job 'system'"),
+        (
+            "product",
+            "gptcore.files",
+            "gptcore.files does not register the kind of job 'product'",
+        ),  # another's kind
+        ("_hold", HERE, "does not register the kind of job '_hold'"),  # a function, and no kind
+        ("system", "os", "os does not register the kind of job 'system'"),
         ("broken", "tests.core.runs.broken_jobs", "cannot be imported: 3 heads do not fit"),
     ],
 )
@@ -40,7 +44,7 @@ def test_two_modules_cannot_register_one_name():
 def test_the_kinds_that_wait_on_disk_are_where_the_table_says():
     for name, module in jobs.QUEUED_KINDS.items():
         assert find_kind(name, jobs.queued_kind_module(name)).module == module
-    with pytest.raises(JobError, match="there is no kind of job 'double' that may wait on disk"):
+    with pytest.raises(JobError, match="the kind of job 'double' cannot be stored in the queue"):
         jobs.queued_kind_module("double")
     assert find_kind("claim", jobs.QUEUED_KINDS["claim"]).seconds == claims.SECONDS
 

@@ -65,8 +65,8 @@ def test_a_value_that_is_none_is_named(name, value):
         (lambda one: one.check_seconds(601), "601", "600"),
         (lambda one: one.check_upload(2_100_000), "2.1 MB", "2 MB"),
         (lambda one: one.check_disk(51_000_000), "51 MB", "50 MB"),
-        (lambda one: one.check_queue(9, 3), "3 of your runs", "3 is the limit"),
-        (lambda one: one.check_queue(9, 0), "9 runs are waiting", "9 is the limit"),
+        (lambda one: one.check_queue(9, 3), "3 of your runs", "the limit per visitor is 3"),
+        (lambda one: one.check_queue(9, 0), "9 runs are waiting", "the limit is 9"),
     ],
 )
 def test_more_than_the_limit_is_refused_with_both_numbers(ask, number, limit):

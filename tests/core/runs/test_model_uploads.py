@@ -194,7 +194,7 @@ def test_what_an_imported_tokenizer_is_asked_for(both, tmp_path):
     assert ours.stop_ids == (1,)  # its usual name says which one it is
     nameless = from_json(ours.content | {"added_tokens": ours.content["added_tokens"][:1]}, "nameless")
     assert nameless.stop_ids == ()
-    with pytest.raises(TokenizerError, match="names no token that ends"):
+    with pytest.raises(TokenizerError, match="does not name an end-of-text token"):
         nameless.eot_id  # noqa: B018
     for refuse in (lambda: ours.first(3), ours.to_tiktoken):
         with pytest.raises(TokenizerError):
@@ -226,18 +226,18 @@ def changed(content: dict, path: str, value) -> dict:
         ("model.dropout", 0.1, "dropout"),
         ("model.end_of_word_suffix", "</w>", "end_of_word_suffix"),
         ("model.vocab", {"a": 0}, "damaged"),
-        ("model.vocab", {"日": 300}, "not byte-level"),
+        ("model.vocab", {"日": 300}, "must be byte-level"),
         ("model.vocab", None, "damaged"),
         ("model.merges", [["a"]], "damaged"),
         ("model.merges", ["a b c"], "damaged"),
         ("model.merges", ["zz zz"], "damaged"),
-        ("model", [], "holds no model"),
+        ("model", [], "contains no model"),
         ("normalizer", {"type": "Lowercase"}, "Lowercase"),
         ("normalizer", {"type": "Precompiled", "precompiled_charsmap": ""}, "Precompiled"),
         ("normalizer", {"type": "Replace", "pattern": {"Regex": "a"}, "content": "b"}, "Regex"),
         ("pre_tokenizer", {"type": "Whitespace"}, "Whitespace"),
         ("post_processor", {"type": "BertProcessing"}, "BertProcessing"),
-        ("added_tokens.0.id", -1, "below 0"),
+        ("added_tokens.0.id", -1, "must be at least 0"),
         ("added_tokens", 3, "damaged"),
     ],
     ids=str,
@@ -421,7 +421,7 @@ def spoil(folder, what: str) -> None:
         ("spare", "model.layers.0.self_attn.q_proj.bias"),
         ("shape", r"k_proj.weight has the shape \[3, 5\]"),
         ("int8", "stored as I8"),
-        ("outside", "not there"),
+        ("outside", "which is missing"),
         ("sentencepiece", "tokenizer.model only"),
         ("old tokenizer", "vocab.json"),
     ],
@@ -441,7 +441,7 @@ def test_a_folder_that_is_not_whole_is_one_sentence(llama, what, words):
         ({"hidden_act": "gelu"}, "hidden_act"),
         ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
         ({"rope_parameters": {"rope_type": "linear"}}, "damaged"),
-        ({"quantization_config": {"bits": 4}}, "quantised"),
+        ({"quantization_config": {"bits": 4}}, "quantized"),
         ({"hidden_size": "wide"}, "d_model='wide'"),
         ({"hidden_size": 10**7}, "GB of memory"),
         ({"vocab_size": 400}, "tokenizer|shape"),
@@ -569,11 +569,14 @@ REFUSED = {
     "zip bomb": (lambda folder: zipped(folder, **{"model/b.safetensors": bytes(30_000_000)}), "2 MB"),
     "long config": (lambda folder: [("config.json", io.BytesIO(b" " * 1_100_000))], "1 MB"),
     "too wide": (lambda folder: with_config(folder, hidden_size=1 << 20), "limit"),
-    "too deep": (lambda folder: with_config(folder, num_hidden_layers=10**6), "n_layers=1000000 is above"),
+    "too deep": (
+        lambda folder: with_config(folder, num_hidden_layers=10**6),
+        "n_layers=1000000 must be at most",
+    ),
     "unknown": (lambda folder: with_config(folder, model_type="bert"), "bert"),
     "another config": (
         lambda folder: [*without(folder, "config.json"), ("config.json", io.BytesIO(b"[1]"))],
-        "neither",
+        "must be from a Hugging Face model",
     ),
 }
 

@@ -151,10 +151,10 @@ def test_one_visitor_cannot_fill_the_queue_and_a_full_one_refuses(request_for):
         return run
 
     ask("a", 0), ask("a", 1), ask("a", 2)
-    with pytest.raises(LimitError, match="2 of your runs are waiting and 2 is the limit"):
+    with pytest.raises(LimitError, match="2 of your runs are waiting, and the limit per visitor is 2"):
         ask("a", 3)
     last = ask("b", 4)
-    with pytest.raises(LimitError, match="3 runs are waiting and 3 is the limit"):
+    with pytest.raises(LimitError, match="3 runs are waiting, and the limit is 3"):
         ask("c", 5)
     queue.withdraw(last, "b")
     assert last not in runs.list_runs()
@@ -173,9 +173,9 @@ def test_what_exceeds_a_limit_is_refused_before_anything_is_written(request_for)
         (runs.runs_folder() / "texts").mkdir(parents=True, exist_ok=True)
         (runs.runs_folder() / "texts" / "long.txt").write_text("x" * 2000)
         asked = request_for(seconds=10)
-        with pytest.raises(LimitError, match=r"limit here|may take here|they may take"):
+        with pytest.raises(LimitError, match="the limit"):
             queue.submit(asked, limits=tight)
-    with pytest.raises(ConfigError, match="not a multiple"):
+    with pytest.raises(ConfigError, match="must be divisible by n_heads=3"):
         queue.submit(request_for(settings={"n_heads": 3}))
     assert runs.list_runs() == []
 
@@ -288,7 +288,7 @@ def test_a_text_that_changed_since_it_was_asked_for_is_not_trained_on(request_fo
     (tmp_path / "animals.txt").write_text("Another text altogether.\n" * 50)
     queue.poll(runs.runs_folder(), launch, limits())
     assert launch.begun == [] and run.state() == "failed"
-    assert "animals.txt has changed since this run was asked for" in run.failure()
+    assert "animals.txt has changed since this run was requested" in run.failure()
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_job_of_another_kind_carries_any_json(payload):
     again = RunRequest.from_dict(json.loads(json.dumps(request.to_dict())))
     assert again == request and hash(again) == hash(request) and again.key == request.key
     assert request.key != replace(request, kind="claim").key
-    with pytest.raises(ConfigError, match="cannot be given to `train`"):
+    with pytest.raises(ConfigError, match="cannot be run with `train`"):
         request.arguments()
 
 
@@ -217,26 +217,26 @@ def test_the_command_can_be_pasted_into_a_shell():
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"preset": "huge"}, "preset='huge' is none of nano, tiny"),
-        ({"settings": {"width": 3, "depth": 2}}, "there is no setting depth, width in ModelConfig or TrainConfig"),
-        ({"seconds": 0}, "--seconds 0 is not above 0"),
-        ({"seconds": float("nan")}, "--seconds nan is not above 0"),
-        ({"steps": -3}, "--steps -3 is not above 0"),
-        ({"settings": {"norm": "true"}}, "norm=true cannot be said on a command line"),
-        ({"settings": {"window": None}}, "window=None cannot be said"),
-        ({"settings": {"rope_scaling": LLAMA3}}, "rope_scaling=llama3:8 cannot be said"),
-        ({"settings": {"rope_scaling": {"kind": "magic", "factor": 2}}}, "kind='magic' is none of"),
-        ({"settings": {"rope_scaling": {"kind": "ntk"}}}, "RopeScaling lacks factor"),
-        ({"kind": 3}, "kind=3 is not a text"),
-        ({"preset": ["a"]}, "preset=.'a'. is not a text"),
-        ({"corpus": 7}, "corpus=7 is not a text"),
-        ({"plugin": 7}, "plugin=7 is not a text"),
-        ({"seconds": "abc"}, "seconds='abc' is not a number"),
-        ({"steps": 2.5}, "steps=2.5 is not a whole number"),
-        ({"seed": True}, "seed=True is not a whole number"),
-        ({"settings": 5}, "settings=5 are no values by name"),
-        ({"hashes": 5}, "hashes=5 are no values by name"),
-        ({"hashes": {"corpus": 5}}, "hashes={'corpus': 5} hold one that is no text"),
+        ({"preset": "huge"}, "preset='huge' must be one of nano, tiny"),
+        ({"settings": {"width": 3, "depth": 2}}, "there is no setting depth, width; use a field of"),
+        ({"seconds": 0}, "--seconds 0 must be greater than 0"),
+        ({"seconds": float("nan")}, "--seconds nan must be greater than 0"),
+        ({"steps": -3}, "--steps -3 must be greater than 0"),
+        ({"settings": {"norm": "true"}}, "norm=true cannot be written on a command line"),
+        ({"settings": {"window": None}}, "window=None cannot be written"),
+        ({"settings": {"rope_scaling": LLAMA3}}, "rope_scaling=llama3:8 cannot be written"),
+        ({"settings": {"rope_scaling": {"kind": "magic", "factor": 2}}}, "kind='magic' must be one of"),
+        ({"settings": {"rope_scaling": {"kind": "ntk"}}}, "RopeScaling requires factor"),
+        ({"kind": 3}, "kind=3 must be text"),
+        ({"preset": ["a"]}, "preset=.'a'. must be text"),
+        ({"corpus": 7}, "corpus=7 must be text"),
+        ({"plugin": 7}, "plugin=7 must be text"),
+        ({"seconds": "abc"}, "seconds='abc' must be a number"),
+        ({"steps": 2.5}, "steps=2.5 must be a whole number"),
+        ({"seed": True}, "seed=True must be a whole number"),
+        ({"settings": 5}, "settings=5 must map names to values"),
+        ({"hashes": 5}, "hashes=5 must map names to values"),
+        ({"hashes": {"corpus": 5}}, "hashes={'corpus': 5} must be text"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_refused_in_a_sentence(fields, says):
@@ -250,8 +250,8 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(fields, says):
         (["--steps", "many"], "invalid int value: 'many'"),
         (["--steps", "3", "--seconds", "4"], "not allowed with"),
         (["--depth", "3"], "unrecognized arguments: --depth 3"),
-        (["--set", "d_model"], "not of the form FIELD=VALUE"),
-        (["--set", "rope_scaling=ntk"], "not of the form KIND:FACTOR"),
+        (["--set", "d_model"], "must have the form FIELD=VALUE"),
+        (["--set", "rope_scaling=ntk"], "must have the form KIND:FACTOR"),
     ],
 )
 def test_words_that_make_no_request_are_refused_in_a_sentence(words, says):
@@ -273,6 +273,6 @@ def test_what_no_request_has_is_refused_from_json():
 
 def test_a_shape_that_cannot_work_is_refused_when_it_is_resolved():
     request = RunRequest(settings={"n_heads": 3})
-    with pytest.raises(ConfigError, match="d_model=128 is not a multiple of n_heads=3"):
+    with pytest.raises(ConfigError, match="d_model=128 must be divisible by n_heads=3"):
         request.configs()
     assert parse_settings(setting_words(dict(request.settings))) == {"n_heads": 3}

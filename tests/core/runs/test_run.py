@@ -206,7 +206,7 @@ def test_a_directory_that_cannot_be_a_run_is_refused_in_one_sentence(tmp_path):
 def test_one_process_trains_in_a_directory(recorded, tmp_path):
     recorder = Recorder(tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text("{}")
-    with pytest.raises(RunError, match="being trained in by another process"):
+    with pytest.raises(RunError, match="another process is training in"):
         Recorder(tmp_path / "run", resume=True)
     recorder.close()
 

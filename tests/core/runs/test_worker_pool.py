@@ -142,7 +142,7 @@ def test_the_supervisor_runs_only_what_is_registered(pool):
         said = [json.loads(supervisor.stdout.readline()) for _ in messages]
         supervisor.stdin.close()
     assert [answer["number"] for answer in said] == [0, 1, 2]
-    assert "os registers no kind of job 'system'" in said[0]["error"]
+    assert "os does not register the kind of job 'system'" in said[0]["error"]
     assert "cannot be imported: No module named" in said[1]["error"]
     assert "cannot be imported: 3 heads" in said[2]["error"]
 
@@ -353,7 +353,7 @@ def test_a_queued_job_over_its_time_is_ended_and_says_so(watching_pool, tmp_path
     watching_pool.poll(runs_folder())
     log = log_file(runs_folder() / "claims" / "long")
     wait_for(lambda: jobs.last_error(log) is not None)
-    assert jobs.last_error(log) == "it took more than 0.3 seconds and was ended"
+    assert jobs.last_error(log) == "it took more than 0.3 seconds and was stopped"
     wait_for(lambda: not queue.is_busy(runs_folder()))
 
 

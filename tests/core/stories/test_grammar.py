@@ -26,14 +26,14 @@ near.food:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a:\n  once upon a time", "line 2: 'once upon a time' is neither"),
-        ("  1 once", "line 1: '1 once' is neither"),
-        ("a:\n  1 once\nb\n", "line 3: 'b' is neither"),
-        ("a:\n  0 once", "line 2: '0 once' is neither"),
-        ("a:\n  1 once\na:\n  1 twice", "line 3: the rule a is there twice"),
-        ("a:\nb:\n  1 once", "the rule a has no alternative"),
-        ("a:\n  1 <b>", "the rule a uses <b>, which is not there"),
-        ("a:\n  1 <a T>", "the rule a uses <a>, which is not there"),
+        ("a:\n  once upon a time", "line 2: 'once upon a time' must be"),
+        ("  1 once", "line 1: '1 once' must be"),
+        ("a:\n  1 once\nb\n", "line 3: 'b' must be"),
+        ("a:\n  0 once", "line 2: '0 once' must be"),
+        ("a:\n  1 once\na:\n  1 twice", "line 3: the rule a is defined twice"),
+        ("a:\nb:\n  1 once", "the rule a has no alternatives"),
+        ("a:\n  1 <b>", "the rule a uses <b>, which is not defined"),
+        ("a:\n  1 <a T>", "the rule a uses <a>, which is not defined"),
     ],
 )
 def test_what_is_no_grammar_is_refused(text, message):

@@ -205,7 +205,7 @@ def test_ranks_part_a_batch_between_them():
         parts = [ProcessGroup(rank=rank, size=size).rows(batch) for rank in range(size)]
         assert torch.equal(torch.cat(parts), batch)
     ProcessGroup(size=3).check(TrainConfig(steps=1, batch_size=12))
-    with pytest.raises(ConfigError, match="batch_size=13 is not a multiple of the 3"):
+    with pytest.raises(ConfigError, match="batch_size=13 must be divisible by the 3"):
         ProcessGroup(size=3).check(TrainConfig(steps=1, batch_size=13))
 
 

@@ -22,7 +22,7 @@ def test_equal_parts_give_the_gradient_of_the_whole_and_undivided_ones_a_multipl
 
 
 def test_parts_that_are_not_equal_are_refused(lively, random_ids):
-    with pytest.raises(ValueError, match="4 windows do not fall into 3 equal parts"):
+    with pytest.raises(ValueError, match="4 windows cannot be split into 3 equal parts"):
         batch_gradient(lively(), random_ids(4, 12), random_ids(4, 12), parts=3)
 
 
