@@ -186,10 +186,10 @@ def test_more_tokens_than_the_text_can_give_are_refused_or_shrunk():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"vocab_size": 256}, "vocab_size=256 is too small.*ask for 257"),
-        ({"vocab_size": 300, "pattern": "("}, "not a regular expression"),
-        ({"vocab_size": 300, "special_tokens": ("", "b")}, "Special tokens need a text each"),
-        ({"vocab_size": 300, "special_tokens": ("b", "b")}, "named twice"),
+        ({"vocab_size": 256}, "vocab_size=256 must be at least 257"),
+        ({"vocab_size": 300, "pattern": "("}, "not a valid regular expression"),
+        ({"vocab_size": 300, "special_tokens": ("", "b")}, "Special tokens must be text"),
+        ({"vocab_size": 300, "special_tokens": ("b", "b")}, "occurs twice"),
     ],
 )
 def test_training_refuses_what_cannot_work(arguments, message):
@@ -324,7 +324,7 @@ def test_a_prompt_starts_as_the_tokenizer_says_and_is_never_empty(trained):
 
 
 def test_a_tokenizer_without_end_of_text_says_so():
-    with pytest.raises(TokenizerError, match=r"has no .* token: train it"):
+    with pytest.raises(TokenizerError, match=r"has no .* token; train it"):
         _ = Tokenizer.train("a b", 256, special_tokens=()).eot_id
 
 
@@ -365,13 +365,13 @@ def test_the_file_that_the_next_test_damages_is_sound(tmp_path):
         (a_file(merges=None), "is damaged"),
         (a_file(merges=[[1, 2]]), "is damaged"),
         (a_file(merges=[[1, "2", 3]]), "is damaged"),
-        (a_file(merges=[[1, 256, 3]]), "is damaged.*do not come before it"),
-        (a_file(merges=[[-1, 2, 3]]), "is damaged.*do not come before it"),
+        (a_file(merges=[[1, 256, 3]]), "is damaged.*must both come before it"),
+        (a_file(merges=[[-1, 2, 3]]), "is damaged.*must both come before it"),
         (a_file(merges=[[1, 2, 3], [1, 2, 3]], special_tokens={}), "is damaged.*the same token"),
-        (a_file(special_tokens={EOT: 5}), "is damaged.*their ids start there"),
-        (a_file(special_tokens={"a": 300, "b": 300}), "is damaged.*ids that differ"),
+        (a_file(special_tokens={EOT: 5}), "is damaged.*their ids must start at"),
+        (a_file(special_tokens={"a": 300, "b": 300}), "is damaged.*distinct ids"),
         (a_file(special_tokens=[EOT]), "is damaged"),
-        (a_file(pattern="("), "is damaged.*not a regular expression"),
+        (a_file(pattern="("), "is damaged.*not a valid regular expression"),
         (a_file(pattern=None), "is damaged"),
     ],
 )
@@ -444,7 +444,7 @@ def test_an_unknown_vocabulary_is_refused():
 
 def test_a_missing_story_tokenizer_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "__file__", os.fspath(tmp_path / "tokenizer.py"))
-    with pytest.raises(TokenizerError, match="is missing: install gptcore again"):
+    with pytest.raises(TokenizerError, match="is missing; install gptcore again"):
         story_tokenizer.__wrapped__()
 
 

@@ -230,7 +230,10 @@ def test_the_end_token_is_named_by_the_file_beside_it_or_by_its_usual_name(tmp_p
     assert load_tokenizer(path).eot_id == words.token_to_id("<fin>")
     content["added_tokens"] = []
     path.write_text(json.dumps(content))
-    with pytest.raises(TokenizerError, match=r"names no token .* tokenizer_config\.json with its eos_token"):
+    with pytest.raises(
+        TokenizerError,
+        match=r"does not name an end-of-text token.* tokenizer_config\.json with its eos_token",
+    ):
         _ = load_tokenizer(path).eot_id
 
 

@@ -415,14 +415,14 @@ def spoil(folder, what: str) -> None:
     ("what", "words"),
     [
         ("pickles", "pickle"),
-        ("nothing", "no model.safetensors"),
-        ("cut", "not a whole safetensors file"),
+        ("nothing", "does not contain a model.safetensors"),
+        ("cut", "not a complete safetensors file"),
         ("missing", "model.layers.1.self_attn.k_proj.weight"),
         ("spare", "model.layers.0.self_attn.q_proj.bias"),
         ("shape", r"k_proj.weight has the shape \[3, 5\]"),
         ("int8", "stored as I8"),
         ("outside", "which is missing"),
-        ("sentencepiece", "tokenizer.model only"),
+        ("sentencepiece", "only as tokenizer.model"),
         ("old tokenizer", "vocab.json"),
     ],
 )
@@ -551,20 +551,20 @@ def with_config(folder, **changes) -> list:
 
 
 REFUSED = {
-    "no config": (lambda folder: without(folder, "config.json"), "no config.json"),
-    "no weights": (lambda folder: without(folder, "model.safetensors"), "no model.safetensors"),
-    "no tokenizer": (lambda folder: without(folder, "tokenizer.json"), "tokenizer.json"),
+    "no config": (lambda folder: without(folder, "config.json"), "config.json is missing"),
+    "no weights": (lambda folder: without(folder, "model.safetensors"), "model.safetensors is missing"),
+    "no tokenizer": (lambda folder: without(folder, "tokenizer.json"), "tokenizer.json is missing"),
     "pickles": (
         lambda folder: [*without(folder, "model.safetensors"), ("pytorch_model.bin", io.BytesIO(b"x"))],
         "pickle",
     ),
     "sentencepiece": (
         lambda folder: [*without(folder, "tokenizer.json"), ("tokenizer.model", io.BytesIO(b"x"))],
-        "tokenizer.model only",
+        "only as tokenizer.model",
     ),
     "twice": (lambda folder: files_of(folder) * 2, "two files"),
-    "no zip": (lambda folder: [("a.zip", io.BytesIO(b"PK"))], "not a zip"),
-    "empty zip": (lambda folder: zipped(folder / "nothing"), "holds no folder"),
+    "no zip": (lambda folder: [("a.zip", io.BytesIO(b"PK"))], "not a readable zip"),
+    "empty zip": (lambda folder: zipped(folder / "nothing"), "must contain a folder"),
     "too many bytes": (lambda folder: [("a.safetensors", io.BytesIO(bytes(2_100_000)))], "2 MB"),
     "zip bomb": (lambda folder: zipped(folder, **{"model/b.safetensors": bytes(30_000_000)}), "2 MB"),
     "long config": (lambda folder: [("config.json", io.BytesIO(b" " * 1_100_000))], "1 MB"),
@@ -615,5 +615,5 @@ def test_a_full_allowance_refuses_one_more_model(llama, limits):
         lambda: import_upload(files_of(llama), limits=full),
         lambda: import_folder(llama, limits=full),
     ):
-        with pytest.raises(LimitError, match="1 MB of the 1 MB"):
+        with pytest.raises(LimitError, match="1 MB of disk, and the limit is 1 MB"):
             brought()
