@@ -3,6 +3,7 @@
 The cache belongs to the caller, never to the model, so one model serves many callers at once.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -37,13 +38,6 @@ class KVCache:
         self.values = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
 
-    @classmethod
-    def over(cls, keys: Tensor, values: Tensor, length: int | Tensor) -> Self:
-        """Return a cache over existing tensors, filled up to `length`, without a copy."""
-        cache = cls.__new__(cls)
-        cache.keys, cache.values, cache.length, cache.capacity = keys, values, length, keys.shape[3]
-        return cache
-
     def reserve(self, n_tokens: int) -> None:
         """Raise CacheFull if `n_tokens` more don't fit."""
         if self.length + n_tokens > self.capacity:
@@ -73,6 +67,19 @@ class KVCache:
         if not 0 <= length <= self.length:
             raise ValueError(f"length={length} must be from 0 to the {self.length} positions in the cache")
         self.length = length
+
+    def clear(self) -> None:
+        """Forget everything and write zeros, for rows of unequal length: a short one has positions never written."""
+        self.keys.zero_()
+        self.values.zero_()
+        self.length = 0
+
+    def copy_rows(self, rows: Sequence[int], other: Self) -> None:
+        """Fill these rows with those of another cache, in order; they may be fewer, and shorter than others here."""
+        seen = other.length
+        self.keys[:, rows, :, :seen] = other.keys[:, :, :, :seen]
+        self.values[:, rows, :, :seen] = other.values[:, :, :, :seen]
+        self.length = max(self.length, seen)
 
     def take(self, rows: Tensor) -> None:
         """Continue with these rows of the batch, in this order; a row may appear several times or not at all."""

@@ -83,6 +83,16 @@ def length_normalized(total: float, n_tokens: int, length_penalty: float) -> flo
     return total / n_tokens**length_penalty
 
 
+def _most_likely(totals: Tensor, count: int) -> Tensor:
+    """Return the indices of the `count` largest totals, the largest first; of equal ones the first, as greedy does.
+
+    In bf16 equal scores are common, and `topk` alone takes any of them.
+    """
+    least = totals.topk(min(len(totals), count)).values[-1]
+    candidates = (~(totals < least)).nonzero().squeeze(-1)
+    return candidates[totals[candidates].sort(descending=True, stable=True).indices[:count]]
+
+
 class _Rows:
     """The texts still growing, a row of one batch each. Ids and scores are on the CPU, wherever the model is."""
 
@@ -186,8 +196,8 @@ class _Search:
         totals = (so_far.unsqueeze(1) + own).flatten()  # (B·V,)
         # At most n times the end tokens can end, so among so many there are n that go on.
         n_candidates = self.n_beams * (1 + max(1, int(self.stops.sum())))
-        best = totals.topk(min(len(totals), n_candidates))
-        rows, token_ids = best.indices // own.shape[1], best.indices % own.shape[1]
+        best = _most_likely(totals, n_candidates)
+        rows, token_ids = best // own.shape[1], best % own.shape[1]
         parents, self.live, going = self.live, [], []
         for rank, (row, token_id) in enumerate(zip(rows.tolist(), token_ids.tolist())):
             fate = self.fate(rank, token_id, n_going=len(going))

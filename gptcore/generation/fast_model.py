@@ -1,7 +1,7 @@
-"""A model prepared for generation: its weights packed where that gains, its decode step recorded after a while.
+"""A model prepared for generation: its weights packed where that gains, and its decode step looked up.
 
-Both take time and memory to make. So they are made once for each model, shared by everyone who generates from it,
-made again when its weights change, and freed together with it.
+Packing takes time and memory. So it is done once for each model, shared by everyone who generates from it, done
+again when its weights change, and freed together with it.
 """
 
 import threading
@@ -13,38 +13,36 @@ from torch import Tensor
 
 from gptcore.cache import KVCache
 from gptcore.config import ModelConfig
-from gptcore.generation.decode_step import RecordedStep, record_step
+from gptcore.generation.decode_step import DecodeStep, knows
 from gptcore.generation.packed_weights import pack, packable_weights
 from gptcore.model import GPT
 
-WORTH_RECORDING = 32  # steps; a recording costs about as much as it saves in two hundred
 
-
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Preparation:
-    """What was made for one model, and the weights it was made from: their memory and their version."""
+    """What was made for one model, and what it was made from: the parts, and their weights' memory and versions."""
 
-    weights: tuple[tuple[int, int], ...]
+    source: tuple[int, ...]
     packed: GPT | None
-    n_steps: int = 0
-    recording: RecordedStep | None = None
-    recorded_dtype: torch.dtype | None = None  # None until the recording was tried
+    decode_step: DecodeStep | None
 
 
 _preparations: WeakKeyDictionary[GPT, _Preparation] = WeakKeyDictionary()
-_preparing, _recording = threading.Lock(), threading.Lock()
+_preparing = threading.Lock()
 
 
 class FastModel:
     """Computes what a `GPT` does, for generation alone: no gradient passes through it.
 
-    `model` is the packed copy, or the model itself where nothing gains by packing. The cache is the caller's.
+    `model` is the packed copy, or the model itself where nothing gains by packing. One more token for each sequence
+    goes through the decode step, if that knows all of the model's parts; everything else through the model's own
+    `hidden`. The cache is the caller's.
     """
 
     def __init__(self, model: GPT):
-        self._source = model
-        self._preparation = _prepare(model)
-        self.model = self._preparation.packed or model
+        prepared = _prepare(model)
+        self._source, self._decode_step = model, prepared.decode_step
+        self.model = prepared.packed or model
 
     @property
     def config(self) -> ModelConfig:
@@ -56,20 +54,26 @@ class FastModel:
 
     @property
     def is_packed(self) -> bool:
-        return self._preparation.packed is not None
+        return self.model is not self._source
 
     @property
-    def is_recorded(self) -> bool:
-        """Whether the decode step is played from a recording, in the precision the weights have now."""
-        return self._preparation.recording is not None and self._is_current()
+    def has_step(self) -> bool:
+        """Whether the decode step knows all of this model's parts."""
+        return self._decode_step is not None
 
     def new_cache(self, batch_size: int = 1, capacity: int | None = None) -> KVCache:
         """Return an empty cache for the model, in its precision and on its device."""
         dtype, device = self._source.dtype, self.device
         return KVCache(self.config, batch_size, dtype=dtype, device=device, capacity=capacity)
 
-    def next_logits(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Return the logits (B, V) of what follows ids (B, T), which continue what the cache has seen."""
+    def next_logits(self, ids: Tensor, cache: KVCache | None = None, lengths: Tensor | None = None) -> Tensor:
+        """Return the logits (B, V) of what follows ids (B, T), which continue what the cache has seen.
+
+        `lengths` (B,) is what it has seen of each row, where rows differ; that takes the decode step and T = 1.
+        """
+        if self._decode_step is not None and cache is not None and ids.shape[1] == 1:
+            cache.reserve(1)
+            return self._decode_step(ids[:, 0], cache, lengths)
         return self.model.output(self.model.hidden(ids, cache)[:, -1])
 
     def last_logits(self, ids: Tensor, cache: KVCache | None, n_last: int) -> Tensor:
@@ -78,34 +82,7 @@ class FastModel:
 
     def step(self, token_id: int, cache: KVCache) -> Tensor:
         """Return the logits (V,) of what follows one token, which continues what the cache has seen."""
-        ids = torch.tensor([[token_id]], device=self.device)
-        recorded = self._recorded_step(ids, cache)
-        if recorded is None:
-            return self.next_logits(ids, cache)[0]
-        cache.reserve(1)
-        logits = recorded(ids, torch.tensor(cache.length), cache.keys, cache.values)
-        cache.advance(1)
-        return logits
-
-    def _recorded_step(self, ids: Tensor, cache: KVCache) -> RecordedStep | None:
-        """Return the recording, made now if it is worth it, or None to do without."""
-        if self._source.training or self.device.type != "cpu" or cache.length == 0:
-            return None
-        made = self._preparation
-        if self._is_current():
-            return made.recording
-        made.n_steps += 1
-        if made.n_steps < WORTH_RECORDING or not _recording.acquire(blocking=False):
-            return None  # too early, or another thread is recording
-        try:
-            made.recording = record_step(self.model, ids, cache)
-            made.recorded_dtype = self._source.dtype
-            return made.recording
-        finally:
-            _recording.release()
-
-    def _is_current(self) -> bool:
-        return self._preparation.recorded_dtype == self._source.dtype
+        return self.next_logits(torch.tensor([[token_id]], device=self.device), cache)[0]
 
 
 def release(model: GPT) -> None:
@@ -115,10 +92,23 @@ def release(model: GPT) -> None:
 
 
 def _prepare(model: GPT) -> _Preparation:
-    packable = packable_weights(model)
-    weights = tuple((weight.data_ptr(), weight._version) for weight in packable)
+    source = tuple(_fingerprint(model))
     with _preparing:
         made = _preparations.get(model)
-        if made is None or made.weights != weights:
-            made = _preparations[model] = _Preparation(weights, pack(model) if packable else None)
+        if made is None or made.source != source:
+            packed = pack(model) if packable_weights(model) else None
+            step = DecodeStep(packed or model) if knows(packed or model) else None
+            made = _preparations[model] = _Preparation(source, packed, step)
         return made
+
+
+def _fingerprint(model: GPT):
+    """Yield numbers that change when a part of the model is replaced or a weight is written to."""
+    yield model.training
+    for part in model.modules():
+        yield id(part)
+        yield len(part._forward_hooks) + len(part._forward_pre_hooks)
+        for tensor in (*part._parameters.values(), *part._buffers.values()):
+            if tensor is not None:
+                yield tensor.data_ptr()
+                yield -1 if tensor.is_inference() else tensor._version

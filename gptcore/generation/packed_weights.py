@@ -9,8 +9,6 @@ fp32 matrices lose by it and stay as they are. The price is a second copy of the
 import copy
 import functools
 import platform
-import sys
-import warnings
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +29,11 @@ class PackedLinear(nn.Module):
         self.register_buffer("weight", torch.ops.mkldnn._reorder_linear_weight(plain.weight.detach(), 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return _product()(x, self.weight, self.bias)
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+
+    def add_to(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """Return x plus the product of `hidden`, the residual sum and the product in one operation."""
+        return torch.ops.mkldnn._linear_pointwise.binary(hidden, x, self.weight, self.bias, "add")
 
 
 def packable_weights(model: GPT) -> list[Tensor]:
@@ -71,18 +73,3 @@ def _gains(part: nn.Module) -> bool:
         return False
     smallest = SMALLEST.get(part.weight.dtype)
     return smallest is not None and part.weight.nbytes >= smallest and can_pack(part.weight.dtype)
-
-
-@functools.cache
-def _product():
-    """Return oneDNN's product with packed weights, in the form that a recorded step can hold."""
-
-    def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-
-    # A recording cannot hold the empty list above, a function in TorchScript can; both end with Python 3.13.
-    if sys.version_info >= (3, 14):
-        return product
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.jit.script(product)

@@ -5,7 +5,7 @@ top-k, top-p, min-p. Each works on the last dimension, so a batch is filtered ro
 """
 
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -122,9 +122,16 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw one token from each row: probabilities (..., V) -> ids (..., 1).
+    """Draw one token from each row: probabilities (..., V) -> ids (..., 1). Raises ValueError as `draw_at` does."""
+    return draw_at(
+        probabilities, torch.rand(probabilities[..., :1].shape, generator=generator, dtype=torch.float64)
+    )
 
-    This is inverse transform sampling: the token in whose interval of the cumulative sum a uniform number falls.
+
+def draw_at(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """Draw one token from each row by a uniform number from 0 to 1: (..., V), (..., 1) on the CPU -> ids (..., 1).
+
+    This is inverse transform sampling: the token in whose interval of the cumulative sum the uniform number falls.
     In float64, so that rounding never hits a token of probability 0, and on the CPU, since Apple's GPUs have no
     float64. A third of the time of `multinomial`. Raises ValueError for probabilities that are NaN, of which no
     interval holds a number.
@@ -134,8 +141,7 @@ def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
         raise ValueError(
             "the model's logits are NaN, so no token can be sampled; its weights are damaged, load it again"
         )
-    where = torch.rand(ends[..., :1].shape, generator=generator, dtype=ends.dtype)
-    return torch.searchsorted(ends, where * ends[..., -1:], right=True).to(probabilities.device)
+    return torch.searchsorted(ends, uniform * ends[..., -1:], right=True).to(probabilities.device)
 
 
 def pick_token(
@@ -271,41 +277,3 @@ def check_prompt(ids: Sequence[int], vocab_size: int, context: int | None) -> No
         raise ValueError(
             f"the prompt has {len(ids)} tokens and the model's context is {context}; shorten the prompt"
         )
-
-
-@torch.inference_mode()
-def generate_batch(
-    model: GPT,
-    ids: Tensor,
-    max_new_tokens: int,
-    sampling: Sampling,
-    *,
-    seed: int = 0,
-    stop_id: int | None = None,
-    give_up: Callable[[], bool] = lambda: False,
-) -> list[list[int]] | None:
-    """Continue each row of ids (B, T) at once; return each row's new tokens, up to its stop token or the context.
-
-    `give_up` is asked before each token; once it is true the result is None. Rows share the model's passes, so B
-    texts cost little more than one. For one text as it grows: `generate`.
-    """
-    for row in ids.tolist():
-        check_prompt(row, model.config.vocab_size, model.config.context_length)
-    fast = FastModel(model)
-    room = min(max_new_tokens, model.config.context_length - ids.shape[1] + 1)
-    ids = ids.to(model.device)
-    cache = fast.new_cache(ids.shape[0])
-    generator = seeded(seed)
-    new, fresh = [], ids
-    running = torch.ones(ids.shape[0], dtype=torch.bool, device=model.device)
-    for _ in range(room):
-        if give_up():
-            return None
-        logits = fast.next_logits(fresh, cache)  # (B, V)
-        fresh = pick_token(logits, sampling, generator, torch.cat([ids, *new], dim=1))  # (B, 1)
-        new.append(fresh)
-        running &= fresh[:, 0] != stop_id
-        if stop_id is not None and not running.any():
-            break
-    rows = torch.cat(new, dim=1).tolist() if new else [[] for _ in ids]
-    return [row[: row.index(stop_id)] if stop_id in row else row for row in rows]

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from gptcore.config import TrainConfig
 from gptcore.corpora.documents import Corpus
+from gptcore.generation.batch import generate_batch
 from gptcore.generation.fast_model import release
-from gptcore.generation.sampling import Sampling, generate_batch
+from gptcore.generation.sampling import Sampling
 from gptcore.stories.scores import score_text
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from gptcore.checkpoint import SHIPPED, read_latest
-from gptcore.generation.sampling import Sampling, generate_batch
+from gptcore.generation.batch import generate_batch
+from gptcore.generation.sampling import Sampling
 from gptcore.losses import cross_entropy
 from gptcore.model import GPT
 from gptcore.stories.lexicon import names

@@ -7,8 +7,9 @@ import torch
 from gpu_without_float64 import DEVICE, gpu_without_float64
 
 from gptcore.config import TrainConfig
+from gptcore.generation.batch import generate_batch
 from gptcore.generation.beam import beam_search
-from gptcore.generation.sampling import Sampling, generate, generate_batch
+from gptcore.generation.sampling import Sampling, generate
 from gptcore.generation.speculative import NgramDraft, first_layers, speculate
 from gptcore.training import loop
 

@@ -11,7 +11,8 @@ from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS
 from gptcore.experiments.claims import Claim, Repetition, Spread, by_range
 from gptcore.formats import load
-from gptcore.generation.sampling import Sampling, generate, generate_batch
+from gptcore.generation.batch import generate_batch
+from gptcore.generation.sampling import Sampling, generate
 from gptcore.model import GPT
 from gptcore.stories.scores import WordTable, reference_probe, split_sentences, training_sentences
 from gptcore.stories.writer import write_stories

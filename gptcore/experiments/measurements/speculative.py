@@ -11,7 +11,6 @@ from gptcore.corpora.encoding import encode_documents
 from gptcore.experiments.claims import Claim, Repetition, Spread, by_median, by_range
 from gptcore.experiments.timing import single_thread
 from gptcore.formats import load
-from gptcore.generation.fast_model import WORTH_RECORDING
 from gptcore.generation.sampling import generate
 from gptcore.generation.speculative import (
     Cycle,
@@ -113,8 +112,8 @@ def time_speculative(
     """Generate speculatively and one by one, in turns, and time both; each runs for a few tokens first."""
     choices = {"seed": seed, **filters}
     short = list(ids)[:4]
-    for _ in generate(model, short, WORTH_RECORDING + 8, n_alternatives=0, **choices):
-        pass  # so that the step is recorded before the clock runs
+    for _ in generate(model, short, 2 * n_ahead, n_alternatives=0, **choices):
+        pass
     for _ in speculate(model, draft, short, 2 * n_ahead, n_ahead=n_ahead, **choices):
         pass
     cycles, plain = [], []

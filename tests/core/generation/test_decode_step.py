@@ -1,85 +1,177 @@
-"""Recorded steps: the very numbers of the model's own, whatever the model is made of."""
+"""The decode step against the model's own forward, for every architecture, and where it leaves the work to that."""
 
 import itertools
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from torch import nn
 
-from gptcore.cache import KVCache
-from gptcore.generation.fast_model import WORTH_RECORDING, FastModel
+from gptcore.cache import CacheFull, KVCache
+from gptcore.config import BIASES, NORM_POSITIONS, PRESETS, RopeScaling
+from gptcore.feedforward import FEEDFORWARDS, ReLUMLP
+from gptcore.generation.decode_step import knows
+from gptcore.generation.fast_model import FastModel
 from gptcore.generation.sampling import draw, generate
+from gptcore.model import GPT
+from gptcore.norms import NORMS
 from gptcore.positions import POSITIONS
 
+PARTS = [  # each norm in each position, and every other part several times
+    {"norm": norm, "norm_position": position_of_norm, "ffn": ffn, "position": position, "bias": bias}
+    for (norm, position_of_norm), ffn, position, bias in zip(
+        [*itertools.product(NORMS, NORM_POSITIONS)] * 3,
+        itertools.cycle(FEEDFORWARDS),
+        itertools.cycle([*POSITIONS, "rope"]),
+        itertools.cycle(reversed(BIASES)),
+    )
+]
+CHOICES = [
+    {"n_kv_heads": 2},
+    {"n_kv_heads": 1, "window": 5},
+    {"qk_norm": True, "n_kv_heads": 2},
+    {"residual": False},
+    {"score_scale": 0.7},
+    {"head_dim": 6},
+    {"tie_embeddings": False},
+    {"dropout": 0.3},
+    {"embedding_scale": 5.5, "score_cap": 2.0, "logit_cap": 3.0, "n_kv_heads": 2},
+    {"qk_norm": True, "qk_norm_width": "all", "n_kv_heads": 2},
+    {"rotary_fraction": 0.5, "rope_pattern": "rn"},
+    {"window": 5, "window_pattern": "wf", "window_rope_theta": 100.0, "norm_position": "pre+branch"},
+    *(
+        {"rope_scaling": RopeScaling(kind=kind, factor=4.0, original_context_length=12)}
+        for kind in ("linear", "ntk", "llama3", "yarn")
+    ),
+]
 
-@pytest.mark.parametrize("position", POSITIONS)
-@pytest.mark.parametrize("n_kv_heads", [4, 1])
-@pytest.mark.parametrize("window", [None, 5])
+
+def own_logits(model, ids):
+    """Return the model's own logits (B, V) of what follows ids (B, T), without a cache."""
+    return model(ids)[:, -1]
+
+
+@pytest.mark.parametrize("changes", PARTS + CHOICES, ids=str)
 @torch.inference_mode()
-def test_a_recorded_step_is_the_models_own_bit_for_bit(lively, random_ids, position, n_kv_heads, window):
-    model = lively(
-        position=position, n_heads=4, n_kv_heads=n_kv_heads, window=window, context_length=64
-    ).eval()
-    ids = random_ids(1, 60)
-    recorded, plain = (KVCache(model.config, capacity=62) for _ in range(2))
-    model.hidden(ids[:, :3], recorded)
-    model.hidden(ids[:, :3], plain)
-    for token_id in ids[0, 3:].tolist():
-        ours = FastModel(model).step(token_id, recorded)
-        theirs = model.output(model.hidden(torch.tensor([[token_id]]), plain)[:, -1])[0]
-        assert torch.equal(ours, theirs)
-    assert FastModel(model).is_recorded
-    assert recorded.length == plain.length == 60
+def test_the_step_gives_the_logits_of_the_models_own_forward(lively, random_ids, changes):
+    model, ids = lively(**changes), random_ids(3, 24)
+    fast = FastModel(model)
+    assert fast.has_step
+    cache = fast.new_cache(3)
+    fast.next_logits(ids[:, :4], cache)
+    for end in range(5, 25):
+        ours = fast.next_logits(ids[:, end - 1 : end], cache)
+        if end in (5, 24):
+            expected = own_logits(model, ids[:, :end])
+            assert (ours - expected).norm() <= 1e-5 * expected.norm()
+    assert cache.length == 24
+    with pytest.raises(CacheFull):
+        fast.step(7, cache)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"window": 4, "n_kv_heads": 2}, {"position": "learned"}, {"position": "sinusoidal"}],
+    ids=str,
+)
+@torch.inference_mode()
+def test_rows_of_unequal_length_give_what_each_gives_alone(lively, random_ids, changes):
+    model, ids, lengths = lively(**changes), random_ids(3, 12), (2, 9, 5)
+    fast = FastModel(model)
+    cache = fast.new_cache(3)
+    cache.keys.fill_(1e4), cache.values.fill_(1e4)  # as memory may hold where nothing was written yet
+    for row, length in enumerate(lengths):
+        alone = fast.new_cache(1)
+        fast.next_logits(ids[row : row + 1, :length], alone)
+        cache.copy_rows([row], alone)
+    seen = torch.tensor(lengths)
+    for step in range(3):
+        fresh = torch.stack([ids[row, length + step] for row, length in enumerate(lengths)])
+        ours = fast.next_logits(fresh.unsqueeze(1), cache, seen + step)
+        for row, length in enumerate(lengths):
+            expected = own_logits(model, ids[row : row + 1, : length + step + 1])[0]
+            assert (ours[row] - expected).norm() <= 1e-5 * expected.norm()
 
 
 @torch.inference_mode()
-def test_recordings_serve_any_cache_and_follow_the_weights(lively, random_ids):
-    model = lively(context_length=64).eval()
-    list(generate(model, [1], WORTH_RECORDING + 5))
-    assert FastModel(model).is_recorded
+def test_a_step_in_bf16_errs_no_more_than_the_models_own(lively, random_ids):
+    ids = random_ids(2, 20)
+    ours, own = [], []
+    for changes in ({}, {"n_kv_heads": 2, "qk_norm": True}, {"norm_position": "pre+branch", "bias": "all"}):
+        exact, narrow = lively(**changes), lively(**changes).bfloat16()
+        fast = FastModel(narrow)
+        cache, twin = fast.new_cache(2), fast.new_cache(2)
+        fast.next_logits(ids[:, :3], cache), narrow.hidden(ids[:, :3], twin)
+        for end in range(4, 21):
+            expected = own_logits(exact, ids[:, :end])
+            by_step = fast.next_logits(ids[:, end - 1 : end], cache).float()
+            by_model = narrow(ids[:, end - 1 : end], twin)[:, -1].float()
+            ours.append((by_step - expected).norm() / expected.norm())
+            own.append((by_model - expected).norm() / expected.norm())
+    assert sum(ours) <= 1.25 * sum(own)
+
+
+@torch.inference_mode()
+def test_the_step_follows_the_weights_and_any_cache(lively, random_ids):
+    model, ids = lively(), random_ids(1, 15)
+    list(generate(model, [1], 5))
     model.layers[0].feedforward.down_proj.weight.mul_(2)
-    ids = random_ids(1, 30)
-    for capacity in (40, 64):
-        cache, twin = (KVCache(model.config, capacity=capacity) for _ in range(2))
-        model.hidden(ids, cache), model.hidden(ids, twin)
-        expected = model.output(model.hidden(torch.tensor([[7]]), twin)[:, -1])[0]
-        assert torch.equal(FastModel(model).step(7, cache), expected)
+    model.layers[1].attention_pre_norm.weight.mul_(3)
+    for capacity in (16, 20):
+        cache = KVCache(model.config, capacity=capacity)
+        model.hidden(ids, cache)
+        expected = own_logits(model, torch.cat((ids, torch.tensor([[7]])), dim=1))[0]
+        torch.testing.assert_close(FastModel(model).step(7, cache), expected, rtol=1e-5, atol=1e-4)
 
 
-def test_a_model_in_another_precision_is_recorded_anew(lively):
-    model = lively(context_length=64).eval()
-    list(generate(model, [1], WORTH_RECORDING + 5))
+def test_a_model_in_another_precision_gets_another_step(lively):
+    model = lively(context_length=64)
+    list(generate(model, [1], 5))
     model.bfloat16()
-    narrow = [step.token_id for step in generate(model, [1], 40)]
-    assert narrow == [step.token_id for step in generate(model, [1], 40, use_cache=True)]
-    assert FastModel(model).is_recorded
+    assert FastModel(model).has_step and FastModel(model).new_cache().keys.dtype == torch.bfloat16
+    assert len(list(generate(model, [1], 40))) == 40
 
 
-def test_threads_that_record_and_play_at_once_get_the_texts_of_one_after_the_other(lively):
+def test_threads_that_share_a_model_write_what_each_would_alone(lively):
     def text(model, seed):
         return [step.token_id for step in generate(model, [1 + seed], 60, seed=seed)]
 
-    alone = lively(context_length=64).eval()
-    expected = [text(alone, seed) for seed in range(8)]
-    shared = lively(context_length=64).eval()
+    expected = [text(lively(context_length=64), seed) for seed in range(8)]
+    shared = lively(context_length=64)
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda seed: text(shared, seed), range(8))) == expected
-    assert FastModel(shared).is_recorded
 
 
-def test_recording_says_nothing_on_the_console(lively):
-    model = lively(context_length=64).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        list(generate(model, [1], WORTH_RECORDING + 5))
-    assert FastModel(model).is_recorded
+class _Shifted(ReLUMLP):
+    def forward(self, x, trace=None):
+        return super().forward(x) + 1
 
 
-def test_a_model_in_training_is_never_recorded(lively):
-    model = lively(context_length=64).train()
-    list(generate(model, [1], WORTH_RECORDING + 5))
-    assert not FastModel(model).is_recorded
+@torch.inference_mode()
+def test_what_the_step_does_not_know_goes_through_the_models_own_forward(lively, random_ids):
+    ids = random_ids(1, 6)
+    hooked = lively()
+    hooked.layers[1].register_forward_hook(lambda part, given, x: x + 1)
+    other_part = lively()
+    other_part.layers[0].feedforward = _Shifted(32, 48).requires_grad_(False)
+    nn.init.ones_(other_part.layers[0].feedforward.up_proj.weight)
+    nn.init.ones_(other_part.layers[0].feedforward.down_proj.weight)
+    for model in (hooked, other_part):
+        fast = FastModel(model)
+        assert not fast.has_step
+        cache = fast.new_cache()
+        fast.next_logits(ids[:, :5], cache)
+        torch.testing.assert_close(fast.next_logits(ids[:, 5:], cache), own_logits(model, ids))
+    assert not knows(lively().train())
+
+
+def test_the_step_knows_every_preset_and_notices_a_part_put_in_later(lively):
+    for preset in PRESETS.values():
+        assert knows(GPT(preset.model.replace(vocab_size=8, d_ff=8)).eval())
+    model = lively()
+    assert FastModel(model).has_step
+    model.layers[0].feedforward = _Shifted(32, 48)
+    assert not FastModel(model).has_step
 
 
 def test_draws_follow_the_probabilities_and_never_hit_what_has_none():

@@ -6,23 +6,14 @@ import weakref
 import pytest
 import torch
 
-from gptcore.generation.fast_model import WORTH_RECORDING, FastModel, release
+from gptcore.generation.fast_model import FastModel, release
 from gptcore.generation.packed_weights import can_pack
 from gptcore.generation.sampling import generate
 
 
-def test_a_recording_is_shared_until_the_model_is_released(lively):
-    model = lively(context_length=64).eval()
-    list(generate(model, [1], WORTH_RECORDING + 5))
-    assert FastModel(model).is_recorded
-    release(model)
-    assert not FastModel(model).is_recorded
-
-
-def test_a_recording_goes_with_the_model(lively):
-    model = lively(context_length=64).eval()
-    list(generate(model, [1], WORTH_RECORDING + 5))
-    assert FastModel(model).is_recorded
+def test_what_was_prepared_goes_with_the_model(lively):
+    model = lively(context_length=64)
+    list(generate(model, [1], 5))
     gone = weakref.ref(model)
     del model
     gc.collect()

@@ -9,11 +9,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.generation import logits_process as theirs
 
 from gptcore.config import ModelConfig
+from gptcore.generation.batch import generate_batch
 from gptcore.generation.sampling import (
     Sampling,
     distribution,
     generate,
-    generate_batch,
     keep_min_p,
     keep_top_k,
     keep_top_p,
@@ -321,7 +321,7 @@ def test_it_stops_before_a_stop_token_at_the_length_or_at_the_context(lively):
     [
         ([], {}, "the prompt is empty"),
         ([1, 61], {}, "token id 61 must be from 0 to 60"),
-        ([-1], {}, "token id -1 is outside"),
+        ([-1], {}, "token id -1 must be from 0 to 60"),
         ([1] * 25, {}, "the prompt has 25 tokens and the model's context 24"),
         ([1], {"past_context": "wrap"}, "past_context='wrap'"),
         ([1], {"seed": 2**70}, "seed"),
@@ -346,11 +346,31 @@ def test_a_batch_writes_what_each_row_would_alone(lively, random_ids):
     assert penalised == [token_ids(model, row, 9, temperature=0, repetition_penalty=2.0) for row in ids]
 
 
+@pytest.mark.parametrize("changes", [{}, {"window": 4}, {"position": "learned"}], ids=str)
+def test_rows_of_any_length_are_what_generate_writes_with_their_seeds(lively, random_ids, changes):
+    model, stop = lively(**changes), 7
+    prompts = [random_ids(n, seed=n).tolist() for n in (3, 8, 3, 24, 1)]
+    filters = {"temperature": 1.5, "top_k": 30, "repetition_penalty": 1.2}
+    rows = generate_batch(model, prompts, 40, Sampling(**filters), seed=5, stop_id=stop)
+    alone = [
+        token_ids(model, prompt, 40, seed=5 + row, stop_ids={stop}, **filters)
+        for row, prompt in enumerate(prompts)
+    ]
+    assert rows == alone
+    assert len({len(row) for row in rows}) >= 3  # rows left at different times
+    assert generate_batch(model, prompts, 0, Sampling()) == [[]] * 5
+    assert generate_batch(model, prompts, 5, Sampling(), give_up=lambda: True) is None
+
+
+def test_a_batch_of_a_model_without_a_decode_step_writes_the_same(lively, random_ids):
+    prompts = [random_ids(n, seed=n).tolist() for n in (3, 8, 3)]
+    expected = generate_batch(lively(), prompts, 9, Sampling(), seed=1)
+    assert generate_batch(lively().train(), prompts, 9, Sampling(), seed=1) == expected
+
+
 def test_rows_of_a_batch_are_drawn_apart(lively, random_ids):
-    model = lively()
-    rows = generate_batch(model, random_ids(1, 4).expand(6, 4), 15, Sampling(), seed=2)
-    assert len({tuple(row) for row in rows}) > 1
-    assert rows == generate_batch(model, random_ids(1, 4).expand(6, 4), 15, Sampling(), seed=2)
+    rows = generate_batch(lively(), random_ids(1, 4).expand(6, 4), 15, Sampling(), seed=2)
+    assert len({tuple(row) for row in rows}) == 6
 
 
 def test_a_batch_refuses_what_one_text_would_be_refused(lively, random_ids):
