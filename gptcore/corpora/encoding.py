@@ -18,8 +18,12 @@ MIN_TOKENS = 64  # with fewer there is nothing to train on
 
 
 def encode_documents(documents: Iterable[str], tokenizer: Tokenizer) -> Tensor:
-    """Turn documents into token ids (N,) int64, each document followed by the end-of-text token."""
-    parts = [torch.tensor([*tokenizer.encode(document), tokenizer.eot_id]) for document in documents]
+    """Turn documents into token ids (N,) int64, each followed by the end-of-text token.
+
+    Before each stand the tokens that start every text, where an imported tokenizer has such.
+    """
+    start, end = tokenizer.start_ids, tokenizer.eot_id
+    parts = [torch.tensor([*start, *tokenizer.encode(document), end]) for document in documents]
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
 
 
@@ -38,7 +42,7 @@ def _encoded_bytes(documents: tuple[str, ...], tokenizer: Tokenizer) -> bytes:
     """Return what `encode_documents` does as bytes: made without a tensor, which leaves a process its one thread."""
     ids = array("q")
     for document in documents:
-        ids.extend(tokenizer.encode(document))
+        ids.extend((*tokenizer.start_ids, *tokenizer.encode(document)))
         ids.append(tokenizer.eot_id)
     return ids.tobytes()
 

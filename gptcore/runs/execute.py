@@ -32,7 +32,7 @@ from gptcore.training.events import Event
 logger = logging.getLogger(__name__)
 
 IN_CONFIG = ("preset", "corpus", "tokenizer", "seconds", "steps", "seed", "plugin")
-IF_GIVEN = ("text_field",)
+IF_GIVEN = ("text_field", "start_from")
 
 
 def start(request: RunRequest, out: str | Path, *, limits: Limits | None = None) -> Iterator[Event]:
@@ -42,6 +42,8 @@ def start(request: RunRequest, out: str | Path, *, limits: Limits | None = None)
     used, ValueError for what cannot be trained and for a run that fails, each in one sentence.
     """
     request.check_files()
+    if request.start_from is not None:
+        request = request.sealed()  # the run says what it began with
     if request.plugin:
         plugins.load(request.plugin)
     group = join_process_group()
@@ -59,7 +61,7 @@ def start(request: RunRequest, out: str | Path, *, limits: Limits | None = None)
         recorder.discard()
         raise
     training = {"config": plan.train, "corpus": plan.corpus, "tokenizer": plan.tokenizer, "notes": plan.notes}
-    yield from _follow(recorder, group, model=plan.model, **training)
+    yield from _follow(recorder, group, model=plan.model, weights=plan.weights, **training)
 
 
 def _description(request: RunRequest, plan: Plan) -> dict[str, Any]:
@@ -67,6 +69,7 @@ def _description(request: RunRequest, plan: Plan) -> dict[str, Any]:
     return {
         **{name: getattr(request, name) for name in IN_CONFIG},
         **{name: value for name in IF_GIVEN if (value := getattr(request, name)) is not None},
+        **{f"{name}_sha256": digest for name, digest in request.hashes if name == "start_from"},
         "settings": setting_words(dict(request.settings)),
         "model": plan.model.to_dict(),
         "train": plan.train.to_dict(),

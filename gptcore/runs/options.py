@@ -14,6 +14,13 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
         "--preset", default="nano", help="the config to start from: nano, tiny, small or small_legacy"
     )
     parser.add_argument(
+        "--from",
+        metavar="DIR|FILE.gguf",
+        dest="start_from",
+        help="continue training this run or model with its tokenizer, at a tenth of the preset's learning rate "
+        "unless --set learning_rate=R says otherwise",
+    )
+    parser.add_argument(
         "--set",
         nargs="+",
         action="extend",

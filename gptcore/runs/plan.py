@@ -4,17 +4,22 @@ What was asked for by name is kept or refused. What came with the preset shrinks
 a note says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from gptcore.config import PRESETS, ConfigError, ModelConfig, TrainConfig
 from gptcore.corpora.documents import Corpus
 from gptcore.corpora.encoding import MIN_TOKENS, encode_documents
 from gptcore.corpora.sources import load_corpus
-from gptcore.formats import load_tokenizer
-from gptcore.runs.request import RunRequest
+from gptcore.formats import load_tokenizer, load_with_tokenizer
+from gptcore.runs.request import GENTLER, RunRequest, split_settings
 from gptcore.tokenizer import Tokenizer, TokenizerError
+
+# What can change of a trained model's config: no weight depends on it.
+CHANGEABLE = ("dropout", "window", "context_length", "rope_theta", "rope_scaling")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,7 @@ class Plan:
     corpus: Corpus
     tokenizer: Tokenizer
     notes: tuple[str, ...]
+    weights: Mapping[str, Tensor] | None = None  # the model to start from; None: initialize one
 
 
 def make_plan(request: RunRequest) -> Plan:
@@ -33,6 +39,8 @@ def make_plan(request: RunRequest) -> Plan:
     shape, train = request.configs()
     text = load_corpus(request.corpus, seed=0, text_field=request.text_field)
     notes = list(text.notes)
+    if request.start_from is not None:
+        return _continued(request, train, text, notes)
     named = dict(request.settings)
     tokenizer = _tokenizer(
         request.tokenizer or _default_tokenizer(PRESETS[request.preset].tokenizer, text),
@@ -44,6 +52,43 @@ def make_plan(request: RunRequest) -> Plan:
     context = _context(shape.context_length, "context_length" in named, text, tokenizer, notes)
     model = shape.replace(vocab_size=tokenizer.vocab_size, context_length=context)
     return Plan(model=model, train=train, corpus=text, tokenizer=tokenizer, notes=tuple(notes))
+
+
+def _continued(request: RunRequest, train: TrainConfig, text: Corpus, notes: list[str]) -> Plan:
+    """Return how to train a model further: with its tokenizer and shape, in windows as long as the preset's."""
+    if request.tokenizer is not None:
+        raise ConfigError("a model is trained further with its own tokenizer; leave out --tokenizer")
+    model, tokenizer = load_with_tokenizer(request.start_from)
+    changes, named = split_settings(dict(request.settings))
+    fixed = set(changes) - set(CHANGEABLE)
+    if model.config.position == "learned":
+        fixed |= changes.keys() & {"context_length"}
+    if fixed:
+        raise ConfigError(
+            f"{min(fixed)} belongs to the shape of the model in {request.start_from}; leave it out, since of a trained "
+            f"model only {', '.join(CHANGEABLE)} can change"
+        )
+    config = model.config.replace(**changes)
+    length = min(config.context_length, PRESETS[request.preset].model.context_length)
+    if "window_length" not in named and length < config.context_length:
+        train = train.replace(window_length=length)
+        notes.append(
+            f"Trains in windows of {length:,} tokens, of the model's context of {config.context_length:,}; "
+            "--set window_length=N changes that."
+        )
+    if "learning_rate" not in named:
+        notes.append(
+            f"Continues a trained model with the learning rate {train.learning_rate:g}, the preset's divided by "
+            f"{GENTLER}."
+        )
+    return Plan(
+        model=config,
+        train=train,
+        corpus=text,
+        tokenizer=tokenizer,
+        notes=tuple(notes),
+        weights=model.state_dict(),
+    )
 
 
 def _default_tokenizer(preset_tokenizer: str, corpus: Corpus) -> str:

@@ -215,6 +215,8 @@ def _check_sources(request: RunRequest, folder: Path) -> None:
         raise ConfigError("only built-in and uploaded texts can be used here; upload the text")
     if request.tokenizer not in (None, *TOKENIZERS):
         raise ConfigError(f"the tokenizer must be one of {', '.join(TOKENIZERS)} here; choose one of them")
+    if request.start_from is not None:
+        raise ConfigError("a model cannot be trained further here; use the command line on your own machine")
     if request.plugin is not None:
         raise ConfigError(
             "plugins cannot be used here, because they run Python code; use the command line on your own "

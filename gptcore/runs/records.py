@@ -170,6 +170,8 @@ class _Config(TypedDict):
     preset: NotRequired[Word | None]
     corpus: NotRequired[Sentence]
     text_field: NotRequired[Sentence | None]
+    start_from: NotRequired[Sentence | None]
+    start_from_sha256: NotRequired[Word]
     tokenizer: NotRequired[Sentence | None]
     seconds: NotRequired[Seconds | None]
     steps: NotRequired[Count | None]

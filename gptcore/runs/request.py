@@ -21,8 +21,9 @@ from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, Train
 from gptcore.runs.options import add_request_options
 
 TRAIN = "train"
-FILES = ("corpus", "tokenizer", "plugin")  # the fields that may name a file
+FILES = ("corpus", "tokenizer", "plugin", "start_from")  # the fields that may name a file or a folder
 LENGTHS = ("seconds", "steps")
+GENTLER = 10  # by how much the learning rate is lower where a trained model is trained on
 
 _OPTIONAL_TEXT = ((str, type(None)), "text")
 _OPTIONAL_INTEGER = ((int, type(None)), "a whole number")
@@ -31,6 +32,7 @@ FIELD_TYPES = {  # besides settings and hashes: the types a field may have, and 
     "preset": (str, "text"),
     "corpus": (str, "text"),
     "text_field": _OPTIONAL_TEXT,
+    "start_from": _OPTIONAL_TEXT,
     "tokenizer": _OPTIONAL_TEXT,
     "seconds": ((int, float, type(None)), "a number"),
     "steps": _OPTIONAL_INTEGER,
@@ -45,7 +47,8 @@ class RunRequest:
 
     `settings` are fields of ModelConfig or TrainConfig by name, given as a mapping and kept as sorted pairs; they
     change the preset. `corpus` and `text_field` are as for `load_corpus`; `tokenizer` is `story`, `gpt2`, `train` or a
-    file, by default the preset's or one trained on the text; `plugin` is a file run first. `hashes` are the SHA-256 of
+    file, by default the preset's or one trained on the text; `plugin` is a file run first; `start_from` is the
+    run or model whose weights, shape and tokenizer training begins with. `hashes` are the SHA-256 of
     what is in the files and folders named.
     Raises ConfigError, in one sentence, for what cannot be asked.
     """
@@ -55,6 +58,7 @@ class RunRequest:
     settings: tuple[tuple[str, Any], ...] = ()
     corpus: str = "stories"
     text_field: str | None = None
+    start_from: str | None = None
     tokenizer: str | None = None
     seconds: float | None = None
     steps: int | None = None
@@ -109,7 +113,7 @@ class RunRequest:
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Self:
         """Return the request that parsed options (`add_request_options`) describe."""
-        names = ("preset", "text_field", "tokenizer", *LENGTHS, "seed", "plugin")
+        names = ("preset", "text_field", "start_from", "tokenizer", *LENGTHS, "seed", "plugin")
         return cls(
             settings=parse_settings(options.settings),
             corpus="\n".join(options.corpus),
@@ -165,7 +169,10 @@ class RunRequest:
         return {name: _thawed(value) for name, value in self.settings}
 
     def configs(self) -> tuple[ModelConfig, TrainConfig]:
-        """Return the preset's configs with the settings, length and seed asked for; raises ConfigError."""
+        """Return the preset's configs with the settings, length and seed asked for; raises ConfigError.
+
+        With `start_from` the model's config is that of its files instead, and the learning rate is ten times lower.
+        """
         chosen = PRESETS[self.preset]
         for_model, for_training = split_settings(dict(self.settings))
         length = {name: value for name in LENGTHS if (value := getattr(self, name)) is not None}
@@ -173,6 +180,9 @@ class RunRequest:
             for_training = dict.fromkeys(LENGTHS) | for_training | length
         if self.seed is not None:
             for_training["seed"] = self.seed
+        if self.start_from is not None:
+            rate = chosen.train.learning_rate / GENTLER
+            for_training = {"learning_rate": rate, "grow_windows": False} | for_training
         return chosen.model.replace(**for_model), chosen.train.replace(**for_training)
 
     @property
@@ -192,6 +202,8 @@ class RunRequest:
             }
             if self.text_field is not None:
                 content["text_field"] = self.text_field
+            if self.start_from is not None:
+                content["start_from"] = self._content("start_from")
             if self.plugin:
                 content["plugin"] = self._content("plugin")
         else:
@@ -202,17 +214,17 @@ class RunRequest:
     def _content(self, name: str) -> str:
         """Return a name as it stands, and the hash of what is in a file."""
         source = getattr(self, name) or ""
-        return dict(self.hashes).get(name) or _content_hash(source) or source
+        return dict(self.hashes).get(name) or _content_hash(name, source) or source
 
     def sealed(self) -> Self:
         """Return this request with the hash of every file it names, as the files are now."""
-        hashes = {name: _content_hash(getattr(self, name)) for name in FILES}
+        hashes = {name: _content_hash(name, getattr(self, name)) for name in FILES}
         return replace(self, hashes={name: h for name, h in hashes.items() if h} | dict(self.hashes))
 
     def check_files(self) -> None:
         """Raise ConfigError where a file is no longer what it was when the request was sealed."""
         for name, sealed_hash in self.hashes:
-            hash_now = _content_hash(getattr(self, name))
+            hash_now = _content_hash(name, getattr(self, name))
             if hash_now and hash_now != sealed_hash:
                 raise ConfigError(
                     f"{name} {getattr(self, name)} has changed since this run was requested; request it again"
@@ -223,7 +235,8 @@ class RunRequest:
         if self.kind != TRAIN:
             raise ConfigError(f"a job of kind {self.kind!r} cannot be run with `train`")
         words = [*_option("preset", self.preset), *_corpus_option(self.corpus)]
-        words += [*_option("text-field", self.text_field), *_option("tokenizer", self.tokenizer)]
+        words += [*_option("text-field", self.text_field), *_option("from", self.start_from)]
+        words += _option("tokenizer", self.tokenizer)
         words += [] if self.seconds is None else _option("seconds", _number_word(self.seconds))
         for name in ("steps", "seed", "plugin"):
             words += _option(name, getattr(self, name))
@@ -272,10 +285,11 @@ def _thawed(value: Any) -> Any:
     return [_thawed(inner) for inner in value] if isinstance(value, tuple) else value
 
 
-def _content_hash(source: str | None) -> str | None:
-    """Return the SHA-256 of a file, or of all the files that a folder or several names lead to; None without any."""
+def _content_hash(field: str, source: str | None) -> str | None:
+    """Return the SHA-256 of the file that a field names, or of all files that it leads to; None without any."""
+    files_of = _model_files if field == "start_from" else _files_of
     try:
-        files = [file for name in (source or "").split("\n") if name for file in _files_of(Path(name))]
+        files = [file for name in (source or "").split("\n") if name for file in files_of(Path(name))]
         if not files:
             return None
         digests = []
@@ -291,6 +305,14 @@ def _files_of(path: Path) -> list[Path]:
     """Return a file itself, or the files in a folder in the order of their names; no devices and no pipes."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path] if path.is_file() else []
+
+
+def _model_files(path: Path) -> list[Path]:
+    """Return the files of a model: one file, those of a folder, or those of a run's newest checkpoint."""
+    for folder in (path, path / "latest", path / "previous"):
+        if any(folder.glob("*.safetensors")):
+            return sorted(file for file in folder.iterdir() if file.is_file())
     return [path] if path.is_file() else []
 
 

@@ -7,7 +7,7 @@ yields (`gptcore.runs.recorder`), and whoever wants it to end sets a flag.
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Event as Flag
 
 import torch
@@ -41,6 +41,7 @@ def train(
     stop: Flag | None = None,
     device: torch.device | None = None,
     resume: dict | None = None,
+    weights: Mapping[str, Tensor] | None = None,
     notes: Iterable[str] = (),
     group: ProcessGroup = SINGLE,
 ) -> Iterator[events.Event]:
@@ -48,18 +49,22 @@ def train(
 
     The run ends after `config.steps` (or the steps its `config.seconds` were found to hold), or once `stop` is
     set, which is looked at between micro-batches; no finished step is lost. `resume` is the state of a `Checkpointed`
-    event, `notes` are sentences for the reader of the events. In a `group` of several processes each calls this
-    with the same arguments, and the first one alone evaluates and samples. Raises ValueError where corpus,
-    tokenizer and sizes do not fit together.
+    event, `weights` are those of a trained model to start from, `notes` are sentences for the reader of the events. In
+    a `group` of several processes each calls this with the same arguments, and the first one alone evaluates and
+    samples. Raises ValueError where corpus, tokenizer and sizes do not fit together.
     """
-    _check_sizes(model_config, config, tokenizer)
+    is_trained = weights is not None or resume is not None
+    _check_sizes(model_config, config, tokenizer, may_be_padded=is_trained)
     parts = LOOP_VARIANTS[config.fault]
     train_ids, val_ids, shortened = prepare_corpus(parts.text(corpus), tokenizer, model_config.context_length)
     length = min(config.window_length or model_config.context_length, len(train_ids) - 1)
     group.check(config)
     device = device or group.device or pick_device()
     _check_memory(model_config, config, length, device, group)
-    model = GPT(model_config, seed=config.seed).to(device)
+    model = GPT(model_config, seed=config.seed)
+    if weights is not None:
+        model.load_state_dict(weights)
+    model = model.to(device)
     batches = parts.batches(val_ids, length, config.batch_size, config.eval_batches)
     evaluator = Evaluator(corpus, tokenizer, batches, bytes_per_token(val_ids, tokenizer))
     if resume is None:
@@ -94,9 +99,15 @@ def train(
     yield from _loop(state, config, evaluator)
 
 
-def _check_sizes(model_config: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> None:
-    """Raise ValueError where the tokenizer or the windows do not fit the model."""
-    if tokenizer.vocab_size != model_config.vocab_size:
+def _check_sizes(
+    model_config: ModelConfig, config: TrainConfig, tokenizer: Tokenizer, *, may_be_padded: bool
+) -> None:
+    """Raise ValueError where the tokenizer or the windows do not fit the model.
+
+    A published model may have a vocabulary that is padded to a round number: with more ids than its tokenizer.
+    """
+    is_padded = may_be_padded and tokenizer.vocab_size < model_config.vocab_size
+    if tokenizer.vocab_size != model_config.vocab_size and not is_padded:
         raise ValueError(
             f"vocab_size={model_config.vocab_size} must equal the tokenizer's {tokenizer.vocab_size}"
         )

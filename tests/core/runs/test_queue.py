@@ -299,6 +299,7 @@ def test_a_text_that_changed_since_it_was_asked_for_is_not_trained_on(request_fo
         {"corpus": "texts/../secret.txt"},
         {"tokenizer": "/etc/passwd"},
         {"plugin": "/tmp/code.py"},
+        {"start_from": "/srv/models/mine"},
     ],
     ids=str,
 )

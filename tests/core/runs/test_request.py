@@ -57,6 +57,7 @@ def requests(draw):
             st.lists(NAMES, min_size=1, max_size=3).map("\n".join).filter(lambda names: "\n-" not in names)
         ),
         text_field=draw(st.none() | NAMES),
+        start_from=draw(st.none() | NAMES),
         tokenizer=draw(st.none() | NAMES),
         seed=draw(st.none() | st.integers(0, 2**63 - 1)),
         plugin=draw(st.none() | NAMES),
