@@ -22,27 +22,37 @@ ESCAPES = "gptcore.escapes"  # the name of a way to handle what UTF-8 cannot hol
 
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "train": ("train a model and keep the run in a directory", command_options.train_options),
-    "resume": ("continue a run that was stopped or interrupted", command_options.resume_options),
-    "sample": ("continue a text with a trained model", command_options.sample_options),
-    "export": ("write a model in another format", command_options.export_options),
+    "train": ("train a model and save the run in a folder", command_options.train_options),
+    "resume": ("resume a run that was stopped or interrupted", command_options.resume_options),
+    "sample": ("generate text with a trained model", command_options.sample_options),
+    "export": ("export a model to another format", command_options.export_options),
     "stories": ("print stories, or score a text by the story grammar", command_options.stories_options),
-    "tokenize": ("split a text into tokens", command_options.tokenize_options),
+    "tokenize": ("print the tokens of a text", command_options.tokenize_options),
     "claims": ("measure the field's claims on this machine", command_options.claims_options),
-    "exercise": ("check a solution; without FILE, print the stub", command_options.exercise_options),
-    "bench": ("benchmark our speed against the usual alternatives", command_options.bench_options),
+    "exercise": ("check the solution of an exercise, or print its stub", command_options.exercise_options),
+    "bench": ("benchmark Glassbox against the usual libraries", command_options.bench_options),
     "arena": ("compare two architectures trained on the same batches", command_options.arena_options),
     "workers": ("run background jobs (started by the app)", command_options.workers_options),
 }  # by name: what `--help` says of a command, and what adds its options
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the commands and their options."""
-    top = argparse.ArgumentParser(prog="python -m gptcore", description=__doc__.split("\n")[0])
+    """Return the parser of all commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="python -m gptcore",
+        description="Train, run and measure small language models. `COMMAND --help` explains a command.",
+    )
     top.add_argument("--version", action="version", version=f"glassbox {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (summary, add_options) in COMMANDS.items():
-        add_options(commands.add_parser(name, help=summary))
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=command_options.examples(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add_options(command)
     return top
 
 
@@ -85,14 +95,14 @@ def _explained(error: BaseException, plugin: str | None) -> str:
     if isinstance(error, (ValueError, OSError)):
         return error_sentence(error)
     if is_lack_of_memory(error):
-        return "there is not enough memory for this; choose a smaller model, batch or text"
+        return "there is not enough memory; use a smaller model, batch or text"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if frame.filename in (plugin, __file__) or "gptcore" in frame.filename]
     last = (ours or frames)[-1]
     what = f"{type(error).__name__}: {error_sentence(error)} ({Path(last.filename).name}, line {last.lineno})"
     if plugin is not None:
-        return f"with the plugin {plugin} the command stopped with {what}; check the parts that it adds"
-    return f"unexpected error, please report it with your command: {what}"
+        return f"the plugin {plugin} caused {what}; check the parts that it adds"
+    return f"unexpected error; please report it with your command: {what}"
 
 
 def _prepare_streams() -> None:

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         for event in run_match(match, options.out, corpus=options.corpus, plugin=options.plugin):
             show(kinds[type(event)], event)
     except Stopped:
-        print(f"{ERROR}stopped; the same command goes on where it ended", file=sys.stderr)
+        print(f"{ERROR}stopped; run the same command again to continue", file=sys.stderr)
         return 130
     if options.write:
         names = (f"A: {options.style_a}", f"B: {options.style_b}")
@@ -49,18 +49,21 @@ def _print_match(kind: str, event) -> None:
     if kind == "even":
         what = f"{event.field} from {event.before:,} to {event.after:,}" if event.field else "nothing"
         print(f"arm a: {event.a.n_parameters:,} parameters; arm b: {event.b.n_parameters:,}")
-        print(f"adjusted in arm b: {what}")
+        print(f"changed in arm b: {what}")
         print(
-            "left, b against a:",
+            "remaining difference, arm b over arm a:",
             ", ".join(f"{name} {share:+.2%}" for name, share in event.remaining_difference().items()),
         )
     elif kind == "result":
-        print(f"{event.arm}  rate {event.rate:<8g} seed {event.seed:<4} loss {event.loss:.4f}", flush=True)
+        print(
+            f"{event.arm}  learning rate {event.rate:<8g} seed {event.seed:<4} loss {event.loss:.4f}",
+            flush=True,
+        )
     else:
         for arm, best in event.best.items():
             seeds = ", ".join(f"{loss:.4f}" for loss in best.losses)
-            edge = f", the {best.edge} rate tried" if best.edge else ""
-            print(f"arm {arm} at its best, rate {best.rate:g}{edge}: mean {best.mean:.4f} ({seeds})")
-        lower = f"{event.winner} is {event.difference:.4f} nats lower, " if event.winner else ""
-        chance = f"chance {event.chance:.3f} between equals: " if event.winner else ""
+            edge = f" (the {best.edge} one tried)" if best.edge else ""
+            print(f"arm {arm}, best learning rate {best.rate:g}{edge}: mean loss {best.mean:.4f} ({seeds})")
+        lower = f"arm {event.winner} is {event.difference:.4f} nats lower, " if event.winner else ""
+        chance = f"probability {event.chance:.3f} if both were equal: " if event.winner else ""
         print(f"{lower}{chance}{event.word}")

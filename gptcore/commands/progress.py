@@ -20,7 +20,7 @@ def _print_json(event) -> None:
 
 
 class _Progress:
-    """Shows a person how a run goes: a bar, the loss, a text now and then."""
+    """Prints the events of a run for people: a progress bar, the losses and samples."""
 
     def __init__(self):
         self.bar = None

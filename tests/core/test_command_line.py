@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 import gptcore
-from gptcore.__main__ import main, parser
+from gptcore.__main__ import COMMANDS, main, parser
 from gptcore.config import PRESETS
 from gptcore.formats import load
 from gptcore.runs.plan import make_plan
@@ -288,7 +289,7 @@ GOOD = ["--corpus", "good.txt", "--out", "new"]
         (["--corpus", "latin.txt", "--out", "new"], ["latin.txt", "UTF-8"]),
         (["--corpus", "nul.txt", "--out", "new"], ["nul.txt", "text"]),
         (["--corpus", "nowhere.txt", "--out", "new"], ["nowhere.txt"]),
-        (["--corpus", "taken", "--out", "new"], ["taken", "folder"]),
+        (["--corpus", "taken", "--out", "new"], ["6 tokens", "longer text"]),
         ([*GOOD, "--seconds", "0"], ["--seconds", "0"]),
         ([*GOOD, "--seconds", "-3"], ["--seconds", "-3"]),
         ([*GOOD, "--seconds", "nan"], ["--seconds", "nan"]),
@@ -326,7 +327,7 @@ def test_train_refuses_what_cannot_be_in_one_sentence(texts, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--prompt", "The red fox " * 30], ["context 32", "shorten"]),
+        (["--prompt", "The red fox " * 30], ["context is 32", "shorten"]),
         (["--temperature", "-1"], ["temperature=-1"]),
         (["--temperature", "nan"], ["temperature=nan"]),
         (["--top-k", "0"], ["top_k=0"]),
@@ -356,7 +357,7 @@ def test_a_temperature_next_to_zero_is_no_accident(trained, capsys):
     ("arguments", "words"),
     [
         (["sample", "nowhere"], ["nowhere"]),
-        (["sample", "taken"], ["taken", "no model"]),
+        (["sample", "taken"], ["taken", "does not contain a model"]),
         (["resume", "nowhere"], ["nowhere", "not a run"]),
         (["resume", "taken"], ["taken", "not a run"]),
         (["stories", "--n", "0"], ["--n 0"]),
@@ -436,6 +437,15 @@ def test_every_option_of_every_command_has_a_help_text():
         if not action.help
     }
     assert not without
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "workers"])
+def test_the_help_of_a_command_ends_with_examples_that_parse(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    shown = capsys.readouterr().out.split("examples:\n")[1].splitlines()
+    for words in shown:
+        assert parser().parse_args(shlex.split(words)[3:]).command == name
 
 
 def test_a_length_given_replaces_the_presets(file):

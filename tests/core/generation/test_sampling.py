@@ -322,7 +322,7 @@ def test_it_stops_before_a_stop_token_at_the_length_or_at_the_context(lively):
         ([], {}, "the prompt is empty"),
         ([1, 61], {}, "token id 61 must be from 0 to 60"),
         ([-1], {}, "token id -1 must be from 0 to 60"),
-        ([1] * 25, {}, "the prompt has 25 tokens and the model's context 24"),
+        ([1] * 25, {}, "the prompt has 25 tokens and the model's context is 24"),
         ([1], {"past_context": "wrap"}, "past_context='wrap'"),
         ([1], {"seed": 2**70}, "seed"),
     ],

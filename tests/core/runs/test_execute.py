@@ -248,5 +248,5 @@ def test_moment_estimates_that_fit_no_weight_are_one_sentence(request_for, tmp_p
         tensors["noise"] = tensors["noise"][:100]
     save_file(tensors, path)
     (path.parent / "checksums.json").unlink()
-    with pytest.raises(ValueError, match=r"do(es)? not fit"):
+    with pytest.raises(ValueError, match="not match"):
         list(execute.resume(tmp_path / "run"))

@@ -306,7 +306,7 @@ def test_a_text_that_changed_since_it_was_asked_for_is_not_trained_on(request_fo
 def test_a_hosted_server_trains_on_no_path_address_or_plugin(tmp_path, monkeypatch, named):
     monkeypatch.setenv("GLASSBOX_RUNS", str(tmp_path))
     hosted = Limits.from_environment({"GLASSBOX_HOSTED": "1"})
-    with pytest.raises(ConfigError, match=r"here[;]") as refused:
+    with pytest.raises(ConfigError, match=r"here[;,]") as refused:
         queue.submit(RunRequest(steps=3, **named), limits=hosted)
     assert "\n" not in str(refused.value) and list(tmp_path.iterdir()) == []
     text = tmp_path / "texts" / f"{'0' * 16}.txt"
