@@ -1,7 +1,7 @@
-"""Every number that defines a model or a training run, checked when it is written down.
+"""Every number that defines a model or a training run, validated on construction.
 
-Configs are frozen: equal choices are equal objects with equal hashes, so a config is a cache key as it
-stands. What may be left out (`None`) is filled in at once, so two ways to write the same model compare equal.
+Configs are frozen, compare by value and are hashable, so a config can be a cache key. Optional sizes (`None`) are
+filled in on construction, so two ways to write the same model compare equal.
 """
 
 import math
@@ -51,7 +51,7 @@ LARGEST = {
 
 
 class ConfigError(ValueError):
-    """A choice that cannot work, said in one sentence that names field, value and rule."""
+    """A setting that cannot work; the message names the field, its value and the rule."""
 
 
 def _require(holds: bool, sentence: str) -> None:
@@ -73,8 +73,14 @@ def _number(config: object, kind: type, *names: str, least: float | None = None,
         _require(value <= largest, f"{name}={_shown(value)} must be at most {largest:,}")
 
 
+def _fractions(config: object, *names: str) -> None:
+    for name in names:
+        _number(config, float, name, least=0)
+        _require(getattr(config, name) < 1, f"{name}={getattr(config, name)} must be less than 1")
+
+
 def _shown(value: object) -> str:
-    """Return a value as it was written, the middle of a long one left out."""
+    """Return a value as it was written, with the middle of a long one left out."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:40]}…{text[-10:]}"
 
@@ -91,6 +97,11 @@ def _flags(config: object, *names: str) -> None:
         _require(isinstance(value, bool), f"{name}={_shown(value)} must be true or false")
 
 
+def _check_names(kind: type, names: Iterable[str]) -> None:
+    unknown = ", ".join(sorted(set(names) - {field.name for field in fields(kind)}))
+    _require(not unknown, f"{kind.__name__} has no field {unknown}; remove it or correct its name")
+
+
 def _added_later(default: Any) -> Any:
     """Return a field that the first configs did not have.
 
@@ -100,17 +111,13 @@ def _added_later(default: Any) -> Any:
 
 
 class _Config:
-    """What all configs share: a changed copy, and plain dictionaries in and out."""
+    """The base of all configs: changed copies, and conversion from and to dictionaries."""
 
     __slots__ = ()
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with these fields changed, checked again."""
-        unknown = sorted(set(changes) - {field.name for field in fields(self)})
-        _require(
-            not unknown,
-            f"{type(self).__name__} has no field {', '.join(unknown)}; remove it or correct its name",
-        )
+        _check_names(type(self), changes)
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,10 +132,7 @@ class _Config:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Return the config these plain values describe; raises ConfigError for an unknown or a missing field."""
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        _require(
-            not unknown, f"{cls.__name__} has no field {', '.join(unknown)}; remove it or correct its name"
-        )
+        _check_names(cls, values)
         needed = (field.name for field in fields(cls) if field.default is MISSING)
         missing = [name for name in needed if name not in values]
         _require(not missing, f"{cls.__name__} requires {', '.join(missing)}; add it")
@@ -160,18 +164,14 @@ class _Config:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RopeScaling(_Config):
-    """How rotary positions are stretched to serve a context longer than the one trained.
+    """How rotary positions are scaled for a context longer than the one trained.
 
-    `linear` divides every angle by `factor` (Chen et al. 2023); `ntk` raises the base instead, so that the
-    fast pairs keep their frequency; `llama3` divides only the slow pairs (Llama 3.1's published recipe).
-
-    `yarn` does so too, pair by pair, and multiplies cosines and sines by `attention_factor`, by default
-    0.1 ln(factor) + 1 (Peng et al. 2023). With `whole_pairs` its two limits are rounded to whole pairs. For both
-    kinds, pairs that rotate fewer than `low_freq_factor` times within `original_context_length` are slow, and those
-    that rotate more than `high_freq_factor` times, 4 or for yarn 32, are fast.
-
-    `dynamic` raises the base once a text is longer than `context_length`. Our models end there, so it changes
-    nothing here and is kept for an export.
+    `linear` divides every angle by `factor` (Chen et al. 2023). `ntk` raises the base instead, so that high
+    frequencies keep their value. `llama3` divides only low frequencies (Llama 3.1). `yarn` does the same and
+    multiplies cosines and sines by `attention_factor`, by default 0.1 ln(factor) + 1 (Peng et al. 2023). For these
+    two, pairs with fewer than `low_freq_factor` rotations in `original_context_length` tokens are divided, and pairs
+    with more than `high_freq_factor` (default: 4, yarn: 32) keep their frequency. `whole_pairs` rounds yarn's two
+    limits. `dynamic` acts only on texts longer than `context_length`, so here it is only kept for an export.
     """
 
     kind: str
@@ -191,8 +191,7 @@ class RopeScaling(_Config):
         _number(self, int, "original_context_length", least=1)
         _require(
             self.kind not in ("llama3", "yarn") or self.high_freq_factor > self.low_freq_factor,
-            f"high_freq_factor={self.high_freq_factor} must be greater than "
-            f"low_freq_factor={self.low_freq_factor}",
+            f"high_freq_factor={self.high_freq_factor} must be greater than low_freq_factor={self.low_freq_factor}",
         )
         if self.attention_factor is not None:
             _require(self.kind == "yarn", f"attention_factor needs kind=yarn, not kind={self.kind}")
@@ -201,14 +200,14 @@ class RopeScaling(_Config):
 
     @property
     def table_factor(self) -> float:
-        """What cosines and sines are multiplied by."""
+        """The factor of the cosines and sines."""
         if self.kind != "yarn":
             return 1.0
         return 0.1 * math.log(self.factor) + 1 if self.attention_factor is None else self.attention_factor
 
 
 class LayerKind(NamedTuple):
-    """In what layers of one model differ: the attention window, None for all tokens, and whether they rotate."""
+    """What can differ between layers: the attention window (None for all tokens), and whether RoPE rotates."""
 
     window: int | None
     rotates: bool
@@ -289,13 +288,11 @@ class ModelConfig(_Config):
         _one_of(self, "bias", BIASES)
         _require(
             self.position != "rope" or self.head_dim % 2 == 0,
-            f"head_dim={self.head_dim} must be even, because RoPE rotates pairs of components; use "
-            f"{self.head_dim + 1}",
+            f"head_dim={self.head_dim} must be even, because RoPE rotates pairs; use {self.head_dim + 1}",
         )
         _require(
             self.position != "sinusoidal" or self.d_model % 2 == 0,
-            f"d_model={self.d_model} must be even, because sinusoidal positions are pairs of sine and "
-            f"cosine; use {self.d_model + 1}",
+            f"d_model={self.d_model} must be even for sinusoidal positions; use {self.d_model + 1}",
         )
         if self.score_scale is None:
             object.__setattr__(self, "score_scale", self.head_dim**-0.5)
@@ -312,11 +309,9 @@ class ModelConfig(_Config):
         )
         _require(
             scaling is None or scaling.kind != "ntk" or self.head_dim > 2,
-            f"head_dim={self.head_dim} must be at least 4 for ntk scaling, because a single frequency "
-            "cannot be scaled",
+            f"head_dim={self.head_dim} must be at least 4 for ntk scaling, which needs two frequencies",
         )
-        _number(self, float, "dropout", least=0)
-        _require(self.dropout < 1, f"dropout={self.dropout} must be less than 1")
+        _fractions(self, "dropout")
         _flags(self, "qk_norm", "tie_embeddings", "causal", "residual")
         self._check_parts_of_families()
 
@@ -346,8 +341,7 @@ class ModelConfig(_Config):
         width = round(self.rotary_fraction * self.head_dim)
         _require(
             self.rotary_fraction == 1 or (width >= 2 and width % 2 == 0),
-            f"rotary_fraction={self.rotary_fraction} of head_dim={self.head_dim} is {width}, and RoPE "
-            "needs an even number",
+            f"rotary_fraction={self.rotary_fraction} of head_dim={self.head_dim} is {width}, which must be even",
         )
 
     @property
@@ -380,16 +374,14 @@ class ModelConfig(_Config):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig(_Config):
-    """How a model is trained: length, batches, learning rate, and what is looked at on the way.
+    """How a model is trained: length, batches, optimizer, learning rate and evaluation.
 
-    A run has a length in `steps` or in `seconds` of training; seconds are turned into steps once, when the
-    run has measured its own speed. `window_length` is the tokens of one training window, by default the
-    model's context; with `grow_windows` windows are cut in four, then in two, then left whole
-    (`training.optim.window_cuts`). `precision`, `attention_path` and `threads` are `auto` (measured at the start)
-    or kept as given; torch's own name of a precision, such as `bfloat16`, becomes the short one. `compile` hands the
-    model to torch.compile, which takes most of a minute and a C++ compiler, and then makes steps faster; without a
-    compiler the run goes on without it. `n_evals` and `n_samples` are how often in a run the model is evaluated and
-    made to write. `fault` breaks the loop on purpose, for lessons.
+    A run has a length in `steps` or in `seconds`; seconds become steps once the run has measured its speed.
+    `window_length` is the number of tokens of a training window, by default the context. `grow_windows` trains on
+    quarters of windows first, then halves, then whole ones (`training.optim.window_cuts`). `precision`,
+    `attention_path` and `threads` are `auto` (measured at the start) or a value. `compile` uses torch.compile, which
+    takes about a minute and a C++ compiler; without one the run continues uncompiled. `n_evals` and `n_samples` count
+    the evaluations and samples of a run. `fault` breaks the loop on purpose, for lessons.
     """
 
     steps: int | None = None
@@ -419,8 +411,7 @@ class TrainConfig(_Config):
     def __post_init__(self):
         _require(
             self.steps is None or self.seconds is None,
-            f"steps={self.steps} and seconds={self.seconds} are both set, and a run has one length; leave "
-            "one out",
+            f"steps={self.steps} and seconds={self.seconds} are both set; leave one of them out",
         )
         if self.steps is not None:
             _number(self, int, "steps", least=1)
@@ -441,9 +432,7 @@ class TrainConfig(_Config):
             self.min_learning_rate <= self.learning_rate,
             f"min_learning_rate={self.min_learning_rate} must be at most learning_rate={self.learning_rate}",
         )
-        _number(self, float, "beta1", "beta2", least=0)
-        for name in ("beta1", "beta2"):
-            _require(getattr(self, name) < 1, f"{name}={getattr(self, name)} must be less than 1")
+        _fractions(self, "beta1", "beta2")
         _number(self, float, "grad_clip", above=0)
         _flags(self, "grow_windows", "compile")
         _one_of(self, "optimizer", OPTIMIZERS)
@@ -457,18 +446,18 @@ class TrainConfig(_Config):
             _number(self, int, "threads", least=1)
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with these fields changed; the final rate keeps its share of the full one."""
-        share = self.min_learning_rate / self.learning_rate
+        """Return a copy with these fields changed; the final learning rate keeps its ratio to the peak."""
+        ratio = self.min_learning_rate / self.learning_rate
         if "learning_rate" in changes and "min_learning_rate" not in changes:
             rate = changes["learning_rate"]
             number = isinstance(rate, (int, float))
-            changes["min_learning_rate"] = share * min(rate, LARGEST["learning_rate"]) if number else None
+            changes["min_learning_rate"] = ratio * min(rate, LARGEST["learning_rate"]) if number else None
         return _Config.replace(self, **changes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """A model and a way to train it that belong together, and the tokenizer they expect."""
+    """A model config with the training config and the tokenizer that go with it."""
 
     model: ModelConfig
     train: TrainConfig

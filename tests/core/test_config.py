@@ -151,7 +151,7 @@ def test_a_model_that_cannot_work_is_refused_in_one_sentence(changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"steps": 10, "seconds": 3.0}, ["steps=10", "seconds=3.0", "one length"]),
+        ({"steps": 10, "seconds": 3.0}, ["steps=10", "seconds=3.0", "leave one of them out"]),
         ({"steps": 0}, ["steps=0", "1"]),
         ({"seconds": 0}, ["seconds=0", "greater than 0"]),
         ({"seconds": float("inf")}, ["seconds=inf"]),
