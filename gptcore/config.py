@@ -215,20 +215,17 @@ class LayerKind(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig(_Config):
-    """The shape of one decoder-only Transformer and the parts it is built from.
+    """The shape of a decoder-only Transformer and the parts it is built from; the defaults are LLaMA's parts.
 
-    The defaults are LLaMA's parts. `score_scale` is what attention scores are multiplied by, by default
-    1/sqrt(head_dim). `causal`, `residual` and `score_scale` exist for labs that take them away.
+    `score_scale` multiplies attention scores, by default 1/sqrt(head_dim). `causal`, `residual` and `score_scale`
+    exist for labs that turn them off. Some families need more: `embedding_scale` multiplies the embeddings (Gemma:
+    sqrt(d_model)); `score_cap` and `logit_cap` bound attention scores and logits (Gemma 2); `qk_norm_width` says
+    whether `qk_norm` normalizes each `head` (Qwen 3) or `all` heads of a token together (OLMo 2); `rotary_fraction`
+    is the fraction of a head that RoPE rotates (Phi).
 
-    Some families need more. `embedding_scale` multiplies the embeddings (Gemma: sqrt(d_model)). `score_cap` and
-    `logit_cap` keep attention scores and logits within plus or minus that number (Gemma 2). `qk_norm_width` is what
-    `qk_norm` normalizes: each `head` (Qwen 3) or `all` heads of a token together (OLMo 2). `rotary_fraction` is how
-    much of a head rotates (Phi).
-
-    Layers can differ by a pattern, a letter a layer, repeated over the layers. In `window_pattern`, "w" has the
-    window and "f" attends to the full text ("wf": Gemma 2; "wwwwwf": Gemma 3); `window_rope_theta` is the base of
-    the layers with a window, which are not stretched (Gemma 3). In `rope_pattern`, "r" rotates and "n" does not
-    ("rrrn": SmolLM3).
+    A pattern has one letter per layer and repeats. In `window_pattern`, "w" layers have the attention window and "f"
+    layers attend to the full text ("wf": Gemma 2; "wwwwwf": Gemma 3). `window_rope_theta` is the base of "w" layers,
+    which are not scaled (Gemma 3). In `rope_pattern`, "r" layers rotate and "n" layers don't ("rrrn": SmolLM3).
     """
 
     vocab_size: int
