@@ -9,6 +9,7 @@ from gptcore.cache import KVCache
 from gptcore.checkpoint import SHIPPED
 from gptcore.commands.counts import check_count
 from gptcore.formats import load_with_tokenizer
+from gptcore.generation.quantized import QuantizedGPT
 from gptcore.generation.sampling import Step, generate
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
@@ -20,6 +21,8 @@ def run(options: argparse.Namespace) -> None:
         plugins.load(options.plugin)
     check_count("max-new-tokens", options.max_new_tokens)
     model, tokenizer = load_with_tokenizer(options.dir or SHIPPED)
+    if options.quantize:
+        model = QuantizedGPT(model, options.quantize)
     prompt_ids = tokenizer.encode_prompt(options.prompt)
     steps = generate(
         model,

@@ -33,8 +33,8 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     >>> quantize_rows(torch.tensor([[1.27, -0.5, 0.004]]))[0]
     tensor([[127, -50,   0]], dtype=torch.int8)
     """
-    scale = (torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True) / 127).clamp_min(TINY)
-    return (x / scale).round().to(torch.int8), scale
+    scale = torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True).div_(127).clamp_min_(TINY)
+    return (x / scale).round_().to(torch.int8), scale
 
 
 class Int8Linear(nn.Module):
@@ -50,9 +50,11 @@ class Int8Linear(nn.Module):
         self.register_buffer("bias", None if bias is None else bias.detach().float())
 
     def forward(self, x: Tensor) -> Tensor:
-        integers, scale = quantize_rows(x.flatten(0, -2))
-        sums = torch._int_mm(integers, self.weight.t())  # (rows, out), exact in int32
-        y = (sums * self.scale).mul_(scale).unflatten(0, x.shape[:-1])
+        integers, scale = quantize_rows(x)
+        sums = torch._int_mm(integers.flatten(0, -2), self.weight.t()).view(
+            *x.shape[:-1], -1
+        )  # exact, in int32
+        y = (sums * self.scale).mul_(scale)
         return soft_cap(y if self.bias is None else y.add_(self.bias), self.cap)
 
 

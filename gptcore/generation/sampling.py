@@ -168,7 +168,8 @@ class Step:
     """One new token.
 
     `probability` is what the model itself gave the token, and `alternatives` its likeliest (id, probability),
-    before any filter. `seconds` is the time the token took; the first one's includes reading the prompt.
+    before any filter. `seconds` is the time the token took; the first one's includes preparing the model and reading
+    the prompt.
     """
 
     token_id: int
@@ -178,11 +179,15 @@ class Step:
 
 
 class _Window:
-    """The tokens the model may attend to, and the one way to get the next logits from them."""
+    """The tokens the model may attend to, and the one way to get the next logits from them.
 
-    def __init__(self, model: FastModel, ids: list[int], use_cache: bool, capacity: int):
+    The model is prepared for the first of them, so that the time of the first token includes it.
+    """
+
+    def __init__(self, model: GPT, ids: list[int], use_cache: bool, capacity: int):
         self.model, self.ids, self.use_cache = model, ids, use_cache
         self.capacity = capacity
+        self.fast: FastModel | None = None
         self.cache: KVCache | None = None
 
     def next_logits(self) -> Tensor:
@@ -191,12 +196,14 @@ class _Window:
         With a cache only the tokens it has not seen go through the model; without one, all of them do, every
         time. The output layer is applied to the last position alone either way.
         """
+        if self.fast is None:
+            self.fast = FastModel(self.model)
         if self.use_cache and self.cache is None:
-            self.cache = self.model.new_cache(capacity=self.capacity)
+            self.cache = self.fast.new_cache(capacity=self.capacity)
         fresh = self.ids[self.cache.length :] if self.cache is not None else self.ids
         if self.cache is not None and len(fresh) == 1:
-            return self.model.step(fresh[0], self.cache)
-        return self.model.next_logits(torch.tensor([fresh], device=self.model.device), self.cache)[0]
+            return self.fast.step(fresh[0], self.cache)
+        return self.fast.next_logits(torch.tensor([fresh], device=self.model.device), self.cache)[0]
 
     def slide(self) -> None:
         """Continue from the last half of the context, recomputed: every kept token has a new position."""
@@ -243,7 +250,7 @@ def generate(
     check_prompt(ids, model.config.vocab_size, context if past_context == "stop" else None)
     device = model.device
     generator = seeded(seed)
-    window = _Window(FastModel(model), list(ids), use_cache, min(context, len(ids) + max_new_tokens))
+    window = _Window(model, list(ids), use_cache, min(context, len(ids) + max_new_tokens))
     if len(ids) > context:
         window.slide()
     seen = list(ids)

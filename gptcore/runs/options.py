@@ -6,6 +6,7 @@ The command line and `RunRequest` share the options of `train`. Nothing here imp
 import argparse
 
 EXPORTS = ("hf", "script", "notebook")  # as `gptcore.formats.export.WRITERS` has them
+QUANTIZED_KINDS = ("int8", "int4")  # as `gptcore.generation.quantized.KINDS` has them
 EXAMPLES = {  # of each command, shown at the end of its help
     "train": (
         "train --seconds 60 --out runs/mine",
@@ -158,6 +159,11 @@ def sample_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="Seed of the sampling. Default: 0.")
     command.add_argument("--no-cache", action="store_true", help="Generate without the KV cache, to compare.")
+    command.add_argument(
+        "--quantize",
+        choices=QUANTIZED_KINDS,
+        help="store weights in 8 or 4 bits: fewer bytes and more tokens a second, for some accuracy",
+    )
     command.add_argument(
         "--past-context",
         choices=("stop", "slide"),

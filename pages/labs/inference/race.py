@@ -135,14 +135,13 @@ def smooth(values: list[float], width: int = 9) -> list[float]:
 
 
 def _start(model: ModelHandle, entry: Entry, lane: str) -> Generator[Step, None, str]:
-    ids = model.tokenizer.encode_prompt(entry.prompt)
-    choices = {
-        "temperature": TEMPERATURE,
-        "use_cache": lane == "cache on",
-        "seed": entry.seed,
-        "n_alternatives": 0,
-    }
-    # What runs for the first time is slow for reasons that have nothing to do with the lane.
-    for _ in generate(model.model, ids, 3, **choices):
-        pass
-    return generate(model.model, ids, entry.n_new, **choices)
+    ids = model.tokenizer.encode(entry.prompt) or [model.tokenizer.eot_id]
+    return generate(
+        model.model,
+        ids,
+        entry.n_new,
+        temperature=TEMPERATURE,
+        use_cache=lane == "cache on",
+        seed=entry.seed,
+        n_alternatives=0,
+    )

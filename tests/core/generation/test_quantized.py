@@ -1,9 +1,12 @@
 """Quantized models: the products of their integers, how far they are from the model, and every way to generate."""
 
+import json
+
 import pytest
 import torch
 from torch.nn import functional as F
 
+from gptcore.__main__ import main
 from gptcore.checkpoint import SHIPPED
 from gptcore.formats import load
 from gptcore.generation.batch import generate_batch
@@ -21,6 +24,7 @@ from gptcore.generation.quantized import (
 )
 from gptcore.generation.sampling import Sampling, generate
 from gptcore.initialization import Linear
+from gptcore.runs.options import QUANTIZED_KINDS
 from gptcore.stories.writer import write_stories
 
 
@@ -102,6 +106,17 @@ def test_the_shipped_model_keeps_its_quality_in_fewer_bytes():
     assert perplexity(four, ids) == pytest.approx(exact, rel=0.25)
     assert greedy_agreement(model, eight, ids) > max(0.95, greedy_agreement(model, four, ids))
     assert weight_bytes(eight) < 0.27 * size and weight_bytes(four) < 0.2 * size
+
+
+def test_the_command_line_samples_from_a_quantized_model(capsys):
+    model, tokenizer = load(SHIPPED)
+    assert KINDS == QUANTIZED_KINDS
+    for kind in KINDS:
+        arguments = ["--prompt", "Once upon", "--max-new-tokens", "20", "--temperature", "0"]
+        assert main(["sample", *arguments, "--quantize", kind, "--json"]) == 0
+        line = json.loads(capsys.readouterr().out)
+        steps = generate(QuantizedGPT(model, kind), tokenizer.encode("Once upon"), 20, temperature=0)
+        assert line["token_ids"] == [step.token_id for step in steps]
 
 
 def test_what_cannot_be_quantized_is_refused_in_one_sentence(lively):
