@@ -126,13 +126,18 @@ def check_intact(folder: Path, names: Iterable[str]) -> None:
 
 
 def check_finite(model: GPT) -> None:
-    """Raise CheckpointError where a model computes what is no number, by its weights or on a few tokens."""
-    finite = all(bool(weight.isfinite().all()) for weight in model.state_dict().values())
+    """Raise CheckpointError where a model computes what is no number."""
+    if not is_finite(model):
+        raise CheckpointError("the model's outputs are NaN or infinite; train it again")
+
+
+@torch.inference_mode()
+def is_finite(model: GPT) -> bool:
+    """Return whether a model's weights and its logits on a few tokens are neither NaN nor infinite."""
     n_tokens = min(8, model.config.context_length)
-    ids = torch.arange(n_tokens).remainder(model.config.vocab_size)[None]  # (1, T)
-    with torch.inference_mode():
-        if not finite or not model(ids).isfinite().all():
-            raise CheckpointError("the model's outputs are NaN or infinite; train it again")
+    ids = torch.arange(n_tokens, device=model.device).remainder(model.config.vocab_size)[None]  # (1, T)
+    weights = model.state_dict().values()
+    return all(bool(x.isfinite().all()) for x in weights) and bool(model(ids).isfinite().all())
 
 
 def read_config(folder: Path) -> ModelConfig:

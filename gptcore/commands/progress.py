@@ -35,7 +35,10 @@ class _Progress:
             )
             self.bar = tqdm(total=event.total_steps, unit="step")
         self.bar = self.bar if self.bar is not None else tqdm(unit="step", initial=event.step)
-        if event.event == "step":
+        if event.event == "revision":
+            self.bar.total = event.total_steps
+            self.bar.refresh()
+        elif event.event == "step":
             self.bar.update()
             self.bar.set_postfix(
                 loss=f"{event.loss:.3f}", tokens_per_second=f"{event.tokens_per_second:,.0f}"

@@ -19,7 +19,7 @@ from gptcore.runs.kept_text import load_kept_text
 from gptcore.runs.limits import Limits
 from gptcore.runs.plan import Plan, make_plan
 from gptcore.runs.queue import check_resume, configs_of
-from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state
+from gptcore.runs.recorder import FollowerRecorder, Recorder, read_state, with_total_steps
 from gptcore.runs.records import MAX_NOTES
 from gptcore.runs.request import RunRequest, setting_words
 from gptcore.runs.run import Run, RunError
@@ -114,6 +114,7 @@ def resume(
         else:
             text = load_kept_text(run.folder, description.get("corpus", ""))
         tokenizer = Tokenizer.load(run.folder / "tokenizer.json")
+        description = with_total_steps(description, state["total_steps"])
         if damage is not None:
             logger.warning(damage)
             description["notes"] = [*description.get("notes", []), damage][-MAX_NOTES:]

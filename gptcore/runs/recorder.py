@@ -31,7 +31,7 @@ from gptcore.runs.limits import Limits
 from gptcore.runs.records import parse_event, parse_state
 from gptcore.runs.run import FORMAT, Run, RunError, read_record, request_file
 from gptcore.tokenizer import Tokenizer
-from gptcore.training.events import Checkpointed, Done, Event, Failed, Sampled, Start
+from gptcore.training.events import Checkpointed, Done, Event, Failed, Revised, Sampled, Start
 
 MAX_HISTORY = 24
 STATE_FILES = ("state.json", "state.safetensors")
@@ -188,6 +188,9 @@ class Recorder:
             self._write_config(
                 {"found": {name: getattr(event, name) for name in measured}, "start": event.to_dict()}
             )
+        if isinstance(event, Revised):
+            config = read_json(self.folder / "config.json")
+            write_json(self.folder / "config.json", with_total_steps(config, event.total_steps))
         if isinstance(event, Checkpointed):
             os.fsync(log.fileno())  # the curves up to a state are on the disk before the state is
             self._keep(event, worth_keeping)
@@ -231,6 +234,13 @@ class Recorder:
         if requested.get("stop") or requested.get("pause"):
             self._stop_reason = "stopped" if requested.get("stop") else "paused"
             self.stop.set()
+
+
+def with_total_steps(config: dict[str, Any], total_steps: int) -> dict[str, Any]:
+    """Return a run's config that says how many steps the run is to have now; unchanged before it was measured."""
+    if "found" not in config:
+        return config
+    return config | {"found": config["found"] | {"total_steps": total_steps}}
 
 
 def is_free(folder: Path) -> bool:

@@ -98,6 +98,10 @@ class _Start(_Progress):
     notes: Notes
 
 
+class _Revised(_Progress):
+    total_steps: Positive
+
+
 class _Trained(_Progress):
     step: Positive
     loss: float | None
@@ -144,6 +148,7 @@ class _Failed(_Progress):
 
 _EVENTS: dict[str, type] = {
     "start": _Start,
+    "revision": _Revised,
     "step": _Trained,
     "eval": _Evaluated,
     "sample": _Sampled,
@@ -204,6 +209,8 @@ class _State(TypedDict):
     scaler: Annotated[dict[Word, float | int | None], Meta(max_length=20)]
     way: _Trial
     total_steps: Positive
+    revised_at: NotRequired[Count]
+    revised_position: NotRequired[Annotated[float, Meta(ge=0, le=LARGEST)]]
     step: Count
     tokens: Count
     seconds: Seconds

@@ -16,10 +16,9 @@ from typing import Any
 import torch
 
 from gptcore.config import ConfigError, TrainConfig
-from gptcore.corpora.windows import split_windows
 from gptcore.model import GPT
 from gptcore.resources import available_cores, available_memory
-from gptcore.training.optim import LONGEST_STAGE, clip_gradients, make_optimizers, window_cuts
+from gptcore.training.optim import clip_gradients, make_optimizers
 
 CLOSE = 1.15  # times as long as the fastest plan
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -89,8 +88,7 @@ def pick_execution_plan(
     """Time every plan that the config leaves open; return the fastest and all that were tried.
 
     Trials run on a copy, on real windows ids and targets (B, T), and share about `seconds` between them; those that
-    come close to the fastest are timed once more. A run whose length is given in seconds spends half as much again
-    on the winner, to know its speed well.
+    come close to the fastest are timed once more.
     """
     device = model.device
     paths = ("explicit", "fused") if config.attention_path == "auto" else (config.attention_path,)
@@ -102,7 +100,7 @@ def pick_execution_plan(
     pairs = [(kind, path) for kind in kinds for path in paths]
     fewer = [1] if config.threads == "auto" and most > 1 and device.type == "cpu" else []
     if len(pairs) + len(fewer) == 1 and config.steps is not None:
-        seconds = 0.0  # nothing to choose, and no length to work out
+        seconds = 0.0  # nothing to choose, and no length to estimate
     trial_seconds = seconds / (len(pairs) + len(fewer))
 
     def timed(*choices) -> ExecutionPlan:
@@ -119,29 +117,7 @@ def pick_execution_plan(
         # Few steps of a large model fit into one trial, so a single disturbed step must not decide.
         again = {trial: timed(trial.precision, trial.attention_path, trial.threads) for trial in close}
         trials = [fastest([trial, again.get(trial, trial)]) for trial in trials]
-    best = fastest(trials)
-    if config.seconds is not None:
-        # The length of the run hangs on this one number, and the first steps of a process are slow ones.
-        choices = best.precision, best.attention_path, best.threads
-        cuts = [window_cuts(third, config, 3) for third in range(3)] if config.grow_windows else [1]
-        times = [
-            _time_step(
-                model,
-                config,
-                split_windows(ids, n),
-                split_windows(targets, n),
-                *choices,
-                seconds / 2 / len(cuts),
-            )
-            for n in cuts
-        ]
-        times[-1] = min(times[-1], best.seconds_per_step)
-        n_steps = config.seconds * len(times) / sum(times)
-        if n_steps > 3 * LONGEST_STAGE and config.grow_windows:
-            n_short = 2 * LONGEST_STAGE
-            n_steps = n_short + (config.seconds - LONGEST_STAGE * sum(times[:-1])) / times[-1]
-        best = ExecutionPlan(*choices, config.seconds / n_steps)
-    return best, trials
+    return fastest(trials), trials
 
 
 class Compiled:

@@ -3,11 +3,11 @@
 import math
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from gptcore.config import TrainConfig
 from gptcore.corpora.documents import Corpus
 from gptcore.generation.batch import generate_batch
 from gptcore.generation.fast_model import release
@@ -23,9 +23,10 @@ SAMPLE_TOKENS = 180
 SAMPLING = Sampling(temperature=0.8)
 
 
-def eval_steps(count: int, total_steps: int) -> set[int]:
+@lru_cache(maxsize=16)
+def eval_steps(count: int, total_steps: int) -> frozenset[int]:
     """Return `count` steps of a run at which to evaluate, closer together early on, the last step among them."""
-    return {max(1, round(total_steps * (i / count) ** 1.5)) for i in range(1, count + 1)}
+    return frozenset(max(1, round(total_steps * (i / count) ** 1.5)) for i in range(1, count + 1))
 
 
 class Evaluator:
@@ -36,23 +37,13 @@ class Evaluator:
         self.bytes_per_token = n_bytes_per_token
         self.tells_stories = corpus.entropy is not None
         self.was_cut = False  # whether the last evaluation was left unfinished
+        self.evaluating = self.sampling = 0.0  # seconds that the last evaluation and the last sample took
+        self.spent = 0.0  # seconds of all of them
         self.prompt = "" if self.tells_stories else _opening(corpus.validation[0], tokenizer)
 
     def floor(self, val_ids: Tensor) -> float | None:
         """Return the entropy of the stories' own grammar in nats a token, None for other texts."""
         return sum(self.corpus.entropy) / len(val_ids) if self.tells_stories else None
-
-    def affordable_steps(self, state: TrainingState, config: TrainConfig) -> int:
-        """Return how many steps fit into the run's seconds once evaluating and sampling are paid for."""
-        started = time.perf_counter()
-        list(self.evaluate(state))
-        evaluating = time.perf_counter() - started
-        list(self.sample(state))
-        sampling = time.perf_counter() - started - evaluating
-        # An untrained model ends no story, so sampling from it takes as long as it ever will.
-        reserved = min(config.n_evals * evaluating + 0.6 * config.n_samples * sampling, 0.2 * config.seconds)
-        state.seconds = 0.0
-        return max(1, int((config.seconds - reserved) / (state.plan.seconds_per_step * config.accumulation)))
 
     def evaluate_and_sample(self, state: TrainingState) -> Iterator[events.Event]:
         """Yield the validation loss, then a sample."""
@@ -79,7 +70,7 @@ class Evaluator:
                     ids.to(model.device), targets.to(model.device), path=state.plan.attention_path
                 )
             total, count = total + loss.item() * targets.numel(), count + targets.numel()
-        state.seconds += time.perf_counter() - started
+        self.evaluating = self._count(state, started)
         if self.was_cut:
             return
         loss = total / count
@@ -108,12 +99,19 @@ class Evaluator:
         )
         release(model)  # its weights change with the next step
         if samples is None:
-            state.seconds += time.perf_counter() - started
+            self._count(state, started)
             return
         texts = [self.prompt + tokenizer.decode(sample) for sample in samples]
         scores = score_text("\n\n".join(texts)).to_dict() if self.tells_stories else None
-        state.seconds += time.perf_counter() - started
+        self.sampling = self._count(state, started)
         yield events.Sampled(**state.progress(), text=texts[0], prompt=self.prompt, ladder=scores)
+
+    def _count(self, state: TrainingState, started: float) -> float:
+        """Count the time since `started` as training time; return it."""
+        seconds = time.perf_counter() - started
+        state.seconds += seconds
+        self.spent += seconds
+        return seconds
 
 
 def unigram_entropy(ids: Tensor) -> float:

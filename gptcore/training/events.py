@@ -60,6 +60,14 @@ class Start(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Revised(Event):
+    """A run that was given seconds knows its pace better: it will have `total_steps` from now on."""
+
+    event: ClassVar[str] = "revision"
+    total_steps: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trained(Event):
     """One optimizer step: its loss in nats a token, averaged over all its windows."""
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gptcore.account import check_memory, model_bytes, step_bytes
+from gptcore.checkpoint import is_finite
 from gptcore.config import ModelConfig, TrainConfig
 from gptcore.corpora.documents import Corpus
 from gptcore.corpora.encoding import bytes_per_token, prepare_corpus
@@ -23,13 +24,12 @@ from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
 from gptcore.training.devices import ExecutionPlan, autocast, device_memory, pick_device, pick_execution_plan
 from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
-from gptcore.training.evaluation import Evaluator, bigram_loss, eval_steps, unigram_entropy
+from gptcore.training.evaluation import Evaluator, bigram_loss, unigram_entropy
 from gptcore.training.faults import LOOP_VARIANTS
 from gptcore.training.interruption import Ending, Interrupted, Undo
 from gptcore.training.optim import clip_gradients, learning_rate, window_cuts
 from gptcore.training.state import TrainingState, restore, snapshot
-
-CHECKPOINT_SECONDS = 10.0  # a killed run loses at most this much
+from gptcore.training.time_budget import CHECKPOINT_SECONDS, TimeBudget
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
 ) -> Iterator[events.Event]:
     """Train a model on a corpus; yield what happens, the finished model with the last event.
 
-    The run ends after `config.steps` (or the steps its `config.seconds` were found to hold), or once `stop` is
+    The run ends after `config.steps` (or as many as fit into `config.seconds`, see `time_budget`), or once `stop` is
     set, which is looked at between micro-batches; no finished step is lost. `resume` is the state of a `Checkpointed`
     event, `weights` are those of a trained model to start from, `notes` are sentences for the reader of the events. In
     a `group` of several processes each calls this with the same arguments, and the first one alone evaluates and
@@ -74,10 +74,11 @@ def train(
         plan, trials = ExecutionPlan(**resume["plan"]), []
     windows = parts.windows(train_ids, length, config.batch_size, config.seed)
     state = _fresh_state(model, config, windows, plan, group)
+    budget = TimeBudget(model_config, config, length, evaluator)
     if resume is not None:
         restore(state, resume)
     else:
-        state.total_steps = group.broadcast(config.steps or evaluator.affordable_steps(state, config))
+        state.total_steps = budget.first_estimate(plan.seconds_per_step)  # the same plan on every rank
     state.ending = Ending(stop or Flag(), config, group)
     if resume is None:
         yield events.Start(
@@ -95,8 +96,8 @@ def train(
             notes=[*notes, *shortened, *group.notes(config)],
         )
         yield from evaluator.evaluate_and_sample(state)
-        yield events.Checkpointed(**state.progress(), state=snapshot(state))
-    yield from _loop(state, config, evaluator)
+        yield from _checkpoint(state, budget)
+    yield from _loop(state, config, evaluator, budget)
 
 
 def _check_sizes(
@@ -157,17 +158,17 @@ def _facts(
     }
 
 
-def _loop(state: TrainingState, config: TrainConfig, evaluator: Evaluator) -> Iterator[events.Event]:
+def _loop(
+    state: TrainingState, config: TrainConfig, evaluator: Evaluator, budget: TimeBudget
+) -> Iterator[events.Event]:
     """Step until the run is over, evaluating, sampling and keeping the state on the way."""
-    evals = eval_steps(config.n_evals, state.total_steps)
-    samples = eval_steps(config.n_samples, state.total_steps)
     recent: deque[tuple[float, int]] = deque([(state.seconds, state.tokens)], maxlen=20)
     saved_at, saved_step = state.seconds, state.step
     reason = None
     while state.step < state.total_steps and (reason := state.ending.reason(state.seconds)) is None:
-        started = time.perf_counter()
+        started, cuts = time.perf_counter(), window_cuts(state.position, config, state.total_steps)
         moved = _step_or_undo(state, config)
-        state.seconds += time.perf_counter() - started
+        state.seconds += (taken := time.perf_counter() - started)
         if moved is None:
             continue  # the run ends here
         loss, rate, grad_norm = moved
@@ -177,27 +178,54 @@ def _loop(state: TrainingState, config: TrainConfig, evaluator: Evaluator) -> It
             **state.progress(), loss=loss, lr=rate, grad_norm=grad_norm, tokens_per_second=round(speed, 1)
         )
         if not math.isfinite(loss):
-            yield events.Failed(
-                **state.progress(),
-                reason=f"the loss became {loss} at step {state.step}; start again with a lower learning rate",
-            )
+            yield _diverged(state, f"the loss became {loss}")
             return
-        if state.step in evals:
+        budget.count_step(taken, cuts)
+        is_due = budget.is_fixed_with(state) or state.seconds - saved_at > CHECKPOINT_SECONDS
+        if (total_steps := budget.revised_steps(state)) is not None:
+            state.revise(total_steps, config)
+            yield events.Revised(**state.progress(), total_steps=total_steps)
+        evaluates, samples = budget.is_evaluated(state), budget.is_sampled(state)
+        if (evaluates or samples) and not is_finite(state.model.eval()):
+            yield _diverged(state, "the weights or the logits became nan or infinite")
+            return
+        if evaluates:
             yield from evaluator.evaluate(state)
-        if state.step in samples:
+        if samples:
             yield from evaluator.sample(state)
-        if state.seconds - saved_at > CHECKPOINT_SECONDS or state.step in samples:
+        if is_due or samples:
             saved_at, saved_step = state.seconds, state.step
-            yield events.Checkpointed(**state.progress(), state=snapshot(state))
+            yield from _checkpoint(state, budget)
         recent[-1] = (state.seconds, state.tokens)
+    yield from _end(state, evaluator, budget, reason, is_saved=saved_step == state.step)
+
+
+def _end(
+    state: TrainingState, evaluator: Evaluator, budget: TimeBudget, reason: str | None, is_saved: bool
+) -> Iterator[events.Event]:
+    """Evaluate and sample once more where the run ends before its last step, and keep the state."""
     state.ending.begin_final()
     if reason is not None:
         yield from evaluator.evaluate_and_sample(state)
     elif evaluator.was_cut:  # told to end as the last step was evaluated
         yield from evaluator.evaluate(state)
-    if saved_step != state.step:
-        yield events.Checkpointed(**state.progress(), state=snapshot(state))
+    if not is_saved:
+        yield from _checkpoint(state, budget)
     yield events.Done(**state.progress(), reason=reason or "steps", model=state.model.eval())
+
+
+def _checkpoint(state: TrainingState, budget: TimeBudget) -> Iterator[events.Event]:
+    """Hand out the state; what its reader does with it counts as training time."""
+    started = time.perf_counter()
+    yield events.Checkpointed(**state.progress(), state=snapshot(state))
+    budget.checkpointing = time.perf_counter() - started
+    state.seconds += budget.checkpointing
+
+
+def _diverged(state: TrainingState, what: str) -> events.Failed:
+    return events.Failed(
+        **state.progress(), reason=f"{what} at step {state.step}; start again with a lower learning rate"
+    )
 
 
 def _step_or_undo(state: TrainingState, config: TrainConfig) -> tuple[float, float, float] | None:
@@ -216,13 +244,13 @@ def train_step(state: TrainingState, config: TrainConfig) -> tuple[float, float,
 
     The gradient is the mean over `accumulation` batches of equal size, and so is the loss.
     """
-    rate = learning_rate(state.step, config, state.total_steps)
+    rate = learning_rate(state.position, config, state.total_steps)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate
     model, device = state.model.train(), state.model.device
     total = torch.zeros((), device=device)
-    cuts = window_cuts(state.step, config, state.total_steps)
+    cuts = window_cuts(state.position, config, state.total_steps)
     state.group.seed_rank(config.seed, state.step)
     for turn in range(config.accumulation):
         state.check_ending(turn)

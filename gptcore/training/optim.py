@@ -71,7 +71,7 @@ def warmup_length(config: TrainConfig, n_steps: int) -> int:
     return min(config.warmup_steps, n_steps // 10)
 
 
-def learning_rate(step: int, config: TrainConfig, n_steps: int) -> float:
+def learning_rate(step: float, config: TrainConfig, n_steps: int) -> float:
     """Return the learning rate of step 0, 1, …, n_steps - 1: a linear warm-up, then half a cosine down.
 
     The first step already has a rate above zero, the last warm-up step the full one, and the cosine ends at
@@ -85,7 +85,15 @@ def learning_rate(step: int, config: TrainConfig, n_steps: int) -> float:
     return config.min_learning_rate + height * (config.learning_rate - config.min_learning_rate)
 
 
-def window_cuts(step: int, config: TrainConfig, n_steps: int) -> int:
+def move_position(position: float, config: TrainConfig, n_steps: int, new_n_steps: int) -> float:
+    """Return where a schedule of `new_n_steps` has the learning rate that one of `n_steps` has at `position`."""
+    warmup, new_warmup = warmup_length(config, n_steps), warmup_length(config, new_n_steps)
+    if position < warmup:
+        return max(0.0, (position + 1) / warmup * new_warmup - 1)
+    return new_warmup + (position - warmup) / (n_steps - warmup) * (new_n_steps - new_warmup)
+
+
+def window_cuts(step: float, config: TrainConfig, n_steps: int) -> int:
     """Return how many parts each window is split into at a step of a run whose windows grow: 4, then 2, then 1.
 
     Each of the first two stages lasts a third of the run, but at most `LONGEST_STAGE` steps.

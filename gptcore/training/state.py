@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gptcore.config import TrainConfig
 from gptcore.corpora.windows import Windows
 from gptcore.model import GPT
 from gptcore.training.devices import ExecutionPlan
 from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
 from gptcore.training.interruption import Ending
-from gptcore.training.optim import Muon
+from gptcore.training.optim import Muon, move_position
+
+PROGRESS = ("total_steps", "step", "tokens", "seconds")
+REVISION = ("revised_at", "revised_position")
 
 
 @dataclass
@@ -29,9 +33,27 @@ class TrainingState:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    revised_at: int = 0  # the step at which `total_steps` became what it is
+    revised_position: float = 0.0  # of that step in the schedule
 
     def __post_init__(self):
         self.loss = self.loss or DistributedLoss(self.model, self.group)
+
+    @property
+    def position(self) -> float:
+        """Where this step is in the schedule of `total_steps`: at `step`, unless they were revised.
+
+        After a revision the learning rate continues from where it was, and what is left of the schedule is spread
+        evenly over the steps that are left.
+        """
+        left = self.total_steps - self.revised_position
+        stride = left / max(1, self.total_steps - self.revised_at)
+        return self.revised_position + (self.step - self.revised_at) * stride
+
+    def revise(self, total_steps: int, config: TrainConfig) -> None:
+        """Give the run another number of steps, from this step on."""
+        position = move_position(self.position, config, self.total_steps, total_steps)
+        self.total_steps, self.revised_at, self.revised_position = total_steps, self.step, position
 
     def check_ending(self, turn: int) -> None:
         """Raise Interrupted where the step under way is not to go on, once it has begun: from micro-batch 1 on."""
@@ -60,8 +82,7 @@ def snapshot(state: TrainingState) -> dict:
         "windows": state.windows.state(),
         "scaler": state.scaler.state_dict(),
         "plan": state.plan.to_dict(),
-        "total_steps": state.total_steps,
-        **{name: getattr(state, name) for name in ("step", "tokens", "seconds")},
+        **{name: getattr(state, name) for name in (*PROGRESS, *REVISION)},
     }
 
 
@@ -77,8 +98,10 @@ def restore(state: TrainingState, saved: dict) -> None:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"this checkpoint does not match its run: {reason}") from error
     state.windows.restore(saved["windows"])
-    for name in ("total_steps", "step", "tokens", "seconds"):
+    for name in PROGRESS:
         setattr(state, name, saved[name])
+    for name in REVISION:  # which earlier versions did not know
+        setattr(state, name, saved.get(name, 0))
 
 
 def _restore_moments(optimizer: torch.optim.Optimizer, number: int, tensors: dict[str, Tensor]) -> None:

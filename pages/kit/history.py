@@ -17,6 +17,7 @@ class History:
     name: str = "run"
     start: Mapping[str, Any] = field(default_factory=dict)
     end: Mapping[str, Any] = field(default_factory=dict)
+    revised_steps: int | None = None  # how many the run is to have, where its first estimate was revised
     tokens: int = 0  # read so far
     steps: list[int] = field(default_factory=list)
     tokens_seen: list[int] = field(default_factory=list)  # at each of these steps
@@ -42,6 +43,8 @@ class History:
             match event["event"]:
                 case "start":
                     self.start = event
+                case "revision":
+                    self.revised_steps = event["total_steps"]
                 case "step":
                     self.tokens = event["tokens"]
                     self.steps.append(event["step"])
@@ -61,7 +64,7 @@ class History:
 
     @property
     def total_steps(self) -> int:
-        return self.start.get("total_steps") or (self.steps[-1] if self.steps else 1)
+        return self.revised_steps or self.start.get("total_steps") or (self.steps[-1] if self.steps else 1)
 
     @property
     def last_step(self) -> int:

@@ -4,14 +4,11 @@ import copy
 import gc
 import math
 import threading
-import time
 import weakref
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from gptcore.config import ConfigError, ModelConfig, TrainConfig
 from gptcore.corpora.documents import text_corpus
@@ -217,40 +214,6 @@ def test_a_run_that_breaks_says_so_in_a_sentence(begun, model_config, corpus, to
     assert "nan" in seen[-1].reason
     assert "lower learning rate" in seen[-1].reason
     assert '"loss": null' in seen[0].to_json()
-
-
-@pytest.fixture
-def clock(monkeypatch) -> SimpleNamespace:
-    """A clock that training reads instead of the machine's: each update of the weights takes 1/64 of a second."""
-    clock = SimpleNamespace(now=0.0, per_step=1 / 64)
-
-    def tick(optimizer, arguments, keywords) -> None:
-        clock.now += clock.per_step
-
-    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
-    hook = register_optimizer_step_post_hook(tick)
-    yield clock
-    hook.remove()
-
-
-def test_seconds_are_turned_into_steps_at_the_start_and_kept(clock, model_config, corpus, tokenizer):
-    config = CONFIG.replace(
-        steps=None, seconds=0.75, n_evals=2, n_samples=1, accumulation=1, optimizer="adamw"
-    )
-    start, *_, done = train(model_config, config, corpus, tokenizer)
-    assert start.total_steps == 48  # 64 a second, and evaluation costs nothing by this clock
-    assert (done.reason, done.step, done.seconds) == ("steps", 48, 0.75)
-
-
-def test_a_machine_that_slows_down_ends_after_a_quarter_more(clock, model_config, corpus, tokenizer):
-    config = CONFIG.replace(
-        steps=None, seconds=0.75, n_evals=2, n_samples=1, accumulation=1, optimizer="adamw"
-    )
-    run = train(model_config, config, corpus, tokenizer)
-    assert next(run).total_steps == 48
-    clock.per_step = 1 / 32
-    *_, done = run
-    assert (done.reason, done.step) == ("seconds", 31)  # the first past 1.25 * 0.75 seconds, at 32 a second
 
 
 def trainer(model, config: TrainConfig, ids: torch.Tensor, optimizer=None) -> TrainingState:
