@@ -61,26 +61,22 @@ def train(
     group.check(config)
     device = device or group.device or pick_device()
     _check_memory(model_config, config, length, device, group)
-    model = GPT(model_config, seed=config.seed)
-    if weights is not None:
-        model.load_state_dict(weights)
-    model = model.to(device)
+    model = _new_model(model_config, config, weights).to(device)
     batches = parts.batches(val_ids, length, config.batch_size, config.eval_batches)
     evaluator = Evaluator(corpus, tokenizer, batches, bytes_per_token(val_ids, tokenizer))
     if resume is None:
         probe = fixed_batches(train_ids, length, config.batch_size, 1)[0]
         plan, trials = group.measure_plan(pick_execution_plan, model, config, *(x.to(device) for x in probe))
     else:
-        plan, trials = ExecutionPlan(**resume["plan"]), []
+        plan, trials = ExecutionPlan(**resume["plan"]), ()
     windows = parts.windows(train_ids, length, config.batch_size, config.seed)
     state = _fresh_state(model, config, windows, plan, group)
     budget = TimeBudget(model_config, config, length, evaluator)
+    state.ending = Ending(stop or Flag(), config, group)
     if resume is not None:
         restore(state, resume)
     else:
         state.total_steps = budget.first_estimate(plan.seconds_per_step)  # the same plan on every rank
-    state.ending = Ending(stop or Flag(), config, group)
-    if resume is None:
         yield events.Start(
             **state.progress(),
             **_facts(model_config, config, corpus, train_ids, val_ids),
@@ -89,9 +85,7 @@ def train(
             floor=evaluator.floor(val_ids),
             bytes_per_token=evaluator.bytes_per_token,
             device=str(device),
-            precision=plan.precision,
-            attention_path=plan.attention_path,
-            threads=plan.threads,
+            **{name: getattr(plan, name) for name in ("precision", "attention_path", "threads")},
             measured=[trial.to_dict() for trial in trials],
             notes=[*notes, *shortened, *group.notes(config)],
         )
@@ -126,6 +120,14 @@ def _check_memory(
     needed = step_bytes(model_config, config, config.batch_size // group.size, window)
     check_memory(needed, "one step of this training", available=device_memory(device))
     check_memory(model_bytes(model_config), "this model")
+
+
+def _new_model(model_config: ModelConfig, config: TrainConfig, weights: Mapping[str, Tensor] | None) -> GPT:
+    """Return a model as it is before the first step: initialized, or with the weights of a trained one."""
+    model = GPT(model_config, seed=config.seed)
+    if weights is not None:
+        model.load_state_dict(weights)
+    return model
 
 
 def _fresh_state(

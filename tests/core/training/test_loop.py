@@ -3,6 +3,7 @@
 import copy
 import gc
 import math
+import re
 import threading
 import weakref
 from itertools import pairwise
@@ -322,3 +323,15 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused_in_one_sentence(
 ):
     with pytest.raises(ValueError, match="vocab"):
         next(train(model_config.replace(vocab_size=100), CONFIG, corpus, tokenizer))
+
+
+@pytest.mark.parametrize("n_evals", [6, 1])
+def test_weights_that_became_nan_end_the_run_before_anything_is_sampled(
+    model_config, corpus, tokenizer, n_evals
+):
+    config = CONFIG.replace(
+        steps=6, learning_rate=1e30, warmup_steps=0, optimizer="adamw", n_evals=n_evals, n_samples=6
+    )
+    *_, last = train(model_config, config, corpus, tokenizer)
+    assert last.event == "failed"
+    assert re.search(r"(nan|inf).* at step \d; .*a lower learning rate", last.reason)
