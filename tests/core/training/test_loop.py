@@ -330,7 +330,7 @@ def test_weights_that_became_nan_end_the_run_before_anything_is_sampled(
     model_config, corpus, tokenizer, n_evals
 ):
     config = CONFIG.replace(
-        steps=6, learning_rate=1e30, warmup_steps=0, optimizer="adamw", n_evals=n_evals, n_samples=6
+        steps=6, learning_rate=1e6, warmup_steps=0, optimizer="adamw", n_evals=n_evals, n_samples=6
     )
     *_, last = train(model_config, config, corpus, tokenizer)
     assert last.event == "failed"
