@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "train": ("train a model and save the run in a folder", command_options.train_options),
     "resume": ("resume a run that was stopped or interrupted", command_options.resume_options),
     "sample": ("generate text with a trained model", command_options.sample_options),
+    "eval": ("measure how well a model predicts a text", command_options.eval_options),
     "export": ("export a model to another format", command_options.export_options),
     "stories": ("print stories, or score a text by the story grammar", command_options.stories_options),
     "tokenize": ("print the tokens of a text", command_options.tokenize_options),

@@ -1,4 +1,4 @@
-"""The KV cache: the keys and values of all earlier positions, so that attention does not recompute them.
+"""The KV cache: the keys and values of every position seen so far, which attention need not compute again.
 
 The cache belongs to the caller, never to the model, so one model serves many callers at once.
 """
@@ -13,11 +13,11 @@ from gptcore.config import ModelConfig
 
 
 class CacheFull(ValueError):
-    """More tokens than the capacity of the cache."""
+    """More tokens were offered than the cache has room for."""
 
 
 class KVCache:
-    """Keys and values of up to `capacity` positions in every layer, allocated once.
+    """Room for the keys and values of `capacity` positions in every layer, allocated once.
 
     Both tensors are (L, B, K, capacity, D). Keys are stored after their rotation. `length` positions are
     filled; every sequence of the batch has the same length.
@@ -60,24 +60,22 @@ class KVCache:
         self.length += n_tokens
 
     def keep(self, length: int) -> None:
-        """Keep the first `length` positions and drop the others, which are overwritten later.
+        """Forget all but the first `length` positions; later ones are overwritten.
 
-        Raises ValueError for a length greater than the current one.
+        Raises ValueError for more than were seen.
         """
         if not 0 <= length <= self.length:
             raise ValueError(f"length={length} must be from 0 to the {self.length} positions in the cache")
         self.length = length
 
     def clear(self) -> None:
-        """Drop everything and write zeros, for rows of unequal length, in which short rows have unwritten
-        positions."""
+        """Forget everything and write zeros, for rows of unequal length: a short one has positions never written."""
         self.keys.zero_()
         self.values.zero_()
         self.length = 0
 
     def copy_rows(self, rows: Sequence[int], other: Self) -> None:
-        """Fill these rows with the rows of another cache, in order; the other cache may have fewer and shorter
-        rows."""
+        """Fill these rows with those of another cache, in order; they may be fewer, and shorter than others here."""
         seen = other.length
         self.keys[:, rows, :, :seen] = other.keys[:, :, :, :seen]
         self.values[:, rows, :, :seen] = other.values[:, :, :, :seen]
@@ -94,5 +92,5 @@ class KVCache:
 
     @property
     def n_bytes_used(self) -> int:
-        """Bytes of the positions filled so far."""
+        """Bytes that hold positions seen so far."""
         return self.n_bytes * self.length // self.capacity

@@ -1,4 +1,4 @@
-"""Atomic files: written to a temporary name, fsynced, and renamed.
+"""Files that are whole or not there: written beside their place, synced to the disk, and renamed into it.
 
 A process may be killed and a disk may fill at any moment. Whoever reads finds what stood there before or what
 was meant to stand there, and never half of it.

@@ -8,7 +8,7 @@ ever holds both.
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gptcore.bpe import replace_surrogates
@@ -36,6 +36,14 @@ class Corpus:
     validation: tuple[str, ...]
     entropy: tuple[float, ...] | None = None  # nats of each validation document, where its source is known
     notes: tuple[str, ...] = ()  # sentences on how the documents were found
+    are_cut: bool = field(default=False, compare=False)  # whether the end of each document is held out
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """All the documents, whole."""
+        if self.are_cut:
+            return tuple(start + end for start, end in zip(self.train, self.validation))
+        return (*self.train, *self.validation)
 
     @property
     def n_characters(self) -> int:
@@ -61,7 +69,7 @@ def one_document(text: str | bytes, name: str) -> Corpus:
     """Make a corpus of a text that is one document, whatever its lines are; raises CorpusError as `text_corpus`."""
     text = checked_text(text, name)
     start = _held_out_start(text)
-    return Corpus(name=name, train=(text[:start],), validation=(text[start:],))
+    return Corpus(name=name, train=(text[:start],), validation=(text[start:],), are_cut=True)
 
 
 def checked_text(text: str | bytes, name: str) -> str:
@@ -143,12 +151,13 @@ def split_documents(name: str, documents: Sequence[str]) -> Corpus:
 
 def corpus_of_documents(name: str, documents: Sequence[str], notes: Sequence[str] = ()) -> Corpus:
     """Hold out the last documents, or of a few documents the end of each."""
-    if len(documents) < FEW_DOCUMENTS:
-        parts = [one_document(document, name) for document in documents]
-        train, validation = (
-            tuple(text for part in parts for text in getattr(part, side)) for side in ("train", "validation")
-        )
-    else:
-        split = split_documents(name, documents)
-        train, validation = split.train, split.validation
-    return Corpus(name=name, train=train, validation=validation, notes=tuple(notes))
+    if len(documents) >= FEW_DOCUMENTS:
+        return replace(split_documents(name, documents), notes=tuple(notes))
+    parts = [one_document(document, name) for document in documents]
+    return Corpus(
+        name=name,
+        train=tuple(part.train[0] for part in parts),
+        validation=tuple(part.validation[0] for part in parts),
+        notes=tuple(notes),
+        are_cut=True,
+    )

@@ -18,12 +18,25 @@ def _notebook(folder: str | Path, out: str | Path) -> Path:
     return script.write_recipe(script.recipe_of_run(folder), "notebook", out)
 
 
+SUFFIXES = {".py": "script", ".ipynb": "notebook"}  # what the suffix of a file says of its format
 WRITERS = {"hf": _hf, "script": _script, "notebook": _notebook}  # by the word after `--to`
 
 
-def export(folder: str | Path, to: str, out: str | Path) -> Path:
+def export(folder: str | Path, to: str | None, out: str | Path) -> Path:
     """Write the model in a folder as `to`: a Hugging Face folder, a script or a notebook; return what was written.
 
-    Raises ValueError for a folder that holds no model, a part the format does not have, and an `out` that exists.
+    Without `to` the suffix of `out` says the format. Raises ValueError for a suffix that says another format, a folder
+    that holds no model, a part the format does not have, and an `out` that exists.
     """
-    return WRITERS[to](folder, out)
+    return WRITERS[checked_format(to, out)](folder, out)
+
+
+def checked_format(to: str | None, out: str | Path) -> str:
+    """Return the format that is meant; raises ValueError where nothing names it, or two things name two."""
+    suffix = Path(out).suffix.lower()
+    named = SUFFIXES.get(suffix)
+    if to is None and named is None:
+        raise ValueError(f"nothing says in which format to write {out}; add --to {', --to '.join(WRITERS)}")
+    if to is not None and named not in (None, to):
+        raise ValueError(f"{suffix} is the suffix of a {named} and not of --to {to}; change one of the two")
+    return to or named

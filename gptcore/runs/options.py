@@ -11,10 +11,12 @@ EXAMPLES = {  # of each command, shown at the end of its help
     "train": (
         "train --seconds 60 --out runs/mine",
         "train --corpus notes.txt --set d_model=64 norm=layernorm --steps 500 --out runs/notes",
+        "train --from runs/mine --corpus rows.jsonl --text-field body --out runs/more",
     ),
     "resume": ("resume runs/mine",),
     "sample": ('sample runs/mine --prompt "Once upon a time" --temperature 0.7 --top-k 40',),
-    "export": ("export runs/mine --to hf exported",),
+    "eval": ("eval runs/mine --data notes.txt",),
+    "export": ("export runs/mine --to hf exported", "export runs/mine mine.ipynb"),
     "stories": ("stories --n 3 --seed 7", "stories --check text.txt"),
     "tokenize": ('tokenize "The king found a golden ring." --tokenizer story',),
     "claims": ("claims --quick", "claims --only swiglu_gelu rmsnorm_faster --json"),
@@ -42,8 +44,8 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
         "--from",
         metavar="DIR|FILE.gguf",
         dest="start_from",
-        help="continue training this run or model with its tokenizer, at a tenth of the preset's learning rate "
-        "unless --set learning_rate=R says otherwise",
+        help="Run or model to train further, with its own shape and tokenizer. The learning rate is then a "
+        "tenth of the preset's, unless you --set learning_rate.",
     )
     parser.add_argument(
         "--set",
@@ -97,9 +99,18 @@ def _add_json_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="Print one JSON object per line.")
 
 
+def _add_log_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--log",
+        choices=("tensorboard",),
+        help="Also write the losses and samples to DIR/tensorboard, for TensorBoard. Needs the package tensorboard.",
+    )
+
+
 def train_options(command: argparse.ArgumentParser) -> None:
     add_request_options(command)
     command.add_argument("--out", required=True, metavar="DIR", help="Folder of the run, new or empty.")
+    _add_log_option(command)
     _add_json_option(command)
 
 
@@ -113,6 +124,7 @@ def resume_options(command: argparse.ArgumentParser) -> None:
     )
     add_text_field_option(command)
     add_plugin_option(command)
+    _add_log_option(command)
     _add_json_option(command)
 
 
@@ -174,13 +186,35 @@ def sample_options(command: argparse.ArgumentParser) -> None:
     _add_json_option(command)
 
 
+def eval_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("dir", metavar="DIR|FILE.gguf", help="Run or saved model.")
+    command.add_argument(
+        "--data",
+        nargs="+",
+        required=True,
+        metavar="FILE|FOLDER|hub:NAME",
+        help="Text to predict, as for train --corpus. Of the generated stories only those held out are read.",
+    )
+    add_text_field_option(command)
+    command.add_argument(
+        "--stride",
+        type=int,
+        metavar="N",
+        help="Distance between the windows in which a document longer than the context is read. They overlap, and each "
+        "scores only its new tokens, so a smaller N gives each token more context and takes longer. Default: half the "
+        "context.",
+    )
+    add_plugin_option(command)
+    _add_json_option(command)
+
+
 def export_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("dir", metavar="DIR", help="Run or saved model.")
     command.add_argument(
         "--to",
-        required=True,
         choices=EXPORTS,
-        help="Format: hf, a folder that transformers loads; script or notebook, a file that trains such a model.",
+        help="Format: hf, a folder that transformers loads; script or notebook, a file that trains such a model. "
+        "Default: what the suffix of OUT says (.py, .ipynb).",
     )
     command.add_argument(
         "out", metavar="OUT", help="New or empty folder for hf; new file for script and notebook."

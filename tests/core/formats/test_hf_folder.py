@@ -1,6 +1,7 @@
 """A folder for others: transformers gives our logits, `tokenizers` our ids, and what has no place is named."""
 
 import json
+import math
 
 import pytest
 import tokenizers
@@ -15,7 +16,9 @@ from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ConfigError
 from gptcore.formats import hf_folder, hf_tokenizer
 from gptcore.model import GPT
+from gptcore.stories.writer import write_numbered_story
 from gptcore.tokenizer import EOT, Tokenizer
+from gptcore.training.text_loss import measure_text_loss
 
 HARD = [
     "",
@@ -214,3 +217,36 @@ def test_a_prompt_starts_as_the_post_processor_says_and_every_end_token_ends_the
 
 def edit(path, **changes) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_the_loss_on_a_text_is_that_of_transformers(tmp_path):
+    shipped = load(SHIPPED)
+    stories = [write_numbered_story(i, seed=77).text for i in range(9)]
+    folder = hf_folder.export_hf(*shipped, tmp_path / "hf")
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    documents = [*stories[:3], " ".join(stories)]  # the last is longer than the context of 256
+    total = n_tokens = 0
+    for document in documents:
+        ids = torch.tensor(
+            [[tokenizer.bos_token_id, *tokenizer(document, add_special_tokens=False).input_ids]]
+        )
+        scored = 1
+        for start in range(0, ids.shape[1], 128):  # as in transformers' guide to perplexity
+            window = ids[:, start : start + 257]
+            labels = window.clone()
+            labels[:, : scored - start] = -100
+            with torch.no_grad():
+                logits = model(window[:, :-1]).logits
+            losses = torch.nn.functional.cross_entropy(logits[0], labels[0, 1:], reduction="sum")
+            total += losses.item()
+            n_tokens += int((labels[0, 1:] != -100).sum())
+            scored = start + window.shape[1]
+            if scored == ids.shape[1]:
+                break
+    for ours, theirs in ((shipped, tokenizer), (load(folder), tokenizer)):
+        result = measure_text_loss(*ours, documents)
+        assert result.n_tokens == n_tokens == sum(len(theirs(text).input_ids) for text in documents)
+        assert result.loss == pytest.approx(total / n_tokens, rel=1e-5)
+        assert result.perplexity == pytest.approx(math.exp(total / n_tokens), rel=1e-4)
+        n_bytes = sum(len(document.encode()) for document in documents)
+        assert result.bits_per_byte == pytest.approx(total / math.log(2) / n_bytes, rel=1e-5)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,7 @@ import gptcore
 from gptcore import load, load_corpus, story_tokenizer, train
 from gptcore.checkpoint import SHIPPED
 from gptcore.config import PRESETS, ConfigError, ModelConfig, RopeScaling, TrainConfig
-from gptcore.formats.export import WRITERS
+from gptcore.formats.export import WRITERS, checked_format, export
 from gptcore.formats.script import Recipe, notebook, recipe_of_run, script, write_recipe
 from gptcore.runs.options import EXPORTS
 
@@ -53,10 +54,10 @@ def run(code: str, folder) -> str:
 
 
 def installed_by_requirements() -> set[str]:
-    """Every distribution that requirements.txt brings, with all that these need."""
+    """Every distribution that the library depends on, with all that these need."""
     root = Path(__file__).resolve().parents[3]
-    lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    waiting = [re.match(r"[\w.-]+", line)[0] for line in lines if line and line[0] not in "#-"]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    waiting = [re.match(r"[\w.-]+", line)[0] for line in project["dependencies"]]
     found: set[str] = {"glassbox"}
     while waiting:
         name = waiting.pop().lower().replace("_", "-")
@@ -70,7 +71,7 @@ def installed_by_requirements() -> set[str]:
 
 
 def others(folder) -> set[str]:
-    """The distributions a run has imported which requirements.txt does not bring."""
+    """The distributions a run has imported which the library does not bring."""
     known, allowed = metadata.packages_distributions(), installed_by_requirements()
     imported = json.loads((folder / "imported.json").read_text())
     sources = [{one.lower().replace("_", "-") for one in known.get(name, ())} for name in imported]
@@ -182,3 +183,17 @@ def test_the_command_writes_a_new_file_and_no_other(tmp_path):
 
 def test_the_command_line_offers_every_format_there_is():
     assert set(WRITERS) == set(EXPORTS)
+
+
+def test_a_suffix_says_the_format_and_may_not_contradict_it(tmp_path):
+    assert [checked_format(None, name) for name in ("a.py", "b.ipynb")] == ["script", "notebook"]
+    assert [checked_format(to, "OUT") for to in EXPORTS] == list(EXPORTS)
+    assert checked_format("script", "a.txt") == "script"
+    for to, out in (("script", "OUT.ipynb"), ("notebook", "OUT.py"), ("hf", "OUT.py")):
+        with pytest.raises(
+            ValueError, match=f"is the suffix of a .* and not of --to {to}; change one of the two"
+        ):
+            export(SHIPPED, to, tmp_path / out)
+    with pytest.raises(ValueError, match="add --to hf, --to script, --to notebook"):
+        export(SHIPPED, None, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
