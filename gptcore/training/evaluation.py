@@ -109,8 +109,8 @@ class Evaluator:
     def _count(self, state: TrainingState, started: float) -> float:
         """Count the time since `started` as training time; return it."""
         seconds = time.perf_counter() - started
-        state.seconds += seconds
-        self.spent += seconds
+        state.count_seconds(seconds)
+        self.spent += seconds if state.step > 0 else 0.0
         return seconds
 
 

@@ -221,7 +221,7 @@ def _checkpoint(state: TrainingState, budget: TimeBudget) -> Iterator[events.Eve
     started = time.perf_counter()
     yield events.Checkpointed(**state.progress(), state=snapshot(state))
     budget.checkpointing = time.perf_counter() - started
-    state.seconds += budget.checkpointing
+    state.count_seconds(budget.checkpointing)
 
 
 def _diverged(state: TrainingState, what: str) -> events.Failed:

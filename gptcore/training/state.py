@@ -55,6 +55,11 @@ class TrainingState:
         position = move_position(self.position, config, self.total_steps, total_steps)
         self.total_steps, self.revised_at, self.revised_position = total_steps, self.step, position
 
+    def count_seconds(self, seconds: float) -> None:
+        """Count what an evaluation or a checkpoint took as training time, which begins with the first step."""
+        if self.step > 0:
+            self.seconds += seconds
+
     def check_ending(self, turn: int) -> None:
         """Raise Interrupted where the step under way is not to go on, once it has begun: from micro-batch 1 on."""
         if turn > 0 and self.ending is not None:

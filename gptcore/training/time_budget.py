@@ -65,7 +65,7 @@ class TimeBudget:
         Every rank calls this after each step; the first one decides.
         """
         step, total = state.step, state.total_steps
-        if self.config.seconds is None or not is_at(REVISE_AT + CHECK_AT, step, total):
+        if self.config.seconds is None or step >= total or not is_at(REVISE_AT + CHECK_AT, step, total):
             return None
         is_fixed = not is_at(REVISE_AT, step, total)
         revised = state.group.broadcast(self._revised(state, is_fixed))

@@ -100,6 +100,11 @@ def test_a_machine_that_changes_a_lot_still_ends_its_schedule_in_time(events_of,
     assert of("step", events)[-1].lr < final + 0.1 * (CONFIG.learning_rate - final)
 
 
+def test_a_machine_that_is_far_too_slow_ends_with_the_second_step(events_of):
+    events = events_of({0: SECONDS})
+    assert (events[-1].reason, events[-1].step) == ("steps", 2)
+
+
 def test_a_run_resumed_on_a_slower_machine_takes_the_steps_it_would_have_taken(events_of):
     whole = events_of({0: 1 / 48})
     fixed = next(event for event in of("checkpoint", whole) if event.step > 10)
