@@ -1,7 +1,7 @@
 """Files that are whole or not there: written beside their place, synced to the disk, and renamed into it.
 
-A process may be killed and a disk may fill at any moment. Whoever reads finds what stood there before or what
-was meant to stand there, and never half of it.
+A process may be killed and a disk may fill at any moment. A reader finds either the old contents or the new ones,
+never a part.
 """
 
 import contextlib
@@ -21,16 +21,16 @@ from typing import Any, BinaryIO
 MAX_JSON_BYTES = 200_000_000  # the largest tokenizers that are published have a fifth of it
 CHECKSUMS = "checksums.json"  # in a folder: the CRC-32 of each of its files, as hexadecimal digits
 BLOCK_BYTES = 1 << 22
-PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)  # seconds between tries to move what somebody is reading
+PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)  # seconds between attempts to rename a file that is being read
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as readable JSON, in one move."""
+    """Write a value as readable JSON, atomically."""
     write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file in one move; raises OSError where the disk refuses, and then leaves what stood there."""
+    """Write a file atomically; raises OSError if writing fails, and leaves the old file."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     fresh = Path(name)
     try:
@@ -38,7 +38,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        fresh.chmod(0o644)  # mkstemp makes it private, but a run is there to be shared
+        fresh.chmod(0o644)  # mkstemp makes it private, but a run may be read by others
         move(fresh, path)
     except BaseException:
         fresh.unlink(missing_ok=True)
@@ -46,10 +46,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file, also over one that is there, or a folder.
+    """Rename a file, replacing an existing one, or a folder.
 
-    Windows refuses while a process has either of them open, as a page may for a moment, so this tries again.
-    Raises OSError where the last try is refused too.
+    On Windows this fails while a process has either of them open, as a page may for a moment, so it is tried several
+    times. Raises OSError if the last attempt fails.
     """
     for pause in PAUSES:
         try:
@@ -61,7 +61,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Have a file reach the disk. It is opened for writing, since Windows syncs no other."""
+    """Write a file through to the disk. It is opened for writing, because Windows requires that."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
@@ -69,8 +69,7 @@ def sync_file(path: Path) -> None:
 def open_file(path: str | Path) -> BinaryIO:
     """Open a file for reading.
 
-    Raises OSError where there is none, and for a folder, a device or a pipe, which may never end; its `strerror`
-    says which.
+    Raises OSError for a missing file, a folder, a device or a pipe; its `strerror` says which.
     """
     try:
         mode = os.stat(path).st_mode
@@ -84,7 +83,7 @@ def open_file(path: str | Path) -> BinaryIO:
 
 
 def read_bytes(path: str | Path, most_bytes: int) -> bytes:
-    """Return what is in a file; raises OSError as `open_file`, and where it has more than `most_bytes`."""
+    """Return the contents of a file; raises OSError as `open_file` does, and for more than `most_bytes`."""
     with open_file(path) as file:
         data = b""
         if os.fstat(file.fileno()).st_size <= most_bytes:
@@ -95,7 +94,7 @@ def read_bytes(path: str | Path, most_bytes: int) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; empty where there is none that can be read."""
+    """Return the object in a JSON file; empty if it cannot be read."""
     try:
         value = json.loads(read_bytes(path, MAX_JSON_BYTES))
     except (OSError, ValueError, RecursionError):
@@ -104,10 +103,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_bounded_json(path: str | Path, most_bytes: int, most_values: int) -> Any:
-    """Return what a JSON file from a stranger holds, if it has at most so many bytes, and commas and brackets.
+    """Return the contents of an untrusted JSON file with limits on its bytes and its number of values.
 
-    Raises OSError as `read_bytes` does, and ValueError in a few words for too many values and for what is not JSON:
-    with NaN, with a number beyond any float, or with half a character.
+    Raises OSError as `read_bytes` does, and ValueError for too many values and for invalid JSON, including NaN,
+    numbers too large for a float and lone surrogates.
     """
     data = read_bytes(path, most_bytes)
     if sum(map(data.count, (b",", b"[", b"{"))) > most_values:
@@ -131,7 +130,7 @@ def _finite(text: str) -> float:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder reach the disk, where the system can be asked to."""
+    """Write the names in a folder through to the disk, if the system supports it."""
     with contextlib.suppress(OSError):  # Windows opens no folders
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -141,14 +140,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_checksums(folder: Path) -> None:
-    """Write the checksum of every file in a folder beside them."""
+    """Write a file with the checksums of all files in a folder."""
     write_json(folder / CHECKSUMS, {path.name: _checksum(path) for path in sorted(folder.iterdir())})
 
 
 def find_damaged(folder: Path, names: Iterable[str]) -> str | None:
-    """Return the first of these files that is not what was written; None if there is none, or no checksum.
+    """Return the first of these files that does not match its checksum; None if all match or have none.
 
-    A checksum tells a disk's error or a broken copy. It does not protect from changes on purpose.
+    A checksum detects disk errors and incomplete copies. It does not protect against deliberate changes.
     """
     written = read_json(folder / CHECKSUMS)
     return next(
@@ -171,10 +170,10 @@ def _checksum(path: Path) -> str | None:
 
 
 class replacing:
-    """A fresh folder that takes the place of `folder` when the block ends well, and vanishes when it does not.
+    """A new folder that replaces `folder` when the block succeeds, and is deleted when it fails.
 
-    With `keep`, the folder that stood there before is kept under that name, so that one whole folder exists at
-    any moment. With `checksums` they are written before the folder takes its place.
+    With `keep`, the old folder is kept under that name, so that a complete folder exists at any moment. With
+    `checksums`, they are written before the folder is replaced.
     """
 
     def __init__(self, folder: Path, keep: Path | None = None, *, checksums: bool = False):

@@ -1,8 +1,7 @@
-"""How weights are initialized: layers that hold them, and the function that draws them.
+"""How weights are initialized: the layers that have weights, and the function that draws them.
 
-torch's own layers fill themselves from the process-wide random generator. Ours stay empty until
-`initialize` fills the whole model from one generator of its own, so that a seed gives the same weights
-no matter what else the process draws.
+torch's layers initialize themselves from the process-wide random generator. Ours stay empty until `initialize` fills
+the whole model from a separate generator, so that a seed always gives the same weights.
 """
 
 import torch
@@ -36,8 +35,8 @@ class Embedding(nn.Embedding):
 def initialize(model: nn.Module, seed: int, n_layers: int) -> None:
     """Fill every matrix from a normal distribution of standard deviation 0.02 and every bias with zeros.
 
-    The two projections that write into the residual stream get 1/sqrt(2·n_layers) of that, so that the sum of all
-    layers' outputs starts with the same standard deviation at any depth (GPT-2, section 2.3).
+    The two projections that add to the residual stream get 1/sqrt(2·n_layers) of that, so that the sum of all layers'
+    outputs starts with the same standard deviation at any depth (GPT-2, section 2.3).
     """
     generator = torch.Generator().manual_seed(seed)
     for name, module in model.named_modules():

@@ -1,4 +1,4 @@
-"""Cross-entropy from the last hidden vectors, without ever holding more than one copy of the logits.
+"""Cross-entropy from the last hidden vectors, with at most one copy of the logits in memory.
 
 It computes `F.cross_entropy(x @ table.T, targets)`, and a test checks that they agree. But logits are the largest
 tensor of a step (B·T·V numbers), and that call keeps four copies: in low precision, in float32, their log-softmax,

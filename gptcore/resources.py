@@ -1,4 +1,4 @@
-"""What this process can use of its machine, and which processes are still running on it."""
+"""The cores and memory this process can use, and the processes that are still running."""
 
 import contextlib
 import os
@@ -21,12 +21,13 @@ def available_cores() -> int:
 
 
 def cores_for_training() -> int:
-    """Return the threads for a run that a page starts: all cores but one, with which the page goes on answering."""
+    """Return the number of threads for a run started by a page: all cores but one, which keeps the page
+    responsive."""
     return max(1, available_cores() - 1)
 
 
 def available_memory() -> int:
-    """Return the bytes of memory this process may use: the machine's, or its container's where that is less."""
+    """Return the bytes of memory this process may use: the machine's, or its container's if that is less."""
     memory = psutil.virtual_memory().total
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
@@ -37,14 +38,14 @@ def available_memory() -> int:
 
 
 def process_identity(pid: int) -> dict[str, int]:
-    """Return what tells a process from a later one with the same number."""
+    """Return what distinguishes a process from a later one with the same id."""
     return {"pid": pid, "born": _start_time(pid)}
 
 
 def process_is_running(identity: Mapping[str, Any]) -> bool:
-    """Return whether the process with this identity is still running; one that waits to be reaped is not.
+    """Return whether the process with this identity is still running; a zombie is not.
 
-    An identity that holds anything but whole numbers, as a damaged file may, is no process's.
+    An identity with anything but whole numbers, as from a damaged file, matches no process.
     """
     pid, born = identity.get("pid"), identity.get("born")
     if type(pid) is not int or type(born) is not int or not 0 < pid < MAX_PID:
@@ -56,7 +57,7 @@ def process_is_running(identity: Mapping[str, Any]) -> bool:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the bytes of memory that a process and those it has started hold; 0 once it has ended."""
+    """Return the bytes of memory used by a process and its children; 0 after it has ended."""
     try:
         process = psutil.Process(pid)
         tree = [process, *process.children(recursive=True)]
@@ -70,7 +71,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def end_process(pid: int) -> None:
-    """End a process at once, and what it has started: its group, and processes that left the group."""
+    """Kill a process and everything it started: its process group, and children that left the group."""
     try:
         process = psutil.Process(pid)
         tree = [*process.children(recursive=True), process]

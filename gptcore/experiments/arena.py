@@ -1,8 +1,8 @@
-"""Two architectures on the same batches: made equal, each at its best of several rates, over several seeds.
+"""Two architectures on the same batches: equalized, each at its best of several learning rates, over several seeds.
 
-The rate moves a small run's loss more than most parts do, so an arm is judged by its best; and one seed is an
-anecdote, so means are compared against their spread. A match is a list of ordinary runs: whoever carries it out
-trains what `plan` lists and hands the last losses to `judge`.
+The learning rate changes a small run's loss more than most parts do, so each arm is judged at its best one. A single
+seed proves nothing, so means are compared with their standard error. A match is a list of ordinary runs: train those
+that `plan` lists and pass their last losses to `judge`.
 """
 
 import itertools
@@ -42,7 +42,7 @@ def style(name: str, shape: ModelConfig, **changes: Any) -> ModelConfig:
 
 
 def train_config(**changes: Any) -> TrainConfig:
-    """Return how both arms are trained: what a run would measure for itself is fixed, so that both do the same."""
+    """Return how both arms are trained; settings that a run would measure are fixed, so that both are equal."""
     fixed = {
         "seconds": None,
         "steps": STEPS,
@@ -63,10 +63,11 @@ def train_config(**changes: Any) -> TrainConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Match:
-    """What meets what, on which terms. `train` gives the length, in steps or in seconds, of arm a's runs.
+    """Two configs to compare and the terms of the comparison. `train` gives the length of arm a's runs, in steps or
+    seconds.
 
     Both arms read windows of the same length in batches of the same size; the window is the shorter of the two
-    contexts. The rate and the seed of `train` are replaced by each of `rates` and `seeds` in turn.
+    contexts. The learning rate and the seed of `train` are replaced by each of `rates` and `seeds`.
     """
 
     a: ModelConfig
@@ -145,7 +146,7 @@ def parse_match(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
-    """One side of a match as it will be trained; `steps` is None where seconds decide."""
+    """One arm of a match as it will be trained; `steps` is None if its length is in seconds."""
 
     model: ModelConfig
     steps: int | None
@@ -160,7 +161,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EqualArms:
-    """Both arms after one of them was adjusted, and what was: `field` of arm b from `before` to `after`."""
+    """Both arms after equalizing, and the change: `field` of arm b from `before` to `after`."""
 
     a: Arm
     b: Arm
@@ -184,8 +185,8 @@ class EqualArms:
 def equalize(match: Match) -> EqualArms:
     """Adjust arm b to arm a and nothing else: its d_ff to equal parameters, or its steps to equal FLOPs.
 
-    Equal in seconds nothing is adjusted: each run gets the same seconds and finds out how many steps they hold.
-    Raises ConfigError where no width makes the arms equal to 1%.
+    For equal seconds nothing is adjusted: each run gets the same time and measures how many steps fit. Raises
+    ConfigError if no width makes the arms equal to 1%.
     """
     a, b = match.a, match.b
     steps = match.train.steps
@@ -215,7 +216,7 @@ def _equal_arms(match: Match, b: ModelConfig, steps: int | None, changed: tuple)
 
 
 def check_account(even: EqualArms) -> None:
-    """Raise ConfigError where a part brings other weights than it told the account; a plugin's may."""
+    """Raise ConfigError if a part has other weights than it declares to the account, as a plugin's may."""
     for arm in ARMS:
         built = sum(weight.numel() for weight in GPT(even[arm].model).parameters())
         if built != even[arm].n_parameters:
@@ -232,7 +233,7 @@ def flops_per_step(config: ModelConfig, match: Match) -> int:
 
 
 def _fitting_width(config: ModelConfig, target: int) -> int:
-    """Return the d_ff that brings a config nearest to a number of parameters, a round one where that is near too."""
+    """Return the d_ff that brings a config nearest to a number of parameters; a round one if that is close enough."""
     at_one, at_two = (n_parameters(config.replace(d_ff=width)) for width in (1, 2))
     exact = max(1, 1 + round((target - at_one) / (at_two - at_one)))
     rounded = max(_ROUND, _ROUND * round(exact / _ROUND))
@@ -252,7 +253,7 @@ def _off(config: ModelConfig, width: int, target: int) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One run of a match: which arm, rate and seed, and the request that trains it."""
+    """One run of a match: its arm, learning rate and seed, and the request that trains it."""
 
     arm: str
     rate: float
@@ -266,10 +267,10 @@ class Planned:
 
 
 def plan(match: Match, corpus: str = "stories", plugin: str | None = None) -> tuple[Planned, ...]:
-    """Return every run, seed by seed, the arms in turn: a match cut short has tried every rate in some seeds.
+    """Return every run, seed by seed and alternating the arms, so that an interrupted match has complete seeds.
 
-    Which windows a run reads depends on text, window, batch size and seed alone, so both arms read the same ones
-    in the same order; where one trains longer it reads on.
+    Which windows a run reads depends on text, window, batch size and seed alone, so both arms read the same windows
+    in the same order; the arm that trains longer reads more.
     """
     even = equalize(match)
     planned = []
@@ -285,7 +286,7 @@ def plan(match: Match, corpus: str = "stories", plugin: str | None = None) -> tu
 
 
 def differs_from(planned: Planned, config: Mapping[str, Any]) -> bool:
-    """Return whether a run's `config.json` tells of other choices than these; an empty one tells nothing."""
+    """Return whether a run's `config.json` has other settings than these; False for an empty one."""
     if not config:
         return False
     try:
@@ -300,7 +301,7 @@ def _choices(request: RunRequest) -> tuple:
 
 
 class Result(NamedTuple):
-    """What one run came to: its last validation loss in nats a token, infinite where the run was lost."""
+    """The result of one run: its last validation loss in nats per token, infinite if the run failed."""
 
     arm: str
     rate: float
@@ -309,7 +310,8 @@ class Result(NamedTuple):
 
 
 def last_loss(events: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return a finished run's last validation loss from its events, infinity for a lost one, None on the way."""
+    """Return a finished run's last validation loss from its events: infinity if it failed, None if it is not
+    finished."""
     loss, over = math.inf, False
     for event in events:
         if event["event"] == "eval":
@@ -323,7 +325,8 @@ def last_loss(events: Iterable[Mapping[str, Any]]) -> float | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmResult:
-    """An arm at one rate: the last losses of its seeds, in nats a token. `edge` says where among the rates it is."""
+    """An arm at one learning rate: the last losses of its seeds in nats per token. `edge` says whether it is the
+    lowest or highest rate."""
 
     rate: float
     losses: tuple[float, ...]
@@ -336,10 +339,10 @@ class ArmResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What a match says: `word` is one of VERDICTS, `winner` the arm with the lower mean.
+    """The outcome of a match: `word` is one of VERDICTS, `winner` the arm with the lower mean.
 
-    `difference` is how much lower, in nats a token; `standard_error` that of the difference, pooled over both
-    arms; `chance` how often two equal arms would be at least as far apart (Student's t, both sides).
+    `difference` is how much lower, in nats per token; `standard_error` that of the difference, pooled over both arms;
+    `chance` how often two equal arms would be at least as far apart (Student's t, both sides).
     """
 
     word: str
@@ -352,7 +355,7 @@ class Verdict:
 
 
 def arm_results(results: Iterable[Result], match: Match) -> dict[str, list[ArmResult]]:
-    """Return each arm's rates at which every seed has come to its end."""
+    """Return each arm's results at the learning rates whose seeds are all finished."""
     known = {(result.arm, result.rate, result.seed): result.loss for result in results}
     ends = {min(match.rates): "lowest", max(match.rates): "highest"} if len(match.rates) > 1 else {}
     table: dict[str, list[ArmResult]] = {arm: [] for arm in ARMS}
@@ -366,10 +369,10 @@ def arm_results(results: Iterable[Result], match: Match) -> dict[str, list[ArmRe
 def judge(results: Iterable[Result], match: Match) -> Verdict:
     """Compare both arms, each at the rate with its lowest mean of last losses.
 
-    `clear` where every seed of one arm ends below every seed of the other *and* two equal arms would be as far
-    apart in less than one case of twenty; otherwise `within the noise`. `open` while runs are missing, with a
-    single seed, or where an arm was lost at every rate. Three seeds against three fall apart by chance alone in
-    two of twenty orders, which is why the first condition is not enough.
+    `clear` if every seed of one arm ends below every seed of the other *and* two equal arms would differ this much in
+    less than 5% of cases; otherwise `within the noise`. `open` while runs are missing, with a single seed, or if an
+    arm failed at every rate. With three seeds each, the first condition holds by chance in 10% of cases, so it is not
+    enough.
     """
     table = arm_results(results, match)
     best = {arm: min(rows, key=lambda standing: standing.mean) for arm, rows in table.items() if rows}
@@ -393,14 +396,14 @@ def judge(results: Iterable[Result], match: Match) -> Verdict:
 
 
 def p_value(t: float, freedom: int) -> float:
-    """Return how often a t of Student's distribution lies this far from 0, for an even number of degrees of freedom.
+    """Return the two-sided p-value of a t statistic, for an even number of degrees of freedom.
 
     The series for even degrees (Abramowitz and Stegun 26.7.4), which needs no integral.
 
     >>> round(p_value(2.776, 4), 3)
     0.05
     """
-    if math.isnan(t):  # no difference and no spread
+    if math.isnan(t):  # no difference and no variance
         return 1.0
     if freedom < 2 or freedom % 2:
         raise ValueError(f"freedom={freedom} must be an even number greater than 0")

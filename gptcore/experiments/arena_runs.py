@@ -1,4 +1,4 @@
-"""Carry a match of the arena out: train each of its runs in turn, and judge what they come to."""
+"""Run a match of the arena: train its runs one after the other, and judge the results."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +29,7 @@ def run_match(
 ) -> Iterator[EqualArms | Result | Verdict]:
     """Train every run of a match in a directory of runs; yield the arms made equal, each result, and the verdict.
 
-    Runs that are finished there are kept. Raises RunError where one of them is of another match, Stopped where a
-    run was interrupted.
+    Finished runs are kept. Raises RunError if one of them belongs to another match, Stopped if a run was interrupted.
     """
     even = equalize(match)
     if plugin:
@@ -51,7 +50,7 @@ def run_match(
 
 
 def _finish(run: Run, planned: Planned) -> None:
-    """Train what a run does not hold yet; one that has failed is over."""
+    """Train the rest of a run; a failed run stays as it is."""
     if run.is_finished() or run.last_event().get("event") == "failed":
         return
     if run.can_resume():

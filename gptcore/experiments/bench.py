@@ -1,8 +1,8 @@
-"""How fast this library is beside what one would use instead, on this machine, now.
+"""The speed of this library compared with the libraries people use, on this machine.
 
-Every row does the same work twice, ours and a peer's, in one process, turn by turn, and takes the median of each:
-a machine that slows down slows both. A ratio above 1 means that ours is better. Peers are test dependencies;
-where one is missing its rows say so and are left out.
+Every row runs the same work with ours and with a peer, alternating in one process, and takes the median of each, so
+that a busy machine slows both. A ratio above 1 means that ours is better. Peers are test dependencies; the rows of a
+missing one are skipped with a reason.
 """
 
 import os
@@ -49,7 +49,7 @@ class Skipped(Exception):
 
 
 def alternate(*works: Work, rounds: int = ROUNDS) -> list[float]:
-    """Return the median seconds of each work: all in turn, again and again, after one turn not counted."""
+    """Return the median seconds of each work, alternating all of them, after one round of warm-up."""
     times: list[list[float]] = [[] for _ in works]
     for turn in range(rounds + 1):
         for work, taken in zip(works, times, strict=True):
@@ -81,7 +81,7 @@ def peer_model(config: ModelConfig, model: GPT | None = None):
 
 
 def our_step(config: ModelConfig, train: TrainConfig, ids, targets) -> tuple[Work, str]:
-    """Return one training step with the plan that measuring picked, and that plan in words."""
+    """Return one training step with the measured execution plan, and a description of that plan."""
     model = GPT(config)
     plan, _ = pick_execution_plan(model, train, ids, targets)
     torch.set_num_threads(available_cores())
@@ -143,7 +143,7 @@ def training(preset: str, batch_size: int, n_tokens: int) -> Iterator[Row]:
 
 
 def training_memory() -> Iterator[Row]:
-    """The most memory a training process takes at the tiny shape, each alone in a fresh process."""
+    """Peak memory of training at the tiny shape, each side in a separate process."""
     require("transformers")
     if not Path("/proc/self/clear_refs").exists():
         raise Skipped("only Linux reports the peak memory of one part of a process")
@@ -162,7 +162,7 @@ def training_memory() -> Iterator[Row]:
 
 
 def _peak(who: str) -> float:
-    """Return the megabytes five training steps at the tiny shape add to this process at their highest."""
+    """Return the peak megabytes that five training steps at the tiny shape add to this process."""
     config, train = PRESETS["tiny"].model, PRESETS["tiny"].train.replace(precision="bf16", steps=5)
     train = train.replace(attention_path="explicit", threads=available_cores())
     if who == "peer":
@@ -280,7 +280,7 @@ def tokenizer_training() -> Iterator[Row]:
 
 
 def hardware() -> Iterator[Row]:
-    """Which share of the machine's own speed is reached: of its matrix products, and of its memory."""
+    """The fraction of the machine's peak that is reached: of matrix products, and of memory bandwidth."""
     preset = PRESETS["nano"]
     ids, targets = windows(preset.model, preset.train.batch_size, preset.model.context_length)
     step, described = our_step(preset.model, preset.train.replace(optimizer="adamw"), ids, targets)
@@ -325,7 +325,7 @@ TABLE: dict[str, Callable[[], Iterator[Row]]] = {
 
 
 def bench(names: list[str]) -> Iterator[Row]:
-    """Measure the groups of rows named, all if none is; raises ValueError for a name that is not in TABLE."""
+    """Measure the named groups of rows, all by default; raises ValueError for a name that is not in TABLE."""
     unknown = next((name for name in names if name not in TABLE), None)
     if unknown is not None:
         raise ValueError(f"there is no benchmark {unknown!r}; choose from {', '.join(TABLE)}")

@@ -1,4 +1,4 @@
-"""How long a preset would take here, from its operations and a rate, and whether it fits into memory."""
+"""Training time of a preset on this machine, from its FLOPs and a measured rate, and its memory."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gptcore.model import GPT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """What a preset's own run asks for; `steps` is None where the run's length is given in seconds."""
+    """What a preset's run needs; `steps` is None if its length is given in seconds."""
 
     preset: str
     n_parameters: int
@@ -23,16 +23,16 @@ class Budget:
     run_seconds: float | None
 
     def seconds_per_step(self, rate: float) -> float:
-        """Return the seconds of a step at `rate` operations a second."""
+        """Return the seconds of a step at `rate` FLOP/s."""
         return self.flops_per_step / rate
 
     def seconds(self, rate: float) -> float:
-        """Return the seconds of the whole run at `rate` operations a second."""
+        """Return the seconds of the whole run at `rate` FLOP/s."""
         return self.run_seconds if self.steps is None else self.steps * self.seconds_per_step(rate)
 
 
 def budgets() -> Mapping[str, Budget]:
-    """Return what every preset asks for, by name."""
+    """Return the budget of every preset by name."""
     by_preset = {}
     for name, preset in PRESETS.items():
         train, config = preset.train, preset.model
@@ -51,8 +51,8 @@ def budgets() -> Mapping[str, Budget]:
 def training_flops_per_second(
     config: ModelConfig, n_tokens: int, batch_size: int = 2, repeats: int = 3
 ) -> float:
-    """Return the operations a second of forward and backward passes here, the fastest of some; the rest of a step
-    (clipping, the optimizer) is a few per cent more."""
+    """Return the FLOP/s of forward and backward passes on this machine, the fastest of several; the rest of a step
+    (clipping, the optimizer) adds a few percent of time."""
     model = GPT(config)
     ids = torch.randint(
         config.vocab_size, (batch_size, n_tokens + 1), generator=torch.Generator().manual_seed(0)

@@ -1,7 +1,7 @@
-"""Claims in the job queue: which are asked for, how far a measurement is, and why one failed.
+"""Claims in the job queue: which are requested, the progress of a measurement, and why one failed.
 
-A time taken while another is taken is no measurement, so claims share the queue's one measurement slot, whoever
-asks; whoever asks for all of them does not hold up a visitor who asks for one.
+Two measurements at the same time would disturb each other, so all claims use the queue's one measurement slot. The
+queue is fair: a visitor who requests all claims does not block another who requests one.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ from gptcore.runs.run import log_file, runs_folder
 
 
 def submit_claims(names: Iterable[str], *, owner: str = "") -> None:
-    """Ask for these claims to be measured, one after the other; `owner` is the hash of who asks.
+    """Request measurements of these claims, one after the other; `owner` is the hash of the visitor's id.
 
-    Raises ClaimError for an unknown claim, or one that needs what this machine has not, and RunError where the
-    folder cannot be written.
+    Raises ClaimError for an unknown claim or one that needs other hardware, and RunError if the folder cannot be
+    written.
     """
     names = list(names)
     for name in names:
@@ -28,12 +28,12 @@ def submit_claims(names: Iterable[str], *, owner: str = "") -> None:
 
 
 def withdraw_claims(names: Iterable[str], *, owner: str = "") -> None:
-    """Take this owner off these claims; a measurement that nobody wants any more is ended."""
+    """Withdraw this owner's requests; a measurement without any owner is stopped."""
     queue.withdraw_named(list(names), slots=MEASUREMENT, owner=owner)
 
 
 def open_claims(*, owner: str | None = None) -> list[str]:
-    """Return the claims that are measured or wait, in the order of the queue; those of one owner, or all."""
+    """Return the claims that are being measured or waiting, in the order of the queue; those of one owner, or all."""
     requests = queue.Requests(runs_folder(), MEASUREMENT)
     records = [*requests.running, *requests.waiting]
     known = claims.registry() if records else {}
@@ -45,18 +45,18 @@ def open_claims(*, owner: str | None = None) -> list[str]:
 
 
 def state(name: str) -> str | None:
-    """Return `measuring`, `waiting`, or None where nobody wants this claim measured."""
+    """Return `measuring`, `waiting`, or None if this claim is not requested."""
     if claims.is_being_measured(name):
         return "measuring"
     return "waiting" if name in open_claims() else None
 
 
 def fraction_done(name: str) -> float | None:
-    """Return the fraction of a measurement's work that is done; None where it does not say."""
+    """Return the fraction of a measurement's work that is done; None if it does not report it."""
     share = read_json(claims.claim_progress_file(name)).get("share")
     return float(share) if isinstance(share, (int, float)) else None
 
 
 def problem(name: str) -> str | None:
-    """Return the sentence with which the last measurement of a claim ended, where it gave no result."""
+    """Return the error of the last measurement of a claim; None if it gave a result."""
     return last_error(log_file(claims.folder() / name))

@@ -1,4 +1,4 @@
-"""In what two models differ: as fields, as code, and what is known of each difference in large models."""
+"""The differences between two models: as fields, as code, and what is known about each in large models."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ def differing(a: ModelConfig, b: ModelConfig) -> list[str]:
 
 
 def diff(a: ModelConfig, b: ModelConfig, names: Sequence[str] = ("a", "b")) -> str:
-    """Return both configs as Python code, in one unified diff; equal fields stand between those that differ."""
+    """Return both configs as Python code, in one unified diff; equal fields are included as context."""
     written = set(a.changes_from()) | set(b.changes_from())
     texts = []
     for config in (a, b):

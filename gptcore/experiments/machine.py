@@ -1,4 +1,4 @@
-"""What this machine is, as far as it can tell by itself: for a learner who sets up."""
+"""A description of this machine for the chapter on setup: device, cores, memory and precisions."""
 
 import platform
 import sys
@@ -10,13 +10,13 @@ import torch
 from gptcore.resources import available_cores
 from gptcore.training.devices import pick_device, precisions
 
-# How processors name their units for products in bf16, where the system tells.
+# How processors name their units for products in bf16, if the system reports them.
 BF16_UNITS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """The device training would use, and what it has; None where the system does not tell."""
+    """The device training would use, and its properties; None if the system does not report one."""
 
     device: str
     name: str
@@ -49,7 +49,7 @@ def describe() -> Machine:
 
 
 def processor() -> tuple[str, int | None]:
-    """Return the processor's name and the bytes of memory beside it, as far as the system tells; without torch."""
+    """Return the processor's name and the bytes of memory, if the system reports them; without importing torch."""
     name = next((value for key, value in _lines("/proc/cpuinfo") if key == "model name"), "")
     memory = next((value for key, value in _lines("/proc/meminfo") if key == "MemTotal"), None)
     return name or platform.processor() or platform.machine(), int(

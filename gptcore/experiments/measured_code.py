@@ -1,8 +1,7 @@
-"""A fingerprint of the code that measures a claim, which tells a result of an earlier measurement from today's.
+"""A fingerprint of the code that measures a claim, to detect results of an earlier version of it.
 
-It covers the function, the functions and constants of the same package that it uses, and theirs. Comments,
-docstrings and line breaks don't count, nor does what lies outside the package: a faster model is still the same
-measurement.
+It covers the function, the functions and constants of the same package that it uses, and theirs. Comments, docstrings
+and line breaks don't count, nor does code outside the package: a faster model is still the same measurement.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Small models trained for a claim: several variants with the same seeds, saying how far it is.
+"""Small models trained for a claim: several variants with the same seeds, reporting progress.
 
 A claim about training is about the difference between two variants. The same seed gives each variant the same first
-weights and the same windows of text, so that nothing else differs; several seeds tell the difference from chance.
+weights and the same windows of text, so that nothing else differs; several seeds separate the difference from chance.
 Nothing is left to be measured at the start of a run (precision, path, threads), so that the same seed on the same
 machine gives the same number.
 """
@@ -32,7 +32,7 @@ Variant = Mapping[str, object]  # settings that differ from the nano preset and 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedModel:
-    """A model at the end of its training, and its validation loss in nats a token; NaN where it broke off."""
+    """A model at the end of its training, and its validation loss in nats per token; NaN if it failed."""
 
     model: GPT | None
     tokenizer: Tokenizer
@@ -64,7 +64,7 @@ def train_variants(
     steps: int = STEPS,
     seeds: Sequence[int] = SEEDS,
 ) -> Iterator[Repetition | Progress]:
-    """Train every variant with every seed; yield how far it is, and what `conclude` makes of each seed's outcomes."""
+    """Train every variant with every seed; yield progress, and what `conclude` returns for each seed's outcomes."""
     n_done, n_all = 0, len(variants) * len(seeds)
     for seed in seeds:
         outcomes: dict[str, TrainedModel] = {}
@@ -88,7 +88,8 @@ def train_constant_rate(
     batch_size: int = 8,
     seed: int = 0,
 ) -> Iterator[float]:
-    """Train a model on random windows of some ids at a constant rate; yield the fraction done after each step."""
+    """Train a model on random windows of some ids at a constant learning rate; yield the fraction done after each
+    step."""
     draw = torch.Generator().manual_seed(seed)
     for step in range(1, steps + 1):
         starts = torch.randint(len(ids) - length, (batch_size,), generator=draw).tolist()

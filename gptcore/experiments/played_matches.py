@@ -1,8 +1,8 @@
-"""A match of the arena that was really played, so that the arena does not open empty.
+"""Finished matches of the arena that come with Glassbox, so that the arena opens with a result.
 
-Each file in `data/arena` is one: the record of the match, the machine it was played on, and what the runs at both
-arms' best rates told. `python -m gptcore arena … --write FOLDER` makes one. Times are left out: a loss does not depend
-on what else a machine does, a time does.
+Each file in `data/arena` is one: the record of the match, its machine, and the events of the runs at both arms' best
+learning rates. `python -m gptcore arena … --write FOLDER` makes one. Times are left out: a loss does not depend on
+what else a machine does, a time does.
 """
 
 import json
@@ -43,12 +43,12 @@ class PlayedMatch:
 
 
 def find_played(match: Match) -> PlayedMatch | None:
-    """Return the match that comes with this edition if it has the same runs as this one."""
+    """Return the match that comes with Glassbox if it has the same runs as this one."""
     return _read(SHIPPED / f"{match_key(match)}.json")
 
 
 def all_played() -> list[PlayedMatch]:
-    """Return every match that comes with this edition."""
+    """Return every match that comes with Glassbox."""
     return [played for path in sorted(SHIPPED.glob("*.json")) if (played := _read(path)) is not None]
 
 
@@ -68,9 +68,9 @@ def _read(path: Path) -> PlayedMatch | None:
 
 
 def write_match(match: Match, names: tuple[str, str], runs: Path, folder: Path) -> Path:
-    """Write a match whose runs are all over into a folder, from the folder of its runs; return the file.
+    """Write a finished match into a folder, from the folder of its runs; return the file.
 
-    Raises ValueError for a match that is not decided.
+    Raises ValueError for a match that is not finished.
     """
     results, events = [], {}
     for planned in arena.plan(match):

@@ -1,8 +1,7 @@
-"""The seconds of a call, by a clock that suits what is asked.
+"""Time measurement: the seconds of a call, by wall clock or processor time.
 
-What a comparison costs one thread is read from the processor's own clock (`time.process_time`), which stands still
-while other programs have the core: a busy machine then stretches nothing. What several threads or an accelerator
-take is read from the wall.
+Comparisons on one thread use processor time (`time.process_time`), which does not count while other programs use the
+core. Work on several threads or an accelerator uses the wall clock.
 """
 
 import time
@@ -23,7 +22,7 @@ def seconds(
 ) -> float:
     """Return the seconds of one call: the mean over as many as take `least` together, the first not counted.
 
-    `wait` is called before the clock is read: an accelerator only notes down its work and does it later.
+    `wait` is called before the clock is read, because an accelerator works asynchronously.
     """
     call()
     wait()
@@ -46,8 +45,8 @@ def processor_seconds(call: Callable[[], object], *, least: float = 0.03) -> flo
 def single_thread() -> Iterator[None]:
     """Have torch compute with one thread, so that the processor's clock counts what the wall would alone.
 
-    Memory that was used stays with the process, as in training: whether it is handed back after each call would
-    otherwise hang on what was measured before.
+    Freed memory stays with the process, as in training; otherwise the result would depend on what was measured
+    before.
     """
     before = torch.get_num_threads()
     steady_heap()

@@ -33,7 +33,7 @@ class Ablation:
             raise ChangeError(f"part={self.part!r} must be one of {', '.join(PARTS)}")
 
     def changes(self, config: ModelConfig) -> Mapping[str, Change]:
-        """Return the steps to replace, by name, for `tracing.trace`; raises ChangeError where there is no such part."""
+        """Return the steps to replace, by name, for `tracing.trace`; raises ChangeError if there is no such part."""
         if self.part == "rotation":
             return _unrotated(config)
         if not 0 <= self.layer < config.n_layers:

@@ -1,8 +1,8 @@
-"""How any one number of a traced pass was computed: the form of its formula and the operands that stand in it.
+"""How any number of a traced forward pass was computed: the form of its formula and its operands.
 
-A number is named by its stage, its row (the token) and its column. Where heads stand side by side, the columns of
-head h are those from h times the head's width on; for attention scores and weights that width is the number of keys.
-Everything is read from the trace; the model is asked only for the weights that stand in the formula.
+A number is named by its stage, its row (the token) and its column. Where heads are concatenated, the columns of head
+h start at h times the head's width; for attention scores and weights that width is the number of keys. Everything is
+read from the trace, except the model's weights in the formula.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Computation:
 
 @torch.inference_mode()
 def computation(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computation:
-    """Return how one number of each token computed in this pass came about: the one of `main_columns`."""
+    """Return how one number of each token of this pass was computed: the one of `main_columns`."""
     columns = main_columns(seen, stage)
     return _FORMS[stage.kind](model, seen, stage, torch.arange(len(columns)), columns)
 
@@ -43,7 +43,7 @@ def computation(model: GPT, seen: dict[str, Tensor], stage: Stage) -> Computatio
 def cell_computations(
     model: GPT, seen: dict[str, Tensor], stage: Stage, row: int, columns: Tensor
 ) -> Computation:
-    """Return how the numbers in these columns (n,) of one row came about.
+    """Return how the numbers in these columns (n,) of one row were computed.
 
     Rows count the tokens computed in this pass. Raises IndexError for a row or a column that the stage doesn't have.
     """
@@ -57,7 +57,7 @@ def cell_computations(
 
 @torch.inference_mode()
 def main_columns(seen: dict[str, Tensor], stage: Stage) -> Tensor:
-    """Return the column that stands for each computed token (T,): its largest absolute number.
+    """Return the column that represents each computed token (T,): its largest absolute number.
 
     For scores and weights it is the pair of head and key with the largest attention weight.
     """
@@ -133,7 +133,7 @@ def _weight(model: GPT, stage: Stage) -> tuple[Tensor, Tensor | None]:
 
 
 def _row(model: GPT, seen: dict[str, Tensor], stage: Stage, rows: Tensor, columns: Tensor) -> Computation:
-    """A row of a table: the number that stands there."""
+    """A row of a table: the number in it."""
     return Computation(form="row", numbers=_listed(columns, _result(seen, stage, rows, columns)))
 
 

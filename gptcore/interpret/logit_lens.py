@@ -14,7 +14,8 @@ from gptcore.model import GPT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What one layer predicts at every token: the likeliest id, its probability, and that of the final prediction."""
+    """What one layer predicts at every token: the most probable id, its probability, and that of the final
+    prediction."""
 
     layer: int  # 0 is the embedding, before any block
     best: tuple[int, ...]

@@ -29,7 +29,7 @@ class StageValues(Stage):
 
     shape: tuple[tuple[str, int], ...]
     values: Tensor  # (n_rows, n_columns), half precision
-    groups: int  # heads that stand side by side
+    groups: int  # concatenated heads
     bin: int
     scale: float
     columns: Tensor | None  # (n_rows, n_columns)

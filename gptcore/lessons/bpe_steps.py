@@ -12,7 +12,7 @@ from gptcore.tokenizer import Merge, Tokenizer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """Two tokens that stand side by side, and how often."""
+    """Two adjacent tokens, and how often they occur."""
 
     left: int
     right: int
@@ -34,7 +34,7 @@ def pairs(texts: str | Iterable[str], tokenizer: Tokenizer) -> list[Pair]:
 
 
 def tied_pairs(competing: list[Pair]) -> list[Pair]:
-    """Return those that share the highest count: the first of them is the one that is merged."""
+    """Return the pairs with the highest count; the first of them is merged."""
     return [pair for pair in competing if pair.count == competing[0].count] if competing else []
 
 

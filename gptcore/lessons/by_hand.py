@@ -1,7 +1,6 @@
-"""Computations taken apart, so that a page can print every step of them.
+"""Computations step by step, so that a page can print every step.
 
-Each is the library's own arithmetic, called with a trace; what is added here is only the steps in between that
-a model has no use for.
+Each calls the library's arithmetic with a trace, and adds only the intermediate steps that a model does not need.
 """
 
 import math
@@ -211,7 +210,7 @@ def rotated_score(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActivationCurve:
-    """An activation function at some inputs: its values and its slopes."""
+    """An activation function at some inputs: its values and derivatives."""
 
     values: tuple[float, ...]
     slopes: tuple[float, ...]
@@ -225,7 +224,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def activation_curve(name: str, z: Sequence[float]) -> ActivationCurve:
-    """Return an activation function and its slope at the inputs z."""
+    """Return an activation function and its derivative at the inputs z."""
     with torch.enable_grad():
         inputs = torch.tensor(z, dtype=torch.float64, requires_grad=True)
         values = ACTIVATIONS[name](inputs)
@@ -245,7 +244,7 @@ def both_norms(x: Sequence[float], scale: float = 1.0, shift: float = 0.0) -> di
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Softmax:
-    """Scores on their way to probabilities at one temperature, and what a target among them costs."""
+    """Logits and their probabilities at one temperature, and the loss of a target."""
 
     scaled: Tensor  # (V,) scores divided by the temperature
     exponentials: Tensor  # (V,)
@@ -254,7 +253,7 @@ class Softmax:
 
 
 def softmax(scores: Tensor, temperature: float = 1.0) -> Softmax:
-    """Return every step from scores (V,) to the probabilities a token is drawn with."""
+    """Return every step from logits (V,) to the probabilities that a token is sampled with."""
     scaled = scores / temperature
     exponentials = scaled.exp()
     probabilities = distribution(scores, Sampling(temperature=temperature))
@@ -265,18 +264,18 @@ def softmax(scores: Tensor, temperature: float = 1.0) -> Softmax:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilteredProbabilities:
-    """Probabilities under top-k or top-p, the likeliest first."""
+    """Probabilities under top-k or top-p, the most probable first."""
 
-    order: Tensor  # (V,) places in the given list, the likeliest first
+    order: Tensor  # (V,) indices into the given list, the most probable first
     sorted: Tensor  # (V,) probabilities in that order
     running: Tensor  # (V,) sums up to and including each
     kept: Tensor  # (V,) bool, in that order
-    mass: float  # what the kept ones held together
+    mass: float  # total probability of the kept tokens
     after: Tensor  # (V,) probabilities in the given order, made to sum to 1 again
 
 
 def filter_probabilities(probabilities: Tensor, sampling: Sampling) -> FilteredProbabilities:
-    """Return what a filter leaves of probabilities (V,), with the sums that decide it."""
+    """Return probabilities (V,) after a filter, with the sums that decide it."""
     after = distribution(probabilities.log(), sampling)
     ordered, order = probabilities.sort(descending=True, stable=True)
     kept = after > 0
@@ -319,8 +318,8 @@ def cross_entropy(scores: Tensor, target: int) -> CrossEntropy:
 class AdamWStep:
     """One step of AdamW on one weight; a hat marks a bias-corrected moment."""
 
-    first: float  # m, the running mean of the gradient
-    second: float  # v, the running mean of its square
+    first: float  # m, the exponential moving average of the gradient
+    second: float  # v, the exponential moving average of its square
     first_hat: float
     second_hat: float
     decayed: float  # the weight after decay, before the step
@@ -338,7 +337,7 @@ def adamw_step(
     beta2: float,
     eps: float = 1e-8,
 ) -> AdamWStep:
-    """Return the last of the steps that these gradients make of one weight; the new weight is torch's."""
+    """Return the last AdamW step of one weight for these gradients; the new weight is torch's."""
     parameter = torch.nn.Parameter(torch.tensor([weight], dtype=torch.float64))
     optimizer = torch.optim.AdamW([parameter], lr=rate, betas=(beta1, beta2), eps=eps, weight_decay=decay)
     before = weight

@@ -56,7 +56,7 @@ def squared_error(guess: Tensor, truth: Tensor) -> Tensor:
 def descend(
     x: Tensor, y: Tensor, rate: float, n_steps: int, *, w: float = 0.0, b: float = 0.0
 ) -> Iterator[DescentStep]:
-    """Yield where a line stands on points x, y (N,), before each step downhill and after the last."""
+    """Yield the state of a line on points x, y (N,), before each gradient-descent step and after the last."""
     model = LinearModel(w, b)
     for step in range(n_steps + 1):
         loss = squared_error(model(x), y)
@@ -89,7 +89,7 @@ class ByHand:
 
 
 def by_hand(x: Tensor, y: Tensor, w: float, b: float) -> ByHand:
-    """Return guesses, errors, loss and gradient of a line on points x, y (N,), by the rules of school."""
+    """Return predictions, errors, loss and gradient of a line on points x, y (N,), by the chain rule."""
     guesses = w * x + b
     errors = guesses - y
     slopes_w, slopes_b = 2 * errors * x, 2 * errors

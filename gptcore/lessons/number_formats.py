@@ -21,11 +21,11 @@ class StoredNumber:
     fraction: str
     value: float
     largest: float  # finite number the format holds
-    next_above_one: float  # how far the next number above 1 lies from 1
+    next_above_one: float  # distance from 1 to the next larger number
 
 
 def store(value: float, name: str) -> StoredNumber:
-    """Return what a format makes of a number."""
+    """Return a number as a format stores it."""
     dtype, whole, n_exponent, n_fraction = FORMATS[name]
     stored = torch.tensor(value, dtype=torch.float64).to(dtype)
     n_bits = 1 + n_exponent + n_fraction

@@ -1,6 +1,6 @@
 """Who uses what, and who thought of it: the parts of published models and the papers behind the parts.
 
-What stands here was read in the papers and configs named as the source. Models whose shapes stand in
+Everything here was read in the papers and configs named as the source. Models whose shapes stand in
 `gptcore.lessons.published_models` are described from their configs; the others by hand.
 """
 
@@ -168,7 +168,7 @@ ORIGINS: tuple[Origin, ...] = tuple(starmap(Origin, (
 
 
 def feedforward_fraction(config: ModelConfig) -> float:
-    """Return the share of a model's weights that its feed-forward layers hold."""
+    """Return the fraction of a model's parameters in its feed-forward layers."""
 
     counts = parameters(config)
     return counts["feedforward"] / sum(counts.values())

@@ -1,4 +1,4 @@
-"""How each written token came about: the next-token distribution, and what every layer did for it.
+"""How each generated token was computed: the next-token distribution, and what every layer did for it.
 
 One generation writes the tokens, one traced pass over the whole text gives what led to each of them: in a causal
 model, the tensors at a position are the same whatever follows.
@@ -59,7 +59,7 @@ def token_flows(
     stop_ids: Collection[int] = (),
     n_candidates: int = 8,
 ) -> list[TokenFlow]:
-    """Continue ids and return how each new token came about.
+    """Continue ids and return how each new token was computed.
 
     At temperature 0 candidates have the model's own probabilities, above it those the token was drawn with. Raises
     ValueError for a prompt that `generate` refuses.
