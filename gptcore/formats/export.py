@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from gptcore.formats import hf_folder, script
+from gptcore.formats import gguf_export, hf_folder, script
 from gptcore.formats.models import load_with_tokenizer
+
+
+def _gguf(folder: str | Path, out: str | Path, kind: str | None) -> Path:
+    return gguf_export.export_gguf(*load_with_tokenizer(folder), out, kind or "f32")
 
 
 def _hf(folder: str | Path, out: str | Path) -> Path:
@@ -18,17 +22,27 @@ def _notebook(folder: str | Path, out: str | Path) -> Path:
     return script.write_recipe(script.recipe_of_run(folder), "notebook", out)
 
 
-SUFFIXES = {".py": "script", ".ipynb": "notebook"}  # what the suffix of a file says of its format
-WRITERS = {"hf": _hf, "script": _script, "notebook": _notebook}  # by the word after `--to`
+SUFFIXES = {
+    ".py": "script",
+    ".ipynb": "notebook",
+    ".gguf": "gguf",
+}  # what the suffix of a file says of its format
+WRITERS = {"gguf": _gguf, "hf": _hf, "script": _script, "notebook": _notebook}  # by the word after `--to`
 
 
-def export(folder: str | Path, to: str | None, out: str | Path) -> Path:
-    """Write the model in a folder as `to`: a Hugging Face folder, a script or a notebook; return what was written.
+def export(folder: str | Path, to: str | None, out: str | Path, kind: str | None = None) -> Path:
+    """Write a model as `to`: a Hugging Face folder, a GGUF file, a script or a notebook; return what was written.
 
-    Without `to` the suffix of `out` says the format. Raises ValueError for a suffix that says another format, a folder
-    that holds no model, a part the format does not have, and an `out` that exists.
+    Without `to` the suffix of `out` says the format; `kind` is the number format of a GGUF file. Raises ValueError
+    for a suffix that says another format, a folder that holds no model, a part the format does not have, and an
+    `out` that exists.
     """
-    return WRITERS[checked_format(to, out)](folder, out)
+    to = checked_format(to, out)
+    if to == "gguf":
+        return _gguf(folder, out, kind)
+    if kind is not None:
+        raise ValueError(f"--type {kind} is for --to gguf; leave it out with --to {to}")
+    return WRITERS[to](folder, out)
 
 
 def checked_format(to: str | None, out: str | Path) -> str:

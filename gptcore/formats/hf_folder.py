@@ -8,6 +8,7 @@ generation_config.json    where generation stops
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def load_hf(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
     config = read_config(folder)
     check_memory(model_bytes(config), f"the model in {folder}")
     files = weight_files(folder)
-    check_weights(files, config)
+    check_shapes(stored_shapes(files), config)
     tokenizer = load_folder_tokenizer(folder)
     if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
         raise FolderError(
@@ -137,14 +138,19 @@ def weight_files(folder: Path) -> dict[str, Path]:
     raise FolderError(f"{folder} does not contain a model.safetensors; choose a folder with one")
 
 
-def check_weights(files: dict[str, Path], config: ModelConfig) -> None:
-    """Compare the names and shapes in the files' heads with what the config needs, before anything is built.
-
-    Raises ValueError naming the first weight that is missing, left over, of another shape or quantised.
-    """
+def stored_shapes(files: dict[str, Path]) -> dict[str, tuple[str, list[int]]]:
+    """Return the kind and shape of each weight, from the files' heads."""
     stored = {}
     for path in sorted(set(files.values())):
         stored |= {name: shape for name, shape in shapes(path).items() if files.get(name) == path}
+    return stored
+
+
+def check_shapes(stored: Mapping[str, tuple[str, list[int]]], config: ModelConfig) -> None:
+    """Compare names and shapes of weights with what the config needs, before anything is built.
+
+    Raises ValueError naming the first weight that is missing, left over, of another shape or quantised.
+    """
     with torch.device("meta"):  # shapes alone: a config that lies about its size costs nothing
         model = GPT(config)
     expected = hf_weights.weights_by_their_name(model)

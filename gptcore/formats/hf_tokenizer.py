@@ -14,7 +14,7 @@ import regex
 
 from gptcore.bpe import GPT2_PATTERN, TokenizerError
 from gptcore.formats.byte_spelling import bytes_to_unicode
-from gptcore.formats.imported_tokenizer import END_OF_TEXT, Ends, ImportedTokenizer
+from gptcore.formats.imported_tokenizer import CHAT_TEMPLATE, END_OF_TEXT, Ends, ImportedTokenizer
 from gptcore.tokenizer import Tokenizer, read_file
 
 
@@ -24,7 +24,9 @@ def to_json(tokenizer: Tokenizer) -> dict[str, Any]:
     Their reader takes the text of a special token for the token, as `encode(…, allow_special=True)` does.
     """
     if isinstance(tokenizer, ImportedTokenizer):
-        return {key: value for key, value in tokenizer.content.items() if key != END_OF_TEXT}
+        return {
+            key: value for key, value in tokenizer.content.items() if key not in (END_OF_TEXT, CHAT_TEMPLATE)
+        }
     specials = sorted(tokenizer.special_tokens.items(), key=lambda item: item[1])
     vocabulary = {bytes_to_unicode(token): token_id for token, token_id in tokenizer.ranks.items()}
     vocabulary |= dict(specials)

@@ -20,10 +20,11 @@ import regex
 from gptcore.bpe import BYTE_ORDER, GPT2_PATTERN, TokenizerError, replace_surrogates, replay_merges, shortened
 from gptcore.formats.added_tokens import AddedTokens, checked_id, read_added_tokens
 from gptcore.formats.byte_spelling import bytes_to_unicode, unicode_to_bytes
-from gptcore.formats.tokenizer_stages import prepend_scheme, read_normalizers, read_pre_tokenizer
+from gptcore.formats.tokenizer_stages import prepend_scheme, read_normalizers, read_pre_tokenizer, steps
 from gptcore.tokenizer import EOT, Merge, Tokenizer
 
 END_OF_TEXT = "glassbox_end_of_text"  # our own key in a file, beside theirs: the ids that end a text
+CHAT_TEMPLATE = "glassbox_chat_template"  # likewise: a Jinja template that writes a conversation as text
 END_TOKENS = (
     EOT,
     "<|end_of_text|>",
@@ -165,11 +166,32 @@ class ImportedTokenizer(Tokenizer):
         """The ids at which generation ends."""
         return self._ends
 
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja template that writes a conversation as text, where the model came with one."""
+        return self.content.get(CHAT_TEMPLATE)
+
+    @property
+    def is_byte_level(self) -> bool:
+        """Whether its merges join bytes, not characters."""
+        return self._pre_tokenizer.byte_level
+
+    @property
+    def normalizer_parts(self) -> list[Mapping[str, Any]]:
+        """What is done to text before it is cut, as the file's own entries, one after another."""
+        return steps(self.content.get("normalizer"), "normalizers")
+
     def to_tokenizer(self) -> Tokenizer | None:
         """Return the plain Tokenizer with these ids, or None where the file says more than that one can."""
         n_bytes, n_merges = len(BYTE_ORDER), len(self._rules)
         usual_end = (self.special_tokens[EOT],) if EOT in self.special_tokens else ()
-        more = self._normalizers or self._whole_first or self._starts or self._always_parsed
+        more = (
+            self._normalizers
+            or self._whole_first
+            or self._starts
+            or self._always_parsed
+            or self.chat_template
+        )
         if more or self._ends != usual_end or self._unknown is not None:
             return None
         if not self._pre_tokenizer.byte_level or len(self._pre_tokenizer.cuts) != 1:

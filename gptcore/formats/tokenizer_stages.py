@@ -26,7 +26,7 @@ Cut = Callable[[Sequence[str], bool], Sequence[str]]
 
 # The pieces GPT-2's pattern cuts, in the spelling of `regex`'s peers: they read our possessive `\s++$` as the
 # end of a line.
-_PORTABLE_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+PORTABLE_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 MAX_STAGES = 16  # normalizers, and cuts one after another; the files in use have up to five
 MAX_GROWTH = 16  # what replacements may multiply a text by; those in use keep its length
@@ -43,7 +43,7 @@ class PreTokenizer(NamedTuple):
 
 def read_normalizers(part: Mapping[str, Any] | None, name: str) -> list[Normalizer]:
     """Return the normalizers of a file, in order; raises TokenizerError for one that is not known."""
-    parts = _flat(part, "normalizers")
+    parts = steps(part, "normalizers")
     if len(parts) > MAX_STAGES:
         raise TokenizerError(f"{name} normalizes text {len(parts):,} times, and only once is supported.")
     growth = 1.0
@@ -86,7 +86,7 @@ def _prefix(text: object, name: str) -> str:
 
 def read_pre_tokenizer(part: Mapping[str, Any] | None, name: str) -> PreTokenizer:
     """Return how a file cuts text; raises TokenizerError for a way that is not known."""
-    stages = _flat(part, "pretokenizers")
+    stages = steps(part, "pretokenizers")
     if len(stages) > MAX_STAGES:
         raise TokenizerError(f"{name} splits text in {len(stages):,} stages, and at most 5 are supported.")
     kinds = [stage["type"] for stage in stages]
@@ -102,14 +102,14 @@ def read_pre_tokenizer(part: Mapping[str, Any] | None, name: str) -> PreTokenize
     return PreTokenizer(tuple(cuts), "|".join(patterns), byte_level)
 
 
-def _flat(part: Mapping[str, Any] | None, inside: str) -> list[Mapping[str, Any]]:
+def steps(part: Mapping[str, Any] | None, inside: str) -> list[Mapping[str, Any]]:
     """Return a part, or the parts of a Sequence, whatever its depth; none where the file has no such part."""
-    return [] if part is None else _steps(part, inside)
+    return [] if part is None else _inner_steps(part, inside)
 
 
-def _steps(part: Mapping[str, Any], inside: str) -> list[Mapping[str, Any]]:
+def _inner_steps(part: Mapping[str, Any], inside: str) -> list[Mapping[str, Any]]:
     if part["type"] == "Sequence":
-        return [step for inner in part[inside] for step in _steps(inner, inside)]
+        return [step for inner in part[inside] for step in _inner_steps(inner, inside)]
     return [part]
 
 
@@ -186,7 +186,7 @@ def _by_pattern(pattern: str, name: str, *, only_matches: bool = False) -> tuple
 
 
 def _compile(pattern: str, name: str) -> regex.Pattern:
-    if pattern == _PORTABLE_GPT2:
+    if pattern == PORTABLE_GPT2:
         pattern = GPT2_PATTERN
     try:  # their engine reads ^ and $ line by line
         return compile_pattern(pattern, 0 if pattern == GPT2_PATTERN else regex.MULTILINE)

@@ -5,7 +5,8 @@ The command line and `RunRequest` share the options of `train`. Nothing here imp
 
 import argparse
 
-EXPORTS = ("hf", "script", "notebook")  # as `gptcore.formats.export.WRITERS` has them
+EXPORTS = ("hf", "gguf", "script", "notebook")  # as `gptcore.formats.export.WRITERS` has them
+GGUF_TYPES = ("f32", "f16", "q8_0")  # as `gptcore.formats.gguf_export.TYPES` has them
 QUANTIZED_KINDS = ("int8", "int4")  # as `gptcore.generation.quantized.KINDS` has them
 EXAMPLES = {  # of each command, shown at the end of its help
     "train": (
@@ -16,7 +17,11 @@ EXAMPLES = {  # of each command, shown at the end of its help
     "resume": ("resume runs/mine",),
     "sample": ('sample runs/mine --prompt "Once upon a time" --temperature 0.7 --top-k 40',),
     "eval": ("eval runs/mine --data notes.txt",),
-    "export": ("export runs/mine --to hf exported", "export runs/mine mine.ipynb"),
+    "export": (
+        "export runs/mine --to hf exported",
+        "export runs/mine mine.ipynb",
+        "export runs/mine mine.gguf",
+    ),
     "stories": ("stories --n 3 --seed 7", "stories --check text.txt"),
     "tokenize": ('tokenize "The king found a golden ring." --tokenizer story',),
     "claims": ("claims --quick", "claims --only swiglu_gelu rmsnorm_faster --json"),
@@ -213,11 +218,16 @@ def export_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--to",
         choices=EXPORTS,
-        help="Format: hf, a folder that transformers loads; script or notebook, a file that trains such a model. "
-        "Default: what the suffix of OUT says (.py, .ipynb).",
+        help="Format: hf, a folder that transformers loads; gguf, a file that llama.cpp and Ollama run; script or "
+        "notebook, a file that trains such a model. Default: what the suffix of OUT says (.gguf, .py, .ipynb).",
     )
     command.add_argument(
-        "out", metavar="OUT", help="New or empty folder for hf; new file for script and notebook."
+        "--type",
+        choices=GGUF_TYPES,
+        help="Number format of the matrices in a GGUF file: 32-bit floats (default), 16-bit floats or 8-bit integers.",
+    )
+    command.add_argument(
+        "out", metavar="OUT", help="New or empty folder for hf; new file for gguf, script and notebook."
     )
 
 
