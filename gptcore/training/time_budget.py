@@ -1,7 +1,7 @@
 """A length given in seconds, turned into steps while the run finds out how fast it is.
 
 The learning rate follows a schedule over a known number of steps. So a run that was given seconds begins with an
-estimate of its steps and revises it at fixed points of its first quarter, each time from the pace of its own steps.
+estimate of its steps and revises it at steps 1, 2, 4, 8 and so on of its first quarter, from the pace of its own steps.
 Then the number is fixed, and a run that is resumed reaches the losses of one that was never paused. It changes after
 that only where the machine has become so much faster or slower that the run would miss its time by more than a quarter.
 """
@@ -15,7 +15,7 @@ from gptcore.training.interruption import OVERRUN
 from gptcore.training.optim import move_position, window_cuts
 from gptcore.training.state import TrainingState
 
-REVISE_AT = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4)  # of the planned steps; the number is fixed with the last
+FIXED_AT = 1 / 4  # of the planned steps: the last point at which their number is revised in any case
 CHECK_AT = tuple(number / 16 for number in range(5, 16))
 EVALUATION_FRACTION = 0.2  # of the seconds, for evaluations and samples together
 AVERAGED_STEPS = 256
@@ -56,7 +56,7 @@ class TimeBudget:
         """Note what a step took whose windows were cut into this many parts."""
         self._n_counted += 1
         if self._n_counted == 2:
-            self._recent.clear()  # the first step of a process is a slow one
+            self._recent.clear()  # the first step says little
         self._recent.append((seconds, self.cost(cuts)))
 
     def revised_steps(self, state: TrainingState) -> int | None:
@@ -65,15 +65,15 @@ class TimeBudget:
         Every rank calls this after each step; the first one decides.
         """
         step, total = state.step, state.total_steps
-        if self.config.seconds is None or step >= total or not is_at(REVISE_AT + CHECK_AT, step, total):
+        is_early = is_at((FIXED_AT,), step, total) or (step < FIXED_AT * total and step.bit_count() == 1)
+        if self.config.seconds is None or step >= total or not (is_early or is_at(CHECK_AT, step, total)):
             return None
-        is_fixed = not is_at(REVISE_AT, step, total)
-        revised = state.group.broadcast(self._revised(state, is_fixed))
+        revised = state.group.broadcast(self._revised(state, not is_early))
         return None if revised == total else revised
 
     def is_fixed_with(self, state: TrainingState) -> bool:
         """Return whether this step is the last at which the number of steps is revised in any case."""
-        return self.config.seconds is not None and is_at(REVISE_AT[-1:], state.step, state.total_steps)
+        return self.config.seconds is not None and is_at((FIXED_AT,), state.step, state.total_steps)
 
     def is_evaluated(self, state: TrainingState) -> bool:
         """Return whether the model is to be evaluated after this step."""
@@ -98,6 +98,8 @@ class TimeBudget:
     def _revised(self, state: TrainingState, is_fixed: bool) -> int:
         left = self.config.seconds - state.seconds - self._reserved(state)
         total = state.total_steps
+        if state.step == 1 and state.seconds < self.config.seconds / len(CHECK_AT):
+            return total  # the first step of a process is a slow one
         n_recent = max(4, total // len(CHECK_AT)) if is_fixed else AVERAGED_STEPS
         seconds, cost = map(sum, zip(*list(self._recent)[-n_recent:]))
 
