@@ -21,11 +21,17 @@ WAIT_SECONDS = 120
 
 @dataclass(frozen=True)
 class Page:
-    """What one run of a page has sent: elements by widget id, and every text in it."""
+    """What one run of a page has sent: elements by widget id, and every text in it.
+
+    `fragments` names the fragment of each element that is in one, `reruns` the fragments that the browser is to run
+    again by itself, with the seconds between two runs.
+    """
 
     elements: dict[str, Message]
     texts: list[str]
     exceptions: list[str]
+    fragments: dict[str, str] = field(default_factory=dict)
+    reruns: dict[str, float] = field(default_factory=dict)
 
     def widget_id(self, key: str) -> str:
         """Return the widget id of a key; raises KeyError where the page has no such widget."""
@@ -72,37 +78,48 @@ class Client:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._connection.__exit__(kind, error, trace)
 
-    def open(self, page: str, /, *, forged: dict[str, Any] | None = None, **query: str) -> Page:
-        """Run a page with a query; `forged` are widget values by widget id, True for a pressed button."""
+    def open(
+        self, page: str, /, *, forged: dict[str, Any] | None = None, fragment: str = "", **query: str
+    ) -> Page:
+        """Run a page with a query, or a fragment of it; `forged` are widget values by widget id, True for a press."""
         message = BackMsg()
         state = message.rerun_script
         state.query_string = urlencode(query)
         state.page_script_hash = self.page_hashes.get(page, "")
         state.page_name = "" if page in self.page_hashes else page
         state.context_info.url = f"{self.url}/{page}"
+        state.fragment_id = fragment
         for widget, value in (forged or {}).items():
             state.widget_states.widgets.append(widget_state(widget, value))
         self.send(message)
-        return self.read_page()
+        return self.read_page(state.page_script_hash)
 
     def send(self, message: BackMsg) -> None:
         self.socket.send(message.SerializeToString())
 
-    def read_page(self) -> Page:
-        """Take in what the server sends until the script has finished; a run ended by a rerun is not counted."""
-        page = Page({}, [], [])
+    def read_page(self, page_hash: str = "") -> Page:
+        """Take in what the server sends until the script of this page has finished.
+
+        A run that ended early for a rerun is not counted, nor one of another page that was still under way.
+        """
+        page, this_page = Page({}, [], []), not page_hash
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             message = ForwardMsg.FromString(self.socket.recv(max(0.1, deadline - time.monotonic())))
             kind = message.WhichOneof("type")
             if kind == "new_session":
                 self.session_id = message.new_session.initialize.session_id
+                this_page = message.new_session.page_script_hash == page_hash or not page_hash
+            elif not this_page:
+                continue
             elif kind == "navigation":
                 self.page_hashes |= {
                     one.url_pathname: one.page_script_hash for one in message.navigation.app_pages
                 }
             elif kind == "delta":
                 _take_in(message, page)
+            elif kind == "auto_rerun":
+                page.reruns[message.auto_rerun.fragment_id] = message.auto_rerun.interval
             elif kind == "session_event" and message.session_event.HasField("script_compilation_exception"):
                 page.exceptions.append(str(message.session_event.script_compilation_exception))
             elif kind == "script_finished" and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
@@ -123,7 +140,7 @@ class Client:
 
 
 def widget_state(widget: str, value: Any) -> WidgetState:
-    """Return what a browser says of a widget: True is a press, a text a text, a number a number."""
+    """Return what a browser says of a widget: True is a press, a float the value of a slider."""
     state = WidgetState(id=widget)
     if value is True:
         state.trigger_value = True
@@ -131,6 +148,8 @@ def widget_state(widget: str, value: Any) -> WidgetState:
         state.string_value = value
     elif isinstance(value, int):
         state.int_value = value
+    elif isinstance(value, float):
+        state.double_array_value.data.append(value)
     else:
         state.json_value = json.dumps(value)
     return state
@@ -146,3 +165,5 @@ def _take_in(message: ForwardMsg, page: Page) -> None:
         page.exceptions.append(f"{element.type}: {element.message}")
     if name := getattr(element, "id", ""):
         page.elements[name] = element
+        if delta.fragment_id:
+            page.fragments[name] = delta.fragment_id

@@ -1,0 +1,117 @@
+"""Visitors who use a running app as browsers do: open pages, move sliders, answer questions, generate, train."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from streamlit.proto.Radio_pb2 import Radio
+from streamlit.proto.Slider_pb2 import Slider
+
+from pages.kit.book import TABLE
+from tests.security.forged_client import Client, Page
+
+PAGES = tuple(entry.url for entry in TABLE[1:])  # the front page is where everybody lands
+ACTIONS = {"slider": 0.5, "page": 0.3, "answer": 0.1, "generate": 0.1}  # how often each is done
+PAUSE_SECONDS = (1.0, 5.0)  # between the answer to one action and the next
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """One action and the seconds until the page had answered it, with the exceptions that the answer showed."""
+
+    action: str
+    page: str
+    seconds: float
+    exceptions: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Visitor:
+    """One browser that does something every few seconds until it is told to leave."""
+
+    def __init__(self, url: str, number: int, done: Callable[[Interaction], None]) -> None:
+        self.random = random.Random(number)
+        self.url = url
+        self.number = number
+        self.done = done
+
+    def stay(self, leave: threading.Event, trains: bool = False) -> None:
+        """Open the front page, then act until `leave` is set; with `trains`, start a training run first."""
+        try:
+            began = time.monotonic()
+            with Client(self.url, f"{self.number:032d}") as self.client:
+                self._report("first page", began, self.client.landed)
+                self.name, self.page = "", self.client.landed
+                if trains:
+                    self._act("train", self._train)
+                while not leave.wait(self.random.uniform(*PAUSE_SECONDS)):
+                    action = self.random.choices(list(ACTIONS), list(ACTIONS.values()))[0]
+                    self._act(action, getattr(self, f"_{action}"))
+        except Exception as error:  # a lost connection ends this visit, and is counted
+            self.done(Interaction("visit", "", 0.0, error=repr(error)))
+
+    def _act(self, action: str, act: Callable[[], Page | None]) -> None:
+        began = time.monotonic()
+        answer = act()
+        if answer is not None:
+            self._report(action, began, answer)
+
+    def _report(self, action: str, began: float, answer: Page) -> None:
+        seconds = time.monotonic() - began
+        name = getattr(self, "name", "")
+        self.done(Interaction(action, name, seconds, tuple(answer.exceptions)))
+
+    def _page(self) -> Page:
+        self.name = self.random.choice(PAGES)
+        self.page = self.client.open(self.name)
+        return self.page
+
+    def _slider(self) -> Page | None:
+        """Move one of the page's sliders to a random value that it offers."""
+        sliders = [
+            element
+            for element in self.page.elements.values()
+            if isinstance(element, Slider) and element.type == Slider.SLIDER and not element.disabled
+        ]
+        if not sliders:
+            return None
+        moved = self.random.choice(sliders)
+        steps = round((moved.max - moved.min) / moved.step) if moved.step else 0
+        return self._set(moved.id, float(moved.min + self.random.randint(0, steps) * moved.step))
+
+    def _answer(self) -> Page | None:
+        """Choose an answer of one of the questions at the end of a chapter."""
+        questions = [
+            element
+            for name, element in self.page.elements.items()
+            if "_q_" in name and isinstance(element, Radio)
+        ]
+        if not questions:
+            return None
+        question = self.random.choice(questions)
+        return self._set(question.id, self.random.choice(question.options))
+
+    def _generate(self) -> Page | None:
+        """Generate a text in chapter 9."""
+        if not self.page.has("c9_generate"):
+            self.name, self.page = "inference", self.client.open("inference")
+        return self._set(self.page.widget_id("c9_generate"), True)
+
+    def _train(self) -> Page:
+        """Start a run of one minute, of this visitor's own seed, in chapter 8."""
+        self.name = "training"
+        self.page = self.client.open("training", c8_seed=str(self.number))
+        return self._set(self.page.widget_id("c8_start"), True)
+
+    def _set(self, widget: str, value: str | float | bool) -> Page:
+        """Give a widget a value, and run what a browser would: its fragment, or the page."""
+        fragment = self.page.fragments.get(widget, "")
+        answer = self.client.open(self.name, forged={widget: value}, fragment=fragment)
+        if fragment:
+            self.page.elements.update(answer.elements)
+            self.page.fragments.update(answer.fragments)
+        else:
+            self.page = answer
+        return answer
