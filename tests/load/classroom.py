@@ -81,7 +81,7 @@ def hold(folder: Path, n_visitors: int, seconds: float, n_training: int) -> Less
         leave.set()
         for visitor in visitors:
             visitor.join(LEAVE_SECONDS)
-        steps = {run.id[:8]: run.tail().step or 0 for run in list_runs(folder=server.runs)}
+        steps = {run.id[:8]: run.last_event().get("step", 0) for run in list_runs(folder=server.runs)}
         time.sleep(SETTLE_SECONDS)
         return Lesson(met, before, most, footprint(server.runs), steps)
     finally:

@@ -96,13 +96,17 @@ class Visitor:
     def _generate(self) -> Page | None:
         """Generate a text in chapter 9."""
         if not self.page.has("c9_generate"):
+            began = time.monotonic()
             self.name, self.page = "inference", self.client.open("inference")
+            self._report("page", began, self.page)
         return self._set(self.page.widget_id("c9_generate"), True)
 
     def _train(self) -> Page:
         """Start a run of one minute, of this visitor's own seed, in chapter 8."""
         self.name = "training"
+        began = time.monotonic()
         self.page = self.client.open("training", c8_seed=str(self.number))
+        self._report("page", began, self.page)
         return self._set(self.page.widget_id("c8_start"), True)
 
     def _set(self, widget: str, value: str | float | bool) -> Page:
