@@ -186,9 +186,9 @@ class _Search:
         return reason
 
     def step(self) -> list[int]:
-        """Continue every live text by every token; keep the likeliest, set aside those that ended.
+        """Continue every live text by every token; keep the most probable, set aside those that ended.
 
-        Returns the live ones among the n likeliest of all: where some end, others move up to go on in their place.
+        Returns the live ones among the n most probable of all: where some end, others take their slots.
         """
         own = self.rows.log_probabilities()  # (B, V)
         self.n_calls += 1

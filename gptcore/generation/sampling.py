@@ -147,7 +147,8 @@ def draw_at(probabilities: Tensor, uniform: Tensor) -> Tensor:
 def pick_token(
     logits: Tensor, sampling: Sampling, generator: torch.Generator, seen: Tensor | None = None
 ) -> Tensor:
-    """Pick the next token of each row, the likeliest at temperature 0, else a random draw: (..., V) -> ids (..., 1)."""
+    """Choose the next token of each row, the most probable one at temperature 0, otherwise a random sample: (..., V)
+    -> ids (..., 1)."""
     if sampling.is_greedy:  # nothing to filter, nothing to draw
         return penalize_repetition(logits.float(), seen, sampling.repetition_penalty).argmax(
             dim=-1, keepdim=True
@@ -156,7 +157,7 @@ def pick_token(
 
 
 def likeliest(probabilities: Tensor, count: int) -> list[tuple[int, float]]:
-    """Return the `count` likeliest tokens of probabilities (V,), best first, as pairs of id and probability."""
+    """Return the `count` most probable tokens of probabilities (V,), best first, as pairs of id and probability."""
     if count == 0:
         return []
     best = probabilities.topk(min(count, len(probabilities)))
@@ -167,9 +168,9 @@ def likeliest(probabilities: Tensor, count: int) -> list[tuple[int, float]]:
 class Step:
     """One new token.
 
-    `probability` is what the model itself gave the token, and `alternatives` its likeliest (id, probability),
-    before any filter. `seconds` is the time the token took; the first one's includes preparing the model and reading
-    the prompt.
+    `probability` is the model's own for the token, and `alternatives` are its most probable (id, probability), before
+    any filter. `seconds` is the time the token took; the first one's includes preparing the model and reading the
+    prompt.
     """
 
     token_id: int

@@ -83,8 +83,7 @@ def import_work(
     """Put the runs of a zip into the runs folder, with new ids; return them and what `export_work` was told about.
 
     A run of this owner that is here already (the same log) is not doubled; with `is_local`, for the person at the
-    machine, that is any run. Raises RunError or LimitError, in one sentence, for
-    what is no such zip, and then leaves nothing behind.
+    machine, that is any run. Raises RunError or LimitError for anything else, and then leaves no files behind.
     """
     limits = limits or Limits.from_environment()
     limits.check_upload(len(data), "this zip")
@@ -169,7 +168,7 @@ def _work(archive: zipfile.ZipFile) -> dict[str, Any]:
 def _extract(
     archive: zipfile.ZipFile, members: dict[str, list[zipfile.ZipInfo]], staged: Path
 ) -> dict[str, Path]:
-    """Write each run into a folder of its own; a member that is longer than it says is refused."""
+    """Write each run into a separate folder; a member that is longer than it says is refused."""
     found = {}
     for run_id, infos in members.items():
         place = staged / run_id
@@ -191,7 +190,7 @@ def _admit(folder: Path, limits: Limits) -> None:
     """Check a run that comes from a zip, and write its config again with what may come from one.
 
     Sizes are checked before anything is built. The new config names no path, plugin or address. Raises RunError or
-    LimitError, in one sentence, for what is no run or too large.
+    LimitError for an invalid run or one that is too large.
     """
     try:
         config = parse_config(read_bytes(folder / "config.json", MAX_JSON_BYTES))
@@ -217,7 +216,7 @@ def _admit(folder: Path, limits: Limits) -> None:
 
 
 def _check_log(path: Path) -> None:
-    """Raise RunError where a log has a line that is no event."""
+    """Raise RunError for a log with an invalid event."""
     lines = path.read_bytes().splitlines() if path.is_file() else []
     if (bad := next((n for n, line in enumerate(lines, 1) if parse_event(line) is None), None)) is not None:
         raise RunError(f"line {bad:,} of its events.jsonl is not a valid event")
@@ -266,7 +265,7 @@ def _adopt(
 
 
 def _digest(folder: Path) -> str | None:
-    """Return a hash of a run's log, None where there is no log or an empty one."""
+    """Return a hash of a run's log, None if it is missing or empty."""
     path = folder / "events.jsonl"
     data = path.read_bytes() if path.is_file() else b""
     return hashlib.sha256(data).hexdigest() if data else None

@@ -1,4 +1,4 @@
-"""Removes what nobody needs any more from a runs folder."""
+"""Removes expired runs and temporary files from a runs folder."""
 
 import shutil
 import time

@@ -35,7 +35,7 @@ QUEUED_KINDS = {
     "claim": "gptcore.experiments.claims",
 }
 
-Report = Callable[[Any], None]  # takes a JSON value that says how far a job is
+Report = Callable[[Any], None]  # receives a JSON value with the progress of a job
 Work = Callable[[Mapping[str, Any], Report], Any]  # settings and result are what JSON can hold
 
 

@@ -66,14 +66,14 @@ AT_HOME = Ceilings(
 
 
 class LimitError(ValueError):
-    """What was asked for is more than this machine allows, said in one sentence."""
+    """A request that exceeds a limit of this machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How much may be asked for. The environment names each field in capitals after GLASSBOX_."""
+    """The limits of requests. The environment names each field in capitals after GLASSBOX_."""
 
-    hosted: bool  # for strangers: a run belongs to the browser that asked for it
+    hosted: bool  # for strangers: a run belongs to the browser that started it
     runs_at_once: int
     queue: int  # runs that may wait
     queue_per_visitor: int  # of which one visitor may have this many
@@ -82,7 +82,7 @@ class Limits:
     memory_mb: float  # resident, of one run and the processes it starts
     disk_mb: float  # that the runs folder may hold
     upload_mb: float
-    keep_hours: float  # after which a run that nobody goes on with is removed
+    keep_hours: float  # after which an unused run is removed
 
     @classmethod
     def from_environment(
@@ -94,7 +94,7 @@ class Limits:
     ) -> Self:
         """Return the limits of this machine; `cores` and `memory` (bytes) are found where they are not given.
 
-        Raises LimitError for a value that is no number in its range.
+        Raises LimitError for a value that is not a number in its range.
         """
         environment = os.environ if environment is None else environment
         hosted = _flag(environment, "hosted")

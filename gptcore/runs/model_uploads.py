@@ -1,4 +1,4 @@
-"""A model that a visitor brings: unpacked, checked and kept beside the runs, where every page finds it.
+"""An uploaded model: unpacked, checked and stored with the runs, where every page finds it.
 
 What comes from a stranger is only ever read as JSON and safetensors. Names lead nowhere but into a fresh folder,
 sizes are counted while they are written, and a config is held against the limits before anything is built.
@@ -38,7 +38,7 @@ BLOCK = 1 << 20
 
 
 class UploadError(ValueError):
-    """Files that cannot be used as a model, said in one sentence."""
+    """Files that cannot be used as a model."""
 
 
 def import_upload(
@@ -56,7 +56,8 @@ def import_upload(
 
 
 def import_folder(path: str | Path, *, name: str = "", owner: str = "", limits: Limits | None = None) -> Run:
-    """Keep a model from a folder of this machine; for whoever sits at it, never for a visitor of a server."""
+    """Keep a model from a folder of this machine; only for the user of that machine, never for a visitor of a
+    server."""
     path = Path(path).expanduser()
     if not path.is_dir():
         raise UploadError(f"there is no folder {path}; check the path")
@@ -81,7 +82,7 @@ def _scratch() -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=UNPACKING[0], dir=parent) as folder:
             try:
                 yield Path(folder)
-            except ValueError as error:  # where it lies on the server is nobody's business
+            except ValueError as error:  # the path on the server stays private
                 said = str(error).replace(f"{folder}/", "").replace(folder, "what was brought")
                 if said == str(error):
                     raise

@@ -1,7 +1,6 @@
-"""From what was asked for to what will be trained: preset, text, tokenizer and sizes that fit each other.
+"""From a request to the plan of its training: preset, text, tokenizer and sizes that fit each other.
 
-What was asked for by name is kept or refused. What came with the preset shrinks to what the text allows, and
-a note says so.
+Values set explicitly are used or refused. Values of the preset shrink to what the text allows, and a note says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,7 +100,7 @@ def _default_tokenizer(preset_tokenizer: str, corpus: Corpus) -> str:
 def _tokenizer(
     name: str, corpus: Corpus, shape: ModelConfig, named: int | None, notes: list[str]
 ) -> Tokenizer:
-    """Return the tokenizer asked for; `named` is the vocabulary asked for by name, if one was."""
+    """Return the requested tokenizer; `named` is the vocabulary size that was set explicitly, if any."""
     if name == "train":
         tokenizer = Tokenizer.train(corpus.train, shape.vocab_size, shrink=named is None)
         if tokenizer.vocab_size < shape.vocab_size:

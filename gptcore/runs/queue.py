@@ -1,13 +1,13 @@
-"""Who runs, and when: requests that wait on disk, the fair queue they form, and the launch of those whose turn it is.
+"""Who runs, and when: requests stored on disk, the fair queue they form, and the launch of the next ones.
 
 A request is a file in the runs folder, so the queue outlives a server, and two servers on one folder share it under a
-lock. Runs wait beside their directories for training slots; claims wait in `claims/` for the one measurement slot.
-Runs are deterministic, so an equal request by thirty visitors is one run that all of them watch, and a claim that
-thirty ask for is measured once.
+lock. Runs wait for training slots with a file next to their folder; claims wait in `claims/` for the one measurement
+slot. Runs are deterministic, so equal requests by thirty visitors are one run that all of them watch, and a claim
+requested thirty times is measured once.
 
-The queue is fair between visitors, whatever each of them asks for: a request takes its `turn` when it comes, one
-after the visitor's own last one and never before what is being served now, and lower turns go first (start-time
-fair queueing; Goyal, Vin, Cheng 1996). No clock is asked.
+The queue is fair between visitors, however many requests each has: a request takes its `turn` when it comes, one
+after the visitor's own last one and never before what is being served now, and lower turns go first (start-time fair
+queueing; Goyal, Vin, Cheng 1996). No clock is used.
 """
 
 import contextlib
@@ -139,7 +139,7 @@ class Requests:
         write_json(request_file(self.path(record)), record)
 
     def remove(self, record: Mapping[str, Any]) -> None:
-        """Remove a request, and what its job has said about its progress."""
+        """Remove a request and the progress of its job."""
         for path in (request_file(self.path(record)), progress_file(self.path(record))):
             path.unlink(missing_ok=True)
 
@@ -172,9 +172,9 @@ def submit(
 ) -> Run:
     """Ask for a run; return it at once, waiting for its turn.
 
-    A run that an equal request has led to, and that is under way or finished, is returned instead. `owner` is
-    the hash of who asks. A lab's run keeps its last state alone and is removed after an hour. Raises
-    LimitError, ConfigError or RunError.
+    A run that an equal request has led to, and that is under way or finished, is returned instead. `owner` is the
+    hash of the visitor's id. A lab's run keeps its last state alone and is removed after an hour. Raises LimitError,
+    ConfigError or RunError.
     """
     limits = limits or Limits.from_environment()
     model, train = request.configs()
@@ -225,7 +225,7 @@ def _check_sources(request: RunRequest, folder: Path) -> None:
 
 
 def submit_named(requests: Mapping[str, RunRequest], *, slots: str, owner: str = "") -> None:
-    """Ask for jobs that are known by a name, in this order; one that is asked for already gains an owner.
+    """Ask for jobs that are known by a name, in this order; a request that exists gains an owner.
 
     Raises RunError where the folder cannot be written.
     """
@@ -265,7 +265,7 @@ def find_runs(keys: Sequence[str]) -> list[Run | None]:
 
 
 def submit_resume(run: Run, *, owner: str = "", limits: Limits | None = None) -> None:
-    """Ask for a run to go on from its last checkpoint, when its turn comes; raises RunError or LimitError."""
+    """Request to resume a run from its last checkpoint; raises RunError or LimitError."""
     limits = limits or Limits.from_environment()
     with folder_lock(run.folder.parent):
         if run.is_under_way():
@@ -302,7 +302,7 @@ def configs_of(run: Run) -> tuple[ModelConfig, TrainConfig]:
 
 
 def check_resume(run: Run, limits: Limits) -> None:
-    """Raise LimitError where a run asks for more than is allowed here, RunError where its config cannot be trained."""
+    """Raise LimitError if a run exceeds the limits, RunError if its config cannot be trained."""
     limits.check_request(*configs_of(run))
 
 
@@ -312,7 +312,7 @@ def withdraw(run: Run, owner: str = "") -> None:
 
 
 def withdraw_named(names: Collection[str], *, slots: str, owner: str = "") -> None:
-    """Take this owner off jobs that are known by a name; one that nobody wants any more is ended."""
+    """Take this owner off jobs that are known by a name; a job without owners is stopped."""
     _withdraw(runs_folder(), slots, names, owner)
 
 
@@ -342,7 +342,7 @@ def _end(launched: Mapping[str, Any]) -> None:
 
 
 def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[str]:
-    """Launch the waiting jobs whose turn it is, as many as there are free slots; return their ids."""
+    """Launch the next waiting jobs, as many as there are free slots; return their ids."""
     limits = limits or Limits.from_environment()
     launched = []
     with folder_lock(folder):
@@ -391,7 +391,7 @@ def _launch(queue: Requests, record: dict[str, Any], launch: Launch) -> None:
 
 
 def _job(queue: Requests, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a worker is told to carry a record out; raises ConfigError or JobError."""
+    """Return the task of a worker for a record; raises ConfigError or JobError."""
     folder = str(queue.path(record))
     if record.get("resume"):
         request = RunRequest(kind="resume", settings={"folder": folder})
@@ -416,5 +416,5 @@ def is_busy(folder: Path) -> bool:
 
 
 def _is_of_use(run: Run) -> bool:
-    """Return whether a run will give, or has given, all that was asked for."""
+    """Return whether a run is finished or will finish its request."""
     return run.is_under_way() or run.is_finished()

@@ -1,7 +1,7 @@
-"""Watches the processes of queued jobs: what takes more memory or time than it may is ended and says so.
+"""Watches the processes of queued jobs and stops those that exceed their limit of memory or time.
 
-A run outlives the supervisor that started it, so the request files say which processes there are, and a supervisor
-that is started later goes on watching them.
+A run outlives the supervisor that started it, so the request files name the processes, and a later supervisor
+continues to watch them.
 """
 
 import time

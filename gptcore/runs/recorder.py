@@ -1,7 +1,7 @@
 """The writing half of a run: its directory while a process trains in it.
 
-Whoever watches reads the same files through `run.py`. At any moment the process may be killed and the disk may
-fill, so what is there is always whole: the newest state in `latest`, the one before it in `previous`.
+Other processes read the same files through `run.py`. At any moment the process may be killed and the disk may fill,
+so what is there is always whole: the newest state in `latest`, the one before it in `previous`.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ BEFORE_CHECKPOINT = re.compile(
 
 
 class Recorder:
-    """Writes a run's directory while it trains, and hears what watchers ask of it."""
+    """Writes a run's folder while it trains, and reacts to pause and stop requests."""
 
     def __init__(self, folder: str | Path, *, resume: bool = False):
         """Take a directory that `is_free`, or with `resume` a run that nobody trains in; raises RunError."""
@@ -54,7 +54,7 @@ class Recorder:
         self.stop = ListeningFlag(self._listen)
         self.resumed = resume
         self._heard = 0.0
-        self._trained: tuple[float, float] | None = None  # seconds at the last event, and when it came
+        self._trained: tuple[float, float] | None = None  # training seconds and wall clock of the last event
         self._stop_reason = "stopped"  # the reason to write down if the run ends before its last step
         if not resume and not is_free(self.folder):
             raise RunError(f"{folder} is not empty; choose a new or empty folder")
@@ -80,7 +80,7 @@ class Recorder:
         asked = read_record(request_file(self.folder))
         self.is_lab = bool(asked.get("lab"))
         self.owner = next(iter(asked.get("owners") or []), None)
-        # A run that was asked for through the app ends with the app's patience, whoever watches or does not.
+        # A run started by the app ends at the app's time limit, watched or not.
         self.most_seconds = Limits.from_environment().seconds if asked else None
         self.tokenizer, self.description = None, {}
 
@@ -127,7 +127,7 @@ class Recorder:
         write_json(self.folder / "config.json", described)
 
     def reopen(self, tokenizer: Tokenizer, description: dict[str, Any], step: int) -> None:
-        """Go on with a run from `step`: what was written after that step will happen again and is cut away.
+        """Resume a run from `step`: what was written after that step will happen again and is cut away.
 
         `description` is the run's config; where it says something new, it is written.
         """
@@ -342,7 +342,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 class FollowerRecorder:
-    """Stands in for the Recorder on every rank but 0: it writes nothing, except when rank 0 is lost."""
+    """Replaces the Recorder on every rank but 0: it writes nothing, except when rank 0 is lost."""
 
     def __init__(self, folder: str | Path):
         self.folder, self.stop = Path(folder), threading.Event()

@@ -33,7 +33,7 @@ Settings = Annotated[dict[Word, _Scalar | _Fields], Meta(max_length=200)]  # a c
 
 
 class RecordError(ValueError):
-    """A file of a run that does not hold what it should, said in one sentence."""
+    """A file of a run with invalid contents."""
 
 
 class _Sizes(TypedDict):
@@ -196,7 +196,7 @@ class _Config(TypedDict):
 
 
 class _Windows(TypedDict):
-    """Where the windows of a run stand in its text."""
+    """The position of a run's windows in its text."""
 
     epoch: Count
     n_taken: Count

@@ -46,11 +46,10 @@ class RunRequest:
     """What to train and for how long, or another kind of job with its settings.
 
     `settings` are fields of ModelConfig or TrainConfig by name, given as a mapping and kept as sorted pairs; they
-    change the preset. `corpus` and `text_field` are as for `load_corpus`; `tokenizer` is `story`, `gpt2`, `train` or a
-    file, by default the preset's or one trained on the text; `plugin` is a file run first; `start_from` is the
-    run or model whose weights, shape and tokenizer training begins with. `hashes` are the SHA-256 of
-    what is in the files and folders named.
-    Raises ConfigError, in one sentence, for what cannot be asked.
+    change the preset. `corpus` and `text_field` are as for `load_corpus`; `tokenizer` is `story`, `gpt2`, `train` or
+    a file, by default the preset's or one trained on the text; `plugin` is a file run first; `start_from` is the run
+    or model whose weights, shape and tokenizer training begins with. `hashes` are the SHA-256 of what is in the files
+    and folders named. Raises ConfigError for an invalid request.
     """
 
     kind: str = TRAIN
@@ -169,7 +168,7 @@ class RunRequest:
         return {name: _thawed(value) for name, value in self.settings}
 
     def configs(self) -> tuple[ModelConfig, TrainConfig]:
-        """Return the preset's configs with the settings, length and seed asked for; raises ConfigError.
+        """Return the preset's configs with the request's settings, length and seed; raises ConfigError.
 
         With `start_from` the model's config is that of its files instead, and the learning rate is ten times lower.
         """
@@ -222,7 +221,7 @@ class RunRequest:
         return replace(self, hashes={name: h for name, h in hashes.items() if h} | dict(self.hashes))
 
     def check_files(self) -> None:
-        """Raise ConfigError where a file is no longer what it was when the request was sealed."""
+        """Raise ConfigError if a file has changed since the request was sealed."""
         for name, sealed_hash in self.hashes:
             hash_now = _content_hash(name, getattr(self, name))
             if hash_now and hash_now != sealed_hash:

@@ -41,7 +41,7 @@ UNDER_WAY = ("waiting", *ALIVE)
 
 
 class RunError(ValueError):
-    """A directory that cannot be used as a run, said in one sentence."""
+    """A folder that cannot be used as a run."""
 
 
 def runs_folder() -> Path:
@@ -50,17 +50,17 @@ def runs_folder() -> Path:
 
 
 def request_file(folder: Path) -> Path:
-    """Return the file beside a run's directory that holds what was asked for, by whom, and its turn."""
+    """Return the file next to a run's folder with its request, owners and position in the queue."""
     return folder.with_name(folder.name + ".request.json")
 
 
 def log_file(folder: Path) -> Path:
-    """Return the file beside a run's directory that holds what its process said on standard error."""
+    """Return the file next to a run's folder with the standard error of its process."""
     return folder.with_name(folder.name + ".log")
 
 
 def progress_file(folder: Path) -> Path:
-    """Return the file beside it in which a measurement says how far it is."""
+    """Return the file next to it with the progress of a job."""
     return folder.with_name(folder.name + ".progress")
 
 
@@ -115,7 +115,7 @@ class Run:
         return cls(folder)
 
     def events(self, since: int = 0, most_steps: int | None = None) -> tuple[list[dict[str, Any]], int]:
-        """Return the events after byte `since` of the log, and the byte to ask from next time.
+        """Return the events after byte `since` of the log, and the byte to continue from.
 
         With `most_steps` the steps among them are thinned evenly to about that many, the last one kept; all
         other events are there.
@@ -141,11 +141,11 @@ class Run:
             return {}
 
     def request(self) -> dict[str, Any]:
-        """Return what was asked of the app; empty for a run that a command line started."""
+        """Return the request made through the app; empty for a run that a command line started."""
         return read_record(request_file(self.folder))
 
     def owners(self) -> list[str]:
-        """Return who asked for this run, the one it obeys first; empty where nobody is known."""
+        """Return who asked for this run, the one it obeys first; empty if unknown."""
         request = self.request()
         if request:
             return list(request.get("owners") or [])
@@ -172,7 +172,7 @@ class Run:
             return "waiting"
         launched = request.get("launched") or {}
         has_begun = self.log_size() != launched.get("log_size", -1)
-        # A run that goes on has its old last event in the log until its process has read the checkpoint.
+        # A resumed run has its old last event in the log until its process has read the checkpoint.
         if launched and not has_begun:
             if process_is_running(launched):
                 return "running" if self.is_locked() else "starting"
@@ -202,7 +202,7 @@ class Run:
         return reason.replace(f"{self.folder}{os.sep}", "").replace(str(self.folder), self.id)
 
     def problem(self) -> str | None:
-        """Return why this directory is no run that this version can go on with, or None."""
+        """Return why this version cannot resume this run, or None."""
         if not self.folder.is_dir():
             return None
         path = self.folder / "config.json"
@@ -217,7 +217,7 @@ class Run:
         return None
 
     def is_finished(self) -> bool:
-        """Return whether the run did all it was asked to; a stopped or paused one did not."""
+        """Return whether the run is complete; a stopped or paused one did not."""
         last = self.last_event()
         return last.get("event") == "done" and last["reason"] in ("steps", "seconds")
 
@@ -226,15 +226,15 @@ class Run:
         return self.state() in ALIVE
 
     def is_under_way(self) -> bool:
-        """Return whether a process works on this run, or is about to, or it waits for its turn."""
+        """Return whether a process works on this run, is about to, or the run waits in the queue."""
         return self.state() in UNDER_WAY
 
     def has_checkpoint(self) -> bool:
-        """Return whether there is a state to go on from."""
+        """Return whether there is a checkpoint to resume from."""
         return any((self.folder / place / "state.json").is_file() for place in ("latest", "previous"))
 
     def can_resume(self) -> bool:
-        """Return whether going on may lead anywhere: it has not ended, and where it failed it was by accident."""
+        """Return whether resuming makes sense: it has not ended, and where it failed it was by accident."""
         if self.problem() is not None or not self.has_checkpoint() or self.is_finished():
             return False
         last = self.last_event()
@@ -252,16 +252,16 @@ class Run:
         return None
 
     def requested_action(self) -> str | None:
-        """Return what the run has been asked and has not done yet: `pause`, `stop` or nothing."""
+        """Return the pending request to the run: `pause`, `stop` or nothing."""
         requested = read_json(self.folder / "control.json")
         return next((action for action in ("stop", "pause") if requested.get(action)), None)
 
     def stop(self) -> None:
-        """Ask the run to end at its next step and keep what it learned."""
+        """Ask the run to stop at its next step and keep its weights."""
         self._request("stop")
 
     def pause(self) -> None:
-        """Ask the run to end at its next step, to go on later."""
+        """Ask the run to pause at its next step, to be resumed later."""
         self._request("pause")
 
     def _request(self, action: str) -> None:
@@ -279,7 +279,7 @@ class Run:
         return next((event for event in map(parse_event, reversed(lines)) if event is not None), {})
 
     def log_identity(self) -> int:
-        """Return a number that is another one once the log was cut and written anew, as a resumed run does."""
+        """Return a number that changes when the log is truncated and rewritten, as by a resumed run."""
         try:
             return (self.folder / "events.jsonl").stat().st_ino
         except OSError:
@@ -322,7 +322,7 @@ def _thinned(lines: list[bytes], most: int) -> list[bytes]:
 
 
 def list_runs(owner: str | None = None, folder: Path | None = None) -> list[Run]:
-    """Return the runs of the runs folder, the newest first; with `owner` only those this one asked for."""
+    """Return the runs of the runs folder, the newest first; with `owner`, only this visitor's runs."""
     folder = folder or runs_folder()
     if not folder.is_dir():
         return []
@@ -335,7 +335,7 @@ def list_runs(owner: str | None = None, folder: Path | None = None) -> list[Run]
 
 
 def rename(run: Run, name: str) -> None:
-    """Give a run a name of its own; an empty one takes it away. Raises RunError where it is too long."""
+    """Rename a run; an empty one takes it away. Raises RunError where it is too long."""
     name = " ".join(name.split())
     if len(name) > LONGEST_NAME:
         raise RunError(f"a name of {len(name)} characters is too long; use at most {LONGEST_NAME}")
@@ -362,7 +362,7 @@ def delete(run: Run) -> None:
 def release(run: Run, owner: str) -> int:
     """Take one of several who asked for a run off its list; return how many are left, who keep it.
 
-    The last one is not taken off: without one a run would be nobody's.
+    The last one is not taken off: the last owner stays.
     """
     with folder_lock(run.folder.parent):
         request = run.request()

@@ -1,7 +1,7 @@
 """The process that starts every job, watches it, and cleans up after it.
 
 It imports torch and computes nothing with it: a process in which torch has computed has threads, and threads do not
-survive a fork. What it gets ready before anybody asks (`_preload`) is text, read and encoded without a tensor.
+survive a fork. What it prepares before the first request (`_preload`) is text, read and encoded without a tensor.
 
 Jobs whose result somebody waits for come over standard input and wait in its memory; runs and claims wait in the
 queue on disk (`queue.py`). All of them take slots, have the limits of their kind, and leave nothing behind.
@@ -51,7 +51,7 @@ BUSY_SECONDS = 0.3  # between two polls of a queue in which something may change
 RETRY_SECONDS = 2.0  # before a queue that could not be polled is polled again
 IDLE_SECONDS = 0.3  # without a message from the server, before preloading begins
 CLEAN_SECONDS = 60.0
-WATCH_SECONDS = 1.0  # between two looks at the memory that jobs hold
+WATCH_SECONDS = 1.0  # between two checks of the jobs' memory
 PAUSE_SECONDS = 0.2  # after something unforeseen, so that what fails at once is not tried without a rest
 TEMPORARY = "glassbox-workers-"  # how the folder for the temporary files of jobs begins
 ENDED = "its process ended without a result; perhaps because memory ran out; try a smaller model"
@@ -95,9 +95,7 @@ class Supervisor:
         self.waiting: list[Task] = []
         self.running: dict[int, Task] = {}  # by pipe
         self.queued: dict[int, QueuedChild] = {}  # by process id
-        self.folders: dict[
-            Path, dict[str, str]
-        ] = {}  # runs folders, with the settings of the server that asked
+        self.folders: dict[Path, dict[str, str]] = {}  # runs folders, with the settings of their server
         self.next_poll: dict[Path, float] = {}
         self.cleaner, self.last_cleaned = Cleaner(), {}
         self.watch, self.next_watch = QueueWatch(), 0.0
@@ -130,7 +128,7 @@ class Supervisor:
             self._end()
 
     def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Do something; whatever it raises goes to the log, and the supervisor goes on."""
+        """Do something; any exception goes to the log, and the supervisor continues."""
         try:
             work(*arguments)
         except Exception as error:
@@ -361,7 +359,7 @@ class Supervisor:
 
 
 def serve() -> None:
-    """Start jobs for whoever writes to standard input, until it closes."""
+    """Start the jobs written to standard input, until it closes."""
     Supervisor().serve()
 
 
@@ -398,7 +396,7 @@ def _preload() -> None:
 
 @contextlib.contextmanager
 def _environment_of(environment: dict[str, str]):
-    """Give children the GLASSBOX_ settings of the server that asks, and none of another's."""
+    """Give children the GLASSBOX_ settings of their server, and none of another's."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]

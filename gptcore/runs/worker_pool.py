@@ -1,8 +1,8 @@
 """The worker pool as a server sees it: ask for a job, read what it reports, wait for its result.
 
-The pool is a process of its own, the supervisor (`supervisor.py`), so that a click need not wait until torch is
+The pool is a separate process, the supervisor (`supervisor.py`), so that a click need not wait until torch is
 imported and a server that is busy does not slow its jobs. Both speak in lines of JSON over pipes. When the server is
-gone its pipe closes, and the supervisor ends; runs go on, every other job ends with it.
+gone its pipe closes, and the supervisor ends; runs continue, every other job ends with it.
 """
 
 import atexit
@@ -32,7 +32,7 @@ STEADY_SECONDS = 60.0  # one that has lived so long is no part of a crash loop
 
 
 class Job:
-    """One job that somebody asked for; any thread may call."""
+    """One requested job; any thread may call."""
 
     def __init__(self, pool: "WorkerPool", number: int):
         self._pool, self._number = pool, number
@@ -93,19 +93,19 @@ class WorkerPool:
         return None if process is None else process.pid
 
     def start(self) -> None:
-        """Start the supervisor unless it runs already; it gets ready while the server goes on."""
+        """Start the supervisor unless it runs already; it prepares while the server continues."""
         with self._lock:
             self._start()
 
     def preload(self) -> None:
-        """Have the supervisor load what every run of the built-in stories needs, once nobody wants anything."""
+        """Have the supervisor load what every run of the built-in stories needs, once it is idle."""
         with self._lock:
             self._start()
             self._standing["preload"] = {"preload": True}
             self._write({"preload": True})
 
     def poll(self, folder: Path) -> None:
-        """Have the supervisor watch the queue of a runs folder from now on, and look at it now."""
+        """Have the supervisor check the queue of a runs folder now, and watch it from now on."""
         message = {"poll": str(folder), "environment": _settings()}
         with self._lock:
             self._start()
@@ -210,7 +210,7 @@ class WorkerPool:
 
 
 def _hand_on(line: bytes, jobs: dict[int, Job]) -> None:
-    """Give a message of the supervisor to the job that it is for; what is no such message is left out."""
+    """Give a message of the supervisor to the job that it is for; anything else is ignored."""
     try:
         message = json.loads(line)
         job = jobs[message["number"]] if "report" in message else jobs.pop(message["number"])

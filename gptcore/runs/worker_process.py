@@ -146,7 +146,7 @@ def _end_with(pipe: int) -> None:
 
 
 def run_job(job: Job, answer: int) -> None:
-    """Run a job in this process, and say what came of it: through the pipe `answer`, or in the job's log."""
+    """Run a job in this process, and report its result: through the pipe `answer`, or in the job's log."""
     _replace(0, os.devnull, os.O_RDONLY)
     _replace(1, os.devnull, os.O_WRONLY)  # what a job prints is not its result
     if "log" in job:

@@ -1,4 +1,4 @@
-"""The story world: a grammar, the writer that tells stories with it, the parser, and the story scores."""
+"""The story world: a grammar, the writer of stories, the parser, and the story scores."""
 
 from gptcore.stories.writer import PROMPTS, Story, write_stories, write_story
 

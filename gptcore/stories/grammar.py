@@ -1,7 +1,7 @@
 """The rules of the story world: what `grammar.txt` says, as objects.
 
-The file's head documents its format: rules by name, each a list of weighted alternatives, each a sequence of
-symbols (words, classes of the lexicon, other rules, mentions of whoever plays a role).
+The file's head documents its format: rules by name, each a list of weighted alternatives, each a sequence of symbols
+(words, classes of the lexicon, other rules, mentions of a role's character).
 """
 
 import re
@@ -17,7 +17,7 @@ class GrammarError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word or punctuation mark that stands in the grammar as it is printed."""
+    """A word or punctuation mark that is printed as written in the grammar."""
 
     text: str
 
@@ -39,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Someone or something of the story, in the form the place asks for."""
+    """A character or object of the story, in the grammatical form that the rule requires."""
 
     role: str
     form: str
@@ -65,7 +65,7 @@ _SYMBOL = re.compile(r"<[^>]*>|\[[^]]*\]|\S+")
 def read_grammar(text: str) -> Rules:
     """Return the rules of a grammar by name, each a tuple of alternatives (weight, symbols).
 
-    Raises GrammarError for a line that is no comment, rule or alternative, and for a rule that is not there.
+    Raises GrammarError for a line that is not a comment, rule or alternative, and for an undefined rule.
     """
     rules: dict[str, list[tuple[float, tuple[Symbol, ...]]]] = {}
     name = None
@@ -90,7 +90,7 @@ def read_grammar(text: str) -> Rules:
 
 
 def _check_names(rules: Rules) -> None:
-    """Raise GrammarError where a rule has no alternative, or names a rule that is not there."""
+    """Raise GrammarError if a rule has no alternatives or uses an undefined rule."""
     kinds = {name.partition(".")[0] for name in rules if "." in name}
     for name, alternatives in rules.items():
         if not alternatives:

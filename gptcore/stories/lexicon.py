@@ -1,9 +1,8 @@
 """The words of the story world, by class, the frequent ones first.
 
-A word's place in its list is its rank, and ranks are drawn with Zipf-like weights: a few words carry
-most of the text and are learned in seconds, the tail keeps the vocabulary wide. Verbs stand as
-base/past pairs, gendered nouns as male/female pairs of equal weight, so that *king* and *queen* meet
-in the same company.
+A word's index in its list is its rank, and ranks are sampled with Zipf-like weights: a few words carry most of the
+text and are learned in seconds, the tail keeps the vocabulary wide. Verbs are base/past pairs, gendered nouns
+male/female pairs of equal weight, so that *king* and *queen* occur in the same contexts.
 """
 
 

@@ -1,15 +1,14 @@
 """Story scores: four measures of a text that is meant to be stories, and what tables of word counts score.
 
-1. *grammar*: the fraction of sentences that the parser accepts.
-2. *new*: the fraction of all sentences that are accepted and occur in no default training story. A table reaches a
-   high grammar score by copying; this score tells copying from learning.
-3. *pronouns*: the fraction of he, him, his, himself, she, her, herself that fit the story: someone of that
-   gender has been mentioned earlier in the same sentence or in the sentence before it, by name, by a noun
-   such as *queen*, or by a pronoun that was itself right. A noun such as *baker* has the gender of the name it
-   was first introduced with ("a baker named Nora").
-4. *names*: the fraction of name mentions that belong to someone introduced in this story. Any name in a story's
-   first sentence introduces, later only "named X" and "name was X" or "name is X" do; introductions are not
-   counted. A capitalized word the world does not know, inside a sentence, counts as a wrong name.
+1. *grammar*: the fraction of sentences that the parser accepts. 2. *new*: the fraction of all sentences that are
+accepted and occur in no default training story. A table reaches a high grammar score by copying; this score separates
+copying from learning. 3. *pronouns*: the fraction of he, him, his, himself, she, her, herself that fit the story:
+someone of that gender has been mentioned earlier in the same sentence or in the sentence before it, by name, by a
+noun such as *queen*, or by a pronoun that was itself right. A noun such as *baker* has the gender of the name it was
+first introduced with ("a baker named Nora"). 4. *names*: the fraction of name mentions that belong to someone
+introduced in this story. Any name in a story's first sentence introduces, later only "named X" and "name was X" or
+"name is X" do; introductions are not counted. A capitalized word the world does not know, inside a sentence, counts
+as a wrong name.
 
 In stories of the writer, grammar, pronouns and names are exactly 1.
 """
@@ -302,7 +301,7 @@ _PROBES = (
 def reference_probe() -> tuple[Probe, ...]:
     """Beginnings in which only a name, fourteen words back or more, says whether " he" or " she" is next.
 
-    In each the pronoun is the likeliest next word of the stories, and the name is the only word with a gender.
+    In each the pronoun is the most probable next word of the stories, and the name is the only word with a gender.
     """
     return tuple(
         Probe(

@@ -1,8 +1,8 @@
-"""The generator that tells stories with the grammar of the story world (`grammar.txt`).
+"""The generator of stories from the grammar of the story world (`grammar.txt`).
 
-A story is drawn rule by rule, and what each choice was worth is added up: the sum is the story's entropy, the
-floor under every loss curve. Names, pronouns or descriptions are chosen by what has been told: a pronoun stands
-only for someone mentioned in the same sentence or in the one before.
+A story is drawn rule by rule, and what each choice was worth is added up: the sum is the story's entropy, the floor
+under every loss curve. Names, pronouns or descriptions depend on the sentences before: a pronoun refers only to
+someone mentioned in the same sentence or the one before.
 """
 
 import math
@@ -75,7 +75,7 @@ class Draw:
 
 
 class Player:
-    """What the story has told so far about one role; None where it has told nothing."""
+    """What the story has said so far about one role; None if nothing was said."""
 
     __slots__ = ("adjective", "gender", "kind", "last", "name", "noun")
 
@@ -157,7 +157,7 @@ def _possessive(state: StoryState, role: str) -> None:
 
 
 def _subject(state: StoryState, role: str) -> None:
-    """A pronoun for whoever is in focus; a full mention for anyone else."""
+    """A pronoun for the character in focus; a full mention for anyone else."""
     player = state.player(role)
     if player.last == state.now or _in_focus(state, player):
         state.tokens.append(PRONOUNS[player.gender][""])
@@ -167,7 +167,7 @@ def _subject(state: StoryState, role: str) -> None:
 
 
 def _refer(state: StoryState, role: str, case: str) -> None:
-    """A pronoun for whoever this sentence has mentioned; else, in focus, a pronoun or a full mention."""
+    """A pronoun for a character that this sentence has mentioned; else, in focus, a pronoun or a full mention."""
     player = state.player(role)
     if player.last == state.now or (_in_focus(state, player) and state.chance(0.65)):
         state.tokens.append(PRONOUNS[player.gender][case])
@@ -177,7 +177,7 @@ def _refer(state: StoryState, role: str, case: str) -> None:
 
 
 def _introduce(state: StoryState, role: str, form: str) -> None:
-    """A name or a noun that the story has not told yet, kept for the rest of it."""
+    """A name or a noun that the story has not used yet, kept for the rest of it."""
     player = state.player(role)
     player.last = state.now
     other = state.player("H" if role == "A" else "A")
@@ -283,7 +283,7 @@ def _draw_class(name: str) -> Action:
 
 
 def _dispatch(symbol: Rule) -> Action:
-    """The action that goes on with the rule for the kind of whoever or whatever plays the role."""
+    """The action that continues with the rule for the kind of character or object in the role."""
     draw = KIND_DRAW if symbol.role == "T" else HOME_DRAW
 
     def act(state: StoryState) -> None:

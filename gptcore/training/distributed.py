@@ -138,7 +138,7 @@ class ProcessGroup:
 
     def lost_rank(self) -> str:
         """Return the sentence that says which rank ended before its time."""
-        time.sleep(0.5)  # whoever started the process notices its end a moment after we do
+        time.sleep(0.5)  # the parent process notices its end a moment after we do
         machine_here = self.members[self.rank][0]
         gone = [
             str(rank)

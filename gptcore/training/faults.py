@@ -1,4 +1,4 @@
-"""Training broken on purpose: what each fault changes, and the rule that tells it from a healthy run.
+"""Training broken on purpose: what each fault changes, and the rule that distinguishes it from a healthy run.
 
 Some faults are a setting (no causal mask, a rate 300 times too high). The others are mistakes in the loop itself,
 and `TrainConfig.fault` names them: `LOOP_VARIANTS` holds the changed parts of the loop under that name. So a broken
@@ -45,7 +45,7 @@ class UnshiftedWindows(Windows):
 
 
 def unshifted_batches(*arguments: Any) -> list[tuple[Tensor, Tensor]]:
-    """Return `fixed_batches` with the inputs for targets: whoever forgets the shift forgets it here too."""
+    """Return `fixed_batches` with the inputs for targets: code that forgets the shift forgets it here too."""
     return [(inputs, inputs) for inputs, _ in fixed_batches(*arguments)]
 
 

@@ -2,7 +2,7 @@
 
 A step of many micro-batches may take hours. Someone who asks for a stop, and the seconds that a run was given, are
 heard between two micro-batches. What such a step has done is undone, so that a resumed run takes it again from the
-same windows and the same random draws: bit for bit as if nobody had asked.
+same windows and the same random draws: bit for bit as if there had been no request.
 """
 
 import time

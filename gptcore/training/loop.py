@@ -1,7 +1,7 @@
 """The training loop: read windows of text, compute the loss, update the weights, and say what happened.
 
-`train` is a generator of events. It prints nothing and writes nothing. Whoever wants a run kept writes down what it
-yields (`gptcore.runs.recorder`), and whoever wants it to end sets a flag.
+`train` is a generator of events. It prints nothing and writes nothing. To store a run, write what it yields
+(`gptcore.runs.recorder`); to stop it, set a flag.
 """
 
 import math

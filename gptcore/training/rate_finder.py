@@ -1,8 +1,8 @@
 """The learning-rate finder: the rate grows exponentially while a copy of the model trains.
 
-Smith 2015, "Cyclical learning rates for training neural networks", section 3.3. While the rate is too small the loss
-stands still; then it falls; at a rate too large it turns up again. One sweep takes seconds, where training once at
-each rate takes as many runs as there are rates.
+Smith 2015, "Cyclical learning rates for training neural networks", section 3.3. While the learning rate is too small
+the loss stays constant; then it falls; at one that is too large it rises again. One sweep takes seconds, where
+training once at each rate takes as many runs as there are rates.
 """
 
 import copy

@@ -26,7 +26,7 @@ def balanced_choices(n_experts: int, *, seed: int = 0) -> Tensor:
 def balance_loss(probabilities: Tensor, k: int, *, divided: bool) -> float:
     """Return the loss that keeps experts balanced, of a router's probabilities (tokens, experts).
 
-    The number of experts times the sum, over experts, of the share of tokens sent there and the mean probability
+    The number of experts times the sum, over experts, of the fraction of tokens sent there and the mean probability
     (Shazeer et al. 2017; Fedus et al. 2021). With `k` experts a token the shares sum to k, or `divided` by k to 1.
     """
     n_tokens, n_experts = probabilities.shape

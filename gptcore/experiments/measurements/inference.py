@@ -44,7 +44,7 @@ LANES = ("all positions scored", "last position scored", "cache")
 
 
 def _seconds(model: GPT, stops: Sequence[int], lane: str) -> list[float]:
-    """Return the processor's seconds after so many new tokens, the likeliest each time, in one of three lanes."""
+    """Return the processor's seconds after so many new tokens, greedily, in one of three lanes."""
     ids = list(range(1, PROMPT + 1))
     cache = KVCache(model.config) if lane == "cache" else None
     started, taken = time.process_time(), []
@@ -182,7 +182,7 @@ def _cached_scores_off_by() -> Iterator[Repetition]:
 
 
 def made_likelier(way: str, *, penalty: float = 1.3, n_stories: int = 5) -> float:
-    """Return the share of tokens already said that a repetition penalty makes likelier, on the shipped model's scores.
+    """Return the fraction of used tokens that a repetition penalty makes likelier, on the shipped model's scores.
 
     `way` is `multiplying`, `dividing`, or `by sign`, which divides what is positive and multiplies what is negative.
     """
@@ -251,7 +251,7 @@ def _quickest(calls: Sequence[Callable[[], object]], repeats: int) -> list[float
 
 
 def greedy_from(model: GPT, ids: Sequence[int], n_new: int, *, shift: int) -> list[int]:
-    """Return the likeliest tokens one by one with a cache, each new one told a place `shift` beside its own.
+    """Yield greedily decoded tokens one by one with a cache, each new one told a place `shift` beside its own.
 
     With `shift=0` it is what `generate` gives at temperature 0; any other is a mistake made on purpose.
     """

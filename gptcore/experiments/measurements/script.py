@@ -37,7 +37,7 @@ def misread(model: GPT, changes: dict[str, object]) -> GPT:
 
 
 def losses_misread(*, seed: int = 0) -> dict[str, float]:
-    """Return the loss of the shipped weights on unread stories, under each config they fit into."""
+    """Return the loss of the shipped weights on held-out stories, under each config they fit into."""
     model, tokenizer = load(SHIPPED)
     return {
         name: loss_on_fresh_stories(misread(model, changes), tokenizer, seed=seed, n=8)

@@ -101,8 +101,8 @@ def _shorter() -> Iterator[Repetition]:
 
 
 def per_token_and_byte(size: int, seed: int, steps: int = 80) -> Iterator[float | tuple[float, float]]:
-    """Train a small model with a vocabulary of this size: yield the share done after each step, then its loss on
-    unread stories in nats a token and in bits a byte."""
+    """Train a small model with a vocabulary of this size: yield the fraction done after each step, then its loss on
+    held-out stories in nats per token and bits per byte."""
     tokenizer = story_tokenizer().first(size - 257)
     config = ModelConfig(vocab_size=size, context_length=128, d_model=64, n_layers=2, n_heads=2)
     model = GPT(config, seed=seed)

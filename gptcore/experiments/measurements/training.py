@@ -53,8 +53,8 @@ def _without_clipping() -> Iterator[Repetition | Progress]:
 
 
 def table_losses(size: int, seed: int = 0) -> tuple[float, float]:
-    """Return what a table of token pairs costs on unread stories, cut into this vocabulary: perplexity a token, and
-    bits a byte."""
+    """Return the loss of a bigram table on held-out stories, cut into this vocabulary: perplexity a token, and bits a
+    byte."""
     tokenizer = story_tokenizer().first(size - 257)
     texts = [story.text for story in write_stories(N_STORIES, seed=seed * 10 * N_STORIES)]
     cut = len(texts) * 9 // 10

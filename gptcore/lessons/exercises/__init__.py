@@ -23,7 +23,7 @@ class ExerciseError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mistake:
-    """A classic mistake: what it does, in a sentence to whoever made it, and a function that makes it."""
+    """A classic mistake: what it does, in a sentence to the learner who made it, and a function that makes it."""
 
     name: str
     says: str
@@ -42,7 +42,7 @@ class Case:
 class Exercise:
     """A function to write; `task` says what it must do, `solution` does it.
 
-    An exercise of another kind brings a `judge` of its own and the file one starts from.
+    An exercise of another kind has its own `judge` and starting file.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Chapter 9: the step that makes guessing ahead exact."""
+"""Chapter 9: the step that makes speculative decoding exact."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 def accept_or_resample(p: Tensor, q: Tensor, drafted: int) -> Tensor:
     """Return with what chance each token comes out, once the draft has drawn one: p, q (V,) -> (V,).
 
-    q are the draft model's probabilities, p the target's. The drafted token is accepted with the chance
-    min(1, p/q) at its place. Otherwise another is drawn from max(0, p - q), made to sum to 1.
+    q are the draft model's probabilities, p the target's. The drafted token is accepted with probability min(1, p/q).
+    Otherwise another is drawn from max(0, p - q), made to sum to 1.
     """
     accepted = min(1.0, float(p[drafted] / q[drafted]))
     out = torch.zeros_like(p)

@@ -1,4 +1,4 @@
-"""Chapter 3: what comes back to the table, where a token stands more than once."""
+"""Chapter 3: the gradient of the embedding matrix, if a token occurs more than once."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 def embedding_backward(ids: Tensor, above: Tensor, n_rows: int) -> Tensor:
     """Return the gradient of the table: ids (B, T), above (B, T, C) -> (n_rows, C).
 
-    The forward pass was `x = table[ids]`; `above` is the gradient of the loss by x. A row gets what comes back at
-    every place where its token stands, and zero if it stands nowhere.
+    The forward pass was `x = table[ids]`; `above` is the gradient of the loss by x. A row gets the sum of the
+    gradients at every position of its token, and zero if the token does not occur.
     """
     gradient = torch.zeros(n_rows, above.shape[-1], dtype=above.dtype)
     return gradient.index_add(0, ids.flatten(), above.flatten(0, 1))
@@ -102,7 +102,8 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="one row a place",
-            says="This has a row for each place of the text. The gradient belongs to the table: a row for each token.",
+            says="This has a row for each position of the text. The gradient belongs to the table: a row for "
+            "each token.",
             wrong=_of_places,
         ),
         Mistake(

@@ -14,9 +14,10 @@ def estimate(
 ) -> tuple[float, float, float, float, float]:
     """Return weights, cache bytes, training bytes, first loss and operations a token of a LLaMA-style model.
 
-    Its table is tied; heads have width `width / n_heads`; the feed-forward layer is SwiGLU of width `inner`. The cache
-    holds `n_tokens` tokens in bf16. Training is AdamW in fp32, before any activation. The first loss is that of even
-    guesses, in nats. Operations are those of training on one token, by the rule of thumb over all weights.
+    Its table is tied; heads have width `width / n_heads`; the feed-forward layer is SwiGLU of width `inner`. The
+    cache holds `n_tokens` tokens in bf16. Training is AdamW in fp32, before any activation. The first loss is that of
+    a uniform distribution, in nats. Operations are those of training on one token, by the rule of thumb over all
+    weights.
     """
     head = width // n_heads
     attention = 2 * width * width + 2 * width * n_kv_heads * head
@@ -85,7 +86,8 @@ def _cases() -> Iterator[Case]:
 MISTAKES = (
     Mistake(
         name="two tables",
-        says="The weights hold the word list twice. It is tied: the output layer reads the embedding's own rows.",
+        says="The embedding matrix is counted twice. It is tied: the output layer reads the embedding's "
+        "own rows.",
         wrong=_wrong(0, _two_tables),
     ),
     Mistake(
@@ -105,12 +107,13 @@ MISTAKES = (
     ),
     Mistake(
         name="weights alone",
-        says="Those are the weights alone, four bytes each. Training holds a gradient and two running means for each.",
+        says="Those are the weights alone, four bytes each. Training holds a gradient and two moments for "
+        "each.",
         wrong=_wrong(2, _weights_only),
     ),
     Mistake(
-        name="no running means",
-        says="That is weights and gradients. AdamW keeps two running means a weight beside them.",
+        name="no moments",
+        says="That is weights and gradients. AdamW also keeps two moments per weight.",
         wrong=_wrong(2, _no_moments),
     ),
     Mistake(
@@ -120,7 +123,8 @@ MISTAKES = (
     ),
     Mistake(
         name="forward only",
-        says="Two operations a weight is the forward pass. The way back takes twice as many again: six in all.",
+        says="Two operations a weight is the forward pass. The backward pass takes twice as many again: "
+        "six in all.",
         wrong=_wrong(4, _forward_only),
     ),
 )

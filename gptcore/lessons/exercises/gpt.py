@@ -2,7 +2,7 @@
 
 A learner's model class is made for the shipped model's config, gets the shipped weights under Hugging Face's names,
 and reads the same tokens. What its parts give is caught on the way, so that the first tensor that differs can be
-named: where it stands, its place, its value.
+named: its location, its index, its value.
 """
 
 from collections.abc import Callable, Iterator
@@ -253,7 +253,8 @@ class _ScaledEmbedding(own.GPT):
 MISTAKES = (
     Mistake(
         name="no mask",
-        says="Every token looks at all tokens, later ones too. Forbidden scores become -inf before the softmax.",
+        says="Every token attends to all tokens, later ones too. Forbidden scores become -inf before the "
+        "softmax.",
         wrong=_with(attention=_NoMask),
     ),
     Mistake(

@@ -11,8 +11,8 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 def mean_surprise(logits: Tensor, ids: Tensor) -> Tensor:
     """Return the mean of -ln p over the tokens of one text: logits (T, V), ids (T,), one number in nats.
 
-    Row t of the logits scores what may come after token t: the model has read tokens 0 to t by then. The
-    first token comes after nothing, so nobody guessed it and it does not count.
+    Row t of the logits scores what may come after token t: the model has read tokens 0 to t by then. The first token
+    has no context, so it is not predicted and does not count.
     """
     probabilities = torch.softmax(logits[:-1], dim=-1)
     came = ids[1:]
@@ -154,9 +154,8 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="softmax over the text",
-            says="The softmax runs down the text. Each row, one place of the text, shares out 1 among all "
-            "tokens that may come "
-            "next: the last dimension.",
+            says="The softmax runs down the text. Each row, one position of the text, is a probability "
+            "distribution over the next token: the last dimension.",
             wrong=_wrong_dimension,
         ),
     ),

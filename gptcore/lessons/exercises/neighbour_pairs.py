@@ -9,10 +9,10 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 
 
 def turn_neighbours(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
-    """Turn queries x (T, D) whose first stands at position `start`, pairing neighbours: (0, 1), (2, 3), …
+    """Rotate queries x (T, D), the first at position `start`, pairing neighboring dimensions: (0, 1), (2, 3), …
 
-    Pair i turns by theta^(-2i/D) radians a position. Return the turned queries (T, D), and the order of dimensions
-    in which the same pairs stand as halves: with it, turned[:, order] is what `gptcore.positions.apply_rope`
+    Pair i rotates by theta^(-2i/D) radians per position. Return the rotated queries (T, D), and the order of
+    dimensions in which the same pairs are halves: with it, turned[:, order] is what `gptcore.positions.apply_rope`
     makes of x[:, order].
     """
     width = x.shape[-1]
@@ -93,9 +93,9 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="turned the other way",
-            says="Each pair is turned by minus its angle. The first number becomes a cos − b sin, the second "
-            "a sin + b cos. If keys were turned so too, scores would still know the distance, yet no trained "
-            "weights would fit.",
+            says="Each pair is rotated by minus its angle. The first number becomes a cos − b sin, the second "
+            "a sin + b cos. If keys were turned so too, scores would still know the distance, yet no "
+            "trained weights would fit.",
             wrong=_other_way,
         ),
         Mistake(

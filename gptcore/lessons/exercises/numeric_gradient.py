@@ -11,8 +11,8 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 def numeric_gradient(loss: Callable[[Tensor], Tensor], weights: Tensor, step: float) -> Tensor:
     """Return how the loss changes with each weight, found by moving them one at a time: (N,).
 
-    `loss` takes weights (N,) and gives one number. Move each weight by `step` to both sides of where it
-    stands, the others staying, and divide the difference by the distance between the two sides.
+    `loss` takes weights (N,) and gives one number. Move each weight by `step` in both directions, the others
+    unchanged, and divide the difference of the losses by 2 · `step`.
     """
     gradient = torch.zeros_like(weights)
     for place in range(len(weights)):

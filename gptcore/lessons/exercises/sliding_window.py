@@ -1,4 +1,4 @@
-"""Chapter 5: who may look at whom, with a window and with a cache."""
+"""Chapter 5: which token may attend to which, with a window and with a cache."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 
 
 def window_mask(n_new: int, n_cached: int, window: int) -> Tensor:
-    """Return True where a new token may look at a key: (n_new, n_cached + n_new), bool.
+    """Return True where a new token may attend to a key: (n_new, n_cached + n_new), bool.
 
-    The keys are those of `n_cached` tokens seen before and then of the `n_new` ones. A token looks at itself
-    and at those before it, `window` keys in all, itself counted, and never at one that comes later.
+    The keys are those of `n_cached` tokens seen before and then of the `n_new` ones. A token attends to itself and to
+    earlier tokens, `window` keys in total including itself, and never to a later one.
     """
     query = torch.arange(n_cached, n_cached + n_new).unsqueeze(1)
     key = torch.arange(n_cached + n_new).unsqueeze(0)

@@ -105,7 +105,7 @@ EXERCISE = Exercise(
     imports="",
     mistakes=(
         Mistake(
-            name="no word list",
+            name="no embedding matrix",
             says="The embedding is missing. In a small model it is most of the weights: vocabulary times width.",
             wrong=_without_table,
         ),
