@@ -1,13 +1,13 @@
 """A LLaMA-style language model from scratch: the model, its tokenizer, its training and its sampling.
 
-Shapes are written with the same letters everywhere:
+The letters of shapes:
 
     B  sequences in the batch       H  query heads             F  width of the feed-forward layer
     T  tokens in this pass          K  key/value heads         V  tokens in the vocabulary
     S  positions seen so far        D  width of one head       L  layers (blocks)
     C  width of the model (d_model)
 
-Names are imported when they are first used, so that `python -m gptcore --help` need not wait for torch.
+Names are imported when they are first used, so that `python -m gptcore --help` does not import torch.
 """
 
 import sys
@@ -30,7 +30,7 @@ _EXPORTS = {
     "generate": "generation",
     "trace": "tracing",
     "train": "training",
-    # What a training loop of one's own needs, as in an exported script.
+    # What a training loop outside the library needs, as in an exported script.
     "load_corpus": "corpora",
     "prepare_corpus": "corpora",
     "Windows": "corpora",
@@ -67,7 +67,7 @@ _MOVED = {
 
 
 class _MovedModules:
-    """Finds a module under its old name: the very module that now holds what it offered."""
+    """Finds a module under its old name and returns the module that now has its contents."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         return ModuleSpec(name, self) if name in _MOVED else None

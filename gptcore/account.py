@@ -1,4 +1,4 @@
-"""What a model costs, by arithmetic from its config: parameters and bytes."""
+"""The cost of a model, computed from its config: parameters, bytes and FLOPs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ PARTS = ("embedding", "positions", "attention", "feedforward", "norms", "output"
 
 @dataclass(frozen=True, slots=True)
 class Summand:
-    """One product in the sum of a model's parameters: its part of the model, its name, and its factors by letter."""
+    """One product in the sum of a model's parameters, with its part of the model, its name and its factors by
+    letter."""
 
     part: str
     name: str
@@ -73,15 +74,16 @@ def n_parameters(config: ModelConfig) -> int:
 
 
 def training_bytes(config: ModelConfig) -> int:
-    """Return the bytes AdamW in fp32 holds before any activation: weights, gradients, two moments."""
+    """Return the bytes of training with AdamW in fp32, activations not counted: weights, gradients and two
+    moments."""
     return 16 * n_parameters(config)
 
 
 def step_bytes(config: ModelConfig, train: TrainConfig, n_windows: int, window: int) -> int:
-    """Return the least bytes that a training step over windows (B, T) holds, a lower bound.
+    """Return a lower bound of the bytes of a training step over windows (B, T).
 
-    Besides `training_bytes`, each layer keeps the inputs of its products for the backward pass, in 16 bits where the
-    precision may be low; the output layer keeps its logits.
+    To `training_bytes` it adds what the backward pass needs: the inputs of each layer's products, in 16 bits if the
+    precision may be low, and the logits.
     """
     bytes_per_value = 4 if train.precision == "fp32" else 2
     heads = (2 * config.n_heads + 2 * config.n_kv_heads) * config.head_dim
@@ -98,11 +100,11 @@ def model_bytes(config: ModelConfig) -> int:
 
 
 def check_memory(n_bytes: int, what: str, available: int | None = None) -> None:
-    """Raise ConfigError if `what` takes more bytes than are there, by default in this machine; call it before building.
+    """Raise ConfigError if `what` needs more bytes than are available, by default on this machine.
 
     >>> check_memory(10**12, "this model", available=10**9)
     Traceback (most recent call last):
-    gptcore.config.ConfigError: this model takes 1,000.0 GB of memory and 1.0 GB are there; choose a smaller one
+    gptcore.config.ConfigError: this model needs 1,000.0 GB of memory, and 1.0 GB are available; choose a smaller one
     """
     available = available_memory() if available is None else available
     if n_bytes > available:
@@ -114,7 +116,7 @@ def check_memory(n_bytes: int, what: str, available: int | None = None) -> None:
 
 
 def cache_bytes(config: ModelConfig, n_positions: int, batch_size: int = 1, bytes_per_value: int = 4) -> int:
-    """Return the bytes a KV cache of `n_positions` takes: keys and values, every layer, every key/value head."""
+    """Return the bytes of a KV cache of `n_positions`: keys and values of every layer and key/value head."""
     return (
         2 * config.n_layers * batch_size * config.n_kv_heads * config.head_dim * n_positions * bytes_per_value
     )
@@ -123,10 +125,10 @@ def cache_bytes(config: ModelConfig, n_positions: int, batch_size: int = 1, byte
 def forward_flops(config: ModelConfig, n_tokens: int, batch_size: int = 1) -> dict[str, int]:
     """Return the FLOPs of one forward pass over (B, T) tokens, by part.
 
-    Matrix products alone, two FLOPs for each weight and token, which is what hardware rates count; norms,
-    softmax and rotations add a few percent. `scores` are the two products with (T, T) weights, counted in
-    full as the explicit path computes them; a causal kernel may skip nearly half. A training step takes three
-    times as many: the backward pass makes two products for each of the forward pass.
+    Only matrix products are counted, two FLOPs for each weight and token, as hardware rates do; norms, softmax and
+    rotations add a few percent. `scores` are the two products with (T, T) weights, counted in full as the explicit
+    path computes them; a causal kernel may skip nearly half. A training step takes three times as many, because the
+    backward pass computes two products for each product of the forward pass.
     """
     c, layers, tokens = config.d_model, config.n_layers, batch_size * n_tokens
     queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim

@@ -1,8 +1,7 @@
 """Attention: each token's query is compared with the keys of earlier tokens, whose values are averaged.
 
-There are two implementations, and a test holds them within 1e-5: `explicit_attention` computes step by step, with
-every intermediate tensor at hand; `fused_attention` is torch's one kernel, which never writes the (T, S) weights
-to memory (Dao et al. 2022).
+There are two implementations, which a test compares to 1e-5. `explicit_attention` computes every step as a tensor;
+`fused_attention` calls torch's kernel, which never writes the (T, S) weights to memory (Dao et al. 2022).
 
 Multi-head, grouped-query and multi-query attention are the same code: K key/value heads serve H query heads,
 H/K queries each (Ainslie et al. 2023). K = H is multi-head, K = 1 is multi-query.
@@ -89,7 +88,7 @@ def fused_attention(
     *,
     triangle=False,
 ) -> Tensor:
-    """Average the values by the attention weights in torch's one kernel; shapes as in `explicit_attention`.
+    """Average the values by the attention weights in torch's fused kernel; shapes as in `explicit_attention`.
 
     `triangle` means that `allowed` is the plain causal triangle of T = S, which the kernel applies without a mask.
     Its `is_causal` aligns that triangle with the first key, so with a cache (T < S) it would be wrong.

@@ -1,4 +1,5 @@
-"""The algorithm of byte-pair encoding: how text is cut, how merges are learned from it, and how they are applied.
+"""The algorithm of byte-pair encoding: how text is split into pre-tokens, how merges are learned, and how they are
+applied.
 
 `tokenizer.Tokenizer` is built on these functions; its module shows a worked example.
 
@@ -57,10 +58,12 @@ MAX_SPECIAL_BYTES = 1 << 17  # of all special tokens together; tiktoken can sear
 LONGEST_SPECIAL_TOKEN = 512  # bytes
 LONGEST_PATTERN = 2000  # characters; the longest in use has a third of that
 MOST_REPEATS = 10_000  # what the counts {n} of a pattern may multiply to: `regex` writes each repetition out
-PATTERN_SECONDS = 1.0  # CPU time in which a pattern has to cut …
-PATTERN_CHARACTERS = 100_000  # … this many characters, or all there are; those in use cut 5 million a second
+PATTERN_SECONDS = 1.0  # CPU time in which a pattern must split …
+PATTERN_CHARACTERS = (
+    100_000  # … this many characters, or the whole text; known patterns split 5 million per second
+)
 _SEARCH_SECONDS = 1e-7  # more for each character: one match may be as long as the text
-_MATCHES = 4096  # how many are found between two looks at the clock
+_MATCHES = 4096  # matches between two checks of the time
 _SHORT_TEXT = 100  # characters
 
 _SHORT = reprlib.Repr()
@@ -74,7 +77,7 @@ _ID_OF_BYTE = {byte: token_id for token_id, byte in enumerate(BYTE_ORDER)}
 
 
 class TokenizerError(ValueError):
-    """A tokenizer can't be made, read or used as asked; the message says what to do."""
+    """A tokenizer can't be built, read or used; the message says what to do."""
 
 
 def _as_word(piece: bytes) -> str:
@@ -96,10 +99,10 @@ def replace_surrogates(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def compile_pattern(pattern: str, flags: int = 0) -> regex.Pattern:
-    """Compile a pattern that cuts text into pieces.
+    """Compile a pattern that splits text into pre-tokens.
 
-    Raises TokenizerError for what is no regular expression, for syntax that no tokenizer needs, and for a pattern
-    that takes too long on texts made to be hard for it: a file from a stranger may hold any of them.
+    Raises TokenizerError for an invalid regular expression, for syntax that no tokenizer needs, and for a pattern
+    that is too slow on texts chosen to be hard for it. Files are untrusted.
     """
     if pattern in KNOWN_PATTERNS:
         return regex.compile(pattern, flags)
@@ -137,7 +140,7 @@ _UNSUPPORTED = regex.compile(
 
 
 def _repeats(pattern: str) -> int:
-    """Return the product of all counts {n} and {n,m}, as if each stood inside the one before."""
+    """Return the product of all counts {n} and {n,m}, as if they were nested."""
     counts = regex.findall(r"\{([0-9]*+)(?:,([0-9]*+))?\}", pattern)
     if any(len(number) > 2 for count in counts for number in count):
         return MOST_REPEATS + 1
@@ -152,16 +155,15 @@ def _hard_text(pattern: str) -> str:
 
 
 def shortened(value: object) -> str:
-    """Write a value that a file holds into a message: on one line, and never at length."""
+    """Return a value from a file for a message: on one line and shortened."""
     return _SHORT.repr(value)
 
 
 def cut_texts(cut: regex.Pattern, texts: Iterable[str], *, only_matches: bool = False) -> Iterable[str]:
-    """Return the matches of a pattern in texts, and what lies between them unless `only_matches` drops it.
+    """Return the matches of a pattern in texts, and the text between them unless `only_matches` drops it.
 
-    A pattern that is not known to be fast has to cut 100,000 characters, or all there are, within a second of
-    CPU time; else a TokenizerError says so. The count begins again with every 100,000: a long text may take time
-    in proportion, which is no fault of its pattern.
+    A pattern that is not known to be fast must split every 100,000 characters within a second of CPU time; otherwise
+    TokenizerError is raised.
     """
     if cut.pattern in KNOWN_PATTERNS:
         return chain.from_iterable(map(regex.Match.group, cut.finditer(text)) for text in texts)
@@ -220,9 +222,9 @@ def _take_pieces(
 
 
 def count_pre_tokens(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Counter[str]:
-    """Count the pieces that the pattern cuts the texts into; the merges are learned from these counts.
+    """Count the pre-tokens of the texts; the merges are learned from these counts.
 
-    A megabyte of English holds 200,000 pieces and only some 10,000 different ones.
+    A megabyte of English has 200,000 pre-tokens, of which only about 10,000 are distinct.
     """
     cut = compile_pattern(pattern)
     counts: Counter[str] = Counter()
@@ -236,8 +238,8 @@ def learn_merges(
 ) -> list[tuple[int, int, int]]:
     """Learn at most `n_merges` merges, each as (left id, right id, count); fewer if the text has no more.
 
-    The counts of all pairs are kept up to date instead of being taken anew for every merge: a merge
-    touches only the words that hold its pair, and in them only the neighbours of the pair.
+    The counts of all pairs are updated instead of recounted for every merge: a merge changes only the words that
+    contain its pair, and in them only the neighbors of the pair.
     """
     words = [_as_word(piece.encode()) for piece in piece_counts]
     frequencies = list(piece_counts.values())
@@ -248,9 +250,9 @@ def learn_merges(
             pair_counts[pair] += frequencies[index]
             words_with[pair].add(index)
 
-    # The heap's top is the highest count, then the smallest pair of ids. A pair is pushed when it is born
-    # and its count can only fall afterwards (what a later merge adds always contains the newer token), so
-    # an entry that is out of date stands too high: it is put right when it comes up, and not before.
+    # The heap's top is the highest count, then the smallest pair of ids. A pair is pushed when it first occurs, and
+    # afterward its count can only fall, because a later merge adds only pairs with the newer token. So an outdated
+    # entry is too high, and is corrected when it is popped.
     queue = [(-count, pair) for pair, count in pair_counts.items()]
     heapq.heapify(queue)
     merges: list[tuple[int, int, int]] = []
@@ -270,12 +272,12 @@ def learn_merges(
             parts = words[index].split(pair)
             words[index] = new.join(parts)
             frequency = frequencies[index]
-            for i in range(1, len(parts)):  # the new token stands between parts[i - 1] and parts[i]
+            for i in range(1, len(parts)):  # the new token is between parts[i - 1] and parts[i]
                 changes = []
                 if parts[i - 1]:
                     before = parts[i - 1][-1]
                     changes.append((before + left, before + new))
-                elif i > 1:  # nothing between two merges: the new token beside itself
+                elif i > 1:  # two adjacent merges: the new token next to itself
                     changes.append((right + left, new + new))
                 if parts[i]:
                     after = parts[i][0]
@@ -291,7 +293,7 @@ def learn_merges(
 
 
 def make_tokens(pairs: Sequence[tuple[int, int]]) -> list[bytes]:
-    """Return the bytes of every token: the single bytes, then what each pair of ids makes."""
+    """Return the bytes of every token: the single bytes, then the concatenation of each pair of ids."""
     if len(BYTE_ORDER) + len(pairs) > MAX_TOKENS:
         raise TokenizerError(
             f"{len(pairs):,} merges make more tokens than the {MAX_TOKENS:,} allowed; use a smaller "

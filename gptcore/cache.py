@@ -1,4 +1,4 @@
-"""The KV cache: the keys and values of every position seen so far, which attention need not compute again.
+"""The KV cache: the keys and values of all earlier positions, so that attention does not recompute them.
 
 The cache belongs to the caller, never to the model, so one model serves many callers at once.
 """
@@ -13,11 +13,11 @@ from gptcore.config import ModelConfig
 
 
 class CacheFull(ValueError):
-    """More tokens were offered than the cache has room for."""
+    """More tokens than the capacity of the cache."""
 
 
 class KVCache:
-    """Room for the keys and values of `capacity` positions in every layer, allocated once.
+    """Keys and values of up to `capacity` positions in every layer, allocated once.
 
     Both tensors are (L, B, K, capacity, D). Keys are stored after their rotation. `length` positions are
     filled; every sequence of the batch has the same length.
@@ -60,22 +60,24 @@ class KVCache:
         self.length += n_tokens
 
     def keep(self, length: int) -> None:
-        """Forget all but the first `length` positions; later ones are overwritten.
+        """Keep the first `length` positions and drop the others, which are overwritten later.
 
-        Raises ValueError for more than were seen.
+        Raises ValueError for a length greater than the current one.
         """
         if not 0 <= length <= self.length:
             raise ValueError(f"length={length} must be from 0 to the {self.length} positions in the cache")
         self.length = length
 
     def clear(self) -> None:
-        """Forget everything and write zeros, for rows of unequal length: a short one has positions never written."""
+        """Drop everything and write zeros, for rows of unequal length, in which short rows have unwritten
+        positions."""
         self.keys.zero_()
         self.values.zero_()
         self.length = 0
 
     def copy_rows(self, rows: Sequence[int], other: Self) -> None:
-        """Fill these rows with those of another cache, in order; they may be fewer, and shorter than others here."""
+        """Fill these rows with the rows of another cache, in order; the other cache may have fewer and shorter
+        rows."""
         seen = other.length
         self.keys[:, rows, :, :seen] = other.keys[:, :, :, :seen]
         self.values[:, rows, :, :seen] = other.values[:, :, :, :seen]
@@ -92,5 +94,5 @@ class KVCache:
 
     @property
     def n_bytes_used(self) -> int:
-        """Bytes that hold positions seen so far."""
+        """Bytes of the positions filled so far."""
         return self.n_bytes * self.length // self.capacity

@@ -1,7 +1,7 @@
 """Models on disk: a folder with the config and tokenizer as JSON and the weights as safetensors.
 
-Nothing is ever unpickled, so a folder from a stranger can be wrong but not dangerous. A folder is written
-beside its place and renamed into it, so that what stands there is always whole.
+Nothing is unpickled, so a folder from an untrusted source cannot run code. A folder is written to a temporary name
+and then renamed, so it is always complete.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ SHIPPED = Path(__file__).parent / "data" / "nano"
 
 
 class CheckpointError(ValueError):
-    """A folder that is not a model that can be used, said in one sentence."""
+    """A folder that does not contain a usable model."""
 
 
 def save(model: GPT, tokenizer: Tokenizer, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
     """Write a model as a folder (`config.json`, `model.safetensors`, `tokenizer.json`); return the folder.
 
-    A folder already there is replaced in one move. `dtype` stores the weights smaller; `load` widens them to
-    fp32 again. Raises OSError where the disk refuses.
+    An existing folder is replaced atomically. `dtype` stores the weights in fewer bits; `load` converts them to fp32.
+    Raises OSError if writing fails.
     """
     folder = Path(folder)
     with replacing(folder, checksums=True) as fresh:
@@ -56,7 +56,7 @@ def write_model(model: GPT, tokenizer: Tokenizer, folder: Path, dtype: torch.dty
 def write_tensors(
     tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a safetensors file; a disk that refuses is an OSError here as everywhere."""
+    """Write a safetensors file; raises OSError if writing fails."""
     try:
         save_file(tensors, path, metadata)
         path.chmod(0o644)  # safetensors keeps its files private; a run is there to be shared
@@ -67,7 +67,7 @@ def write_tensors(
 
 
 def own_weights(model: GPT) -> dict[str, torch.Tensor]:
-    """Return a model's weights by name, each once: a tied output layer is the embedding and is left out."""
+    """Return a model's weights by name, each once: a tied output matrix is the embedding matrix and is left out."""
     weights = model.state_dict()
     if model.config.tie_embeddings:
         del weights["output.weight"]
@@ -77,13 +77,13 @@ def own_weights(model: GPT) -> dict[str, torch.Tensor]:
 def read_latest(folder: str | Path) -> tuple[GPT, Tokenizer]:
     """Return the model and tokenizer of a saved model or of a run: its latest state, or the one before it.
 
-    Raises ValueError in one sentence for a folder that holds none, or whose files do not belong together.
+    Raises ValueError for a folder without a model, or whose files do not match.
     """
     first, *others = model_folders(folder)
     try:
         return read_folder(first)
     except ValueError:
-        for other in others:  # the latest state of a run is damaged: the one before it was whole once
+        for other in others:  # the latest state of a run is damaged; the previous one may be intact
             with contextlib.suppress(ValueError):
                 return read_folder(other)
         raise
@@ -117,7 +117,7 @@ def read_folder(folder: str | Path) -> tuple[GPT, Tokenizer]:
 
 
 def check_intact(folder: Path, names: Iterable[str]) -> None:
-    """Raise CheckpointError where one of these files is not what its checksum says was written."""
+    """Raise CheckpointError if a file does not match its checksum."""
     if (name := find_damaged(folder, names)) is not None:
         raise CheckpointError(
             f"the weights in {folder} are damaged, because {name} does not match its checksum; copy the "
@@ -126,7 +126,7 @@ def check_intact(folder: Path, names: Iterable[str]) -> None:
 
 
 def check_finite(model: GPT) -> None:
-    """Raise CheckpointError where a model computes what is no number."""
+    """Raise CheckpointError if a model's weights or outputs are NaN or infinite."""
     if not is_finite(model):
         raise CheckpointError("the model's outputs are NaN or infinite; train it again")
 
@@ -159,12 +159,12 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def model_folder(folder: str | Path) -> Path:
-    """Return where the model itself stands: the folder, or a run's `latest` or, failing that, `previous`."""
+    """Return the folder of the model itself: this folder, or a run's `latest` or, if that is missing, `previous`."""
     return model_folders(folder)[0]
 
 
 def model_folders(folder: str | Path) -> list[Path]:
-    """Return every place a model can be read from, the newest first; raises CheckpointError if there is none."""
+    """Return every folder a model can be read from, the newest first; raises CheckpointError if there is none."""
     folder = Path(folder)
     candidates = (folder, folder / "latest", folder / "previous")
     with_model = [candidate for candidate in candidates if (candidate / "model.safetensors").is_file()]

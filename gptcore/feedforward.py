@@ -1,4 +1,4 @@
-"""The feed-forward layer, which works on each token by itself: SwiGLU, and the MLPs it replaced."""
+"""The feed-forward layer, applied to each token separately: SwiGLU, and the MLPs it replaced."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +29,7 @@ class SwiGLU(nn.Module):
 
 
 class GeGLU(SwiGLU):
-    """Gemma's feed-forward layer, which has GELU in its tanh form in place of SiLU (Shazeer 2020)."""
+    """Gemma's feed-forward layer, with GELU in its tanh form instead of SiLU (Shazeer 2020)."""
 
     def forward(self, x: Tensor, trace: Scope = None) -> Tensor:
         gate_logits, up = self.gate_up_proj(x).chunk(2, dim=-1)  # (B, T, F) each

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, synced to the disk, and renamed into it.
+"""Atomic files: written to a temporary name, fsynced, and renamed.
 
 A process may be killed and a disk may fill at any moment. A reader finds either the old contents or the new ones,
 never a part.

@@ -1,26 +1,26 @@
 r"""Byte-level byte-pair encoding: how text becomes the numbers a model reads.
 
-Byte-pair encoding (BPE) starts from single bytes and glues the most frequent pair of neighbours into a
-new token, again and again. Nobody tells it what a word is; whatever stands together often becomes one
-token. Four merges on nine words:
+Byte-pair encoding (BPE) starts from single bytes and merges the most frequent pair of adjacent tokens into a new
+token, again and again. It does not know words; bytes that often occur together become one token. Four merges on nine
+words:
 
 >>> tokenizer = Tokenizer.train("the cat sat on the mat and the rat", vocab_size=260, special_tokens=())
 >>> for merge in tokenizer.merges:
 ...     left, right = tokenizer.token_text(merge.left), tokenizer.token_text(merge.right)
-...     print(f"{left!r} + {right!r} stood together {merge.count} times: token {merge.id}")
-'a' + 't' stood together 4 times: token 256
-'h' + 'e' stood together 3 times: token 257
-'t' + 'he' stood together 3 times: token 258
-' ' + 'the' stood together 2 times: token 259
+...     print(f"{left!r} + {right!r} occurred {merge.count} times: token {merge.id}")
+'a' + 't' occurred 4 times: token 256
+'h' + 'e' occurred 3 times: token 257
+'t' + 'he' occurred 3 times: token 258
+' ' + 'the' occurred 2 times: token 259
 >>> tokenizer.encode("the mat")
 [258, 220, 76, 256]
 >>> [tokenizer.token_text(i) for i in tokenizer.encode("the mat")]
 ['the', ' ', 'm', 'at']
 
-Three rules decide everything. The text is first cut into pieces (a word with the space before it, a
-number, punctuation), and no token crosses a cut. The pair with the highest count is merged; among equals
-the one with the smallest ids (above, `t` + `h` stood together 3 times as well). And the 256 single bytes
-are the first 256 tokens, so that no text in any language, and no emoji, is ever outside the vocabulary:
+There are three rules. The text is first split into pre-tokens (a word with the space before it, a number,
+punctuation), and no token crosses their boundaries. The pair with the highest count is merged; of equal counts, the
+pair with the smallest ids (above, `t` + `h` also occurred 3 times). And the 256 single bytes are the first 256
+tokens, so that no text in any language, and no emoji, is ever outside the vocabulary:
 
 >>> [tokenizer.token_text(i) for i in tokenizer.encode("é")]
 ['\\xC3', '\\xA9']
@@ -82,20 +82,20 @@ _WHITE_SPACE_BLOCK = 400_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merge:
-    """One learned rule: wherever `left` and `right` stand side by side, write `id` instead."""
+    """One learned rule: replace adjacent `left` and `right` with `id`."""
 
     left: int
     right: int
     id: int
     bytes: bytes
-    count: int | None  # how often the pair stood in the training text; None where that is not known
+    count: int | None  # how often the pair occurred in the training text; None if unknown
 
 
 class Tokenizer:
-    """A vocabulary of byte strings, and the merges that turn text into their ids and back.
+    """A vocabulary of byte strings, and the merges that encode text as their ids.
 
-    Ids 0 … 255 are the single bytes in GPT-2's order, then one id for each merge, then the special tokens.
-    Nothing in it changes after it is made, so that threads and visitors can share one.
+    Ids 0 … 255 are the single bytes in GPT-2's order, then one id for each merge, then the special tokens. It never
+    changes after construction, so threads can share it.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Tokenizer:
     ) -> None:
         """Build a tokenizer from the pairs of ids it merges, in the order of learning.
 
-        Raises TokenizerError for pairs or ids that fit no vocabulary, for sizes beyond MAX_TOKENS and the other
+        Raises TokenizerError for pairs or ids that form no vocabulary, for sizes beyond MAX_TOKENS and the other
         limits of this module, and for a pattern that `bpe.compile_pattern` refuses.
         """
         pairs = list(pairs)
@@ -150,8 +150,8 @@ class Tokenizer:
     ) -> Tokenizer:
         """Learn a vocabulary of `vocab_size` tokens from a text or from several documents.
 
-        A pair seen fewer than `min_frequency` times is not merged: what stood together once is no habit.
-        Raises TokenizerError where the text gives fewer tokens than asked; `shrink=True` accepts them.
+        A pair that occurs fewer than `min_frequency` times is not merged. Raises TokenizerError if the text supports
+        fewer tokens than requested; `shrink=True` accepts that.
         """
         if len(set(special_tokens)) < len(special_tokens):
             raise TokenizerError("A special token occurs twice; name each only once.")
@@ -188,7 +188,7 @@ class Tokenizer:
         )
 
     def first(self, n_merges: int) -> Tokenizer:
-        """The tokenizer as it stood after its first `n_merges` merges: 0 gives plain bytes."""
+        """The tokenizer after its first `n_merges` merges; 0 gives single bytes."""
         n_merges = max(0, min(n_merges, len(self._pairs)))
         shift = len(self._pairs) - n_merges
         return Tokenizer(
@@ -216,7 +216,7 @@ class Tokenizer:
         return (self.special_tokens[EOT],) if EOT in self.special_tokens else ()
 
     def pieces(self, text: str) -> list[str]:
-        """Cut text where the pattern cuts it; no token reaches over a cut.
+        """Split text into pre-tokens; no token crosses a boundary between them.
 
         What the pattern does not match is a piece too, so that no text is lost. Raises TokenizerError where the
         pattern takes too long on the text.
@@ -224,7 +224,7 @@ class Tokenizer:
         return list(cut_texts(self._cut, [replace_surrogates(text)]))
 
     def encode_slowly(self, text: str) -> list[int]:
-        """Encode by replaying the merges, as one would by hand; the same ids as `encode`."""
+        """Encode by replaying the merges one by one; gives the same ids as `encode`."""
         ids_of: dict[str, list[int]] = {}
         for piece in (pieces := self.pieces(text)):
             if piece not in ids_of:
@@ -238,12 +238,12 @@ class Tokenizer:
         }
 
     def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
-        """Turn text into token ids.
+        """Encode text as token ids.
 
-        The text of a special token is text like any other, so that nobody ends a document by writing
-        `<|endoftext|>`; with `allow_special=True` it becomes the special token. Lone surrogates are read
-        as U+FFFD; all other text comes back exactly from `decode`. Raises TokenizerError where the pattern
-        takes too long on the text.
+        The text of a special token is encoded as ordinary text, so that typing `<|endoftext|>` does not end a
+        document; with `allow_special=True` it becomes the special token. Lone surrogates are read as U+FFFD; all
+        other text comes back exactly from `decode`. Raises TokenizerError where the pattern takes too long on the
+        text.
         """
         if allow_special and self.special_tokens:
             parts = cut_texts(self._find_special, [text])
@@ -313,7 +313,7 @@ class Tokenizer:
         return {pair: (i, i) for i, pair in enumerate(self._pairs, start=len(BYTE_ORDER))}
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """Turn any bytes into token ids; bytes that are UTF-8 get the ids of their text."""
+        """Encode any bytes as token ids; valid UTF-8 gets the ids of its text."""
         try:
             return self.encode(data.decode("utf-8"))
         except UnicodeDecodeError:
@@ -331,11 +331,11 @@ class Tokenizer:
         return regex.sub("[\udc80-\udcff]", lambda match: f"\\x{ord(match.group()) - 0xDC00:02X}", text)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Turn token ids back into bytes."""
+        """Decode token ids as bytes."""
         return b"".join(map(self.token_bytes, ids))
 
     def decode(self, ids: Iterable[int], *, continues: bool = False) -> str:
-        """Turn token ids back into text; bytes that are not UTF-8, as in half an emoji, become U+FFFD.
+        """Decode token ids as text; bytes that are not UTF-8, as in half an emoji, become U+FFFD.
 
         `continues` says that the ids follow others. It matters to imported tokenizers that begin a text with a
         space, which is no part of the text and left out only at its start.
@@ -388,8 +388,8 @@ class Tokenizer:
         """Read a tokenizer that `save` wrote, or a `tokenizer.json` of Hugging Face's `tokenizers` that holds
         byte-level BPE.
 
-        The file may come from a stranger. Whatever it holds, reading it takes bounded time and memory, and ends
-        with a tokenizer or with a TokenizerError in one sentence; no other exception is raised.
+        The file may come from a stranger. Whatever it holds, reading it takes bounded time and memory, and gives a
+        tokenizer or raises TokenizerError.
         """
         content = read_file(path)
         if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
@@ -427,7 +427,8 @@ def _is_panic(error: BaseException) -> bool:
 
 
 def read_file(path: str | Path) -> Any:
-    """Return the JSON in a tokenizer file; raises TokenizerError for what is no such file, or larger than any."""
+    """Return the JSON in a tokenizer file; raises TokenizerError for another kind of file, or one that is too
+    large."""
     try:
         return read_bounded_json(path, MAX_FILE_BYTES, MAX_FILE_VALUES)
     except OSError as error:

@@ -1,8 +1,8 @@
 """Tracing one forward pass: every intermediate tensor by name, exactly as it was computed.
 
-The model records into a dictionary that its caller passes in and keeps nothing itself, so two callers of one shared
-model never see each other's numbers. A caller can also change what is computed, for this one pass: the changes
-travel with the trace, and the model stays as it is.
+The model records into a dictionary that the caller passes in, and keeps no state, so callers that share a model never
+see each other's numbers. A caller can also change what is computed, for this one pass: the changes travel with the
+trace, and the model stays as it is.
 """
 
 from __future__ import annotations
