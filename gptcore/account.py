@@ -41,11 +41,11 @@ def summands(config: ModelConfig) -> list[Summand]:
     norms = 2 * len(config.norm_position.split("+"))
     qk_norms = config.qk_norm * (2 if config.qk_norm_width == "head" else h + k)
     products = [
-        Summand("embedding", "word list", {"V": config.vocab_size, "C": c}),
-        Summand("positions", "places", {"T": (config.position == "learned") * config.context_length, "C": c}),
+        Summand("embedding", "embedding matrix", {"V": config.vocab_size, "C": c}),
+        Summand("positions", "position table", {"T": (config.position == "learned") * config.context_length, "C": c}),
         Summand("attention", "queries", {"L": layers, "C": c, "H": h, "D": d}),
         Summand("attention", "keys and values", {"n": 2, "L": layers, "C": c, "K": k, "D": d}),
-        Summand("attention", "output matrix", {"L": layers, "H": h, "D": d, "C": c}),
+        Summand("attention", "output projection", {"L": layers, "H": h, "D": d, "C": c}),
         Summand("attention", "query biases", {"n": qkv_bias, "L": layers, "H": h, "D": d}),
         Summand("attention", "key and value biases", {"n": 2 * qkv_bias, "L": layers, "K": k, "D": d}),
         Summand("attention", "output bias", {"n": o_bias, "L": layers, "C": c}),
@@ -55,7 +55,7 @@ def summands(config: ModelConfig) -> list[Summand]:
         Summand("norms", "in the blocks", {"n": norms * vectors, "L": layers, "C": c}),
         Summand("norms", "on queries and keys", {"n": qk_norms, "L": layers, "D": d}),
         Summand("norms", "at the end", {"n": (config.norm_position != "post") * vectors, "C": c}),
-        Summand("output", "word list once more", {"V": (not config.tie_embeddings) * config.vocab_size, "C": c}),
+        Summand("output", "output matrix", {"V": (not config.tie_embeddings) * config.vocab_size, "C": c}),
     ]  # fmt: skip
     return [product for product in products if product.count]
 

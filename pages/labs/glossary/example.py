@@ -92,8 +92,8 @@ def print_steps(text: words.Words, config: ModelConfig) -> None:
 def summand_latex(summand: Summand) -> str:
     r"""A summand in LaTeX: its name, its letters, the numbers in their place, and the product.
 
-    >>> product(Summand("embedding", "word list", {"V": 2048, "C": 128}))
-    '\\text{word list}\\quad V \\cdot C &= 2{,}048 \\cdot 128 = 262{,}144'
+    >>> summand_latex(Summand("embedding", "embedding matrix", {"V": 2048, "C": 128}))
+    '\\text{embedding matrix}\\quad V \\cdot C &= 2{,}048 \\cdot 128 = 262{,}144'
     """
     factors = {
         letter: int(value) for letter, value in summand.factors.items() if not (letter == "n" and value == 1)
