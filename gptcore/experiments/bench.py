@@ -6,78 +6,24 @@ missing one are skipped with a reason.
 """
 
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from gptcore.account import forward_flops, n_parameters
+from gptcore.account import forward_flops
 from gptcore.config import PRESETS, ModelConfig, TrainConfig
-from gptcore.formats.hf_weights import config_dict, state_dict
-from gptcore.generation.sampling import generate
+from gptcore.experiments.bench_decoding import DECODING, memory_rate
+from gptcore.experiments.comparison import Row, Skipped, Work, alternate, peer_model, require
+from gptcore.experiments.machine import in_one_line
 from gptcore.model import GPT
 from gptcore.resources import available_cores
 from gptcore.training.devices import DTYPES, autocast, pick_execution_plan, steady_heap
 from gptcore.training.optim import clip_gradients, make_optimizers
 
-ROUNDS = 7
 CPU = torch.device("cpu")
-Work = Callable[[], object]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One comparison: ours and the peer's median in `unit`, how many times better ours is, and how it was done."""
-
-    name: str
-    ours: float | None = None
-    peer: float | None = None
-    ratio: float | None = None
-    unit: str = ""
-    how: str = ""
-    skipped: str | None = None
-
-
-class Skipped(Exception):
-    """A row that cannot be measured here, with the reason."""
-
-
-def alternate(*works: Work, rounds: int = ROUNDS) -> list[float]:
-    """Return the median seconds of each work, alternating all of them, after one round of warm-up."""
-    times: list[list[float]] = [[] for _ in works]
-    for turn in range(rounds + 1):
-        for work, taken in zip(works, times, strict=True):
-            started = time.perf_counter()
-            work()
-            if turn:
-                taken.append(time.perf_counter() - started)
-    return [statistics.median(taken) for taken in times]
-
-
-def require(package: str) -> None:
-    if find_spec(package) is None:
-        raise Skipped(f"{package} is not installed; install requirements-dev.txt")
-
-
-def peer_model(config: ModelConfig, model: GPT | None = None):
-    """Return transformers' Llama of the same shape, with the same weights if a model is given."""
-    require("transformers")
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    described = config_dict(config)
-    for name in ("architectures", "model_type", "torch_dtype"):
-        del described[name]
-    peer = transformers.LlamaForCausalLM(transformers.LlamaConfig(**described))
-    if model is not None:
-        peer.load_state_dict(state_dict(model), strict=False)  # a tied output layer is not stored twice
-    return peer
 
 
 def our_step(config: ModelConfig, train: TrainConfig, ids, targets) -> tuple[Work, str]:
@@ -186,68 +132,6 @@ def _highest_resident() -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
-def decode(model: GPT, prompt: list[int], n_tokens: int, use_cache: bool = True) -> list[int]:
-    steps = generate(model, prompt, n_tokens, temperature=0, n_alternatives=0, use_cache=use_cache)
-    return [step.token_id for step in steps]
-
-
-def peer_decode(peer, prompt: list[int], n_tokens: int) -> Work:
-    ids = torch.tensor([prompt])
-    options = {"do_sample": False, "use_cache": True, "eos_token_id": None, "pad_token_id": 0}
-
-    @torch.inference_mode()
-    def work():
-        return peer.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=n_tokens, **options)
-
-    return work
-
-
-def decoding(preset: str, n_tokens: int, ours_in: str, rounds: int) -> Iterator[Row]:
-    """Tokens a second of greedy decoding with the cache, one sequence, against transformers' `generate`."""
-    config = PRESETS[preset].model
-    prompt = list(range(1, 9))
-    model = GPT(config).eval()
-    kinds = dict.fromkeys(("fp32", ours_in))
-    peers = {kind: peer_model(config, model).eval().to(DTYPES[kind]) for kind in kinds}
-    model.to(DTYPES[ours_in])
-    theirs = [peer_decode(peer, prompt, n_tokens) for peer in peers.values()]
-    taken = alternate(lambda: decode(model, prompt, n_tokens), *theirs, rounds=rounds)
-    for kind, seconds in zip(kinds, taken[1:], strict=True):
-        yield Row(
-            name=f"decoding-{preset}-{kind}",
-            ours=n_tokens / taken[0],
-            peer=n_tokens / seconds,
-            ratio=seconds / taken[0],
-            unit="tokens/s",
-            how=f"{n_tokens} tokens after {len(prompt)}, greedy; ours {ours_in}; transformers.generate {kind}",
-        )
-
-
-def cache_by_quarter() -> Iterator[Row]:
-    """Tokens a second with the cache against without, in each quarter of the nano context; both ours."""
-    config = PRESETS["nano"].model
-    model, prompt = GPT(config).eval(), list(range(1, 9))
-    n_tokens = config.context_length - len(prompt)
-    seconds: dict[bool, list[list[float]]] = {True: [], False: []}
-    for _ in range(3):
-        for use_cache, runs in seconds.items():
-            steps = generate(model, prompt, n_tokens, temperature=0, use_cache=use_cache, n_alternatives=0)
-            runs.append([step.seconds for step in steps])
-    for quarter in range(4):
-        here = slice(quarter * n_tokens // 4, (quarter + 1) * n_tokens // 4)
-        with_cache, without = (
-            statistics.median(statistics.median(run[here]) for run in seconds[kind]) for kind in (True, False)
-        )
-        yield Row(
-            name=f"cache-quarter-{quarter + 1}",
-            ours=1 / with_cache,
-            peer=1 / without,
-            ratio=without / with_cache,
-            unit="tokens/s",
-            how=f"nano, fp32, positions {len(prompt) + here.start} to {len(prompt) + here.stop}; peer: no cache",
-        )
-
-
 def tokenizer_training() -> Iterator[Row]:
     """Seconds to learn 4,096 tokens from one megabyte of stories, against `tokenizers` (Rust)."""
     require("tokenizers")
@@ -296,41 +180,30 @@ def hardware() -> Iterator[Row]:
         unit="GFLOP/s",
         how=f"nano step, {described}; peer: a product of two 2,048 × 2,048 matrices in the same precision",
     )
-    model = GPT(PRESETS["small"].model).eval().bfloat16()
-    block = torch.ones(64 * 2**20)  # 256 MB, more than any cache
-    n_tokens = 16
-    taken, reading = alternate(lambda: decode(model, [1, 2, 3], n_tokens), block.sum, rounds=3)
-    achieved = 2 * n_parameters(model.config) * n_tokens / taken / 1e9
-    possible = block.nbytes / reading / 1e9
-    yield Row(
-        name="decoding-of-the-memory-rate",
-        ours=achieved,
-        peer=possible,
-        ratio=achieved / possible,
-        unit="GB/s",
-        how="small (151 M), bf16: weights read for each token; peer: the sum of a 256 MB tensor",
-    )
+    yield from memory_rate()
 
 
 TABLE: dict[str, Callable[[], Iterator[Row]]] = {
     "training-nano": lambda: training("nano", 8, 256),
     "training-tiny": lambda: training("tiny", 4, 128),
     "training-memory": training_memory,
-    "decoding-nano": lambda: decoding("nano", 240, "fp32", ROUNDS),
-    "decoding-small": lambda: decoding("small", 24, "bf16", 5),
-    "cache": cache_by_quarter,
+    **DECODING,
     "bpe": tokenizer_training,
     "hardware": hardware,
 }
 
 
 def bench(names: list[str]) -> Iterator[Row]:
-    """Measure the named groups of rows, all by default; raises ValueError for a name that is not in TABLE."""
+    """Describe the machine, then measure the named groups of rows, all by default.
+
+    Raises ValueError for a name that is not in TABLE.
+    """
     unknown = next((name for name in names if name not in TABLE), None)
     if unknown is not None:
         raise ValueError(f"there is no benchmark {unknown!r}; choose from {', '.join(TABLE)}")
     steady_heap()  # for both sides: the peer shares this process
     torch.set_num_threads(available_cores())
+    yield Row(name="machine", how=in_one_line())
     for name in names or TABLE:
         try:
             yield from TABLE[name]()
