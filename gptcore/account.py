@@ -82,13 +82,14 @@ def training_bytes(config: ModelConfig) -> int:
 def step_bytes(config: ModelConfig, train: TrainConfig, n_windows: int, window: int) -> int:
     """Return a lower bound of the bytes of a training step over windows (B, T).
 
-    To `training_bytes` it adds what the backward pass needs: the inputs of each layer's products, in 16 bits if the
-    precision may be low, and the logits.
+    To `training_bytes` it adds what the backward pass needs: the inputs of each layer's products and of its
+    activation, in 16 bits if the precision may be low, the inputs of its norms, and the logits.
     """
     bytes_per_value = 4 if train.precision == "fp32" else 2
     heads = (2 * config.n_heads + 2 * config.n_kv_heads) * config.head_dim
-    by_layer = 2 * config.d_model + heads + config.d_ff
-    kept = bytes_per_value * (config.n_layers * by_layer + config.vocab_size)
+    hidden = FEEDFORWARDS[config.ffn].n_matrices * config.d_ff  # of SwiGLU: gate, up and their product
+    by_layer = bytes_per_value * (2 * config.d_model + heads + hidden) + 4 * 2 * config.d_model
+    kept = config.n_layers * by_layer + bytes_per_value * config.vocab_size
     return training_bytes(config) + n_windows * window * kept
 
 

@@ -4,13 +4,14 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 MAX_PID = 2**31  # no system gives its processes higher numbers
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def available_cores() -> int:
@@ -27,14 +28,65 @@ def cores_for_training() -> int:
 
 
 def available_memory() -> int:
-    """Return the bytes of memory this process may use: the machine's, or its container's if that is less."""
-    memory = psutil.virtual_memory().total
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            memory = min(memory, int(Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):
+    """Return the bytes of memory this process may use: the machine's, or its container's where that is less."""
+    return min(psutil.virtual_memory().total, *_group_limits(CGROUPS, OWN_CGROUPS))
+
+
+def _group_limits(root: Path, own: Path) -> Iterator[int]:
+    """Yield the memory limits of the control groups that hold this process (Linux), and of the groups around them."""
+    yield sys.maxsize
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
             continue
-    return memory
+        top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+        folder = top / group.strip("/")
+        for place in (folder, *folder.parents):
+            with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+                yield int((place / name).read_text(encoding="ascii"))
+            if place == top:
+                break
+
+
+def limit_memory(n_bytes: int) -> None:
+    """Let this process have no more data than this from now on, where the system can hold it to that."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource  # Windows has no such module
+
+        resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, n_bytes))
+
+
+@contextlib.contextmanager
+def memory_limit(n_bytes: int) -> Iterator[None]:
+    """Have allocations fail in this process while it has more data than this, where the system can hold it to that.
+
+    What fails can be explained; where memory runs out, the system kills the process.
+    """
+    try:
+        import resource  # Windows has no such module
+    except ImportError:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = n_bytes if hard == resource.RLIM_INFINITY else min(n_bytes, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def free_memory() -> int:
+    """Return the bytes of data that this process may have before memory runs out, those it has among them."""
+    own = psutil.Process().memory_info()
+    free = psutil.virtual_memory().available + psutil.swap_memory().free
+    return getattr(own, "data", own.vms) + min(free, available_memory())
 
 
 def process_identity(pid: int) -> dict[str, int]:

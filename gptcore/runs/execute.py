@@ -14,6 +14,7 @@ from typing import Any
 
 from gptcore.config import ModelConfig
 from gptcore.corpora.sources import BUILT_IN, load_corpus
+from gptcore.resources import free_memory, memory_limit
 from gptcore.runs.jobs import TRAINING, Report, job_kind
 from gptcore.runs.kept_text import load_kept_text
 from gptcore.runs.limits import Limits
@@ -25,7 +26,7 @@ from gptcore.runs.request import RunRequest, setting_words
 from gptcore.runs.run import Run, RunError
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import loop, plugins
-from gptcore.training.devices import steady_heap
+from gptcore.training.devices import pick_device, steady_heap
 from gptcore.training.distributed import ProcessGroup, join_process_group
 from gptcore.training.events import Event
 
@@ -135,8 +136,10 @@ def _follow(
     A new run that ends before its first checkpoint leaves nothing in its directory.
     """
     steady_heap()
+    # A GPU's libraries reserve far more memory than they use.
+    limit = memory_limit(free_memory()) if pick_device().type == "cpu" else contextlib.nullcontext()
     can_resume = "resume" in training
-    with contextlib.closing(recorder), _saved_on_signals(recorder.stop, group):
+    with limit, contextlib.closing(recorder), _saved_on_signals(recorder.stop, group):
         events = loop.train(model, **training, stop=recorder.stop, group=group)
         try:
             for event in recorder.record(group.guard_events(events)):

@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from gptcore.resources import end_process
+from gptcore.resources import end_process, limit_memory
 from gptcore.runs.jobs import ERROR, JobError, JobKind, error_sentence, find_kind
 
 GPUS = ("/dev/nvidiactl", "/dev/kfd")
@@ -184,18 +184,10 @@ def _work(job: Job, report) -> Any:
     if job.get("folder"):
         tempfile.tempdir = job["folder"]  # removed when the job ends, however it ends
     if kind.memory_mb is not None:
-        _limit_memory(kind.memory_mb)
+        limit_memory(kind.memory_mb * 1_000_000)
     if job.get("cpu_seconds") is not None:
         _limit_cpu(job["cpu_seconds"])
     return kind.work(job["settings"], report)
-
-
-def _limit_memory(megabytes: int) -> None:
-    """Let this process have no more data than this, where the system can hold it to that."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource  # Windows has no such module
-
-        resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1_000_000,) * 2)
 
 
 def _limit_cpu(seconds: float) -> None:

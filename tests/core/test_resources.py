@@ -15,6 +15,8 @@ from gptcore.resources import (
     available_cores,
     available_memory,
     end_process,
+    free_memory,
+    memory_limit,
     process_identity,
     process_is_running,
     resident_bytes,
@@ -102,3 +104,37 @@ def test_a_process_ends_with_all_it_has_started():
     while process_is_running(grandchild):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("own", "files"),
+    [
+        ("0::/jobs/one\n", {"jobs/memory.max": "3000000000", "jobs/one/memory.max": "max"}),
+        ("0::/\n", {"memory.max": "3000000000"}),
+        (
+            "4:memory:/jobs/one\n3:cpuset:/\n0::/\n",
+            {
+                "memory/jobs/one/memory.limit_in_bytes": "3000000000",
+                "memory/memory.limit_in_bytes": f"{2**63}",
+            },
+        ),
+        ("5:cpu,memory:/away\n", {"memory/memory.limit_in_bytes": "3000000000"}),
+    ],
+)
+def test_memory_is_what_the_containers_around_this_process_leave(own, files, tmp_path, monkeypatch):
+    for name, limit in files.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(limit + "\n")
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(resources, "OWN_CGROUPS", tmp_path / "own")
+    assert available_memory() == 3_000_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its data")
+def test_beyond_the_limit_allocations_fail_and_afterwards_they_do_not():
+    data = psutil.Process().memory_info().data
+    assert free_memory() > data
+    with memory_limit(data + 200_000_000), pytest.raises(MemoryError):
+        bytearray(400_000_000)
+    assert len(bytearray(400_000_000)) == 400_000_000

@@ -158,6 +158,19 @@ def test_what_cannot_be_carried_out_is_said_before_anything_is_written(request_f
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "change", [{"batch_size": 2**26}, {"d_model": 2**16, "n_layers": 64}, {"d_ff": 10**9}]
+)
+def test_what_cannot_fit_into_memory_is_refused_with_both_numbers_and_leaves_nothing(
+    request_for, tmp_path, change
+):
+    request = request_for()
+    request = replace(request, settings=dict(request.settings) | {"eval_batches": 1} | change)
+    with pytest.raises(ConfigError, match=r"needs [\d,.]+ GB of memory, and [\d,.]+ GB are"):
+        next(execute.start(request, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def half_done(request: RunRequest, folder: Path) -> int:
     """Train until the second checkpoint after the start, and be killed; return the step of the first of them."""
     settings = dict(request.settings) | {"n_samples": 4}
