@@ -6,4 +6,4 @@ from gptcore.formats import export
 
 
 def run(options: argparse.Namespace) -> None:
-    print(export.export(options.dir, options.to, options.out, options.type))
+    print(export.export(options.dir, options.to, options.out, options.type, standalone=options.standalone))

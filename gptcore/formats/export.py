@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gptcore.formats import gguf_export, hf_folder, script
 from gptcore.formats.models import load_with_tokenizer
+from gptcore.formats.standalone import write_standalone
 
 
 def _gguf(folder: str | Path, out: str | Path, kind: str | None) -> Path:
@@ -30,19 +31,23 @@ SUFFIXES = {
 WRITERS = {"gguf": _gguf, "hf": _hf, "script": _script, "notebook": _notebook}  # by the word after `--to`
 
 
-def export(folder: str | Path, to: str | None, out: str | Path, kind: str | None = None) -> Path:
+def export(
+    folder: str | Path, to: str | None, out: str | Path, kind: str | None = None, *, standalone: bool = False
+) -> Path:
     """Write a model as `to`: a Hugging Face folder, a GGUF file, a script or a notebook; return what was written.
 
-    Without `to` the suffix of `out` says the format; `kind` is the number format of a GGUF file. Raises ValueError
-    for a suffix that says another format, a folder that holds no model, a part the format does not have, and an
-    `out` that exists.
+    Without `to` the suffix of `out` says the format; `kind` is the number format of a GGUF file; a `standalone`
+    script or notebook has the model's source in it, and its data in a folder beside it. Raises ValueError for a suffix
+    that says another format, a folder that holds no model, a part the format does not have, and an `out` that exists.
     """
     to = checked_format(to, out)
+    if standalone and to not in ("script", "notebook"):
+        raise ValueError(f"--standalone is for --to script and --to notebook; leave it out with --to {to}")
     if to == "gguf":
         return _gguf(folder, out, kind)
     if kind is not None:
         raise ValueError(f"--type {kind} is for --to gguf; leave it out with --to {to}")
-    return WRITERS[to](folder, out)
+    return write_standalone(folder, to, out) if standalone else WRITERS[to](folder, out)
 
 
 def checked_format(to: str | None, out: str | Path) -> str:

@@ -26,7 +26,7 @@ _IMPORTS = (
     "GPT", "ModelConfig", "TrainConfig", "Windows", "clip_gradients", "fixed_batches", "generate", "learning_rate",
     "load", "load_corpus", "make_optimizers", "prepare_corpus", "save", "split_windows", "window_cuts",
 )  # fmt: skip
-_PART = re.compile(r"^# (\d+ · .+)$", re.MULTILINE)
+_PART = re.compile(r"^# ([\d.]+ · .+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,19 +84,24 @@ def _literal(value: Any) -> str:
 
 def script(recipe: Recipe) -> str:
     """Return the text of the script, about 100 lines."""
-    known = {field.name for field in fields(TrainConfig)}
-    leave_out = tuple(name for name in _NOT_IN_SCRIPT if name in known)
     tokenizers = {"story": "story_tokenizer()", "gpt2": 'load_tiktoken("gpt2")'}
     tokenizer = tokenizers.get(recipe.tokenizer, f"Tokenizer.load({_literal(recipe.tokenizer)})")
     maker = re.match(r"\w+", tokenizer)[0]
-    return _SCRIPT.format(
-        imports="\n".join(f"    {name}," for name in sorted({*_IMPORTS, maker}, key=_import_order)),
-        tokenizer=tokenizer,
+    imports = "\n".join(f"    {name}," for name in sorted({*_IMPORTS, maker}, key=_import_order))
+    text = _TEXT.format(tokenizer=tokenizer, corpus=_literal(recipe.corpus))
+    head = _HEAD.format(imports=imports) + settings_part(recipe)
+    return head + text + WINDOWS + MODEL + VALIDATION_LOSS + _WRITE + TRAINING + _SAVE
+
+
+def settings_part(recipe: Recipe, files: str = 'OUT = "my-model"') -> str:
+    """Return the part of a script that says the settings of its model and training, and in `files` what is where."""
+    known = {field.name for field in fields(TrainConfig)}
+    return SETTINGS.format(
         model=_call(recipe.model),
-        train=_call(recipe.train, leave_out),
+        train=_call(recipe.train, tuple(name for name in _NOT_IN_SCRIPT if name in known)),
         steps=recipe.steps,
-        corpus=_literal(recipe.corpus),
         prompt=_literal(recipe.prompt),
+        files=files,
     )
 
 
@@ -106,8 +111,13 @@ def _import_order(name: str) -> tuple[int, str]:
 
 
 def notebook(recipe: Recipe) -> dict[str, Any]:
-    """Return the script as a notebook (nbformat 4.5): one part a cell, its heading in Markdown above it."""
-    head, *parts = _PART.split(script(recipe))
+    """Return the script as a notebook."""
+    return as_notebook(script(recipe))
+
+
+def as_notebook(script: str) -> dict[str, Any]:
+    """Return a script as a notebook (nbformat 4.5): one part a cell, its heading in Markdown above it."""
+    head, *parts = _PART.split(script)
     docstring, _, imports = head.partition('"""\n\n')
     cells = [
         _cell("markdown", "# A language model from scratch\n\n" + docstring.strip('"\n')),
@@ -133,19 +143,21 @@ def _cell(kind: str, text: str) -> dict[str, Any]:
 
 def write_recipe(recipe: Recipe, kind: str, out: str | Path) -> Path:
     """Write the `script` or the `notebook` into a new file; raises ValueError where one stands already."""
+    return write_script(script(recipe), kind, out)
+
+
+def write_script(text: str, kind: str, out: str | Path) -> Path:
+    """Write the text of a script as a `script` or a `notebook`; raises ValueError where `out` exists."""
     out = Path(out)
     if out.exists():
         raise ValueError(f"{out} already exists; choose a new file name")
-    text = (
-        script(recipe)
-        if kind == "script"
-        else json.dumps(notebook(recipe), ensure_ascii=False, indent=1) + "\n"
-    )
+    if kind == "notebook":
+        text = json.dumps(as_notebook(text), ensure_ascii=False, indent=1) + "\n"
     out.write_text(text, encoding="utf-8")
     return out
 
 
-_SCRIPT = '''"""A language model from scratch, from text to samples, in one file.
+_HEAD = '''"""A language model from scratch, from text to samples, in one file.
 
 Run it with `python FILE` where Glassbox's requirements are installed. The numbers in part 1 are the settings this
 file was made from; change them there. The chapters named below explain each part.
@@ -159,30 +171,42 @@ import torch
 from gptcore import (
 {imports}
 )
+'''
 
+# The parts that scripts with and without the library share.
+SETTINGS = """
 # 1 · The settings of the model and of its training (chapters 7 and 8)
 MODEL = {model}
 TRAIN = {train}
 STEPS = {steps}
 PROMPT = {prompt}
-OUT = "my-model"
+{files}
+"""
 
+_TEXT = """
 # 2 · Text becomes token ids (chapter 2)
 tokenizer = {tokenizer}
 corpus = load_corpus({corpus})
 train_ids, held_out_ids, notes = prepare_corpus(corpus, tokenizer, MODEL.context_length)
+"""
+
+WINDOWS = """\
 length = min(MODEL.context_length, len(train_ids) - 1)
 windows = Windows(train_ids, length, TRAIN.batch_size, TRAIN.seed)
 held_out = fixed_batches(held_out_ids, length, TRAIN.batch_size, TRAIN.eval_batches)
-print(f"{{len(train_ids):,}} training tokens, {{len(held_out_ids):,}} held out")
+print(f"{len(train_ids):,} training tokens, {len(held_out_ids):,} held out")
+"""
 
+MODEL = """
 # 3 · The model, with its initial weights (chapters 3 to 7)
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 torch.manual_seed(TRAIN.seed)  # dropout alone draws from torch's global generator
 model = GPT(MODEL, seed=TRAIN.seed).to(device)
 optimizers = make_optimizers(model, TRAIN, "fp32")
-print(f"{{sum(weight.numel() for weight in model.parameters()):,}} weights on {{device}}")
+print(f"{sum(weight.numel() for weight in model.parameters()):,} weights on {device}")
+"""
 
+VALIDATION_LOSS = '''
 
 # 4 · Two ways to evaluate it: the loss on held-out text, and the text it generates (chapters 8 and 9)
 @torch.inference_mode()
@@ -193,7 +217,9 @@ def validation_loss() -> float:
         total += model.loss(ids.to(device), targets.to(device)).item() * targets.numel()
         count += targets.numel()
     return total / count
+'''
 
+_WRITE = '''
 
 def write(prompt: str, n_tokens: int = 120, temperature: float = 0.8) -> str:
     """Return the prompt and the text the model generates after it."""
@@ -202,11 +228,13 @@ def write(prompt: str, n_tokens: int = 120, temperature: float = 0.8) -> str:
     stop = (tokenizer.eot_id,)
     steps = generate(model, ids, min(n_tokens, room), temperature=temperature, seed=1, stop_ids=stop)
     return tokenizer.decode([*ids, *(step.token_id for step in steps)])
+'''
 
+TRAINING = """
 
 # 5 · Training: predict, measure the loss, update the weights (chapter 8)
 started = time.perf_counter()
-print(f"before: {{validation_loss():.3f}} nats per token; a uniform guess gives {{math.log(MODEL.vocab_size):.3f}}")
+print(f"before: {validation_loss():.3f} nats per token; a uniform guess gives {math.log(MODEL.vocab_size):.3f}")
 for step in range(STEPS):
     rate = learning_rate(step, TRAIN, STEPS)
     for optimizer in optimizers:
@@ -226,11 +254,13 @@ for step in range(STEPS):
         optimizer.zero_grad(set_to_none=True)
     model.eval()
     if step < 3 or (step + 1) % 50 == 0 or step + 1 == STEPS:
-        print(f"step {{step + 1:5}}  loss {{mean:.4f}}  rate {{rate:.2e}}  {{time.perf_counter() - started:6.1f}} s")
-print(f"after: {{validation_loss():.3f}} nats per token")
+        print(f"step {step + 1:5}  loss {mean:.4f}  rate {rate:.2e}  {time.perf_counter() - started:6.1f} s")
+print(f"after: {validation_loss():.3f} nats per token")
+"""
 
+_SAVE = """
 # 6 · Save it, load it again, generate text (chapters 9 and 10)
 save(model, tokenizer, OUT)
 model, tokenizer = load(OUT)
 print(write(PROMPT))
-'''
+"""

@@ -19,7 +19,7 @@ EXAMPLES = {  # of each command, shown at the end of its help
     "eval": ("eval runs/mine --data notes.txt",),
     "export": (
         "export runs/mine --to hf exported",
-        "export runs/mine mine.ipynb",
+        "export runs/mine mine.ipynb --standalone",
         "export runs/mine mine.gguf",
     ),
     "stories": ("stories --n 3 --seed 7", "stories --check text.txt"),
@@ -225,6 +225,12 @@ def export_options(command: argparse.ArgumentParser) -> None:
         "--type",
         choices=GGUF_TYPES,
         help="Number format of the matrices in a GGUF file: 32-bit floats (default), 16-bit floats or 8-bit integers.",
+    )
+    command.add_argument(
+        "--standalone",
+        action="store_true",
+        help="Put the model's source into the script or notebook, and its text and vocabulary into a folder beside it. "
+        "It then runs where only torch and tiktoken are installed.",
     )
     command.add_argument(
         "out", metavar="OUT", help="New or empty folder for hf; new file for gguf, script and notebook."

@@ -73,6 +73,7 @@ def installed_by_requirements() -> set[str]:
 def others(folder) -> set[str]:
     """The distributions a run has imported which the library does not bring."""
     known, allowed = metadata.packages_distributions(), installed_by_requirements()
+    allowed |= {"sentencepiece"}  # `gguf` imports it where it happens to be installed
     imported = json.loads((folder / "imported.json").read_text())
     sources = [{one.lower().replace("_", "-") for one in known.get(name, ())} for name in imported]
     return {min(names) for names in sources if names and not names & allowed}
@@ -189,11 +190,11 @@ def test_a_suffix_says_the_format_and_may_not_contradict_it(tmp_path):
     assert [checked_format(None, name) for name in ("a.py", "b.ipynb")] == ["script", "notebook"]
     assert [checked_format(to, "OUT") for to in EXPORTS] == list(EXPORTS)
     assert checked_format("script", "a.txt") == "script"
-    for to, out in (("script", "OUT.ipynb"), ("notebook", "OUT.py"), ("hf", "OUT.py")):
+    for to, out in (("script", "OUT.ipynb"), ("notebook", "OUT.py"), ("hf", "OUT.py"), ("hf", "OUT.gguf")):
         with pytest.raises(
             ValueError, match=f"is the suffix of a .* and not of --to {to}; change one of the two"
         ):
             export(SHIPPED, to, tmp_path / out)
-    with pytest.raises(ValueError, match="add --to hf, --to script, --to notebook"):
+    with pytest.raises(ValueError, match="add --to gguf, --to hf, --to script, --to notebook"):
         export(SHIPPED, None, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
