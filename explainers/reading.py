@@ -43,7 +43,7 @@ class ExplainerError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
-    """A piece of code and what it prints. `tolerance` is relative; None where numbers are measured anew."""
+    """A piece of code and what it prints. `tolerance` is relative; None if numbers are measured on every run."""
 
     number: int  # 1, 2, … on its page
     code: str

@@ -1,4 +1,4 @@
-"""Chapter 10: the whole script. A run as a file of a hundred lines, and a file of yours with our weights."""
+"""Chapter 10: the whole script. A run as a file of a hundred lines, and your own model class with our weights."""
 
 import streamlit as st
 

@@ -9,10 +9,10 @@ from torch import Tensor
 class Windows:
     """Batches of windows for training: every token is a target once an epoch, in ever new windows.
 
-    The ids are read as a ring, the first token after the last (which is the end of a text, so that it begins
-    anew). An epoch starts anywhere on the ring and goes round it once. What is left when no further window
-    fits goes before the next epoch, and a batch that an epoch can't fill is filled from the next, so nothing
-    is dropped. Only the token that starts an epoch is asked for after what ended the one before.
+    The ids are read as a ring, the first token after the last (which is the end of a text, so that a new one starts).
+    An epoch starts anywhere on the ring and goes round it once. What is left when no further window fits goes before
+    the next epoch, and a batch that an epoch can't fill is filled from the next, so nothing is dropped. Only the
+    token that starts an epoch is asked for after what ended the one before.
 
     The order is drawn by a `torch.Generator` that depends on the seed and the epoch alone, so two numbers say
     where a run stands.

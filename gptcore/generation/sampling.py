@@ -232,10 +232,10 @@ def generate(
 ) -> Generator[Step, None, str]:
     """Continue one sequence of ids, a `Step` for each new token.
 
-    Returns why it ended (the value of `yield from`): `length` after `max_new_tokens`, `stop` before a token
-    of `stop_ids`, `context` when the context is full. With `past_context="slide"` it goes on instead, over
-    the last half of the context, which both with and without a cache is computed anew. Raises ValueError for
-    an empty prompt, an id outside the vocabulary, or a prompt longer than the context (unless it may slide).
+    Returns why it ended (the value of `yield from`): `length` after `max_new_tokens`, `stop` before a token of
+    `stop_ids`, `context` when the context is full. With `past_context="slide"` it goes on instead, over the last half
+    of the context, which is recomputed with and without a cache. Raises ValueError for an empty prompt, an id outside
+    the vocabulary, or a prompt longer than the context (unless it may slide).
     """
     sampling = Sampling(
         temperature=temperature,

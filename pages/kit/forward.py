@@ -23,7 +23,8 @@ def continuation(
     seed: int = 0,
     n_alternatives: int = 5,
 ) -> list[tuple[str, list[tuple[str, float]]]]:
-    """What a model writes after a prompt: each token's text, and the likeliest ones with their probabilities."""
+    """What a model writes after a prompt: each token's text, and the most probable tokens with their
+    probabilities."""
     model, tokenizer = handle.load()
     ids = tokenizer.encode_prompt(prompt)
     steps = generate(

@@ -20,7 +20,7 @@ def probability_bars(
     height: int | None = None,
     revision: str = "bars",
 ) -> Picture:
-    """The likeliest next tokens as bars, the likeliest on top.
+    """The most probable next tokens as bars, the most probable on top.
 
     `after` are the probabilities that a sampling filter leaves: they stand behind an arrow, and tokens that it removes
     are gray and hatched. Bars show the probabilities before it, so that they never add up to more than 1. `chosen` is

@@ -280,7 +280,7 @@ def _further_curves(history: History, prefix: str, log_x: bool, held: bool) -> N
 def _plot(key: str, draw: Callable[[], figures.Picture], held: bool) -> None:
     """Draw a figure, or while it is held, the very one that was drawn last.
 
-    Streamlit makes a chart anew whenever its figure changes, whatever its key, and with it goes the reader's zoom.
+    Streamlit recreates a chart whenever its figure changes, whatever its key, and with it goes the reader's zoom.
     """
     kept = st.session_state.setdefault("held_figures", {})
     if not held or key not in kept:

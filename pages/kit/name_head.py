@@ -75,7 +75,7 @@ def next_tokens(
     only: tuple[str, ...] = (),
     most: int = 5,
 ) -> list[tuple[str, float]]:
-    """The likeliest next tokens, or those asked for, with one head (layer, head) turned off or none."""
+    """The most probable next tokens, or the given ones, with one head (layer, head) turned off or none."""
     used = without_head(model, *off) if off else model.model
     ids = model.tokenizer.encode_prompt(text)
     step = next(generate(used, ids, 1, temperature=0.0, n_alternatives=model.config.vocab_size))

@@ -15,9 +15,9 @@ the question itself, then a line for each answer:
     - [sums] Each row must still sum to 1. | Right: a zero written afterwards leaves a smaller sum.
     - [overflow] Zero would overflow. | Nothing overflows here.
 
-Before the bar stands what is offered, after it what is said to whoever chose it. In a numeric question there is
-no bar: `[right]` is said to the right answer, the other names are wrong numbers that the script computes.
-The entries in Python say which answer is right and hand in the numbers.
+Before the bar stands what is offered, after it the reply to that choice. In a numeric question there is no bar:
+`[right]` is said to the right answer, the other names are wrong numbers that the script computes. The entries in
+Python say which answer is right and hand in the numbers.
 """
 
 import random

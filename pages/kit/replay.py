@@ -162,7 +162,8 @@ _STORY = st.components.v2.component(
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One token that was written: its text and the likeliest tokens at that place, each (text, probability)."""
+    """One token that was written: its text and the most probable tokens at that position, each (text,
+    probability)."""
 
     text: str
     top: Sequence[tuple[str, float]]
@@ -190,10 +191,10 @@ def story(
     duel_title: str = "",
     milliseconds: int = 55,
 ) -> None:
-    """Let a text write itself beside the likeliest next tokens; it plays again when `play` changes.
+    """Show a text being generated next to the most probable next tokens; it plays again when `play` changes.
 
-    `prompt` is the given part; of its pieces every second one is a name that can be clicked, which calls
-    `on_swap`. Once written, a click on any token shows what stood against it.
+    `prompt` is the given part; of its pieces every second one is a name that can be clicked, which calls `on_swap`.
+    Once written, a click on any token shows the other likely tokens.
     """
     _STORY(
         key=key,

@@ -78,7 +78,7 @@ def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True, na
 
 
 def find_runs(requests: "Iterable[RunRequest]") -> list[Run | None]:
-    """The run that each of these requests has led to, whoever asked; None where nobody has."""
+    """The run of each of these requests, by any visitor; None if there is none."""
     from gptcore.runs import queue
 
     return queue.find_runs([request.key for request in requests])
@@ -207,7 +207,7 @@ def model_labels() -> dict[str, str]:
 
 
 def linked_runs() -> list[Run]:
-    """The run a link has brought: whoever has the link may read it and use its model."""
+    """The run opened by a link: anyone with the link may read it and use its model."""
     run = run_named(links.sticky_value("run"))
     return [] if run is None else [run]
 
@@ -235,7 +235,7 @@ def choose_model() -> None:
     asked = links.sticky_value(MODEL) or SHIPPED
     if asked not in choices:
         links.set_sticky(MODEL, None)  # refused, or deleted: it does not follow the visit
-    # Set anew in each run, so that back and forward in the browser count; a run may also have been deleted.
+    # Set in each run, so that back and forward in the browser count; a run may also have been deleted.
     st.session_state[MODEL_KEY] = asked if asked in choices else SHIPPED
     st.selectbox(
         "Model in use",

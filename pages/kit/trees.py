@@ -1,4 +1,4 @@
-"""A search as a tree: one row a step, the likeliest on the left, boxes for tokens. Numbers in, a figure out."""
+"""A search as a tree: one row per step, the most probable on the left, boxes for tokens. Numbers in, a figure out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

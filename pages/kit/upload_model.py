@@ -13,7 +13,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 def form() -> None:
     """The control with which a visitor brings a model; it is in use as soon as it has been checked.
 
-    Paths on the server are offered only where it serves nobody but whoever sits at it.
+    Paths on the server are offered only on a local server.
     """
     limits = Limits.from_environment()
     place = st.session_state.setdefault(_FRESH, 0)

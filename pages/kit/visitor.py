@@ -1,7 +1,7 @@
 """Who is looking: a visitor is a browser, known by an unguessable id in a cookie.
 
-A run belongs to whoever asked for it, and whoever has its link reads. On the machine the app runs on there is nobody
-to tell apart: all runs belong to whoever sits there. The server keeps the hash of an id and never the id.
+A run belongs to the visitor who started it, and anyone with its link can read it. On the machine the app runs on
+there is nobody to tell apart: all runs belong to its user. The server keeps the hash of an id and never the id.
 """
 
 import hashlib

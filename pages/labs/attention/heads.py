@@ -179,7 +179,7 @@ def next_words(
 
 
 def with_and_without(model, before: str, whole: list[tuple[str, float]], off: tuple[int, int]):
-    """The likeliest tokens of either model, each with its chance with the head and without."""
+    """The most probable tokens of either model, each with its probability with the head and without."""
     less = dict(next_tokens(model, before, off, most=model.config.vocab_size))
     more = dict(next_tokens(model, before, None, most=model.config.vocab_size))
     names = list(dict.fromkeys([name for name, _ in whole[:4]] + list(less)[:4]))

@@ -112,7 +112,7 @@ def _other_word(token_id: int, model: models.ModelHandle) -> int:
 
 
 def _train(text: words.Words) -> None:
-    """The button that trains a model without a mask, and what came of it."""
+    """The button that trains a model without a mask, and its result."""
     run = lab_runs.train(
         "c5_mask",
         text.read("lab_mask_train", seconds=SECONDS),

@@ -36,7 +36,7 @@ def clouds(table, together: list[int], tokenizer, revision: str):
 
 
 def finding() -> None:
-    """The rows of tokens that never occur: at birth, and after training."""
+    """The rows of tokens that never occur: at initialization and after training."""
     text = words.load("03_embeddings")
     model = storyteller()
     session.caption_other_model(model)

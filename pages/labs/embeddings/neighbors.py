@@ -13,7 +13,7 @@ SHOWN = 8
 
 @st.fragment
 def neighbors() -> None:
-    """The rows nearest to that of one word, at birth and now."""
+    """The rows nearest to that of one word, at initialization and now."""
     text = words.load("03_embeddings")
     with lab.frame("c3_near", text.read("lab_near_title")):
         text.show("lab_near")

@@ -9,7 +9,7 @@ from pages.kit.pronoun_story import storyteller
 
 @st.fragment
 def row_norms() -> None:
-    """How long rows are, at birth and now, and what is left of it after the first norm."""
+    """The norms of rows, at initialization and now, and what remains of them after the first RMSNorm."""
     text = words.load("03_embeddings")
     model = storyteller()
     session.caption_other_model(model)

@@ -32,7 +32,7 @@ def words_by_group(tokenizer) -> dict[str, list[tuple[str, int]]]:
 
 
 def tables_by_moment(model: models.ModelHandle) -> dict[str, object]:
-    """The model's table at every moment that is kept, from its birth to now."""
+    """The model's table at every moment that is kept, from its initialization to now."""
     tables = {}
     if (born := initialization.initial_model(model)) is not None:
         tables["at birth"] = born.embedding.weight.detach()
@@ -45,7 +45,7 @@ def tables_by_moment(model: models.ModelHandle) -> dict[str, object]:
 
 @st.fragment
 def word_map() -> None:
-    """Some fifty words on a map, at birth and at moments of training."""
+    """About fifty words on a map, at initialization and during training."""
     text = words.load("03_embeddings")
     with lab.frame("c3_map", text.read("lab_map_title")):
         text.show("lab_map")

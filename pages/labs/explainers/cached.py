@@ -15,7 +15,7 @@ def block_answer(
 ) -> tuple[str, str | None]:
     """What a block of an explainer prints with these values, and the figure it ends in as JSON, or None.
 
-    `code` is the text of the block, so that an edited one is run anew. Raises BlockFailed.
+    `code` is the text of the block, so that an edited block runs again. Raises BlockFailed.
     """
     answer = execution.run_block(topic, number, dict(values))
     if answer.error:

@@ -98,7 +98,7 @@ def normalised(draw: random.Random) -> Choice:
 
 
 def draft_quiz(draw: random.Random) -> Numeric:
-    """The speed-up of guessing ahead."""
+    """The speed-up of speculative decoding."""
     chance, n_ahead, cost = draw.choice((0.5, 0.6, 0.8)), draw.choice((2, 3)), draw.choice((0.1, 0.2))
     return Numeric(
         name="ahead",

@@ -16,7 +16,7 @@ INSIDE = ("Once upon a time", "In front of her door stood a", "Once there was a 
 
 
 def _highest_probability(model: models.ModelHandle, prompt: str) -> float:
-    """The probability of the likeliest token after a prompt."""
+    """The probability of the most probable token after a prompt."""
     return forward.continuation(model, prompt, 1)[0][1][0][1]
 
 

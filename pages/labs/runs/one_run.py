@@ -17,7 +17,7 @@ def one_run() -> None:
         return
     text.show("one")
     asked = links.sticky_value("run")
-    # Set anew in each run of the page, so that a link, and back and forward in the browser, count.
+    # Set in each run of the page, so that a link, and back and forward in the browser, count.
     st.session_state["runs_one"] = asked if asked in choices else next(iter(choices))
     st.selectbox(
         "Run",

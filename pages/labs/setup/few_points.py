@@ -11,7 +11,7 @@ from pages.labs.setup.descent import HOURS, KEPT_HOURS, KEPT_LEVELS, LEVELS
 
 @st.fragment
 def too_few_points() -> None:
-    """A line that learns from fewer points: its own loss falls, the loss on points kept aside does not."""
+    """A line that learns from fewer points: its own loss falls, the loss on held-out points does not."""
     text = words.load("01_setup")
     text.show("lab_few")
     n = controls.integer(

@@ -45,7 +45,7 @@ def tokens_after(text: str, n_merges: int, stops: tuple[int, ...]) -> list[int]:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def story_costs(sizes: tuple[int, ...], n_stories: int = 40) -> tuple[int, list[int]]:
-    """The bytes of some unread stories, and their tokens under the story tokenizer cut down to each size."""
+    """The bytes of some held-out stories, and their tokens under the story tokenizer cut down to each size."""
     full = story_data.story_tokenizer()
     text = "\n".join(story_data.fresh_stories(n_stories))
     counts = [len(full.first(size - 257).encode_slowly(text)) for size in sizes]

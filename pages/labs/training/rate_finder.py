@@ -54,7 +54,7 @@ def rate_finder() -> None:
 
 
 def _sweep(optimizer: str, again: bool) -> None:
-    """Start a sweep, anew where there was one. For callbacks."""
+    """Start a sweep, or restart it. For callbacks."""
     if again:
         cached.forget_sweep(optimizer)
     st.session_state[ASKED] = {*st.session_state.get(ASKED, ()), optimizer}
