@@ -121,7 +121,7 @@ class Supervisor:
                         return
                     if pipe == 0:
                         self._read_messages(data)
-                    elif pipe in self.running:  # a message may just have cancelled it
+                    elif pipe in self.running:  # a message may just have canceled it
                         self._guarded(self._read_answer, self.running[pipe], data)
                 self._guarded(self._advance)
         finally:
@@ -263,7 +263,7 @@ class Supervisor:
             return False
 
     def _cancel(self, number: int) -> None:
-        cancelled = {"error": "it was cancelled", "cause": "cancelled"}
+        cancelled = {"error": "it was canceled", "cause": "cancelled"}
         for task in list(self.waiting):
             if task.number == number:
                 self.waiting.remove(task)

@@ -120,7 +120,7 @@ def ribbon(
 
 
 def thin(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
-    """Average neighbours until at most `most` points are left; x is the last of each group."""
+    """Average neighbors until at most `most` points are left; x is the last of each group."""
     n = len(x)
     if n <= most:
         return list(x), list(y)

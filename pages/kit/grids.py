@@ -10,7 +10,7 @@ from pages.kit.figures import BLUE, VERMILION, Picture, empty_figure
 
 MOST_CELL_TEXT = 32  # rows or columns; beyond that no number in a cell can be read
 MOST_NAMES = 32  # along an axis; beyond that every second, third … is named
-MOST_CELLS = 128  # a side; beyond that neighbours are averaged for drawing
+MOST_CELLS = 128  # a side; beyond that neighbors are averaged for drawing
 # From the page's own background to a color: reads in light and in dark.
 SHADES = ((0.0, "rgba(42,134,196,0.04)"), (0.5, "rgba(42,134,196,0.55)"), (1.0, "rgba(42,134,196,1)"))
 BOTH_WAYS = ((0.0, VERMILION), (0.5, "rgba(128,128,128,0.08)"), (1.0, BLUE))

@@ -66,7 +66,7 @@ def fit_power_law(weights: Sequence[float], losses: Sequence[float], floor: floa
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitialLoss:
-    """An untrained model: its loss in nats a token, and how often its favourite is the token it has just read."""
+    """An untrained model: its loss in nats a token, and how often its top token is the token it has just read."""
 
     loss: float
     repeats: float

@@ -79,7 +79,7 @@ def _changes_from_reading() -> Iterator[Repetition]:
 
 
 def right_when_sure(model: GPT, tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[int, int]:
-    """Return how often a model's favourite came, and how often it was sure: above even odds."""
+    """Return how many of a model's confident predictions (at least 50%) were right, and how many there were."""
     right = sure = 0
     for text in texts:
         ids = torch.tensor(tokenizer.encode(text)[: model.config.context_length])

@@ -96,7 +96,7 @@ class PairingScores:
 
 
 def pairing_scores(width: int, *, seed: int = 0, distance: int = 3) -> PairingScores:
-    """Return what a random query and key (D,) of neighbouring pairs score when each convention turns them."""
+    """Return what a random query and key (D,) of neighboring pairs score when each convention rotates them."""
 
     generator = torch.Generator().manual_seed(seed)
     q, k = torch.randn(width, generator=generator), torch.randn(width, generator=generator)

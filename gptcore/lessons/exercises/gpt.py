@@ -263,8 +263,9 @@ MISTAKES = (
         wrong=_with(attention=_NoScale),
     ),
     Mistake(
-        name="neighbours turned",
-        says="Your rotary embedding pairs neighbours, 0 with 1. These weights pair the first half with the second.",
+        name="neighbors rotated",
+        says="Your rotary embedding pairs neighbors, 0 with 1. These weights pair the first half with the "
+        "second.",
         wrong=_with(attention=_NeighborPairs),
     ),
     Mistake(

@@ -74,16 +74,16 @@ EXERCISE = Exercise(
     name="neighbour_pairs",
     chapter=4,
     title="The paper's pairs, and the way to ours",
-    task="The paper pairs neighbouring dimensions, the library pairs halves. Turn by the paper's pairs, and find "
-    "the order of dimensions that makes both the same.",
+    task="The paper pairs neighboring dimensions, the library pairs halves. Rotate by the paper's "
+    "pairs, and find the order of dimensions that makes both the same.",
     solution=turn_neighbours,
     cases=_cases,
     tolerance=1e-5,
     mistakes=(
         Mistake(
             name="halves",
-            says="You paired dimension i with i + D/2, as the library does. Here neighbours are wanted: "
-            "x[:, 0::2] and x[:, 1::2].",
+            says="You paired dimension i with i + D/2, as the library does. Pair neighbors here: x[:, 0::2] "
+            "and x[:, 1::2].",
             wrong=_halves,
         ),
         Mistake(
@@ -92,10 +92,10 @@ EXERCISE = Exercise(
             wrong=_from_zero,
         ),
         Mistake(
-            name="turned the other way",
+            name="rotated the other way",
             says="Each pair is rotated by minus its angle. The first number becomes a cos − b sin, the second "
-            "a sin + b cos. If keys were turned so too, scores would still know the distance, yet no "
-            "trained weights would fit.",
+            "a sin + b cos. If keys were rotated this way too, scores would still know the distance, yet "
+            "no trained weights would fit.",
             wrong=_other_way,
         ),
         Mistake(
@@ -111,8 +111,8 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="inverse order",
-            says="The order you return is the way back, from halves to neighbours. At width 4 both are the same, from "
-            "width 6 on they are not.",
+            says="The order you return is the inverse, from halves to neighbors. At width 4 both are the "
+            "same, from width 6 on they are not.",
             wrong=_inverse_order,
         ),
     ),

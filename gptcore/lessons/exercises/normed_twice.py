@@ -156,8 +156,8 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="over the tokens",
-            says="The mean of squares runs over the tokens. It runs over the numbers of one token: a "
-            "token's norm must not depend on its neighbours.",
+            says="The mean of squares runs over the tokens. It runs over the numbers of one token: a token's "
+            "norm must not depend on its neighbors.",
             wrong=_over_tokens,
         ),
         Mistake(

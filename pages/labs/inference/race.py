@@ -129,7 +129,7 @@ def first_difference(texts: list[list[int]]) -> int | None:
 
 
 def smooth(values: list[float], width: int = 9) -> list[float]:
-    """The median of each value and its neighbours, `width` together, fewer at the ends."""
+    """The median of each value and its neighbors, `width` together, fewer at the ends."""
     half = width // 2
     return [statistics.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
 

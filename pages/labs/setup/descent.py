@@ -7,7 +7,7 @@ import torch
 
 from gptcore.lessons import line_fit
 
-# Hours of rain and the water in the bucket, in centimetres; two more points are held out.
+# Hours of rain and the water in the bucket, in centimeters; two more points are held out.
 HOURS = (0.0, 1.0, 2.0, 3.0)
 LEVELS = (1.1, 1.4, 2.1, 2.4)
 KEPT_HOURS, KEPT_LEVELS = (0.5, 2.5), (1.2, 2.3)

@@ -19,7 +19,7 @@ def test_a_sweep_reports_each_rate_it_has_tried_and_can_be_stopped():
         assert time.monotonic() < deadline and not job.is_done()
         time.sleep(0.01)
     job.cancel()
-    with pytest.raises(JobError, match="it was cancelled"):
+    with pytest.raises(JobError, match="it was canceled"):
         job.result()
     tried = [SweepStep(**report) for report in job.reports]
     assert len(tried) < N_STEPS

@@ -201,7 +201,7 @@ def test_background_jobs_wait_for_a_slot_and_interactive_ones_do_not_wait_for_th
     started(waiting)
     for one in (*held, waiting):
         one.cancel()
-        with pytest.raises(JobError, match="it was cancelled"):
+        with pytest.raises(JobError, match="it was canceled"):
             one.result()
 
 
@@ -211,7 +211,7 @@ def test_a_cancelled_job_keeps_its_reports_and_leaves_no_process_and_no_folder(p
     identity = process_identity(who["pid"])
     assert Path(who["folder"]).is_dir()
     held.cancel()
-    with pytest.raises(JobError, match="it was cancelled"):
+    with pytest.raises(JobError, match="it was canceled"):
         held.result()
     assert held.reports == [who]
     wait_for(lambda: not process_is_running(identity))
@@ -222,7 +222,7 @@ def test_a_job_that_waits_can_be_cancelled(pool):
     held = [pool.submit(job("hold", n=i)) for i in range(max(1, available_cores() // 2) + 1)]
     started(held[0])
     held[-1].cancel()
-    with pytest.raises(JobError, match="it was cancelled"):
+    with pytest.raises(JobError, match="it was canceled"):
         held[-1].result()
     assert not held[-1].reports
     for one in held[:-1]:
