@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import new_visitor
+
 TURN = 60_000
 
 
@@ -50,7 +52,7 @@ def test_a_continuation_is_appended_by_a_click_and_the_link_opens_the_same_view(
     expect(field).to_have_value(re.compile("^The king opened his laptop.+"), timeout=TURN)
     longer = field.input_value()
     expect(page).to_have_url(re.compile("c0_prompt="))
-    other = chromium.new_context().new_page()
+    other = new_visitor(chromium).new_page()
     other.goto(page.url)
     expect(other.get_by_label("Your prompt")).to_have_value(longer, timeout=TURN)
     other.context.close()

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from gptcore.runs.run import Run
 from tests.app.test_page_runs import write_run
-from tests.browser.conftest import complaints, end_runs, start_server, stop_server
+from tests.browser.conftest import complaints, end_runs, new_visitor, start_server, stop_server
 
 MINUTE = 60_000
 CHAPTER = "/training?c8_size=pico&c8_seconds={seconds}&c8_seed={seed}"
@@ -58,7 +58,7 @@ def hosted(chromium, tmp_path, monkeypatch):
 @pytest.fixture
 def browsers(chromium):
     """A page of each of two browsers: neither has the other's cookie. One may see its server vanish."""
-    contexts = [chromium.new_context(viewport={"width": 1400, "height": 900}) for _ in range(2)]
+    contexts = [new_visitor(chromium) for _ in range(2)]
     pages = [context.new_page() for context in contexts]
     for page in pages:
         page.set_default_timeout(MINUTE)

@@ -3,6 +3,7 @@
 Libraries that do without on Windows are imported first and keep here what they use on other systems.
 """
 
+import asyncio  # noqa: F401 - see above
 import fcntl
 import os
 import select
@@ -16,7 +17,7 @@ import psutil
 from filelock import FileLock  # noqa: F401 - see above
 
 ABSENT = {
-    os: "fork forkpty getegid geteuid getgid getloadavg getpgid getpriority getuid killpg mkfifo nice posix_spawn "
+    os: "fork forkpty getegid geteuid getgid getloadavg getpgid getpriority getuid killpg mkfifo nice "
     "sched_getaffinity set_blocking setpgid setpriority setsid statvfs sysconf WIFSIGNALED WNOHANG WTERMSIG",
     signal: "SIGALRM SIGCHLD SIGHUP SIGKILL SIGQUIT SIGUSR1 SIGUSR2 SIGXCPU alarm pthread_sigmask setitimer",
     select: "epoll poll",
