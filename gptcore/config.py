@@ -22,7 +22,7 @@ MAX_SEED = 2**63  # what torch's generators take
 OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TORCH_PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-ATTENTION_PATHS = ("auto", "explicit", "fused")
+ATTENTION_PATHS = ("auto", "fast", "explicit", "fused")
 FAULTS = ("none", "unshifted_targets", "tiny_text", "leaking_gradients")  # what they do: faults.py
 
 

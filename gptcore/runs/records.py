@@ -76,7 +76,7 @@ class _Trial(TypedDict):
     """One way to run a training step, and the time it took."""
 
     precision: Literal["fp32", "bf16", "fp16"]
-    attention_path: Literal["explicit", "fused"]
+    attention_path: Literal["fast", "explicit", "fused"]
     threads: Annotated[int, Meta(ge=1, le=4096)]
     seconds_per_step: Seconds
 

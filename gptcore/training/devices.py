@@ -5,22 +5,30 @@ What is measured is decided once, at the start of a run, and stored with it.
 
 import copy
 import ctypes
+import math
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gptcore.config import ConfigError, TrainConfig
 from gptcore.model import GPT
 from gptcore.resources import available_cores, available_memory
+from gptcore.training.fast_loss import training_loss
 from gptcore.training.optim import clip_gradients, make_optimizers
+from gptcore.training.remembered_plans import recall, remember, situation
 
-CLOSE = 1.15  # times as long as the fastest plan
+MEASURING_SECONDS = 0.6  # for all plans together
+QUIET = 0.7  # of the wall's time spent on a processor, by one thread at least
+TRIAL_TOKENS = 512  # of a batch, to compare plans on
+TRIAL_SECONDS = 0.05  # for a plan, where a step takes less
+HOPELESS = 2.0  # times the best plan's step: the first step, which is a slow one, of a plan given up
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -83,50 +91,82 @@ class ExecutionPlan:
 
 
 def pick_execution_plan(
-    model: GPT, config: TrainConfig, ids: torch.Tensor, targets: torch.Tensor, seconds: float = 2.0
+    model: GPT, config: TrainConfig, ids: Tensor, targets: Tensor
 ) -> tuple[ExecutionPlan, list[ExecutionPlan]]:
-    """Time every plan that the config leaves open; return the fastest and all that were tried.
+    """Return the fastest plan that the config leaves open, and all that were timed on ids and targets (B, T).
 
-    Trials run on a copy, on real windows ids and targets (B, T), and share about `seconds` between them; those that
-    come close to the fastest are timed once more.
+    Where there is nothing to choose and no length to estimate, nothing is timed. A choice made before on this machine,
+    for this shape and torch, is remembered (`remembered_plans`). Raises ConfigError for a precision the device lacks.
     """
-    device = model.device
-    paths = ("explicit", "fused") if config.attention_path == "auto" else (config.attention_path,)
-    kinds = precisions(device) if config.precision == "auto" else (config.precision,)
+    choices = _open_choices(config, model.device)
+    if len(choices) == 1 and config.steps is not None:
+        return ExecutionPlan(*choices[0], 0.0), []
+    name = situation(model.config, config, ids.shape, model.device, choices[0][2])
+    if (remembered := recall(name)) is not None:
+        chosen, *trials = (ExecutionPlan(**plan) for plan in remembered)
+        return chosen, trials
+    wall, processor = time.perf_counter(), time.process_time()
+    chosen, trials = _measure(choices, model, config, ids, targets)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    if processor > QUIET * wall:  # else other programs had the cores, and the next run may find them free
+        remember(name, [plan.to_dict() for plan in (chosen, *trials)])
+    return chosen, trials
+
+
+def _open_choices(config: TrainConfig, device: torch.device) -> list[tuple[str, str, int]]:
+    """Return the plans worth timing, as precision, path and threads: the most promising first."""
     if config.precision == "fp16" and device.type == "cpu":
         raise ConfigError("precision=fp16 needs a GPU; on a CPU choose fp32, bf16 or auto")
-    most = available_cores()
-    threads = most if config.threads == "auto" else config.threads
-    pairs = [(kind, path) for kind in kinds for path in paths]
-    fewer = [1] if config.threads == "auto" and most > 1 and device.type == "cpu" else []
-    if len(pairs) + len(fewer) == 1 and config.steps is not None:
-        seconds = 0.0  # nothing to choose, and no length to estimate
-    trial_seconds = seconds / (len(pairs) + len(fewer))
+    threads = available_cores() if config.threads == "auto" else config.threads
+    kinds = precisions(device)[::-1] if config.precision == "auto" else (config.precision,)
+    # torch.compile fuses the model's own operations, and has no use for those fused by hand.
+    fast = () if config.compile else ("fast",)
+    paths = (*fast, "explicit", "fused") if config.attention_path == "auto" else (config.attention_path,)
+    fewer = [1] if config.threads == "auto" and threads > 1 and device.type == "cpu" else []
+    return [(kind, path, count) for path in paths for kind in kinds for count in (threads, *fewer)]
 
-    def timed(*choices) -> ExecutionPlan:
-        return ExecutionPlan(*choices, _time_step(model, config, ids, targets, *choices, trial_seconds))
 
-    def fastest(trials: list[ExecutionPlan]) -> ExecutionPlan:
-        return min(trials, key=lambda trial: trial.seconds_per_step)
+def _measure(
+    choices: list[tuple[str, str, int]], model: GPT, config: TrainConfig, ids: Tensor, targets: Tensor
+) -> tuple[ExecutionPlan, list[ExecutionPlan]]:
+    """Time choices that differ from the best so far in one thing: precision, path or number of threads.
 
-    trials = [timed(*pair, threads) for pair in pairs]
-    trials += [timed(fastest(trials).precision, fastest(trials).attention_path, count) for count in fewer]
-    limit = CLOSE * fastest(trials).seconds_per_step
-    close = [trial for trial in trials if trial.seconds_per_step <= limit]
-    if len(close) > 1:
-        # Few steps of a large model fit into one trial, so a single disturbed step must not decide.
-        again = {trial: timed(trial.precision, trial.attention_path, trial.threads) for trial in close}
-        trials = [fastest([trial, again.get(trial, trial)]) for trial in trials]
-    return fastest(trials), trials
+    A few rows of the batch are enough to compare. A choice whose first step is far behind is not pursued. Once
+    `MEASURING_SECONDS` are over, only another number of threads is tried: on a busy machine it decides most.
+    """
+    rows = max(1, min(len(ids), TRIAL_TOKENS // ids.shape[1]))
+    trials: list[ExecutionPlan] = []
+    until = time.perf_counter() + MEASURING_SECONDS
+    for choice in choices:
+        best = min(trials, key=lambda trial: trial.seconds_per_step, default=None)
+        late = best is not None and best.threads == choice[2] and time.perf_counter() > until
+        if late or (best is not None and _differences(best, choice) > 1):
+            continue
+        limit = math.inf if best is None else HOPELESS * best.seconds_per_step
+        seconds = time_step(model, config, ids[:rows], targets[:rows], *choice, TRIAL_SECONDS, limit)
+        trials.append(ExecutionPlan(*choice, seconds))
+    best = min(trials, key=lambda trial: trial.seconds_per_step)
+    scaled = [replace(trial, seconds_per_step=trial.seconds_per_step * len(ids) / rows) for trial in trials]
+    chosen = scaled[trials.index(best)]
+    if config.seconds is not None and rows < len(ids):
+        # How many steps the run will have is estimated from this number, so it is taken from the whole batch.
+        choice = chosen.precision, chosen.attention_path, chosen.threads
+        seconds = time_step(model, config, ids, targets, *choice, TRIAL_SECONDS)
+        chosen = replace(chosen, seconds_per_step=seconds)
+    return chosen, scaled
+
+
+def _differences(plan: ExecutionPlan, choice: tuple[str, str, int]) -> int:
+    return sum(a != b for a, b in zip((plan.precision, plan.attention_path, plan.threads), choice))
 
 
 class Compiled:
     """A loss compiled by torch.compile; where compiling fails, the loss itself, with a one-sentence warning."""
 
-    def __init__(self, loss: Callable[..., torch.Tensor]):
+    def __init__(self, loss: Callable[..., Tensor]):
         self._plain, self._fast = loss, torch.compile(loss)
 
-    def __call__(self, *args, **options) -> torch.Tensor:
+    def __call__(self, *args, **options) -> Tensor:
         if self._fast is not None:
             try:
                 return self._fast(*args, **options)
@@ -137,10 +177,21 @@ class Compiled:
         return self._plain(*args, **options)
 
 
-def _time_step(model, config, ids, targets, precision, path, threads, seconds) -> float:
-    """Return the seconds of a full training step: the fast quarter's, after one that is not counted.
+def time_step(
+    model: GPT,
+    config: TrainConfig,
+    ids: Tensor,
+    targets: Tensor,
+    precision: str,
+    path: str,
+    threads: int,
+    seconds: float,
+    limit: float = math.inf,
+) -> float:
+    """Return the seconds of a full training step on a copy of the model: the fast quarter's of all but the first.
 
-    What disturbs a step only ever makes it slower, and the first few are slow by themselves.
+    At least two steps are taken, and more until `seconds` are over. What disturbs a step only ever makes it slower.
+    Where the first step takes longer than `limit` it is the only one.
     """
     torch.set_num_threads(threads)
     scratch = copy.deepcopy(model)
@@ -149,7 +200,7 @@ def _time_step(model, config, ids, targets, precision, path, threads, seconds) -
     while len(times) < 2 or time.perf_counter() < until:
         started = time.perf_counter()
         with autocast(model.device, precision):
-            loss = scratch.loss(ids, targets, path=path)
+            loss = training_loss(scratch, ids, targets, path=path)
         loss.backward()
         clip_gradients(scratch, config.grad_clip)
         for optimizer in optimizers:
@@ -157,5 +208,7 @@ def _time_step(model, config, ids, targets, precision, path, threads, seconds) -
             optimizer.zero_grad()
         loss.item()  # waits for the device
         times.append(time.perf_counter() - started)
+        if times[0] > limit:
+            return times[0]
     counted = sorted(times[1:])
     return counted[len(counted) // 4]

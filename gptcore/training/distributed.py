@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -26,6 +27,7 @@ from gptcore.config import ConfigError, TrainConfig
 from gptcore.resources import available_cores, process_identity, process_is_running
 from gptcore.training.devices import Compiled, ExecutionPlan
 from gptcore.training.events import Event, Failed
+from gptcore.training.fast_loss import training_loss
 
 PATIENCE = timedelta(minutes=30)  # rank 0 may evaluate and write for long while the others wait
 LOST = ("connection", "peer", "broken pipe", "socket", "timed out", "timeout", "nccl")
@@ -159,7 +161,7 @@ class DistributedLoss:
     """A model's loss; in a group of several processes its gradients become the mean over the group."""
 
     def __init__(self, model: nn.Module, group: ProcessGroup, compile: bool = False):
-        self._loss: nn.Module | Callable = Compiled(model.loss) if compile else model.loss
+        self._loss: nn.Module | Callable = Compiled(model.loss) if compile else partial(training_loss, model)
         if group.size > 1:
             ids = [group.device.index] if group.device.type == "cuda" else None
             # Buffers are tables of sines that never change, so there is nothing in them to bring in line.
@@ -185,7 +187,7 @@ class _LossModule(nn.Module):
         self.model = model
 
     def forward(self, ids: Tensor, targets: Tensor, path: str) -> Tensor:
-        return self.model.loss(ids, targets, path=path)
+        return training_loss(self.model, ids, targets, path=path)
 
 
 def exit_process(status: int) -> NoReturn:

@@ -16,6 +16,7 @@ from gptcore.stories.scores import score_text
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
 from gptcore.training.devices import autocast
+from gptcore.training.fast_loss import training_loss
 from gptcore.training.state import TrainingState
 
 SAMPLE_STORIES = 8
@@ -66,8 +67,8 @@ class Evaluator:
                 self.was_cut = True
                 break
             with autocast(model.device, state.plan.precision):
-                loss = model.loss(
-                    ids.to(model.device), targets.to(model.device), path=state.plan.attention_path
+                loss = training_loss(
+                    model, ids.to(model.device), targets.to(model.device), path=state.plan.attention_path
                 )
             total, count = total + loss.item() * targets.numel(), count + targets.numel()
         self.evaluating = self._count(state, started)

@@ -15,7 +15,7 @@ from gptcore.experiments.claims import Claim, Repetition, Spread, by_median, by_
 from gptcore.experiments.timing import seconds, single_thread
 from gptcore.model import GPT
 from gptcore.resources import available_cores
-from gptcore.training.devices import DTYPES, autocast, pick_device, pick_execution_plan, precisions
+from gptcore.training.devices import DTYPES, autocast, pick_device, precisions, time_step
 
 SIDES = (16, 64, 256, 1024)
 LARGE = 1024
@@ -40,13 +40,11 @@ def product_rate(side: int, precision: str = "fp32", clock: Callable[[], float] 
 def training_gflops(preset: str, batch_size: int, precision: str, seconds: float = 2.0) -> float:
     """Return the operations a second, in 10^9, that real training reaches: matrix products of whole steps."""
     chosen = PRESETS[preset]
-    train = chosen.train.replace(
-        batch_size=batch_size, precision=precision, attention_path="fused", seconds=None, steps=None
-    )
     ids, targets = windows(chosen.model, batch_size, chosen.model.context_length)
-    plan, _ = pick_execution_plan(GPT(chosen.model), train, ids, targets, seconds)
+    choice = precision, "fast", available_cores()
+    step_seconds = time_step(GPT(chosen.model), chosen.train, ids, targets, *choice, seconds)
     flops = 3 * sum(forward_flops(chosen.model, ids.shape[1], batch_size).values())
-    return flops / plan.seconds_per_step / 1e9
+    return flops / step_seconds / 1e9
 
 
 def _rates() -> Iterator[Repetition]:

@@ -25,7 +25,7 @@ from gptcore.training.loop import train, train_step
 from gptcore.training.optim import make_optimizers
 from gptcore.training.state import TrainingState
 
-FIXED = {"threads": 1, "precision": "fp32", "attention_path": "fused"}
+FIXED = {"threads": 1, "precision": "fp32", "attention_path": "fast"}
 CONFIG = TrainConfig(
     steps=24,
     batch_size=4,
@@ -110,7 +110,7 @@ def test_the_start_says_what_will_be_trained_and_what_was_found(whole, model_con
         24,
         1,
         "fp32",
-        "fused",
+        "fast",
     )
     assert start.uniform == pytest.approx(math.log(tokenizer.vocab_size))
     assert 0 < start.unigram < start.uniform
