@@ -16,6 +16,7 @@ import torch
 from gptcore.account import forward_flops
 from gptcore.config import PRESETS, ModelConfig, TrainConfig
 from gptcore.experiments.bench_decoding import DECODING, memory_rate
+from gptcore.experiments.bench_startup import startup
 from gptcore.experiments.comparison import Row, Skipped, Work, alternate, peer_model, require
 from gptcore.experiments.machine import in_one_line
 from gptcore.model import GPT
@@ -188,6 +189,7 @@ TABLE: dict[str, Callable[[], Iterator[Row]]] = {
     "training-nano": lambda: training("nano", 8, 256),
     "training-tiny": lambda: training("tiny", 4, 128),
     "training-memory": training_memory,
+    "startup": startup,
     **DECODING,
     "bpe": tokenizer_training,
     "hardware": hardware,
