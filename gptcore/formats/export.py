@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gptcore.formats import gguf_export, hf_folder, script
+from gptcore.formats.model_card import model_card
 from gptcore.formats.models import load_with_tokenizer
 from gptcore.formats.standalone import write_standalone
 
@@ -12,7 +13,8 @@ def _gguf(folder: str | Path, out: str | Path, kind: str | None) -> Path:
 
 
 def _hf(folder: str | Path, out: str | Path) -> Path:
-    return hf_folder.export_hf(*load_with_tokenizer(folder), out)
+    model, tokenizer = load_with_tokenizer(folder)
+    return hf_folder.export_hf(model, tokenizer, out, model_card(model.config, folder, Path(out).name))
 
 
 def _script(folder: str | Path, out: str | Path) -> Path:

@@ -5,6 +5,7 @@ model.safetensors         the weights; large models in several files, with model
 tokenizer.json            the vocabulary, for `tokenizers`
 tokenizer_config.json     which token starts and ends a text
 generation_config.json    where generation stops
+README.md                 the model card, from `model_card.py`
 """
 
 import json
@@ -21,6 +22,7 @@ from gptcore.checkpoint import write_tensors
 from gptcore.config import ModelConfig
 from gptcore.files import MAX_JSON_BYTES, read_bytes, replacing, write_json
 from gptcore.formats import hf_tokenizer, hf_weights
+from gptcore.formats.model_card import CARD
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 
@@ -33,8 +35,8 @@ class FolderError(ValueError):
     """A Hugging Face folder that cannot be used, said in one sentence."""
 
 
-def export_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
-    """Write a model as a new folder; return it.
+def export_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path, card: str | None = None) -> Path:
+    """Write a model as a new folder, with a model card where its text is given; return the folder.
 
     Raises ConfigError naming a part that Llama does not have, FolderError for a folder that is not empty.
     """
@@ -44,6 +46,8 @@ def export_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path) -> Path:
     hf_weights.check_exportable(model.config)
     with replacing(folder) as fresh:
         write_files(model, tokenizer, fresh)
+        if card is not None:
+            (fresh / CARD).write_text(card, encoding="utf-8")
     return folder
 
 

@@ -149,9 +149,12 @@ def zipped(folder: Path) -> bytes:
 def as_llama(handle: ModelHandle) -> bytes:
     """A model as a zip of a Hugging Face folder; raises ValueError for one that format cannot hold."""
     from gptcore.formats.hf_folder import export_hf
+    from gptcore.formats.model_card import model_card
 
+    model, tokenizer = handle.load()
+    card = model_card(model.config, handle.path, "A Glassbox model")
     with tempfile.TemporaryDirectory() as folder:
-        return _zip(sorted(export_hf(*handle.load(), Path(folder) / "model").iterdir()))
+        return _zip(sorted(export_hf(model, tokenizer, Path(folder) / "model", card).iterdir()))
 
 
 def _zip(files: Iterable[Path]) -> bytes:

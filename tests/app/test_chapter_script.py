@@ -82,6 +82,7 @@ def test_the_model_in_use_goes_along_in_three_ways(tmp_path):
     assert "You haven't trained anything here yet" in said(app)
     with zipfile.ZipFile(io.BytesIO(models.as_llama(models.shipped()))) as archive:
         archive.extractall(tmp_path)
+    assert "1,115,264 parameters" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     ours, theirs = (load(path)[0] for path in (models.shipped_path(), tmp_path / "model"))
     assert all((a == b).all() for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 
