@@ -40,7 +40,7 @@ def load_gguf(path: str | Path) -> tuple[GPT, Tokenizer | None]:
     architecture = ARCHITECTURES[file.metadata["general.architecture"]]
     names = _names(file, architecture)
     shapes = {name: ("F32", _shape(file, ours, architecture)) for name, ours in names.items()}
-    hf_folder.check_shapes(shapes, config)
+    hf_folder.check_shapes(shapes, config, theirs)
     tokenizer = read_tokenizer(file)
     if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
         raise GgufError(

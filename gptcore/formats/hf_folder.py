@@ -1,4 +1,4 @@
-"""A model as a Hugging Face folder: written so that other engines serve it, and read from Llama's family.
+"""A model as a Hugging Face folder: written so that other engines serve it, and read from any family we know.
 
 config.json               the shape, under Hugging Face's names
 model.safetensors         the weights; large models in several files, with model.safetensors.index.json
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gptcore.account import check_memory, model_bytes
 from gptcore.checkpoint import write_tensors
-from gptcore.config import ModelConfig
+from gptcore.config import ConfigError, ModelConfig
 from gptcore.files import MAX_JSON_BYTES, read_bytes, replacing, write_json
 from gptcore.formats import hf_tokenizer, hf_weights
 from gptcore.formats.model_card import CARD
@@ -38,7 +38,7 @@ class FolderError(ValueError):
 def export_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path, card: str | None = None) -> Path:
     """Write a model as a new folder, with a model card where its text is given; return the folder.
 
-    Raises ConfigError naming a part that Llama does not have, FolderError for a folder that is not empty.
+    Raises ConfigError naming a part that no family has, FolderError for a folder that is not empty.
     """
     folder = Path(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -52,12 +52,12 @@ def export_hf(model: GPT, tokenizer: Tokenizer, folder: str | Path, card: str | 
 
 
 def write_files(model: GPT, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the five files into an existing folder; raises ConfigError naming a part that Llama does not have."""
-    config = hf_weights.config_dict(model.config, eot_id=tokenizer.eot_id)
-    weights = {
-        name: weight.detach().cpu().contiguous() for name, weight in hf_weights.state_dict(model).items()
-    }
-    end = tokenizer.token_text(tokenizer.eot_id)
+    """Write the five files into an existing folder; raises ConfigError naming a part that no family has."""
+    eot_id, start_id = tokenizer.eot_id, (*tokenizer.start_ids, tokenizer.eot_id)[0]
+    config = hf_weights.config_dict(
+        model.config, eot_id=eot_id, start_id=start_id, stop_ids=tokenizer.stop_ids
+    )
+    weights = {name: weight.detach().cpu() for name, weight in hf_weights.state_dict(model).items()}
     write_json(folder / "config.json", config)
     write_tensors(weights, folder / "model.safetensors", {"format": "pt"})  # transformers asks for this word
     write_json(folder / "tokenizer.json", hf_tokenizer.to_json(tokenizer))
@@ -67,18 +67,18 @@ def write_files(model: GPT, tokenizer: Tokenizer, folder: Path) -> None:
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": model.config.context_length,
             "clean_up_tokenization_spaces": False,  # it would take away spaces before punctuation
-            "bos_token": end,
-            "eos_token": end,
+            "bos_token": tokenizer.token_text(start_id),
+            "eos_token": tokenizer.token_text(eot_id),
         },
     )
     write_json(
         folder / "generation_config.json",
-        {name: tokenizer.eot_id for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
+        {name: config[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
     )
 
 
 def load_hf(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
-    """Return the model in fp32 and the tokenizer of a Llama-family folder, None where it brings no tokenizer.
+    """Return the model in fp32 and the tokenizer of a folder, None where it brings no tokenizer.
 
     Raises ValueError, naming it, for an architecture, an option or a file that is not supported.
     """
@@ -87,7 +87,7 @@ def load_hf(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
     config = read_config(folder)
     check_memory(model_bytes(config), f"the model in {folder}")
     files = weight_files(folder)
-    check_shapes(stored_shapes(files), config)
+    check_shapes(stored_shapes(files), config, theirs)
     tokenizer = load_folder_tokenizer(folder)
     if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
         raise FolderError(
@@ -98,48 +98,60 @@ def load_hf(folder: str | Path) -> tuple[GPT, Tokenizer | None]:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Return our config of a Hugging Face folder; raises ValueError naming what is not supported."""
+    """Return our config of a Hugging Face folder; raises ValueError naming what is not supported.
+
+    The output layer is tied as the weights say, which need not be what the config says.
+    """
     theirs = _json(folder / "config.json")
     if theirs.get("quantization_config"):
         raise FolderError(
             f"{folder} contains quantized weights; choose the model's bf16, fp16 or fp32 weights"
         )
     try:
-        return hf_weights.model_config(theirs)
-    except (KeyError, TypeError, AttributeError) as error:
+        config = hf_weights.model_config(theirs)
+    except ConfigError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise FolderError(f"{folder}/config.json is damaged: {type(error).__name__} {error}") from error
+    return hf_weights.with_own_output(config, hf_weights.family_of(theirs), _Weights(weight_files(folder)))
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
-    """Return for each weight's name the safetensors file that holds it; raises FolderError if there is none."""
+    """Return for each weight's name the safetensors file that holds it; raises FolderError if there is none.
+
+    A whole model.safetensors counts, whatever an index beside it says: it may be left over from an earlier save.
+    """
     single = folder / "model.safetensors"
-    if (folder / INDEX).is_file():
-        weight_map = _json(folder / INDEX).get("weight_map")
-        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-            raise FolderError(
-                f"{folder}/{INDEX} is damaged, because it does not map weights to files; download it again"
-            )
-        for name in sorted(set(weight_map.values())):
-            if Path(name).name != name or not (folder / name).is_file():
-                raise FolderError(
-                    f"{folder}/{INDEX} names {name!r}, which is missing; download the model again"
-                )
-        files = {weight: folder / name for weight, name in weight_map.items()}
-        for path in set(files.values()):
-            missing = {weight for weight, file in files.items() if file == path} - set(shapes(path))
-            if missing:
-                raise FolderError(
-                    f"{path} does not contain {min(missing)}, as {INDEX} says; download the model again"
-                )
-        return files
     if single.is_file():
         return dict.fromkeys(shapes(single), single)
+    if (folder / INDEX).is_file():
+        return _indexed_files(folder)
     if any(path for pattern in PICKLES for path in folder.glob(pattern)):
         raise FolderError(
             f"{folder} keeps its weights as pickle files, which run code when they are opened; "
             "save the model as safetensors and load that"
         )
     raise FolderError(f"{folder} does not contain a model.safetensors; choose a folder with one")
+
+
+def _indexed_files(folder: Path) -> dict[str, Path]:
+    """Return the file of each weight as the index maps them; raises FolderError where it does not fit the files."""
+    weight_map = _json(folder / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise FolderError(
+            f"{folder}/{INDEX} is damaged, because it does not map weights to files; download it again"
+        )
+    for name in sorted(set(weight_map.values())):
+        if Path(name).name != name or not (folder / name).is_file():
+            raise FolderError(f"{folder}/{INDEX} names {name!r}, which is missing; download the model again")
+    files = {weight: folder / name for weight, name in weight_map.items()}
+    for path in set(files.values()):
+        missing = {weight for weight, file in files.items() if file == path} - set(shapes(path))
+        if missing:
+            raise FolderError(
+                f"{path} does not contain {min(missing)}, as {INDEX} says; download the model again"
+            )
+    return files
 
 
 def stored_shapes(files: dict[str, Path]) -> dict[str, tuple[str, list[int]]]:
@@ -150,23 +162,23 @@ def stored_shapes(files: dict[str, Path]) -> dict[str, tuple[str, list[int]]]:
     return stored
 
 
-def check_shapes(stored: Mapping[str, tuple[str, list[int]]], config: ModelConfig) -> None:
+def check_shapes(stored: Mapping[str, tuple[str, list[int]]], config: ModelConfig, theirs: Any) -> None:
     """Compare names and shapes of weights with what the config needs, before anything is built.
 
-    Raises ValueError naming the first weight that is missing, left over, of another shape or quantised.
+    `theirs` is the config of which ours was read. Raises ValueError naming the first weight that is missing, left
+    over, of another shape or quantised.
     """
-    with torch.device("meta"):  # shapes alone: a config that lies about its size costs nothing
-        model = GPT(config)
-    expected = hf_weights.weights_by_their_name(model)
-    hf_weights.check_names(set(expected), set(stored), config.tie_embeddings)
-    for theirs, weight in expected.items():
-        kind, shape = stored[theirs]
+    family = hf_weights.family_of(theirs)
+    names, needed = hf_weights.full_names(stored, family), hf_weights.shapes_by_name(config, family)
+    hf_weights.check_names(set(needed), set(names), config.tie_embeddings)
+    for name, needed_shape in needed.items():
+        kind, shape = stored[names[name]]
         if kind not in DTYPES:
-            raise FolderError(f"{theirs} is stored as {kind}; choose weights in bf16, fp16 or fp32")
-        if shape != list(weight.shape):
+            raise FolderError(f"{name} is stored as {kind}; choose weights in bf16, fp16 or fp32")
+        if shape != needed_shape:
             raise FolderError(
-                f"{theirs} has the shape {shape}, and its config.json requires {list(weight.shape)}; use the "
-                "config.json of these weights"
+                f"{name} has the shape {shape}, and its config.json requires {needed_shape}; use the config.json of "
+                "these weights"
             )
 
 

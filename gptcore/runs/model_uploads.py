@@ -20,7 +20,9 @@ from gptcore.checkpoint import FORMAT, check_finite, model_folder, write_model
 from gptcore.config import ModelConfig
 from gptcore.files import disk_bytes, read_json, replacing, write_bytes, write_json
 from gptcore.formats import hf_folder, load
+from gptcore.formats.hf_config import with_shorter_context
 from gptcore.formats.models import is_hf_folder
+from gptcore.model import GPT
 from gptcore.runs.limits import MAX_CONTEXT, MEGABYTE, LimitError, Limits
 from gptcore.runs.run import FORMAT as RUN_FORMAT
 from gptcore.runs.run import LONGEST_NAME, UNPACKING, Run, RunError, runs_folder
@@ -170,7 +172,7 @@ def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Lim
             "tokenizer.json is missing; add it, because the model needs it to read and write text"
         )
     check_finite(model)
-    dtype = _stored_dtype(folder)
+    dtype = _stored_dtype(folder, model)
     run_id = secrets.token_hex(10)
     place = runs_folder() / run_id
     try:
@@ -196,18 +198,20 @@ def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Lim
 
 def _shorten_context(folder: Path) -> None:
     """Bring a longer context down to what pages show: with rotary positions shorter texts are not changed by it."""
+    config = _config(folder)
+    if config.context_length <= MAX_CONTEXT:
+        return
+    if config.position != "rope":
+        raise LimitError(
+            f"context_length={config.context_length:,} exceeds the limit of {MAX_CONTEXT:,}; choose a model with a "
+            "shorter context"
+        )
     described = read_json(folder / "config.json")
-    ours = described.get("format") == FORMAT and isinstance(described.get("model"), dict)
-    part, key = (described["model"], "context_length") if ours else (described, "max_position_embeddings")
-    length = part.get(key)
-    if type(length) is int and length > MAX_CONTEXT:
-        if ours and part.get("position", "rope") != "rope":
-            raise LimitError(
-                f"context_length={length:,} exceeds the limit of {MAX_CONTEXT:,}; choose a model with a "
-                "shorter context"
-            )
-        part[key] = MAX_CONTEXT
-        write_json(folder / "config.json", described)
+    if is_hf_folder(folder):
+        described = with_shorter_context(described, MAX_CONTEXT)
+    else:
+        described["model"]["context_length"] = MAX_CONTEXT
+    write_json(folder / "config.json", described)
 
 
 def _config(folder: Path) -> ModelConfig:
@@ -223,7 +227,12 @@ def _config(folder: Path) -> ModelConfig:
         raise UploadError(f"config.json is damaged: {error}") from error
 
 
-def _stored_dtype(folder: Path) -> torch.dtype | None:
-    """Return the type to store weights in: the smaller one they came in."""
+def _stored_dtype(folder: Path, model: GPT) -> torch.dtype | None:
+    """Return the type to store weights in: the smaller one they came in, if it holds all of ours exactly.
+
+    Gemma's norms are read as 1 more than what is stored, which takes more digits.
+    """
     kinds = {kind for path in folder.glob("*.safetensors") for kind, _ in hf_folder.shapes(path).values()}
-    return {frozenset({"BF16"}): torch.bfloat16, frozenset({"F16"}): torch.float16}.get(frozenset(kinds))
+    dtype = {frozenset({"BF16"}): torch.bfloat16, frozenset({"F16"}): torch.float16}.get(frozenset(kinds))
+    exact = dtype and all(torch.equal(weight, weight.to(dtype).float()) for weight in model.parameters())
+    return dtype if exact else None

@@ -18,5 +18,5 @@ def randomized(model: torch.nn.Module) -> torch.nn.Module:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             noise = torch.randn(weight.shape, generator=generator)
-            weight.copy_(1 + 0.3 * noise if "norm" in name else 0.1 * noise)
+            weight.copy_(1 + 0.3 * noise if "norm" in name or "ln_" in name else 0.1 * noise)
     return model.eval()

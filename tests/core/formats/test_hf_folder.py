@@ -140,7 +140,7 @@ def test_what_was_exported_comes_back_the_same(lively, random_ids, tokenizer, tm
         ({"position": "learned"}, "position=learned"),
         ({"ffn": "gelu"}, "ffn=gelu"),
         ({"norm_position": "post"}, "norm_position=post"),
-        ({"bias": "all"}, "bias=all"),
+        ({"residual": False}, "residual=False"),
     ],
     ids=str,
 )
