@@ -373,7 +373,7 @@ class ModelConfig(_Config):
 class TrainConfig(_Config):
     """How a model is trained: length, batches, optimizer, learning rate and evaluation.
 
-    A run has a length in `steps` or in `seconds`; seconds become steps once the run has measured its speed.
+    A run has a length in `steps` or in `seconds`, of which it finds out early how many steps they hold.
     `window_length` is the number of tokens of a training window, by default the context. `grow_windows` trains on
     quarters of windows first, then halves, then whole ones (`training.optim.window_cuts`). `precision`,
     `attention_path` and `threads` are `auto` (measured at the start) or a value. `compile` uses torch.compile, which

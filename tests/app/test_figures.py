@@ -57,6 +57,15 @@ DRAWINGS = {
 drawings = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
 
 
+def test_a_revised_number_of_steps_is_the_one_that_is_left_to_do():
+    first = list(events(50, total=200))
+    history = History.of(first)
+    at = {"step": 50, "tokens": 5_000, "seconds": 5.0}
+    history.add([{"event": "revision", **at, "total_steps": 100}])
+    assert (history.total_steps, history.fraction_done) == (100, 0.5)
+    assert history.seconds_left == pytest.approx(5.0)
+
+
 @drawings
 def test_every_figure_has_words_and_serialises(draw, history):
     figure, alt = draw(history)

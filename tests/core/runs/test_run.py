@@ -24,9 +24,11 @@ from gptcore.formats import load
 from gptcore.resources import process_is_running
 from gptcore.runs import queue, records, worker_pool
 from gptcore.runs import run as runs
+from gptcore.runs.expected_wait import seconds_left
 from gptcore.runs.recorder import Recorder, read_state
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, RunError
+from gptcore.training.events import Revised
 from gptcore.training.loop import train
 
 CONFIG = TrainConfig(
@@ -116,6 +118,21 @@ def test_the_config_says_what_was_asked_for_and_what_was_found(recorded):
     found = {"total_steps": 12, "precision": "fp32", "attention_path": "fused", "threads": 1}
     assert found.items() <= config["found"].items()
     assert config["versions"]["torch"] == torch.__version__
+
+
+def test_a_revised_number_of_steps_is_in_the_log_the_config_and_the_expected_wait(
+    tmp_path, tokenizer, corpus
+):
+    recorder = Recorder(tmp_path / "run")
+    recorder.describe({"corpus": "animals"}, tokenizer, corpus)
+    revised = Revised(step=20, tokens=200, seconds=2.0, total_steps=60)
+    seen = list(recorder.record([run_logs.start(500), revised, run_logs.trained(30, 2.0)]))
+    recorder.close()
+    run = Run(tmp_path / "run")
+    assert run.config()["found"] == {**run.config()["found"], "total_steps": 60, "threads": 1}
+    assert [event["event"] for event in run.events()[0]] == ["start", "revision", "step"]
+    assert run.events()[0][1]["total_steps"] == 60 and seen[1] == revised
+    assert seconds_left(run) == pytest.approx(30 * 0.01)
 
 
 def test_a_state_is_stored_under_the_names_that_earlier_versions_wrote(recorded):
