@@ -293,7 +293,7 @@ class ModelConfig(_Config):
         )
         if self.score_scale is None:
             object.__setattr__(self, "score_scale", self.head_dim**-0.5)
-        _number(self, float, "norm_eps", "rope_theta", above=0)
+        _number(self, float, "norm_eps", above=0)
         _number(self, float, "score_scale", least=-LARGEST["score_scale"])
         if self.window is not None:
             _number(self, int, "window", least=1)
@@ -303,10 +303,6 @@ class ModelConfig(_Config):
         _require(
             scaling is None or isinstance(scaling, RopeScaling),
             f"rope_scaling={scaling!r} must be a RopeScaling",
-        )
-        _require(
-            scaling is None or scaling.kind != "ntk" or self.head_dim > 2,
-            f"head_dim={self.head_dim} must be at least 4 for ntk scaling, which needs two frequencies",
         )
         _fractions(self, "dropout")
         _flags(self, "qk_norm", "tie_embeddings", "causal", "residual")
@@ -340,6 +336,12 @@ class ModelConfig(_Config):
             self.rotary_fraction == 1 or (width >= 2 and width % 2 == 0),
             f"rotary_fraction={self.rotary_fraction} of head_dim={self.head_dim} is {width}, which must be even",
         )
+        stretched = self.rope_scaling.kind if self.rope_scaling else ""
+        _require(
+            stretched != "ntk" or width > 2,
+            f"head_dim={self.head_dim} must be at least 4 for ntk scaling, which needs two frequencies",
+        )
+        _number(self, float, "rope_theta", above=1 if stretched == "yarn" else 0)
 
     @property
     def layer_kinds(self) -> tuple[LayerKind, ...]:
@@ -352,11 +354,8 @@ class ModelConfig(_Config):
 
     def _followers(self) -> dict[str, int]:
         """Return the sizes that follow from others where they are left out."""
-        return {
-            "n_kv_heads": self.n_heads,
-            "head_dim": self.d_model // self.n_heads,
-            "d_ff": 4 * self.d_model,
-        }
+        head_dim = self.d_model // self.n_heads
+        return {"n_kv_heads": self.n_heads, "head_dim": head_dim, "d_ff": 4 * self.d_model}
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with these fields changed; what followed from a changed size follows it again.

@@ -129,7 +129,7 @@ def test_a_swapped_token_moves_nothing_before_it():
 
 def test_every_kind_of_stage_has_its_words_and_its_line_of_code():
     assert set(journey.panel.KINDS) == set(_FORMS)
-    for ffn in ("swiglu", "gelu"):
+    for ffn in ("swiglu", "geglu", "gelu"):
         known = journey.panel.panel_words(ffn, SHORT)
         for kind in _FORMS:
             assert known["titles"][kind] and known["formulas"][kind] and known["abouts"][kind]

@@ -134,6 +134,11 @@ def test_a_config_cannot_be_changed_in_place():
         ({"window": 3, "window_pattern": "wx"}, ["window_pattern='wx'", "w and f"]),
         ({"window_pattern": "wf"}, ["window_pattern=wf", "window"]),
         ({"window_rope_theta": 100.0}, ["window_rope_theta=100.0", "window"]),
+        ({"rope_theta": 1.0, "rope_scaling": {"kind": "yarn", "factor": 2.0}}, ["rope_theta=1.0", "1"]),
+        (
+            {"head_dim": 4, "rotary_fraction": 0.5, "rope_scaling": {"kind": "ntk", "factor": 2.0}},
+            ["head_dim=4", "ntk"],
+        ),
         ({"rope_pattern": ""}, ["rope_pattern=''", "r and n"]),
         ({"rope_pattern": "rn", "position": "learned"}, ["rope_pattern=rn", "position=rope"]),
         ({"rope_theta": float("inf")}, ["rope_theta=inf"]),
