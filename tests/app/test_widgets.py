@@ -1,6 +1,6 @@
 """Every page with every widget at each extreme, and with random combinations: no exception.
 
-Twenty combinations a page in the normal run; hundreds, and each widget by itself, with `pytest -m long`.
+Six combinations a page in the normal run; hundreds, and each widget by itself, with `pytest -m long`.
 """
 
 import random
@@ -64,16 +64,11 @@ def turn(app: AppTest, choose: Callable[[list], object]) -> AppTest:
 
 
 @rows
-def test_every_widget_at_each_extreme(row):
-    app = opened(row)
+def test_every_widget_at_each_extreme_and_random_combinations(row):
+    draw, app = random.Random(5), opened(row)
     turn(app, lambda values: values[0])
     turn(app, lambda values: values[-1])
-
-
-@rows
-def test_random_combinations(row):
-    draw, app = random.Random(5), opened(row)
-    for _ in range(20):
+    for _ in range(6):
         turn(app, draw.choice)
 
 
