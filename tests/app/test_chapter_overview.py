@@ -133,7 +133,7 @@ def test_the_table_of_moments_ends_where_the_name_decides():
 def test_what_it_is_told_it_knows_in_the_same_text_alone():
     app = open_page(c0_more_chat="true", c0_chat_times="2")
     inside, fresh, before = re.search(
-        r"\*\*([\d.]+)%\*\*\. In a new text, with \*\*([\d.]+)%\*\*, exactly as .*?: ([\d.]+)%",
+        r"\*\*([\d.]+)%\*\*\. In a new text it says .*? \*\*([\d.]+)%\*\*, exactly as .*?: ([\d.]+)%",
         said(app),
         flags=re.DOTALL,
     ).groups()

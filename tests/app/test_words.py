@@ -1,6 +1,7 @@
 """Words and scripts agree: every section is used, every number it mentions is handed in."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ SCRIPTS = sorted(
     or ("words.Words" in source and PAGES / "labs" in path.parents)
 )
 FILES = sorted((PAGES / "text" / "en").glob("*.md"))
+
+
+@cache
+def parsed(script: Path) -> ast.AST:
+    return ast.parse(script.read_text(encoding="utf-8"))
 
 
 def loads(tree: ast.AST) -> list[str]:
@@ -51,38 +57,33 @@ def uses(tree: ast.AST) -> list[tuple[str, set[str] | None]]:
     return found
 
 
+@cache
 def loaded_for(script: Path) -> set[str]:
     """The files of words a script loads, or is handed by the labs of its folder."""
-    own = set(loads(ast.parse(script.read_text(encoding="utf-8"))))
-    if own:
-        return own
-    labs = script.parent.glob("*.py")
-    return {name for path in labs for name in loads(ast.parse(path.read_text(encoding="utf-8")))}
+    own = set(loads(parsed(script)))
+    return own or {name for path in script.parent.glob("*.py") for name in loads(parsed(path))}
+
+
+@cache
+def texts_in(script: Path) -> set[str]:
+    """The string constants of a script."""
+    nodes = ast.walk(parsed(script))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_section_asked_for_exists_and_gets_its_numbers(script):
-    tree = ast.parse(script.read_text(encoding="utf-8"))
     names = loaded_for(script)
     assert len(names) == 1, "a script has one file of words"
-    sections = words.load(names.pop()).sections
-    for section, numbers in uses(tree):
+    sections = words.load(*names).sections
+    for section, numbers in uses(parsed(script)):
         assert section in sections
         assert words.gaps(sections[section]) == numbers, section
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_every_section_is_used(file):
-    mentioned = set()
-    for script in SCRIPTS:
-        source = script.read_text(encoding="utf-8")
-        tree = ast.parse(source)
-        if file.stem in loaded_for(script):
-            mentioned |= {
-                node.value
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            }
+    mentioned = set().union(*(texts_in(script) for script in SCRIPTS if file.stem in loaded_for(script)))
     assert set(words.load(file.stem).sections) <= mentioned
 
 
@@ -92,7 +93,7 @@ def test_numbers_take_their_format_and_mathematics_stays():
 
 
 def test_a_missing_number_is_named():
-    with pytest.raises(words.WordsError, match="asks for b"):
+    with pytest.raises(words.WordsError, match="uses b"):
         words.fill("[[a]] [[b:.1f]]", {"a": 1})
 
 
