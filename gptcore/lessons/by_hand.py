@@ -153,13 +153,13 @@ def feedforward_half(
     )
 
 
-PAIRINGS = ("halves", "neighbours")
+PAIRINGS = ("halves", "neighbors")
 
 
 def pairs(width: int, pairing: str) -> list[tuple[int, int]]:
     """Return which two dimensions are rotated together: the library's halves, or the paper's neighbors.
 
-    >>> pairs(4, "halves"), pairs(4, "neighbours")
+    >>> pairs(4, "halves"), pairs(4, "neighbors")
     ([(0, 2), (1, 3)], [(0, 1), (2, 3)])
     """
     half = width // 2
@@ -169,7 +169,7 @@ def pairs(width: int, pairing: str) -> list[tuple[int, int]]:
 def order_for_halves(width: int, pairing: str) -> list[int]:
     """Return the order of dimensions in which pairs become halves, as `apply_rope` wants them.
 
-    >>> order_for_halves(8, "neighbours")
+    >>> order_for_halves(8, "neighbors")
     [0, 2, 4, 6, 1, 3, 5, 7]
     """
     both = pairs(width, pairing)

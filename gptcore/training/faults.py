@@ -98,9 +98,9 @@ LOOP_VARIANTS = {
 HEALTHY = "healthy"
 FAULTS: dict[str, dict[str, Any]] = {
     HEALTHY: {},
-    "looks ahead": {"causal": False},
+    "no causal mask": {"causal": False},
     "targets not shifted": {"fault": "unshifted_targets"},
-    "rate × 300": {"learning_rate": 300 * PRESETS["nano"].train.learning_rate},
+    "learning rate × 300": {"learning_rate": 300 * PRESETS["nano"].train.learning_rate},
     "tiny text": {"fault": "tiny_text"},
     # With clipping the heap is cut to length 1 at every step: it acts as momentum, and no curve tells.
     "gradients leak": {"fault": "leaking_gradients", "grad_clip": NO_CLIPPING},
@@ -182,11 +182,11 @@ def diagnose(curves: Curves) -> str:
     last = curves.val_losses[-1] if curves.val_losses else math.nan
     if curves.floor is not None and last < curves.floor:
         initial = curves.val_losses[0]
-        return "targets not shifted" if initial < curves.uniform - 0.5 else "looks ahead"
+        return "targets not shifted" if initial < curves.uniform - 0.5 else "no causal mask"
     if curves.last_loss < last - 0.5:
         return "tiny text"
     if not last < curves.unigram - 0.1:
-        return "rate × 300"
+        return "learning rate × 300"
     if curves.last_norm > ACCUMULATED_NORM:
         return "gradients leak"
     return HEALTHY

@@ -14,6 +14,7 @@ from gptcore.config import FEEDFORWARDS, NORMS, POSITIONS, PRESETS, ConfigError,
 from gptcore.generation.sampling import Sampling
 from gptcore.runs.limits import Limits
 from pages.kit import escape, links
+from pages.kit.renamed_values import RENAMED
 
 # The first dial: one word for a whole shape. "nano" is the preset of the same name.
 _NANO = PRESETS["nano"].model
@@ -111,11 +112,13 @@ def choice(
     """One of a few words, the first by default, bound to the URL, with the link's value checked."""
     options = list(options)
     default = default or options[0]
-    bind = links.check(key, links.Choice(options), default)
+    rule = links.Choice(options, RENAMED.get(key, {}))
+    renamed = links.rename(key, rule)
+    bind = links.check(key, rule, default)
     return st.segmented_control(
         label,
         options,
-        default=default,
+        default=None if renamed else default,  # Streamlit warns of a default next to a value that is set
         required=True,
         key=key,
         bind=bind,
@@ -131,7 +134,10 @@ def dropdown(
     """One of many words from a list that opens, bound to the URL, with the link's value checked."""
     options = list(options)
     default = default or options[0]
-    index, bound = options.index(default), links.Bound(key, links.Choice(options), default)
+    rule = links.Choice(options, RENAMED.get(key, {}))
+    index, bound = options.index(default), links.Bound(key, rule, default)
+    if links.rename(key, rule):
+        index = 0
     chosen = st.session_state.get(key, default)
     if chosen not in options:  # chosen while another model or text was in use
         # Set, and not forgotten: the browser goes on showing a value until it is told another one. Streamlit warns of

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import streamlit as st
@@ -80,11 +80,13 @@ class Number(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Choice(Rule):
-    """One of the values listed, written as in the link."""
+    """One of the values listed, written as in the link; `earlier` maps old names of values to present ones."""
 
     options: Sequence[str]
+    earlier: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, text: str) -> str:
+        text = self.earlier.get(text, text)
         if text in self.options:
             return text
         listed = ", ".join(map(str, self.options[:MOST_LISTED]))
@@ -329,6 +331,17 @@ def check(
         return "query-params"
     _place.get()(refused[key][0], icon=":material/link_off:")
     return None
+
+
+def rename(key: str, rule: Choice) -> bool:
+    """Give the value of an old link its present name, before its widget is made; True in the run that does so."""
+    given = st.query_params.get_all(key)
+    if len(given) != 1 or given[0] in rule.options or given[0] not in rule.earlier:
+        return False
+    with suppress(StreamlitAPIException):
+        del st.query_params[key]
+    st.session_state[key] = rule.earlier[given[0]]
+    return True
 
 
 def read(key: str, rule: Rule, default: Any, *, now: object = None) -> Any:

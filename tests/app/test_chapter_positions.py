@@ -12,11 +12,11 @@ from tests.app.reading import ROOT, SECONDS, formulas, opened_once, opener, said
 
 Q = (0.8, 0.3, -0.5, 0.2)
 K = (0.6, -0.3, 0.1, 0.5)
-PAIRS = {"halves": ((0, 2), (1, 3)), "neighbours": ((0, 1), (2, 3))}
+PAIRS = {"halves": ((0, 2), (1, 3)), "neighbors": ((0, 1), (2, 3))}
 # The worked numbers of the literature, to four digits.
 KNOWN = {
     "halves": ((0.8530, 0.2980, 0.4030, 0.2030), (0.1217, 0.2959, 0.9355, 0.2060), (-0.7214, 0.2939, 0.6079, 0.2089)),
-    "neighbours": ((0.1798, 0.8353, -0.5020, 0.1950), (-0.6057, 0.6026, -0.5039, 0.1900),
+    "neighbors": ((0.1798, 0.8353, -0.5020, 0.1950), (-0.6057, 0.6026, -0.5039, 0.1900),
                    (-0.8343, -0.1841, -0.5058, 0.1849)),
 }  # fmt: skip
 
@@ -56,8 +56,8 @@ def test_the_worked_numbers_of_both_pairings(page, pairing):
 
 
 def test_the_known_scores_of_neighbouring_pairs():
-    assert score(2, 0, "neighbours") == pytest.approx(-0.499612, abs=1e-6)
-    assert score(0, 2, "neighbours") == pytest.approx(0.274997, abs=1e-6)
+    assert score(2, 0, "neighbors") == pytest.approx(-0.499612, abs=1e-6)
+    assert score(0, 2, "neighbors") == pytest.approx(0.274997, abs=1e-6)
     text = formulas(open_page(c4_pairing="neighbours"))
     assert text.count("-0.499612") == 4 and text.count("0.274997") == 2
 
@@ -66,7 +66,7 @@ def test_the_permutation_makes_one_pairing_of_the_other():
     order = [0, 2, 1, 3]
     for position in range(5):
         by_halves = turned([Q[i] for i in order], position, "halves")
-        assert by_halves == pytest.approx([turned(Q, position, "neighbours")[i] for i in order])
+        assert by_halves == pytest.approx([turned(Q, position, "neighbors")[i] for i in order])
     text = said(open_page(c4_more_pairs="true", c4_pairs_width="8"))
     assert "**0, 2, 4, 6, 1, 3, 5, 7**" in text and "0, 4, 1, 5, 2, 6, 3, 7" in text
 

@@ -235,7 +235,7 @@ def asked(monkeypatch):
 
 
 def test_the_button_asks_for_a_lab_run_with_the_fault(app, asked):
-    app.selectbox(key="c8_fault_which").set_value("rate × 300").run()
+    app.selectbox(key="c8_fault_which").set_value("learning rate × 300").run()
     app.button(key="c8_fault_start").click().run()
     ((request, lab),) = asked
     assert dict(request.settings)["learning_rate"] == 3.0 and lab

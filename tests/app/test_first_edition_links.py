@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from pages.kit import book, links
+from pages.kit.renamed_values import RENAMED
 from tests.app.reading import opener
 
 LEFT = Path(__file__).resolve().parents[1] / "first_edition"
@@ -31,6 +32,18 @@ def has(app, key: str) -> bool:
 
 def test_every_page_has_its_address_still():
     assert {urlsplit(link).path for link in LINKS} <= set(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "parts"),
+    [("11_glossary.py", "c11_term", "check"), ("04_positions.py", "c4_pairing", "lab")],
+)
+def test_a_value_that_has_a_new_name_opens_the_same_view(file, key, parts):
+    """A select box and a segmented control: both show the new name, and the old one leaves the address."""
+    (old, new), *_ = RENAMED[key].items()
+    app = opener(file)(**{key: old, "hide": f"analogy,code,diagram,measured,deeper,{parts}"})
+    assert app.session_state[key] == new
+    assert not [warning.value for warning in app.warning] and key not in app.query_params
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link[:40])

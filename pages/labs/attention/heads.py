@@ -24,7 +24,7 @@ from pages.kit.models import ModelHandle
 from pages.kit.name_head import default_head, find_name_head, next_tokens, pick_head, shaded_tokens
 from pages.kit.pronoun_story import PronounStory, beginning_that_fits, pronoun_story, storyteller
 
-WHAT = ("weight", "handed over")
+WHAT = ("attention weight", "contribution")
 MORE_TEXTS = ("The queen had a ring. The queen lost her",)
 
 
@@ -80,7 +80,7 @@ def pick_query(traced: forward.Traced, looked, text: words.Words) -> int:
 
 def row_proportions(traced: forward.Traced, what: str):
     """The weights of all heads, or what they hand over, as shares of each row."""
-    if what == "weight":
+    if what == WHAT[0]:
         return heads.weights(traced.seen)
     lengths = heads.weighted_value_norms(traced.seen)
     return lengths / lengths.sum(-1, keepdim=True)

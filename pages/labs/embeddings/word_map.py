@@ -35,7 +35,7 @@ def tables_by_moment(model: models.ModelHandle) -> dict[str, object]:
     """The model's table at every moment that is kept, from its initialization to now."""
     tables = {}
     if (born := initialization.initial_model(model)) is not None:
-        tables["at birth"] = born.embedding.weight.detach()
+        tables["initialization"] = born.embedding.weight.detach()
     for snapshot in models.snapshots(model):
         if snapshot.step:
             tables[f"step {snapshot.step}"] = snapshot.handle.model.embedding.weight.detach()
@@ -75,7 +75,7 @@ def word_map() -> None:
             near=embedding_table.neighbors_kept(table),
             together=_together(table, groups),
         )
-        born = tables.get("at birth")
+        born = tables.get("initialization")
         if born is not None:
             at_birth = float(embedding_table.cosines(born[ids[:1]], born[ids[1:2]]))
             now = float(embedding_table.cosines(tables["trained"][ids[:1]], tables["trained"][ids[1:2]]))
@@ -90,7 +90,7 @@ def word_map() -> None:
                 ),
                 right=1 if abs(at_birth) < 0.35 else 0,
                 because=text.read("lab_map_predict_because", birth=at_birth, now=now),
-                then={"c3_map_at": "at birth"},
+                then={"c3_map_at": "initialization"},
             )
 
 

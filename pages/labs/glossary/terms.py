@@ -9,6 +9,7 @@ import streamlit as st
 from explainers.library import explainer
 from pages.kit import book, chips, controls, figures, lab, links, search, session, words
 from pages.kit.controls import Dial
+from pages.kit.renamed_values import RENAMED
 from pages.labs.glossary import pictures
 
 _WORD = re.compile(r"[^\W_]+")
@@ -123,7 +124,7 @@ TERMS: tuple[Term, ...] = (
         ("width", "width, depth, heads", pictures.model.shape_in_use),
         ("flop", "FLOP", pictures.model.forward_flops_by_part, "", _dial("Tokens", 16, 2048, 16), 256),
         ("rule_of_six", "six operations a weight", pictures.model.six_flops_per_weight, "scaling"),
-        ("initialisation", "initialisation", pictures.model.initial_losses),
+        ("initialisation", "initialization", pictures.model.initial_losses),
         ("logit_lens", "logit lens", pictures.model.logit_lens),
         ("scaling_law", "scaling law", pictures.model.scaling_law, "scaling"),
         ("experts", "mixture of experts", pictures.model.experts, "", _dial("Experts per token", 1, 8), 2),
@@ -172,7 +173,7 @@ TERMS: tuple[Term, ...] = (
         ("chat_template", "chat template", pictures.assistant.chat, CHAT),
         ("preference", "preference tuning", pictures.assistant.preference_pull, CHAT),
         ("lora", "LoRA", pictures.assistant.low_rank, "", _dial("Rank", 1, 64), 8),
-        ("quantisation", "quantisation", pictures.assistant.quantization),
+        ("quantisation", "quantization", pictures.assistant.quantization),
         ("hallucination", "hallucination", pictures.assistant.out_of_domain),
     ),
 )  # fmt: skip
@@ -229,10 +230,12 @@ def terms() -> None:
 def term_selector(label: str, names: list[str], searching: bool) -> str:
     """The term that is open: the one chosen, or the best of those found."""
     key, default = "c11_term", names[0] if searching else "RoPE"
-    bind = links.check(key, links.Choice(list(BY_NAME)), "RoPE")
+    rule = links.Choice(list(BY_NAME), RENAMED[key])
+    index = 0 if links.rename(key, rule) else names.index(default)
+    bind = links.check(key, rule, "RoPE")
     if st.session_state.get(key, default) not in names:
         del st.session_state[key]
-    return st.selectbox(label, names, names.index(default), key=key, bind=bind, disabled=links.locked(key))
+    return st.selectbox(label, names, index, key=key, bind=bind, disabled=links.locked(key))
 
 
 def term_index(matching: list[Term], chosen: Term) -> None:

@@ -57,7 +57,7 @@ def beams(handle: ModelHandle, prompt: str, n_new: int, n_beams: int, length_pen
     )
 
 
-DRAFTS = ("a table of counts", "half of its layers", "itself when younger")
+DRAFTS = ("n-gram table", "half of its layers", "earlier checkpoint")
 COUNTED_STORIES, COUNTED_ORDER = 300, 4
 
 

@@ -15,7 +15,7 @@ from pages.labs.positions.frequencies import BASES
 Q = ((0.8, 0.3, -0.5, 0.2),)
 K = ((0.6, -0.3, 0.1, 0.5),)
 NUMBERS = ("1", "2", "3", "4")
-PAIRINGS = ("halves", "neighbours")
+PAIRINGS = ("halves", "neighbors")
 PLACES = (0, 1, 7, 40)  # positions at which the same two vectors are compared
 APART = 2
 

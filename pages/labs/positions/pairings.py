@@ -22,7 +22,7 @@ def pairings() -> None:
     width = controls.value_slider(text.read("lab_pairs_width"), "c4_pairs_width", (4, 6, 8, 16), WIDTH)
     seed = controls.integer(text.read("lab_pairs_draw"), "c4_pairs_seed", Dial("", 1, 9, 1, ""), 1)
     scores = pairing_scores(width, seed=seed)
-    order = by_hand.order_for_halves(width, "neighbours")
+    order = by_hand.order_for_halves(width, "neighbors")
     back = torch.tensor(order).argsort().tolist()
     rows = [text.read("lab_pairs_row_neighbours"), text.read("lab_pairs_row_halves")]
     shown = tuple(reversed(PAIRINGS))

@@ -14,9 +14,9 @@ from pages.kit import claim, controls, curves, event_log, figures, lab, lab_runs
 from pages.kit.history import History
 
 FAULT_NAMES = (
-    "looks ahead",
+    "no causal mask",
     "targets not shifted",
-    "rate × 300",
+    "learning rate × 300",
     "tiny text",
     "gradients leak",
     "healthy",
@@ -58,11 +58,11 @@ def _numbers() -> tuple[int, float]:
 def explain(fault: str, text: words.Words) -> None:
     """What a fault is, how its curves tell, and the repair."""
     match fault:
-        case "looks ahead":
+        case "no causal mask":
             text.show("fault_ahead")
         case "targets not shifted":
             text.show("fault_shift")
-        case "rate × 300":
+        case "learning rate × 300":
             text.show("fault_rate")
         case "tiny text":
             text.show("fault_tiny")
