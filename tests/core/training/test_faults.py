@@ -69,7 +69,7 @@ def test_the_curves_of_events_are_their_columns_and_a_missing_number_is_none_at_
     )
     assert math.isnan(seen.losses[0])
     assert (seen.val_losses, seen.grad_norms, seen.uniform) == ([6.0], [2.0], 7.6)
-    with pytest.raises(ValueError, match="never began"):
+    with pytest.raises(ValueError, match="has no events"):
         Curves.of([])
 
 
