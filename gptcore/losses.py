@@ -6,6 +6,8 @@ and the gradient. Here a few rows at a time are converted to float32, scored and
 gradient, which is known at once: softmax(logits), minus 1 at the target.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -24,9 +26,9 @@ def _negative_log(p: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor, table: Tensor, targets: Tensor, product: Callable) -> Tensor:
         low = table.to(x.dtype)
-        logits = x @ low.T  # (N, V)
+        logits = product(x, low.T)  # (N, V)
         n_rows = max(1, NUMBERS_AT_ONCE // logits.shape[1]) if x.device.type == "cpu" else len(x)
         negative_logs = []
         for rows, wanted in zip(logits.split(n_rows), targets.unsqueeze(1).split(n_rows)):
@@ -34,23 +36,24 @@ class _CrossEntropy(torch.autograd.Function):
             negative_logs.append(_negative_log(probabilities.gather(1, wanted), rows, wanted))
             rows.copy_(probabilities.scatter_add_(1, wanted, torch.full_like(negative_logs[-1], -1.0)))
         ctx.save_for_backward(x, low, logits)  # which now hold the loss's gradient by logit, times N
-        ctx.table_dtype = table.dtype
+        ctx.table_dtype, ctx.product = table.dtype, product
         return torch.cat(negative_logs).mean()
 
     @staticmethod
-    def backward(ctx, outer: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx, outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, table, gradient = ctx.saved_tensors
         scale = (outer / len(x)).to(x.dtype)
         scaled = x * scale
         by_table = torch.empty_like(table, dtype=ctx.table_dtype)
         for rows, place in zip(gradient.T.split(ROWS_AT_ONCE), by_table.split(ROWS_AT_ONCE)):
-            place.copy_(rows @ scaled)  # and widened on the way, where the table is wider than x
-        return gradient @ table * scale, by_table, None
+            place.copy_(ctx.product(rows, scaled))  # and widened on the way, where the table is wider than x
+        return ctx.product(gradient, table) * scale, by_table, None, None
 
 
-def cross_entropy(x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+def cross_entropy(x: Tensor, table: Tensor, targets: Tensor, product: Callable = torch.mm) -> Tensor:
     """Return the mean of -ln p(target) in nats, p = softmax(x @ table.T): x (N, C), table (V, C), targets (N,).
 
-    The products run in x's precision, exponentials and sums in float32. Differentiable once.
+    The products run in x's precision, exponentials and sums in float32; `product` multiplies two matrices.
+    Differentiable once.
     """
-    return _CrossEntropy.apply(x, table, targets)
+    return _CrossEntropy.apply(x, table, targets, product)

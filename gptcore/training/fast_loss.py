@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from gptcore.attention import Attention
 from gptcore.feedforward import SwiGLU
+from gptcore.initialization import Linear
 from gptcore.losses import cross_entropy
 from gptcore.model import GPT, Block, compute_dtype, maybe_dropout
 from gptcore.norms import RMSNorm
-from gptcore.training.fused_functions import Pattern, attend, embed_tied, rms_norm, swiglu
+from gptcore.training.fused_functions import Pattern, attend, embed_tied, linear, product, rms_norm, swiglu
 
 
 def training_loss(model: GPT, ids: Tensor, targets: Tensor, *, path: str) -> Tensor:
@@ -43,7 +44,7 @@ def fast_loss(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
     x = _normed(model.final_norm, x, dtype).flatten(0, 1)
     if config.logit_cap is not None:
         return F.cross_entropy(model.output(x).float(), targets.flatten())
-    return cross_entropy(x, table, targets.flatten())
+    return cross_entropy(x, table, targets.flatten(), product)
 
 
 def _sub_layer(block: Block, name: str, compute, x: Tensor) -> Tensor:
@@ -68,7 +69,16 @@ def _normed(norm: torch.nn.Module, x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _feedforward(layer: torch.nn.Module, h: Tensor) -> Tensor:
-    return layer.down_proj(swiglu(layer.gate_up_proj(h))) if type(layer) is SwiGLU else layer(h)
+    if type(layer) is not SwiGLU:
+        return layer(h)
+    return _projected(layer.down_proj, swiglu(_projected(layer.gate_up_proj, h)))
+
+
+def _projected(layer: torch.nn.Module, h: Tensor) -> Tensor:
+    if type(layer) is not Linear or h.dtype != layer.weight.dtype:  # in bf16 autocast converts the weights
+        return layer(h)
+    y = linear(h, layer.weight)
+    return y if layer.bias is None else y + layer.bias
 
 
 def _attention(layer: Attention, pattern: Pattern, tensors: tuple, h: Tensor) -> Tensor:
@@ -76,4 +86,4 @@ def _attention(layer: Attention, pattern: Pattern, tensors: tuple, h: Tensor) ->
     if config.qk_norm or config.score_cap is not None or (layer.training and config.dropout):
         angles, allowed = tensors
         return layer(h, angles, allowed, path="explicit")
-    return layer.o_proj(attend(layer.qkv_proj(h), pattern))
+    return _projected(layer.o_proj, attend(_projected(layer.qkv_proj, h), pattern))

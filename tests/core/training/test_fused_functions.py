@@ -14,7 +14,7 @@ from gptcore.model import GPT
 from gptcore.positions import rope_table
 from gptcore.training import fused_functions
 from gptcore.training.fast_loss import training_loss
-from gptcore.training.fused_functions import Pattern, attend, embed_tied, rms_norm, swiglu
+from gptcore.training.fused_functions import Pattern, attend, embed_tied, linear, product, rms_norm, swiglu
 
 SHAPE = ModelConfig(vocab_size=19, context_length=11, d_model=16, n_layers=2, n_heads=4, d_ff=12)
 # One change or a few for each field of a config that the loss depends on.
@@ -60,7 +60,15 @@ def test_the_changes_name_every_field():
     assert named == {field.name for field in fields(ModelConfig)} - SIZES
 
 
-def test_rms_norm_and_swiglu_have_the_derivatives_they_are_given():
+def test_a_product_is_torchs_whatever_way_its_matrices_lie():
+    a, b = drawn(6, 5).detach().float(), drawn(5, 7, seed=1).detach().float()
+    for left in (a, a.T.contiguous().T):
+        for right in (b, b.T.contiguous().T):
+            torch.testing.assert_close(product(left, right), a @ b)
+
+
+def test_linear_rms_norm_and_swiglu_have_the_derivatives_they_are_given():
+    assert gradcheck(linear, (drawn(2, 3, 5), drawn(4, 5, seed=1)))
     assert gradcheck(lambda x, w: rms_norm(x, w, 0.1, torch.float64), (drawn(2, 3, 5), drawn(5, seed=1)))
     assert gradcheck(swiglu, (drawn(2, 3, 8),))
 
