@@ -39,7 +39,7 @@ END_TOKENS = (
 Ends = int | str | Iterable[int | str] | None
 
 CACHED_PIECES = 1 << 16
-LONGEST_CACHED = 1000  # bytes
+LONGEST_CACHED = 1000  # characters
 CACHED_PAIRS = 1 << 18
 _BYTE_TOKEN = regex.compile("<0x([0-9A-F]{2})>")
 _MARK = "▁"  # SentencePiece's sign for a space
@@ -265,11 +265,12 @@ class ImportedTokenizer(Tokenizer):
         return ids
 
     def _ids_of_piece(self, piece: str) -> Iterable[int]:
-        if self._pre_tokenizer.byte_level:
-            piece = bytes_to_unicode(piece.encode("utf-8", "surrogateescape"))
-        elif len(piece) > 1:
-            return [token_id for part in self._parts(piece) for token_id in self._cached_ids(part)]
-        return self._merge(piece) if len(piece) > LONGEST_CACHED else self._cached_ids(piece)
+        if self.is_byte_level or len(piece) == 1:
+            return self._ids_of_part(piece)
+        return [token_id for part in self._parts(piece) for token_id in self._ids_of_part(part)]
+
+    def _ids_of_part(self, part: str) -> tuple[int, ...]:
+        return self._merge(part) if len(part) > LONGEST_CACHED else self._cached_ids(part)
 
     def _parts(self, piece: str) -> Iterator[str]:
         """Cut a piece where no token can reach over, which changes no id: a whole text may be one piece."""
@@ -289,6 +290,8 @@ class ImportedTokenizer(Tokenizer):
         return frozenset(left + right for token in self._vocabulary for left, right in pairwise(token))
 
     def _merge(self, piece: str) -> tuple[int, ...]:
+        if self.is_byte_level:
+            piece = bytes_to_unicode(piece.encode("utf-8", "surrogateescape"))
         if self._whole_first and piece in self._ordinary:
             return (self._ordinary[piece],)
         ids: list[int] = []
