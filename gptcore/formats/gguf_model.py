@@ -156,9 +156,9 @@ def _rope(read: _Metadata, file: GgufFile) -> dict[str, Any]:
     elif kind != "none":
         rope |= {"rope_type": kind, "factor": float(read.number("rope.scaling.factor"))}
         if kind == "yarn":
-            original = "original_max_position_embeddings"
-            rope[original] = read.number("rope.scaling.original_context_length")
-    return {"rope_theta": theta, "rope_parameters": rope}
+            original = read.number("rope.scaling.original_context_length", read.number("context_length"))
+            rope["original_max_position_embeddings"] = original
+    return {"rope_theta": theta, "rope_scaling": rope}
 
 
 def _llama3_scaling(factors: list[float], theta: float) -> dict[str, Any]:
@@ -203,7 +203,9 @@ def _gpt2(read: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gemma(read: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
+    read.number("attention.key_length")  # its heads are wider than d_model / n_heads
     return {
+        "hidden_act": "gelu_pytorch_tanh",
         "hidden_activation": "gelu_pytorch_tanh",
         "tie_word_embeddings": True,
         "head_dim": values["head_dim"],
@@ -230,8 +232,12 @@ def _gemma3(read: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _phi3(read: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
-    window = read.number("attention.sliding_window", 0)
-    return {"sliding_window": window or None, "partial_rotary_factor": 1.0}
+    head_dim = values.get("head_dim") or values["hidden_size"] // values["num_attention_heads"]
+    fraction = read.number("rope.dimension_count", head_dim) / head_dim
+    return {
+        "sliding_window": None,
+        "partial_rotary_factor": fraction,
+    }  # llama.cpp has no window there, either
 
 
 def _smollm3(read: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
