@@ -18,6 +18,7 @@ from gptcore.formats import gguf_names, hf_folder, hf_weights
 from gptcore.formats.gguf_file import GgufError, GgufFile, read_head
 from gptcore.formats.gguf_names import ARCHITECTURES, Architecture
 from gptcore.formats.gguf_tokenizer import read_tokenizer
+from gptcore.formats.hf_config import with_shorter_context
 from gptcore.model import GPT
 from gptcore.tokenizer import Tokenizer
 
@@ -25,17 +26,14 @@ ROPE_FACTORS = "rope_freqs.weight"  # Llama 3.1's slower frequencies, each with 
 LLAMA3_SCALING = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 
 
-def load_gguf(path: str | Path) -> tuple[GPT, Tokenizer | None]:
+def load_gguf(path: str | Path, *, longest_context: int | None = None) -> tuple[GPT, Tokenizer | None]:
     """Return the model in fp32 and the tokenizer of a GGUF file, None where it holds no tokenizer.
 
+    A longer context than `longest_context` is shortened, which changes no shorter text where positions rotate.
     Raises ValueError in one sentence for a file that is damaged, or holds what is not supported, naming it.
     """
-    try:
-        file = read_head(path)
-    except OSError as error:
-        raise GgufError(f"{path} can't be read: {error.strerror}") from error
-    theirs = hf_config(file)
-    config = model_config(file)
+    file = _head(path)
+    theirs, config = _described(file, longest_context)
     check_memory(model_bytes(config), f"the model in {path}")
     architecture = ARCHITECTURES[file.metadata["general.architecture"]]
     names = _names(file, architecture)
@@ -50,12 +48,35 @@ def load_gguf(path: str | Path) -> tuple[GPT, Tokenizer | None]:
     return hf_weights.load_llama(_Weights(names, file, architecture, heads), theirs), tokenizer
 
 
-def model_config(file: GgufFile) -> ModelConfig:
-    """Return our config of a file; raises ValueError naming what is missing or not supported."""
+def read_config(path: str | Path, *, longest_context: int | None = None) -> ModelConfig:
+    """Return the config that `load_gguf` would build; raises ValueError as it does."""
+    return _described(_head(path), longest_context)[1]
+
+
+def _head(path: str | Path) -> GgufFile:
     try:
-        return hf_weights.model_config(hf_config(file))
-    except (KeyError, TypeError, AttributeError) as error:
+        return read_head(path)
+    except OSError as error:
+        raise GgufError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _described(file: GgufFile, longest_context: int | None) -> tuple[dict[str, Any], ModelConfig]:
+    """Return a file's config as Hugging Face's and as ours; raises ValueError for what is missing or not supported."""
+    try:
+        theirs = hf_config(file)
+        config = hf_weights.model_config(theirs)
+        if (
+            longest_context is not None
+            and config.position == "rope"
+            and config.context_length > longest_context
+        ):
+            theirs = with_shorter_context(theirs, longest_context)
+            config = hf_weights.model_config(theirs)
+    except (ConfigError, GgufError):
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise GgufError(f"{file.path} is damaged: {type(error).__name__} {error}") from error
+    return theirs, config
 
 
 class _Weights(dict):
@@ -164,12 +185,23 @@ def _rope(read: _Metadata, file: GgufFile) -> dict[str, Any]:
 def _llama3_scaling(factors: list[float], theta: float) -> dict[str, Any]:
     """Return the settings of Llama 3.1's scaling that give these factors; raises ConfigError if there are none."""
     low, high, usual = LLAMA3_SCALING.values()
-    for original in (usual, usual // 2, usual * 2, usual * 4):
-        expected = llama3_factors(theta, 2 * len(factors), max(factors), low, high, original)
-        if np.allclose(expected, factors, rtol=1e-3):
-            settings = LLAMA3_SCALING | {"original_max_position_embeddings": original}
-            return {"rope_type": "llama3", "factor": max(factors), **settings}
-    raise ConfigError(f"{ROPE_FACTORS} holds other factors than those of Llama 3.1, which are not supported")
+    factor, head_dim = max(factors), 2 * len(factors)
+    if factor == 1:
+        return {}
+    # A factor between 1 and the whole tells how often its wave fits into the original context.
+    between = [
+        theta ** (2 * i / head_dim)
+        * 2
+        * math.pi
+        * (low + (1 / f - 1 / factor) / (1 - 1 / factor) * (high - low))
+        for i, f in enumerate(factors)
+        if 1.001 < f < 0.999 * factor
+    ]
+    original = round(between[0]) if between else usual
+    if not np.allclose(llama3_factors(theta, head_dim, factor, low, high, original), factors, rtol=1e-3):
+        raise ConfigError(f"{ROPE_FACTORS} must contain the factors of Llama 3.1; others are not supported")
+    settings = LLAMA3_SCALING | {"original_max_position_embeddings": original}
+    return {"rope_type": "llama3", "factor": factor, **settings}
 
 
 def llama3_factors(

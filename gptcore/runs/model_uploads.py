@@ -19,13 +19,14 @@ import torch
 from gptcore.checkpoint import FORMAT, check_finite, model_folder, write_model
 from gptcore.config import ModelConfig
 from gptcore.files import disk_bytes, read_json, replacing, write_bytes, write_json
-from gptcore.formats import hf_folder, load
+from gptcore.formats import gguf_model, hf_folder, load
 from gptcore.formats.hf_config import with_shorter_context
 from gptcore.formats.models import is_hf_folder
 from gptcore.model import GPT
 from gptcore.runs.limits import MAX_CONTEXT, MEGABYTE, LimitError, Limits
 from gptcore.runs.run import FORMAT as RUN_FORMAT
 from gptcore.runs.run import LONGEST_NAME, UNPACKING, Run, RunError, runs_folder
+from gptcore.tokenizer import Tokenizer
 
 MAX_JSON_MB = {  # megabytes; the largest in use have half of that
     "config.json": 1,
@@ -48,7 +49,8 @@ def import_upload(
 ) -> Run:
     """Keep a model from uploaded files, each a name and what is in it; return it as a run that is over.
 
-    One zip of a folder, or the files of one. Raises ValueError in one sentence, naming what is not supported.
+    One zip of a folder, the files of one, or a GGUF file. Raises ValueError in one sentence, naming what is not
+    supported.
     """
     limits = limits or Limits.from_environment()
     limits.check_disk(disk_bytes(runs_folder()))
@@ -137,7 +139,7 @@ def _keep(name: str, content: BinaryIO, folder: Path, room: int, limits: Limits)
     if name.endswith(UNSUPPORTED_SUFFIXES):
         path.touch()
         return room
-    if name not in MAX_JSON_MB and not name.endswith(".safetensors"):
+    if name not in MAX_JSON_MB and not name.endswith((".safetensors", ".gguf")):
         return room
     if path.exists():
         raise UploadError(f"there are two files named {name[:80]}; upload one model at a time")
@@ -158,21 +160,8 @@ def _keep(name: str, content: BinaryIO, folder: Path, room: int, limits: Limits)
 
 def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Limits | None = None) -> Run:
     """Check the model in a folder that may be changed, and keep it in the runs folder; return it as a run."""
-    limits = limits or Limits.from_environment()
-    if not (folder / "config.json").is_file():
-        raise UploadError("config.json is missing; add it, because it defines the model's shape")
-    if not any(path.suffix in (".safetensors", *UNSUPPORTED_SUFFIXES) for path in folder.iterdir()):
-        raise UploadError("model.safetensors is missing; add it, because it contains the weights")
-    _shorten_context(folder)
-    config = _config(folder)
-    limits.check_model(config)
-    model, tokenizer = load(folder)
-    if tokenizer is None:
-        raise UploadError(
-            "tokenizer.json is missing; add it, because the model needs it to read and write text"
-        )
+    model, tokenizer, dtype = _read_model(folder, limits or Limits.from_environment())
     check_finite(model)
-    dtype = _stored_dtype(folder, model)
     run_id = secrets.token_hex(10)
     place = runs_folder() / run_id
     try:
@@ -194,6 +183,35 @@ def register_model(folder: Path, *, name: str = "", owner: str = "", limits: Lim
         shutil.rmtree(place, ignore_errors=True)
         raise
     return Run(place)
+
+
+def _read_model(folder: Path, limits: Limits) -> tuple[GPT, Tokenizer, torch.dtype | None]:
+    """Return the model in a folder, its tokenizer, and the type to store its weights in."""
+    if not (folder / "config.json").is_file():
+        if (files := list(folder.glob("*.gguf"))) != []:
+            return _read_gguf(files, limits)
+        raise UploadError("config.json is missing; add it, because it defines the model's shape")
+    if not any(path.suffix in (".safetensors", *UNSUPPORTED_SUFFIXES) for path in folder.iterdir()):
+        raise UploadError("model.safetensors is missing; add it, because it contains the weights")
+    _shorten_context(folder)
+    config = _config(folder)
+    limits.check_model(config)
+    model, tokenizer = load(folder)
+    if tokenizer is None:
+        raise UploadError(
+            "tokenizer.json is missing; add it, because the model needs it to read and write text"
+        )
+    return model, tokenizer, _stored_dtype(folder, model)
+
+
+def _read_gguf(files: list[Path], limits: Limits) -> tuple[GPT, Tokenizer, None]:
+    if len(files) > 1:
+        raise UploadError(f"there are {len(files)} GGUF files; upload one model at a time")
+    limits.check_model(gguf_model.read_config(files[0], longest_context=MAX_CONTEXT))
+    model, tokenizer = gguf_model.load_gguf(files[0], longest_context=MAX_CONTEXT)
+    if tokenizer is None:
+        raise UploadError(f"{files[0].name[:80]} does not contain a tokenizer; choose a file that has one")
+    return model, tokenizer, None
 
 
 def _shorten_context(folder: Path) -> None:

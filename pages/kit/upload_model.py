@@ -19,12 +19,13 @@ def form() -> None:
     place = st.session_state.setdefault(_FRESH, 0)
     files = st.file_uploader(
         "Zip file of the model folder, or its files",
-        type=["zip", "safetensors", "json"],
+        type=["zip", "safetensors", "json", "gguf"],
         accept_multiple_files=True,
         key=f"bring_files_{place}",
         max_upload_size=limits.file_widget_mb,
         help=f"A Hugging Face folder of a Llama-style model (Llama 3, Mistral, Qwen) with tokenizer.json, or a model "
-        f"saved here: config.json, model.safetensors, tokenizer.json. Up to {limits.parameters:,} parameters.",
+        f"saved here: config.json, model.safetensors, tokenizer.json. Or one GGUF file. "
+        f"Up to {limits.parameters:,} parameters.",
     )
     path = ""
     if visitor.is_local() and st.get_option("server.address") in LOCAL:

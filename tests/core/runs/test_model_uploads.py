@@ -28,9 +28,10 @@ from transformers import (
 
 from gptcore import load, save
 from gptcore.bpe import replay_merges
+from gptcore.formats.gguf_export import export_gguf
 from gptcore.formats.hf_tokenizer import ImportedTokenizer, from_json, to_json
 from gptcore.generation.sampling import generate
-from gptcore.runs.limits import LimitError, Limits
+from gptcore.runs.limits import MAX_CONTEXT, LimitError, Limits
 from gptcore.runs.model_uploads import import_folder, import_upload
 from gptcore.runs.run import list_runs, runs_folder
 from gptcore.tokenizer import EOT, Tokenizer, TokenizerError
@@ -617,3 +618,55 @@ def test_a_full_allowance_refuses_one_more_model(llama, limits):
     ):
         with pytest.raises(LimitError, match="1 MB of disk, and the limit is 1 MB"):
             brought()
+
+
+def gguf_of(folder, tmp_path) -> bytes:
+    model, tokenizer = load(folder)
+    return export_gguf(model, tokenizer, tmp_path / "model.gguf").read_bytes()
+
+
+def test_a_gguf_file_is_kept_as_a_model(llama, limits, tmp_path):
+    data = gguf_of(llama, tmp_path)
+    run = import_upload([("model.gguf", io.BytesIO(data))], limits=limits)
+    model, tokenizer = load(run.folder)
+    expected, words = load(llama)
+    assert all(
+        torch.equal(weight, model.state_dict()[name]) for name, weight in expected.state_dict().items()
+    )
+    assert tokenizer.encode(PROSE) == words.encode(PROSE) and tokenizer.eot_id == words.eot_id
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: [("a.gguf", data[:-500])], "is damaged"),
+        (lambda data: [("a.gguf", data[:400])], "damaged|ends before"),
+        (lambda data: [("a.gguf", b"PK" + data)], "not a GGUF file"),
+        (lambda data: [("a.gguf", data), ("b.gguf", data)], "2 GGUF files"),
+        (
+            lambda data: [("a.gguf", data.replace(b"tokenizer.ggml.model", b"tokenizer.ggml.modem"))],
+            "tokenizer",
+        ),
+        (lambda data: [("a.gguf", data + bytes(2_100_000))], "2 MB"),
+    ],
+)
+def test_a_gguf_file_that_cannot_be_kept_is_one_sentence_and_leaves_nothing(
+    llama, limits, tmp_path, damage, words
+):
+    files = [(name, io.BytesIO(data)) for name, data in damage(gguf_of(llama, tmp_path))]
+    with pytest.raises(ValueError, match=words) as refused:
+        import_upload(files, limits=limits)
+    assert "\n" not in str(refused.value) and str(runs_folder()) not in str(refused.value)
+    assert list(runs_folder().iterdir()) == []
+
+
+def test_a_gguf_file_beyond_the_limits_is_refused_before_it_is_built(llama, limits, tmp_path):
+    data = gguf_of(llama, tmp_path)
+    small = replace(limits, parameters=10_000)
+    with pytest.raises(LimitError, match="10,000"):
+        import_upload([("model.gguf", io.BytesIO(data))], limits=small)
+    name = b"llama.context_length\x04\x00\x00\x00"
+    longer = data.replace(name + (64).to_bytes(4, "little"), name + (2**20).to_bytes(4, "little"))
+    assert longer != data
+    kept = import_upload([("model.gguf", io.BytesIO(longer))], limits=limits)
+    assert load(kept.folder)[0].config.context_length == MAX_CONTEXT
