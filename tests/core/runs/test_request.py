@@ -185,7 +185,7 @@ def test_every_file_of_a_corpus_counts_and_so_does_the_field_of_its_text(tmp_pat
 def test_a_length_among_the_settings_replaces_the_preset_s():
     train = RunRequest(settings={"steps": 3}).configs()[1]
     assert (train.steps, train.seconds) == (3, None)
-    with pytest.raises(ConfigError, match="a run has one length"):
+    with pytest.raises(ConfigError, match="leave one of them out"):
         RunRequest(settings={"steps": 3}, seconds=5).configs()
 
 
