@@ -16,6 +16,7 @@ STRINGS = ("string", "large_string")  # as `datasets` calls the types of a colum
 NAMING = "with --text-field, or rename it to text"
 HELD_OUT_SPLITS = ("validation", "valid", "test")
 MAX_NAMED_FIELDS = 20
+MAX_LISTS = 1_000_000  # and objects in one JSON value: parsed they take twenty times the memory of their text
 MAX_CHARACTERS = 500_000_000  # of text: a packed table may hold far more than its file does
 
 # pyarrow and `datasets` are imported where they are used: they take a second, and few texts need them.
@@ -62,6 +63,8 @@ def _json_rows(text: str, name: str) -> list[Any]:
 
 
 def _parse_json(text: str, where: str) -> Any:
+    if text.count("[") + text.count("{") > MAX_LISTS:
+        raise CorpusError(f"{where} contains too many JSON values; write one object a line as .jsonl.")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -117,14 +120,18 @@ def _texts(rows: Iterable[Any], name: str, field: str | None) -> tuple[list[str]
 
 
 def _bounded(rows: Iterable[Any], name: str) -> Iterator[Any]:
-    """Pass rows on; raises CorpusError where they hold more text than is read."""
+    """Pass on the texts of each row, all that is needed of it; raises CorpusError where they are more than is read."""
     n_characters = 0
     for row in rows:
         values = row.values() if isinstance(row, Mapping) else [row]
         n_characters += sum(len(value) for value in values if isinstance(value, str))
         if n_characters > MAX_CHARACTERS:
             raise CorpusError(f"{name} has more than {MAX_CHARACTERS:,} characters; use a part of it.")
-        yield row
+        yield (
+            {key: value for key, value in row.items() if isinstance(value, str)}
+            if isinstance(row, Mapping)
+            else row
+        )
 
 
 def _text_fields(rows: list[Mapping[str, Any]]) -> list[str]:

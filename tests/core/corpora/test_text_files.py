@@ -132,6 +132,11 @@ BAD = {
     "a list of lists": ("a.json", b"[[1], [2]]", "rows that are not JSON objects"),
     "one object": ("a.json", b'{\n"text": "x"}', "not a list of rows"),
     "broken JSON": ("a.jsonl", b'{"text": "a"}\n{"text": \n', r"line 2 of a\.jsonl is not valid JSON"),
+    "a value of too many values": (
+        "a.jsonl",
+        b'{"text": "a", "x": [' + b"[]," * 1_000_001 + b"[]]}",
+        "too many JSON",
+    ),
     "deep JSON": ("a.json", b"[" * 100_000, "is not valid JSON"),
     "no text": ("a.jsonl", b'{"n": 1}\n', "has no field with text"),
     "no rows": ("a.csv", b"text\n", "has no field with text"),

@@ -222,6 +222,20 @@ def test_documents_of_a_data_set_are_kept_one_by_one(tmp_path):
         load_kept_text(tmp_path, "hub:some/set")
 
 
+def test_a_run_on_several_files_resumes_when_they_are_gone(tmp_path, text):
+    rows = "".join(f'{{"body": "{line}", "n": 1}}\n' for line in text.splitlines())
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "more.txt").write_text(text + "\n<|endoftext|>\n" + text)
+    files = "\n".join(str(tmp_path / name) for name in ("rows.jsonl", "more.txt"))
+    request = RunRequest(corpus=files, text_field="body", steps=12, settings=SIZES | FIXED)
+    whole = losses_of(execute.start(request, tmp_path / "whole"))
+    step = half_done(request, tmp_path / "run")
+    assert Run(tmp_path / "run").config()["text_field"] == "body"
+    for path in (tmp_path / "rows.jsonl", tmp_path / "more.txt"):
+        path.unlink()
+    assert losses_of(execute.resume(tmp_path / "run")) == whole[step:]
+
+
 STATES = {
     "a number far too large": {"total_steps": 10**30},
     "less than nothing": {"seconds": -1.0},
