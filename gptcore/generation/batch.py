@@ -112,7 +112,7 @@ def _pick(logits: Tensor, sampling: Sampling, texts: list[_Text]) -> list[int]:
 class _Passes:
     """The passes of the model over a batch, with one cache for all rows.
 
-    `lengths` (B,) is how many positions of each row the cache has seen, None while all rows have `cache.length`.
+    `lengths` (B,) is the number of cached positions of each row, None while all rows have the length of the cache.
     """
 
     def __init__(self, model: FastModel, texts: list[_Text], capacity: int):

@@ -38,7 +38,7 @@ class NotesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is said about a line; `kind` is why, shape or what."""
+    """A note on a line; `kind` is why, shape or what."""
 
     line: str
     kind: str
@@ -57,7 +57,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The source of an object as it stands in its file."""
+    """The source of an object as written in its file."""
 
     name: str  # dotted, from its module on: Attention.forward
     file: str
@@ -67,7 +67,7 @@ class Source:
 
 @lru_cache(maxsize=64)
 def source(name: str) -> Source:
-    """The source of `attention.Attention.forward`: a module of gptcore and what stands in it."""
+    """The source of `attention.Attention.forward`: a module of gptcore and the object in it."""
     module, path = _module(name)
     shown = import_module(module)
     where = module.replace(".", "/") + ".py"
@@ -130,12 +130,12 @@ def _docstrings(text: str) -> set[int]:
 
 
 def notes_file(name: str) -> Path:
-    """Where the notes of an object stand."""
+    """The file with the notes of an object."""
     return words.TEXT / words.LANGUAGE / "notes" / f"{name}.md"
 
 
 def notes(name: str) -> list[Note]:
-    """The notes of an object, in the order they stand there; raises NotesError for a note without a kind."""
+    """The notes of an object, in the order of the file; raises NotesError for a note without a kind."""
     path = notes_file(name)
     if not path.exists():
         raise NotesError(f"there is no file of notes {path.name}")
@@ -253,7 +253,7 @@ _COMPONENT = st.components.v2.component(
 
 
 def code(name: str, *, key: str) -> None:
-    """The source of a gptcore object beside its notes; of a long one the part with the most reasons first.
+    """The source of a gptcore object next to its notes; of a long one the part with the most reasons first.
 
     Pass the name as a constant, such as "attention.Attention.forward": a test finds every one that is shown.
     """

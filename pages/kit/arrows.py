@@ -14,7 +14,7 @@ DROP = 3.4
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """One arrow from the middle of a plane; those of one `name` share a color. `note` stands at its tip."""
+    """One arrow from the middle of a plane; those of one `name` share a color. `note` is shown at its tip."""
 
     x: float
     y: float

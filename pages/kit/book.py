@@ -1,8 +1,8 @@
-"""The table of pages, and what stands around every page: navigation, sidebar, header, footer.
+"""The table of pages, and the frame of every page: navigation, sidebar, header, footer.
 
-`app.py` runs `navigation()`. A page opened by a bookmark on a freshly started server is run by Streamlit
-without `app.py`, as long as a folder named ``pages/`` stands beside it; so `header` looks for the mark that
-`navigation` leaves, and where there is none it calls `navigation` itself, in the same run.
+`app.py` runs `navigation()`. A page opened by a bookmark on a freshly started server is run by Streamlit without
+`app.py`, as long as there is a folder named ``pages/`` next to it; so `header` looks for the mark that `navigation`
+leaves, and if it is missing, calls `navigation` itself in the same run.
 """
 
 import gc
@@ -428,7 +428,7 @@ def title(row: Row) -> None:
 
 
 def _choose_path() -> None:
-    """The switch to the short path, which holds for every chapter until it is turned off."""
+    """The switch to the short path, which applies to every chapter until it is turned off."""
     st.session_state[_PATH] = not links.is_full_path()
     st.toggle(
         f"Short path, {SHORT_MINUTES} min: figure, example, one lab, three questions",
@@ -438,7 +438,8 @@ def _choose_path() -> None:
 
 
 def chapter_line(row: Row) -> str:
-    """Where a chapter stands: its number, the minutes its words take, the chapters around it, what is passed."""
+    """The position of a chapter in the book: its number, the minutes its words take, the chapters around it, what is
+    passed."""
     around = []
     for step, name in ((-1, "previous:"), (1, "next:")):
         if 0 <= row.number + step < len(CHAPTERS):

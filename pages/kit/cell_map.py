@@ -82,7 +82,7 @@ class CellMap:
         return sum(known) / len(known) if known else math.nan
 
     def cell_texts(self) -> list[list[str]] | None:
-        """What stands in the cells, or None where it could not be read."""
+        """The values of the cells, or None if they could not be read."""
         if max(len(self.rows), len(self.columns)) > MOST_TEXT:
             return None
         if self.texts is not None:
@@ -91,7 +91,7 @@ class CellMap:
 
 
 def cell_text(value: float, form: str) -> str:
-    """A number as it stands in a cell; empty for NaN."""
+    """A number as shown in a cell; empty for NaN."""
     if math.isnan(value):
         return ""
     return ("−∞" if value == -math.inf else format(value, form)).replace("-", "−")

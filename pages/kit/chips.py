@@ -76,8 +76,8 @@ def visible(token: str) -> str:
 class Chip:
     """One token. `unknown` is hatched (the model never met it); `note` shows when the mouse rests on it.
 
-    `asks` is framed: the token from which others are looked at. `kept`, `refused` and `unjudged` are guesses and
-    what became of them; `count` is a number between tokens. `share`, from 0 to 1, shades a chip.
+    `asks` is framed: the token from which others are looked at. `kept`, `refused` and `unjudged` are drafted tokens
+    and their verdicts; `count` is a number between tokens. `share`, from 0 to 1, shades a chip.
     """
 
     text: str
@@ -96,7 +96,7 @@ def in_sentence(token: str) -> str:
 
 
 def strip(chips: Sequence[Chip], *, key: str, label: str, clickable: bool = False) -> int | None:
-    """Show chips in a row that wraps; returns the place of the chip just clicked, for one run."""
+    """Show chips in a row that wraps; returns the index of the chip just clicked, for one run."""
     data = _data(chips, label, clickable)
     result = _STRIP(key=key, data=data, on_clicked_change=lambda: None)
     return result.clicked if clickable else None
@@ -112,9 +112,9 @@ def _data(chips: Sequence[Chip], label: str, clickable: bool, pressed: int | Non
 
 
 def pick_chip(n: int, draw: Callable[[int], Sequence[Chip]], *, key: str, label: str, default: int) -> int:
-    """A strip to click on; returns the place chosen, which stays and lives in the URL as ?key=, counted from 1.
+    """A strip to click on; returns the chosen index, which is kept in the URL as ?key=, counted from 1.
 
-    `draw` makes the chips once the place is known, so that they can be shaded by it.
+    `draw` makes the chips once the index is known, so that they can be shaded by it.
     """
     rule = links.Number(1, max(1, n))
     asked = links.read(key, rule, default + 1)

@@ -214,7 +214,7 @@ def seed(key: str, default: int = 1) -> int:
 
 
 def model_config(prefix: str, vocab_size: int) -> ModelConfig | None:
-    """The shape the visitor asks for, or None when it is illegal and the page has said why.
+    """The shape the visitor has chosen, or None if it is invalid, with an error on the page.
 
     `prefix` begins every key ("c8" gives ?c8_size=…), so that chapters do not share sliders.
     """

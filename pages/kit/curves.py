@@ -318,9 +318,9 @@ def story_scores(
     *,
     log_x: bool = False,
 ) -> Picture:
-    """Four story scores against the step, each beside what 3-, 5- and 7-gram tables reach.
+    """Four story scores against the step, each with the scores of 3-, 5- and 7-gram tables.
 
-    `tables` gives, for each order, the same four shares, measured on text drawn from that table.
+    `tables` gives, for each order, the same four scores, measured on text sampled from that table.
     """
     figure = make_subplots(
         rows=2,

@@ -1,7 +1,7 @@
 """Diagrams of data on its way, with the shapes of the model now in use.
 
-Boxes are given in reading order: an arrow to an earlier box leads back. Python decides which boxes stand side by
-side; the browser fits them into the width it has.
+Boxes are given in reading order: an arrow to an earlier box leads back. Python decides which boxes are next to each
+other; the browser fits them into the width it has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,8 +47,8 @@ class Edge:
 def ranks(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, int]:
     """How many arrows lead to each box at most, arrows back left out.
 
-    A side input, which nothing before it leads to, stands right before the box that it goes into. Raises ValueError for
-    an arrow to or from a box that is not there.
+    A side input, which nothing before it leads to, stands right before the box that it goes into. Raises ValueError
+    for an arrow to or from a missing box.
     """
     order = {node.name: index for index, node in enumerate(nodes)}
     for edge in edges:

@@ -26,7 +26,7 @@ _TOP = st.components.v2.component("glassbox_top", html="<span></span>", js=_SCRO
 
 
 def scroll_to_top(view: str) -> None:
-    """Scroll up when another view of the page is turned to: it is the same page, so the browser would stay."""
+    """Scroll up when another view of the page is opened: it is the same page, so the browser would stay."""
     _TOP(data={"view": view}, key="top_of_view", height=1)
 
 
@@ -40,7 +40,7 @@ def go_to(**view: str) -> None:
 
 
 def button(label: str, key: str, *, icon: str | None = None, help: str | None = None, **view: str) -> None:
-    """A button that turns to a view of the page."""
+    """A button that opens a view of the page."""
     st.button(label, key=key, icon=icon, help=help, type="tertiary", on_click=go_to, kwargs=view)
 
 

@@ -28,7 +28,7 @@ CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 
 
 class Picture(NamedTuple):
-    """A figure and the words that stand for it where it cannot be seen."""
+    """A figure and its text alternative."""
 
     figure: go.Figure
     alt: str

@@ -40,7 +40,7 @@ class Operands(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """How a cell came about: which cell it is, line by line the arithmetic, its operands, and its value."""
+    """How a cell was computed: which cell it is, line by line the arithmetic, its operands, and its value."""
 
     title: str
     lines: tuple[Line, ...]

@@ -44,7 +44,7 @@ def continuation(
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def next_token_probabilities(handle: ModelHandle, prompt: str, tokens: tuple[str, ...]) -> list[float]:
-    """The probability a model gives each of these tokens to come next; 0 for what is no token."""
+    """The probability a model gives each of these tokens to come next; 0 for a text that is not a token."""
     model, tokenizer = handle.load()
     ids = tokenizer.encode_prompt(prompt)
     step = next(generate(model, ids, 1, temperature=0.0, n_alternatives=model.config.vocab_size))

@@ -22,9 +22,9 @@ def probability_bars(
 ) -> Picture:
     """The most probable next tokens as bars, the most probable on top.
 
-    `after` are the probabilities that a sampling filter leaves: they stand behind an arrow, and tokens that it removes
-    are gray and hatched. Bars show the probabilities before it, so that they never add up to more than 1. `chosen` is
-    the position of the token that was drawn, framed in orange.
+    `after` are the probabilities that a sampling filter leaves: they follow an arrow, and tokens that it removes are
+    gray and hatched. Bars show the probabilities before it, so that they never add up to more than 1. `chosen` is the
+    position of the token that was drawn, framed in orange.
     """
     passes = [True] * len(tokens) if after is None else [p > 0 for p in after]
     figure = empty_figure(x="probability", y="", height=height or 60 + 26 * len(tokens), revision=revision)
@@ -74,7 +74,7 @@ def probability_bars(
 
 
 def _told(probabilities: Sequence[float], after: Sequence[float] | None) -> list[str]:
-    """What stands behind each bar: its probability, and what a filter makes of it where that is another one."""
+    """The text after each bar: its probability, and what a filter makes of it where that is another one."""
     told = [f"{p:.1%}" for p in probabilities]
     left = (
         told if after is None else [f"{p:.1%}" if p > 0 else old for old, p in zip(told, after, strict=True)]

@@ -116,7 +116,8 @@ class LateGains:
 
 
 def late_gains(history: History, *, share: float = 0.9) -> LateGains | None:
-    """Measure how the scores moved after `share` of the fall in validation loss; None where unknown."""
+    """Measure how the scores changed after the fraction `share` of the drop in validation loss; None where
+    unknown."""
     losses = list(zip(history.eval_steps, history.val_loss))
     if not losses:
         return None
@@ -133,5 +134,5 @@ def late_gains(history: History, *, share: float = 0.9) -> LateGains | None:
 
 
 def _number(value: float | None) -> float:
-    # A loss that is no number is written as null; a gap in the curve is what it means.
+    # A loss that is NaN or infinite is written as null; a gap in the curve is what it means.
     return math.nan if value is None else value

@@ -7,8 +7,9 @@
             …the picture…
             lab.predict("c5_scale", text.read("lab_scale_predict"), options, right=1, because=…)
 
-`panes` puts controls and picture beside each other, so that one screen holds a control, what it changes and what that
-means. What stands inside `frame` is watched: its bound widgets can be reset, varied at random and put into a link.
+`panes` puts controls and picture next to each other, so that one screen shows a control, its effect and the
+explanation. What stands inside `frame` is watched: its bound widgets can be reset, varied at random and put into a
+link.
 """
 
 import random
@@ -161,7 +162,7 @@ def predict(
     then: Mapping[str, object] | None = None,
     then_label: str = "Show it in the lab",
 ) -> None:
-    """Ask for a prediction about the next setting; once made, tell what comes of it.
+    """Ask the reader for a prediction about the next setting; once made, tell what comes of it.
 
     `then` are widgets of this lab by key and the values to try: a button sets them. What a visitor predicted is
     theirs and stays out of the link.

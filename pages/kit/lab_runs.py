@@ -33,7 +33,7 @@ def started_runs(store: str) -> dict[Hashable, Run]:
 
 
 def any_under_way(runs: Mapping[Hashable, Run]) -> bool:
-    """Whether one of these runs is training or waiting for its turn."""
+    """Whether one of these runs is training or waiting."""
     return any(run.is_under_way() for run in runs.values())
 
 

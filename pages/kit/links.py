@@ -46,7 +46,7 @@ class Rule(ABC):
 
     @abstractmethod
     def parse(self, text: str) -> Any:
-        """The value that a text in a link stands for; raises Refused."""
+        """The value of a text in a link; raises Refused."""
 
     def refuses(self, text: str) -> str | None:
         """The rule as a clause where it refuses a text, None where the text is legal."""
@@ -277,7 +277,7 @@ def on_page() -> dict[str, Bound]:
 
 
 def begin_page(page: str) -> None:
-    """Forget the widgets of another page, and what its link was refused."""
+    """Forget the widgets of another page and its refused values."""
     before = st.session_state.get("bound_page")
     if before != page:
         if before is not None:

@@ -220,7 +220,7 @@ def _measuring_since(run: Run) -> float | None:
 
 
 def _ended(history: History, text: words.Words) -> str:
-    """How a run ended that did what it was asked for, or was stopped."""
+    """How a run ended that is complete or was stopped."""
     step, seconds = history.last_step, duration(history.seconds[-1] if history.seconds else 0)
     match history.end.get("reason"):
         case "imported":

@@ -30,5 +30,5 @@ def remembered() -> str | None:
 
 
 def remember(run_id: str | None) -> None:
-    """Have the browser keep the id, or forget it; called once a page, in the sidebar."""
+    """Have the browser store the id, or delete it; called once a page, in the sidebar."""
     _COOKIE_WRITER(key="model_choice_cookie", data={"name": COOKIE, "value": run_id or ""}, height=1)

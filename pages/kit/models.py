@@ -1,7 +1,7 @@
 """Models loaded once and shared by all visitors, each behind a small handle that caches can use as a key.
 
 What is loaded is read-only: key/value caches, traces and random generators belong to the caller. Torch is imported
-only when a model is asked for, because the pages' header imports this module before the first words appear.
+only when a model is needed, because the pages' header imports this module before the first words appear.
 """
 
 import io

@@ -39,7 +39,7 @@ def find_name_head(model: ModelHandle, story: PronounStory) -> NameHead:
 
 
 def default_head(model: ModelHandle) -> NameHead:
-    """The head to show first: the one that attends to the name where the model can tell the story."""
+    """The head to show first: the one that attends to the name, if the model knows the story."""
     return find_name_head(model, pronoun_story()) if storyteller().name == model.name else FIRST_HEAD
 
 

@@ -1,4 +1,4 @@
-"""Figures for numbers that are no training run: curves with bands, areas, clocks, points on a map."""
+"""Figures for numbers other than training curves: curves with bands, areas, clocks, points on a map."""
 
 import math
 from collections.abc import Mapping, Sequence

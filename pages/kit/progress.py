@@ -1,8 +1,8 @@
 """What a visitor has passed and where they stopped: a small file on a laptop, a cookie where many visit.
 
-A check is anything that can be right or wrong (a question, an exercise, a prediction made); its name says where
-it stands, such as `c5.why_mask`. On a laptop the file lies in the runs folder. Where the app is open to others
-the browser keeps the same few bytes itself, and the server keeps nothing.
+A check is anything that can be right or wrong (a question, an exercise, a prediction made); its name says where it
+is, such as `c5.why_mask`. On a local machine the file is in the runs folder. Where the app is open to others the
+browser keeps the same few bytes itself, and the server keeps nothing.
 """
 
 import json
@@ -58,7 +58,7 @@ def tick(*names: str) -> None:
 
 
 def visit(url: str) -> None:
-    """Remember the page where the visitor is."""
+    """Remember the visitor's page."""
     state = _state()
     if state["last"] != url:
         state["last"] = url

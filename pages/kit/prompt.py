@@ -1,7 +1,7 @@
 """What a visitor types: a prompt that travels in the URL, its pieces, and small tables of numbers.
 
-These inputs cannot be bound to the URL by Streamlit: a prompt may be longer than a link should be, and an
-edited table is no text. So the kit writes them there itself, as long as they are short.
+These inputs cannot be bound to the URL by Streamlit: a prompt may be longer than a link should be, and an edited
+table is not text. So the kit writes them there itself, as long as they are short.
 """
 
 import re
@@ -74,7 +74,7 @@ def token_chips(text: str, tokenizer: "Tokenizer", known: Callable[[str], bool] 
 
 
 def _strange_bytes(text: str, known: Callable[[str], bool]) -> set[int]:
-    """The places, in bytes, of words and signs that are not known."""
+    """The byte ranges of unknown words and characters."""
     strange: set[int] = set()
     for match in _WORD.finditer(text):
         word = match.group()

@@ -1,4 +1,4 @@
-"""The beginning of a story whose next word depends on a name far back, and the model that is asked to continue it."""
+"""The beginning of a story whose next word depends on a name far back, and the model that continues it."""
 
 from dataclasses import dataclass
 

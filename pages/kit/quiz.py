@@ -1,7 +1,7 @@
 """Check yourself: questions whose answers are computed, and whose wrong answers are explained.
 
-The words of a chapter's questions stand in ``pages/text/en/questions/05_attention.md``, one section a question:
-the question itself, then a line for each answer:
+The texts of a chapter's questions are in ``pages/text/en/questions/05_attention.md``, one section a question: the
+question itself, then a line for each answer:
 
     ## cache_bytes
     How many bytes does the cache of this model take after [[n]] tokens?
@@ -16,7 +16,7 @@ the question itself, then a line for each answer:
     - [overflow] Zero would overflow. | Nothing overflows here.
 
 Before the bar stands what is offered, after it the reply to that choice. In a numeric question there is no bar:
-`[right]` is said to the right answer, the other names are wrong numbers that the script computes. The entries in
+`[right]` is the reply to the right answer, the other names are wrong numbers that the script computes. The entries in
 Python say which answer is right and hand in the numbers.
 """
 
@@ -159,7 +159,7 @@ def cards(chapter: int, file: str, make: Callable[[int], Sequence[Question]]) ->
 
 
 def asked(questions: Sequence[Question]) -> Sequence[Question]:
-    """The questions of a chapter that are asked: all of them, on the short path the first three."""
+    """The questions that a chapter asks: all of them, on the short path the first three."""
     return questions if links.is_full_path() else questions[:SHORT]
 
 

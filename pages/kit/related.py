@@ -1,4 +1,4 @@
-"""What goes deeper than a chapter: its explainers, and where the book goes on."""
+"""What goes deeper than a chapter: its explainers, and the next chapters."""
 
 import streamlit as st
 

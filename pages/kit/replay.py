@@ -171,7 +171,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Duel:
-    """The shares of two words after one name."""
+    """The probabilities of two words after one name."""
 
     name: str
     shares: Sequence[tuple[str, float]]
@@ -265,7 +265,7 @@ class Candidate:
 
 
 def pick(candidates: Sequence[Candidate], *, key: str, label: str, hint: str = "", on_pick=None) -> None:
-    """Bars with the token as a button; `on_pick` is called with the place picked."""
+    """Bars with the token as a button; `on_pick` is called with the chosen index."""
 
     def picked():
         index = st.session_state[key].picked
@@ -380,7 +380,7 @@ _LANES = st.components.v2.component(
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A text as it was written: its pieces and the seconds after which each stood there."""
+    """A text as it was written: its tokens and the seconds after which each was written."""
 
     name: str
     texts: Sequence[str]

@@ -24,7 +24,7 @@ _ALIKE = 0.75  # from 0 to 1: how alike two spellings are, where one can be mean
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One place of the book: the file of words, the heading above it, and the text around the first hit."""
+    """One section of the book: the file of words, the heading above it, and the text around the first hit."""
 
     file: str
     heading: str
@@ -43,10 +43,10 @@ class _Section:
 
 
 def find(query: str, files: Sequence[tuple[str, str]], most: int = MOST) -> list[Hit]:
-    """The best places for a query in files given as (name of the words, title of the page).
+    """The best sections for a query in files given as (name of the text, title of the page).
 
-    A word counts by where it stands: title 8, heading 5, text 1; the beginning of a word is enough. Every word
-    of the query must occur somewhere.
+    A word counts by where it occurs: title 8, heading 5, text 1; the beginning of a word is enough. Every word of the
+    query must occur somewhere.
     """
     wanted = [word.lower() for word in _WORD.findall(query)][:8]
     if not wanted:

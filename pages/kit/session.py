@@ -58,15 +58,15 @@ def run_on_view() -> Run | None:
 
 
 def view_run(run_id: str | None) -> None:
-    """Make a run the one on view, on this page and on those the visitor turns to next."""
+    """Show a run on this page and on the pages the visitor opens next."""
     links.set_sticky("run", run_id)
 
 
 def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True, name: str = "") -> Run:
-    """Ask for a run, named if it is a new one, and put it on view, or leave what is there.
+    """Request a run, named if it is new, and show it; leave the current view if that fails.
 
-    It begins at once or waits for its turn; what has been asked for before is the same run. A lab's run is
-    removed after an hour. Raises LimitError, ConfigError or RunError.
+    It starts at once or waits in the queue; an equal earlier request is the same run. A lab's run is removed after an
+    hour. Raises LimitError, ConfigError or RunError.
     """
     from gptcore.runs import queue
 
@@ -85,7 +85,7 @@ def find_runs(requests: "Iterable[RunRequest]") -> list[Run | None]:
 
 
 def resume_run(run: Run) -> None:
-    """Ask for a run to go on from its last checkpoint; raises RunError or LimitError."""
+    """Request to resume a run from its last checkpoint; raises RunError or LimitError."""
     from gptcore.runs import queue
 
     visitor.check_listed(run)
@@ -94,7 +94,7 @@ def resume_run(run: Run) -> None:
 
 
 def pause_run(run: Run) -> None:
-    """Pause a run; raises RunError for one that others asked for too."""
+    """Pause a run; raises RunError for a run that others requested too."""
     visitor.check_owns(run)
     if len(run.owners()) > 1:
         raise RunError(
@@ -126,7 +126,7 @@ def delete_run(run: Run) -> None:
 
 
 def limits() -> Limits:
-    """How much may be asked for on this machine."""
+    """The limits on this machine."""
     return Limits.from_environment()
 
 
@@ -153,7 +153,7 @@ def expected_wait(run: Run) -> float | None:
 
 
 def poll_queue() -> None:
-    """Have the worker pool look at the queue now, and see that it runs."""
+    """Have the worker pool check the queue now, and start it if it is not running."""
     worker_pool.shared().poll(runs_folder())
 
 
