@@ -229,11 +229,12 @@ def test_a_run_on_several_files_resumes_when_they_are_gone(tmp_path, text):
     files = "\n".join(str(tmp_path / name) for name in ("rows.jsonl", "more.txt"))
     request = RunRequest(corpus=files, text_field="body", steps=12, settings=SIZES | FIXED)
     whole = losses_of(execute.start(request, tmp_path / "whole"))
-    step = half_done(request, tmp_path / "run")
+    half_done(request, tmp_path / "run")
     assert Run(tmp_path / "run").config()["text_field"] == "body"
     for path in (tmp_path / "rows.jsonl", tmp_path / "more.txt"):
         path.unlink()
-    assert losses_of(execute.resume(tmp_path / "run")) == whole[step:]
+    resumed = losses_of(execute.resume(tmp_path / "run"))
+    assert 0 < len(resumed) < 12 and resumed == whole[-len(resumed) :]
 
 
 STATES = {
