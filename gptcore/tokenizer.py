@@ -215,6 +215,11 @@ class Tokenizer:
         """The ids at which generation ends, the end-of-text token first; none where the tokenizer names none."""
         return (self.special_tokens[EOT],) if EOT in self.special_tokens else ()
 
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja template that writes a conversation as text; None in a tokenizer made here."""
+        return None
+
     def pieces(self, text: str) -> list[str]:
         """Split text into pre-tokens; no token crosses a boundary between them.
 

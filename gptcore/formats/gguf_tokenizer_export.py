@@ -26,11 +26,11 @@ def write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer, vocab_size: i
     if isinstance(tokenizer, ImportedTokenizer):
         texts, types = _imported_tokens(tokenizer, vocab_size)
         byte_level = tokenizer.is_byte_level
-        if tokenizer.chat_template:
-            writer.add_chat_template(tokenizer.chat_template)
     else:
         texts, types = _own_tokens(tokenizer, vocab_size)
         byte_level = True
+    if tokenizer.chat_template:
+        writer.add_chat_template(tokenizer.chat_template)
     writer.add_token_list(texts)
     writer.add_token_types([int(kind) for kind in types])
     if byte_level:

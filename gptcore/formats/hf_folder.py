@@ -69,7 +69,8 @@ def write_files(model: GPT, tokenizer: Tokenizer, folder: Path) -> None:
             "clean_up_tokenization_spaces": False,  # it would take away spaces before punctuation
             "bos_token": tokenizer.token_text(start_id),
             "eos_token": tokenizer.token_text(eot_id),
-        },
+        }
+        | ({"chat_template": tokenizer.chat_template} if tokenizer.chat_template else {}),
     )
     write_json(
         folder / "generation_config.json",
@@ -186,7 +187,8 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer | None:
     """Return a folder's tokenizer, None where it brings none; raises TokenizerError for one we cannot read."""
     path = folder / "tokenizer.json"
     if path.is_file():
-        return hf_tokenizer.load_hf_tokenizer(path, end_of_text=end_tokens(folder))
+        template = _json_if_there(folder / "tokenizer_config.json").get("chat_template")
+        return hf_tokenizer.load_hf_tokenizer(path, end_of_text=end_tokens(folder), chat_template=template)
     if (folder / "tokenizer.model").is_file():
         raise FolderError(
             f"{folder} contains its tokenizer only as tokenizer.model, which cannot be read; save it with "

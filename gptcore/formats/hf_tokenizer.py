@@ -80,20 +80,26 @@ def _their_cuts(pattern: str) -> dict[str, Any]:
     return {"type": "Sequence", "pretokenizers": [split, _byte_level(use_regex=False)]}
 
 
-def load_hf_tokenizer(path: str | Path, *, end_of_text: Ends = None) -> Tokenizer:
+def load_hf_tokenizer(
+    path: str | Path, *, end_of_text: Ends = None, chat_template: object = None
+) -> Tokenizer:
     """Return the tokenizer of a `tokenizer.json`; `end_of_text` are the tokens, or their ids, that end a text.
 
     Raises TokenizerError, naming the part, for what is not BPE or does what ours does not.
     """
-    return from_json(read_file(path), str(path), end_of_text=end_of_text)
+    return from_json(read_file(path), str(path), end_of_text=end_of_text, chat_template=chat_template)
 
 
-def from_json(content: Any, name: str, *, end_of_text: Ends = None) -> Tokenizer:
+def from_json(
+    content: Any, name: str, *, end_of_text: Ends = None, chat_template: object = None
+) -> Tokenizer:
     """Return the tokenizer that a `tokenizer.json` describes; `name` is what messages call it.
 
-    Raises TokenizerError, and nothing else, for any other content.
+    A `chat_template` that is a text is kept with it. Raises TokenizerError, and nothing else, for any other content.
     """
     try:
+        if isinstance(chat_template, str):
+            content = content | {CHAT_TEMPLATE: chat_template}
         tokenizer = ImportedTokenizer(content, name, end_of_text)
         return tokenizer.to_tokenizer() or tokenizer
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:

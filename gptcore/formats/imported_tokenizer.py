@@ -169,7 +169,8 @@ class ImportedTokenizer(Tokenizer):
     @property
     def chat_template(self) -> str | None:
         """The Jinja template that writes a conversation as text, where the model came with one."""
-        return self.content.get(CHAT_TEMPLATE)
+        template = self.content.get(CHAT_TEMPLATE)
+        return template if isinstance(template, str) else None
 
     @property
     def is_byte_level(self) -> bool:

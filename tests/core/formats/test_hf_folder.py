@@ -211,6 +211,10 @@ def test_a_prompt_starts_as_the_post_processor_says_and_every_end_token_ends_the
     assert load(folder)[1].stop_ids == (tokenizer.eot_id, known)
     assert main(words) == 0
     stopped = json.loads(capsys.readouterr().out)
+    template = "{{ messages[0]['content'] }}"
+    edit(folder / "tokenizer_config.json", chat_template=template)
+    again = hf_folder.export_hf(*load(folder), tmp_path / "again")
+    assert AutoTokenizer.from_pretrained(again).chat_template == load(again)[1].chat_template == template
     assert stopped["token_ids"] == said["token_ids"][: said["token_ids"].index(known)]
     assert stopped["stop"] == "stop"
 
