@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from gptcore import generate, load
+from gptcore.account import n_parameters
 from gptcore.formats import hf_weights
 from gptcore.formats.families import FAMILIES
 from tests.core.transformers_models import LLAMA3, randomized
@@ -155,3 +156,22 @@ def test_a_model_comes_in_and_goes_out_with_its_logits_and_its_greedy_tokens(nam
     assert not report["missing_keys"] and not report["unexpected_keys"]
     assert relative_error(again.eval()(ids).logits, expected) < 1e-5
     assert load(tmp_path / "out")[0].config == ours.config
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes", "n_heads", "published"),
+    [
+        ("gpt2", (50_257, 768, None, 12), (12, None, None), 124_439_808),  # GPT-2 small
+        ("gemma2", (256_000, 2304, 9216, 26), (8, 4, 256), 2_614_341_888),  # Gemma 2 2B
+        ("gemma3_text", (262_144, 640, 2048, 18), (4, 1, 256), 268_098_176),  # Gemma 3 270M
+        ("smollm3", (128_256, 2048, 11_008, 36), (16, 4, None), 3_075_098_624),  # SmolLM3 3B
+        ("phi3", (32_064, 3072, 8192, 32), (32, 32, None), 3_821_079_552),  # Phi-3 mini
+    ],
+)
+def test_a_published_config_has_the_published_number_of_weights(family, sizes, n_heads, published):
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
+    values = dict(zip(names, sizes)) | {"max_position_embeddings": 1024}
+    values |= dict(zip(("num_attention_heads", "num_key_value_heads", "head_dim"), n_heads))
+    renamed = FAMILIES[family].renamed
+    config = {renamed.get(key, key): value for key, value in values.items()}
+    assert n_parameters(hf_weights.model_config({"model_type": family, **config})) == published
