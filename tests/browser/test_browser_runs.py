@@ -109,14 +109,14 @@ def test_a_run_has_an_owner_and_outlives_the_server(hosted, browsers, tmp_path):
     assert not complaints(again)
 
 
-def test_curves_held_still_keep_their_zoom_while_the_run_goes_on(server, page):
+def test_curves_move_unless_they_are_frozen_and_then_keep_their_zoom(server, page):
     start(page, server, 30, 2)
+    expect(page.get_by_text(re.compile("Generated text at step"))).to_be_visible(timeout=MINUTE)
     page.get_by_text("Freeze the curves").click()
     wait_for_ticks(page, 2)  # the first may have begun before the click
     plot = page.locator(LOSS.format(prefix="c8")).last
-    plot.scroll_into_view_if_needed()
     drag = plot.locator(".nsewdrag").first
-    drag.hover()  # which waits until it no longer moves
+    drag.hover()  # which brings it into view and waits until it no longer moves
     area = drag.bounding_box()
     page.mouse.move(area["x"] + 0.2 * area["width"], area["y"] + 0.2 * area["height"])
     page.mouse.down()

@@ -209,7 +209,7 @@ def test_real_runs_of_four_visitors_all_come_to_their_end(request_for, monkeypat
     if not can_fork():
         pytest.skip("a fresh process for each run takes too long for a test")
     monkeypatch.setenv("GLASSBOX_RUNS_AT_ONCE", "2")
-    asked = [queue.submit(request_for(seed=seed, steps=2), owner="abcd"[seed % 4]) for seed in range(12)]
+    asked = [queue.submit(request_for(seed=seed, steps=2), owner="abcd"[seed % 4]) for seed in range(8)]
     worker_pool.shared().poll(runs.runs_folder())
     deadline, most = time.monotonic() + 120, 0
     while any(run.state() != "done" for run in asked):
