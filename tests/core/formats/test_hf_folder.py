@@ -219,6 +219,20 @@ def test_a_prompt_starts_as_the_post_processor_says_and_every_end_token_ends_the
     assert stopped["stop"] == "stop"
 
 
+def test_a_base_model_that_names_no_end_token_continues_a_text(lively, tokenizer, tmp_path, capsys):
+    folder = hf_folder.export_hf(lively(vocab_size=tokenizer.vocab_size), tokenizer, tmp_path / "out")
+    edit(folder / "tokenizer_config.json", eos_token=None)
+    edit(folder / "tokenizer.json", added_tokens=[])
+    for name in ("config.json", "generation_config.json"):
+        edit(folder / name, eos_token_id=None)
+    assert load(folder)[1].stop_ids == ()
+    words = ["sample", str(folder), "--json", "--max-new-tokens", "5", "--prompt"]
+    assert main([*words, "The fox"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["token_ids"]) == 5
+    assert main([*words, ""]) == 2
+    assert "does not name an end-of-text token" in capsys.readouterr().err
+
+
 def edit(path, **changes) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
