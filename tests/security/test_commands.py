@@ -210,5 +210,5 @@ def test_an_error_that_nobody_expects_is_one_sentence_that_says_so(monkeypatch, 
     monkeypatch.setattr(sys, "stdin", BrokenInput())
     assert main(["stories", "--check", "-"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("error: unexpected error, please report it") and "KeyError: 'missing'" in said
+    assert said.startswith("error: unexpected error; please report it") and "KeyError: 'missing'" in said
     assert said.count("\n") == 1
