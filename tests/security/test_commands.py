@@ -31,11 +31,11 @@ def here(tmp_path, monkeypatch):
     NORMS.pop("empty", None)
 
 
-def refused(capsys, *words: str) -> str:
-    """Run a command that must be refused; return its one sentence."""
+def refused(capsys, *words: str, printed: int = 0) -> str:
+    """Run a command that must be refused, after so many lines of output; return its one sentence."""
     assert main(words) == 2
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("error: ") and err.count("\n") == 1 and "unexpected" not in err
+    assert out.count("\n") == printed and err.startswith("error: ") and err.count("\n") == 1 and "unexpected" not in err
     return err
 
 
@@ -140,7 +140,7 @@ def test_a_temperature_that_float32_rounds_to_0_is_greedy(here, capsys):
 
 def test_a_part_of_a_plugin_that_fails_is_named_with_its_plugin(here, capsys):
     words = ["train", "--plugin", "plugin.py", "--corpus", "text.txt", "--tokenizer", "train", "--steps", "1"]
-    said = refused(capsys, *words, "--set", *SIZES, *QUICK, "norm=empty", "--out", "run")
+    said = refused(capsys, *words, "--set", *SIZES, *QUICK, "norm=empty", "--out", "run", printed=1)
     assert "plugin.py" in said and "check the parts that it adds" in said
     assert not Path("run").exists()
 
