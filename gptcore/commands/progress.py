@@ -9,8 +9,9 @@ from gptcore.training.events import Event
 
 
 def show_events(events: Generator[Event], as_json: bool) -> None:
-    show = _print_json if as_json else _Progress()
-    with contextlib.closing(events):  # an output that cannot be written ends the run too
+    """Print the events as they come; an output that cannot be written ends the run too."""
+    with contextlib.closing(events), contextlib.ExitStack() as shown:
+        show = _print_json if as_json else shown.enter_context(contextlib.closing(_Progress()))
         for event in events:
             show(event)
 
@@ -25,13 +26,19 @@ class _Progress:
     def __init__(self):
         self.bar = None
 
+    def close(self) -> None:
+        """End the bar's line, so that what follows it, an error above all, has a line of its own."""
+        if self.bar is not None:
+            self.bar.close()
+
     def __call__(self, event) -> None:
         if event.event == "start":
             for note in event.notes:
                 print(note)
+            plural = "" if event.threads == 1 else "s"
             print(
                 f"{event.n_parameters:,} parameters on {event.device}, {event.precision}, {event.attention_path} "
-                f"attention, {event.threads} thread(s), {event.total_steps:,} steps"
+                f"attention, {event.threads} thread{'s'[: event.threads != 1]}, {event.total_steps:,} steps"
             )
             self.bar = tqdm(total=event.total_steps, unit="step")
         self.bar = self.bar if self.bar is not None else tqdm(unit="step", initial=event.step)

@@ -35,8 +35,11 @@ def refused(capsys, *words: str, printed: int = 0) -> str:
     """Run a command that must be refused, after so many lines of output; return its one sentence."""
     assert main(words) == 2
     out, err = capsys.readouterr()
-    assert out.count("\n") == printed and err.startswith("error: ") and err.count("\n") == 1 and "unexpected" not in err
-    return err
+    *before, said = err.removesuffix("\n").split("\n")
+    assert (
+        out.count("\n") == len(before) == printed and said.startswith("error: ") and "unexpected" not in said
+    )
+    return said
 
 
 @pytest.mark.parametrize(

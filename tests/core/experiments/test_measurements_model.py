@@ -69,8 +69,12 @@ def test_a_law_is_found_again_and_tells_the_fourth():
 
 @pytest.mark.parametrize(
     ("sizes", "losses", "message"),
-    [([1e5], [2.0], "at least 2"), ([1e5, 2e5], [2.0], "2 sizes and 1 losses"), ([1e5, 2e5], [2.0, 0.5], "must be above the floor")],
-)  # fmt: skip
+    [
+        ([1e5], [2.0], "at least 2"),
+        ([1e5, 2e5], [2.0], "2 sizes and 1 losses"),
+        ([1e5, 2e5], [2.0, 0.5], "must be above the floor"),
+    ],
+)
 def test_what_gives_no_law_is_said(sizes, losses, message):
     with pytest.raises(ValueError, match=message):
         measured.fit_power_law(sizes, losses, 0.6)
