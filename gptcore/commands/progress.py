@@ -35,7 +35,6 @@ class _Progress:
         if event.event == "start":
             for note in event.notes:
                 print(note)
-            plural = "" if event.threads == 1 else "s"
             print(
                 f"{event.n_parameters:,} parameters on {event.device}, {event.precision}, {event.attention_path} "
                 f"attention, {event.threads} thread{'s'[: event.threads != 1]}, {event.total_steps:,} steps"
