@@ -76,7 +76,6 @@ SHORT = {  # names of the parts in the bar
 
 # The short path through a chapter: its figure, the worked example, the first lab and three questions.
 SHORT_PATH = ("analogy", "example", "lab", "check")
-SHORT_MINUTES = 10
 _PATH = "path_chosen"  # session state
 
 
@@ -431,7 +430,7 @@ def _choose_path() -> None:
     """The switch to the short path, which applies to every chapter until it is turned off."""
     st.session_state[_PATH] = not links.is_full_path()
     st.toggle(
-        f"Short path, {SHORT_MINUTES} min: figure, example, one lab, three questions",
+        "Short path: figure, example, one lab, three questions",
         key=_PATH,
         on_change=lambda: links.set_sticky("path", "short" if st.session_state[_PATH] else "full"),
     )

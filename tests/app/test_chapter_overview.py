@@ -117,7 +117,7 @@ def test_parts_stand_in_the_order_of_every_chapter_below_the_story():
 def test_outside_its_world_it_is_no_less_willing_to_go_on():
     app = open_page(c0_out_prompt="Photosynthesis is the process by which")
     found = re.search(
-        r"the top token has (\d+)% on\s+average; over beginnings of its own stories (\d+)%", said(app)
+        r"the top token has (\d+)% on\s+average; over the beginnings of its own stories, (\d+)%", said(app)
     )
     assert found and int(found[1]) > 10
 
@@ -133,7 +133,7 @@ def test_the_table_of_moments_ends_where_the_name_decides():
 def test_what_it_is_told_it_knows_in_the_same_text_alone():
     app = open_page(c0_more_chat="true", c0_chat_times="2")
     inside, fresh, before = re.search(
-        r"\*\*([\d.]+)%\*\*\. In a new text it says .*? \*\*([\d.]+)%\*\*, exactly as .*?: ([\d.]+)%",
+        r"\*\*([\d.]+)%\*\*\. In a new text it is \*\*([\d.]+)%\*\*, exactly as .*?: ([\d.]+)%",
         said(app),
         flags=re.DOTALL,
     ).groups()

@@ -82,9 +82,9 @@ def verdict(duel: list[replay.Duel], story: PronounStory, text: words.Words) -> 
     if follows:
         text.show("follows", him=him, her=her, distance=distance, table=table, before=table - 1)
     elif moved > 0.05:
-        text.show("follows_half", moved=moved, him=him, her=her)
+        text.show("follows_half", moved=100 * moved, him=him, her=her)
     else:
-        text.show("blind", him=him, her=her, moved=moved)
+        text.show("blind", him=him, her=her, moved=100 * moved)
 
 
 def numbers_line(model: ModelHandle, moment: Moment, text: words.Words) -> str:

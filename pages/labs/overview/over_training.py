@@ -51,7 +51,12 @@ def when_it_knows() -> None:
         moved = [hers - his for his, hers in zip(she[him], she[her])]
         before, after = probe.female.split(her)
         text.show(
-            "lab_time_says", before=before.strip(), after=after.strip(), him=him, her=her, moved=moved[-1]
+            "lab_time_says",
+            before=before.strip(),
+            after=after.strip(),
+            him=him,
+            her=her,
+            moved=100 * moved[-1],
         )
         grammar = [grammar_at(history, moment) for moment in found]
         rows = [
@@ -94,6 +99,6 @@ def _ask_when(text: words.Words, found: list[Moment], grammar, probe, option: st
             text.read("lab_time_predict_much"),
         ),
         right=0 if move < 0.05 else 1 if move <= 0.5 else 2,
-        because=text.read("lab_time_because", moved=move),
+        because=text.read("lab_time_because", moved=100 * move),
         then={"c0_time_probe": option},
     )
