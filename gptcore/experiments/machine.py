@@ -37,7 +37,11 @@ def describe() -> Machine:
     units = _bf16_units()
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        name, memory, units = properties.name, properties.total_memory, torch.cuda.is_bf16_supported()
+        name, memory, units = (
+            properties.name,
+            properties.total_memory,
+            torch.cuda.is_bf16_supported(including_emulation=False),
+        )
     return Machine(
         device=device.type,
         name=name,

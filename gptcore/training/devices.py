@@ -50,7 +50,7 @@ def device_memory(device: torch.device) -> int:
 
 def precisions(device: torch.device) -> tuple[str, ...]:
     """Return the precisions worth measuring on a device; all keep the weights themselves in fp32."""
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return ("fp32", "fp16")
     return ("fp32", "bf16")
 
