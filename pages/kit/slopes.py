@@ -54,9 +54,9 @@ def descent(
             x=[lowest[0]],
             y=[lowest[1]],
             mode="markers",
-            name="lowest",
+            name="minimum",
             marker={"symbol": "star", "size": 13, "color": GREEN},
-            hovertemplate="lowest: w %{x:.3g}, b %{y:.3g}<extra></extra>",
+            hovertemplate="minimum: w %{x:.3g}, b %{y:.3g}<extra></extra>",
         )
     )
     figure.update_layout(hovermode="closest", xaxis_range=[min(ws), max(ws)], yaxis_range=[min(bs), max(bs)])
@@ -65,5 +65,5 @@ def descent(
         figure,
         f"A map of the loss over w and b: gradient descent takes {len(inside) - 1} steps from "
         f"({first[0]:.3g}, {first[1]:.3g}) to ({last[0]:.3g}, {last[1]:.3g}); "
-        f"the lowest point is ({lowest[0]:.3g}, {lowest[1]:.3g}).",
+        f"the minimum is at ({lowest[0]:.3g}, {lowest[1]:.3g}).",
     )

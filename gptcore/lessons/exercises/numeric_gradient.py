@@ -11,8 +11,8 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 def numeric_gradient(loss: Callable[[Tensor], Tensor], weights: Tensor, step: float) -> Tensor:
     """Return how the loss changes with each weight, found by moving them one at a time: (N,).
 
-    `loss` takes weights (N,) and gives one number. Move each weight by `step` in both directions, the others
-    unchanged, and divide the difference of the losses by 2 · `step`.
+    `loss` takes weights (N,) and gives one number. Move each weight by `step` in both directions, while the
+    others stay fixed, and divide the difference of the losses by 2 · `step`.
     """
     gradient = torch.zeros_like(weights)
     for place in range(len(weights)):
@@ -84,29 +84,27 @@ def _cases() -> Iterator[Case]:
 EXERCISE = Exercise(
     name="numeric_gradient",
     chapter=1,
-    title="A gradient by trying",
-    task="Find the gradient of any loss without autograd, by moving each weight a little to both sides; it "
-    "must agree "
-    "with autograd to 1e-4.",
+    title="A numerical gradient",
+    task="Find the gradient of any loss without autograd, by moving each weight a little in both "
+    "directions; it must agree with autograd to 1e-4.",
     solution=numeric_gradient,
     cases=_cases,
     mistakes=(
         Mistake(
             name="one side only",
-            says="The weight moves to one side only. Half the curvature times the step goes into the answer "
-            "then; from both "
-            "sides that part cancels.",
+            says="The weight moves in one direction only, so the result is off by half the curvature times the "
+            "step. With both directions, that part cancels.",
             wrong=_one_side,
         ),
         Mistake(
             name="half the distance",
-            says="The answer is twice too large: the two sides lie 2 · step apart, not step.",
+            says="The answer is twice too large: the two points are 2 · step apart, not step.",
             wrong=_half_the_distance,
         ),
         Mistake(
             name="not divided",
             says="This is how much the loss changes, not how steeply: divide by the distance between the "
-            "two sides.",
+            "two points.",
             wrong=_not_divided,
         ),
         Mistake(
