@@ -7,10 +7,10 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 
 
 def stream(tokens: list[bytes]) -> list[str]:
-    """Return what can be shown after each token, and last what is left at the end: len(tokens) + 1 strings.
+    """Return what can be shown after each token, and finally whatever is left: len(tokens) + 1 strings.
 
     Each token is a few bytes of a text in UTF-8. Show a character as soon as all its bytes are there, and never
-    twice; hold back the bytes of one that is not whole. What is still not whole at the end is shown as U+FFFD.
+    twice; hold back the bytes of an incomplete one. What is still incomplete at the end is shown as U+FFFD.
     """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     shown = [decoder.decode(token) for token in tokens]
@@ -73,27 +73,27 @@ EXERCISE = Exercise(
     name="stream_decoding",
     chapter=2,
     title="Text that arrives token by token",
-    task="Write what a chat window needs: for each new token, the text that can be shown now, with no broken sign "
-    "and no letter late.",
+    task="Write what a chat window needs: for each new token, the text that can be shown now, with no broken "
+    "characters, and none shown later than necessary.",
     solution=stream,
     cases=_cases,
     imports="import codecs\n",
     mistakes=(
         Mistake(
             name="each token alone",
-            says="Each token is decoded by itself, so a letter that is spread over two tokens becomes broken signs. "
-            "Keep the bytes that are not whole yet, and put them before the next token.",
+            says="Each token is decoded alone, so a character that is spread over two tokens is broken. Keep the "
+            "bytes of an incomplete character, and put them before the next token.",
             wrong=_each_alone,
         ),
         Mistake(
             name="bytes dropped",
-            says="Bytes that are no whole character are thrown away, so é and every emoji vanish. Keep them for the "
+            says="Bytes of an incomplete character are thrown away, so é and every emoji vanish. Keep them for the "
             "next token.",
             wrong=_dropped,
         ),
         Mistake(
             name="all at the end",
-            says="Nothing is shown before the last token. The text is right and the reader has waited for all of it.",
+            says="Nothing is shown before the last token. The text is right, but the reader has waited for all of it.",
             wrong=_all_at_the_end,
         ),
         Mistake(
@@ -103,19 +103,19 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="waits for whole tokens",
-            says="Whole letters wait because a half one stands behind them in the same token. Show what is whole, "
-            "hold back only the bytes of the last character.",
+            says="Complete characters wait because an incomplete one follows in the same token. Show the complete ones "
+            "and hold back only the bytes of the last character.",
             wrong=_whole_tokens,
         ),
         Mistake(
             name="the rest forgotten",
-            says="A text that breaks off inside a character ends without a word of it. Show U+FFFD for what is left.",
+            says="A text that ends inside a character loses its last bytes silently. Show U+FFFD for what is left.",
             wrong=_rest_forgotten,
         ),
         Mistake(
             name="one too few",
-            says="There must be one string more than tokens: the last says what is left at the end, and is empty "
-            "when nothing is.",
+            says="There must be one string more than there are tokens: the last holds whatever is left at the end, "
+            "and is empty if nothing is.",
             wrong=_one_short,
         ),
     ),

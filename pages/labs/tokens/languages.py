@@ -79,19 +79,18 @@ def _predict(ours: Mapping[str, Cost], text: words.Words) -> None:
     chinese, english = ours["Chinese"], ours["English"]
     lab.predict(
         "c2_lang",
-        text.read("lab_lang_predict", chinese=chinese.n_characters, english=english.n_characters),
+        text.read("lab_lang_predict", chinese=chinese.n_tokens, english=english.n_tokens),
         (
             text.read("lab_lang_predict_fewer"),
             text.read("lab_lang_predict_same"),
             text.read("lab_lang_predict_more"),
         ),
-        right=2 if chinese.n_tokens > 1.2 * english.n_tokens else 1,
+        right=0 if chinese.n_bytes < english.n_bytes else 1 if chinese.n_bytes == english.n_bytes else 2,
         because=text.read(
             "lab_lang_predict_because",
-            tokens=chinese.n_tokens,
             bytes=chinese.n_bytes,
-            english=english.n_tokens,
+            english=english.n_bytes,
             each=chinese.n_tokens / chinese.n_characters,
         ),
-        then={"c2_lang_which": "Chinese"},
+        then={"c2_lang_by": "bytes", "c2_lang_which": "Chinese"},
     )
