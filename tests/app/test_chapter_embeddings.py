@@ -52,7 +52,7 @@ def test_a_row_gets_the_sum_of_its_places(page):
 
 def test_which_rows_a_step_moves(page):
     assert "3 rows were used and 13 were not" in said(page)
-    assert "**0** changed untied, **13** changed tied, and **13** changed with AdamW" in said(page)
+    assert "**0** changed when untied, **13** when tied, and **13** with AdamW" in said(page)
 
 
 def test_ids_that_cannot_be_get_one_sentence():
@@ -84,7 +84,7 @@ def test_the_rank_of_queen_is_that_of_a_plain_search(page):
     above = (alike > alike[queen]).nonzero().flatten().tolist()
     fair = len(set(above) - {king, man, woman}) + 1
     assert (
-        f"*queen* ranks **{fair}** without the three input words and **{len(above) + 1}** with them"
+        f"*queen* has rank **{fair}** without the three input words and rank **{len(above) + 1}** with them"
         in said(page)
     )
 

@@ -11,8 +11,8 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 def embedding_backward(ids: Tensor, above: Tensor, n_rows: int) -> Tensor:
     """Return the gradient of the table: ids (B, T), above (B, T, C) -> (n_rows, C).
 
-    The forward pass was `x = table[ids]`; `above` is the gradient of the loss by x. A row gets the sum of the
-    gradients at every position of its token, and zero if the token does not occur.
+    The forward pass was `x = table[ids]`; `above` is the gradient of the loss with respect to x. A row
+    gets the sum of the gradients at all positions where its token occurs, and zero if it occurs nowhere.
     """
     gradient = torch.zeros(n_rows, above.shape[-1], dtype=above.dtype)
     return gradient.index_add(0, ids.flatten(), above.flatten(0, 1))
@@ -66,32 +66,33 @@ def _cases() -> Iterator[Case]:
 EXERCISE = Exercise(
     name="embedding_backward",
     chapter=3,
-    title="The gradient of a look-up, with tokens that repeat",
+    title="The gradient of a lookup, with repeated tokens",
     task="Write the backward pass of an embedding without autograd.",
     solution=embedding_backward,
     cases=_cases,
     mistakes=(
         Mistake(
             name="assigned instead of added",
-            says="Where a token stands twice, only its last place counts: the row is overwritten. Add up what comes "
-            "back at all its places (`index_add`, or `+=` in a loop; `gradient[ids] += above` also writes once).",
+            says="If a token occurs twice, only its last position counts: the row is overwritten. Add up the "
+            "gradients at all its positions (`index_add`, or `+=` in a loop; `gradient[ids] += above` also "
+            "writes once).",
             wrong=_assigned,
         ),
         Mistake(
             name="mean instead of sum",
-            says="The gradients of equal tokens are averaged. A row that is read three times moves the loss three "
+            says="The gradients of equal tokens are averaged. A row that is used three times affects the loss three "
             "times, so its gradient is the sum.",
             wrong=_mean,
         ),
         Mistake(
             name="first text only",
-            says="Only the first text of the batch comes back. The table is shared by all of them: flatten both "
+            says="Only the first text of the batch gets a gradient. All texts share the table: flatten both "
             "dimensions.",
             wrong=_first_only,
         ),
         Mistake(
             name="by place, not by token",
-            says="Row 0 gets what belongs to place 0. The rows are those of the tokens: use the ids.",
+            says="Row 0 gets the gradient of position 0. The rows are those of the tokens: use the ids.",
             wrong=_by_place,
         ),
         Mistake(
@@ -108,7 +109,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="divided by the places",
-            says="The sum is divided by the number of places. If the loss is a mean, `above` holds that division "
+            says="The sum is divided by the number of positions. If the loss is a mean, `above` holds that division "
             "already.",
             wrong=_averaged_over_places,
         ),

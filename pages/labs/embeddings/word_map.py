@@ -13,7 +13,7 @@ GROUPS = {
     "animals": "fox rabbit bird owl cat dog mouse bear",
     "colors": "red blue green white yellow black brown",
     "places": "river lake sea pond stream forest hill village",
-    "deeds": "ran walked went rode said asked found lost",
+    "verbs": "ran walked went rode said asked found lost",
 }
 
 
