@@ -37,7 +37,7 @@ class _Progress:
                 print(note)
             print(
                 f"{event.n_parameters:,} parameters on {event.device}, {event.precision}, {event.attention_path} "
-                f"attention, {event.threads} thread{'s'[: event.threads != 1]}, {event.total_steps:,} steps"
+                f"attention, {event.threads} thread{'' if event.threads == 1 else 's'}, {event.total_steps:,} steps"
             )
             self.bar = tqdm(total=event.total_steps, unit="step")
         self.bar = self.bar if self.bar is not None else tqdm(unit="step", initial=event.step)
