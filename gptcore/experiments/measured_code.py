@@ -14,6 +14,7 @@ from types import CodeType, FunctionType
 
 PACKAGE = "gptcore.experiments."
 _PLAIN = (bool, int, float, str, bytes, type(None))
+_F_STRING = (getattr(tokenize, "FSTRING_START", None), getattr(tokenize, "FSTRING_END", None))  # since Python 3.12
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 
 
@@ -65,13 +66,15 @@ def _written(value: object) -> str:
     """Return the source of a function or a class without its layout, or a constant as Python writes it."""
     if _is_plain(value):
         return repr(value)
-    words, starts = [], True
+    words, starts, inside = [], True, 0
     for token in tokenize.generate_tokens(io.StringIO(inspect.getsource(value)).readline):
-        if token.type in _LAYOUT:
+        if token.type == _F_STRING[0] and (starts or inside):
+            inside += 1
+        elif inside:
+            inside -= token.type == _F_STRING[1]
+        elif token.type in _LAYOUT:
             starts = True
-        elif not (
-            starts and token.type == tokenize.STRING
-        ):  # a string that begins a statement is a docstring
+        elif not (starts and token.type == tokenize.STRING):  # one that begins a line is a docstring or a message
             words.append("".join(token.string.split()))
             starts = False
     return "".join(words)

@@ -47,7 +47,7 @@ class Draw:
     __slots__ = ("cumulative", "items", "surprise", "weights")
 
     def __init__(self, items: Sequence[Any], weights: Sequence[float]):
-        total = sum(weights)
+        total = math.fsum(weights)  # the same on every Python: `sum` of floats changed in 3.12
         self.items = list(items)
         self.weights = [weight / total for weight in weights]
         self.surprise = [-math.log(weight) for weight in self.weights]
