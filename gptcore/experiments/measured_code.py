@@ -14,7 +14,10 @@ from types import CodeType, FunctionType
 
 PACKAGE = "gptcore.experiments."
 _PLAIN = (bool, int, float, str, bytes, type(None))
-_F_STRING = (getattr(tokenize, "FSTRING_START", None), getattr(tokenize, "FSTRING_END", None))  # since Python 3.12
+_F_STRING = (
+    getattr(tokenize, "FSTRING_START", None),
+    getattr(tokenize, "FSTRING_END", None),
+)  # since Python 3.12
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 
 
@@ -36,7 +39,9 @@ def _used(value: object) -> Iterator[tuple[str, object]]:
     """Yield what a function or a class uses of this package, and constants, each with its module and name."""
     members = vars(value).values() if isinstance(value, type) else [value]
     for function in (inspect.unwrap(member) for member in members if callable(member)):
-        if isinstance(function, FunctionType):
+        if (
+            isinstance(function, FunctionType) and function.__module__ != "dataclasses"
+        ):  # what it adds differs by Python
             known = function.__globals__
             for name in _names(function.__code__):
                 if name in known and (_is_ours(known[name]) or _is_plain(known[name])):
@@ -74,7 +79,9 @@ def _written(value: object) -> str:
             inside -= token.type == _F_STRING[1]
         elif token.type in _LAYOUT:
             starts = True
-        elif not (starts and token.type == tokenize.STRING):  # one that begins a line is a docstring or a message
+        elif not (
+            starts and token.type == tokenize.STRING
+        ):  # one that begins a line is a docstring or a message
             words.append("".join(token.string.split()))
             starts = False
     return "".join(words)

@@ -5,6 +5,8 @@ text and are learned in seconds, the tail keeps the vocabulary wide. Verbs are b
 male/female pairs of equal weight, so that *king* and *queen* occur in the same contexts.
 """
 
+import math
+
 
 def _words(text: str) -> list[str]:
     return text.split()
@@ -186,7 +188,8 @@ def names(gender: str | None = None) -> tuple[str, ...]:
 def zipf(n: int, flatness: float, steepness: float) -> list[float]:
     """Weights of n ranks, summing to 1: p(rank) proportional to 1 / (rank + flatness)^steepness."""
     raw = [(rank + flatness) ** -steepness for rank in range(n)]
-    return [weight / sum(raw) for weight in raw]
+    total = math.fsum(raw)
+    return [weight / total for weight in raw]
 
 
 def _pairs(*lists: list[str]) -> list[tuple[str, str]]:
