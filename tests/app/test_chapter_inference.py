@@ -233,7 +233,7 @@ def test_one_beam_is_greedy_on_the_page_and_a_long_prompt_gets_one_sentence():
     assert not app.exception
 
 
-@pytest.mark.parametrize("draft", ["a table of counts", "itself when younger"])
+@pytest.mark.parametrize("draft", ["n-gram table", "earlier checkpoint"])
 def test_guessing_ahead_tells_its_calls_its_cost_and_the_clock(draft):
     from gptcore.generation.speculative import expected_speedup
     from pages.labs.inference.speculative import BEGINNING, N_NEW

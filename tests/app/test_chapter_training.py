@@ -106,7 +106,7 @@ def test_an_upload_that_is_not_text_is_refused_in_one_sentence(app):
     app.file_uploader(key="c8_upload").upload("picture.txt", b"\xff\xfe\x00\x01" * 100).run()
     app.button(key="c8_start").click().run()
     (sentence,) = errors(app)
-    assert "picture.txt is not text" in sentence
+    assert "picture.txt is not UTF-8 text" in sentence
     assert app.segmented_control(key="c8_corpus").value == "upload"  # nothing else is lost
 
 

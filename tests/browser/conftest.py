@@ -128,6 +128,9 @@ def serious_findings(page) -> list[tuple[str, str]]:
     expect(page.get_by_test_id("stApp")).to_have_attribute(*at_rest, timeout=120_000)
     expect(page.locator("body > .skip-link")).to_be_attached()
     page.wait_for_function(f"!{SCROLLING_WITHOUT_KEYBOARD}")
+    page.wait_for_function(
+        "!document.querySelector('[data-stale=true]')"
+    )  # faded while its fragment runs again
     page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     was = page.evaluate(BACKGROUND)

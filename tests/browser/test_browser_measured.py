@@ -17,7 +17,7 @@ def test_a_claim_is_measured_by_keyboard_saved_and_all_others_are_stopped(page, 
     button.focus()
     page.keyboard.press("Enter")
     expect(card).to_contain_text("Measured here", timeout=2 * MINUTE)
-    expect(card).to_contain_text("depends")
+    expect(card).to_contain_text("Depends")
     expect(card).to_contain_text("times the pull")
 
     page.reload()  # what was measured is there for whoever comes

@@ -193,5 +193,5 @@ def test_every_step_can_be_changed(lively, random_ids, changes):
 
 
 def test_a_step_that_does_not_exist_is_refused_by_name(lively, random_ids):
-    with pytest.raises(ChangeError, match=r"no step 'layers\.0\.attention\.nothing'"):
+    with pytest.raises(ChangeError, match=r"no intermediate 'layers\.0\.attention\.nothing'"):
         trace(lively(), random_ids(1, 4), changes={"layers.0.attention.nothing": lambda x, _: x})
