@@ -18,7 +18,7 @@ def test_a_claim_is_measured_by_keyboard_saved_and_all_others_are_stopped(page, 
     page.keyboard.press("Enter")
     expect(card).to_contain_text("Measured here", timeout=2 * MINUTE)
     expect(card).to_contain_text("Depends")
-    expect(card).to_contain_text("times the pull")
+    expect(card).to_contain_text("times the gradient")
 
     page.reload()  # what was measured is there for whoever comes
     expect(page.locator(CARD)).to_contain_text("Measured here", timeout=MINUTE)

@@ -129,7 +129,6 @@ def test_memory_is_what_the_containers_around_this_process_leave(own, files, tmp
     assert available_memory() == 3_000_000_000
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its data")
 BEYOND_THE_LIMIT = """
 import psutil
 from gptcore.resources import free_memory, memory_limit
@@ -144,6 +143,7 @@ print(len(bytearray(400_000_000)))
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its data")
 def test_beyond_the_limit_allocations_fail_and_afterwards_they_do_not():
     """In a process of its own: what this one frees meanwhile would count as room."""
     command = [sys.executable, "-c", BEYOND_THE_LIMIT]
