@@ -10,6 +10,7 @@ from gptcore.norms import NORMS
 from gptcore.resources import available_memory
 
 PARTS = ("embedding", "positions", "attention", "feedforward", "norms", "output")
+_BLOCK_MATRICES = ("queries", "keys and values", "output projection", "matrices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,13 @@ def n_parameters(config: ModelConfig) -> int:
     return sum(parameters(config).values())
 
 
-def training_bytes(config: ModelConfig) -> int:
-    """Return the bytes of training with AdamW in fp32, activations not counted: weights, gradients and two
-    moments."""
-    return 16 * n_parameters(config)
+def training_bytes(config: ModelConfig, optimizer: str = "adamw") -> int:
+    """Return the bytes of training in fp32, activations not counted: weights, gradients and the optimizer's state.
+
+    AdamW keeps two moments for each parameter, Muon one for those of the blocks' matrices.
+    """
+    muon = sum(product.count for product in summands(config) if product.name in _BLOCK_MATRICES)
+    return 16 * n_parameters(config) - 4 * (optimizer == "muon") * muon
 
 
 def step_bytes(config: ModelConfig, train: TrainConfig, n_windows: int, window: int) -> int:
@@ -90,7 +94,7 @@ def step_bytes(config: ModelConfig, train: TrainConfig, n_windows: int, window: 
     hidden = FEEDFORWARDS[config.ffn].n_matrices * config.d_ff  # of SwiGLU: gate, up and their product
     by_layer = bytes_per_value * (2 * config.d_model + heads + hidden) + 4 * 2 * config.d_model
     kept = config.n_layers * by_layer + bytes_per_value * config.vocab_size
-    return training_bytes(config) + n_windows * window * kept
+    return training_bytes(config, train.optimizer) + n_windows * window * kept
 
 
 def model_bytes(config: ModelConfig) -> int:
@@ -105,14 +109,14 @@ def check_memory(n_bytes: int, what: str, available: int | None = None) -> None:
 
     >>> check_memory(10**12, "this model", available=10**9)
     Traceback (most recent call last):
-    gptcore.config.ConfigError: this model needs 1,000.0 GB of memory, and 1.0 GB are available; choose a smaller one
+    gptcore.config.ConfigError: this model needs 1,000.0 GB of memory, and 1.0 GB are available; choose smaller sizes
     """
     available = available_memory() if available is None else available
     if n_bytes > available:
         needed = f"{n_bytes / 1e9:,.1f}" if n_bytes < 10**15 else f"about 10^{len(str(n_bytes)) - 10}"
         raise ConfigError(
-            f"{what} needs {needed} GB of memory, and {available / 1e9:,.1f} GB are available; choose a "
-            "smaller one"
+            f"{what} needs {needed} GB of memory, and {available / 1e9:,.1f} GB are available; "
+            "choose smaller sizes"
         )
 
 

@@ -171,7 +171,7 @@ def model_folders(folder: str | Path) -> list[Path]:
     if with_model:
         return with_model
     if not folder.exists():
-        raise CheckpointError(f"there is no folder {folder}; check the path")
+        raise CheckpointError(f"there is no file or folder {folder}; check the path")
     raise CheckpointError(
         f"{folder} does not contain a model; choose a saved model or a run with a checkpoint"
     )

@@ -179,7 +179,7 @@ def sample_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--quantize",
         choices=QUANTIZED_KINDS,
-        help="store weights in 8 or 4 bits: fewer bytes and more tokens a second, for some accuracy",
+        help="Store weights in 8 or 4 bits: fewer bytes and more tokens per second, at some loss of accuracy.",
     )
     command.add_argument(
         "--past-context",
@@ -283,7 +283,12 @@ def claims_options(command: argparse.ArgumentParser) -> None:
 
 
 def exercise_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", help="Exercise, such as softmax.")
+    command.add_argument(
+        "name",
+        metavar="NAME",
+        nargs="?",
+        help="Exercise, such as softmax. Without it, all exercises are listed.",
+    )
     command.add_argument(
         "file",
         metavar="FILE",

@@ -28,9 +28,10 @@ def test_numbers_of_the_run_are_those_of_plain_arithmetic(page):
     text = "\n".join(piece.value for piece in page.latex)
     assert f"8 \\cdot 256 \\cdot 400 = {8 * 256 * 400:,}".replace(",", "{,}") in text
     v, c, f, layers = 2048, 128, 384, 4
-    weights = v * c + layers * (4 * c * c + 3 * c * f + 2 * c) + c
+    by_muon = layers * (4 * c * c + 3 * c * f)
+    weights = v * c + by_muon + layers * 2 * c + c
     assert f"**{weights:,}** parameters" in said(page)
-    assert f"**{16 * weights / 1e6:.1f} MB**" in said(page)
+    assert f"**{(12 * by_muon + 16 * (weights - by_muon)) / 1e6:.1f} MB**" in said(page)
 
 
 def test_command_and_script_follow_the_controls_and_agree():

@@ -125,7 +125,7 @@ def refused(folder) -> str:
 
 
 def test_a_folder_that_is_not_there_or_holds_nothing(tmp_path):
-    assert "there is no folder" in refused(tmp_path / "nowhere")
+    assert "there is no file or folder" in refused(tmp_path / "nowhere")
     assert "does not contain a model" in refused(tmp_path)
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match=r"file is not a GGUF file"):  # the only single file that is a model

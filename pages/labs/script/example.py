@@ -51,7 +51,7 @@ def print_steps(text: words.Words, made) -> None:
                 "example_cost",
                 weights=weights,
                 operations=3.0 * sum(forward_flops(config, length, batch).values()) * made.steps,
-                memory=readable_bytes(training_bytes(config)),
+                memory=readable_bytes(training_bytes(config, train.optimizer)),
                 file=readable_bytes(4 * weights),
             )
         if open_(text.read("example_script_title")):

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptcore.account import n_parameters
+from gptcore.account import n_parameters, training_bytes
 from gptcore.config import PRESETS, ModelConfig
 from gptcore.corpora.text_files import as_one_text
 from gptcore.resources import cores_for_training
@@ -53,7 +53,8 @@ def _start_here(text: words.Words) -> None:
         seed = controls.seed("c8_seed")
     if config is not None:
         with what:
-            text.show("cost", parameters=n_parameters(config), megabytes=16 * n_parameters(config) / 1e6)
+            state = training_bytes(config, PRESETS["nano"].train.optimizer)
+            text.show("cost", parameters=n_parameters(config), megabytes=state / 1e6)
             with st.expander(text.read("cost_title"), icon=":material/terminal:"):
                 text.show("cost_more")
                 command = request_for(config, corpus, seconds, seed).command()

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 
+from gptcore.__main__ import main
 from gptcore.lessons.exercises import (
     Exercise,
     ExerciseError,
@@ -246,3 +247,10 @@ def test_bad_input_ends_with_one_sentence(words):
     done = command(*words)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_the_command_without_a_name_lists_every_exercise(capsys):
+    assert main(["exercise", "--json"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {entry["name"] for entry in listed} == set(registry())
+    assert [entry["chapter"] for entry in listed] == sorted(entry["chapter"] for entry in listed)

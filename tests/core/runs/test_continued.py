@@ -112,7 +112,7 @@ def test_the_model_keeps_its_shape_and_only_what_shapes_no_weight_can_change(sou
         make_plan(request_from(source, settings={"d_model": 32, "n_layers": 2}))
     with pytest.raises(ConfigError, match="its own tokenizer; leave out --tokenizer"):
         make_plan(request_from(source, tokenizer="train"))
-    with pytest.raises(ValueError, match="there is no folder"):
+    with pytest.raises(ValueError, match="there is no file or folder"):
         make_plan(request_from(source, "nothing"))
 
 
