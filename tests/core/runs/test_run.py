@@ -237,7 +237,7 @@ def test_an_empty_directory_may_be_given_and_a_discarded_run_leaves_nothing(tmp_
 
 
 def test_a_run_without_a_checkpoint_cannot_be_resumed(recorded, tmp_path, tokenizer, lively):
-    with pytest.raises(CheckpointError, match="no folder"):
+    with pytest.raises(CheckpointError, match="no file or folder"):
         read_state(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="does not contain a model"):
         read_state(tmp_path)
