@@ -17,7 +17,7 @@ COPY explainers explainers
 RUN uv pip install --system --no-cache -r requirements.txt
 COPY . .
 
-ENV GLASSBOX_HOSTED=1 GLASSBOX_RUNS=/runs PYTHONUNBUFFERED=1
+ENV GLASSBOX_HOSTED=1 GLASSBOX_RUNS=/runs GLASSBOX_CACHE=/runs/.cache PYTHONUNBUFFERED=1
 USER 1000
 VOLUME /runs
 EXPOSE 8501

@@ -32,7 +32,8 @@ class RMSNorm(nn.Module):
         return width
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        wide = x.to(self.weight.dtype)  # a bf16 product under autocast; torch's kernel takes one type
+        return F.rms_norm(wide, self.weight.shape, self.weight, self.eps).to(x.dtype)
 
 
 class AllHeadsNorm(RMSNorm):
