@@ -325,7 +325,6 @@ def _sidebar(page: StreamlitPage) -> None:
     with st.expander("Upload a model", icon=":material/upload:"):
         upload_model.form()
     session.remember_model()
-    progress.write_cookie()
     visitor.write_cookie()
     st.caption("**Glassbox**: a language model that you can look inside.")
 
@@ -407,6 +406,7 @@ def header(file: str, *, titled: bool = True) -> Row:
             contents.bar(row.title, SHORT, labs)
         presenter.control(labs)
         figure_tools.watch()
+        progress.write_cookie("page")  # which has just become the last one visited
     if row is not TABLE[0]:  # which has a note under the model, and the way back among its buttons
         session.show_model_in_use()
     if titled:

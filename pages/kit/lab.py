@@ -183,10 +183,12 @@ def predict(
         if guess is None:
             return
         progress.tick(f"{name.split('_')[0]}.{name}.predicted")
-        if guess == right:
-            st.success(f"Correct. {because}", icon=":material/check:")
-        else:
-            st.info(f"Not quite: {options[right]}. {because}", icon=":material/lightbulb:")
+        with st.container(gap=None):
+            progress.write_cookie(name)
+            if guess == right:
+                st.success(f"Correct. {because}", icon=":material/check:")
+            else:
+                st.info(f"Not quite: {options[right]}. {because}", icon=":material/lightbulb:")
         if then:
             st.button(
                 then_label, key=f"{name}_then", icon=":material/play_arrow:", on_click=_set, args=(then,)

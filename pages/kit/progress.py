@@ -3,6 +3,9 @@
 A check is anything that can be right or wrong (a question, an exercise, a prediction made); its name says where it
 is, such as `c5.why_mask`. On a local machine the file is in the runs folder. Where the app is open to others the
 browser keeps the same few bytes itself, and the server keeps nothing.
+
+Only what a script draws can write a cookie. So whatever calls `tick` also calls `write_cookie`, in its own fragment:
+the sidebar and the header don't run again when a fragment does.
 """
 
 import json
@@ -18,12 +21,24 @@ from pages.kit import visitor
 
 STATE = "progress"
 COOKIE = "glassbox_progress"
-MOST_BYTES = 3500  # of a cookie, which browsers cut at 4,096
+BETWEEN = "!"  # allowed in a cookie, and percent-encoded in what it separates
+MOST_BYTES = 3800  # of a cookie, which browsers cut at 4,096
+MOST_NAMES = 400
 
+# The cookie holds the page and then the names. Another tab may have written some since this session began, so none
+# that it holds is removed until there is no room. Then the oldest go first, and those of whole chapters last.
 _WRITE = """
 export default function ({ data }) {
-  const text = data.name + "=" + data.value
-  document.cookie = text + "; path=/; max-age=31536000; samesite=lax"
+  const found = document.cookie.split("; ").find((one) => one.startsWith(data.name + "="))
+  const kept = (found ?? "").slice(data.name.length + 1)
+  const before = kept.startsWith("%7B") ? [] : kept.split(data.between).slice(1)  // the first edition wrote JSON
+  const names = [...new Set([...before, ...data.passed])]
+  const text = () => [data.last, ...names].join(data.between)
+  while (names.length && text().length > data.most) {
+    names.splice(Math.max(0, names.findIndex((name) => !name.startsWith("done."))), 1)
+  }
+  const secure = location.protocol === "https:" ? "; secure" : ""
+  document.cookie = data.name + "=" + text() + "; path=/; max-age=31536000; samesite=lax" + secure
 }
 """
 _COOKIE_WRITER = st.components.v2.component("glassbox_progress", html="<span></span>", js=_WRITE)
@@ -70,40 +85,50 @@ def last_page() -> str | None:
     return _state()["last"]
 
 
-def write_cookie() -> None:
-    """Have the browser keep the progress; called once a page, in the sidebar, where the app is hosted."""
-    if not visitor.is_local() and STATE in st.session_state:
-        value = quote(_as_text(_state()))
-        _COOKIE_WRITER(key="progress_cookie", data={"name": COOKIE, "value": value}, height=1)
+def write_cookie(place: str) -> None:
+    """Have the browser keep the progress, where the app is hosted; `place` names the caller."""
+    if visitor.is_local():
+        return
+    state = _state()
+    data = {
+        "name": COOKIE,
+        "between": BETWEEN,
+        "most": MOST_BYTES,
+        "last": quote(state["last"] or "", safe=""),
+        "passed": [quote(name, safe="") for name in state["passed"]],
+    }
+    _COOKIE_WRITER(key=f"progress_{place}", data=data, height=1)
 
 
 def _state() -> dict:
     if STATE not in st.session_state:
-        st.session_state[STATE] = _parse(_read())
+        st.session_state[STATE] = _in_file() if visitor.is_local() else _in_cookie()
     return st.session_state[STATE]
 
 
-def _read() -> str:
-    if not visitor.is_local():
-        cookie = st.context.cookies.get(COOKIE)
-        return unquote(cookie) if isinstance(cookie, str) else ""
+def _in_cookie() -> dict:
+    cookie = st.context.cookies.get(COOKIE)
+    return _parse_cookie(cookie if isinstance(cookie, str) else "")
+
+
+def _in_file() -> dict:
     try:
-        return _file().read_text(encoding="utf-8")
+        return _parse(_file().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        return ""
+        return _parse("")
 
 
 def _keep(state: dict) -> None:
     st.session_state[STATE] = state
     if not visitor.is_local():
-        return  # the sidebar's next run hands it to the browser
+        return  # `write_cookie` hands it to the browser
     # Another tab may have passed something since this one read the file: nothing in it is taken away.
-    state["passed"] = list(dict.fromkeys([*_parse(_read())["passed"], *state["passed"]]))
+    state["passed"] = list(dict.fromkeys([*_in_file()["passed"], *state["passed"]]))
     path = _file()
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(_as_text(state), encoding="utf-8")
+        fresh.write_text(json.dumps(state, separators=(",", ":")), encoding="utf-8")
         fresh.replace(path)
     except OSError:
         return  # a full or read-only disk must not stop a lesson; this visit still remembers
@@ -113,21 +138,25 @@ def _file() -> Path:
     return runs_folder() / "progress.json"
 
 
-def _as_text(state: dict) -> str:
-    text = json.dumps(state, separators=(",", ":"))
-    while len(quote(text)) > MOST_BYTES and state["passed"]:
-        state = state | {"passed": state["passed"][1:]}  # the oldest go first
-        text = json.dumps(state, separators=(",", ":"))
-    return text
+def _parse_cookie(text: str) -> dict:
+    """The state in a cookie; the first edition wrote JSON."""
+    if text.startswith("%7B"):
+        return _parse(unquote(text))
+    last, *names = (unquote(part) for part in text.split(BETWEEN))
+    return _checked({"passed": [name for name in names if name], "last": last or None})
 
 
 def _parse(text: str) -> dict:
-    """The state in a file or cookie; anybody can write those, so only what has the right form is taken."""
+    """The state in a text of JSON."""
     try:
         parsed = json.loads(text or "{}")
     except (ValueError, RecursionError):
         parsed = {}
-    parsed = parsed if isinstance(parsed, dict) else {}
+    return _checked(parsed if isinstance(parsed, dict) else {})
+
+
+def _checked(parsed: dict) -> dict:
+    """What has the right form: anybody can write a file or a cookie."""
     names = parsed.get("passed")
     last = parsed.get("last")
     return {
@@ -137,4 +166,4 @@ def _parse(text: str) -> dict:
 
 
 def _names(names: Iterable) -> list[str]:
-    return [name for name in names if isinstance(name, str) and len(name) < 60][:400]
+    return [name for name in names if isinstance(name, str) and len(name) < 60][:MOST_NAMES]

@@ -184,6 +184,7 @@ def _questions(chapter: int, file: str, make: Callable[[int], Sequence[Question]
     count.markdown(f"**{len(done)} of {len(questions)} answered.** {FIRST_TEXT}")
     if all(f"c{chapter}.{question.name}" in passed for question in every):
         progress.finish(chapter)
+    progress.write_cookie(f"c{chapter}_questions")
 
 
 def _ask(chapter: int, file: str, question: Question, number: int, drawn: int) -> None:

@@ -6,7 +6,9 @@ import importlib
 import json
 import math
 import random
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import torch
@@ -29,6 +31,7 @@ from pages.kit import (
     quiz,
     search,
     units,
+    words,
 )
 from pages.kit.claim import ago
 from tests.app.reading import opener
@@ -250,11 +253,38 @@ def test_what_anybody_can_write_is_taken_with_care(text):
     assert progress._parse(text) == {"passed": [], "last": None}
 
 
-def test_progress_fits_into_a_cookie():
-    state = {"passed": [f"c{i % 12}.a_question_of_some_length_{i}" for i in range(400)], "last": "attention"}
-    text = progress._as_text(state)
-    assert len(text) < progress.MOST_BYTES
-    assert json.loads(text)["passed"][-1] == state["passed"][-1]
+@pytest.mark.parametrize("text", ["", "!", "!!!", "%7B%22passed%22%3A3%7D", "%7B", "x" * 50])
+def test_a_cookie_that_anybody_can_write_is_taken_with_care(text):
+    assert progress._parse_cookie(text) == {"passed": [], "last": None}
+
+
+def test_cookies_of_both_editions_are_read():
+    state = {"passed": ["c5.why_mask", "done.5", "c0.a!b"], "last": "attention"}
+    assert progress._parse_cookie("attention!c5.why_mask!done.5!c0.a%21b") == state
+    assert progress._parse_cookie(quote(json.dumps(state, separators=(",", ":")))) == state
+
+
+def test_all_that_can_be_passed_fits_into_a_cookie():
+    """Every question, chapter, prediction and case: a learner who finishes the book loses none of it."""
+    labs = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pages").rglob("*.py"))
+    predictions = re.findall(r'predict\(\s*f?"(c\d+_\w+)', labs)
+    banks = {
+        path.stem: words.questions(path.stem).sections for path in (words.TEXT / "en/questions").glob("*.md")
+    }
+    names = [f"c{int(file[:2])}.{name}" for file, sections in banks.items() for name in sections]
+    names += [f"{name.split('_')[0]}.{name}.predicted" for name in predictions]
+    names += [f"done.{chapter}" for chapter in range(12)]
+    names += [f"c8.case_{case}{end}" for case in range(1, 11) for end in ("", "_right")]
+    assert len(banks) == 12 and len(predictions) > 30
+    assert len(progress.BETWEEN.join(["attention", *names])) < progress.MOST_BYTES
+
+
+def test_whatever_passes_a_check_has_the_browser_keep_it():
+    """A fragment runs without the header, so it writes the cookie itself; an import runs the whole page again."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "pages").rglob("*.py")}
+    ticking = {name for name, source in sources.items() if "progress.tick(" in source}
+    assert {name for name in ticking if "progress.write_cookie(" not in sources[name]} == {"my_work.py"}
+    assert "st.rerun()" in sources["my_work.py"]
 
 
 # Search
@@ -364,13 +394,13 @@ def test_how_long_ago_is_said_as_people_say_it():
     from datetime import datetime, timedelta
 
     now = datetime.fromisoformat("2026-01-02T12:00:00+00:00")
-    for seconds, words in (
+    for seconds, said_ago in (
         (5, "just now"),
         (60, "1 minute ago"),
         (7200, "2 hours ago"),
         (90_000, "1 day ago"),
     ):
-        assert ago((now - timedelta(seconds=seconds)).isoformat(), now) == words
+        assert ago((now - timedelta(seconds=seconds)).isoformat(), now) == said_ago
 
 
 def test_a_page_computes_with_one_thread_and_a_large_model_with_all(monkeypatch):

@@ -55,10 +55,11 @@ class Server:
     process: subprocess.Popen
 
 
-def start_server(folder: Path) -> Server:
-    """Start the app on a free port and wait until it answers."""
+def start_server(folder: Path, port: int = 0) -> Server:
+    """Start the app on a port, a free one where none is given, and wait until it answers."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     home, runs, log = folder / "home", folder / "runs", folder / "server.log"
     home.mkdir(exist_ok=True)

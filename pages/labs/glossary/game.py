@@ -244,6 +244,7 @@ def game() -> None:
         )
         if chosen is not None:
             judge(text, sentences, chosen, f"{seed} {round_}")
+        progress.write_cookie("c11_game")
 
 
 def judge(text: words.Words, sentences: list[Sentence], chosen: int, name: str) -> None:

@@ -45,6 +45,7 @@ def diagnosis_game() -> None:
         else:
             _reveal(case, told, text)
         text.show("lab_case_score", right=_n_right(), told=_n_told())
+        progress.write_cookie("c8_case")
 
 
 def hidden_fault(case: int) -> str:
