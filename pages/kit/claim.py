@@ -145,18 +145,21 @@ def _state(claim: Claim, state: str | None, text: words.Words) -> None:
 
 def _show_result(claim: Claim, result: Result, text: words.Words, *, own: bool) -> None:
     where = text.read("here") if own else text.read("there", machine=result.machine, date=date(result.when))
-    st.markdown(
-        text.read(
+    measured, headline = plots.short(result.measured), claim.label(claim.headline)
+    if result.repetitions == 1:
+        line = text.read("found_once", where=where, measured=measured, unit=claim.unit, headline=headline)
+    else:
+        line = text.read(
             "found",
             where=where,
-            measured=plots.short(result.measured),
+            measured=measured,
             unit=claim.unit,
-            headline=claim.label(claim.headline),
+            headline=headline,
             low=plots.short(result.spread[0]),
             high=plots.short(result.spread[1]),
             repetitions=result.repetitions,
         )
-    )
+    st.markdown(line)
     if claims.is_outdated(result):
         st.warning(text.read("outdated"), icon=":material/update:")
     if result.within_noise:

@@ -117,7 +117,7 @@ def test_parts_stand_in_the_order_of_every_chapter_below_the_story():
 def test_outside_its_world_it_is_no_less_willing_to_go_on():
     app = open_page(c0_out_prompt="Photosynthesis is the process by which")
     found = re.search(
-        r"the top token has (\d+)% on\s+average; over the beginnings of its own stories, (\d+)%", said(app)
+        r"of the top token is (\d+)%; for beginnings of its own stories, it is (\d+)%", said(app)
     )
     assert found and int(found[1]) > 10
 
@@ -140,15 +140,15 @@ def test_what_it_is_told_it_knows_in_the_same_text_alone():
     assert fresh == before and float(inside) > 50 > float(fresh)
 
 
-def test_a_bet_is_paid_in_nats():
+def test_a_bet_has_a_loss_in_nats():
     from gptcore.stories.writer import write_story
-    from pages.labs.overview.bet import FRESH, WORDS_BEFORE
+    from pages.labs.overview.bet import UNSEEN_SEED, WORDS_BEFORE
 
     app = open_page(c0_more_guess="true", c0_guess_story="3", c0_guess_show="true", c0_guess_p="0.25")
-    came = write_story(FRESH + 3).text.split(" ")[WORDS_BEFORE + 3].strip('.,?!"')
-    assert f"It was **{came}**" in said(app)
-    next(box for box in app.selectbox if box.key == "c0_guess_word").set_value(came).run()
-    assert f"You paid {-math.log(0.25):.2f} nats" in said(app)
+    actual = write_story(UNSEEN_SEED + 3).text.split(" ")[WORDS_BEFORE + 3].strip('.,?!"')
+    assert f"It was **{actual}**" in said(app)
+    next(box for box in app.selectbox if box.key == "c0_guess_word").set_value(actual).run()
+    assert f"Loss in nats: you {-math.log(0.25):.2f}," in said(app)
     assert f"{math.log(2048):.2f}" in said(app)
 
 
@@ -175,3 +175,9 @@ def test_the_diagram_names_what_the_model_computes():
     }  # fmt: skip
     assert top == set(boxes)
     assert all(label in drawn for label in boxes.values())
+
+
+def test_a_claim_measured_once_shows_no_range():
+    text = said(open_page())
+    assert "(a weight; measured once)" in text
+    assert re.search(r"\(its sentences; [\d.]+ to [\d.]+ in 3 repetitions\)", text)

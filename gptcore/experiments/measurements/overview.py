@@ -177,8 +177,8 @@ CLAIMS = (
         headline="other English",
         measure=_right_when_sure,
         judge=by_range(lambda share: share >= 0.5),
-        transfers="The same for larger models: probabilities are calibrated for text like the training data. On "
-        "other text they say little, and the model does not become less confident.",
+        transfers="The same for larger models: after pretraining, their probabilities are calibrated for text like "
+        "the training data. On other text they may not be, and the model is not reliably less confident.",
     ),
     Claim(
         name="only_counts",
@@ -197,7 +197,8 @@ CLAIMS = (
         },
         measure=_moved_by_the_name,
         judge=_judge_counts,
-        transfers="The same. An n-gram table that reaches fourteen words back would need more text than exists.",
+        transfers="The same. An n-gram table that reaches fourteen words back has too few examples: in any corpus, "
+        "nearly all sequences of that length occur once or never.",
     ),
     Claim(
         name="untrained_even",
@@ -211,7 +212,7 @@ CLAIMS = (
         headline="the token just read",
         measure=_untrained,
         judge=by_range(lambda share: share < 0.01),
-        transfers="True of models with tied embeddings, as small ones often have: one matrix reads tokens and "
-        "scores them. With separate matrices the effect disappears.",
+        transfers="The same for any model with tied embeddings, which are common in small models: one matrix embeds "
+        "tokens and computes their logits. With separate matrices the effect disappears.",
     ),
 )

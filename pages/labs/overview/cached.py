@@ -14,5 +14,5 @@ def _counted_words() -> WordTable:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def following_words(word: str) -> dict[str, float]:
-    """Which words follow this one in a thousand stories, with their shares."""
+    """The words that follow this one in a thousand stories, with their relative frequencies."""
     return next_word_frequencies(_counted_words(), (word,))

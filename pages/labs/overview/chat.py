@@ -1,4 +1,4 @@
-"""Chapter 0: a name told in the context is known there and nowhere else."""
+"""Chapter 0: a name introduced in the context is known there and nowhere else."""
 
 import streamlit as st
 
@@ -7,25 +7,25 @@ from pages.kit.controls import Dial
 from pages.kit.pronoun_story import storyteller
 
 NAME = " Mira"
-TOLD = "Once there was a queen named Mira who lived in a castle. "
-ASKED = '"Thank you," said'
+INTRODUCTION = "Once there was a queen named Mira who lived in a castle. "
+PROMPT = '"Thank you," said'
 
 
 @st.fragment
 def chat() -> None:
     """The probability of a name the text has introduced, and of the same name in a new text."""
     text = words.load("00_overview")
-    text.show("lab_chat", told=TOLD.strip(), asked=ASKED)
+    text.show("lab_chat", told=INTRODUCTION.strip(), asked=PROMPT)
     model = storyteller()
     session.caption_other_model(model)
     dial = Dial("", 0, 4, 1, text.read("lab_chat_help"))
     times = controls.integer(text.read("lab_chat_times"), "c0_chat_times", dial, 1)
 
-    def asked(n: int) -> float:
-        return forward.next_token_probabilities(model, TOLD * n + ASKED, (NAME,))[0]
+    def name_probability(n: int) -> float:
+        return forward.next_token_probabilities(model, INTRODUCTION * n + PROMPT, (NAME,))[0]
 
-    inside, before = asked(times), asked(0)
-    fresh = asked(0)
+    inside, before = name_probability(times), name_probability(0)
+    fresh = name_probability(0)
     picture = plots.columns(
         ["before", f"same text, sentence given {times}×", "new text"],
         {NAME: [before, inside, fresh]},

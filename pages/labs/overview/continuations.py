@@ -24,18 +24,18 @@ from pages.kit.models import ModelHandle
 from pages.labs.overview.example import N_CANDIDATES
 
 FIRST_PROMPT = "Once upon a time"
-# From outside the world of the stories, to see what the model makes of it.
-STRANGE = ("The king opened his laptop and", "Photosynthesis is")
+# From outside the world of the stories, to show what the model predicts there.
+OUT_OF_DOMAIN = ("The king opened his laptop and", "Photosynthesis is")
 
 
 def prompts() -> tuple[str, ...]:
-    """Prompts to click on: three from the story world, and what it never heard of."""
-    return (FIRST_PROMPT, PROMPTS[0], PROMPTS[7], *STRANGE)
+    """The prompts offered as buttons: three from the story world, the others from outside it."""
+    return (FIRST_PROMPT, PROMPTS[0], PROMPTS[7], *OUT_OF_DOMAIN)
 
 
 @st.fragment
 def continuations() -> None:
-    """Type a prompt, see what the trained and the untrained model expect, append a token by clicking."""
+    """Type a prompt, see what the trained and the untrained model predict, append a token by clicking."""
     text = words.load("00_overview")
     with lab.frame("c0_next", text.read("lab_next_title")):
         text.show("lab_next")
@@ -45,14 +45,14 @@ def continuations() -> None:
 def _continuations(text: words.Words) -> None:
     model = session.model_in_use()
     typed = prompt.text_input(text.read("prompt_label"), "c0_prompt", FIRST_PROMPT, prompts())
-    known = story_word if model.learned_from_stories() else None
-    strip = prompt.token_chips(typed, model.tokenizer, known)
-    chips.strip(strip, key="c0_pieces", label="The tokens of the prompt")
-    what_it_read(model, any(chip.kind == "unknown" for chip in strip), text)
+    is_known = story_word if model.learned_from_stories() else None
+    token_strip = prompt.token_chips(typed, model.tokenizer, is_known)
+    chips.strip(token_strip, key="c0_pieces", label="The tokens of the prompt")
+    training_data_note(model, any(chip.kind == "unknown" for chip in token_strip), text)
     ids = model.tokenizer.encode_prompt(typed)
     try:
         trained = next(generate(model.model, ids, 1, temperature=0.0, n_alternatives=N_CANDIDATES))
-        born = next(
+        untrained = next(
             generate(
                 initialization.untrained(model.config), ids, 1, temperature=0.0, n_alternatives=N_CANDIDATES
             )
@@ -63,7 +63,7 @@ def _continuations(text: words.Words) -> None:
     left, right = st.columns(2, gap="large")
     for column, title, step, key in (
         (left, "bars_trained", trained, "c0_trained"),
-        (right, "bars_untrained", born, "c0_untrained"),
+        (right, "bars_untrained", untrained, "c0_untrained"),
     ):
         with column:
             st.markdown(f"**{text.read(title)}**")
@@ -79,7 +79,7 @@ def _continuations(text: words.Words) -> None:
                 key=key,
                 label=text.read(title),
                 hint=text.read("pick_hint"),
-                on_pick=lambda place, tokens=tokens: _append(tokens[place]),
+                on_pick=lambda index, tokens=tokens: _append(tokens[index]),
             )
     follow = forward.continuation(model, typed, 24)
     st.markdown(f"**{text.read('follow')}**")
@@ -89,29 +89,27 @@ def _continuations(text: words.Words) -> None:
             text.read("take_back"),
             key="c0_back",
             icon=":material/undo:",
-            on_click=_take_back,
+            on_click=_remove_last,
             disabled=not typed,
         )
-    _ask(text, model, typed, trained)
+    _predict_effect(text, model, typed, trained)
 
 
-def _ask(text: words.Words, model: ModelHandle, typed: str, trained) -> None:
-    """Predict what becomes of the story once its fifth choice is put in."""
-    place = 4
-    if len(trained.alternatives) <= place or len(typed) > links.LONGEST:
+def _predict_effect(text: words.Words, model: ModelHandle, typed: str, trained) -> None:
+    """Predict how the story continues after its fifth most probable token is appended."""
+    rank = 4
+    if len(trained.alternatives) <= rank or len(typed) > links.LONGEST:
         return
-    token = model.tokenizer.token_text(trained.alternatives[place][0])
+    token = model.tokenizer.token_text(trained.alternatives[rank][0])
     if token == EOT or "\\x" in token:
         return
     before, after = (
-        "".join(piece for piece, _ in forward.continuation(model, start, 12))
+        "".join(written for written, _ in forward.continuation(model, start, 12))
         for start in (typed, typed + token)
     )
     lab.predict(
         "c0_next",
-        text.read(
-            "lab_next_predict", token=visible(token), place=place + 1, p=trained.alternatives[place][1]
-        ),
+        text.read("lab_next_predict", token=visible(token), place=rank + 1, p=trained.alternatives[rank][1]),
         (text.read("lab_next_predict_back"), text.read("lab_next_predict_along")),
         right=0 if after and before.endswith(after[: len(before) // 2]) else 1,
         because=text.read("lab_next_because", before=before.strip(), after=(token + after).strip()),
@@ -123,7 +121,7 @@ def _append(token: str) -> None:
     st.session_state["c0_prompt"] = st.session_state.get("c0_prompt", FIRST_PROMPT) + token
 
 
-def _take_back() -> None:
+def _remove_last() -> None:
     tokenizer = session.model_in_use().tokenizer
     ids = tokenizer.encode(st.session_state["c0_prompt"])
     st.session_state["c0_prompt"] = tokenizer.decode(ids[:-1])
@@ -134,14 +132,14 @@ def story_word(word: str) -> bool:
     return word_known(word)
 
 
-def what_it_read(model: ModelHandle, strange: bool, text: words.Words) -> None:
-    """One sentence on what the model has read, and on the hatched pieces if there are any."""
-    past = event_log.read(model.path)
+def training_data_note(model: ModelHandle, has_unknown: bool, text: words.Words) -> None:
+    """One sentence on the model's training data, and on the hatched tokens if there are any."""
+    history = event_log.read(model.path)
     if not model.learned_from_stories():
         text.show("read_other", label=session.model_label(model))
-    elif strange:
+    elif has_unknown:
         text.show("read_strange")
-    elif past.start:
-        text.show("read_stories", tokens=past.tokens)
+    elif history.start:
+        text.show("read_stories", tokens=history.tokens)
     else:
         text.show("read_only_stories")

@@ -31,7 +31,7 @@ N_CANDIDATES = 10
 
 @st.fragment
 def one_prediction() -> None:
-    """One next-word prediction in seven stages, with the shapes of the tensors that were computed."""
+    """One next-token prediction in seven stages, with the shapes of the computed tensors."""
     text = words.load("00_overview")
     model = session.model_in_use()
     example = EXAMPLES[controls.choice(text.read("example_label"), "c0_example", list(EXAMPLES))]
@@ -42,7 +42,7 @@ def one_prediction() -> None:
         label="The tokens of the example",
     )
     try:
-        seen = trace(model.model, ids)
+        traced = trace(model.model, ids)
     except ValueError as error:  # the example is longer than the model's context
         st.error(
             escape.sentence(f"{error}; choose a shorter example or another model."), icon=":material/error:"
@@ -50,8 +50,8 @@ def one_prediction() -> None:
         return
     best = forward.continuation(model, example, 1, n_alternatives=N_CANDIDATES)[0][1]
     top = [(model.tokenizer.encode(token), token, p) for token, p in best if token != EOT]
-    top = [(found[0], token, p) for found, token, p in top if len(found) == 1][:4]
-    logits = seen["logits"][0, -1]
+    top = [(token_ids[0], token, p) for token_ids, token, p in top if len(token_ids) == 1][:4]
+    logits = traced["logits"][0, -1]
     config = model.config
     with Steps(9, key="c0_steps") as steps:
         if steps(text.read("example_text_title")):
@@ -64,30 +64,30 @@ def one_prediction() -> None:
                 ids=", ".join(map(str, ids)),
             )
         if steps(text.read("example_embedding_title")):
-            first = ", ".join(f"{value:.2f}" for value in seen["embedding"][0, 0, :3].tolist())
-            text.show("example_embedding", embedding=tensor_shape(seen["embedding"]), first=first)
+            first = ", ".join(f"{value:.2f}" for value in traced["embedding"][0, 0, :3].tolist())
+            text.show("example_embedding", embedding=tensor_shape(traced["embedding"]), first=first)
         if steps(text.read("example_blocks_title")):
             text.show(
                 "example_blocks",
                 n_layers=config.n_layers,
                 n_heads=config.n_heads,
-                weights=tensor_shape(seen["layers.0.attention.weights"]),
-                inner=tensor_shape(seen["layers.0.feedforward.hidden"]),
-                stream=tensor_shape(seen[f"layers.{config.n_layers - 1}.after_feedforward"]),
+                weights=tensor_shape(traced["layers.0.attention.weights"]),
+                inner=tensor_shape(traced["layers.0.feedforward.hidden"]),
+                stream=tensor_shape(traced[f"layers.{config.n_layers - 1}.after_feedforward"]),
             )
         if steps(text.read("example_norm_title")):
-            text.show("example_norm", final=tensor_shape(seen["final_normed"]))
+            text.show("example_norm", final=tensor_shape(traced["final_normed"]))
         if steps(text.read("example_scores_title")):
             text.show(
                 "example_scores",
                 vocabulary=config.vocab_size,
-                logits=tensor_shape(seen["logits"]),
+                logits=tensor_shape(traced["logits"]),
                 token=visible(top[0][1]),
                 score=float(logits[top[0][0]]),
             )
         if steps(text.read("example_shares_title")):
             text.show("example_shares", vocabulary=config.vocab_size, token=visible(top[0][1]), p=top[0][2])
-        scores = [(visible(token), round(float(logits[number]), 1)) for number, token, _ in top]
+        scores = [(visible(token), round(float(logits[token_id]), 1)) for token_id, token, _ in top]
         softmax_by_hand(scores, example, text, steps)
 
 
@@ -98,16 +98,16 @@ def tensor_shape(tensor) -> str:
 
 
 def softmax_by_hand(scores: list[tuple[str, float]], example: str, text: words.Words, steps: Steps) -> None:
-    """Softmax of four scores and the surprise at one word, with the numbers put in."""
+    """Softmax of four logits and the loss of one token, with the numbers filled in."""
     if not steps(text.read("example_softmax_title")):
         return
     text.show("example_softmax", vocabulary=session.model_in_use().config.vocab_size)
     names = [name for name, _ in scores]
-    place = list(EXAMPLES.values()).index(example)
+    example_number = list(EXAMPLES.values()).index(example)
     left, right = st.columns(2, gap="large")
     with left:
         logits = prompt.number_column(
-            f"c0_logits_{place}",
+            f"c0_logits_{example_number}",
             names,
             [score for _, score in scores],
             column="score",
@@ -115,11 +115,11 @@ def softmax_by_hand(scores: list[tuple[str, float]], example: str, text: words.W
             low=-20.0,
             high=40.0,
         )
-        key = f"c0_came_{place}"
+        key = f"c0_came_{example_number}"
         if st.session_state.get(key, names[0]) not in names:
             del st.session_state[key]  # chosen while another model was in use
         # From a list, whose options show as text: a segmented control would read a token as Markdown.
-        came = names.index(controls.dropdown(text.read("example_came"), key, names))
+        actual = names.index(controls.dropdown(text.read("example_came"), key, names))
     probabilities = distribution(torch.tensor(logits), Sampling()).tolist()
     with right:
         replay.pick(
@@ -127,18 +127,18 @@ def softmax_by_hand(scores: list[tuple[str, float]], example: str, text: words.W
             key="c0_four",
             label="Probabilities of the four tokens",
         )
-    name = names[came].replace("␣", "")
+    name = names[actual].replace("␣", "")
     terms = " + ".join(f"e^{{{value:g}}}" for value in logits)
     st.latex(
-        rf"p(\text{{{_plain(name)}}}) = \frac{{e^{{{logits[came]:g}}}}}{{{terms}}} = {probabilities[came]:.3f}"
+        rf"p(\text{{{_plain(name)}}}) = \frac{{e^{{{logits[actual]:g}}}}}{{{terms}}} = {probabilities[actual]:.3f}"
     )
     if not steps(text.read("example_surprise_title")):
         return
-    surprise = -math.log(max(probabilities[came], 1e-300))
-    st.latex(rf"-\ln {probabilities[came]:.3f} = {surprise:.3f}\ \text{{nats}}")
-    text.show("example_surprise", name=names[came], nats=surprise, sides=math.exp(min(surprise, 700)))
+    loss = -math.log(max(probabilities[actual], 1e-300))
+    st.latex(rf"-\ln {probabilities[actual]:.3f} = {loss:.3f}\ \text{{nats}}")
+    text.show("example_surprise", name=names[actual], nats=loss, sides=math.exp(min(loss, 700)))
 
 
 def _plain(name: str) -> str:
-    """A token as LaTeX text: what has a meaning there becomes a space."""
+    """A token as LaTeX text: characters with a meaning in LaTeX become spaces."""
     return "".join(c if c.isalnum() or c in ".,;:?!'" else " " for c in name)

@@ -1,4 +1,4 @@
-"""Chapter 0: a story that writes itself, with a name and a moment of training to change."""
+"""Chapter 0: a model writes a story, with a name and a moment of training to change."""
 
 import streamlit as st
 
@@ -15,14 +15,14 @@ STORY_TOKENS = 90
 
 @st.fragment
 def pronoun_swap() -> None:
-    """A story writes itself; the name in it and the seconds of training can be changed."""
+    """A model writes a story; the name in it and the seconds of training can be changed."""
     text = words.load("00_overview")
     model = storyteller()
     session.caption_other_model(model)
     choices = {moment.option: moment for moment in moments(model)}
     story = pronoun_story()
-    # The controls stand below the story and are made before it, so that it follows a link from the start.
-    above = st.container()
+    # The controls appear below the story but are created first, so that the story uses a link's values at once.
+    story_area = st.container()
     left, right = st.columns(2, gap="large")
     with left:
         bind = links.check("c0_name", links.Choice(story.names))
@@ -43,10 +43,12 @@ def pronoun_swap() -> None:
     moment = choices[option]
     steps = forward.continuation(moment.handle, story.with_name(name), STORY_TOKENS)
     duel = []
-    for one in story.names:
-        shares = forward.next_token_probabilities(moment.handle, story.with_name(one), story.pronouns)
-        duel.append(replay.Duel(one, list(zip(story.pronouns, shares)), one == name))
-    with above:
+    for other_name in story.names:
+        probabilities = forward.next_token_probabilities(
+            moment.handle, story.with_name(other_name), story.pronouns
+        )
+        duel.append(replay.Duel(other_name, list(zip(story.pronouns, probabilities)), other_name == name))
+    with story_area:
         replay.story(
             (story.before, name, story.after),
             [replay.Written(token, shown(top)) for token, top in steps],
@@ -54,7 +56,7 @@ def pronoun_swap() -> None:
             play=f"{model.name} {moment.option} {name}",
             title=text.read("bars_title"),
             swap=text.read("swap"),
-            on_swap=_swap,
+            on_swap=_swap_name,
             duel=duel,
             duel_title=text.read("duel_title", distance=story.words_back),
         )
@@ -63,21 +65,21 @@ def pronoun_swap() -> None:
 
 
 def shown(top: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Tokens as they are drawn: the end of a text is no word."""
+    """Tokens as the widget draws them: the end-of-text token is shown as (end)."""
     return [("(end)" if token == EOT else token, p) for token, p in top]
 
 
-def _swap() -> None:
+def _swap_name() -> None:
     first, second = pronoun_story().names
     st.session_state["c0_name"] = first if st.session_state.get("c0_name", second) == second else second
 
 
 def verdict(duel: list[replay.Duel], story: PronounStory, text: words.Words) -> None:
-    """Say whether the pronoun follows the name, as measured just now."""
-    (him, his), (her, hers) = ((one.name, dict(one.shares)) for one in duel)
+    """Show whether the predicted pronoun depends on the name, in this measurement."""
+    (him, after_him), (her, after_her) = ((side.name, dict(side.shares)) for side in duel)
     he, she = story.pronouns
-    follows = his[he] > his[she] and hers[she] > hers[he]
-    moved = abs(his[he] - hers[he]) + abs(his[she] - hers[she])
+    follows = after_him[he] > after_him[she] and after_her[she] > after_her[he]
+    moved = abs(after_him[he] - after_her[he]) + abs(after_him[she] - after_her[she])
     distance, table = story.words_back, LONGEST_TABLE
     if follows:
         text.show("follows", him=him, her=her, distance=distance, table=table, before=table - 1)
@@ -88,12 +90,12 @@ def verdict(duel: list[replay.Duel], story: PronounStory, text: words.Words) -> 
 
 
 def numbers_line(model: ModelHandle, moment: Moment, text: words.Words) -> str:
-    """Weights, training and worth of the model at this moment, from the events of its run."""
-    past = event_log.read(model.path)
-    line = [text.read("weights", millions=n_parameters(model.config) / 1e6)]
-    if past.start and moment.step is not None:
-        threads = past.start.get("threads", 1)
-        line.append(
+    """Parameters, training and story scores of the model at this moment, from the events of its run."""
+    history = event_log.read(model.path)
+    sentences = [text.read("weights", millions=n_parameters(model.config) / 1e6)]
+    if history.start and moment.step is not None:
+        threads = history.start.get("threads", 1)
+        sentences.append(
             text.read(
                 "trained",
                 time=live.duration(moment.seconds or 0),
@@ -101,12 +103,12 @@ def numbers_line(model: ModelHandle, moment: Moment, text: words.Words) -> str:
                 s="" if threads == 1 else "s",
             )
         )
-    scored = [sample for sample in past.samples if sample.get("ladder") and moment.step is not None]
+    scored = [sample for sample in history.samples if sample.get("ladder") and moment.step is not None]
     if scored:
-        sample = min(scored, key=lambda one: abs(one["step"] - moment.step))
-        line.append(
+        sample = min(scored, key=lambda candidate: abs(candidate["step"] - moment.step))
+        sentences.append(
             text.read("worth", new=100 * sample["ladder"]["new"], sentences=sample["ladder"]["sentences"])
         )
         if tables := story_data.table_scores():
-            line.append(text.read("tables", best=100 * max(scores["new"] for scores in tables.values())))
-    return " ".join(line)
+            sentences.append(text.read("tables", best=100 * max(scores["new"] for scores in tables.values())))
+    return " ".join(sentences)

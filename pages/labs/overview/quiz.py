@@ -43,26 +43,26 @@ def questions(seed: int) -> Sequence[Question]:
 
 
 def by_hand(draw: random.Random) -> Numeric:
-    """The share of the first of three scores."""
+    """The softmax probability of the first of three logits."""
     logits = sorted((draw.randint(-5, 30) / 10 for _ in range(3)), reverse=True)
     while logits[0] - logits[1] < 0.3 or sum(logits) < 0.5:
         logits = sorted((draw.randint(-5, 30) / 10 for _ in range(3)), reverse=True)
-    shares = distribution(torch.tensor(logits), Sampling()).tolist()
+    probabilities = distribution(torch.tensor(logits), Sampling()).tolist()
     return Numeric(
         name="by_hand",
-        right=shares[0],
+        right=probabilities[0],
         tolerance=0.006,
         numbers={"a": logits[0], "b": logits[1], "c": logits[2]},
         mistakes={
             "no_exponential": logits[0] / sum(logits),
-            "second": shares[1],
-            "odds": shares[0] / (1 - shares[0]),
+            "second": probabilities[1],
+            "odds": probabilities[0] / (1 - probabilities[0]),
         },
     )
 
 
 def surprise(draw: random.Random) -> Numeric:
-    """The loss of a word that was given this probability."""
+    """The loss of a token that was given this probability."""
     p = draw.choice((0.45, 0.2, 0.05, 0.3))
     return Numeric(
         name="surprise",
@@ -79,7 +79,7 @@ def surprise(draw: random.Random) -> Numeric:
 
 
 def scores(draw: random.Random) -> Numeric:
-    """How many scores one pass over a text makes."""
+    """How many logits one forward pass over a text computes."""
     config = ModelConfig(
         vocab_size=draw.choice((2048, 4096)), context_length=256, d_model=128, n_layers=4, n_heads=4
     )

@@ -1,4 +1,4 @@
-"""Chapter 0: train a model here, and three ways into the course."""
+"""Chapter 0: train a model here, and links to three chapters."""
 
 import streamlit as st
 
@@ -11,10 +11,10 @@ HERE_SEED = 1
 
 
 def train_here() -> None:
-    """The button that starts a run, the run while it learns, and what it offers at its end."""
+    """The button that starts a run, the progress of the run, and the button that selects its model."""
     text = words.load("00_overview")
     run = session.run_on_view()
-    alive = run is not None and run.is_under_way()
+    under_way = run is not None and run.is_under_way()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         lab_runs.start_button(
             "c0",
@@ -24,7 +24,7 @@ def train_here() -> None:
             store="c0_runs",
             lab=False,
             type="primary",
-            disabled=alive,
+            disabled=under_way,
             help=text.read("train_help", seconds=HERE_SECONDS),
         )
         chapter_links(text)
@@ -32,12 +32,12 @@ def train_here() -> None:
     if run is None:
         return
     live.run_summary(run, "c0")
-    if not alive and session.has_model(run):
+    if not under_way and session.has_model(run):
         live.use_button(run.id, "c0_use")
 
 
 def chapter_links(text: words.Words) -> None:
-    """Three ways on from here, with the minutes their words take to read."""
+    """Links to three chapters, with their reading times in minutes."""
     rows = {row.url: row for row in book.TABLE}
     st.page_link(
         book.page_of(rows["inference"]),
@@ -53,5 +53,5 @@ def chapter_links(text: words.Words) -> None:
 
 
 def request_here() -> RunRequest:
-    """The run that the button starts: the smallest preset, for a minute."""
+    """The run that the button starts: the smallest preset for one minute."""
     return RunRequest(seconds=HERE_SECONDS, seed=HERE_SEED, settings={"threads": cores_for_training()})
