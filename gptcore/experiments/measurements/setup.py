@@ -186,7 +186,7 @@ CLAIMS = (
         chapter=1,
         slogan="Training time is FLOPs divided by the processor's peak rate",
         source="The usual estimate: count the FLOPs of a run and divide by the rate of the processor.",
-        how="The FLOP/s of whole training steps in the faster precision, against that of a product of two "
+        how="The FLOP/s of whole training steps in the faster precision, compared with those of a product of two "
         f"{LARGE} × {LARGE} matrices (two seconds each). The claim holds if training reaches at least "
         "90% of the fastest matrix product.",
         unit="GFLOP/s",
@@ -203,15 +203,15 @@ CLAIMS = (
         chapter=1,
         slogan="A processor has one speed",
         source="Data sheets give one number.",
-        how="Products of two n × n matrices in fp32 on one thread, in processor time. Measured: FLOP/s as "
+        how="Products of two n × n matrices in fp32 on one thread, timed in CPU time. Measured: FLOP/s as "
         "a fraction of the fastest size. The claim holds if the slowest size reaches at least half.",
         unit="of the fastest rate",
         headline="n = 16",
         measure=_speeds,
         judge=by_median(lambda share: share >= 0.5, within=0.1),
         timed=True,
-        transfers="The same, and far more so on a GPU: starting an operation takes the same time however little "
-        "it does.",
+        transfers="The same, and far more so on a GPU: launching an operation takes the same time, however small "
+        "it is.",
     ),
     Claim(
         name="more_threads",
@@ -233,7 +233,7 @@ CLAIMS = (
         chapter=1,
         slogan="Half the bits, twice the speed",
         source="Said of mixed precision in most tutorials.",
-        how="Products of two n × n matrices in bf16 against fp32, on one thread, in processor time. The "
+        how="Products of two n × n matrices in bf16 against fp32, on one thread, timed in CPU time. The "
         "claim holds for a size at which bf16 is at least 1.8 times as fast.",
         unit="times as fast",
         headline="n = 1024",
@@ -286,7 +286,7 @@ CLAIMS = (
         headline="view",
         measure=_copies,
         judge=by_range(lambda share: share == 1),
-        transfers="Exactly the same everywhere. Torch copies only when the new shape cannot be described by "
+        transfers="Exactly the same everywhere. `reshape` copies only when the new shape cannot be described by "
         "strides over the old memory.",
     ),
     Claim(

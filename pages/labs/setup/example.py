@@ -1,4 +1,4 @@
-"""Chapter 1: two weights learn from four points, every number printed; then a matrix product."""
+"""Chapter 1: two parameters fitted to four points, with every number printed; then a matrix product."""
 
 import streamlit as st
 import torch
@@ -7,10 +7,10 @@ from gptcore.lessons import line_fit, shapes
 from pages.kit import controls, latex, prompt, words
 from pages.kit.worked_example import Steps
 from pages.labs.setup.descent import (
+    GOOD_RATE,
+    HELD_OUT_HOURS,
+    HELD_OUT_LEVELS,
     HOURS,
-    KEPT_HOURS,
-    KEPT_LEVELS,
-    LANDS,
     LEVELS,
     N_STEPS,
     descent_steps,
@@ -18,7 +18,7 @@ from pages.labs.setup.descent import (
 )
 
 NAMES = ("hours x", "level y")
-RATE = LANDS
+RATE = GOOD_RATE
 A = ((1.0, 2.0, 0.5), (0.0, -1.0, 3.0))
 B = ((2.0, 1.0), (1.0, 0.0), (4.0, -2.0))
 SHOWN = 5  # steps printed one by one
@@ -26,12 +26,12 @@ SHOWN = 5  # steps printed one by one
 
 @st.fragment
 def worked_example() -> None:
-    """Two weights learn from four points, every number printed; then a matrix product."""
+    """Two parameters fitted to four points, with every number printed; then a matrix product."""
     text = words.load("01_setup")
     text.show("example")
     left, right = st.columns([3, 2], gap="large")
     with left:
-        columns = [str(place) for place in range(1, len(HOURS) + 1)]
+        columns = [str(number) for number in range(1, len(HOURS) + 1)]
         points = prompt.matrix_input(
             "c1_points",
             (HOURS, LEVELS),
@@ -49,76 +49,76 @@ def worked_example() -> None:
     print_steps(text, points, line_fit.by_hand(x, y, w, b), w, b, rate)
 
 
-def print_steps(text: words.Words, points, found, w: float, b: float, rate: float) -> None:
-    """The steps of the example with their numbers put in."""
+def print_steps(text: words.Words, points, by_hand, w: float, b: float, rate: float) -> None:
+    """The steps of the example with their numbers filled in."""
     xs, ys = points
     x, y = torch.tensor(xs), torch.tensor(ys)
     num, sign = latex.number, latex.signed
-    with Steps(9, key="c1_steps") as open_:
-        print_loss_and_gradient(text, open_, points, found, w, b)
-        taken = descent_steps(rate, N_STEPS, xs, ys, w=w, b=b)
-        if open_(text.read("example_step_title")):
+    with Steps(9, key="c1_steps") as steps:
+        print_loss_and_gradient(text, steps, points, by_hand, w, b)
+        states = descent_steps(rate, N_STEPS, xs, ys, w=w, b=b)
+        if steps(text.read("example_step_title")):
             text.show("example_step")
-            for name, now, slope in (("w", w, found.slope_w), ("b", b, found.slope_b)):
+            for name, old, slope in (("w", w, by_hand.slope_w), ("b", b, by_hand.slope_b)):
                 st.latex(
-                    rf"{name} \leftarrow {num(now)} - {num(rate)} \cdot {sign(slope)} = {num(now - rate * slope)}"
+                    rf"{name} \leftarrow {num(old)} - {num(rate)} \cdot {sign(slope)} = {num(old - rate * slope)}"
                 )
-            if len(taken) > 1:
-                text.show("example_step_says", before=taken[0].loss, after=taken[1].loss)
-        if open_(text.read("example_autograd_title")):
+            if len(states) > 1:
+                text.show("example_step_says", before=states[0].loss, after=states[1].loss)
+        if steps(text.read("example_autograd_title")):
             text.show(
                 "example_autograd",
-                hand_w=found.slope_w,
-                hand_b=found.slope_b,
-                torch_w=taken[0].slope_w,
-                torch_b=taken[0].slope_b,
+                hand_w=by_hand.slope_w,
+                hand_b=by_hand.slope_b,
+                torch_w=states[0].slope_w,
+                torch_b=states[0].slope_b,
             )
-        if open_(text.read("example_again_title")):
-            print_later_steps(text, taken, line_fit.loss_at(x, y, *line_fit.best(x, y)), rate)
-        if open_(text.read("example_validation_title")):
-            kept = torch.tensor(KEPT_HOURS), torch.tensor(KEPT_LEVELS)
+        if steps(text.read("example_again_title")):
+            print_later_steps(text, states, line_fit.loss_at(x, y, *line_fit.best(x, y)), rate)
+        if steps(text.read("example_validation_title")):
+            held_out = torch.tensor(HELD_OUT_HOURS), torch.tensor(HELD_OUT_LEVELS)
             text.show(
                 "example_validation",
-                x1=KEPT_HOURS[0], y1=KEPT_LEVELS[0], x2=KEPT_HOURS[1], y2=KEPT_LEVELS[1],
-                before=line_fit.loss_at(*kept, w, b),
-                after=line_fit.loss_at(*kept, taken[-1].w, taken[-1].b),
-                training=taken[-1].loss,
+                x1=HELD_OUT_HOURS[0], y1=HELD_OUT_LEVELS[0], x2=HELD_OUT_HOURS[1], y2=HELD_OUT_LEVELS[1],
+                before=line_fit.loss_at(*held_out, w, b),
+                after=line_fit.loss_at(*held_out, states[-1].w, states[-1].b),
+                training=states[-1].loss,
             )  # fmt: skip
-        products(text, open_)
+        products(text, steps)
 
 
-def print_loss_and_gradient(text: words.Words, open_: Steps, points, found, w: float, b: float) -> None:
-    """The first steps: what the line predicts, its loss, and the gradient of both weights."""
+def print_loss_and_gradient(text: words.Words, steps: Steps, points, by_hand, w: float, b: float) -> None:
+    """The first steps: the predictions, the loss, and the gradient of both parameters."""
     xs, ys = points
     n, num, sign = len(xs), latex.number, latex.signed
-    if open_(text.read("example_guess_title")):
+    if steps(text.read("example_guess_title")):
         text.show("example_guess")
         st.latex(
             r"\begin{aligned}"
             + r" \\ ".join(
-                rf"{num(w)} \cdot {sign(one)} + {sign(b)} &= {num(guess)}"
-                for one, guess in zip(xs, found.guesses.tolist())
+                rf"{num(w)} \cdot {sign(hours)} + {sign(b)} &= {num(prediction)}"
+                for hours, prediction in zip(xs, by_hand.guesses.tolist())
             )
             + r"\end{aligned}"
         )
-    if open_(text.read("example_loss_title")):
+    if steps(text.read("example_loss_title")):
         text.show("example_loss")
-        errors = found.errors.tolist()
+        errors = by_hand.errors.tolist()
         st.latex(
             r"\begin{aligned}"
             + r" \\ ".join(
-                rf"{num(guess)} - {sign(true)} &= {num(error)} & ({num(error)})^2 &= {num(error**2)}"
-                for guess, true, error in zip(found.guesses.tolist(), ys, errors)
+                rf"{num(prediction)} - {sign(target)} &= {num(error)} & ({num(error)})^2 &= {num(error**2)}"
+                for prediction, target, error in zip(by_hand.guesses.tolist(), ys, errors)
             )
             + r"\end{aligned}"
         )
-        terms = " + ".join(num(value) for value in found.squares.tolist())
-        st.latex(rf"\text{{loss}} = \frac{{{terms}}}{{{n}}} = {num(found.loss)}")
-    if open_(text.read("example_gradient_title")):
+        terms = " + ".join(num(value) for value in by_hand.squares.tolist())
+        st.latex(rf"\text{{loss}} = \frac{{{terms}}}{{{n}}} = {num(by_hand.loss)}")
+    if steps(text.read("example_gradient_title")):
         text.show("example_gradient")
         for name, slopes, mean in (
-            ("w", found.slopes_w, found.slope_w),
-            ("b", found.slopes_b, found.slope_b),
+            ("w", by_hand.slopes_w, by_hand.slope_w),
+            ("b", by_hand.slopes_b, by_hand.slope_b),
         ):
             terms = " + ".join(sign(value) for value in slopes.tolist())
             st.latex(
@@ -126,23 +126,26 @@ def print_loss_and_gradient(text: words.Words, open_: Steps, points, found, w: f
             )
 
 
-def print_later_steps(text: words.Words, taken: list, least: float, rate: float) -> None:
-    """The first steps as a table, and how it ended."""
+def print_later_steps(text: words.Words, states: list, minimum: float, rate: float) -> None:
+    """The first steps as a table, and the outcome."""
     text.show("example_again")
-    rows = [f"| {one.step} | {one.w:.4f} | {one.b:.4f} | {one.loss:.4f} |" for one in taken[: SHOWN + 1]]
+    rows = [
+        f"| {state.step} | {state.w:.4f} | {state.b:.4f} | {state.loss:.4f} |"
+        for state in states[: SHOWN + 1]
+    ]
     st.markdown("| step | w | b | loss |\n|--:|--:|--:|--:|\n" + "\n".join(rows))
-    ended = outcome(taken, N_STEPS, least)
-    if ended == "flies":
+    result = outcome(states, N_STEPS, minimum)
+    if result == "flies":
         text.show("example_again_flies", rate=rate)
-    elif ended == "lands":
-        text.show("example_again_lands", rate=rate, n=N_STEPS, w=taken[-1].w, b=taken[-1].b, least=least)
+    elif result == "lands":
+        text.show("example_again_lands", rate=rate, n=N_STEPS, w=states[-1].w, b=states[-1].b, least=minimum)
     else:
-        text.show("example_again_crawls", rate=rate, n=N_STEPS, loss=taken[-1].loss, least=least)
+        text.show("example_again_crawls", rate=rate, n=N_STEPS, loss=states[-1].loss, least=minimum)
 
 
-def products(text: words.Words, open_: Steps) -> None:
-    """A matrix product as a table of dot products, and the layer made of it."""
-    if open_(text.read("example_product_title")):
+def products(text: words.Words, steps: Steps) -> None:
+    """A matrix product as a table of dot products, and the linear layer that uses it."""
+    if steps(text.read("example_product_title")):
         text.show("example_product")
         left, right = st.columns(2, gap="large")
         with left:
@@ -161,5 +164,5 @@ def products(text: words.Words, open_: Steps) -> None:
         table = shapes.dot_products(torch.tensor(a), torch.tensor(b)).tolist()
         st.latex(rf"{latex.matrix(a)} {latex.matrix(b)} = {latex.matrix(table, marked={(row, column)})}")
         st.latex(latex.dot(a[row], [line[column] for line in b]))
-    if open_(text.read("example_linear_title")):
+    if steps(text.read("example_linear_title")):
         text.show("example_linear")

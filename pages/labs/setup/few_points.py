@@ -6,25 +6,25 @@ import torch
 from gptcore.lessons import line_fit
 from pages.kit import controls, figures, plots, words
 from pages.kit.controls import Dial
-from pages.labs.setup.descent import HOURS, KEPT_HOURS, KEPT_LEVELS, LEVELS
+from pages.labs.setup.descent import HELD_OUT_HOURS, HELD_OUT_LEVELS, HOURS, LEVELS
 
 
 @st.fragment
 def too_few_points() -> None:
-    """A line that learns from fewer points: its own loss falls, the loss on held-out points does not."""
+    """A line fitted to fewer points: its training loss falls, its held-out loss does not."""
     text = words.load("01_setup")
     text.show("lab_few")
     n = controls.integer(
         text.read("lab_few_n"), "c1_few_n", Dial("", 1, len(HOURS), 1, text.read("lab_few_help")), 2
     )
-    kept = torch.tensor(KEPT_HOURS), torch.tensor(KEPT_LEVELS)
+    held_out_points = torch.tensor(HELD_OUT_HOURS), torch.tensor(HELD_OUT_LEVELS)
     counts = list(range(1, len(HOURS) + 1))
     lines = [line_fit.best(torch.tensor(HOURS[:k]), torch.tensor(LEVELS[:k])) for k in counts]
     training = [
-        line_fit.loss_at(torch.tensor(HOURS[:k]), torch.tensor(LEVELS[:k]), *found)
-        for k, found in zip(counts, lines)
+        line_fit.loss_at(torch.tensor(HOURS[:k]), torch.tensor(LEVELS[:k]), *line)
+        for k, line in zip(counts, lines)
     ]
-    held_out = [line_fit.loss_at(*kept, *found) for found in lines]
+    held_out = [line_fit.loss_at(*held_out_points, *line) for line in lines]
     picture = plots.curves(
         counts,
         {"training loss": training, "held-out loss": held_out},

@@ -4,22 +4,22 @@ import torch
 
 from gptcore.lessons import line_fit
 from pages.kit import figures, plots, words
-from pages.labs.setup.descent import CRAWLS, FLIES, HOURS, LANDS, N_STEPS, descent_steps
+from pages.labs.setup.descent import GOOD_RATE, HIGH_RATE, HOURS, LOW_RATE, N_STEPS, descent_steps
 
 
 def finding() -> None:
-    """Three rates, one model: it crawls, it lands, it flies off."""
+    """One model, three learning rates: slow, converging and diverging."""
     text = words.load("01_setup")
-    runs = {rate: descent_steps(rate, N_STEPS) for rate in (CRAWLS, LANDS, FLIES)}
+    runs = {rate: descent_steps(rate, N_STEPS) for rate in (LOW_RATE, GOOD_RATE, HIGH_RATE)}
     text.show(
         "finding",
-        first=runs[LANDS][0].loss,
-        crawls=CRAWLS,
-        slow=runs[CRAWLS][-1].loss,
-        lands=LANDS,
-        low=runs[LANDS][-1].loss,
-        flies=FLIES,
-        high=runs[FLIES][-1].loss,
+        first=runs[GOOD_RATE][0].loss,
+        crawls=LOW_RATE,
+        slow=runs[LOW_RATE][-1].loss,
+        lands=GOOD_RATE,
+        low=runs[GOOD_RATE][-1].loss,
+        flies=HIGH_RATE,
+        high=runs[HIGH_RATE][-1].loss,
         limit=line_fit.max_learning_rate(torch.tensor(HOURS)),
         n=N_STEPS,
     )

@@ -1,4 +1,4 @@
-"""Chapter 1: the learning rate on a slider, and the path it takes over the loss."""
+"""Chapter 1: the learning rate on a slider, and the path of the parameters over the loss."""
 
 import streamlit as st
 import torch
@@ -7,12 +7,12 @@ from torch import Tensor
 from gptcore.lessons import line_fit
 from pages.kit import controls, figures, lab, plots, slopes, words
 from pages.kit.controls import Dial
-from pages.labs.setup.descent import FLIES, HOURS, LANDS, LEVELS, descent_steps, outcome
+from pages.labs.setup.descent import GOOD_RATE, HIGH_RATE, HOURS, LEVELS, descent_steps, outcome
 
 
 @st.fragment
 def one_knob() -> None:
-    """The rate on a slider: the way on the map of the loss, and the loss step by step."""
+    """The learning rate on a slider: the path on a map of the loss, and the loss at each step."""
     text = words.load("01_setup")
     x, y = torch.tensor(HOURS), torch.tensor(LEVELS)
     with lab.frame("c1_knob", text.read("lab_knob_title")):
@@ -38,17 +38,17 @@ def one_knob() -> None:
         steps = descent_steps(rate, n_steps)
         with left:
             draw_path(x, y, steps)
-        least, limit = line_fit.loss_at(x, y, *line_fit.best(x, y)), line_fit.max_learning_rate(x)
+        minimum, limit = line_fit.loss_at(x, y, *line_fit.best(x, y)), line_fit.max_learning_rate(x)
         with right:
-            draw_loss(steps, least)
-        outcome_name, last = outcome(steps, n_steps, least), steps[-1]
+            draw_loss(steps, minimum)
+        outcome_name, last = outcome(steps, n_steps, minimum), steps[-1]
         if outcome_name == "flies":
             text.show("lab_knob_flies", rate=rate, limit=limit, loss=last.loss, step=last.step)
         elif outcome_name == "lands":
-            text.show("lab_knob_lands", rate=rate, loss=last.loss, least=least, n=n_steps, limit=limit)
+            text.show("lab_knob_lands", rate=rate, loss=last.loss, least=minimum, n=n_steps, limit=limit)
         else:
-            text.show("lab_knob_crawls", rate=rate, loss=last.loss, least=least, n=n_steps, limit=limit)
-        predict(text, rate, n_steps, least, limit)
+            text.show("lab_knob_crawls", rate=rate, loss=last.loss, least=minimum, n=n_steps, limit=limit)
+        predict(text, rate, n_steps, minimum, limit)
 
 
 def draw_path(x: Tensor, y: Tensor, steps: list) -> None:
@@ -61,11 +61,11 @@ def draw_path(x: Tensor, y: Tensor, steps: list) -> None:
     figures.show(picture, key="c1_knob_map")
 
 
-def draw_loss(steps: list, least: float) -> None:
-    """The loss step by step, beside the least there can be."""
+def draw_loss(steps: list, minimum: float) -> None:
+    """The loss at each step, and the minimum possible loss."""
     picture = plots.curves(
         [step.step for step in steps],
-        {"loss": [max(step.loss, 1e-9) for step in steps], "minimum possible loss": [least] * len(steps)},
+        {"loss": [max(step.loss, 1e-9) for step in steps], "minimum possible loss": [minimum] * len(steps)},
         x_title="step",
         y_title="loss",
         log_y=True,
@@ -76,19 +76,19 @@ def draw_loss(steps: list, least: float) -> None:
     figures.show(picture, key="c1_knob_loss")
 
 
-def predict(text: words.Words, rate: float, n_steps: int, least: float, limit: float) -> None:
-    """Predict how a rate on the other side of the limit ends."""
-    following = FLIES if rate < limit else LANDS
-    ending = outcome(descent_steps(following, n_steps), n_steps, least)
+def predict(text: words.Words, rate: float, n_steps: int, minimum: float, limit: float) -> None:
+    """Predict the outcome of a learning rate on the other side of the limit."""
+    next_rate = HIGH_RATE if rate < limit else GOOD_RATE
+    next_outcome = outcome(descent_steps(next_rate, n_steps), n_steps, minimum)
     lab.predict(
         "c1_knob",
-        text.read("lab_knob_predict", next=following),
+        text.read("lab_knob_predict", next=next_rate),
         (
             text.read("lab_knob_predict_crawls"),
             text.read("lab_knob_predict_lands"),
             text.read("lab_knob_predict_flies"),
         ),
-        right=("crawls", "lands", "flies").index(ending),
-        because=text.read("lab_knob_because", next=following, limit=limit),
-        then={"c1_knob_rate": following},
+        right=("crawls", "lands", "flies").index(next_outcome),
+        because=text.read("lab_knob_because", next=next_rate, limit=limit),
+        then={"c1_knob_rate": next_rate},
     )

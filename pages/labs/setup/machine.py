@@ -1,4 +1,4 @@
-"""Chapter 1: what this machine has, as training sees it."""
+"""Chapter 1: the properties of this machine that matter for training."""
 
 import streamlit as st
 
@@ -8,12 +8,12 @@ from pages.kit import words
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def this_machine() -> Machine:
-    """What this machine is, described once a server."""
+    """The description of this machine, made once per server."""
     return describe()
 
 
 def machine() -> None:
-    """What this machine has, as training sees it."""
+    """A table of the properties of this machine that matter for training."""
     text = words.load("01_setup")
     here = this_machine()
     unknown = text.read("example_machine_unknown")

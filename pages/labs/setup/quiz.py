@@ -71,15 +71,15 @@ def flies_off(draw: random.Random) -> Choice:
 
 
 def one_cell(draw: random.Random) -> Numeric:
-    """One cell of a matrix product."""
+    """One entry of a matrix product."""
     while True:
         a = [[draw.randint(-3, 5) for _ in range(2)] for _ in range(2)]
         b = [[draw.randint(-3, 5) for _ in range(2)] for _ in range(2)]
         table = shapes.dot_products(
             torch.tensor(a, dtype=torch.float32), torch.tensor(b, dtype=torch.float32)
         )
-        right, turned, place = table[1, 0].item(), table[0, 1].item(), float(a[1][0] * b[1][0])
-        if len({right, turned, place}) == 3 and right != 0:
+        right, transposed, one_product = table[1, 0].item(), table[0, 1].item(), float(a[1][0] * b[1][0])
+        if len({right, transposed, one_product}) == 3 and right != 0:
             break
     return Numeric(
         name="one_cell",
@@ -91,7 +91,7 @@ def one_cell(draw: random.Random) -> Numeric:
             for i in (0, 1)
             for j in (0, 1)
         },
-        mistakes={"turned": turned, "cell_by_cell": place},
+        mistakes={"turned": transposed, "cell_by_cell": one_product},
     )
 
 
@@ -109,7 +109,7 @@ def broadcast(draw: random.Random) -> Numeric:
 
 
 def state(draw: random.Random) -> Numeric:
-    """Megabytes that training holds between steps."""
+    """The megabytes that training keeps between steps."""
     nano = PRESETS["nano"].model
     config = nano.replace(d_model=draw.choice((64, 128, 256)), n_layers=draw.choice((2, 4, 8)), d_ff=384)
     held, weights = training_bytes(config) / 1e6, n_parameters(config)

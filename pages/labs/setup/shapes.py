@@ -10,13 +10,13 @@ from pages.kit.controls import Dial
 from pages.kit.formulas import Formula, Line, number
 
 LARGEST = 6
-PLACES = ("c1_shape_ar", "c1_shape_ac", "c1_shape_br", "c1_shape_bc")
-NEXT = {"A + B": (3, 1, 1, 4), "A @ B": (2, 5, 5, 3), "A.view": (4, 3, 2, 6), "A.T": (2, 5, 1, 1)}
+SIZE_KEYS = ("c1_shape_ar", "c1_shape_ac", "c1_shape_br", "c1_shape_bc")
+NEXT_SIZES = {"A + B": (3, 1, 1, 4), "A @ B": (2, 5, 5, 3), "A.view": (4, 3, 2, 6), "A.T": (2, 5, 1, 1)}
 
 
 @st.fragment
 def playground() -> None:
-    """Two tensors, one operation: the shapes drawn, the result, or the rule that was broken."""
+    """Two tensors, one operation: the shapes, and the result or the rule it breaks."""
     text = words.load("01_setup")
     with lab.frame("c1_shape", text.read("lab_shape_title")):
         text.show("lab_shape")
@@ -27,17 +27,17 @@ def playground() -> None:
         labels = (text.read("lab_shape_a_rows"), text.read("lab_shape_a_columns"), *names)
         sizes = [
             _size(column, label, key, default)
-            for column, label, key, default in zip(st.columns(4), labels, PLACES, (3, 4, 1, 4))
+            for column, label, key, default in zip(st.columns(4), labels, SIZE_KEYS, (3, 4, 1, 4))
         ]
         a, b = (sizes[0], sizes[1]), (sizes[2], sizes[3])
         try:
-            found = shapes.OPERATIONS[operation](a, b)
+            outcome = shapes.OPERATIONS[operation](a, b)
         except shapes.ShapeError as error:
             st.error(escape.sentence(f"These shapes do not fit: {error}."), icon=":material/block:")
-            _offer(shapes.repairs(operation, a, b, LARGEST)[:2], labels)
+            _repair_buttons(shapes.repairs(operation, a, b, LARGEST)[:2], labels)
         else:
-            _draw(text, operation, a, b, found)
-        _ask(text, operation, a, b)
+            _draw(text, operation, a, b, outcome)
+        _predict_shape(text, operation, a, b)
 
 
 def _size(column, label: str, key: str, default: int) -> int:
@@ -45,30 +45,30 @@ def _size(column, label: str, key: str, default: int) -> int:
         return controls.integer(label, key, Dial("", 1, LARGEST, 1, ""), default)
 
 
-def _offer(repairs: list[dict[int, int]], labels: tuple[str, ...]) -> None:
-    """The nearest sizes that work, as buttons."""
+def _repair_buttons(repairs: list[dict[int, int]], labels: tuple[str, ...]) -> None:
+    """Buttons for the nearest sizes that work."""
     with st.container(horizontal=True):
         for number, changes in enumerate(repairs):
             st.button(
-                ", ".join(f"{labels[place]} = {size}" for place, size in changes.items()),
+                ", ".join(f"{labels[size_index]} = {size}" for size_index, size in changes.items()),
                 key=f"c1_shape_repair_{number}",
-                on_click=_set,
-                args=({PLACES[place]: size for place, size in changes.items()},),
+                on_click=_set_sizes,
+                args=({SIZE_KEYS[size_index]: size for size_index, size in changes.items()},),
             )
 
 
-def _set(values: dict[str, int]) -> None:
+def _set_sizes(values: dict[str, int]) -> None:
     for key, value in values.items():
         st.session_state[key] = value
 
 
-def _draw(text: words.Words, operation: str, a, b, found) -> None:
-    shown = [("A", shapes.counted(a))]
+def _draw(text: words.Words, operation: str, a, b, outcome) -> None:
+    tensors = [("A", shapes.counted(a))]
     if operation in ("A + B", "A @ B"):
-        shown.append(("B", shapes.counted(b, 10)))
-    shown.append((operation, found.result))
-    parts = ("a", "b", "result") if len(shown) == 3 else ("a", "result")
-    for column, (name, values), part in zip(st.columns(len(shown)), shown, parts):
+        tensors.append(("B", shapes.counted(b, 10)))
+    tensors.append((operation, outcome.result))
+    parts = ("a", "b", "result") if len(tensors) == 3 else ("a", "result")
+    for column, (name, values), part in zip(st.columns(len(tensors)), tensors, parts):
         with column:
             rows, columns = values.shape
             st.markdown(f"**{name}**, ({rows}, {columns})")
@@ -95,14 +95,14 @@ def _draw(text: words.Words, operation: str, a, b, found) -> None:
             ac=a[1],
             br=b[0],
             bc=b[1],
-            rows=found.result.shape[0],
-            columns=found.result.shape[1],
+            rows=outcome.result.shape[0],
+            columns=outcome.result.shape[1],
         )
     elif operation == "A @ B":
         text.show("lab_shape_product", rows=a[0], columns=b[1], inner=a[1], n=2 * a[0] * a[1] * b[1])
-    strides = tuple(found.result.stride())
-    first = found.after_writing[0, 0].item()
-    if found.shares_memory:
+    strides = tuple(outcome.result.stride())
+    first = outcome.after_writing[0, 0].item()
+    if outcome.shares_memory:
         text.show("lab_shape_shares", written=shapes.WRITTEN, first=first, strides=str(strides))
     else:
         text.show("lab_shape_own", written=shapes.WRITTEN, first=first)
@@ -136,10 +136,10 @@ def _origin(name: str, cell: tuple[int, int]) -> Line:
     return Line(f"{name} is read at", f"row {cell[0] + 1}, column {cell[1] + 1}")
 
 
-def _ask(text: words.Words, operation: str, a, b) -> None:
-    """Predict the shape at the next setting, which is a legal one of the same operation."""
-    following = NEXT[operation]
-    next_a, next_b = following[:2], following[2:]
+def _predict_shape(text: words.Words, operation: str, a, b) -> None:
+    """Predict the shape for other sizes, which are valid for the same operation."""
+    next_sizes = NEXT_SIZES[operation]
+    next_a, next_b = next_sizes[:2], next_sizes[2:]
     right = tuple(shapes.OPERATIONS[operation](next_a, next_b).result.shape)
     wrong = [
         next_a,
@@ -148,15 +148,15 @@ def _ask(text: words.Words, operation: str, a, b) -> None:
         (next_a[0], next_a[1] + next_b[1]),
         (next_b[1], next_a[0]),
     ]
-    options = [right, *[one for one in dict.fromkeys(wrong) if one != right]][:4]
+    options = [right, *[shape for shape in dict.fromkeys(wrong) if shape != right]][:4]
     options.sort(key=str)
     lab.predict(
         "c1_shape",
         text.read("lab_shape_predict", operation=operation, a=str(next_a), b=str(next_b)),
-        [str(one) for one in options],
+        [str(shape) for shape in options],
         right=options.index(right),
         because=text.read("lab_shape_because", shape=str(right)),
-        then=dict(zip(PLACES, following)),
+        then=dict(zip(SIZE_KEYS, next_sizes)),
     )
 
 
@@ -178,17 +178,17 @@ def bits() -> None:
             0,
         )
     value = mantissa * 10.0**power
-    kept = {name: store(value, name) for name in FORMATS}
-    for name, one in kept.items():
-        error = abs(one.value - value) / abs(value) if value else 0.0
-        st.markdown(f"**{name}** `{one.sign}` `{one.exponent}` `{one.fraction}`")
+    stored = {name: store(value, name) for name in FORMATS}
+    for name, number_bits in stored.items():
+        error = abs(number_bits.value - value) / abs(value) if value else 0.0
+        st.markdown(f"**{name}** `{number_bits.sign}` `{number_bits.exponent}` `{number_bits.fraction}`")
         st.caption(
             text.read(
                 "lab_bits_line",
-                kept=f"{one.value:.9g}",
+                kept=f"{number_bits.value:.9g}",
                 error=error,
-                largest=one.largest,
-                step=one.next_above_one,
+                largest=number_bits.largest,
+                step=number_bits.next_above_one,
             )
         )
     text.show("lab_bits_says")
