@@ -307,6 +307,6 @@ def exercise(name: str, *, key: str) -> None:
         )
     st.code(f"python -m gptcore exercise {task.name} {task.name}.py", language="bash", wrap_lines=True)
     st.caption(
-        f"The checker knows {len(task.mistakes)} common mistakes by name. For any other mistake it shows the first "
+        f"The checker recognizes {len(task.mistakes)} common mistakes. For any other mistake, it shows the first "
         "value that differs, with its shape and position. It runs your file on your machine, never on this server."
     )

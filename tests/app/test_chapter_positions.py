@@ -96,9 +96,11 @@ def test_the_finding_stands_still_and_is_the_models_own_score(page):
     from gptcore.stories.scores import reference_probe
     from gptcore.tracing import trace
 
-    before = re.search(r"\*\*Score: (-?[\d.]+)\.\*\*", said(page))[1]
+    before = re.search(r"\*\*Their score is (-?[\d.]+)\.\*\*", said(page))[1]
     after, alone = re.search(
-        r"further on: \*\*(-?[\d.]+)\*\*, as before.*?alone: \*\*(-?[\d.]+)\*\*", said(page), re.DOTALL
+        r"score is still \*\*(-?[\d.]+)\*\*\. If only the query moves, it is \*\*(-?[\d.]+)\*\*",
+        said(page),
+        re.DOTALL,
     ).groups()
     assert before == after != alone
     model, tokenizer = load(SHIPPED)
@@ -146,14 +148,15 @@ def test_a_higher_base_leaves_fewer_pairs_that_complete_a_rotation():
 
 def read_losses(app) -> tuple[float, ...]:
     found = re.search(
-        r"context, ([\d.]+) becomes \*\*([\d.]+)\*\*; beyond it, ([\d.]+) becomes \*\*([\d.]+)", said(app)
+        r"from ([\d.]+) to \*\*([\d.]+)\*\* within the trained context, and from ([\d.]+) to\s+\*\*([\d.]+)\*\* beyond",
+        said(app),
     )
     return tuple(map(float, found.groups()))
 
 
 def test_beyond_the_context_the_model_fails_linear_kills_and_ntk_spares(page):
     inside, beyond = map(
-        float, re.search(r"As trained: \*\*([\d.]+)\*\* .*? \*\*([\d.]+)\*\* beyond", said(page)).groups()
+        float, re.search(r"the loss is \*\*([\d.]+)\*\* .*? \*\*([\d.]+)\*\* beyond", said(page)).groups()
     )
     assert beyond > inside + 0.5
     before, linear, _, _ = read_losses(open_page(c4_far_cure="linear"))
@@ -174,7 +177,7 @@ def test_a_lab_answers_a_prediction(page):
     assert any("Correct" in one.value for one in app.success)
     next(button for button in app.button if button.key == "c4_far_then").click().run()
     assert not app.exception
-    assert "With *linear* scaling, factor 4" in said(app)
+    assert "With *linear* scaling by a factor of 4" in said(app)
 
 
 def test_the_runs_of_the_lab_differ_in_positions_alone():

@@ -32,7 +32,7 @@ SCHEMES = ("rope", "learned", "sinusoidal", "none")
 
 
 def scores_by_position(q: Tensor, k: Tensor, n: int, theta: float = 10_000.0) -> Tensor:
-    """Return the scores of one query and one key (D,) at every two places: (n, n), rows are the query's place."""
+    """Return the scores of one query and one key (D,) at every two positions: (n, n), rows are the query's position."""
 
     cos, sin = rope_table(len(q), n, theta)
     queries, keys = (apply_rope(x.expand(n, -1), cos, sin) for x in (q, k))
@@ -46,9 +46,9 @@ def scores_by_distance(q: Tensor, k: Tensor, n: int, theta: float = 10_000.0) ->
 
 
 def remaining_score(width: int, theta: float, distances: Sequence[int]) -> list[float]:
-    """Return what is left of the score of two equal vectors at some distances, as a share of that at 0.
+    """Return what is left of the score of two equal vectors at some distances, as a fraction of that at 0.
 
-    Each is the mean over the eighth of the distances before it: a single one may sit on a ripple.
+    Each is averaged over the distances just before it, an eighth of its own size, because the score oscillates.
     """
 
     same = torch.ones(width)
@@ -59,7 +59,7 @@ def remaining_score(width: int, theta: float, distances: Sequence[int]) -> list[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistanceProfile:
-    """How far back a head leans by angles alone: the mean query against the mean key, at each distance."""
+    """What distance a head prefers by angles alone: the score of its mean query and mean key at each distance."""
 
     layer: int
     head: int
@@ -67,14 +67,14 @@ class DistanceProfile:
 
     @property
     def peak(self) -> int:
-        """The distance it scores highest at."""
+        """The distance with the highest score."""
         return max(range(len(self.scores)), key=self.scores.__getitem__)
 
 
 def distance_profiles(seen: dict[str, Tensor], config, n: int) -> list[DistanceProfile]:
-    """Return for each head what its scores make of distance, from the trace of one text.
+    """Return for each head how its score depends on distance, from the trace of one text.
 
-    Queries and keys are taken before their turn and averaged over the text, so that words play no part.
+    Queries and keys are taken before their rotation and averaged over the text, so that the words don't matter.
     """
     profiles = []
     for layer in range(config.n_layers):
@@ -88,7 +88,7 @@ def distance_profiles(seen: dict[str, Tensor], config, n: int) -> list[DistanceP
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairingScores:
-    """One query against one key, both turned: by the paper's pairs, by ours, by ours after reordering."""
+    """The score of a query and a key, both rotated: by the paper's pairs, by ours, by ours after reordering."""
 
     paper: float
     wrong: float
@@ -111,9 +111,9 @@ def pairing_scores(width: int, *, seed: int = 0, distance: int = 3) -> PairingSc
 def order_known(
     scheme: str, n_layers: int, *, causal: bool = True, seed: int = 0, n_tokens: int = 12
 ) -> float:
-    """Return how far the last output moves when the tokens before it are shuffled, as a share of its length.
+    """Return how much the last output changes when the tokens before it are shuffled, as a fraction of its length.
 
-    The model is untrained, with other weights for each seed: what its build can tell, not what it learned.
+    The model is untrained, with other weights for each seed: what its architecture can detect, not what it learned.
     """
     config = ModelConfig(
         vocab_size=64,
@@ -129,14 +129,14 @@ def order_known(
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randperm(64, generator=generator)[:n_tokens]
     shuffled = ids.clone()
-    shuffled[:-1] = ids[:-1].roll(1)  # everyone but the last stands somewhere else
+    shuffled[:-1] = ids[:-1].roll(1)  # all but the last are at another position
     with torch.inference_mode():
         here, there = (model.hidden(sequence.unsqueeze(0))[0, -1] for sequence in (ids, shuffled))
     return float((here - there).norm() / here.norm())
 
 
 def with_rope_scaling(model: GPT, scaling: RopeScaling | None, n_tokens: int) -> GPT:
-    """Return a model with the same weights that takes `n_tokens` tokens, its clocks scaled or left alone."""
+    """Return a model with the same weights that takes `n_tokens` tokens, its frequencies scaled or unchanged."""
 
     config = model.config.replace(context_length=n_tokens, rope_scaling=scaling)
     other = GPT(config).eval()
@@ -145,7 +145,7 @@ def with_rope_scaling(model: GPT, scaling: RopeScaling | None, n_tokens: int) ->
 
 
 def scalings(factor: float, trained: int) -> dict[str, RopeScaling | None]:
-    """Return the ways to treat a longer text, by name; the first leaves the clocks as they were trained."""
+    """Return the scaling methods for a longer text, by name; the first leaves the frequencies as trained."""
     return {
         "as trained": None,
         "linear": RopeScaling(kind="linear", factor=factor),
@@ -205,7 +205,7 @@ def _order_in_the_mask() -> Iterator[Repetition]:
 
 
 def _beyond(kind: str) -> Iterator[Repetition]:
-    """Losses against the trained clocks inside the trained context, within it and beyond."""
+    """Losses within and beyond the trained context, minus the loss within it without scaling."""
     model, tokenizer = _shipped()
     inside = model.config.context_length // BIN
     for seed in range(3):
@@ -254,13 +254,13 @@ CLAIMS = (
         },
         measure=_score_drift,
         judge=by_range(lambda drift: drift < 1e-3),
-        transfers="Exactly the same, up to rounding, for every query, key and base.",
+        transfers="It holds for every query, key and base, up to rounding.",
     ),
     Claim(
         name="any_length",
         chapter=4,
         slogan="RoPE works at any length",
-        source="Often concluded from the formula, which has no maximum length.",
+        source="Often inferred from the formula, which has no maximum length.",
         how=f"The shipped model reads new stories {BEYOND} times as long as its context. Measured: the loss "
         "beyond the context minus the loss inside. The claim holds if it is below 0.1 nats per token.",
         unit="nats per token higher",
@@ -285,8 +285,8 @@ CLAIMS = (
         labels={"beyond it": "beyond the context"},
         measure=lambda: _beyond("linear"),
         judge=by_range(lambda more: more < 0.2),
-        transfers="Without fine-tuning it does harm everywhere. With a little fine-tuning it works, as the paper "
-        "shows.",
+        transfers="Without fine-tuning, it raises the loss at every size. With a little fine-tuning it works, as the "
+        "paper shows.",
     ),
     Claim(
         name="ntk_extends",
@@ -300,29 +300,28 @@ CLAIMS = (
         labels={"beyond it": "beyond the context"},
         measure=lambda: _beyond("ntk"),
         judge=by_range(lambda more: more < 0.2),
-        transfers="It does little harm inside the context anywhere. How far it reaches beyond depends on the "
-        "model, and is less than the factor promises.",
+        transfers="It does little harm inside the context at any size. It extends the context by less than the "
+        "factor suggests; by how much depends on the model.",
     ),
     Claim(
         name="higher_base",
         chapter=4,
         slogan="A higher RoPE base is worse for long contexts",
-        source="A guess from the name; LLaMA 3 raised the base to 500,000 for its long context.",
+        source="A common guess; LLaMA 3 raised the base to 500,000 to support longer contexts.",
         how="Two equal vectors of 128 numbers, up to 16,384 positions apart. Measured: their score as a "
-        "fraction of the score at distance 0. The claim holds if the higher base leaves less.",
-        unit="of the score left",
+        "fraction of the score at distance 0. The claim holds if it is lower with the higher base.",
+        unit="of the score at distance 0",
         headline=f"base {BASES[1]:,.0f}",
         measure=_far_scores,
         judge=lambda measured: "holds" if measured["base 500,000"].high < measured["base 10,000"].low else
         "holds not" if measured["base 500,000"].low >= measured["base 10,000"].high else "depends",
-        transfers="The geometry is the same. Whether a model uses distant tokens well is a matter of its "
-        "training.",
+        transfers="The geometry is the same. Whether a model uses distant tokens well depends on its training.",
     ),
     Claim(
         name="no_order",
         chapter=4,
         slogan="Without position embeddings a decoder ignores order",
-        source="True of a Transformer without a causal mask; repeated of GPTs.",
+        source="True of a Transformer without a causal mask; often repeated for GPTs.",
         how="Untrained models without positions, five random initializations. The tokens before the last "
         "are shuffled. Measured: the relative change of the last output. The claim holds if it is "
         "below 0.0001.",
@@ -337,16 +336,16 @@ CLAIMS = (
         name="positions_trained",
         chapter=4,
         slogan="A GPT needs position embeddings to learn",
-        source="Haviv et al. 2022 found that it does not.",
+        source="A common assumption; Haviv et al. 2022 found the opposite.",
         how=f"{SHAPE_IN_WORDS}, with learned positions, RoPE and none, {STEPS} steps on the stories, three "
-        "seeds. Measured: the validation loss of no positions minus that of each kind. The claim holds "
+        "seeds. Measured: the validation loss without positions minus that of each kind. The claim holds "
         "if each gains more than 0.02 nats with every seed.",
-        unit="nats per token gained over none",
+        unit="nats per token gained over no positions",
         headline="learned",
         measure=_trained_schemes,
         judge=by_range(lambda gain: gain > 0.02),
-        transfers="No positions at all works at other sizes too. That a learned table is no better holds for "
-        "short training only, because it must see every position often enough.",
+        transfers="Training without positions works at other sizes too. A learned table is no better only after "
+        "short training, because it must see every position often enough.",
         kind="train",
         nothing=0.0,
     ),

@@ -1,4 +1,4 @@
-"""Chapter 4: the paper's pairs, and the order of dimensions that makes them ours."""
+"""Chapter 4: rotate by the paper's pairs, and find the order of dimensions that turns them into ours."""
 
 from collections.abc import Iterator
 
@@ -12,17 +12,17 @@ def turn_neighbours(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[i
     """Rotate queries x (T, D), the first at position `start`, pairing neighboring dimensions: (0, 1), (2, 3), …
 
     Pair i rotates by theta^(-2i/D) radians per position. Return the rotated queries (T, D), and the order of
-    dimensions in which the same pairs are halves: with it, turned[:, order] is what `gptcore.positions.apply_rope`
-    makes of x[:, order].
+    dimensions that turns neighbors into halves: rotated[:, order] is what `gptcore.positions.apply_rope` makes of
+    x[:, order].
     """
     width = x.shape[-1]
-    speeds = theta ** (-torch.arange(0, width, 2) / width)
-    angles = torch.outer(torch.arange(start, start + len(x)), speeds)
+    frequencies = theta ** (-torch.arange(0, width, 2) / width)
+    angles = torch.outer(torch.arange(start, start + len(x)), frequencies)
     first, second = x[:, 0::2], x[:, 1::2]
     a = first * angles.cos() - second * angles.sin()
     b = first * angles.sin() + second * angles.cos()
-    turned = torch.stack((a, b), dim=-1).flatten(-2)
-    return turned, [*range(0, width, 2), *range(1, width, 2)]
+    rotated = torch.stack((a, b), dim=-1).flatten(-2)
+    return rotated, [*range(0, width, 2), *range(1, width, 2)]
 
 
 def _halves(x: Tensor, start: int, theta: float) -> tuple[Tensor, list[int]]:
@@ -73,9 +73,9 @@ def _cases() -> Iterator[Case]:
 EXERCISE = Exercise(
     name="neighbour_pairs",
     chapter=4,
-    title="The paper's pairs, and the way to ours",
-    task="The paper pairs neighboring dimensions, the library pairs halves. Rotate by the paper's "
-    "pairs, and find the order of dimensions that makes both the same.",
+    title="Pair neighbors, and convert to halves",
+    task="The RoPE paper pairs neighboring dimensions, the library pairs halves. Rotate queries by the paper's "
+    "pairs, and find the order of dimensions that turns these pairs into halves.",
     solution=turn_neighbours,
     cases=_cases,
     tolerance=1e-5,
@@ -88,31 +88,31 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="no offset",
-            says="The first row is turned as if it stood at position 0. With a cache the new tokens begin at `start`.",
+            says="The first row is rotated as if it were at position 0. With a cache, the new tokens begin at `start`.",
             wrong=_from_zero,
         ),
         Mistake(
             name="rotated the other way",
-            says="Each pair is rotated by minus its angle. The first number becomes a cos − b sin, the second "
-            "a sin + b cos. If keys were rotated this way too, scores would still know the distance, yet "
+            says="Each pair is rotated by minus its angle. The first component becomes a cos − b sin, the second "
+            "a sin + b cos. If keys were rotated this way too, scores would still depend on the distance, but "
             "no trained weights would fit.",
             wrong=_other_way,
         ),
         Mistake(
             name="exponent i/D",
-            says="The clocks slow down half as much as they should: pair i turns by theta^(-2i/D), with the 2.",
+            says="The frequencies fall too slowly from pair to pair: pair i rotates by theta^(-2i/D), with the 2.",
             wrong=_too_slow,
         ),
         Mistake(
             name="pairs left apart",
-            says="The angles are right, but all first numbers stand before all second ones. Bring each pair back to "
-            "where it was: stack along a new last dimension, then flatten.",
+            says="The angles are right, but all first components come before all second ones. Put each pair back into "
+            "its own dimensions: stack along a new last dimension, then flatten.",
             wrong=_left_apart,
         ),
         Mistake(
             name="inverse order",
-            says="The order you return is the inverse, from halves to neighbors. At width 4 both are the "
-            "same, from width 6 on they are not.",
+            says="The order you return is the inverse, from halves to neighbors. At width 4 both orders "
+            "are the same, from width 6 on they differ.",
             wrong=_inverse_order,
         ),
     ),

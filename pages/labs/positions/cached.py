@@ -1,4 +1,4 @@
-"""What chapter 4 measures, kept between runs of its page."""
+"""What chapter 4 measures, cached between reruns of its page."""
 
 import streamlit as st
 
@@ -7,10 +7,10 @@ from pages.kit.models import ModelHandle
 
 
 @st.cache_data(max_entries=64, show_spinner="Computing the loss beyond the trained context")
-def loss_by_position(handle: ModelHandle, cure: str, factor: float) -> list[float]:
-    """The loss of a model by position, past its trained context, with its frequencies scaled or as trained."""
+def loss_by_position(handle: ModelHandle, method: str, factor: float) -> list[float]:
+    """The loss of a model by position, beyond its trained context, with its frequencies scaled or as trained."""
     model, tokenizer = handle.load()
-    scaling = positions.scalings(factor, model.config.context_length)[cure]
+    scaling = positions.scalings(factor, model.config.context_length)[method]
     return positions.loss_by_position(model, tokenizer, scaling)
 
 

@@ -29,7 +29,7 @@ def flow() -> None:
 
 
 def _nodes_and_edges(config: ModelConfig, t: int, weights: str) -> tuple[list[Node], list[Edge]]:
-    """A layer's attention with its positions: added to the stream, rotated into queries and keys, or neither."""
+    """A layer's attention with its positions: added to the embeddings, as a rotation of queries and keys, or none."""
     added, rotated = config.position in ("learned", "sinusoidal"), config.position == "rope"
     sizes = dim_colors.sizes_of(config)
     c, h, k, d = sizes["C"], sizes["H"], sizes["K"], sizes["D"]
@@ -52,19 +52,19 @@ def _nodes_and_edges(config: ModelConfig, t: int, weights: str) -> tuple[list[No
     edges += [Edge("add" if added else "x", name) for name in "qkv"]
     if rotated:
         nodes += [
-            Node("places", "positions 0, 1, 2, …", sizes={"T": t}),
+            Node("positions", "positions 0, 1, 2, …", sizes={"T": t}),
             Node("cs", "rope_table: cos and sin", sizes={"T": t, "D": d}),
-            Node("turn", "apply_rope", "step"),
+            Node("rotate", "apply_rope", "step"),
             Node("q2", "rotated queries", sizes={"H": h, "T": t, "D": d}),
             Node("k2", "rotated keys, cached in this form (chapter 9)", sizes={"K": k, "T": t, "D": d}),
         ]
         edges += [
-            Edge("places", "cs"),
-            Edge("cs", "turn"),
-            Edge("q", "turn"),
-            Edge("k", "turn"),
-            Edge("turn", "q2"),
-            Edge("turn", "k2"),
+            Edge("positions", "cs"),
+            Edge("cs", "rotate"),
+            Edge("q", "rotate"),
+            Edge("k", "rotate"),
+            Edge("rotate", "q2"),
+            Edge("rotate", "k2"),
             Edge("q2", "scores"),
             Edge("k2", "scores"),
         ]

@@ -16,8 +16,8 @@ Q = ((0.8, 0.3, -0.5, 0.2),)
 K = ((0.6, -0.3, 0.1, 0.5),)
 NUMBERS = ("1", "2", "3", "4")
 PAIRINGS = ("halves", "neighbors")
-PLACES = (0, 1, 7, 40)  # positions at which the same two vectors are compared
-APART = 2
+KEY_POSITIONS = (0, 1, 7, 40)  # at which the same two vectors are compared
+DISTANCE = 2
 
 
 @st.fragment
@@ -47,68 +47,68 @@ def worked_example() -> None:
         print_scores(text, open_, query, key, base, pairing)
 
 
-def print_rotation(text: words.Words, open_: Steps, q, here, position: int, base: int) -> None:
+def print_rotation(text: words.Words, open_: Steps, q, rotation, position: int, base: int) -> None:
     """Steps 1 to 5: pairs, frequencies, angles, and the rotation of each pair with its numbers."""
     if open_(text.read("example_pairs_title")):
         text.show("example_pairs")
         st.latex(
             r" \qquad ".join(
                 rf"(q_{{{a + 1}}}, q_{{{b + 1}}}) = ({latex.number(q[a])},\; {latex.number(q[b])})"
-                for a, b in here.pairs
+                for a, b in rotation.pairs
             )
         )
     if open_(text.read("example_speeds_title")):
         text.show("example_speeds")
         st.latex(
             r" \qquad ".join(
-                rf"\omega_{{{i + 1}}} = {base}^{{-{2 * i}/4}} = {latex.number(speed, '.6g')}"
-                for i, speed in enumerate(here.frequencies)
+                rf"\omega_{{{i + 1}}} = {base}^{{-{2 * i}/4}} = {latex.number(frequency, '.6g')}"
+                for i, frequency in enumerate(rotation.frequencies)
             )
         )
     if open_(text.read("example_angles_title")):
         text.show("example_angles", position=position)
         st.latex(
             r" \qquad ".join(
-                rf"\varphi_{{{i + 1}}} = {position} \cdot {latex.number(speed, '.6g')} = "
+                rf"\varphi_{{{i + 1}}} = {position} \cdot {latex.number(frequency, '.6g')} = "
                 rf"{latex.number(angle)}"
-                for i, (speed, angle) in enumerate(zip(here.frequencies, here.angles))
+                for i, (frequency, angle) in enumerate(zip(rotation.frequencies, rotation.angles))
             )
         )
-    for i, (a, b) in enumerate(here.pairs):
+    for i, (a, b) in enumerate(rotation.pairs):
         title = text.read("example_first_title") if i == 0 else text.read("example_second_title")
         if open_(title):
             text.show("example_first" if i == 0 else "example_second")
-            c, s = latex.signed(math.cos(here.angles[i])), latex.signed(math.sin(here.angles[i]))
+            c, s = latex.signed(math.cos(rotation.angles[i])), latex.signed(math.sin(rotation.angles[i]))
             x, y = latex.signed(q[a]), latex.signed(q[b])
             st.latex(
                 rf"\begin{{aligned}} q_{{{a + 1}}}' &= {x} \cdot {c} - {y} \cdot {s} = "
-                rf"{latex.number(here.rotated[a])} \\ q_{{{b + 1}}}' &= {x} \cdot {s} + {y} \cdot {c} = "
-                rf"{latex.number(here.rotated[b])} \end{{aligned}}"
+                rf"{latex.number(rotation.rotated[a])} \\ q_{{{b + 1}}}' &= {x} \cdot {s} + {y} \cdot {c} = "
+                rf"{latex.number(rotation.rotated[b])} \end{{aligned}}"
             )
 
 
-def print_positions(text: words.Words, open_: Steps, q, turns) -> None:
+def print_positions(text: words.Words, open_: Steps, q, rotations) -> None:
     """Step 6: the same query at positions 0 to 3, as numbers and as arrows."""
     if not open_(text.read("example_places_title")):
         return
     text.show("example_places", length=math.hypot(*q))
     st.latex(
         rf"\begin{{matrix}} \text{{position }} 0 \\ 1 \\ 2 \\ 3 \end{{matrix}} \quad "
-        rf"{latex.matrix([rotation.rotated for rotation in turns])}"
+        rf"{latex.matrix([rotation.rotated for rotation in rotations])}"
     )
     name = text.read("asking_query")
-    shown = [
+    planes = [
         Plane(
-            text.read("example_plane", pair=i + 1, speed=turns[0].frequencies[i]),
+            text.read("example_plane", pair=i + 1, speed=rotations[0].frequencies[i]),
             [
                 Arrow(rotation.rotated[a], rotation.rotated[b], name, str(at))
-                for at, rotation in enumerate(turns)
+                for at, rotation in enumerate(rotations)
             ],
         )
-        for i, (a, b) in enumerate(turns[0].pairs)
+        for i, (a, b) in enumerate(rotations[0].pairs)
     ]
     picture = arrows.planes(
-        shown,
+        planes,
         names=(name,),
         alt="The query at positions 0 to 3, one arrow per pair. The first pair rotates fast, the second slowly.",
         circles=True,
@@ -124,12 +124,12 @@ def print_scores(text: words.Words, open_: Steps, q, k, base: int, pairing: str)
         return rf"\text{{query at }} {at},\; \text{{key at }} {key_at}: &\quad {latex.number(score, '.6f')}"
 
     if open_(text.read("example_compare_title")):
-        text.show("example_compare", apart=APART)
-        query = by_hand.rotate(q, APART, base, pairing).rotated
+        text.show("example_compare", apart=DISTANCE)
+        query = by_hand.rotate(q, DISTANCE, base, pairing).rotated
         st.latex(rf"q' \cdot k = {latex.dot(query, k.tolist())}")
-        lines = [line(at + APART, at) for at in PLACES]
+        lines = [line(at + DISTANCE, at) for at in KEY_POSITIONS]
         st.latex(r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}")
     if open_(text.read("example_back_title")):
         text.show("example_back")
-        lines = [line(at, at + APART) for at in PLACES[:2]]
+        lines = [line(at, at + DISTANCE) for at in KEY_POSITIONS[:2]]
         st.latex(r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}")

@@ -11,13 +11,13 @@ from pages.kit import controls, figures, lab, plots, session, words
 from pages.labs.positions import cached
 from pages.labs.positions.finding import rotary_storyteller
 
-CURES = ("none", "linear", "ntk", "by frequency")
+METHODS = ("none", "linear", "ntk", "by frequency")
 FACTORS = (2, 4, 8)
 
 
 @st.fragment
 def extrapolation() -> None:
-    """Loss by position past the trained context, as trained and with one of three scaling methods."""
+    """The loss by position beyond the trained context, without scaling and with one of three methods."""
     text = words.load("04_positions")
     with lab.frame("c4_far", text.read("lab_far_title")):
         model = rotary_storyteller()
@@ -26,18 +26,23 @@ def extrapolation() -> None:
         text.show("lab_far", trained=trained, times=BEYOND)
         side, picture_pane = lab.panes()
         with side:
-            cure = controls.dropdown(
-                text.read("lab_far_cure"), "c4_far_cure", CURES, help=text.read("lab_far_cure_help")
+            method = controls.dropdown(
+                text.read("lab_far_cure"), "c4_far_cure", METHODS, help=text.read("lab_far_cure_help")
             )
             factor = controls.value_slider(text.read("lab_far_factor"), "c4_far_factor", FACTORS, 4)
         losses = {text.read("lab_far_raw"): cached.loss_by_position(model, "as trained", 1)}
-        if cure != "none":
-            losses[cure] = cached.loss_by_position(model, cure, factor)
+        if method != "none":
+            losses[method] = cached.loss_by_position(model, method, factor)
         with picture_pane:
             _curves(losses, trained, text)
         with side:
             _summary(
-                *losses.values(), inside=trained // BIN, trained=trained, cure=cure, factor=factor, text=text
+                *losses.values(),
+                inside=trained // BIN,
+                trained=trained,
+                method=method,
+                factor=factor,
+                text=text,
             )
         lab.predict(
             "c4_far",
@@ -57,10 +62,10 @@ def extrapolation() -> None:
 
 
 def _curves(losses: Mapping[str, list[float]], trained: int, text: words.Words) -> None:
-    """The loss in each stretch of the text, and where the trained context ends."""
+    """The loss in each bin of positions, with a line where the trained context ends."""
     n_bins = len(next(iter(losses.values())))
     picture = plots.curves(
-        [BIN * number + BIN // 2 for number in range(n_bins)],
+        [BIN * i + BIN // 2 for i in range(n_bins)],
         losses,
         x_title=text.read("lab_far_x"),
         y_title=text.read("lab_far_y"),
@@ -83,30 +88,30 @@ def _curves(losses: Mapping[str, list[float]], trained: int, text: words.Words) 
 
 
 def _summary(
-    raw: list[float],
-    treated: list[float] | None = None,
+    unscaled: list[float],
+    scaled: list[float] | None = None,
     *,
     inside: int,
     trained: int,
-    cure: str,
+    method: str,
     factor: int,
     text: words.Words,
 ) -> None:
-    """Mean losses within the trained context and past it; the first `inside` values are within."""
+    """Mean losses within the trained context and beyond it; the first `inside` values are within."""
     text.show(
         "lab_far_says",
-        inside=fmean(raw[:inside]),
+        inside=fmean(unscaled[:inside]),
         trained=trained,
-        beyond=fmean(raw[inside:]),
-        end=raw[-1],
+        beyond=fmean(unscaled[inside:]),
+        end=unscaled[-1],
     )
-    if treated is not None:
+    if scaled is not None:
         text.show(
             "lab_far_treated",
-            cure=cure,
+            cure=method,
             factor=factor,
-            before=fmean(raw[:inside]),
-            inside=fmean(treated[:inside]),
-            raw=fmean(raw[inside:]),
-            beyond=fmean(treated[inside:]),
+            before=fmean(unscaled[:inside]),
+            inside=fmean(scaled[:inside]),
+            raw=fmean(unscaled[inside:]),
+            beyond=fmean(scaled[inside:]),
         )

@@ -1,4 +1,4 @@
-"""Chapter 4: queries and keys in one picture, and the finding at its top."""
+"""Chapter 4: queries and keys in one picture, and the figure at the top of the chapter."""
 
 import math
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from pages.kit.name_head import find_name_head
 from pages.kit.pronoun_story import pronoun_story, storyteller
 
 TOKENS = ("Mira", "lost", "her")
-ASKS = ((0.2, 0.7), (0.7, -0.3), (0.9, 0.4))
-ANSWERS = ((0.8, 0.6), (-0.7, 0.5), (0.3, -0.8))
-FAR = 200  # how far the finding moves both
+QUERIES = ((0.2, 0.7), (0.7, -0.3), (0.9, 0.4))
+KEYS = ((0.8, 0.6), (-0.7, 0.5), (0.3, -0.8))
+SHIFT = 200  # tokens by which the figure moves query and key
 
 
 def queries_and_keys() -> None:
-    """What a query and a key are, in three sentences and one picture; chapter 5 teaches the rest."""
+    """What a query and a key are, in a few sentences and one picture; chapter 5 explains attention."""
     text = words.load("04_positions")
-    q, k = torch.tensor(ASKS), torch.tensor(ANSWERS)
-    scores = by_hand.attention(q, k, k, torch.eye(2)).raw[-1].tolist()
+    queries, keys = torch.tensor(QUERIES), torch.tensor(KEYS)
+    scores = by_hand.attention(queries, keys, keys, torch.eye(2)).raw[-1].tolist()
     text.show("asking", last=TOKENS[-1], best=TOKENS[scores.index(max(scores))], score=max(scores))
     query, key = text.read("asking_query"), text.read("asking_key")
-    shown = [
+    planes = [
         Plane(
             token,
-            (Arrow(*ANSWERS[i], key), Arrow(*ASKS[i], query)),
+            (Arrow(*KEYS[i], key), Arrow(*QUERIES[i], query)),
             text.read("asking_below", last=TOKENS[-1], token=token, score=scores[i]),
         )
         for i, token in enumerate(TOKENS)
     ]
     listed = ", ".join(f"{token} {score:.2f}" for token, score in zip(TOKENS, scores))
     picture = arrows.planes(
-        shown,
+        planes,
         names=(query, key),
         alt=f"Three tokens, each with its query and key drawn as arrows. Scores of {TOKENS[-1]}: {listed}.",
         per_row=3,
@@ -50,16 +50,16 @@ def queries_and_keys() -> None:
 
 @dataclass(frozen=True, slots=True)
 class NameQuery:
-    """A query and a key of a real head, before rotation, with their positions."""
+    """The query of a token and the key of a name in one head, before rotation, with their positions."""
 
     layer: int
     head: int
     q: object  # (D,)
-    k: object
-    at: int
-    key_at: int
-    asks: str
-    answers: str
+    k: object  # (D,)
+    position: int
+    key_position: int
+    token: str
+    name: str
     theta: float
 
 
@@ -92,28 +92,28 @@ def query_of_the_name() -> NameQuery:
 
 @st.fragment
 def finding() -> None:
-    """The score of two tokens while both are moved, and while one is."""
+    """The score of two tokens when both are moved, and when only the query is."""
     text = words.load("04_positions")
-    met = query_of_the_name()
+    pair = query_of_the_name()
     session.caption_other_model(rotary_storyteller())
-    apart = met.at - met.key_at
-    by_distance = scores_by_distance(met.q, met.k, apart + FAR + 1, met.theta).tolist()
-    score = by_distance[apart]
+    distance = pair.position - pair.key_position
+    by_distance = scores_by_distance(pair.q, pair.k, distance + SHIFT + 1, pair.theta).tolist()
+    score = by_distance[distance]
     text.show(
         "finding",
-        asks=met.asks,
-        answers=met.answers,
-        apart=apart,
-        layer=met.layer + 1,
-        head=met.head + 1,
+        asks=pair.token,
+        answers=pair.name,
+        apart=distance,
+        layer=pair.layer + 1,
+        head=pair.head + 1,
         score=score,
     )
-    moved = list(range(0, FAR + 1, 2))
+    shifts = list(range(0, SHIFT + 1, 2))
     picture = plots.curves(
-        moved,
+        shifts,
         {
-            text.read("finding_both"): [score] * len(moved),
-            text.read("finding_one"): [by_distance[apart + shift] for shift in moved],
+            text.read("finding_both"): [score] * len(shifts),
+            text.read("finding_one"): [by_distance[distance + shift] for shift in shifts],
         },
         x_title=text.read("finding_x"),
         y_title=text.read("finding_y"),
@@ -123,6 +123,13 @@ def finding() -> None:
     left, side = st.columns([3, 2], gap="large", vertical_alignment="center")
     with left:
         figures.show(picture, key="c4_finding")
-    there = by_hand.rotated_score(met.q, met.k, met.at + FAR, met.key_at + FAR, met.theta)
+    both_moved = by_hand.rotated_score(
+        pair.q, pair.k, pair.position + SHIFT, pair.key_position + SHIFT, pair.theta
+    )
     with side:
-        text.show("finding_says", far=FAR, both=there / math.sqrt(len(met.q)), alone=by_distance[apart + FAR])
+        text.show(
+            "finding_says",
+            far=SHIFT,
+            both=both_moved / math.sqrt(len(pair.q)),
+            alone=by_distance[distance + SHIFT],
+        )

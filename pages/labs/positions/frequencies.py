@@ -1,4 +1,4 @@
-"""Chapter 4: the wavelengths of the pairs against the base, and how a score falls with distance."""
+"""Chapter 4: the wavelength of each pair for a base, and how a score falls with distance."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ DISTANCES = tuple(sorted({round(1.2**power) for power in range(54)}))  # distanc
 
 @st.fragment
 def frequencies() -> None:
-    """The wavelength of each pair against the base, and how the score falls with distance."""
+    """The wavelength of each pair for a chosen base, and how the score falls with distance."""
     text = words.load("04_positions")
     with lab.frame("c4_clock", text.read("lab_clock_title")):
         text.show("lab_clock")
@@ -27,29 +27,29 @@ def frequencies() -> None:
             width = controls.value_slider(text.read("lab_clock_width"), "c4_clock_width", WIDTHS, 64)
             tokens = controls.value_slider(text.read("lab_clock_text"), "c4_clock_text", TEXTS, 8192)
         bases = (base, 10_000 if base != 10_000 else 500_000)
-        of_base = wavelengths(width, base)
-        whole = sum(length <= tokens for length in of_base)
+        of_pairs = wavelengths(width, base)
+        n_complete = sum(length <= tokens for length in of_pairs)
         with side:
             text.show(
                 "lab_clock_says",
-                fastest=of_base[0],
-                slowest=of_base[-1],
-                whole=whole,
+                fastest=of_pairs[0],
+                slowest=of_pairs[-1],
+                whole=n_complete,
                 pairs=width // 2,
                 tokens=tokens,
             )
         with picture_pane:
-            turns_tab, decay_tab = st.tabs([text.read("lab_clock_turns"), text.read("lab_clock_decay")])
-        with turns_tab:
+            wavelength_tab, decay_tab = st.tabs([text.read("lab_clock_turns"), text.read("lab_clock_decay")])
+        with wavelength_tab:
             _wavelength_curves(width, bases, tokens, text)
         with decay_tab:
             _decay_curves(width, bases, text)
             text.show("lab_clock_decay_says")
-        _predict(width, 500_000 if base != 500_000 else 1000, tokens, whole, text)
+        _predict(width, 500_000 if base != 500_000 else 1000, tokens, n_complete, text)
 
 
 def wavelengths(width: int, base: float) -> list[float]:
-    """Tokens that each pair of a head takes for a full rotation."""
+    """The wavelength of each pair of a head, in tokens."""
     return [2 * math.pi / frequency for frequency in inverse_frequencies(width, base).tolist()]
 
 
@@ -83,26 +83,26 @@ def _decay_curves(width: int, bases: Sequence[int], text: words.Words) -> None:
     figures.show(picture, key="c4_clock_decay")
 
 
-def _predict(width: int, base: int, tokens: int, whole: int, text: words.Words) -> None:
-    """Ask how many pairs rotate fully within the text under another base; `whole` do under the one chosen."""
-    of_base = wavelengths(width, base)
-    more = sum(length <= tokens for length in of_base)
+def _predict(width: int, base: int, tokens: int, before: int, text: words.Words) -> None:
+    """Ask how many pairs complete a rotation within the text with another base; `before` do with the chosen one."""
+    of_pairs = wavelengths(width, base)
+    n_complete = sum(length <= tokens for length in of_pairs)
     lab.predict(
         "c4_clock",
-        text.read("lab_clock_predict", base=base, tokens=tokens, whole=whole, pairs=width // 2),
+        text.read("lab_clock_predict", base=base, tokens=tokens, whole=before, pairs=width // 2),
         (
             text.read("lab_clock_predict_more"),
             text.read("lab_clock_predict_fewer"),
             text.read("lab_clock_predict_all"),
         ),
-        right=0 if more > whole else 1 if more < whole else 2,
+        right=0 if n_complete > before else 1 if n_complete < before else 2,
         because=text.read(
             "lab_clock_predict_because",
             base=base,
-            fastest=of_base[0],
-            slowest=of_base[-1],
-            more=more,
-            whole=whole,
+            fastest=of_pairs[0],
+            slowest=of_pairs[-1],
+            more=n_complete,
+            whole=before,
         ),
         then={"c4_clock_base": base},
     )

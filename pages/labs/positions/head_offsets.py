@@ -1,4 +1,4 @@
-"""Chapter 4: how far back each head attends by position alone."""
+"""Chapter 4: the distance that each head prefers by position alone."""
 
 import streamlit as st
 
@@ -17,20 +17,20 @@ def head_offsets() -> None:
     config = model.config
     traced = forward.traced(model, pronoun_story().text)
     profiles = distance_profiles(traced.seen, config, 33)
-    names = {f"layer {profile.layer + 1}, head {profile.head + 1}": profile for profile in profiles}
-    sharpest = max(names, key=lambda name: names[name].scores[1] - sum(names[name].scores[:4]) / 4)
+    by_name = {f"layer {profile.layer + 1}, head {profile.head + 1}": profile for profile in profiles}
+    sharpest = max(by_name, key=lambda name: by_name[name].scores[1] - sum(by_name[name].scores[:4]) / 4)
     text.show("lab_lean")
-    chosen = controls.dropdown(text.read("lab_lean_head"), "c4_lean_head", list(names), default=sharpest)
-    lean = names[chosen]
+    name = controls.dropdown(text.read("lab_lean_head"), "c4_lean_head", list(by_name), default=sharpest)
+    chosen = by_name[name]
     picture = plots.curves(
-        list(range(len(lean.scores))),
-        {chosen: lean.scores},
+        list(range(len(chosen.scores))),
+        {name: chosen.scores},
         x_title=text.read("lab_drag_distance"),
         y_title=text.read("lab_drag_score"),
-        mark_x=lean.peak,
+        mark_x=chosen.peak,
         height=260,
         revision="lean",
     )
     figures.show(picture, key="c4_lean_curve")
-    ahead = sum(profile.peak == 1 for profile in profiles)
-    text.show("lab_lean_says", name=chosen, peak=lean.peak, n=len(profiles), one_back=ahead)
+    previous_token_heads = sum(profile.peak == 1 for profile in profiles)
+    text.show("lab_lean_says", name=name, peak=chosen.peak, n=len(profiles), one_back=previous_token_heads)

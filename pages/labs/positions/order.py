@@ -1,4 +1,4 @@
-"""Chapter 4: which position scheme knows the order, and what each learns in a few seconds."""
+"""Chapter 4: whether each position scheme can detect word order, and what each learns in a few seconds."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ DEPTHS = (1, 2, 3, 4)
 STEPS = 120
 EVERY_SECONDS = 1.5
 RUNS = "c4_order_runs"
-CLEAR = 0.1  # nats; one seed tells no smaller difference
+CLEAR = 0.1  # nats; smaller differences mean nothing with one seed
 SHAPE = {"d_model": 64, "n_layers": 3, "d_ff": 192}
 
 
@@ -25,12 +25,12 @@ def order() -> None:
         with side:
             depth = controls.value_slider(text.read("lab_order_layers"), "c4_order_layers", DEPTHS, 2)
             masked = controls.switch(text.read("lab_order_mask"), "c4_order_mask", True)
-        moved = cached.order_known(SCHEMES, depth, masked)
+        changes = cached.order_known(SCHEMES, depth, masked)
         with picture_pane:
-            _order_bars(moved, text)
-        none = moved[SCHEMES.index("none")]
+            _order_bars(changes, text)
+        without_positions = changes[SCHEMES.index("none")]
         with side:
-            _what_moved(none, depth, masked, text)
+            _order_sentence(without_positions, depth, masked, text)
         lab.predict(
             "c4_order",
             text.read("lab_order_predict"),
@@ -46,46 +46,46 @@ def order() -> None:
         train_each_scheme(text)
 
 
-def _order_bars(moved: list[float], text: words.Words) -> None:
-    """How much the last output changes under each scheme once all earlier tokens are shuffled."""
+def _order_bars(changes: list[float], text: words.Words) -> None:
+    """How much the last output changes with each scheme when all earlier tokens are shuffled."""
     picture = plots.columns(
         SCHEMES,
-        {"change": [100 * fraction for fraction in moved]},
+        {"change": [100 * fraction for fraction in changes]},
         y_title=text.read("lab_order_chart"),
         form=".2g",
         height=250,
         revision="order",
     )
-    picture.figure.update_traces(text=[f"{fraction:.1%}" if fraction > 1e-5 else "0" for fraction in moved])
+    picture.figure.update_traces(text=[f"{fraction:.1%}" if fraction > 1e-5 else "0" for fraction in changes])
     figures.show(picture, key="c4_order_bars")
 
 
-def _what_moved(none: float, depth: int, masked: bool, text: words.Words) -> None:
-    """Whether a model without positions knows the order, in one sentence."""
-    if none > 1e-5:
-        text.show("lab_order_moves", none=none, layers=depth)
+def _order_sentence(change: float, depth: int, masked: bool, text: words.Words) -> None:
+    """Whether the output of a model without positions depends on the order, in one sentence."""
+    if change > 1e-5:
+        text.show("lab_order_moves", none=change, layers=depth)
         return
     mask = text.read("lab_order_with") if masked else text.read("lab_order_without")
-    text.show("lab_order_still", layers=depth, mask=mask, none=none)
+    text.show("lab_order_still", layers=depth, mask=mask, none=change)
 
 
 def train_each_scheme(text: words.Words) -> None:
-    """The button that trains the four schemes, and their losses over one another."""
+    """The button that trains the four schemes, and their loss curves in one chart."""
     st.markdown(f"**{text.read('lab_order_train_heading')}**")
     text.show("lab_order_train_about", steps=STEPS)
     started = lab_runs.started_runs(RUNS)
-    alive = lab_runs.any_under_way(started)
+    running = lab_runs.any_under_way(started)
     lab_runs.start_button(
         "c4_order",
         text.read("lab_order_train", steps=STEPS),
         lambda: {scheme: request_for(scheme) for scheme in SCHEMES},
         key="c4_order_train",
         store=RUNS,
-        disabled=alive,
+        disabled=running,
     )
     lab_runs.show_problem("c4_order")
     if started:
-        st.fragment(losses_so_far, run_every=EVERY_SECONDS if alive else None)(alive)
+        st.fragment(losses_so_far, run_every=EVERY_SECONDS if running else None)(running)
 
 
 def request_for(scheme: str) -> RunRequest:
@@ -94,20 +94,20 @@ def request_for(scheme: str) -> RunRequest:
     return lab_runs.lab_request(settings, steps=STEPS, n_samples=0, n_evals=8)
 
 
-def losses_so_far(was_alive: bool) -> None:
+def losses_so_far(was_running: bool) -> None:
     """The losses so far; once all runs have ended, the result."""
     text, started = words.load("04_positions"), lab_runs.started_runs(RUNS)
     histories = {scheme: event_log.read(run.folder) for scheme, run in started.items()}
-    alive = lab_runs.any_under_way(started)
+    running = lab_runs.any_under_way(started)
     done = sum(history.last_step for history in histories.values())
-    if alive:
+    if running:
         st.progress(min(1.0, done / (STEPS * len(SCHEMES))), text=text.read("lab_order_running", done=done))
     if any(history.loss for history in histories.values()):
         picture = curves.comparison(histories, height=340)
         figures.show(picture, key="c4_order_losses")
-    if alive:
+    if running:
         return
-    if was_alive:
+    if was_running:
         st.rerun()
     losses = {scheme: history.val_loss[-1] for scheme, history in histories.items() if history.val_loss}
     if len(losses) == len(SCHEMES):
@@ -115,7 +115,7 @@ def losses_so_far(was_alive: bool) -> None:
 
 
 def verdict(text: words.Words, losses: dict[str, float]) -> None:
-    """The held-out losses of the four, and what one seed can tell of them."""
+    """The held-out losses of the four, and what they show with a single seed."""
     others = [scheme for scheme in SCHEMES if scheme != "rope"]
     nearest = min(others, key=losses.__getitem__)
     text.show(

@@ -1,4 +1,4 @@
-"""Chapter 4: two ways to pair dimensions, and the order that makes them equal."""
+"""Chapter 4: two ways to pair dimensions, and the reordering that makes them equal."""
 
 import streamlit as st
 import torch
@@ -18,17 +18,18 @@ WIDTH = 8
 def pairings() -> None:
     """The same vectors rotated by the right pairs, by the wrong ones, and by the wrong ones after reordering."""
     text = words.load("04_positions")
-    text.show("lab_pairs", width=WIDTH)
+    text.show("lab_pairs")
     width = controls.value_slider(text.read("lab_pairs_width"), "c4_pairs_width", (4, 6, 8, 16), WIDTH)
     seed = controls.integer(text.read("lab_pairs_draw"), "c4_pairs_seed", Dial("", 1, 9, 1, ""), 1)
     scores = pairing_scores(width, seed=seed)
     order = by_hand.order_for_halves(width, "neighbors")
     back = torch.tensor(order).argsort().tolist()
     rows = [text.read("lab_pairs_row_neighbours"), text.read("lab_pairs_row_halves")]
-    shown = tuple(reversed(PAIRINGS))
+    conventions = tuple(reversed(PAIRINGS))
     drawing = CellMap(
         values=[
-            [float(number_of_pair(by_hand.pairs(width, name), i)) for i in range(width)] for name in shown
+            [float(number_of_pair(by_hand.pairs(width, name), i)) for i in range(width)]
+            for name in conventions
         ],
         rows=rows,
         columns=[str(i) for i in range(width)],
@@ -41,7 +42,7 @@ def pairings() -> None:
     )
     cell_map.show(
         drawing,
-        lambda row, i: pair_of_dimension(rows[row], shown[row], width, i),
+        lambda row, i: pair_of_dimension(rows[row], conventions[row], width, i),
         key="c4_pairs_map",
         default=(0, 0),
     )
@@ -62,7 +63,7 @@ def pairings() -> None:
 
 
 def number_of_pair(pairs: list[tuple[int, int]], dimension: int) -> int:
-    """The number of the pair that a dimension belongs to, counted from 1."""
+    """The number of a dimension's pair, counted from 1."""
     return 1 + next(i for i, pair in enumerate(pairs) if dimension in pair)
 
 
@@ -72,13 +73,13 @@ def pair_of_dimension(name: str, pairing: str, width: int, dimension: int) -> Fo
     first, second = by_hand.pairs(width, pairing)[pair - 1]
     if pairing == "halves":
         partner = f"{first} + {width} ÷ 2 = {second}"
-        of = f"{dimension} mod ({width} ÷ 2) + 1"
+        pair_formula = f"{dimension} mod ({width} ÷ 2) + 1"
     else:
         partner = f"{first} + 1 = {second}"
-        of = f"⌊{dimension} ÷ 2⌋ + 1"
+        pair_formula = f"⌊{dimension} ÷ 2⌋ + 1"
     frequency = 10_000.0 ** (-2 * (pair - 1) / width)
     lines = (
-        Line("pair", of, str(pair)),
+        Line("pair", pair_formula, str(pair)),
         Line("dimensions of this pair", f"{first} and {partner}"),
         Line("radians per position", f"10,000^{{−2 × {pair - 1} ÷ {width}}}", number(frequency)),
     )

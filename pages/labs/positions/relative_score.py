@@ -1,4 +1,4 @@
-"""Chapter 4: the score of a query and a key as both move through the text."""
+"""Chapter 4: the score of a query and a key at any two positions."""
 
 import math
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from pages.labs.positions.example import K, Q
 from pages.labs.positions.finding import query_of_the_name, rotary_storyteller
 
 VECTORS = ("of the model", "two equal ones", "of the example")
-LAST = 400
-REACH = 400  # distances that are drawn
-SQUARE = 32  # positions along a side of the map
-ON = 100  # how far the prediction moves both
+LAST_POSITION = 400
+LONGEST_DISTANCE = 400  # of the curve
+MAP_SIZE = 32  # positions along a side of the map
+SHIFT = 100  # how far the prediction moves both
 MOST_DIALS = 16
 
 
 def query_key_and_base(name: str) -> tuple[Tensor, Tensor, float]:
     """The query, the key and the base of one choice."""
     if name == VECTORS[0]:
-        met = query_of_the_name()
-        return met.q, met.k, met.theta
+        pair = query_of_the_name()
+        return pair.q, pair.k, pair.theta
     if name == VECTORS[1]:
         same = torch.ones(32) / 32**0.25  # so that the scaled score is 1 at distance 0
         return same, same, 10_000.0
@@ -48,15 +48,17 @@ def relative_score() -> None:
             if chosen == VECTORS[0]:
                 session.caption_other_model(rotary_storyteller())
             at = controls.integer(
-                text.read("lab_drag_query"), "c4_drag_query", Dial("", 0, LAST, 1, help), 20
+                text.read("lab_drag_query"), "c4_drag_query", Dial("", 0, LAST_POSITION, 1, help), 20
             )
-            key_at = controls.integer(text.read("lab_drag_key"), "c4_drag_key", Dial("", 0, LAST, 1, help), 4)
+            key_at = controls.integer(
+                text.read("lab_drag_key"), "c4_drag_key", Dial("", 0, LAST_POSITION, 1, help), 4
+            )
         q, k, theta = query_key_and_base(chosen)
         distance = at - key_at
-        behind = scores_by_distance(q, k, REACH + 1, theta).tolist()
-        # A key ahead of its query: the key rotated forward is the query rotated back.
-        ahead = scores_by_distance(k, q, REACH + 1, theta).tolist()
-        score = behind[distance] if distance >= 0 else ahead[-distance]
+        key_before = scores_by_distance(q, k, LONGEST_DISTANCE + 1, theta).tolist()
+        # A key after its query: rotating the key forward is the same as rotating the query back.
+        key_after = scores_by_distance(k, q, LONGEST_DISTANCE + 1, theta).tolist()
+        score = key_before[distance] if distance >= 0 else key_after[-distance]
         with side:
             text.show("lab_drag_says", at=at, key_at=key_at, distance=distance, score=score)
             if distance < 0:
@@ -64,8 +66,8 @@ def relative_score() -> None:
         with picture_pane:
             curve_tab, map_tab = st.tabs([text.read("lab_drag_curve"), text.read("lab_drag_map")])
         with curve_tab:
-            distances = range(-64, REACH + 1)
-            scores = [behind[x] if x >= 0 else ahead[-x] for x in distances]
+            distances = range(-64, LONGEST_DISTANCE + 1)
+            scores = [key_before[x] if x >= 0 else key_after[-x] for x in distances]
             _curve(distances, scores, distance, f"drag {chosen}", text)
         with map_tab:
             _map(q, k, theta, at, key_at, text)
@@ -93,19 +95,19 @@ def _curve(
 
 def _map(q: Tensor, k: Tensor, theta: float, at: int, key_at: int, text: words.Words) -> None:
     """The score for every pair of positions: equal along each diagonal."""
-    scores = scores_by_position(q, k, SQUARE, theta)
+    scores = scores_by_position(q, k, MAP_SIZE, theta)
     mean = float(scores.mean())
-    names = [str(position) for position in range(SQUARE)]
+    names = [str(position) for position in range(MAP_SIZE)]
 
     def formula(row: int, column: int) -> Formula:
         score = formulas.rotated_score(q, k, row, column, theta)
-        above = score.value - mean
+        difference = score.value - mean
         line = Line(
             "difference from the mean",
             f"{number(score.value)} − {signed(mean)}, the mean of this map",
-            number(above),
+            number(difference),
         )
-        return Formula(score.title, (*score.lines, line), above, score.tables)
+        return Formula(score.title, (*score.lines, line), difference, score.tables)
 
     drawing = CellMap(
         values=(scores - mean).tolist(),  # shades show the difference from the mean of the map
@@ -117,17 +119,17 @@ def _map(q: Tensor, k: Tensor, theta: float, at: int, key_at: int, text: words.W
         first=(0, 0),
         highest=None,
         height=320,
-        alt=text.read("lab_drag_map_alt", n=SQUARE),
+        alt=text.read("lab_drag_map_alt", n=MAP_SIZE),
     )
-    inside = max(at, key_at) < SQUARE
+    inside = max(at, key_at) < MAP_SIZE
     cell_map.show(drawing, formula, key="c4_drag_map", default=(at, key_at) if inside else (20, 4))
 
 
 def _predict(at: int, key_at: int, score: float, text: words.Words) -> None:
-    on = ON if max(at, key_at) + ON <= LAST else -min(at, key_at)
+    shift = SHIFT if max(at, key_at) + SHIFT <= LAST_POSITION else -min(at, key_at)
     lab.predict(
         "c4_drag",
-        text.read("lab_drag_predict", at=at, key_at=key_at, at2=at + on, key_at2=key_at + on),
+        text.read("lab_drag_predict", at=at, key_at=key_at, at2=at + shift, key_at2=key_at + shift),
         (
             text.read("lab_drag_predict_less"),
             text.read("lab_drag_predict_same", score=score),
@@ -135,19 +137,19 @@ def _predict(at: int, key_at: int, score: float, text: words.Words) -> None:
         ),
         right=1,
         because=text.read("lab_drag_predict_because", distance=at - key_at),
-        then={"c4_drag_query": at + on, "c4_drag_key": key_at + on},
+        then={"c4_drag_query": at + shift, "c4_drag_key": key_at + shift},
     )
 
 
 def dials_of_pairs(width: int, theta: float, at: int, key_at: int, text: words.Words) -> None:
     """One dial for each pair of a head, with an arrow for the query and one for the key."""
-    speeds = inverse_frequencies(width, theta).tolist()
-    step = math.ceil(len(speeds) / MOST_DIALS)
-    shown = range(0, len(speeds), step)
+    frequencies = inverse_frequencies(width, theta).tolist()
+    step = math.ceil(len(frequencies) / MOST_DIALS)
+    drawn = range(0, len(frequencies), step)
     picture = plots.rotation_dials(
-        [at * speeds[i] for i in shown],
-        [f"{2 * math.pi / speeds[i]:,.0f}" for i in shown],
-        other=[key_at * speeds[i] for i in shown],
+        [at * frequencies[i] for i in drawn],
+        [f"{2 * math.pi / frequencies[i]:,.0f}" for i in drawn],
+        other=[key_at * frequencies[i] for i in drawn],
         labels=(text.read("asking_query"), text.read("asking_key")),
         revision=f"hands {width}",
     )
