@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gptcore.account import forward_flops, n_parameters
@@ -266,6 +267,7 @@ class Planned:
         return f"{self.arm}-{self.rate:g}-{self.seed}"
 
 
+@lru_cache(maxsize=64)
 def plan(match: Match, corpus: str = "stories", plugin: str | None = None) -> tuple[Planned, ...]:
     """Return every run, seed by seed and alternating the arms, so that an interrupted match has complete seeds.
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def folder() -> Path:
     return runs_folder() / FOLDER
 
 
+@lru_cache(maxsize=64)
 def match_key(match: Match) -> str:
     """Return a hash of everything that decides a match's results: the same for matches with the same runs."""
     return _hash([_content(planned.request) for planned in plan(match)])
@@ -49,6 +51,7 @@ def _content(request: RunRequest) -> dict[str, Any]:
     return content | {"corpus": request.corpus, "tokenizer": request.tokenizer}
 
 
+@lru_cache(maxsize=64)
 def _first_edition_key(match: Match) -> str:
     """Return the file name of a match's record in the first edition: a hash of the words its commands had."""
     return _hash([_first_edition_words(planned.request) for planned in plan(match)])
