@@ -200,10 +200,13 @@ def treemap(
                 "line": {"width": 1},
             },
             textfont={"color": dim_colors.INK},
-        )
-    )
-    figure.update_layout(
-        height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0}, paper_bgcolor=CLEAR, uirevision=revision
+        ),
+        layout={
+            "height": height,
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "paper_bgcolor": CLEAR,
+            "uirevision": revision,
+        },
     )
     listed = ", ".join(f"{name} {value / total:.1%}" for name, value in parts.items())
     return Picture(figure, f"{whole}, {total:,} {unit}: {listed}.")
