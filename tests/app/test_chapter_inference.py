@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.kit import models, words
-from pages.labs.inference import cached
+from pages.labs.inference import cached, race
 from pages.labs.inference.race import LANES, Entry, Lap, Race, first_difference, smooth
 from pages.labs.inference.sampling import TOKENS_A_TICK
 from pages.labs.inference.two_lanes import trend
@@ -62,32 +62,53 @@ def test_a_measurement_in_pieces_writes_what_generate_writes():
 
     used = models.shipped()
     model, tokenizer = used.load()
-    race = Race(Entry(used, "Once upon a time", 12, 3))
-    while not race.ended:
-        race.work(used, 0.001)
+    raced = Race(Entry(used, "Once upon a time", 12, 3))
+    while not raced.ended:
+        raced.work(used, 0.001)
     ids = tokenizer.encode("Once upon a time")
     alone = [step.token_id for step in generate(model, ids, 12, temperature=TEMPERATURE, seed=3)]
-    assert all(lap.tokens == alone for lane in LANES for lap in race.whole(lane))
-    assert race.first_difference() is None
-    assert len(race.seconds(LANES[0])) == 12
+    assert all(lap.tokens == alone for lane in LANES for lap in raced.whole(lane))
+    assert raced.first_difference() is None
+    assert len(raced.seconds(LANES[0])) == 12
+
+
+def test_a_visitor_finds_the_race_that_another_has_measured_and_the_button_measures_anew():
+    first = until(open_page(c9_new="24"), lambda app: "identical" in said(app))
+    second = open_page(c9_new="24")
+    measured = second.session_state["c9_measured"]
+    assert measured is first.session_state["c9_measured"]
+    button(second, "c9_race").click().run()
+    until(second, lambda app: app.session_state["c9_measured"] is not measured)
+    assert open_page(c9_new="24").session_state["c9_measured"] is measured
+
+
+def test_a_race_waits_while_another_is_measured():
+    used = models.shipped()
+    waiting = Race(Entry(used, "Once upon a time", 2, 0))
+    with race._measuring:
+        waiting.work(used, 1.0)
+        assert waiting.share == 0 and waiting.lap.lane == LANES[0]
+    while not waiting.ended:
+        waiting.work(used, 1.0)
+    assert waiting.share == 1
 
 
 def test_lanes_that_part_are_found():
     assert first_difference([[1, 2, 3], [1, 2, 3]]) is None
     assert first_difference([[1, 2, 3], [1, 4, 3]]) == 1
     assert first_difference([[1, 2], [1, 2, 3]]) == 2
-    race = Race(Entry(models.shipped(), "", 2, 0), [Lap(LANES[0], [1, 2]), Lap(LANES[1], [1, 3])])
-    assert race.first_difference() == 1
+    parted = Race(Entry(models.shipped(), "", 2, 0), [Lap(LANES[0], [1, 2]), Lap(LANES[1], [1, 3])])
+    assert parted.first_difference() == 1
 
 
 def test_a_lap_stopped_half_way_does_not_count():
-    race = Race(
+    stopped = Race(
         Entry(models.shipped(), "", 2, 0), [Lap(LANES[0], [1, 2], [1.0, 1.0]), Lap(LANES[1], [1], [1.0])]
     )
-    race.steps = iter(())
-    assert not race.shown
-    race.close()
-    assert [lap.lane for lap in race.laps] == [LANES[0]]
+    stopped.steps = iter(())
+    assert not stopped.shown
+    stopped.close()
+    assert [lap.lane for lap in stopped.laps] == [LANES[0]]
 
 
 def test_the_median_of_neighbours_keeps_a_line_and_drops_an_outlier():

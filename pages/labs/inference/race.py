@@ -1,10 +1,12 @@
 """Measuring one prompt in two lanes, with and without a cache, before anything is drawn.
 
 The measurement is taken in pieces, so that a server answers other visitors in between and the visitor can
-stop it. Lanes take turns and run several times: what is shown for a position is the median over the runs.
+stop it. Lanes take turns and run several times: what is shown for a position is the median over the runs. One race is
+measured at a time, since two at once would measure each other.
 """
 
 import statistics
+import threading
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ REPEATS = 3
 # After so many seconds of measuring nothing is repeated any more; each lane is always run once.
 PATIENCE_SECONDS = 5.0
 TEMPERATURE = 0.8
+_measuring = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -60,9 +63,21 @@ class Race:
     laps: list[Lap] = field(default_factory=list)
     steps: Generator[Step, None, str] | None = None  # of the last lap, while it is under way
     spent: float = 0.0  # seconds of measuring, all laps together
+    anew: bool = False  # asked for by the button: what was measured for another visitor does not do
 
     def work(self, model: ModelHandle, seconds: float) -> None:
-        """Go on measuring for about so long. Raises ValueError for a prompt that cannot be continued."""
+        """Go on measuring for about so long, unless another race is being measured.
+
+        Raises ValueError for a prompt that cannot be continued.
+        """
+        if not _measuring.acquire(blocking=False):
+            return
+        try:
+            self._work(model, seconds)
+        finally:
+            _measuring.release()
+
+    def _work(self, model: ModelHandle, seconds: float) -> None:
         started = time.perf_counter()
         while not self.ended and time.perf_counter() - started < seconds:
             if self.steps is None:
@@ -88,6 +103,11 @@ class Race:
         if self.steps is not None or len(self.laps) % len(LANES) or not self.laps:
             return False
         return len(self.laps) >= REPEATS * len(LANES) or self.spent > PATIENCE_SECONDS
+
+    @property
+    def lap(self) -> Lap:
+        """The lap that is run, or will be first."""
+        return self.laps[-1] if self.laps else Lap(LANES[0])
 
     @property
     def share(self) -> float:
