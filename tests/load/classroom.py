@@ -53,6 +53,8 @@ class Lesson:
                 f"{name}: {taken.pss / 1e6:,.0f} MB PSS ({parts}), {taken.processes} processes, "
                 f"{taken.threads} threads, {taken.descriptors} descriptors"
             )
+        spent = ", ".join(f"{kind} {seconds:,.0f}" for kind, seconds in sorted(self.most.cpu.items()))
+        lines.append(f"processor seconds when memory was highest: {spent}")
         lines.append(f"steps trained: {self.steps}")
         lines.append(f"errors: {len(self.errors)}, exceptions shown: {len(self.exceptions)}")
         lines += self.errors[:10] + self.exceptions[:10]

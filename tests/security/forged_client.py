@@ -21,14 +21,14 @@ WAIT_SECONDS = 120
 
 @dataclass(frozen=True)
 class Page:
-    """What one run of a page has sent: elements by widget id, and every text in it.
+    """What one run of a page has sent: elements by widget id, and every delta in its order.
 
     `fragments` names the fragment of each element that is in one, `reruns` the fragments that the browser is to run
     again by itself, with the seconds between two runs.
     """
 
     elements: dict[str, Message]
-    texts: list[str]
+    deltas: list[Message]
     exceptions: list[str]
     fragments: dict[str, str] = field(default_factory=dict)
     reruns: dict[str, float] = field(default_factory=dict)
@@ -45,7 +45,8 @@ class Page:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.texts)
+        """Every text in it; written out only when it is asked for, which takes longer than to receive it."""
+        return "\n".join(map(str, self.deltas))
 
 
 @dataclass
@@ -157,7 +158,7 @@ def widget_state(widget: str, value: Any) -> WidgetState:
 
 def _take_in(message: ForwardMsg, page: Page) -> None:
     delta = message.delta
-    page.texts.append(str(delta))
+    page.deltas.append(delta)
     if delta.WhichOneof("type") != "new_element":
         return
     element = getattr(delta.new_element, delta.new_element.WhichOneof("type"))
