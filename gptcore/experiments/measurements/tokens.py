@@ -145,8 +145,8 @@ CLAIMS = (
         headline="stories",
         measure=_one_token_words,
         judge=by_range(lambda share: share >= 0.95),
-        transfers="For every tokenizer it depends on how close a text is to the text the merges were learned "
-        "from. Larger vocabularies keep more words whole.",
+        transfers="For every tokenizer, it depends on how similar a text is to the one that the merges were learned "
+        "from. With a larger vocabulary, more words are single tokens.",
     ),
     Claim(
         name="four_characters",
@@ -159,8 +159,8 @@ CLAIMS = (
         headline="stories",
         measure=_characters_a_token,
         judge=by_range(lambda ratio: 3.5 <= ratio <= 4.5),
-        transfers="Text unlike the tokenizer's training data costs more tokens everywhere. The numbers "
-        "themselves belong to this tokenizer.",
+        transfers="Text unlike the tokenizer's training data costs more tokens everywhere. The exact numbers are "
+        "specific to this tokenizer.",
     ),
     Claim(
         name="space_is_nothing",
@@ -180,7 +180,7 @@ CLAIMS = (
         chapter=2,
         slogan="The tokenizer takes the longest token that fits",
         source="WordPiece works this way (Schuster and Nakajima 2012); BPE does not (Sennrich et al. 2016).",
-        how="Distinct pre-tokens of four kinds of text. Measured: the fraction that greedy longest-match "
+        how="Distinct pre-tokens of four kinds of text. Measured: the fraction that greedy longest match "
         "would split differently from the merges. The claim holds if none is.",
         unit="of pre-tokens are split differently",
         headline="newspaper English",

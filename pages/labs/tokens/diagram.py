@@ -1,4 +1,4 @@
-"""Chapter 2: the way of a text through a tokenizer, as a diagram."""
+"""Chapter 2: the path of a text through a tokenizer, as a diagram."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from pages.kit.token_text import byte_chips
 
 @st.fragment
 def flow() -> None:
-    """A text on its way to vectors, with the shapes of the model in use."""
+    """A text on its path to vectors, with the shapes of the model in use."""
     text = words.load("02_tokens")
     model = session.model_in_use()
     typed = prompt.text_input(text.read("diagram_text"), "c2_flow_text", "The queen lost her ring.")

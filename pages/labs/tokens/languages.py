@@ -1,4 +1,4 @@
-"""Chapter 2: what the same sentence costs in fourteen languages."""
+"""Chapter 2: the length of one sentence in fourteen languages, in tokens, bytes or characters."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ Costs = Mapping[str, Mapping[str, Cost]]  # by tokenizer, then by language
 
 @st.fragment
 def languages() -> None:
-    """What the same sentence costs in fourteen languages, and one of the visitor's own."""
+    """The length of one sentence in fourteen languages, and of a sentence that the visitor types."""
     text = words.load("02_tokens")
     with lab.frame("c2_lang", text.read("lab_lang_title")):
         text.show("lab_lang")
@@ -30,9 +30,9 @@ def languages() -> None:
             )
             own = prompt.text_input(text.read("lab_lang_own"), "c2_lang_own", "")
             about_gpt2(text)
-        tokenizers = {name: made for name, made in compared_tokenizers().items() if name != "bytes"}
+        tokenizers = {name: tokenizer for name, tokenizer in compared_tokenizers().items() if name != "bytes"}
         costs = {
-            name: {of: cost(sentence, tokenizer) for of, sentence in SENTENCES.items()}
+            name: {spoken: cost(sentence, tokenizer) for spoken, sentence in SENTENCES.items()}
             for name, tokenizer in tokenizers.items()
         }
         with picture_pane:
@@ -42,11 +42,13 @@ def languages() -> None:
 
 
 def _bars(costs: Costs, unit: str) -> None:
-    """Every language's sentence in tokens of each tokenizer, or in bytes or characters, which all share."""
+    """The sentence of every language in tokens of each tokenizer, or in bytes or characters (the same for all)."""
     if unit == "tokens":
-        groups = {name: [taken.n_tokens for taken in of.values()] for name, of in costs.items()}
+        groups = {
+            name: [counts.n_tokens for counts in by_language.values()] for name, by_language in costs.items()
+        }
     else:
-        groups = {unit: [getattr(taken, f"n_{unit}") for taken in costs["stories"].values()]}
+        groups = {unit: [getattr(counts, f"n_{unit}") for counts in costs["stories"].values()]}
     picture = plots.columns(
         list(SENTENCES), groups, y_title=unit, form=".0f", height=280, revision=f"languages {unit}"
     )
@@ -56,17 +58,17 @@ def _bars(costs: Costs, unit: str) -> None:
 def _one_sentence(
     sentence: str, tokenizers: Mapping[str, Tokenizer], costs: Costs, text: words.Words
 ) -> None:
-    """A sentence under each tokenizer: what it costs beside English, and its tokens."""
+    """A sentence under each tokenizer: its length relative to English, and its tokens."""
     st.markdown(f"> {escape.markdown(sentence)}")
     for name, tokenizer in tokenizers.items():
-        taken = cost(sentence, tokenizer)
+        counts = cost(sentence, tokenizer)
         text.show(
             "lab_lang_says",
             name=name,
-            tokens=taken.n_tokens,
-            characters=taken.n_characters,
-            bytes=taken.n_bytes,
-            times=taken.n_tokens / costs[name]["English"].n_tokens,
+            tokens=counts.n_tokens,
+            characters=counts.n_characters,
+            bytes=counts.n_bytes,
+            times=counts.n_tokens / costs[name]["English"].n_tokens,
         )
         chips.strip(
             byte_chips(tokenizer.encode(sentence)[:MOST_CHIPS], tokenizer),
@@ -75,8 +77,8 @@ def _one_sentence(
         )
 
 
-def _predict(ours: Mapping[str, Cost], text: words.Words) -> None:
-    chinese, english = ours["Chinese"], ours["English"]
+def _predict(story_costs: Mapping[str, Cost], text: words.Words) -> None:
+    chinese, english = story_costs["Chinese"], story_costs["English"]
     lab.predict(
         "c2_lang",
         text.read("lab_lang_predict", chinese=chinese.n_tokens, english=english.n_tokens),

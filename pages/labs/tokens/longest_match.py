@@ -1,4 +1,4 @@
-"""Chapter 2: the order of the merges against the longest match."""
+"""Chapter 2: BPE's order of merges compared with greedy longest match."""
 
 import streamlit as st
 
@@ -6,28 +6,31 @@ from gptcore.lessons import bpe_steps
 from pages.kit import prompt, story_data, words
 from pages.kit.token_text import code_spans, table_cell
 
-MOST_PIECES = 12
+MOST_PRE_TOKENS = 12
 
 
 @st.fragment
 def longest_match() -> None:
-    """The same word by the earliest merge, as BPE does it, and by the longest token, as many believe."""
+    """The same words encoded with the earliest merge first, as BPE does, and with the longest token first."""
     text = words.load("02_tokens")
     text.show("lab_longest")
     tokenizer = story_data.story_tokenizer()
     typed = prompt.text_input(text.read("lab_longest_text"), "c2_longest_text", "one endless human kindness")
     lines = ["| pre-token | BPE merges | longest match | result |", "| --- | --- | --- | --- |"]
-    differ = 0
-    cut = list(dict.fromkeys(tokenizer.pieces(typed)))[:MOST_PIECES]
-    for piece in cut:
-        ours, greedy = tokenizer.encode_slowly(piece), bpe_steps.longest_match(piece, tokenizer)
-        differ += ours != greedy
-        row = (
-            table_cell(piece),
-            code_spans(ours, tokenizer).replace("|", r"\|"),
-            code_spans(greedy, tokenizer).replace("|", r"\|"),
+    n_different = 0
+    pre_tokens = list(dict.fromkeys(tokenizer.pieces(typed)))[:MOST_PRE_TOKENS]
+    for pre_token in pre_tokens:
+        bpe_ids, greedy_ids = (
+            tokenizer.encode_slowly(pre_token),
+            bpe_steps.longest_match(pre_token, tokenizer),
         )
-        lines.append(f"| {' | '.join(row)} | {'same' if ours == greedy else 'differs'} |")
-    if cut:
+        n_different += bpe_ids != greedy_ids
+        row = (
+            table_cell(pre_token),
+            code_spans(bpe_ids, tokenizer).replace("|", r"\|"),
+            code_spans(greedy_ids, tokenizer).replace("|", r"\|"),
+        )
+        lines.append(f"| {' | '.join(row)} | {'same' if bpe_ids == greedy_ids else 'differs'} |")
+    if pre_tokens:
         st.markdown("\n".join(lines))
-    text.show("lab_longest_says", differ=differ, n=len(cut))
+    text.show("lab_longest_says", differ=n_different, n=len(pre_tokens))

@@ -14,19 +14,19 @@ from pages.labs.tokens import cached
 
 MOST_MERGES = 300
 STOPS = (0, 10, 25, 50, 75, 100, 150, 200, 250, 300)
-LONGEST_TEXT = 20_000  # characters of a visitor's text that are trained on
+LONGEST_TEXT = 20_000  # characters of a visitor's text that the tokenizer is trained on
 SHOWN = 240  # characters of the text that are drawn as chips
 SOURCES = ("stories", "code", "your own")
 
 
 def learning_code() -> None:
-    """The heart of training, which is longer."""
+    """The core of the training, in an expander because it is longer."""
     words.load("02_tokens").show("code_learn")
     annotated.code("bpe.learn_merges", key="c2_code_learn")
 
 
 def _source(name: str, text: words.Words) -> str:
-    """The text to learn from."""
+    """The training text of this source."""
     if name == "stories":
         return "\n".join(story_data.fresh_stories(40))
     if name == "code":
@@ -35,13 +35,13 @@ def _source(name: str, text: words.Words) -> str:
 
 
 def own_text(label: str, key: str, default: str) -> str:
-    """A longer text of the visitor's; a short one travels in the link."""
-    kept = f"{key}_kept"
-    first = st.session_state.get(kept, links.read(key, links.Text(), default))
+    """An input for a longer text of the visitor; a short text is part of the link."""
+    kept_key = f"{key}_kept"
+    initial = st.session_state.get(kept_key, links.read(key, links.Text(), default))
     typed = st.text_area(
-        label, first, key=key, height=120, max_chars=LONGEST_TEXT, disabled=links.locked(key)
+        label, initial, key=key, height=120, max_chars=LONGEST_TEXT, disabled=links.locked(key)
     )
-    st.session_state[kept] = typed
+    st.session_state[kept_key] = typed
     links.write(key, typed, default)
     return typed
 
@@ -66,26 +66,26 @@ def merge_scrubber() -> None:
         if not learned_from.strip():
             st.info(text.read("example_empty"), icon=":material/info:")
             return
-        full = cached.trained_tokenizer(learned_from, MOST_MERGES)
-        most = len(full.merges)
-        now = full.first(n)
-        _what_happened(learned_from, full, min(n, most), text)
+        trained = cached.trained_tokenizer(learned_from, MOST_MERGES)
+        n_learned = len(trained.merges)
+        current = trained.first(n)
+        _describe_merge(learned_from, trained, min(n, n_learned), text)
         strip(
-            _chips(learned_from[:SHOWN], now, min(n, most)),
+            _chips(learned_from[:SHOWN], current, min(n, n_learned)),
             key="c2_train_tokens",
-            label=f"The beginning of the text after {min(n, most)} merges",
+            label=f"The beginning of the text after {min(n, n_learned)} merges",
         )
-        stops = tuple(stop for stop in STOPS if stop <= most) or (0,)
+        stops = tuple(stop for stop in STOPS if stop <= n_learned) or (0,)
         lengths = cached.tokens_after(learned_from, MOST_MERGES, stops)
         n_bytes = len(learned_from.encode("utf-8", "replace"))
         left_below, right_below = st.columns([3, 2], gap="large")
         with left_below:
             picture = plots.curves(
                 stops,
-                {"bytes per token": [n_bytes / length for length in lengths]},
+                {"bytes per token": [n_bytes / n_tokens for n_tokens in lengths]},
                 x_title="merges",
                 y_title="bytes per token",
-                mark_x=min(n, most),
+                mark_x=min(n, n_learned),
                 height=280,
                 revision=f"train {source}",
             )
@@ -93,25 +93,25 @@ def merge_scrubber() -> None:
             figures.show(picture, key="c2_train_curve")
         with right_below:
             st.markdown(f"**{text.read('lab_train_next')}**")
-            _candidates(bpe_steps.pairs(learned_from, now), now)
-        _guess(lengths, stops, n_bytes, text)
+            _pair_table(bpe_steps.pairs(learned_from, current), current)
+        _predict(lengths, stops, n_bytes, text)
 
 
-def _what_happened(learned_from: str, full, n: int, text: words.Words) -> None:
-    """The merge under the slider in one sentence."""
-    now = full.first(n)
-    length = len(now.encode_slowly(learned_from))
+def _describe_merge(learned_from: str, trained, n: int, text: words.Words) -> None:
+    """The selected merge in one sentence."""
+    current = trained.first(n)
+    length = len(current.encode_slowly(learned_from))
     n_bytes = len(learned_from.encode("utf-8", "replace"))
     if n == 0:
         text.show("lab_train_none", tokens=length)
         return
-    merge = full.merges[n - 1]
+    merge = trained.merges[n - 1]
     text.show(
         "lab_train_says",
         n=n,
-        left=code_span(full.token_text(merge.left)),
-        right=code_span(full.token_text(merge.right)),
-        token=code_span(full.token_text(merge.id)),
+        left=code_span(trained.token_text(merge.left)),
+        right=code_span(trained.token_text(merge.right)),
+        token=code_span(trained.token_text(merge.id)),
         count=merge.count,
         id=merge.id,
         tokens=length,
@@ -130,20 +130,20 @@ def _chips(shown: str, tokenizer, n: int) -> list[Chip]:
     ]
 
 
-def _candidates(competing, tokenizer) -> None:
-    top = competing[0].count if competing else 0
+def _pair_table(ranked_pairs, tokenizer) -> None:
+    top = ranked_pairs[0].count if ranked_pairs else 0
     lines = ["| pair | count | status |", "| --- | --- | --- |"]
-    for rank, pair in enumerate(competing[:6]):
-        both = (
+    for rank, pair in enumerate(ranked_pairs[:6]):
+        pair_cell = (
             f"{table_cell(tokenizer.token_text(pair.left))} + {table_cell(tokenizer.token_text(pair.right))}"
         )
         lines.append(
-            f"| {both} | {pair.count} | {'next' if rank == 0 else 'tie' if pair.count == top else ''} |"
+            f"| {pair_cell} | {pair.count} | {'next' if rank == 0 else 'tie' if pair.count == top else ''} |"
         )
     st.markdown("\n".join(lines))
 
 
-def _guess(lengths: list[int], stops: tuple[int, ...], n_bytes: int, text: words.Words) -> None:
+def _predict(lengths: list[int], stops: tuple[int, ...], n_bytes: int, text: words.Words) -> None:
     if not {50, 100, 150} <= set(stops):
         return
     at = {stop: length for stop, length in zip(stops, lengths)}

@@ -52,7 +52,7 @@ def _trained(text: str, n_merges: int):
 
 
 def first_count(draw: random.Random) -> Numeric:
-    """How often the pair occurs that is merged first."""
+    """The count of the pair that is merged first."""
     text = draw.choice(TEXTS)
     tokenizer = _trained(text, 0)
     best, *others = bpe_steps.pairs(text, tokenizer)
@@ -97,7 +97,7 @@ def encoded(draw: random.Random) -> Numeric:
 
 
 def byte_tokens(draw: random.Random) -> Numeric:
-    """The tokens that a sign takes under a tokenizer that never met it."""
+    """The number of tokens of a character that the tokenizer never saw in training."""
     letter, times = draw.choice(LETTERS), draw.randint(2, 5)
     count = len(story_tokenizer().encode(letter * times))
     return Numeric(
@@ -110,7 +110,7 @@ def byte_tokens(draw: random.Random) -> Numeric:
 
 
 def vocabulary(draw: random.Random) -> Numeric:
-    """The size of a vocabulary from its merges."""
+    """The size of a vocabulary, from its number of merges."""
     merges, special = draw.choice((1000, 8000, 32_000, 50_000)), draw.randint(1, 4)
     return Numeric(
         name="vocabulary",
@@ -122,7 +122,7 @@ def vocabulary(draw: random.Random) -> Numeric:
 
 
 def compare(draw: random.Random) -> Numeric:
-    """Bits a byte from nats a token."""
+    """Bits per byte from nats per token."""
     loss, ratio = draw.choice((1.2, 1.5, 1.8, 2.4)), draw.choice((2.0, 2.5, 4.0))
     return Numeric(
         name="compare",

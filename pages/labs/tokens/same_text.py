@@ -18,19 +18,19 @@ EXAMPLES = (
 
 
 def compared_tokenizers() -> dict[str, Tokenizer]:
-    """The tokenizers to compare, by name; GPT-2's where it could be had."""
-    ours = story_data.story_tokenizer()
-    tokenizers = {"bytes": ours.first(0), "stories": ours}
+    """The tokenizers to compare, by name; GPT-2's if it is available."""
+    story_tokenizer = story_data.story_tokenizer()
+    tokenizers = {"bytes": story_tokenizer.first(0), "stories": story_tokenizer}
     model = session.model_in_use()
-    if model.name != models.SHIPPED and model.tokenizer.ranks != ours.ranks:
+    if model.name != models.SHIPPED and model.tokenizer.ranks != story_tokenizer.ranks:
         tokenizers["your model"] = model.tokenizer
-    if (other := cached.gpt2().tokenizer) is not None:
-        tokenizers["GPT-2"] = other
+    if (gpt2_tokenizer := cached.gpt2().tokenizer) is not None:
+        tokenizers["GPT-2"] = gpt2_tokenizer
     return tokenizers
 
 
 def about_gpt2(text: words.Words) -> None:
-    """One sentence where GPT-2's vocabulary is not there."""
+    """One sentence if GPT-2's vocabulary is not available."""
     fetched = cached.gpt2()
     if fetched.tokenizer is None:
         st.caption(text.read("lab_same_no_gpt2" if fetched.problem else "lab_same_gpt2_comes"))
@@ -49,9 +49,9 @@ def same_text() -> None:
             "| --- | --- | --- | --- |",
         ]
         for name, tokenizer in tokenizers.items():
-            taken = cost(typed, tokenizer)
+            token_cost = cost(typed, tokenizer)
             lines.append(
-                f"| {name} | {tokenizer.vocab_size:,} | {taken.n_tokens} | {taken.bytes_per_token:.2f} |"
+                f"| {name} | {tokenizer.vocab_size:,} | {token_cost.n_tokens} | {token_cost.bytes_per_token:.2f} |"
             )
         st.markdown("\n".join(lines))
         about_gpt2(text)
@@ -65,34 +65,36 @@ def same_text() -> None:
             )
             if len(ids) > MOST_CHIPS:
                 st.caption(f"The first {MOST_CHIPS} of {len(ids)}.")
-        ours = story_data.story_tokenizer()
-        turtle, small, large = (len(ours.encode(word)) for word in ("🐢", " queen", " QUEEN"))
+        story_tokenizer = story_data.story_tokenizer()
+        n_turtle, n_lowercase, n_capitals = (
+            len(story_tokenizer.encode(word)) for word in ("🐢", " queen", " QUEEN")
+        )
         lab.predict(
             "c2_same",
-            text.read("lab_same_predict", small=small),
+            text.read("lab_same_predict", small=n_lowercase),
             (
                 text.read("lab_same_predict_one"),
                 text.read("lab_same_predict_many"),
                 text.read("lab_same_predict_unknown"),
             ),
-            right=0 if large == 1 else 1,
-            because=text.read("lab_same_predict_because", large=large, turtle=turtle),
+            right=0 if n_capitals == 1 else 1,
+            because=text.read("lab_same_predict_because", large=n_capitals, turtle=n_turtle),
             then={"c2_same_text": "the queen, the QUEEN and a 🐢"},
         )
         left, right = st.columns([3, 2], gap="large")
         with left:
             text.show("lab_same_says")
         with right:
-            _twins(text)
+            _spellings(text)
 
 
-def _twins(text: words.Words) -> None:
-    """The same word with a space before it, without, and with a capital: other ids, other rows."""
-    ours = story_data.story_tokenizer()
+def _spellings(text: words.Words) -> None:
+    """One word with a space before it, without one, and with a capital letter: different ids, different rows."""
+    story_tokenizer = story_data.story_tokenizer()
     lines = ["| written | ids | tokens |", "| --- | --- | --- |"]
     for word in (" cat", "cat", " Cat"):
-        ids = ours.encode(word)
-        shown = " ".join(table_cell(ours.token_text(token)) for token in ids)
+        ids = story_tokenizer.encode(word)
+        shown = " ".join(table_cell(story_tokenizer.token_text(token)) for token in ids)
         lines.append(f"| {table_cell(word)} | {', '.join(map(str, ids))} | {shown} |")
     st.markdown("\n".join(lines))
     text.show("lab_same_twins")

@@ -1,4 +1,4 @@
-"""Chapter 2: tokens decoded as they come, with unfinished characters held back."""
+"""Chapter 2: streaming decoding, which holds back the bytes of incomplete characters."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from pages.kit.token_text import table_cell
 
 @st.fragment
 def half_an_emoji() -> None:
-    """Tokens as they come from a model: each decoded alone, and with unfinished characters held back."""
+    """A stream of tokens: each decoded alone, and with the bytes of incomplete characters held back."""
     text = words.load("02_tokens")
     text.show("lab_stream")
     tokenizer = story_data.story_tokenizer()

@@ -1,4 +1,4 @@
-"""Chapter 2: what a larger vocabulary saves in tokens, and what it costs in weights."""
+"""Chapter 2: the tokens that a larger vocabulary saves, and the parameters that it costs."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ GPT2_SIZE = 50_257
 
 @st.fragment
 def vocabulary_size() -> None:
-    """The length of a text, and the size of the table, against the size of the vocabulary."""
+    """The length of a text and the size of the embedding matrix, as functions of the vocabulary size."""
     text = words.load("02_tokens")
     with lab.frame("c2_size", text.read("lab_size_title")):
         text.show("lab_size")
@@ -24,18 +24,18 @@ def vocabulary_size() -> None:
             preset = controls.choice(text.read("lab_size_model"), "c2_size_model", ("nano", "tiny", "small"))
         n_bytes, counts = cached.story_costs(SIZES)
         shape = PRESETS[preset].model
-        shares = [share_of_embedding(shape.replace(vocab_size=v)) for v in SIZES]
-        at = SIZES.index(size)
+        fractions = [embedding_fraction(shape.replace(vocab_size=v)) for v in SIZES]
+        index = SIZES.index(size)
         text.show(
             "lab_size_says",
             v=size,
-            tokens=counts[at],
-            ratio=n_bytes / counts[at],
-            shorter=counts[0] / counts[at],
-            pairs=(counts[0] / counts[at]) ** 2,
+            tokens=counts[index],
+            ratio=n_bytes / counts[index],
+            shorter=counts[0] / counts[index],
+            pairs=(counts[0] / counts[index]) ** 2,
             weights=size * shape.d_model,
             width=shape.d_model,
-            share=shares[at],
+            share=fractions[index],
             preset=preset,
         )
         left, right = st.columns(2, gap="large")
@@ -45,22 +45,22 @@ def vocabulary_size() -> None:
             figures.show(picture, key="c2_size_length")
         with right:
             picture = _against_size(
-                "table", shares, "fraction of parameters in the embedding matrix", size, preset
+                "table", fractions, "fraction of parameters in the embedding matrix", size, preset
             )
             picture.figure.update_yaxes(tickformat=".0%")
             figures.show(picture, key="c2_size_share")
         _predict(text)
 
 
-def share_of_embedding(config: ModelConfig) -> float:
-    """The fraction of a model's weights that its embedding table holds."""
+def embedding_fraction(config: ModelConfig) -> float:
+    """The fraction of a model's parameters that are in its embedding matrix."""
     return parameters(config)["embedding"] / n_parameters(config)
 
 
 def _against_size(
     name: str, values: list[float], y_title: str, size: int, preset: str = ""
 ) -> figures.Picture:
-    """One curve over the sizes of the vocabulary, with the chosen size marked."""
+    """One curve over the vocabulary sizes, with the chosen size marked."""
     picture = plots.curves(
         SIZES,
         {name: values},
@@ -77,7 +77,7 @@ def _against_size(
 
 def _predict(text: words.Words) -> None:
     nano = PRESETS["nano"].model.replace(vocab_size=GPT2_SIZE)
-    share = share_of_embedding(nano)
+    fraction = embedding_fraction(nano)
     lab.predict(
         "c2_size",
         text.read("lab_size_predict", gpt2=GPT2_SIZE, width=nano.d_model),
@@ -86,6 +86,6 @@ def _predict(text: words.Words) -> None:
             text.read("lab_size_predict_third"),
             text.read("lab_size_predict_most"),
         ),
-        right=2 if share > 0.5 else 1 if share > 0.2 else 0,
-        because=text.read("lab_size_predict_because", share=share, weights=GPT2_SIZE * nano.d_model),
+        right=2 if fraction > 0.5 else 1 if fraction > 0.2 else 0,
+        because=text.read("lab_size_predict_because", share=fraction, weights=GPT2_SIZE * nano.d_model),
     )
