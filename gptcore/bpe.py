@@ -208,9 +208,9 @@ def _take_pieces(
     if not matches:
         return end
     last = matches[-1].end()
-    found = list(map(regex.Match.group, matches))
-    if "" not in found and sum(map(len, found)) == last - end:  # nothing lies between
-        pieces += found
+    whole_pieces = list(map(regex.Match.group, matches))
+    if "" not in whole_pieces and sum(map(len, whole_pieces)) == last - end:  # nothing lies between
+        pieces += whole_pieces
         return last
     for match in matches:
         if match.start() > end and not only_matches:

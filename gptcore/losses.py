@@ -45,8 +45,8 @@ class _CrossEntropy(torch.autograd.Function):
         scale = (outer / len(x)).to(x.dtype)
         scaled = x * scale
         by_table = torch.empty_like(table, dtype=ctx.table_dtype)
-        for rows, place in zip(gradient.T.split(ROWS_AT_ONCE), by_table.split(ROWS_AT_ONCE)):
-            place.copy_(ctx.product(rows, scaled))  # and widened on the way, where the table is wider than x
+        for rows, part in zip(gradient.T.split(ROWS_AT_ONCE), by_table.split(ROWS_AT_ONCE)):
+            part.copy_(ctx.product(rows, scaled))  # and widened on the way, where the table is wider than x
         return ctx.product(gradient, table) * scale, by_table, None, None
 
 

@@ -45,10 +45,10 @@ def _group_limits(root: Path, own: Path) -> Iterator[int]:
             continue
         top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
         folder = top / group.strip("/")
-        for place in (folder, *folder.parents):
+        for level in (folder, *folder.parents):
             with contextlib.suppress(OSError, ValueError):  # "max" is no limit
-                yield int((place / name).read_text(encoding="ascii"))
-            if place == top:
+                yield int((level / name).read_text(encoding="ascii"))
+            if level == top:
                 break
 
 

@@ -49,9 +49,9 @@ def load_files(paths: Sequence[Path], field: str | None = None) -> Corpus:
     for path in files:
         data = _read(path, n_left)
         n_left -= len(data)
-        found, more = file_documents(data, path.name, field)
+        file_texts, more = file_documents(data, path.name, field)
         has_fields |= is_table(data, _suffix(path.name))
-        documents += found
+        documents += file_texts
         notes += more
     if field is not None and not has_fields:
         raise CorpusError(f"{name} is plain text, which has no fields; leave out --text-field {field}.")
@@ -91,23 +91,23 @@ def _files_in(folder: Path) -> list[Path]:
 
     Raises CorpusError where there is none, and where there are both texts and tables.
     """
-    found = []
+    files = []
     for path in sorted(folder.rglob("*")):
         if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file():
-            found.append(path)
-            if len(found) > MAX_FILES:
+            files.append(path)
+            if len(files) > MAX_FILES:
                 raise CorpusError(
                     f"{folder} contains more than {MAX_FILES:,} files; choose a smaller folder, or join the files."
                 )
-    tables = [path for path in found if _suffix(path.name) in SUFFIXES]
-    described = [path for path in found if not (tables and path.name.lower().startswith(ABOUT))]
+    tables = [path for path in files if _suffix(path.name) in SUFFIXES]
+    described = [path for path in files if not (tables and path.name.lower().startswith(ABOUT))]
     texts = [path for path in described if path not in set(tables)]
     if tables and texts:
         raise CorpusError(
             f"{folder} contains texts ({texts[0].name}) and tables ({tables[0].name}); choose the files "
             "to read."
         )
-    if not found:
+    if not files:
         raise CorpusError(f"{folder} contains no files; choose a folder with texts.")
     return tables or texts
 

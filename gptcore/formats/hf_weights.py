@@ -65,7 +65,7 @@ def stored_weights(model: GPT, family: Family) -> list[StoredWeight]:
     >>> [part.name for part in stored_weights(nano, FAMILIES["llama"])][1:3]
     ['model.layers.0.self_attn.q_proj.weight', 'model.layers.0.self_attn.k_proj.weight']
     """
-    found = []
+    stored = []
     for ours in model.state_dict():
         if ours == "output.weight" and model.config.tie_embeddings:
             continue
@@ -78,7 +78,7 @@ def stored_weights(model: GPT, family: Family) -> list[StoredWeight]:
         for name, n_rows in zip(names, rows, strict=True):
             here = slice(begin, None if n_rows is None else begin + n_rows)
             begin = here.stop
-            found.append(
+            stored.append(
                 StoredWeight(
                     name=f"{family.layers}.{layer}.{name}.{end}" if in_layer else f"{name}.{end}",
                     ours=ours,
@@ -88,7 +88,7 @@ def stored_weights(model: GPT, family: Family) -> list[StoredWeight]:
                     offset=float(family.norms_minus_one and "norm" in inner),
                 )
             )
-    return found
+    return stored
 
 
 def _rotated_first(config: ModelConfig, rows: slice) -> Tensor | None:

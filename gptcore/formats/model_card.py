@@ -145,15 +145,15 @@ def _last_events(path: Path) -> dict[str, dict[str, Any]]:
         lines = read_bytes(path, MAX_JSON_BYTES).splitlines()
     except OSError:
         return {}
-    found: dict[str, dict[str, Any]] = {}
+    last: dict[str, dict[str, Any]] = {}
     for line in lines:
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(event, dict) and isinstance(event.get("event"), str):
-            found[event["event"]] = event
-    return found
+            last[event["event"]] = event
+    return last
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -51,7 +51,7 @@ def recipe_of_run(folder: str | Path) -> Recipe:
     described = read_json(Path(folder) / "config.json") or {}
     ours = tokenizer.ranks == story_tokenizer().ranks
     known = {field.name for field in fields(TrainConfig)}
-    described_train, found = (described.get(part) for part in ("train", "found"))
+    described_train, measured = (described.get(part) for part in ("train", "found"))
     settings = {name: value for name, value in _object(described_train).items() if name in known}
     train = TrainConfig.from_dict(settings) if settings else PRESETS["nano"].train
     if train.fault != "none":
@@ -61,7 +61,7 @@ def recipe_of_run(folder: str | Path) -> Recipe:
     return Recipe(
         model=model.config,
         train=train,
-        steps=TrainConfig(steps=_object(found).get("total_steps")).steps or train.steps or STEPS,
+        steps=TrainConfig(steps=_object(measured).get("total_steps")).steps or train.steps or STEPS,
         corpus=str(described.get("corpus") or "stories"),
         tokenizer="story" if ours else str((saved / "tokenizer.json").resolve()),
         prompt="Once upon a time" if ours else "",

@@ -141,14 +141,14 @@ def read_module(name: str) -> Module:
 
 def read_imports(source: str) -> dict[str, ast.stmt]:
     """Return the imports from other packages at the top of source, by the name that each defines."""
-    found: dict[str, ast.stmt] = {}
+    imports: dict[str, ast.stmt] = {}
     for node in ast.parse(source).body:
         for part in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
             if isinstance(node, ast.Import):
-                found[part.asname or part.name.partition(".")[0]] = ast.Import([part])
+                imports[part.asname or part.name.partition(".")[0]] = ast.Import([part])
             elif not (node.module or "").startswith((LIBRARY, "__future__")):
-                found[part.asname or part.name] = ast.ImportFrom(node.module, [part], 0)
-    return found
+                imports[part.asname or part.name] = ast.ImportFrom(node.module, [part], 0)
+    return imports
 
 
 def _joined_imports(imports: Iterable[ast.stmt]) -> str:
@@ -227,8 +227,8 @@ def _is_left_out(part: ast.AST, called: Set[str]) -> bool:
 def _attributes(node: ast.AST, called: Set[str] | None = None) -> set[str]:
     """Return the names of all attributes in code, in methods that are called if only those count."""
     children = ast.iter_child_nodes(node) if called is None else _kept(node, called)
-    found = {node.attr} if isinstance(node, ast.Attribute) else set()
-    return found.union(*(_attributes(child, called) for child in children))
+    attributes = {node.attr} if isinstance(node, ast.Attribute) else set()
+    return attributes.union(*(_attributes(child, called) for child in children))
 
 
 def _used_names(nodes: Iterable[ast.AST], called: Set[str]) -> Iterator[tuple[str, str | None]]:

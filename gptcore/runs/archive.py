@@ -169,11 +169,11 @@ def _extract(
     archive: zipfile.ZipFile, members: dict[str, list[zipfile.ZipInfo]], staged: Path
 ) -> dict[str, Path]:
     """Write each run into a separate folder; a member that is longer than it says is refused."""
-    found = {}
+    extracted = {}
     for run_id, infos in members.items():
-        place = staged / run_id
+        run_folder = staged / run_id
         for info in infos:
-            path = place / info.filename.split("/", 2)[2]
+            path = run_folder / info.filename.split("/", 2)[2]
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(info) as source, path.open("wb") as target:
                 left = info.file_size
@@ -182,8 +182,8 @@ def _extract(
                     if left < 0:
                         raise RunError(f"{info.filename} is longer than the zip states; download it again")
                     target.write(chunk)
-        found[run_id] = place
-    return found
+        extracted[run_id] = run_folder
+    return extracted
 
 
 def _admit(folder: Path, limits: Limits) -> None:

@@ -58,25 +58,25 @@ class Cleaner:
                 if record.get("waiting") or Run(folder / record["id"]).state() == "starting"
             }
             unread = {path for path in texts if str(path) not in needed}
-            gone = unread & self._unread
-            for path in gone:
+            expired = unread & self._unread
+            for path in expired:
                 path.unlink(missing_ok=True)
-        self._unread = unread - gone
-        return [path.name for path in gone]
+        self._unread = unread - expired
+        return [path.name for path in expired]
 
     def _clean_leftovers(self, folder: Path) -> list[str]:
         """Remove what a killed process left half written or unpacked an hour ago: every such name begins with a dot."""
         now = self.clock()
         hidden = [path for name in FOLDERS.values() for path in (folder / name).glob(".*")]
-        found = [path for path in hidden if path.name != ".lock"]
-        gone = [path for path in found if now - self._over_since.setdefault(path, now) > LAB_SECONDS]
-        for path in gone:
+        leftovers = [path for path in hidden if path.name != ".lock"]
+        expired = [path for path in leftovers if now - self._over_since.setdefault(path, now) > LAB_SECONDS]
+        for path in expired:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
             self._over_since.pop(path)
-        return [path.name for path in gone]
+        return [path.name for path in expired]
 
 
 def _corpus_of(record: Mapping[str, Any]) -> str | None:

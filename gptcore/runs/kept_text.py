@@ -36,8 +36,8 @@ def keep_text(folder: Path, corpus: Corpus) -> None:
     write_bytes(folder / DOCUMENTS, msgspec.json.encode(documents))
 
 
-def _same_parts(one: Corpus, other: Corpus) -> bool:
-    return (one.train, one.validation) == (other.train, other.validation)
+def _same_parts(corpus: Corpus, other: Corpus) -> bool:
+    return (corpus.train, corpus.validation) == (other.train, other.validation)
 
 
 def load_kept_text(folder: Path, source: str) -> Corpus:

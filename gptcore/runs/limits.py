@@ -114,8 +114,8 @@ class Limits:
             "upload_mb": 20.0 if hosted else 200.0,
             "keep_hours": 72.0 if hosted else math.inf,
         }
-        found = {name: _number(environment, name, default) for name, default in defaults.items()}
-        return cls(hosted=hosted, **found)
+        values = {name: _number(environment, name, default) for name, default in defaults.items()}
+        return cls(hosted=hosted, **values)
 
     @property
     def file_widget_mb(self) -> int:

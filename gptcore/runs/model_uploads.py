@@ -87,10 +87,10 @@ def _scratch() -> Iterator[Path]:
             try:
                 yield Path(folder)
             except ValueError as error:  # the path on the server stays private
-                said = str(error).replace(f"{folder}/", "").replace(folder, "what was brought")
-                if said == str(error):
+                reason = str(error).replace(f"{folder}/", "").replace(folder, "what was brought")
+                if reason == str(error):
                     raise
-                raise UploadError(said) from error
+                raise UploadError(reason) from error
     except OSError as error:
         raise RunError(f"{parent} cannot be written: {error.strerror or error}") from error
 

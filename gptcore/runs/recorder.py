@@ -77,11 +77,11 @@ class Recorder:
             self._remove_beginning()
         if stale is not None and _inode(control) == stale:
             control.unlink(missing_ok=True)
-        asked = read_record(request_file(self.folder))
-        self.is_lab = bool(asked.get("lab"))
-        self.owner = next(iter(asked.get("owners") or []), None)
+        request = read_record(request_file(self.folder))
+        self.is_lab = bool(request.get("lab"))
+        self.owner = next(iter(request.get("owners") or []), None)
         # A run started by the app ends at the app's time limit, watched or not.
-        self.most_seconds = Limits.from_environment().seconds if asked else None
+        self.most_seconds = Limits.from_environment().seconds if request else None
         self.tokenizer, self.description = None, {}
 
     def close(self) -> None:
@@ -117,9 +117,9 @@ class Recorder:
             keep_text(self.folder, corpus)
         self._write_config({})
 
-    def _write_config(self, found: dict[str, Any]) -> None:
+    def _write_config(self, measured: dict[str, Any]) -> None:
         versions = {"python": platform.python_version(), "torch": torch.__version__}
-        described = {"format": FORMAT, **self.description, **found, "versions": versions}
+        described = {"format": FORMAT, **self.description, **measured, "versions": versions}
         if self.owner is not None:
             described["owner"] = self.owner
         if self.is_lab:

@@ -409,7 +409,7 @@ def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
         settings = settings | {"rope_scaling": RopeScaling.from_dict(dict(scaling))}
     words = setting_words(settings)
     for word, (name, value) in zip(words, settings.items()):
-        said = parse_settings([word]).get(name)
-        if said != value or type(said) is not type(value):
+        setting = parse_settings([word]).get(name)
+        if setting != value or type(setting) is not type(value):
             raise ConfigError(f"{word} cannot be written on a command line; choose a simpler value")
     return settings

@@ -158,8 +158,8 @@ class Run:
 
     def requested_at(self) -> float:
         """Return when the run was asked for, in seconds since 1970; for showing and sorting only."""
-        if (asked := self.request().get("asked")) is not None:
-            return asked
+        if (seconds := self.request().get("asked")) is not None:
+            return seconds
         for path in (self.folder / "tokenizer.json", self.folder):
             with contextlib.suppress(OSError):
                 return path.stat().st_mtime
@@ -209,11 +209,13 @@ class Run:
         if not path.is_file():
             damaged = (self.folder / "events.jsonl").is_file()
             return f"{self.id} has lost its config.json; its model can still be used" if damaged else None
-        found = self.config().get("format")
-        if found is None:
+        version = self.config().get("format")
+        if version is None:
             return f"the config.json of {self.id} cannot be read; its model can still be used"
-        if found != FORMAT:
-            return f"{self.id} was written by another version of Glassbox ({found}); this one reads {FORMAT}"
+        if version != FORMAT:
+            return (
+                f"{self.id} was written by another version of Glassbox ({version}); this one reads {FORMAT}"
+            )
         return None
 
     def is_finished(self) -> bool:
@@ -231,7 +233,7 @@ class Run:
 
     def has_checkpoint(self) -> bool:
         """Return whether there is a checkpoint to resume from."""
-        return any((self.folder / place / "state.json").is_file() for place in ("latest", "previous"))
+        return any((self.folder / name / "state.json").is_file() for name in ("latest", "previous"))
 
     def can_resume(self) -> bool:
         """Return whether resuming makes sense: it has not ended, and where it failed it was by accident."""
@@ -328,10 +330,10 @@ def list_runs(owner: str | None = None, folder: Path | None = None) -> list[Run]
         return []
     names = {path.name.removesuffix(".request.json") for path in folder.glob("*.request.json")}
     names |= {path.parent.name for path in folder.glob("*/config.json")}
-    found = [Run(folder / name) for name in names if RUN_ID.fullmatch(name) and name not in NOT_RUNS]
+    runs = [Run(folder / name) for name in names if RUN_ID.fullmatch(name) and name not in NOT_RUNS]
     if owner is not None:
-        found = [run for run in found if owner in run.owners()]
-    return sorted(found, key=lambda run: (run.requested_at(), run.id), reverse=True)
+        runs = [run for run in runs if owner in run.owners()]
+    return sorted(runs, key=lambda run: (run.requested_at(), run.id), reverse=True)
 
 
 def rename(run: Run, name: str) -> None:
@@ -366,10 +368,10 @@ def release(run: Run, owner: str) -> int:
     """
     with folder_lock(run.folder.parent):
         request = run.request()
-        left = [one for one in request.get("owners") or [] if one != owner]
-        if left and owner in request["owners"]:
-            write_json(request_file(run.folder), request | {"owners": left})
-    return len(left)
+        remaining = [other for other in request.get("owners") or [] if other != owner]
+        if remaining and owner in request["owners"]:
+            write_json(request_file(run.folder), request | {"owners": remaining})
+    return len(remaining)
 
 
 def differences(runs: Iterable[Run]) -> dict[str, list[Any]]:
@@ -381,10 +383,10 @@ def differences(runs: Iterable[Run]) -> dict[str, list[Any]]:
     for run in runs:
         config = run.config()
         parts = (config.get("model"), config.get("train"), config.get("found"))
-        one = {"corpus": config.get("corpus_name")}
+        choices = {"corpus": config.get("corpus_name")}
         for part in parts:
-            one |= part or {}
-        flat.append(one)
-    fields = dict.fromkeys(field for one in flat for field in one)
-    values = {field: [one.get(field) for one in flat] for field in fields}
+            choices |= part or {}
+        flat.append(choices)
+    fields = dict.fromkeys(field for choices in flat for field in choices)
+    values = {field: [choices.get(field) for choices in flat] for field in fields}
     return {field: row for field, row in values.items() if any(value != row[0] for value in row)}

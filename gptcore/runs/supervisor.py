@@ -337,8 +337,8 @@ class Supervisor:
             return [(process.pid, max(0, -process.returncode)) for process in reap_processes()]
         ended = []
         with contextlib.suppress(ChildProcessError):
-            while (found := os.waitpid(-1, os.WNOHANG))[0]:
-                ended.append((found[0], os.WTERMSIG(found[1]) if os.WIFSIGNALED(found[1]) else 0))
+            while (child := os.waitpid(-1, os.WNOHANG))[0]:
+                ended.append((child[0], os.WTERMSIG(child[1]) if os.WIFSIGNALED(child[1]) else 0))
         return ended
 
     def _job_folder(self) -> str:
@@ -372,8 +372,8 @@ def _temporary_folder() -> Path:
     """Return this process's folder for temporary files of jobs; remove those of supervisors that were killed."""
     parent, own = Path(tempfile.gettempdir()), process_identity(os.getpid())
     for folder in parent.glob(f"{TEMPORARY}*"):
-        found = re.fullmatch(r"([0-9]{1,20})-([0-9]{1,20})", folder.name.removeprefix(TEMPORARY))
-        if found and not process_is_running({"pid": int(found[1]), "born": int(found[2])}):
+        match = re.fullmatch(r"([0-9]{1,20})-([0-9]{1,20})", folder.name.removeprefix(TEMPORARY))
+        if match and not process_is_running({"pid": int(match[1]), "born": int(match[2])}):
             shutil.rmtree(folder, ignore_errors=True)
     return parent / f"{TEMPORARY}{own['pid']}-{own['born']}"
 

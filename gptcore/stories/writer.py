@@ -236,18 +236,18 @@ def _thing(state: StoryState, role: str, form: str) -> None:
 
 
 def _place(state: StoryState, role: str, form: str) -> None:
-    place = state.player(role)
-    first = place.noun is None
+    player = state.player(role)
+    first = player.noun is None
     if first:
-        place.kind = PLACE_DRAW(state)
+        player.kind = PLACE_DRAW(state)
     if form == "in":
-        state.tokens.append(PREPOSITION[place.kind])
+        state.tokens.append(PREPOSITION[player.kind])
     state.tokens.append("the")
     if first and state.chance(0.4):
         state.tokens.append(CLASS["PLACE_ADJ"](state))
     if first:
-        place.noun = CLASS[place.kind](state)
-    state.tokens.append(place.noun)
+        player.noun = CLASS[player.kind](state)
+    state.tokens.append(player.noun)
 
 
 def _mention(symbol: Mention) -> Action:

@@ -222,8 +222,8 @@ class _Attend(torch.autograd.Function):
         dq, dk, dv = (part.view(batch, -1, n_tokens, head_dim) for part in (dq.mul_(scale), dk, dv))
         parts = ctx.pattern.rotated_back(dq), ctx.pattern.rotated_back(dk), dv
         d_qkv = dq.new_empty(batch, n_tokens, n_heads + 2 * n_keys, head_dim)
-        for place, part in zip(d_qkv.split(ctx.pattern.head_counts, dim=2), parts):
-            place.copy_(part.transpose(1, 2))
+        for target, part in zip(d_qkv.split(ctx.pattern.head_counts, dim=2), parts):
+            target.copy_(part.transpose(1, 2))
         return d_qkv.flatten(2), None
 
 

@@ -45,7 +45,7 @@ def planes(
     With `circles` every arrow's tip has its circle: what turning leaves as it is.
     """
     longest = max((math.hypot(a.x, a.y) for plane in shown for a in plane.arrows), default=1.0) or 1.0
-    middles = [(place % per_row * STEP, -(place // per_row) * DROP) for place in range(len(shown))]
+    middles = [(index % per_row * STEP, -(index // per_row) * DROP) for index in range(len(shown))]
     figure = go.Figure()
     for plane, (x, y) in zip(shown, middles):
         _draw_axes(figure, x, y)

@@ -150,10 +150,10 @@ def _chosen(drawing: CellMap, parameter: str, default: tuple[int, int]) -> tuple
     if kept is not None and rule.refuses(links.cell_text(kept)):
         kept = st.session_state[parameter] = None  # the matrix has become smaller: no link is to blame
         links.forget(parameter)
-    asked = links.read(parameter, rule, None, now=links.cell_text(kept or default))
+    requested = links.read(parameter, rule, None, now=links.cell_text(kept or default))
     links.watch(links.Bound(parameter, rule, text))
     # None is no choice, so that the cell follows the controls around it.
-    cell = st.session_state.setdefault(parameter, asked) or default
+    cell = st.session_state.setdefault(parameter, requested) or default
     links.write(parameter, links.cell_text(cell), text)
     return cell
 

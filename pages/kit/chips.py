@@ -117,9 +117,9 @@ def pick_chip(n: int, draw: Callable[[int], Sequence[Chip]], *, key: str, label:
     `draw` makes the chips once the index is known, so that they can be shaded by it.
     """
     rule = links.Number(1, max(1, n))
-    asked = links.read(key, rule, default + 1)
+    requested = links.read(key, rule, default + 1)
     links.watch(links.Bound(key, rule, default + 1))
-    st.session_state.setdefault(key, asked)
+    st.session_state.setdefault(key, requested)
     index = max(0, min(int(st.session_state[key]), n) - 1)
     strip_key = f"{key}_strip"
 

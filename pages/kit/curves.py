@@ -154,9 +154,9 @@ def comparison(histories: Mapping[str, History], *, against: str = "steps", heig
     """The losses of several runs, each under its label, against steps, tokens or seconds of training."""
     revision = f"{','.join(history.name for history in histories.values())}-{against}"
     figure = empty_figure(x=AGAINST[against], y="loss (nats per token)", height=height, revision=revision)
-    for place, (plain, history) in enumerate(histories.items()):
+    for index, (plain, history) in enumerate(histories.items()):
         label = escape.plotly(plain)
-        color = RUN_COLORS[place % len(RUN_COLORS)]
+        color = RUN_COLORS[index % len(RUN_COLORS)]
         where = {"steps": history.steps, "tokens": history.tokens_seen, "seconds": history.seconds}[against]
         x, y = thin(where, history.loss)
         figure.add_trace(
@@ -332,8 +332,8 @@ def story_scores(
         vertical_spacing=0.14,
     )
     scored = [sample for sample in history.samples if sample.get("ladder")]
-    for place, (rung, (name, color)) in enumerate(SCORES.items()):
-        where = {"row": place // 2 + 1, "col": place % 2 + 1}
+    for index, (rung, (name, color)) in enumerate(SCORES.items()):
+        where = {"row": index // 2 + 1, "col": index % 2 + 1}
         points = [(s["step"], s["ladder"][rung]) for s in scored if s["ladder"].get(rung) is not None]
         figure.add_trace(
             go.Scatter(

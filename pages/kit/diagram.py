@@ -70,11 +70,11 @@ def ranks(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, int]:
 def lanes(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, tuple[int, int]]:
     """For each box how many boxes of its rank stand before it, and how many there are in all."""
     rank = ranks(nodes, edges)
-    found: dict[str, tuple[int, int]] = {}
+    position: dict[str, tuple[int, int]] = {}
     for level in sorted(set(rank.values())):
         row = [node.name for node in nodes if rank[node.name] == level]
-        found |= {name: (index, len(row)) for index, name in enumerate(row)}
-    return found
+        position |= {name: (index, len(row)) for index, name in enumerate(row)}
+    return position
 
 
 def heading() -> tuple[DeltaGenerator, DeltaGenerator]:

@@ -175,15 +175,15 @@ def attention_weight(
     seen: Mapping[str, Tensor], config: ModelConfig, cell: HeadCell, names: Sequence[str]
 ) -> Formula:
     """An attention weight from the trace of one text: dot product, scale, mask, softmax over the query's keys."""
-    found = _tensors(seen, config, cell)
+    tensors = _tensors(seen, config, cell)
     title = (
         f"Layer {cell.layer + 1}, head {cell.head + 1}: query {names[cell.query]} (position {cell.query + 1}), "
         f"key {names[cell.key]} (position {cell.key + 1})"
     )
-    q, k, scale = found.q.tolist(), found.k.tolist(), config.score_scale
+    q, k, scale = tensors.q.tolist(), tensors.k.tolist(), config.score_scale
     raw = sum(x * y for x, y in zip(q, k, strict=True))
     table = product_table(f"All {len(q)} products of q · k", "query", q, "key", k)
-    lines = [Line("q · k after RoPE" if found.rotated else "q · k", products(q, k), number(raw))]
+    lines = [Line("q · k after RoPE" if tensors.rotated else "q · k", products(q, k), number(raw))]
     is_root = math.isclose(scale, config.head_dim**-0.5)
     terms = f"{number(raw)} ÷ √{config.head_dim}" if is_root else f"{number(raw)} × {number(scale)}"
     lines.append(Line("score", terms, number(raw * scale)))
@@ -192,7 +192,7 @@ def attention_weight(
         lines.append(
             Line("soft cap", f"{number(cap)} × tanh({number(raw * scale)} ÷ {number(cap)})", number(capped))
         )
-    scores = found.scores.tolist()
+    scores = tensors.scores.tolist()
     if scores[cell.key] == -math.inf:
         reason = (
             "this key is at a later position" if cell.key > cell.query else "this key is outside the window"

@@ -45,12 +45,12 @@ def redirect() -> bool:
     In the browser, because the server never learns the anchor.
     """
     is_first_run = "bound_page" not in st.session_state
-    asked = [
+    targets = [
         key for key in st.query_params if key.startswith("c0_") or (is_first_run and key in OF_CHAPTER_0)
     ]
-    if asked:
+    if targets:
         _REDIRECT(key="home_redirect", data={"page": CHAPTER_0}, height=1)
-    return bool(asked)
+    return bool(targets)
 
 
 def head(row: book.Row) -> None:

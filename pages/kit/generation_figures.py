@@ -48,7 +48,7 @@ def probability_bars(
                 "pattern": {"shape": ["" if keep else "/" for keep in passes], "solidity": 0.3},
                 "line": {
                     "color": ORANGE,
-                    "width": [3 if place == chosen else 0 for place in places],
+                    "width": [3 if index == chosen else 0 for index in places],
                 },
             },
         )
@@ -75,11 +75,13 @@ def probability_bars(
 
 def _told(probabilities: Sequence[float], after: Sequence[float] | None) -> list[str]:
     """The text after each bar: its probability, and what a filter makes of it where that is another one."""
-    told = [f"{p:.1%}" for p in probabilities]
+    labels = [f"{p:.1%}" for p in probabilities]
     left = (
-        told if after is None else [f"{p:.1%}" if p > 0 else old for old, p in zip(told, after, strict=True)]
+        labels
+        if after is None
+        else [f"{p:.1%}" if p > 0 else old for old, p in zip(labels, after, strict=True)]
     )
-    return [old if new == old else f"{old} → {new}" for old, new in zip(told, left)]
+    return [old if new == old else f"{old} → {new}" for old, new in zip(labels, left)]
 
 
 def time_per_token(

@@ -84,7 +84,7 @@ def panes() -> tuple[DeltaGenerator, DeltaGenerator]:
 
 
 def _toolbar(name: str, bound: list[Bound]) -> None:
-    free = [one for one in bound if not links.locked(one.key) and one.default is not None]
+    free = [control for control in bound if not links.locked(control.key) and control.default is not None]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
             "Reset",
@@ -95,7 +95,7 @@ def _toolbar(name: str, bound: list[Bound]) -> None:
             disabled=not free,
             help="Restores the initial values of this lab.",
         )
-        varied = [one for one in free if not isinstance(one.rule, (links.Text, links.Numbers))]
+        varied = [control for control in free if not isinstance(control.rule, (links.Text, links.Numbers))]
         st.button(
             "Randomize values",
             key=f"{name}_surprise",
@@ -110,17 +110,17 @@ def _toolbar(name: str, bound: list[Bound]) -> None:
 
 def reset(bound: Sequence[Bound]) -> None:
     """Put widgets back to their defaults. For callbacks."""
-    for one in bound:
-        set_value(one, one.default)
+    for control in bound:
+        set_value(control, control.default)
 
 
 def randomize(bound: Sequence[Bound], draw: random.Random | None = None) -> None:
     """Give widgets legal values drawn at random. For callbacks."""
     draw = draw or random.Random()
-    for one in bound:
-        value = random_value(one.rule, one.default, draw)
+    for control in bound:
+        value = random_value(control.rule, control.default, draw)
         if value is not None:
-            set_value(one, value)
+            set_value(control, value)
 
 
 def set_value(bound: Bound, value: object) -> None:
@@ -175,7 +175,7 @@ def predict(
             f"**Predict first.** {question}",
             range(len(options)),
             index=before if before is not None and before < len(options) else None,
-            format_func=lambda place: options[place],
+            format_func=lambda index: options[index],
             key=key,
             horizontal=max(map(len, options)) < 24,
         )

@@ -295,9 +295,9 @@ def refusal(key: str, value: str | Sequence[str], rule: Rule) -> escape.Markdown
     clause = rule.refuses(values[0]) if len(values) == 1 else "it may occur only once in a link"
     if clause is None:
         return None
-    asked = " ".join(f"{key}={one[:40]}{'…' if len(one) > 40 else ''}" for one in values[:3])
+    shown = " ".join(f"{key}={one[:40]}{'…' if len(one) > 40 else ''}" for one in values[:3])
     return escape.Markdown(
-        f"The link asks for {escape.code(asked)}, which was ignored: {escape.markdown(clause)}."
+        f"The link asks for {escape.code(shown)}, which was ignored: {escape.markdown(clause)}."
     )
 
 

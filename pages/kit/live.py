@@ -123,7 +123,7 @@ def _status(run: Run, state: str, history: History, prefix: str) -> None:
 def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
     """Pause or resume, and stop; for a visitor whose run it is not, none of them works."""
     mine = visitor.owns(run)
-    asked = run.requested_action() is not None
+    requested = run.requested_action() is not None
     shared = len(run.owners()) > 1
     first, second = places
     resumes = state not in UNDER_WAY and run.action() == "resume"
@@ -155,7 +155,7 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
             "Pause",
             key=f"{prefix}_pause",
             icon=":material/pause:",
-            disabled=state != "running" or asked or not mine or shared,
+            disabled=state != "running" or requested or not mine or shared,
             on_click=_act,
             args=(prefix, session.pause_run, run),
             width="stretch",
@@ -165,7 +165,7 @@ def _buttons(run: Run, state: str, prefix: str, places: list) -> None:
         "Stop",
         key=f"{prefix}_stop",
         icon=":material/stop:",
-        disabled=state != "running" or asked or not mine,
+        disabled=state != "running" or requested or not mine,
         on_click=_act,
         args=(prefix, session.stop_run, run),
         width="stretch",
@@ -272,9 +272,9 @@ def _further_curves(history: History, prefix: str, log_x: bool, held: bool) -> N
             _plot(f"{prefix}_ladder", draw, held)
     if tabs[0].open:
         small = (curves.learning_rate, curves.gradient_norm, curves.speed)
-        for one, column in zip(small, tabs[0].columns(3), strict=True):
+        for curve, column in zip(small, tabs[0].columns(3), strict=True):
             with column:
-                _plot(f"{prefix}_{one.__name__}", functools.partial(one, history), held)
+                _plot(f"{prefix}_{curve.__name__}", functools.partial(curve, history), held)
 
 
 def _plot(key: str, draw: Callable[[], figures.Picture], held: bool) -> None:

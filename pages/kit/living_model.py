@@ -165,10 +165,10 @@ def _labels(text: words.Words) -> dict[str, str]:
 
 def _ask() -> None:
     """Take the start and the temperature that the browser asks for. For callbacks."""
-    asked = (st.session_state.get("home_model") or {}).get("asked")
-    if not isinstance(asked, dict):
+    requested = (st.session_state.get("home_model") or {}).get("asked")
+    if not isinstance(requested, dict):
         return
-    begin, chosen = asked.get("start"), asked.get("temperature")
+    begin, chosen = requested.get("start"), requested.get("temperature")
     if isinstance(begin, str) and len(begin) <= LONGEST_START:
         st.session_state[START] = begin
     if chosen in TEMPERATURES:

@@ -122,12 +122,12 @@ def snapshots(handle: ModelHandle) -> list[Snapshot]:
     events, _ = Run(handle.path).events()
     seconds = {event["step"]: event["seconds"] for event in events}
     kept = sorted(folder for folder in (handle.path / "history").glob("*") if _STEP.fullmatch(folder.name))
-    found = [
+    checkpoints = [
         Snapshot(int(folder.name), seconds[int(folder.name)], ModelHandle(folder, 0))  # it never changes
         for folder in kept
         if int(folder.name) in seconds
     ]
-    return [snapshot for snapshot in found if handle.name == SHIPPED or _can_be_read(snapshot.handle)]
+    return [snapshot for snapshot in checkpoints if handle.name == SHIPPED or _can_be_read(snapshot.handle)]
 
 
 def _can_be_read(handle: ModelHandle) -> bool:

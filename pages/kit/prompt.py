@@ -29,8 +29,8 @@ def text_input(
     if key not in st.session_state:
         # A widget forgets its value at a page switch. The value it begins with is handed to the widget and not
         # put into its state: what a run puts there is lost in the browser when the run ends in a rerun.
-        asked = links.read(key, links.Text(), default)
-        st.session_state[first] = st.session_state.get(kept, asked)
+        requested = links.read(key, links.Text(), default)
+        st.session_state[first] = st.session_state.get(kept, requested)
     else:
         links.check(key, links.Text())
     if examples:
@@ -57,10 +57,10 @@ def _take_example(key: str) -> None:
 def token_chips(text: str, tokenizer: "Tokenizer", known: Callable[[str], bool] | None = None) -> list[Chip]:
     """The tokens of a text as chips, hatched where they belong to a word of which `known` says no."""
     strange = _strange_bytes(text, known) if known else set()
-    chips, place = [], 0
+    chips, position = [], 0
     for token_id in tokenizer.encode(text):
         size = len(tokenizer.token_bytes(token_id))
-        unknown = any(at in strange for at in range(place, place + size))
+        unknown = any(at in strange for at in range(position, position + size))
         chips.append(
             Chip(
                 visible(tokenizer.token_text(token_id)),
@@ -69,7 +69,7 @@ def token_chips(text: str, tokenizer: "Tokenizer", known: Callable[[str], bool] 
                 + (", part of a word that was not in the training text" if unknown else ""),
             )
         )
-        place += size
+        position += size
     return chips
 
 
@@ -98,8 +98,8 @@ def number_column(
     default = [float(value) for value in default]
     editor, kept = f"{key}_editor", f"{key}_kept"
     rule = links.Numbers(len(default), low, high)
-    asked = links.read(key, rule, default, now=st.session_state.get(kept))
-    st.session_state.setdefault(kept, asked)
+    requested = links.read(key, rule, default, now=st.session_state.get(kept))
+    st.session_state.setdefault(kept, requested)
     if editor not in st.session_state:
         # A new editor, as after a page switch, starts from what was there last.
         st.session_state[f"{key}_base"] = list(st.session_state[kept])
@@ -148,9 +148,9 @@ def matrix_input(
     editor, kept = f"{key}_editor", f"{key}_kept"
     default = tuple(tuple(float(value) for value in row) for row in default)
     rule = links.Matrix(len(rows), len(columns), low, high)
-    asked = links.read(key, rule, default, now=st.session_state.get(kept))
+    requested = links.read(key, rule, default, now=st.session_state.get(kept))
     links.watch(links.Bound(key, rule, matrix_text(default)))
-    st.session_state.setdefault(kept, asked)
+    st.session_state.setdefault(kept, requested)
     if editor not in st.session_state:
         st.session_state[f"{key}_base"] = st.session_state[kept]
     base: Matrix = st.session_state[f"{key}_base"]

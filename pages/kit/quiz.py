@@ -118,7 +118,7 @@ def _agree(question: Question, answers: Mapping[str, tuple[str, str]]) -> None:
             allowed = wanted | {"other"}
         case Bug():
             wanted = {f"line_{question.right}", "other"}
-            allowed = wanted | {f"line_{place}" for place in range(1, len(question.lines) + 1)}
+            allowed = wanted | {f"line_{line}" for line in range(1, len(question.lines) + 1)}
         case Order():
             wanted = allowed = {"right", "other"}
     if missing := sorted(wanted - set(answers)):
@@ -256,12 +256,12 @@ def _order(question: Order, key: str, drawn: int) -> tuple[str, bool] | None:
     chosen = st.multiselect(
         "Choose the lines in the order they run",
         places,
-        format_func=lambda place: question.lines[place].strip(),
+        format_func=lambda index: question.lines[index].strip(),
         key=key,
         placeholder="First line",
     )
     if chosen:
-        st.code("\n".join(question.lines[place] for place in chosen), language="python", wrap_lines=True)
+        st.code("\n".join(question.lines[index] for index in chosen), language="python", wrap_lines=True)
     if len(chosen) < len(places):
         return None
     right = question.accepts(chosen)

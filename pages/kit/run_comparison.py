@@ -20,9 +20,11 @@ def compare_runs() -> None:
     if len(choices) < 2:
         return
     text.show("compare")
-    asked = [run_id for run_id in links.read(COMPARE, links.Names(MOST_COMPARED), []) if run_id in choices]
+    requested = [
+        run_id for run_id in links.read(COMPARE, links.Names(MOST_COMPARED), []) if run_id in choices
+    ]
     if "runs_picked" not in st.session_state:
-        st.session_state["runs_picked"] = asked[:MOST_COMPARED]
+        st.session_state["runs_picked"] = requested[:MOST_COMPARED]
     else:  # a run may have been deleted meanwhile
         kept = [run_id for run_id in st.session_state["runs_picked"] if run_id in choices]
         st.session_state["runs_picked"] = kept

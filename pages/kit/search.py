@@ -98,7 +98,7 @@ def respelled(query: str, known: Collection[str]) -> str | None:
     'perplexity of a loss'
     """
     ordered, meant = sorted(known), []
-    for word in (found.lower() for found in _WORD.findall(query)):
+    for word in (match.lower() for match in _WORD.findall(query)):
         near = [word] if _begins(word, ordered) else get_close_matches(word, ordered, n=1, cutoff=_ALIKE)
         if not near:
             return None

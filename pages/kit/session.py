@@ -51,9 +51,9 @@ class ExistingRun(links.Rule):
 
 def run_on_view() -> Run | None:
     """The run the URL asks for with ?run=, else the newest one that is still training, else None."""
-    asked = run_named(links.sticky_value("run"))
-    if asked is not None:
-        return asked
+    requested = run_named(links.sticky_value("run"))
+    if requested is not None:
+        return requested
     return next((run for run in my_runs() if run.is_under_way()), None)
 
 
@@ -232,11 +232,11 @@ def choose_model() -> None:
     if kept in choices and links.sticky_value(MODEL) is None and MODEL not in st.query_params:
         links.set_sticky(MODEL, kept)
     links.check(MODEL, links.Choice(list(choices)), now=st.session_state.get(MODEL_KEY))
-    asked = links.sticky_value(MODEL) or SHIPPED
-    if asked not in choices:
+    requested = links.sticky_value(MODEL) or SHIPPED
+    if requested not in choices:
         links.set_sticky(MODEL, None)  # refused, or deleted: it does not follow the visit
     # Set in each run, so that back and forward in the browser count; a run may also have been deleted.
-    st.session_state[MODEL_KEY] = asked if asked in choices else SHIPPED
+    st.session_state[MODEL_KEY] = requested if requested in choices else SHIPPED
     st.selectbox(
         "Model in use",
         list(choices),

@@ -12,7 +12,7 @@ def descent(
     ws: Sequence[float],
     bs: Sequence[float],
     losses: Sequence[Sequence[float]],
-    way: Sequence[tuple[float, float]],
+    path: Sequence[tuple[float, float]],
     lowest: tuple[float, float],
     *,
     revision: str = "descent",
@@ -36,7 +36,7 @@ def descent(
             hoverinfo="skip",
         )
     )
-    inside = [(w, b) for w, b in way if math.isfinite(w) and math.isfinite(b)]
+    inside = [(w, b) for w, b in path if math.isfinite(w) and math.isfinite(b)]
     figure.add_trace(
         go.Scatter(
             x=[w for w, _ in inside],
@@ -45,7 +45,7 @@ def descent(
             name="steps",
             line={"color": ORANGE, "width": 2},
             marker={"size": 6},
-            text=[f"step {place}" for place in range(len(inside))],
+            text=[f"step {index}" for index in range(len(inside))],
             hovertemplate="%{text}: w %{x:.3g}, b %{y:.3g}<extra></extra>",
         )
     )

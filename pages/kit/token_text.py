@@ -24,11 +24,11 @@ def code_spans(ids, tokenizer) -> Markdown:
 
 def byte_chips(ids, tokenizer) -> list[chips.Chip]:
     """Tokens as chips, the darker the more bytes one carries; those that are no text are hatched."""
-    made = []
+    byte_labels = []
     for token in ids:
         size, shown = len(tokenizer.token_bytes(token)), tokenizer.token_text(token)
         broken = "\ufffd" in tokenizer.decode([token])
-        made.append(
+        byte_labels.append(
             chips.Chip(
                 chips.visible(shown),
                 "unknown" if broken else "plain",
@@ -36,4 +36,4 @@ def byte_chips(ids, tokenizer) -> list[chips.Chip]:
                 None if broken else min(1.0, (size - 1) / (DARKEST - 1)),
             )
         )
-    return made
+    return byte_labels

@@ -16,12 +16,12 @@ def form() -> None:
     Paths on the server are offered only on a local server.
     """
     limits = Limits.from_environment()
-    place = st.session_state.setdefault(_FRESH, 0)
+    version = st.session_state.setdefault(_FRESH, 0)
     files = st.file_uploader(
         "Zip file of the model folder, or its files",
         type=["zip", "safetensors", "json", "gguf"],
         accept_multiple_files=True,
-        key=f"bring_files_{place}",
+        key=f"bring_files_{version}",
         max_upload_size=limits.file_widget_mb,
         help=f"A Hugging Face folder of a Llama-style model (Llama 3, Mistral, Qwen) with tokenizer.json, or a model "
         f"saved here: config.json, model.safetensors, tokenizer.json. Or one GGUF file. "
@@ -29,7 +29,7 @@ def form() -> None:
     )
     path = ""
     if visitor.is_local() and st.get_option("server.address") in LOCAL:
-        path = st.text_input("Or the path of a folder on this machine", key=f"bring_path_{place}").strip()
+        path = st.text_input("Or the path of a folder on this machine", key=f"bring_path_{version}").strip()
     st.button(
         "Use this model",
         key="bring_go",

@@ -41,10 +41,10 @@ def gaps(section: str) -> set[str]:
 
 def fill(section: str, numbers: Mapping[str, object]) -> escape.Markdown:
     """Put numbers into a section's gaps; every name must be asked for and given."""
-    asked = gaps(section)
-    if missing := sorted(asked - set(numbers)):
+    expected = gaps(section)
+    if missing := sorted(expected - set(numbers)):
         raise WordsError(f"the text uses {', '.join(missing)}, which the script does not pass")
-    if unused := sorted(set(numbers) - asked):
+    if unused := sorted(set(numbers) - expected):
         raise WordsError(f"the script passes {', '.join(unused)}, which the text does not use")
 
     def formatted(match: re.Match) -> str:

@@ -81,7 +81,7 @@ def registry() -> dict[str, Exercise]:
         if not found.name.startswith("_")
     ]
     found = [module.EXERCISE for module in modules if hasattr(module, "EXERCISE")]
-    return {one.name: one for one in sorted(found, key=lambda one: one.chapter)}
+    return {exercise.name: exercise for exercise in sorted(found, key=lambda exercise: exercise.chapter)}
 
 
 def get_exercise(name: str) -> Exercise:
@@ -189,16 +189,16 @@ def first_difference(got: Any, wanted: Any, tolerance: float) -> str | None:
         close |= got.double().isnan() & wanted.double().isnan()
         if bool(close.all()):
             return None
-        place = tuple(int(i) for i in (~close).nonzero()[0])
-        return f"at {place} there is {_shown(got[place].item())}, it should be {_shown(wanted[place].item())}"
+        index = tuple(int(i) for i in (~close).nonzero()[0])
+        return f"at {index} there is {_shown(got[index].item())}, it should be {_shown(wanted[index].item())}"
     if isinstance(wanted, (list, tuple)):
         if not isinstance(got, (list, tuple)):
             return f"a {type(wanted).__name__} is wanted, your function returns {_kind(got)}"
         if len(got) != len(wanted):
             return f"there are {len(got)} items and should be {len(wanted)}"
-        for place, (mine, right) in enumerate(zip(got, wanted)):
+        for index, (mine, right) in enumerate(zip(got, wanted)):
             if difference := first_difference(mine, right, tolerance):
-                return f"item {place}: {difference}"
+                return f"item {index}: {difference}"
         return None
     if isinstance(wanted, (int, float)) and not isinstance(wanted, bool):
         got = got.item() if isinstance(got, torch.Tensor) and got.numel() == 1 else got

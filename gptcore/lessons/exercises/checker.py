@@ -121,8 +121,8 @@ def _read_until_end(pipe: int, pid: int, deadline: float) -> tuple[bytes, int | 
     """
     data, status = b"", None
     while status is None and time.monotonic() < deadline:
-        ended, found = os.waitpid(pid, os.WNOHANG)
-        status = found if ended else None
+        ended, wait_status = os.waitpid(pid, os.WNOHANG)
+        status = wait_status if ended else None
         while len(data) < LARGEST_ANSWER and select.select([pipe], [], [], 0)[0]:
             if not (more := os.read(pipe, 1 << 16)):
                 break

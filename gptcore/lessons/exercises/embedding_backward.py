@@ -20,8 +20,8 @@ def embedding_backward(ids: Tensor, above: Tensor, n_rows: int) -> Tensor:
 
 def _assigned(ids: Tensor, above: Tensor, n_rows: int) -> Tensor:
     gradient = torch.zeros(n_rows, above.shape[-1], dtype=above.dtype)
-    for one, back in zip(ids.flatten().tolist(), above.flatten(0, 1)):
-        gradient[one] = back
+    for token_id, back in zip(ids.flatten().tolist(), above.flatten(0, 1)):
+        gradient[token_id] = back
     return gradient
 
 

@@ -27,15 +27,15 @@ def estimate(
     return weights, cache, 16 * weights, math.log(vocab_size), 6 * weights
 
 
-def _wrong(place: int, of: Callable[..., float]) -> Callable:
+def _wrong(index: int, of: Callable[..., float]) -> Callable:
     """Return the solution with one of its five numbers computed otherwise; what hangs on the weights follows them."""
 
     def answer(**shape: int) -> tuple[float, ...]:
-        found = list(estimate(**shape))
-        found[place] = of(*found, **shape)
-        if place == 0:
-            found[2], found[4] = 16 * found[0], 6 * found[0]
-        return tuple(found)
+        answers = list(estimate(**shape))
+        answers[index] = of(*answers, **shape)
+        if index == 0:
+            answers[2], answers[4] = 16 * answers[0], 6 * answers[0]
+        return tuple(answers)
 
     return answer
 
@@ -139,8 +139,8 @@ def judge(learner: Callable) -> Verdict:
         except NotImplementedError:
             return _no(cases, "The function is still empty; fill in the gap first.")
         except Exception as error:  # whatever a learner's code raises is an answer to them
-            said = " ".join(str(error).split()) or "no message"
-            return _no(cases, f"{case.label}: {type(error).__name__}: {said}{_line_of(error)}")
+            reason = " ".join(str(error).split()) or "no message"
+            return _no(cases, f"{case.label}: {type(error).__name__}: {reason}{_line_of(error)}")
         if not isinstance(got, (tuple, list)) or len(got) != len(NAMES):
             kind = f"{len(got)} of them" if isinstance(got, (tuple, list)) else _kind(got)
             return _no(cases, f"Five numbers are wanted, your function returns {kind}.")
@@ -151,16 +151,16 @@ def judge(learner: Callable) -> Verdict:
 
 def _compare(cases: list[Case], case: Case, got) -> Verdict | None:
     """Return what is wrong with the first number that is off; a mistake is known by that number alone."""
-    for place, (mine, right) in enumerate(zip(got, estimate(**case.arguments), strict=True)):
+    for index, (mine, right) in enumerate(zip(got, estimate(**case.arguments), strict=True)):
         if not isinstance(mine, (int, float)):
-            return _no(cases, f"{case.label}: {NAMES[place]} should be a number, it is {_kind(mine)}.")
+            return _no(cases, f"{case.label}: {NAMES[index]} should be a number, it is {_kind(mine)}.")
         if _near(mine, right):
             continue
         for mistake in MISTAKES:
-            theirs = mistake.wrong(**case.arguments)[place]
+            theirs = mistake.wrong(**case.arguments)[index]
             if not _near(theirs, right) and _near(mine, theirs):
                 return _no(cases, mistake.says, mistake=mistake.name, case=case.label)
-        return _no(cases, f"{case.label}: {NAMES[place]} should be {right:.6g}, your number is {mine:.6g}.")
+        return _no(cases, f"{case.label}: {NAMES[index]} should be {right:.6g}, your number is {mine:.6g}.")
     return None
 
 

@@ -37,7 +37,7 @@ class Seen:
 
 def order(n_layers: int) -> list[Seen]:
     """Return what is compared, in the order of computation; parts that a class does not have are passed over."""
-    found = [Seen("embed_tokens", False, "embedding")]
+    values = [Seen("embed_tokens", False, "embedding")]
     for layer in range(n_layers):
         theirs, ours = f"layers.{layer}.", f"layers.{layer}."
         for part, goes_in, name in (
@@ -55,15 +55,15 @@ def order(n_layers: int) -> list[Seen]:
             ("mlp", False, "feedforward_output"),
             ("", False, "after_feedforward"),
         ):
-            found.append(Seen((theirs + part).rstrip("."), goes_in, ours + name))
-    return [*found, Seen("norm", False, "final_normed"), Seen("lm_head", False, "logits")]
+            values.append(Seen((theirs + part).rstrip("."), goes_in, ours + name))
+    return [*values, Seen("norm", False, "final_normed"), Seen("lm_head", False, "logits")]
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the shipped weights by the names a learner's class gives them; a tied output layer stands there too."""
 
-    found = {name.removeprefix("model."): weight for name, weight in state_dict(model).items()}
-    return found | {"lm_head.weight": model.output.weight.detach()}
+    renamed = {name.removeprefix("model."): weight for name, weight in state_dict(model).items()}
+    return renamed | {"lm_head.weight": model.output.weight.detach()}
 
 
 def judge(learner: Callable) -> Verdict:
@@ -92,8 +92,8 @@ def judge(learner: Callable) -> Verdict:
     except NotImplementedError:
         return no("The class is still empty; fill in the gap first.")
     except Exception as error:  # whatever a learner's code raises is an answer to them
-        said = " ".join(str(error).split()) or "no message"
-        return no(f"{type(error).__name__}: {said[:300]}{_line_of(error)}")
+        reason = " ".join(str(error).split()) or "no message"
+        return no(f"{type(error).__name__}: {reason[:300]}{_line_of(error)}")
     return Verdict(
         passed=True, says=f"Your file, our weights: every tensor agrees on {n_cases} texts.", n_cases=n_cases
     )
@@ -119,15 +119,15 @@ def catch(mine: nn.Module, ids: Tensor, wanted: list[Seen]) -> dict[Seen, Tensor
     """Return what the parts of a model give and take while it reads ids, of those parts that it has."""
     parts, caught, hooks = dict(mine.named_modules()), {}, []
 
-    def hook(one: Seen) -> Callable:
+    def hook(value: Seen) -> Callable:
         def keep(_module: nn.Module, inputs: tuple, output: Tensor) -> None:
-            caught[one] = inputs[0] if one.goes_in else output
+            caught[value] = inputs[0] if value.goes_in else output
 
         return keep
 
-    for one in wanted:
-        if one.part in parts:
-            hooks.append(parts[one.part].register_forward_hook(hook(one)))
+    for value in wanted:
+        if value.part in parts:
+            hooks.append(parts[value.part].register_forward_hook(hook(value)))
     try:
         with torch.inference_mode():
             logits = mine(ids)
@@ -142,17 +142,17 @@ def compare(mine: nn.Module, model: nn.Module, ids: Tensor) -> str | None:
 
     seen, wanted = trace(model, ids), order(model.config.n_layers)
     caught = catch(mine, ids, wanted)
-    for one in wanted:
-        if one not in caught:
+    for value in wanted:
+        if value not in caught:
             continue
-        right = seen[one.ours]
-        if right.dim() == 4 and isinstance(caught[one], Tensor) and caught[one].dim() == 3:
+        right = seen[value.ours]
+        if right.dim() == 4 and isinstance(caught[value], Tensor) and caught[value].dim() == 3:
             right = right.transpose(1, 2).flatten(2)  # heads laid side by side
         scale = max(1.0, right.abs().max().item())
-        if difference := first_difference(caught[one], right, TOLERANCE * scale):
-            side = "what goes into" if one.goes_in else "what comes out of"
-            place = "the logits" if one is wanted[-1] else f"{side} {one.part} ({one.ours})"
-            return f"{place}: {difference}"
+        if difference := first_difference(caught[value], right, TOLERANCE * scale):
+            side = "what goes into" if value.goes_in else "what comes out of"
+            where = "the logits" if value is wanted[-1] else f"{side} {value.part} ({value.ours})"
+            return f"{where}: {difference}"
     return None
 
 
@@ -373,10 +373,10 @@ def differences(learner: Callable, model: nn.Module, ids: Tensor) -> list[tuple[
     mine = learner(model.config).eval()
     _fill(mine, weights(model))
     seen, wanted = trace(model, ids), order(model.config.n_layers)
-    caught, found = catch(mine, ids, wanted), []
-    for one in wanted:
-        right, got = seen[one.ours], caught[one]
+    caught, largest = catch(mine, ids, wanted), []
+    for value in wanted:
+        right, got = seen[value.ours], caught[value]
         if right.dim() == 4:
             right = right.transpose(1, 2).flatten(2)
-        found.append((one.ours, (got - right).abs().max().item()))
-    return found
+        largest.append((value.ours, (got - right).abs().max().item()))
+    return largest

@@ -15,19 +15,19 @@ def numeric_gradient(loss: Callable[[Tensor], Tensor], weights: Tensor, step: fl
     others stay fixed, and divide the difference of the losses by 2 · `step`.
     """
     gradient = torch.zeros_like(weights)
-    for place in range(len(weights)):
+    for index in range(len(weights)):
         move = torch.zeros_like(weights)
-        move[place] = step
-        gradient[place] = (loss(weights + move) - loss(weights - move)) / (2 * step)
+        move[index] = step
+        gradient[index] = (loss(weights + move) - loss(weights - move)) / (2 * step)
     return gradient
 
 
 def _one_side(loss, weights, step):
     gradient = torch.zeros_like(weights)
-    for place in range(len(weights)):
+    for index in range(len(weights)):
         move = torch.zeros_like(weights)
-        move[place] = step
-        gradient[place] = (loss(weights + move) - loss(weights)) / step
+        move[index] = step
+        gradient[index] = (loss(weights + move) - loss(weights)) / step
     return gradient
 
 
@@ -46,11 +46,11 @@ def _all_at_once(loss, weights, step):
 
 def _never_put_back(loss, weights, step):
     gradient = torch.zeros_like(weights)
-    for place in range(len(weights)):
-        weights[place] += step
+    for index in range(len(weights)):
+        weights[index] += step
         above = loss(weights)
-        weights[place] -= 2 * step
-        gradient[place] = (above - loss(weights)) / (2 * step)
+        weights[index] -= 2 * step
+        gradient[index] = (above - loss(weights)) / (2 * step)
     return gradient
 
 

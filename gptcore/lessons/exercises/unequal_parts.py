@@ -24,12 +24,12 @@ def gradient_of_parts(weight: Tensor, parts: Sequence[tuple[Tensor, Tensor]]) ->
 
 
 def _gradients(weight: Tensor, parts, reduction: str = "mean") -> list[Tensor]:
-    found = []
+    gradients = []
     for x, targets in parts:
-        one = weight.detach().clone().requires_grad_()
-        F.cross_entropy(x @ one.T, targets, reduction=reduction).backward()
-        found.append(one.grad)
-    return found
+        leaf = weight.detach().clone().requires_grad_()
+        F.cross_entropy(x @ leaf.T, targets, reduction=reduction).backward()
+        gradients.append(leaf.grad)
+    return gradients
 
 
 def _mean_of_means(weight: Tensor, parts) -> Tensor:
@@ -55,23 +55,23 @@ def _padded(weight: Tensor, parts) -> Tensor:
 
 def _halved_each_turn(weight: Tensor, parts) -> Tensor:
     total = torch.zeros_like(weight)
-    for turn, one in enumerate(_gradients(weight, parts), 1):
-        total = total + one / turn
+    for turn, gradient in enumerate(_gradients(weight, parts), 1):
+        total = total + gradient / turn
     return total
 
 
 def _weighted_twice(weight: Tensor, parts) -> Tensor:
     n_tokens = sum(len(targets) for _, targets in parts)
     sums = _gradients(weight, parts, "sum")
-    return sum(one * len(targets) for one, (_, targets) in zip(sums, parts)) / n_tokens
+    return sum(gradient * len(targets) for gradient, (_, targets) in zip(sums, parts)) / n_tokens
 
 
 def _moved_between(weight: Tensor, parts) -> Tensor:
     n_tokens = sum(len(targets) for _, targets in parts)
-    total, place = torch.zeros_like(weight), weight.detach().clone()
+    total, moved = torch.zeros_like(weight), weight.detach().clone()
     for part in parts:
-        one = _gradients(place, [part], "sum")[0] / n_tokens
-        total, place = total + one, place - one
+        gradient = _gradients(moved, [part], "sum")[0] / n_tokens
+        total, moved = total + gradient, moved - gradient
     return total
 
 

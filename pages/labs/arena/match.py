@@ -44,7 +44,7 @@ def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) 
         for entry in entries
         if entry.loss is not None
     ]
-    told = {entry.planned.name: entry.history for entry in entries if entry.loss is not None}
+    histories = {entry.planned.name: entry.history for entry in entries if entry.loss is not None}
     record, played = arena_records.find_record(match), find_played(match)
     if record is not None and len(results) < len(entries) and not alive:
         text.show("kept_only", when=f"{datetime.fromtimestamp(record.when):%d %b %H:%M}")
@@ -52,15 +52,15 @@ def match_progress(match: arena.Match, names: tuple[str, str], was_alive: bool) 
     elif played is not None and not results and not alive:
         show_played(text, played)
         results = list(played.record.results)
-        told = {name: curves.History.of(events, name) for name, events in played.events.items()}
+        histories = {name: curves.History.of(events, name) for name, events in played.events.items()}
     verdict = arena.judge(results, match)
-    if verdict.word != "open" and len(told) == len(entries) and record is None:
+    if verdict.word != "open" and len(histories) == len(entries) and record is None:
         terms = arena_records.terms(match)
         arena_records.save_record(match, names, terms, results, verdict)
     if results:
         show_verdict(text, verdict, names)
         rates(text, match, results, names)
-    show_runs(text, match, results, told, names)
+    show_runs(text, match, results, histories, names)
     if was_alive != alive:
         st.rerun()
 
@@ -80,16 +80,16 @@ def show_runs(
     text: words.Words,
     match: arena.Match,
     results: list[arena.Result],
-    told: dict[str, curves.History],
+    known_histories: dict[str, curves.History],
     names: tuple[str, str],
 ) -> None:
     """Curves, story scores and samples of the runs at both arms' best learning rates, if their events are kept."""
     best = at_their_best(results)
     histories = {
         name: [
-            told[planned.name]
+            known_histories[planned.name]
             for planned in arena.plan(match)
-            if planned.arm == arm and planned.rate == best.get(arm) and planned.name in told
+            if planned.arm == arm and planned.rate == best.get(arm) and planned.name in known_histories
         ]
         for arm, name in zip(arena.ARMS, names)
     }

@@ -88,20 +88,22 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def learning_curves(text: words.Words, told: dict[str, list[curves.History]]) -> None:
+def learning_curves(text: words.Words, by_arm: dict[str, list[curves.History]]) -> None:
     """Both arms at their best rates, by step, token or second, with bands."""
     text.show("way")
-    timed = all(history.seconds and None not in history.seconds for one in told.values() for history in one)
+    timed = all(
+        history.seconds and None not in history.seconds for runs in by_arm.values() for history in runs
+    )
     options = AGAINST if timed else tuple(name for name in AGAINST if name != "seconds")
     against = controls.choice(text.read("way_against"), "arena_against", options)
-    picture = curves.confidence_bands(told, against=against)
+    picture = curves.confidence_bands(by_arm, against=against)
     figures.show(picture, key="arena_way")
 
 
-def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
+def abilities(text: words.Words, by_arm: dict[str, list[curves.History]]) -> None:
     """The four story scores at the end, the mean over an arm's seeds."""
     scores: dict[str, list[float]] = {}
-    for name, histories in told.items():
+    for name, histories in by_arm.items():
         ladders = [history.samples[-1]["ladder"] for history in histories if history.samples]
         by_rung = [
             [ladder[rung] for ladder in ladders if ladder and ladder.get(rung) is not None]
@@ -117,11 +119,11 @@ def abilities(text: words.Words, told: dict[str, list[curves.History]]) -> None:
     figures.show(picture, key="arena_ladder")
 
 
-def samples(text: words.Words, told: dict[str, list[curves.History]]) -> None:
+def samples(text: words.Words, by_arm: dict[str, list[curves.History]]) -> None:
     """A sample of one run of each arm at the end."""
-    count = min(len(histories) for histories in told.values())
+    count = min(len(histories) for histories in by_arm.values())
     seed = controls.choice(text.read("sample_seed"), "arena_sample", [str(seed) for seed in range(count)])
-    for (name, histories), column in zip(told.items(), st.columns(2, gap="large")):
+    for (name, histories), column in zip(by_arm.items(), st.columns(2, gap="large")):
         with column:
             st.caption(name)
             with st.container(height=200, border=True):

@@ -15,7 +15,7 @@ def topic_list() -> None:
     """All explainers, by chapter or by theme, or those that a search finds."""
     text = words.load("explainers")
     bind = links.check("find", links.Text(60), "")
-    asked = st.text_input(
+    query = st.text_input(
         "Search the explainers",
         key="find",
         bind=bind,
@@ -25,8 +25,8 @@ def topic_list() -> None:
         placeholder=text.read("placeholder"),
         width=words.READING_WIDTH,
     )
-    if asked and asked.strip():
-        _found(asked)
+    if query and query.strip():
+        _found(query)
         return
     by = controls.choice("Sort by", "by", BY)
     every = library.explainers()
@@ -44,8 +44,8 @@ def chapter_of(explainer: Explainer) -> str:
     return f"{explainer.chapter} · {book.CHAPTERS[explainer.chapter]}"
 
 
-def _found(asked: str) -> None:
-    hits = library.search(asked)
+def _found(query: str) -> None:
+    hits = library.search(query)
     if not hits:
         words.load("explainers").show("nothing_found")
     for hit in hits:

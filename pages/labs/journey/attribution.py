@@ -27,17 +27,17 @@ def logit_attribution(
     if row < 0:
         st.caption(text.read("said_kept"))
         return
-    said = drawn.stages[-1].said[row]
-    ids = {chips.visible(word): token_id for word, _, _, token_id in said}
+    terms = drawn.stages[-1].said[row]
+    ids = {chips.visible(word): token_id for word, _, _, token_id in terms}
     shown = controls.dropdown(text.read("said_word"), "j_word", list(ids), default=next(iter(ids)))
     word_id = ids[shown]
     try:
-        found = contributions(model.model, dict(passed.seen), row_in(passed, row), word_id)
+        parts = contributions(model.model, dict(passed.seen), row_in(passed, row), word_id)
     except AttributionError as error:
         st.info(text.read("said_refused", reason=str(error)), icon=":material/info:")
         return
-    values = [one.value for one in found]
-    labels = [component_name(one.part, one.layer, one.head, text) for one in found]
+    values = [part.value for part in parts]
+    labels = [component_name(part.part, part.layer, part.head, text) for part in parts]
     largest = max(range(len(values)), key=lambda i: abs(values[i]))
     logit = float(passed.seen["logits"][0, row_in(passed, row), word_id])
     text.show(

@@ -88,9 +88,9 @@ def _one_more(model: GPT, ids: list[int], new: int) -> tuple[list[int], dict[str
     cache = KVCache(model.config, capacity=len(ids) + 1)
     before = trace(model, ids, cache)
     step = trace(model, [new], cache)
-    kept = "k_rotated" if model.config.position == "rope" else "k"
+    cached_name = "k_rotated" if model.config.position == "rope" else "k"
     for name in step:
-        if name.endswith((f"attention.{kept}", "attention.v")):
+        if name.endswith((f"attention.{cached_name}", "attention.v")):
             step[name] = torch.cat((before[name], step[name]), 2)
     whole = trace(model, [*ids, new])["logits"][0, -1]
     return [*ids, new], step, float((step["logits"][0, -1] - whole).abs().max())
@@ -124,9 +124,9 @@ def journey_widget_data(
     }
 
 
-def pass_id(*asked: object) -> str:
+def pass_id(*choices: object) -> str:
     """A name for one pass, the same for the same model, text and change."""
-    return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr(choices).encode()).hexdigest()[:12]
 
 
 NEIGHBORS = 64  # numbers on either side of the chosen one whose formulas are sent with it
@@ -147,20 +147,20 @@ def cells(
     drawn, (model, tokenizer) = passed.trace_map, handle.load()
     on_view = drawn.stages[stage]
     row = passed.seen["logits"].shape[1] - (len(drawn.tokens) - token)
-    found = {
+    computed = {
         "id": pass_id(handle, text, what, swap, view),
         "stage": on_view.name,
         "token": token,
         "numbers": [],
     }
     if row < 0:  # kept from an earlier step
-        return found
+        return computed
     middle = (
         int(on_view.working.numbers[row - passed.seen["logits"].shape[1]][0]) if column is None else column
     )
     columns = torch.arange(max(0, middle - NEIGHBORS), min(on_view.width, middle + NEIGHBORS + 1))
     made = cell_computations(model, dict(passed.seen), on_view, row, columns)
-    found["numbers"] = trace_map.numbers(made.numbers)
+    computed["numbers"] = trace_map.numbers(made.numbers)
     if on_view.kind in ("logits", "probabilities"):
-        found["words"] = [trace_map.legible(tokenizer.token_text(int(token_id))) for token_id in columns]
-    return found
+        computed["words"] = [trace_map.legible(tokenizer.token_text(int(token_id))) for token_id in columns]
+    return computed

@@ -66,10 +66,10 @@ def swap_controls(
     n = len(traced.ids)
     names = [i for i, token in enumerate(traced.tokens) if token.strip() == story.name]
     places = [f"{i + 1} {trace_map.legible(token)}" for i, token in enumerate(traced.tokens)]
-    place = controls.dropdown(
+    position = controls.dropdown(
         text.read("swap"), "j_place", places, default=places[names[0] if names else max(0, n - 2)]
     )
-    at = places.index(place)
+    at = places.index(position)
     default = story.other_name if names else "queen"
     bind = links.check("j_swap", links.Text(40), default)
     word = st.text_input(text.read("swap_with"), default, key="j_swap", bind=bind, max_chars=40)

@@ -91,20 +91,20 @@ AROUND = 2  # lines of code shown before and after the one that counts
 def panel_code(ffn: str) -> Mapping[str, Mapping]:
     """For each kind of stage the line that computes it, with those around it."""
     table = _PLAIN | {"swiglu": {}, "geglu": _GELU_GATE}.get(ffn, _UNGATED)
-    found = {}
+    sources = {}
     for kind, (name, held) in table.items():
         source = annotated.source(name)
         hot = next(i for i, line in enumerate(source.lines) if held in line)
         begin, end = max(0, hot - AROUND), min(len(source.lines), hot + AROUND + 1)
         lines = source.lines[begin:end]
         indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
-        found[kind] = {
+        sources[kind] = {
             "file": source.file,
             "line": source.start + hot,
             "lines": [line[indent:] for line in lines],
             "hot": hot - begin,
         }
-    return found
+    return sources
 
 
 def panel_words(ffn: str, sentence: str) -> dict:

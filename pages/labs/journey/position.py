@@ -46,9 +46,9 @@ def kept_choice(key: str, rule: links.Rule, default: str) -> str:
         links.forget(key)
     if key in st.session_state and not links.gives(key, st.session_state[key]):
         links.forget(key)  # the visitor has moved on since the link was written
-    asked = links.read(key, rule, default)
+    requested = links.read(key, rule, default)
     links.watch(links.Bound(key, rule, default))
-    st.session_state.setdefault(key, str(asked))
+    st.session_state.setdefault(key, str(requested))
     links.write(key, st.session_state[key], default)
     return st.session_state[key]
 

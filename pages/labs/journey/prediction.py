@@ -14,8 +14,8 @@ def predict_without_head(model: models.ModelHandle, typed: str, text: words.Word
         return
     best = find_name_head(model, story)
     silent = Ablation(part="head", layer=best.layer, head=best.head)
-    found = cached.journey(model, typed, silent, None, "moved")
-    (after, p_after), (before, p_before) = found.says, found.said
+    ablated = cached.journey(model, typed, silent, None, "moved")
+    (after, p_after), (before, p_before) = ablated.says, ablated.said
     other, own = story.pronouns
     lab.predict(
         "j_silence",

@@ -22,23 +22,23 @@ def walk() -> None:
     )
     try:
         traced = forward.traced(model, typed)
-        asked = change_controls(model, traced, text)
-        passed = cached.journey(model, typed, *asked)
+        change = change_controls(model, traced, text)
+        passed = cached.journey(model, typed, *change)
     except ValueError as error:
         st.error(escape.sentence(f"{error}."), icon=":material/error:")
         return
     drawn, config = passed.trace_map, model.config
     text.show("can_do", stages=len(drawn.stages), values=f"{passed.n_values:,}")
-    describe_change(passed, asked, text)
+    describe_change(passed, change, text)
     at = position_on_view(drawn)
     known = panel_words(config.ffn, typed)
-    given = cached.journey_widget_data(model, typed, *asked, _known=known)
+    given = cached.journey_widget_data(model, typed, *change, _known=known)
     # The position only says where a new map begins: a map on the page knows its own, and is not sent again.
     begin = st.session_state.setdefault("j_begin", {})
     if begin.get("id") != given["id"]:
         begin |= {"id": given["id"], "at": begins(drawn, at)}
     trace_map.widget({**given, "at": begin["at"]}, key="j_map", on_look=remember_position)
-    trace_map.send_cells(cached.cells(model, typed, *asked, at.stage, at.token, at.column), key="j_cells")
+    trace_map.send_cells(cached.cells(model, typed, *change, at.stage, at.token, at.column), key="j_cells")
     if drawn.before:
         text.show("folded", shown=len(drawn.tokens), all=len(passed.ids))
     text.show("reading")

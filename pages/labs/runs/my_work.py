@@ -32,8 +32,8 @@ def my_work() -> None:
     )
     if brought is not None and st.button("Import this file", key="runs_unpack", icon=":material/unarchive:"):
         _unpack(brought.getvalue())
-    if said := st.session_state.pop(_SAID, None):
-        st.success(said, icon=":material/check:")
+    if message := st.session_state.pop(_SAID, None):
+        st.success(message, icon=":material/check:")
 
 
 def _packed() -> bytes:

@@ -16,9 +16,9 @@ def one_run() -> None:
     if not choices:
         return
     text.show("one")
-    asked = links.sticky_value("run")
+    requested = links.sticky_value("run")
     # Set in each run of the page, so that a link, and back and forward in the browser, count.
-    st.session_state["runs_one"] = asked if asked in choices else next(iter(choices))
+    st.session_state["runs_one"] = requested if requested in choices else next(iter(choices))
     st.selectbox(
         "Run",
         list(choices),

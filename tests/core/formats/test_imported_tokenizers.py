@@ -140,9 +140,13 @@ def both():
 
 
 def texts(n: int) -> list[str]:
-    """Return random texts: any assigned character, characters near the prose, its words, and names of tokens."""
+    """Return random texts: any assigned character, characters near the prose, its words, and names of tokens.
+
+    Assigned in Unicode 3.2: how later ones are normalized depends on the year of Python's tables and of the peer's.
+    """
     draw = random.Random(0)
-    assigned = [chr(i) for i in range(0x1F000) if unicodedata.category(chr(i)) not in ("Cs", "Cn", "Co")]
+    category = unicodedata.ucd_3_2_0.category
+    assigned = [chr(i) for i in range(0x1F000) if category(chr(i)) not in ("Cs", "Cn", "Co")]
     near = list(dict.fromkeys(PROSE)) + list(" \n▁")
     words = [
         *PROSE.split(" "),
