@@ -323,8 +323,10 @@ def _option(name: str, value: Any) -> list[str]:
 
 
 def _corpus_option(corpus: str) -> list[str]:
-    first, *others = corpus.split("\n")
-    return [*_option("corpus", first), *(f"./{name}" if name.startswith("-") else name for name in others)]
+    names = corpus.split("\n")
+    if len(names) == 1:
+        return _option("corpus", corpus)
+    return ["--corpus", *(f"./{name}" if name.startswith("-") else name for name in names)]
 
 
 def _number_word(value: float) -> str:

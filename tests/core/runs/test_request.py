@@ -42,6 +42,7 @@ VALUES = {
     "grow_windows": st.booleans(),
 }
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=12)
+FILE_NAMES = NAMES.filter(lambda name: not name.startswith("-"))
 
 
 @st.composite
@@ -53,9 +54,7 @@ def requests(draw):
     return RunRequest(
         preset=draw(st.sampled_from(sorted(PRESETS))),
         settings={name: draw(VALUES[name]) for name in names},
-        corpus=draw(
-            st.lists(NAMES, min_size=1, max_size=3).map("\n".join).filter(lambda names: "\n-" not in names)
-        ),
+        corpus=draw(NAMES | st.lists(FILE_NAMES, min_size=2, max_size=3).map("\n".join)),
         text_field=draw(st.none() | NAMES),
         start_from=draw(st.none() | NAMES),
         tokenizer=draw(st.none() | NAMES),
@@ -72,6 +71,12 @@ def test_a_request_is_the_same_after_words_and_after_json(request):
     said = json.loads(json.dumps(request.to_dict()))
     assert RunRequest.from_dict(said) == request
     assert hash(RunRequest.from_dict(said)) == hash(request)
+
+
+def test_files_whose_names_begin_with_a_dash_are_written_as_paths():
+    words = RunRequest(corpus="-a\nb\n-c").arguments()
+    assert words[words.index("--corpus") :][:4] == ("--corpus", "./-a", "b", "./-c")
+    assert RunRequest.from_arguments(words).corpus == "./-a\nb\n./-c"
 
 
 @settings(deadline=None)
