@@ -1,4 +1,4 @@
-"""Chapter 5: attention. Where a token looks, why, and what it takes away."""
+"""Chapter 5: attention. Which tokens a token attends to, why, and what it takes from them."""
 
 import streamlit as st
 

@@ -114,7 +114,7 @@ def test_scores_scaled_by_d_are_nearly_equal_and_unscaled_ones_pick_one(page):
 def test_the_mask_stops_every_leak_and_without_it_all_leak():
     on, off = open_page(), open_page(c5_mask_on="false")
     assert "**0 changed**" in said(on)
-    before, moved = re.search(r"Of the (\d+) earlier positions, \*\*(\d+) changed", said(off)).groups()
+    before, moved = re.search(r"Of the (\d+) earlier outputs, \*\*(\d+) changed", said(off)).groups()
     assert before == moved != "0"
 
 
@@ -125,7 +125,7 @@ def test_switching_the_head_off_shows_both_models():
 
 def test_the_flag_of_the_kernel_is_wrong_with_a_cache_and_right_without(page):
     app = open_page(c5_more_flag="true")
-    assert "gives a different output from the correct mask at 3 of 3 new tokens" in said(app)
+    assert "the output is wrong for 3 of 3 new tokens" in said(app)
     app = open_page(c5_more_flag="true", c5_flag_cached="0")
     assert "With an empty cache both are the same" in said(app)
 
@@ -215,7 +215,7 @@ def test_every_lab_works_on_a_model_of_the_learners_own(own, monkeypatch):
     assert not app.exception
     assert "layer 2, head 4" in app.selectbox(key="c5_heads_head").options
     # The finding stays: it falls back to the shipped model, which has read the stories.
-    assert "One head remembers who the story is about" in said(app)
+    assert "One head finds out who the story is about" in said(app)
 
 
 def test_the_button_asks_for_a_run_without_a_mask(monkeypatch):

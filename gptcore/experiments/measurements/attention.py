@@ -246,7 +246,7 @@ CLAIMS = (
         judge=by_range(lambda entropy: entropy < 0.25),
         transfers="The law is exact: the dot product of two vectors of d independent components with variance 1 "
         "has a standard deviation of √d. A trained model can learn smaller queries, so at small d it "
-        "works without the factor.",
+        "can work without the factor.",
     ),
     Claim(
         name="divide_by_d",
@@ -260,13 +260,15 @@ CLAIMS = (
         headline="d = 64",
         measure=_entropies_by_d,
         judge=by_range(lambda entropy: entropy < 0.95),
-        transfers="The same: with 1/d the scores' standard deviation is 1/√d, which approaches 0 as d grows.",
+        transfers="It fails at every size: with 1/d the scores' standard deviation is 1/√d, which approaches 0 as "
+        "d grows.",
     ),
     Claim(
         name="scale_overflow",
         chapter=5,
         slogan="1/√d prevents overflow of the scores",
-        source="Said in many tutorials; the paper speaks of gradients.",
+        source="Repeated in many tutorials; the original paper (Vaswani et al. 2017) gives small gradients as the "
+        "reason.",
         how="The largest number fp16 holds, 65,504, divided by the largest unscaled score of 256 random "
         "queries. The claim holds if the ratio is below 2.",
         unit="times below fp16's maximum",
@@ -289,7 +291,7 @@ CLAIMS = (
         measure=_times_as_fast,
         judge=by_median(lambda ratio: ratio >= 4, within=0.1),
         timed=True,
-        transfers="The gain grows with the length everywhere. The factor depends on the head width, the mask, "
+        transfers="The gain usually grows with the length. The factor depends on the head width, the mask, "
         "the precision and above all the device.",
     ),
     Claim(
@@ -309,7 +311,7 @@ CLAIMS = (
         judge=lambda measured: (
             "holds" if measured["fused"].high < 1.5 <= measured["explicit"].low else "holds not"
         ),
-        transfers="The same on any device: the kernel never stores the T × T attention weights.",
+        transfers="The same on any device that has such a kernel: it never stores the T × T attention weights.",
     ),
     Claim(
         name="gqa_cache",
@@ -345,22 +347,22 @@ CLAIMS = (
         },
         measure=_weights_saved,
         judge=by_range(lambda percent: percent >= 25),
-        transfers="The saving is at most the fraction of parameters in k_proj and v_proj: less than a tenth in "
-        "most large models.",
+        transfers="The saving is less than the fraction of parameters in the key and value projections: at most "
+        "about a sixth of a block.",
     ),
     Claim(
         name="mask_for_training",
         chapter=5,
         slogan="The causal mask is for training only",
-        source="Said because generation produces one token at a time.",
+        source="Often concluded from the fact that generation produces one token at a time.",
         how="The shipped model reads stories it has not seen in one forward pass, with its mask and "
         "without. The claim holds if the loss changes by less than 0.01 nats per token.",
         unit="nats per token higher",
         headline="without the mask",
         measure=_unmasked_losses,
         judge=by_range(lambda more: abs(more) < 0.01),
-        transfers="The same: a prompt is processed in one forward pass, and its tokens must not attend to later "
-        "ones.",
+        transfers="The same for every causal model: a prompt is processed in one forward pass, and its tokens must "
+        "not attend to later ones.",
     ),
     Claim(
         name="kv_heads_quality",

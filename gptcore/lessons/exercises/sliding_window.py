@@ -11,8 +11,8 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 def window_mask(n_new: int, n_cached: int, window: int) -> Tensor:
     """Return True where a new token may attend to a key: (n_new, n_cached + n_new), bool.
 
-    The keys are those of `n_cached` tokens seen before and then of the `n_new` ones. A token attends to itself and to
-    earlier tokens, `window` keys in total including itself, and never to a later one.
+    The first `n_cached` keys are those of earlier tokens, the last `n_new` those of the new ones. A token attends to
+    itself and the tokens just before it, `window` keys in total, and never to a later token.
     """
     query = torch.arange(n_cached, n_cached + n_new).unsqueeze(1)
     key = torch.arange(n_cached + n_new).unsqueeze(0)
@@ -59,7 +59,7 @@ def _cases() -> Iterator[Case]:
         ("four tokens, nothing cached, a window of 2", 4, 0, 2),
         ("one new token after six cached, a window of 3", 1, 6, 3),
         ("three new tokens after five cached, a window of 4", 3, 5, 4),
-        ("a window of 1: each token sees itself alone", 3, 2, 1),
+        ("a window of 1: each token attends only to itself", 3, 2, 1),
         ("a window wider than the text", 3, 1, 9),
     ):
         yield Case(label=label, arguments={"n_new": n_new, "n_cached": n_cached, "window": window})
@@ -69,7 +69,8 @@ EXERCISE = Exercise(
     name="sliding_window",
     chapter=5,
     title="A sliding window over a cache",
-    task="Write the mask of attention that looks at the last few keys only, for new tokens that follow cached ones.",
+    task="Write the mask for sliding-window attention: new tokens, which follow cached ones, attend to the last few "
+    "keys only.",
     solution=window_mask,
     cases=_cases,
     mistakes=(
@@ -81,33 +82,36 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="window one too wide",
-            says="Each token sees window + 1 keys. It counts itself: the first key it sees is query - window + 1.",
+            says="Each token attends to window + 1 keys. The window includes the token itself, so its first key is "
+            "query - window + 1.",
             wrong=_one_too_many,
         ),
         Mistake(
             name="window one too narrow",
-            says="Each token sees window - 1 keys. It counts itself, so query - window + 1 is still allowed.",
+            says="Each token attends to window - 1 keys. The window includes the token itself, so query - window + 1 "
+            "is still allowed.",
             wrong=_one_too_few,
         ),
         Mistake(
             name="not itself",
-            says="No token sees itself. The first token of a text then sees nothing at all, and the softmax of "
-            "nothing is NaN.",
+            says="No token attends to itself. The first token of a text then attends to nothing, and the softmax of a "
+            "fully masked row is NaN.",
             wrong=_never_itself,
         ),
         Mistake(
             name="looks ahead",
-            says="The window reaches to both sides. A token that sees later ones reads the answer it is asked for.",
+            says="The window extends to both sides. A token must not attend to later tokens, because the model is "
+            "trained to predict them.",
             wrong=_both_ways,
         ),
         Mistake(
             name="turned round",
-            says="True and False have changed places: return True where a token may look.",
+            says="True and False are swapped: return True where a token may attend to a key.",
             wrong=_turned_round,
         ),
         Mistake(
             name="no window",
-            says="This is the plain causal mask: every earlier key is allowed, however far back it stands.",
+            says="This is the plain causal mask: every earlier key is allowed, however far back it is.",
             wrong=_without_window,
         ),
     ),

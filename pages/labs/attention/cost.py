@@ -1,4 +1,4 @@
-"""Chapter 5: what fewer key heads save, and what the fused kernel never writes."""
+"""Chapter 5: what fewer key/value heads save, and what the fused kernel never stores."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ from pages.labs.attention import cached
 
 MODEL = "the model in use"
 CONTEXTS = (256, 1024, 4096, 16_384, 65_536, 131_072)
-# With as many key heads as query heads: the slider takes them away.
+# With as many key/value heads as query heads; the slider reduces them.
 SHAPES: dict[str, ModelConfig] = {
     name: PUBLISHED[name].config.replace(n_kv_heads=PUBLISHED[name].config.n_heads)
     for name in ("GPT-2 small", "LLaMA 3 8B", "LLaMA 2 70B")
@@ -22,7 +22,7 @@ SHAPES: dict[str, ModelConfig] = {
 
 @st.fragment
 def key_heads() -> None:
-    """From multi-head to multi-query on one slider: weights, cache, and who answers whom."""
+    """From multi-head to multi-query attention on one slider: parameters, KV cache and the grouping of heads."""
     text = words.load("05_attention")
     with lab.frame("c5_kv", text.read("lab_kv_title")):
         text.show("lab_kv")
@@ -51,16 +51,16 @@ def key_heads() -> None:
 
 
 def kind(config: ModelConfig) -> str:
-    """What this number of key heads is called."""
+    """The name of attention with this number of key/value heads."""
     if config.n_kv_heads == config.n_heads:
         return "Multi-head attention"
     return "Multi-query attention" if config.n_kv_heads == 1 else "Grouped-query attention"
 
 
 def describe_cache(text: words.Words, full: ModelConfig, config: ModelConfig, tokens: int) -> None:
-    """What a number of key heads costs and saves."""
+    """What a number of key/value heads costs and saves."""
     attention, whole = parameters(config)["attention"], n_parameters(config)
-    held = cache_bytes(config, tokens, bytes_per_value=2)
+    n_bytes = cache_bytes(config, tokens, bytes_per_value=2)
     text.show(
         "lab_kv_says",
         kind=kind(config),
@@ -69,7 +69,7 @@ def describe_cache(text: words.Words, full: ModelConfig, config: ModelConfig, to
         saved=1 - attention / parameters(full)["attention"],
         model_saved=1 - whole / n_parameters(full),
         tokens=tokens,
-        cache=readable_bytes(held),
+        cache=readable_bytes(n_bytes),
         factor=config.n_heads // config.n_kv_heads,
     )
 
@@ -84,8 +84,8 @@ def show_cache_product(config: ModelConfig, tokens: int) -> None:
 
 
 def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int) -> None:
-    """Weights of attention and cache against K, and which key head answers which query head."""
-    shares = {
+    """Parameters and KV cache against K, and which key/value head serves which query head."""
+    fractions = {
         "attention parameters": [
             parameters(full.replace(n_kv_heads=k))["attention"] / parameters(full)["attention"]
             for k in options
@@ -96,7 +96,7 @@ def draw_heads(text: words.Words, full: ModelConfig, options: list[int], kv: int
     chart_tab, groups_tab = st.tabs([text.read("lab_kv_chart"), text.read("lab_kv_groups")])
     with chart_tab:
         picture = plots.curves(
-            options, shares, x_title="key/value heads K", y_title="relative to K = H", log_x=True, mark_x=kv,
+            options, fractions, x_title="key/value heads K", y_title="relative to K = H", log_x=True, mark_x=kv,
             y_range=(0, 1.05), height=280, revision=f"kv {full.n_heads}",
         )  # fmt: skip
         picture.figure.update_yaxes(tickformat=".0%")
@@ -141,7 +141,7 @@ def served_by(key: int, query: int, n_heads: int, kv: int) -> Formula:
 
 
 def predict(text: words.Words, config: ModelConfig) -> None:
-    """A prediction made from the shape on the slider: the shape of its keys."""
+    """Predict the shape of the keys for the settings above."""
     h, kv, d, t = config.n_heads, config.n_kv_heads, config.head_dim, 12
     right = f"{kv} × {t} × {d}"
     options = list(dict.fromkeys([f"{h} × {t} × {d}", right, f"{kv} × {t} × {t}", f"{kv} × {d} × {d}"]))
@@ -158,7 +158,7 @@ def predict(text: words.Words, config: ModelConfig) -> None:
 
 @st.fragment
 def fused() -> None:
-    """What the fused kernel never writes, and that both paths give the same numbers."""
+    """The memory that the fused kernel saves, and that both paths give the same output."""
     text = words.load("05_attention")
     config = session.model_in_use().config
     text.show("lab_fused")

@@ -1,4 +1,4 @@
-"""Chapter 5: one attention layer as a diagram."""
+"""Chapter 5: the attention sub-layer as a diagram."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from pages.kit.controls import Dial
 
 @st.fragment
 def flow() -> None:
-    """One attention layer as a chart, with the shapes of the model in use."""
+    """The attention sub-layer as a flowchart, with the shapes of the model in use."""
     text = words.load("05_attention")
     config = session.model_in_use().config
     side, control = diagram.heading()
@@ -20,7 +20,7 @@ def flow() -> None:
     sizes = dim_colors.sizes_of(config)
     t, c, h, k, d = tokens, sizes["C"], sizes["H"], sizes["K"], sizes["D"]
     node, edge = diagram.Node, diagram.Edge
-    turn = config.position == "rope"
+    rotated = config.position == "rope"
     nodes = [
         node("x", "x, normalized", sizes={"T": t, "C": c}),
         node("wq", "qkv_proj, query rows", "weight", {"C": c, "H·D": h * d}),
@@ -29,13 +29,13 @@ def flow() -> None:
         node("q", "queries", sizes={"H": h, "T": t, "D": d}),
         node("k", "keys", sizes={"K": k, "T": t, "D": d}),
         node("v", "values", sizes={"K": k, "T": t, "D": d}),
-        *([node("turn", "rotate by position", "step")] if turn else []),
+        *([node("rotate", "rotate by position", "step")] if rotated else []),
         node("scores", "dot products, scaled by 1/√D", "step"),
         node("mask", "mask: −∞ above the diagonal", "step"),
         node("soft", "softmax over each row", "step"),
-        node("w", "attention weights", sizes={"H": h, "T": t, "S": t}),
+        node("weights", "attention weights", sizes={"H": h, "T": t, "S": t}),
         node("mix", "weighted sum of values", "step"),
-        node("m", "head outputs", sizes={"H": h, "T": t, "D": d}),
+        node("mixed", "head outputs", sizes={"H": h, "T": t, "D": d}),
         node("wo", "o_proj", "weight", {"H·D": h * d, "C": c}),
         node("out", "output, added to the residual stream", sizes={"T": t, "C": c}),
     ]
@@ -44,15 +44,15 @@ def flow() -> None:
         edge("wq", "q"),
         edge("wk", "k"),
         edge("wv", "v"),
-        *([edge("q", "turn"), edge("k", "turn"), edge("turn", "scores")] if turn else
+        *([edge("q", "rotate"), edge("k", "rotate"), edge("rotate", "scores")] if rotated else
           [edge("q", "scores"), edge("k", "scores")]),
         edge("scores", "mask"),
         edge("mask", "soft"),
-        edge("soft", "w"),
-        edge("w", "mix"),
+        edge("soft", "weights"),
+        edge("weights", "mix"),
         edge("v", "mix"),
-        edge("mix", "m"),
-        edge("m", "wo", "concatenate heads"),
+        edge("mix", "mixed"),
+        edge("mixed", "wo", "concatenate heads"),
         edge("wo", "out"),
     ]  # fmt: skip
-    diagram.flowchart(nodes, edges, alt="One attention layer, from input to output")
+    diagram.flowchart(nodes, edges, alt="The attention sub-layer, from input to output")

@@ -1,4 +1,4 @@
-"""Chapter 5: attention in eight steps, on numbers to edit and on a head of the model in use."""
+"""Chapter 5: attention in eight steps, with editable numbers and with a head of the model in use."""
 
 import math
 
@@ -27,12 +27,12 @@ Q = ((0.8, 0.1), (-0.2, 0.7), (0.5, -0.4))
 K = ((0.6, -0.3), (0.1, 0.5), (-0.4, 0.8))
 V = ((0.4, 0.9), (-0.3, 0.2), (0.7, -0.1))
 W_O = ((1.0, 0.0), (0.0, 1.0))
-SHOWN = 3  # numbers of a wide vector that are printed
+SHOWN = 3  # how many numbers of a wide vector are printed
 
 
 @st.fragment
 def worked_example() -> None:
-    """Three tokens of two numbers, eight steps, everything to be edited."""
+    """Eight steps on three tokens with vectors of two numbers, all of them editable."""
     text = words.load("05_attention")
     text.show("example")
     matrices = []
@@ -47,7 +47,7 @@ def worked_example() -> None:
     ):
         with column:
             matrices.append(prompt.matrix_input(key, default, rows=rows, columns=("1", "2"), label=label))
-    with column:  # the last matrix has a row less than the others
+    with column:  # the last matrix has one row fewer than the others
         row, at = controls.matrix_cell(len(TOKENS), len(TOKENS), "c5_cell", text.read("example_cell"))
     q, k, v, o = matrices
     steps = by_hand.attention(*(torch.tensor(values) for values in matrices))
@@ -55,13 +55,13 @@ def worked_example() -> None:
 
 
 def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> None:
-    """The eight steps with their numbers put in; the chosen cell is framed and its sum spelled out."""
+    """The eight steps with their numbers; the chosen cell is framed and its computation written out."""
     with Steps(8, key="c5_steps") as open_:
         chosen = {(row, column)}
         raw, scores, masked = steps.raw.tolist(), steps.scores.tolist(), steps.masked.tolist()
         weights, mixed = steps.weights.tolist(), steps.mixed.tolist()
         subscript = f"{row + 1},{column + 1}"
-        seen = masked[row][column] != -math.inf
+        allowed = masked[row][column] != -math.inf
         if open_(text.read("example_given_title")):
             text.show("example_given")
             for panel, name, values in zip(st.columns(3), "QKV", (q, k, v)):
@@ -88,8 +88,8 @@ def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> 
             terms = " + ".join(latex.number(value) for value in steps.exponentials[row, : row + 1].tolist())
             st.latex(rf"W = {latex.matrix(weights, marked=chosen)}")
             st.latex(rf"w_{{{subscript}}} = \frac{{{top}}}{{{terms}}} = {latex.number(weights[row][column])}")
-            short = 0 if row == len(q) - 1 else row  # the last row forbids nothing
-            text.show("example_share", row=short + 1, leaky=float(steps.struck[short].sum()))
+            partly_masked = 0 if row == len(q) - 1 else row  # the last row has no masked cell
+            text.show("example_share", row=partly_masked + 1, leaky=float(steps.struck[partly_masked].sum()))
         if open_(text.read("example_mix_title")):
             text.show("example_mix")
             last = len(q) - 1
@@ -103,7 +103,7 @@ def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> 
                 rf"\begin{{aligned}} \text{{output}} &= {latex.matrix(mixed)} {latex.matrix(o)} \\ &= "
                 rf"{latex.matrix(steps.output.tolist())} \end{{aligned}}"
             )
-    if not seen:
+    if not allowed:
         st.caption(
             f"Token {row + 1} cannot attend to token {column + 1}, so this cell is masked from step 4 on."
         )
@@ -111,7 +111,7 @@ def print_steps(text: words.Words, q, k, v, o, steps, row: int, column: int) -> 
 
 @st.fragment
 def real_steps() -> None:
-    """The steps of one head of the model in use, on three tokens of any text."""
+    """The steps of one head of the model in use, on three tokens of a text."""
     text = words.load("05_attention")
     model = session.model_in_use()
     config = model.config
@@ -141,15 +141,15 @@ def real_steps() -> None:
     print_real(text, model, traced, head_steps, positions, layer, number)
 
 
-def three_tokens(traced: forward.Traced, text: words.Words, name: int) -> list[int] | None:
+def three_tokens(traced: forward.Traced, text: words.Words, name_position: int) -> list[int] | None:
     """Three positions of a text, in the URL as ?c5_real=5,10,20; None until there are three."""
     last = len(traced.ids) - 1
-    default = sorted({name, last // 2, last}) if 0 < last // 2 != name else [0, 1, last]
+    default = sorted({name_position, last // 2, last}) if 0 < last // 2 != name_position else [0, 1, last]
     key = "c5_real"
     names = [f"{position + 1} {chips.visible(token)}" for position, token in enumerate(traced.tokens)]
-    asked = links.read(key, links.Positions(3, last + 1), [position + 1 for position in default])
+    from_link = links.read(key, links.Positions(3, last + 1), [position + 1 for position in default])
     if key not in st.session_state or any(position > last for position in st.session_state[key]):
-        st.session_state[key] = [position - 1 for position in asked]
+        st.session_state[key] = [position - 1 for position in from_link]
     positions = st.multiselect(
         text.read("example_real_tokens"),
         list(range(last + 1)),
@@ -170,7 +170,7 @@ def three_tokens(traced: forward.Traced, text: words.Words, name: int) -> list[i
 def print_real(
     text: words.Words, model, traced: forward.Traced, head_steps, positions: list[int], layer, head
 ) -> None:
-    """Each step of a real head as a matrix, the first numbers of wide ones."""
+    """Each step of a real head as a matrix; of wide matrices, the first columns."""
     steps, width = head_steps.steps, model.config.head_dim
     names = [chips.visible(traced.tokens[position]) for position in positions]
     n = len(traced.ids)
@@ -199,10 +199,10 @@ def print_real(
             ):
                 column.latex(f"{name}' = {first(values)}")
         with weights_tab:
-            # Two by two, row after row: on a phone columns stand below each other, and the steps must stay in order.
+            # Two columns per row: on a phone columns are stacked, and the steps must stay in order.
             (third, fourth), (fifth, sixth) = (st.columns(2, gap="large") for _ in range(2))
             with third:
-                step(3, "Compare", T=3, S=3)
+                step(3, "Dot products", T=3, S=3)
                 st.latex(rf"Q' K'^\top = {latex.matrix(steps.raw.tolist(), '.2f')}")
             with fourth:
                 step(4, "Scale", T=3, S=3)
@@ -220,8 +220,8 @@ def print_real(
         with mix_tab:
             seventh, eighth = st.columns(2, gap="large")
             with seventh:
-                step(7, "Mix the values", T=3, D=width)
+                step(7, "Weighted sum of the values", T=3, D=width)
                 st.latex(rf"W V = {first(steps.mixed)}")
             with eighth:
-                step(8, "Add to the residual stream", T=3, C=model.config.d_model)
+                step(8, "Output projection, added to the residual stream", T=3, C=model.config.d_model)
                 st.latex(rf"W V\, W_O = {first(steps.output)}")

@@ -6,11 +6,11 @@ from pages.kit import chips, figures, forward, plots, session, words
 from pages.kit.name_head import find_name_head, probabilities_of, shaded_tokens
 from pages.kit.pronoun_story import pronoun_story, storyteller
 
-CLEAR = 0.25  # a fall in probability by less than this is not called a finding
+CLEAR = 0.25  # a smaller fall in probability is not reported as an effect of the head
 
 
 def finding() -> None:
-    """The one thing to see: a head that looks far back at the name, and what is lost without it."""
+    """The opening figure: a head that attends far back to the name, and the prediction without it."""
     text = words.load("05_attention")
     model, story = storyteller(), pronoun_story()
     session.caption_other_model(model)

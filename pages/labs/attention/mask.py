@@ -1,4 +1,4 @@
-"""Chapter 5: what the mask forbids, what a model does without it, and a flag that gets it wrong."""
+"""Chapter 5: which outputs depend on later tokens without the mask, training without it, and torch's flag."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -31,7 +31,7 @@ SECONDS = 25
 
 @st.fragment
 def mask_removed() -> None:
-    """Change a token and see which outputs move; then train a model that may look ahead."""
+    """Change a token and see which outputs change; then train a model that attends to later tokens."""
     text = words.load("05_attention")
     with lab.frame("c5_mask", text.read("lab_mask_title")):
         text.show("lab_mask")
@@ -93,7 +93,7 @@ def _logit_changes(
         )
     numbered = [f"{number} {token}" for number, token in enumerate(tokens, start=1)]
     picture = plots.columns(
-        numbered, {"moved": changes}, y_title=text.read("lab_mask_chart"), form=".1f", height=260,
+        numbered, {"change": changes}, y_title=text.read("lab_mask_chart"), form=".1f", height=260,
         revision="leak",
     )  # fmt: skip
     if len(changes) > cell_map.MOST_TEXT:
@@ -106,7 +106,7 @@ def _logit_changes(
 
 
 def _other_word(token_id: int, model: models.ModelHandle) -> int:
-    """A word's token that is not this one, to replace it by."""
+    """A different token, to replace this one with."""
     first, second = (model.tokenizer.encode(word)[0] for word in (" dragon", " king"))
     return first if first != token_id else second
 
@@ -144,7 +144,7 @@ def request_without_mask() -> RunRequest:
 
 @st.fragment
 def causal_flag() -> None:
-    """The kernel's own causal flag against the right mask, with tokens in a cache."""
+    """The mask of torch's `is_causal` flag and the correct mask, with tokens in a cache."""
     text = words.load("05_attention")
     text.show("lab_flag")
     left, right = st.columns(2, gap="large")
@@ -152,7 +152,7 @@ def causal_flag() -> None:
         new = controls.integer(
             text.read("lab_flag_new"),
             "c5_flag_new",
-            Dial("", 1, 8, 1, "New tokens, one query each."),
+            Dial("", 1, 8, 1, "Tokens processed in one pass, one query each."),
             3,
         )
     with right:
@@ -162,12 +162,12 @@ def causal_flag() -> None:
             Dial("", 0, 12, 1, "Keys already in the cache."),
             5,
         )
-    found = cached.causal_flag(new, n_cached)
+    masks = cached.causal_flag(new, n_cached)
     rows = [f"token {n_cached + i + 1}" for i in range(new)]
     columns = [str(i + 1) for i in range(new + n_cached)]
     for column, title, mask, key, start in (
-        (left, text.read("lab_flag_right"), found.right, "c5_flag_right", n_cached),
-        (right, text.read("lab_flag_torch"), found.torchs, "c5_flag_torch", 0),
+        (left, text.read("lab_flag_right"), masks.right, "c5_flag_right", n_cached),
+        (right, text.read("lab_flag_torch"), masks.torchs, "c5_flag_torch", 0),
     ):
         with column:
             st.markdown(f"**{title}**")
@@ -186,19 +186,23 @@ def causal_flag() -> None:
                 key=key,
                 default=(0, min(n_cached, 1)),
             )
-    if found.wrong:
-        text.show("lab_flag_says", wrong=found.wrong, new=new, difference=found.difference)
+    if masks.wrong:
+        text.show("lab_flag_says", wrong=masks.wrong, new=new, difference=masks.difference)
     else:
-        text.show("lab_flag_same", difference=found.difference)
+        text.show("lab_flag_same", difference=masks.difference)
 
 
 def allowed(row: int, key: int, n_cached: int, start: int) -> Formula:
     """Whether a mask whose triangle starts after `start` keys lets a new token attend to a key; both count from 0."""
     last = start + row + 1
-    may = key < last
+    is_allowed = key < last
     lines = (
         Line("position of the query", f"{n_cached} in the cache + {row + 1}", str(n_cached + row + 1)),
         Line("last key this mask allows", f"{start} + {row + 1}", str(last)),
-        Line("allowed", "", f"{'1' if may else '0'}, because {key + 1} {'≤' if may else '>'} {last}"),
+        Line(
+            "allowed",
+            "",
+            f"{'1' if is_allowed else '0'}, because {key + 1} {'≤' if is_allowed else '>'} {last}",
+        ),
     )
-    return Formula(f"Query: new token {row + 1}; key {key + 1}", lines, float(may))
+    return Formula(f"Query: new token {row + 1}; key {key + 1}", lines, float(is_allowed))

@@ -46,14 +46,14 @@ def _cached(draw: random.Random) -> dict[str, int]:
 
 
 def by_hand(draw: random.Random) -> Numeric:
-    """The weight that the second of two tokens gives to the first, from their queries and keys."""
+    """The attention weight of the second of two tokens on the first, from their queries and keys."""
 
     def pair() -> list[float]:
         return [draw.randint(-9, 9) / 10 for _ in range(2)]
 
     query, keys = pair(), [pair(), pair()]
     while abs(sum(q * (a - b) for q, a, b in zip(query, *keys))) < 0.3:
-        query, keys = pair(), [pair(), pair()]  # two scores that are nearly equal ask nothing
+        query, keys = pair(), [pair(), pair()]  # nearly equal scores make a trivial question
     q, k = torch.tensor([[0.0, 0.0], query]), torch.tensor(keys)
     steps = computed.attention(q, k, torch.eye(2), torch.eye(2))
     unscaled = computed.attention(q, k, torch.eye(2), torch.eye(2), scale=1.0)
@@ -89,12 +89,12 @@ def _shape(draw: random.Random, kv: int):
 
 
 def cache(draw: random.Random) -> Numeric:
-    """The megabytes of a cache with two key heads."""
+    """The megabytes of a cache with two key/value heads."""
     config, tokens = _shape(draw, 2), draw.choice((1000, 2000, 4000))
-    held = cache_bytes(config, tokens, bytes_per_value=2) / 1e6
+    n_bytes = cache_bytes(config, tokens, bytes_per_value=2) / 1e6
     return Numeric(
         name="cache_bytes",
-        right=held,
+        right=n_bytes,
         unit="MB",
         numbers={
             "layers": config.n_layers,
@@ -104,16 +104,16 @@ def cache(draw: random.Random) -> Numeric:
             "h": config.n_heads,
         },
         mistakes={
-            "keys_only": held / 2,
-            "query_heads": held * config.n_heads / config.n_kv_heads,
-            "one_layer": held / config.n_layers,
-            "four_bytes": 2 * held,
+            "keys_only": n_bytes / 2,
+            "query_heads": n_bytes * config.n_heads / config.n_kv_heads,
+            "one_layer": n_bytes / config.n_layers,
+            "four_bytes": 2 * n_bytes,
         },
     )
 
 
 def weights_saved(draw: random.Random) -> Numeric:
-    """The weights of one layer's attention that go when 8 key heads become 2."""
+    """The percentage of attention parameters saved by 2 key/value heads instead of 8."""
     config = _shape(draw, 8).replace(n_layers=1)
     fewer = config.replace(n_kv_heads=2)
     saved = parameters(config)["attention"] - parameters(fewer)["attention"]

@@ -1,4 +1,4 @@
-"""Chapter 5: why scores are divided by the square root of the width."""
+"""Chapter 5: why scores are divided by the square root of the head dimension."""
 
 import streamlit as st
 
@@ -19,7 +19,7 @@ N_QUERIES = 256
 
 @st.fragment
 def why_root_d() -> None:
-    """Spread, entropy, largest weight and gradient of a softmax against the width, for three scales."""
+    """Entropy, largest weight, standard deviation and gradient of a softmax against the head dimension."""
     text = words.load("05_attention")
     with lab.frame("c5_scale", text.read("lab_scale_title")):
         text.show("lab_scale", n_keys=N_KEYS)
@@ -27,42 +27,42 @@ def why_root_d() -> None:
         with side:
             width = controls.value_slider(text.read("lab_scale_width"), "c5_scale_d", WIDTHS, 64)
             metric = controls.choice(text.read("lab_scale_metric"), "c5_scale_metric", list(METRICS))
-        found = cached.softness(WIDTHS)
-        at = WIDTHS.index(width)
+        measured = cached.softness(WIDTHS)
+        index = WIDTHS.index(width)
         with picture_pane:
-            draw_curves(found, metric, width)
-        now = {scale: found[scale][at][0] for scale in SCALES}
+            draw_curves(measured, metric, width)
+        at_width = {scale: measured[scale][index][0] for scale in SCALES}
         with side:
             text.show(
                 "lab_scale_says",
                 d=width,
-                none=now["no scale"].largest,
-                root=now["1/√d"].largest,
-                whole=now["1/d"].largest,
+                none=at_width["no scale"].largest,
+                root=at_width["1/√d"].largest,
+                whole=at_width["1/d"].largest,
                 equal=1 / N_KEYS,
             )
         with picture_pane:
             st.markdown(f"**{text.read('lab_scale_weights', d=width)}**")
-            draw_weights(now)
-        predict(text, found, WIDTHS[min(at + 2, len(WIDTHS) - 1)])
+            draw_weights(at_width)
+        predict(text, measured, WIDTHS[min(index + 2, len(WIDTHS) - 1)])
         text.show(
             "lab_scale_overflow",
             n=N_QUERIES * N_KEYS,
             d=WIDTHS[-1],
-            highest=found["no scale"][-1][0].highest,
+            highest=measured["no scale"][-1][0].highest,
             limit=LARGEST_FP16,
         )
 
 
-def draw_curves(found: dict[str, list[list[Softness]]], metric: str, width: int) -> None:
-    """One measure of the softmax against the width, a curve a scale."""
+def draw_curves(measured: dict[str, list[list[Softness]]], metric: str, width: int) -> None:
+    """One metric of the softmax against the head dimension, one curve per scale."""
     picture = plots.curves(
         WIDTHS,
         {
-            scale: Band(*zip(*(_range(repetitions, metric) for repetitions in found[scale])))
+            scale: Band(*zip(*(_range(repetitions, metric) for repetitions in measured[scale])))
             for scale in SCALES
         },
-        x_title="head width d",
+        x_title="head dimension d",
         y_title=METRICS[metric],
         log_x=True,
         log_y=metric == "spread",
@@ -73,11 +73,11 @@ def draw_curves(found: dict[str, list[list[Softness]]], metric: str, width: int)
     figures.show(picture, key="c5_scale_curves")
 
 
-def draw_weights(now: dict[str, Softness]) -> None:
+def draw_weights(at_width: dict[str, Softness]) -> None:
     """One row of attention weights under each scale."""
     picture = plots.columns(
         [str(key + 1) for key in range(N_KEYS)],
-        {scale: list(softness.example) for scale, softness in now.items()},
+        {scale: list(softness.example) for scale, softness in at_width.items()},
         y_title="attention weight",
         form=".2f",
         height=190,
@@ -88,9 +88,9 @@ def draw_weights(now: dict[str, Softness]) -> None:
     figures.show(picture, key="c5_scale_weights")
 
 
-def predict(text: words.Words, found: dict[str, list[list[Softness]]], width: int) -> None:
-    """Predict what dividing by the whole width does to the weights at a larger width."""
-    softness = {scale: found[scale][WIDTHS.index(width)][0] for scale in SCALES}
+def predict(text: words.Words, measured: dict[str, list[list[Softness]]], width: int) -> None:
+    """Predict what dividing by d does to the weights at a larger head dimension."""
+    softness = {scale: measured[scale][WIDTHS.index(width)][0] for scale in SCALES}
     lab.predict(
         "c5_scale",
         text.read("lab_scale_predict", next=width),
@@ -112,6 +112,6 @@ def predict(text: words.Words, found: dict[str, list[list[Softness]]], width: in
 
 
 def _range(repetitions, metric: str) -> tuple[float, float, float]:
-    """The middle and both ends of one number over the seeds."""
-    values = sorted(getattr(one, metric) for one in repetitions)
+    """The median, minimum and maximum of one metric over the seeds."""
+    values = sorted(getattr(repetition, metric) for repetition in repetitions)
     return values[len(values) // 2], values[0], values[-1]
