@@ -1,4 +1,4 @@
-"""Chapter 7: the model. All parts together: parameters, FLOPs, and what scale buys."""
+"""Chapter 7: the model. All parts together: parameters, FLOPs, and what a larger model gains."""
 
 import streamlit as st
 
@@ -18,10 +18,10 @@ if book.part("example"):
 
 if book.part("code"):
     text.show("code")
-    model_tab, initialise_tab, flops_tab = annotated.tabs("GPT.__init__", "initialize", "forward_flops")
+    model_tab, initialize_tab, flops_tab = annotated.tabs("GPT.__init__", "initialize", "forward_flops")
     with model_tab:
         annotated.code("model.GPT.__init__", key="c7_code_model")
-    with initialise_tab:
+    with initialize_tab:
         text.show("code_initialize")
         annotated.code("initialization.initialize", key="c7_code_initialise")
     with flops_tab:

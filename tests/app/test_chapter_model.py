@@ -87,7 +87,7 @@ def test_three_quarters_of_tiny_are_its_embedding_matrix(page):
 def test_what_tying_saves_in_known_models(name, weights, saves):
     text = said(open_page(c7_published_model=name, hide="example,code,diagram,measured,check"))
     assert f"**{name}** has {weights} parameters" in text
-    assert f"**{saves}** of the untied model" in text
+    assert f"**{saves}** of the untied model's parameters" in text
 
 
 def test_context_costs_no_parameters_with_rotary_positions_and_some_with_learned(page):

@@ -156,7 +156,7 @@ CLAIMS = (
         name="tying_saves",
         chapter=7,
         slogan="Weight tying saves 30% of the parameters",
-        source="A round figure of many tutorials.",
+        source="A round figure in many tutorials.",
         how="The parameters of three presets and seven published shapes, with a separate output matrix and "
         "with tied embeddings. The claim holds if tying saves between 25 and 35%.",
         unit="% fewer parameters",
@@ -170,7 +170,7 @@ CLAIMS = (
         name="heads_cost",
         chapter=7,
         slogan="More heads and a longer context make a model larger",
-        source="A common guess of beginners.",
+        source="A common guess by beginners.",
         how="The 151 M preset with 4 times the heads, with 64 times the context and, for comparison, with "
         "twice the width. The claim holds if heads and context each add at least 1% of parameters.",
         unit="% more parameters",
@@ -179,15 +179,15 @@ CLAIMS = (
         judge=lambda measured: by_range(lambda more: more >= 1)(
             {name: spread for name, spread in measured.items() if name != "twice the width"}
         ),
-        transfers="Heads always split the same width. A longer context adds parameters only with learned "
-        "positions; what it costs is FLOPs and cache.",
+        transfers="Heads split the same width, unless the config sets a head dimension. A longer context adds "
+        "parameters only with learned positions; what it costs is FLOPs and cache.",
     ),
     Claim(
         name="six_operations",
         chapter=7,
         slogan="Training takes 6 FLOPs per parameter and token",
         source="Kaplan et al. 2020, the rule C = 6ND.",
-        how="The FLOPs of a training step by our account, at each model's full context, divided by "
+        how="The FLOPs of a training step as `gptcore.account` counts them, at each model's full context, divided by "
         "parameters and tokens. The claim holds if the result is within 10% of 6.",
         unit="FLOPs",
         headline="LLaMA 3 8B",
@@ -213,22 +213,22 @@ CLAIMS = (
         },
         measure=_first_loss,
         judge=by_range(lambda above: abs(above) < 0.1),
-        transfers="With small initial weights it is slightly above ln V everywhere. With large ones a model "
+        transfers="With small initial weights it is slightly above ln V at every size. With large ones a model "
         "starts confident and wrong.",
     ),
     Claim(
         name="logits_largest",
         chapter=7,
         slogan="The logits are often the largest tensor of a forward pass",
-        source="Said by people whose training ran out of memory.",
+        source="Often said when training runs out of memory.",
         how="The bytes of the logits of 1,024 tokens in three presets, divided by those of the residual "
         "stream and of one layer's feed-forward activations. The claim holds if the logits are larger "
         "than both.",
         unit="times as large",
         headline="times a layer's feed-forward",
         labels={
-            "times the stream": "than the residual stream",
-            "times a layer's feed-forward": "than a layer's feed-forward activations",
+            "times the stream": "as the residual stream",
+            "times a layer's feed-forward": "as a layer's feed-forward activations",
         },
         measure=_logits,
         judge=by_range(lambda times: times > 1),

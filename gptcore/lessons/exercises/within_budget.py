@@ -1,4 +1,4 @@
-"""Chapter 7: the widest legal model that a number of weights pays for."""
+"""Chapter 7: the widest valid model with at most a given number of parameters."""
 
 from collections.abc import Iterator
 
@@ -6,27 +6,27 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 
 
 def widest(budget: int, vocab_size: int, n_layers: int, n_heads: int, n_kv_heads: int) -> int:
-    """Return the largest width C of a legal model with at most `budget` weights, 0 where none fits.
+    """Return the largest valid width C of a model with at most `budget` parameters, or 0 if none fits.
 
-    The model is LLaMA's kind with a tied table: grouped queries, SwiGLU of width 3·C, RMSNorms (two a layer and one at
-    the end), no biases. Heads have width C / n_heads, which must be whole and, for rotary positions, even.
+    The model is LLaMA-style with tied embeddings: grouped-query attention, SwiGLU of width 3·C, RMSNorms (two per layer
+    and a final one), no biases. The head dimension C / n_heads must be an integer and, for rotary positions, even.
     """
 
-    def weights(width: int) -> int:
+    def count(width: int) -> int:
         head = width // n_heads
         attention = 2 * width * width + 2 * width * n_kv_heads * head
         feedforward = 3 * width * (3 * width)
         return vocab_size * width + n_layers * (attention + feedforward + 2 * width) + width
 
     step, best = 2 * n_heads, 0
-    while weights(best + step) <= budget:
+    while count(best + step) <= budget:
         best += step
     return best
 
 
-def _widest(budget: int, n_heads: int, weights, *, even: bool = True) -> int:
+def _widest(budget: int, n_heads: int, count, *, even: bool = True) -> int:
     step, best = (2 if even else 1) * n_heads, 0
-    while weights(best + step) <= budget:
+    while count(best + step) <= budget:
         best += step
     return best
 
@@ -80,12 +80,12 @@ def _over(budget: int, vocab_size: int, n_layers: int, n_heads: int, n_kv_heads:
 
 def _cases() -> Iterator[Case]:
     for label, budget, vocab_size, n_layers, n_heads, n_kv_heads in (
-        ("a million weights, a small vocabulary", 1_000_000, 2048, 4, 4, 4),
-        ("ten million, two key heads of eight", 10_000_000, 8192, 6, 8, 2),
+        ("a million parameters, a small vocabulary", 1_000_000, 2048, 4, 4, 4),
+        ("ten million, two key/value heads for eight query heads", 10_000_000, 8192, 6, 8, 2),
         ("17 million with GPT-2's vocabulary", 17_062_400, 50_257, 4, 4, 4),
-        ("151 million, deep, one key head", 151_000_000, 50_257, 24, 12, 1),
+        ("151 million, deep, one key/value head", 151_000_000, 50_257, 24, 12, 1),
         ("half a million, three heads", 500_000, 512, 3, 3, 3),
-        ("a budget that pays for nothing", 5000, 50_257, 2, 4, 2),
+        ("a budget too small for any model", 5000, 50_257, 2, 4, 2),
     ):
         yield Case(
             label=label,
@@ -97,21 +97,21 @@ def _cases() -> Iterator[Case]:
 EXERCISE = Exercise(
     name="within_budget",
     chapter=7,
-    title="A legal design within a budget",
-    task="You may spend so many weights. Vocabulary, layers and heads are given: find the widest model that is legal "
-    "and that the budget pays for.",
+    title="The widest model within a parameter budget",
+    task="Vocabulary, layers, heads and a maximum number of parameters are given. Find the widest valid model within "
+    "this budget.",
     solution=widest,
     cases=_cases,
     imports="",
     mistakes=(
         Mistake(
             name="no embedding matrix",
-            says="The embedding is missing. In a small model it is most of the weights: vocabulary times width.",
+            says="The embedding matrix is missing. It has vocabulary times width parameters, most of a small model.",
             wrong=_without_table,
         ),
         Mistake(
             name="two tables",
-            says="The table is counted twice. It is tied: the output layer reads the embedding's own weights.",
+            says="The embedding matrix is counted twice. It is tied: the output layer uses the same matrix.",
             wrong=_two_tables,
         ),
         Mistake(
@@ -127,18 +127,18 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="odd heads",
-            says="Some of your widths give heads of odd width. Rotary positions turn pairs, so a head's width must be "
-            "even.",
+            says="Some of your widths give an odd head dimension. Rotary positions rotate pairs of numbers, so it must "
+            "be even.",
             wrong=_odd_heads,
         ),
         Mistake(
             name="one layer",
-            says="One layer is counted. Attention, feed-forward and two norms come n_layers times.",
+            says="Only one layer is counted. Multiply attention, feed-forward layer and two norms by n_layers.",
             wrong=_one_layer,
         ),
         Mistake(
             name="over the budget",
-            says="Your width is one step too large: the model has more weights than the budget pays for.",
+            says="Your width is one step too large: the model has more parameters than the budget.",
             wrong=_over,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Chapter 7: the whole model from ids to logits as a diagram."""
+"""Chapter 7: the whole model, from token ids to logits, as a diagram."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from pages.kit.controls import Dial
 
 @st.fragment
 def flow() -> None:
-    """The whole model in use from ids to logits, with its shapes."""
+    """The model in use as a flowchart from token ids to logits, with its shapes."""
     text = words.load("07_model")
     config = session.model_in_use().config
     dial = Dial("", 1, config.context_length, 1, text.read("diagram_tokens_help"))

@@ -18,20 +18,20 @@ LENGTHS = (8, 32, 128, 256)
 
 @st.fragment
 def worked_example() -> None:
-    """Parameters and FLOPs of a small config, line by line, with the numbers put in."""
+    """Parameters and FLOPs of a small config, line by line, with its numbers."""
     text = words.load("07_model")
     text.show("example")
-    one, two, three, four = st.columns(4, gap="medium")
-    with one:
+    size_pane, depth_pane, heads_pane, text_pane = st.columns(4, gap="medium")
+    with size_pane:
         v = controls.value_slider(text.read("example_v"), "c7_v", VOCABULARIES, 2048)
         c = controls.value_slider(text.read("example_c"), "c7_c", WIDTHS, 128)
-    with two:
+    with depth_pane:
         layers = controls.integer(text.read("example_l"), "c7_l", Dial("", 1, 12, 1, ""), 4)
         f = controls.value_slider(text.read("example_f"), "c7_f", INNER, 384)
-    with three:
+    with heads_pane:
         h = controls.value_slider(text.read("example_h"), "c7_h", HEADS, 4)
         k = controls.value_slider(text.read("example_k"), "c7_k", HEADS, 4)
-    with four:
+    with text_pane:
         t = controls.value_slider(text.read("example_t"), "c7_t", LENGTHS, 256)
         tied = controls.switch(text.read("example_tied"), "c7_tied", True)
     try:
@@ -56,7 +56,7 @@ def product(*factors: int) -> str:
 def print_steps(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
     """The parameters of each part, of a layer and in total, and the FLOPs for `n_tokens` tokens."""
     c, h, k, d, f = config.d_model, config.n_heads, config.n_kv_heads, config.head_dim, config.d_ff
-    layers, found = config.n_layers, parameters(config)
+    layers, counts = config.n_layers, parameters(config)
     with Steps(7, key="c7_steps") as open_:
         if open_(text.read("example_table_title")):
             text.show("example_table")
@@ -74,7 +74,7 @@ def print_steps(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
             st.latex(rf"3 \cdot C \cdot F = {product(3, c, f)}")
         if open_(text.read("example_layers_title")):
             text.show("example_layers")
-            attention, feedforward = found["attention"] // layers, found["feedforward"] // layers
+            attention, feedforward = counts["attention"] // layers, counts["feedforward"] // layers
             each = attention + feedforward + 2 * c
             st.latex(
                 rf"L \cdot (\text{{attention}} + \text{{feed-forward}} + 2C) = {layers} \cdot "
@@ -82,13 +82,13 @@ def print_steps(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
             )
         if open_(text.read("example_end_title")):
             text.show("example_end")
-            st.latex(rf"C = {whole(c)} \qquad \text{{output layer: }} {whole(found['output'])}")
+            st.latex(rf"C = {whole(c)} \qquad \text{{output layer: }} {whole(counts['output'])}")
         if open_(text.read("example_sum_title")):
             total = n_parameters(config)
-            text.show("example_sum", share=found["embedding"] / total)
-            inside = total - found["embedding"] - found["output"] - c
+            text.show("example_sum", share=counts["embedding"] / total)
+            blocks = total - counts["embedding"] - counts["output"] - c
             st.latex(
-                rf"{whole(found['embedding'])} + {whole(inside)} + {whole(c)} + {whole(found['output'])} = "
+                rf"{whole(counts['embedding'])} + {whole(blocks)} + {whole(c)} + {whole(counts['output'])} = "
                 + whole(total)
             )
         if open_(text.read("example_operations_title")):
@@ -99,16 +99,16 @@ def print_steps(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
 def print_operations(text: words.Words, config: ModelConfig, n_tokens: int) -> None:
     """The FLOPs of one forward pass, part by part, and of a training step."""
     flops = forward_flops(config, n_tokens)
-    found = parameters(config)
+    counts = parameters(config)
     total = sum(flops.values())
     st.latex(
         rf"\begin{{aligned}} "
         rf"\text{{attention}}\quad 2 \cdot T \cdot \text{{parameters}} &= "
-        rf"{product(2, n_tokens, found['attention'])} \\ "
+        rf"{product(2, n_tokens, counts['attention'])} \\ "
         rf"\text{{scores}}\quad 4 \cdot L \cdot T^2 \cdot HD &= "
         rf"{product(4, config.n_layers, n_tokens, n_tokens, config.n_heads * config.head_dim)} \\ "
         rf"\text{{feed-forward}}\quad 2 \cdot T \cdot \text{{parameters}} &= "
-        rf"{product(2, n_tokens, found['feedforward'])} \\ "
+        rf"{product(2, n_tokens, counts['feedforward'])} \\ "
         rf"\text{{output layer}}\quad 2 \cdot T \cdot C \cdot V &= "
         rf"{product(2, n_tokens, config.d_model, config.vocab_size)} \end{{aligned}}"
     )

@@ -1,4 +1,4 @@
-"""Chapter 7: what the 17 M preset is made of."""
+"""Chapter 7: the parts of the 17 M preset."""
 
 from gptcore.account import n_parameters, parameters
 from gptcore.config import PRESETS, ModelConfig
@@ -23,7 +23,7 @@ LETTERS = {
 
 
 def named_parts(config: ModelConfig) -> dict[str, int]:
-    """The parameters of each part that has any, under the names the page uses."""
+    """The parameters of each part that has any, by its name on the page."""
     return {PARTS[name]: count for name, count in parameters(config).items() if count}
 
 
@@ -35,14 +35,14 @@ def area(config: ModelConfig, name: str, revision: str, height: int = 340) -> fi
 
 
 def finding() -> None:
-    """What the 17 M preset is made of."""
+    """The opening figure: the parts of the 17 M preset as areas."""
     text = words.load("07_model")
     config = PRESETS["tiny"].model
-    found = parameters(config)
+    counts = parameters(config)
     text.show(
         "finding",
         weights=n_parameters(config),
-        share=found["embedding"] / n_parameters(config),
+        share=counts["embedding"] / n_parameters(config),
         vocabulary=config.vocab_size,
         width=config.d_model,
     )

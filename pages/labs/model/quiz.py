@@ -48,10 +48,10 @@ def _shape(draw: random.Random, **changes) -> ModelConfig:
 def layer(draw: random.Random) -> Numeric:
     """The parameters of one block."""
     config = _shape(draw, n_layers=1, n_kv_heads=draw.choice((2, 4)))
-    found = parameters(config)
-    block = found["attention"] + found["feedforward"] + 2 * config.d_model
+    counts = parameters(config)
+    block = counts["attention"] + counts["feedforward"] + 2 * config.d_model
     c, f = config.d_model, config.d_ff
-    whole = parameters(config.replace(n_kv_heads=8))
+    all_heads = parameters(config.replace(n_kv_heads=8))
     return Numeric(
         name="layer",
         right=block,
@@ -60,14 +60,14 @@ def layer(draw: random.Random) -> Numeric:
         numbers={"c": c, "f": f, "h": 8, "kv": config.n_kv_heads, "d": config.head_dim},
         mistakes={
             "two_matrices": block - c * f,
-            "all_heads": block - found["attention"] + whole["attention"],
+            "all_heads": block - counts["attention"] + all_heads["attention"],
             "no_norms": block - 2 * c,
         },
     )
 
 
 def share(draw: random.Random) -> Numeric:
-    """What tying saves, as a percentage of the untied model."""
+    """What tying saves, as a percentage of the untied model's parameters."""
     config = _shape(draw, vocab_size=draw.choice((32_000, 50_257)))
     of_tied = config.vocab_size * config.d_model / n_parameters(config)
     return Numeric(
@@ -96,7 +96,7 @@ def heads(draw: random.Random) -> Choice:
 
 
 def memory(draw: random.Random) -> Numeric:
-    """The bytes that AdamW holds in fp32 before any activation."""
+    """The memory of training with AdamW in fp32 before activations."""
     millions = draw.choice((17, 60, 124, 350))
     config = _shape(draw)
     each = training_bytes(config) / n_parameters(config)

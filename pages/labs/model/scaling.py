@@ -1,4 +1,4 @@
-"""Chapter 7: three sizes trained and the fourth predicted; and the loss at initialization."""
+"""Chapter 7: a law fitted to three sizes predicts the fourth; and the loss at initialization."""
 
 import functools
 import math
@@ -64,7 +64,7 @@ def scaling() -> None:
             figures.show(sizes(text), key="c7_scale_sizes")
         started = lab_runs.started_runs(RUNS)
         alive = lab_runs.any_under_way(started)
-        buttons, beside = st.columns([3, 2], gap="medium", vertical_alignment="center")
+        buttons, progress_pane = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with buttons.container(horizontal=True):
             ready = len(reached(started)) >= len(KNOWN)
             for label, key, names, disabled in (
@@ -73,7 +73,7 @@ def scaling() -> None:
             ):
                 requests = functools.partial(requests_for, names)
                 lab_runs.start_button("c7_scale", label, requests, key=key, store=RUNS, disabled=disabled)
-        with beside:
+        with progress_pane:
             lab_runs.show_problem("c7_scale")
             if alive:
                 st.fragment(progress, run_every=EVERY_SECONDS)()
@@ -123,19 +123,19 @@ def reached(runs: dict[str, Run]) -> dict[str, float]:
 
 
 def progress() -> None:
-    """How many steps of all runs are done; a rerun of the page at the end enables the buttons."""
+    """A progress bar over the steps of all runs; at the end, a rerun of the page enables the buttons."""
     text, started = words.load("07_model"), lab_runs.started_runs(RUNS)
     done = sum(history.last_step for history in histories(started).values())
-    told = text.read("lab_scale_running", done=done, all=STEPS * len(started))
+    message = text.read("lab_scale_running", done=done, all=STEPS * len(started))
     st.progress(
-        min(1.0, done / (STEPS * len(started))), text=told if done else text.read("lab_scale_starting")
+        min(1.0, done / (STEPS * len(started))), text=message if done else text.read("lab_scale_starting")
     )
     if not lab_runs.any_under_way(started):
         st.rerun()
 
 
 def law_so_far(text: words.Words, guess: float) -> None:
-    """The law through the first three losses, once they are known, and how well it predicts the fourth."""
+    """The law fitted to the first three losses, once they are known, and how well it predicts the fourth."""
     started = lab_runs.started_runs(RUNS)
     history_of = histories(started)
     losses = reached(started)
@@ -193,8 +193,8 @@ def draw_law(text: words.Words, law: PowerLaw, losses: dict[str, float], guess: 
     }
     points[text.read("lab_scale_yours")] = [(weights(FOURTH), guess, FOURTH)]
     dots = plots.scatter(points, x_title="", y_title="")
-    for trace, colour in zip(dots.figure.data, (figures.ORANGE, figures.GREEN)):
-        trace.marker.color, trace.marker.size = colour, 11
+    for trace, color in zip(dots.figure.data, (figures.ORANGE, figures.GREEN)):
+        trace.marker.color, trace.marker.size = color, 11
         picture.figure.add_trace(trace)
     figures.show(picture, key="c7_scale_law")
 
@@ -206,10 +206,10 @@ def birth() -> None:
     text.show("lab_birth", uniform=math.log(2048))
     tied = controls.switch(text.read("lab_birth_tied"), "c7_birth_tied", True)
     seed = controls.integer(text.read("lab_birth_seed"), "c7_birth_seed", Dial("", 0, 3, 1, ""), 0)
-    found = initialization.initial_losses(SPREADS, tied, seed)
+    untrained = initialization.initial_losses(SPREADS, tied, seed)
     picture = plots.curves(
         SPREADS,
-        {text.read("lab_birth_loss"): [one.loss for one in found]},
+        {text.read("lab_birth_loss"): [model.loss for model in untrained]},
         x_title=text.read("lab_birth_spread"),
         y_title=text.read("lab_birth_nats"),
         lines=(figures.Line("ln V", math.log(2048)),),
@@ -217,7 +217,11 @@ def birth() -> None:
         revision="birth",
     )
     figures.show(picture, key="c7_birth_curve")
-    ours = found[SPREADS.index(0.02)]
+    ours = untrained[SPREADS.index(0.02)]
     text.show(
-        "lab_birth_says", loss=ours.loss, uniform=math.log(2048), repeats=ours.repeats, wide=found[-1].loss
+        "lab_birth_says",
+        loss=ours.loss,
+        uniform=math.log(2048),
+        repeats=ours.repeats,
+        wide=untrained[-1].loss,
     )

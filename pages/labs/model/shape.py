@@ -1,4 +1,4 @@
-"""Chapter 7: what every dimension costs, and published models side by side."""
+"""Chapter 7: what each dimension costs, and published models side by side."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ BATCHES = (1, 8, 32)
 
 @st.fragment
 def costs() -> None:
-    """Every dimension on a slider: parameters, training memory, FLOPs, KV cache."""
+    """A slider for each dimension: parameters, training memory, FLOPs, KV cache."""
     text = words.load("07_model")
     with lab.frame("c7_cost", text.read("lab_cost_title")):
         text.show("lab_cost")
@@ -32,12 +32,12 @@ def costs() -> None:
         if config is None:
             return
         total, tokens = n_parameters(config), config.context_length
-        operations = sum(forward_flops(config, tokens).values()) / tokens
-        one, two, three, four = st.columns(4)
-        one.metric(text.read("lab_cost_weights"), f"{total:,}")
-        two.metric(text.read("lab_cost_memory"), readable_bytes(training_bytes(config)))
-        three.metric(text.read("lab_cost_operations"), f"{operations / 1e6:,.2f} M")
-        four.metric(text.read("lab_cost_cache"), readable_bytes(cache_bytes(config, tokens)))
+        flops_per_token = sum(forward_flops(config, tokens).values()) / tokens
+        weights_pane, memory_pane, flops_pane, cache_pane = st.columns(4)
+        weights_pane.metric(text.read("lab_cost_weights"), f"{total:,}")
+        memory_pane.metric(text.read("lab_cost_memory"), readable_bytes(training_bytes(config)))
+        flops_pane.metric(text.read("lab_cost_operations"), f"{flops_per_token / 1e6:,.2f} M")
+        cache_pane.metric(text.read("lab_cost_cache"), readable_bytes(cache_bytes(config, tokens)))
         areas, memory = st.columns(2, gap="medium")
         with areas:
             st.markdown(f"**{text.read('lab_cost_areas')}**")
@@ -45,14 +45,14 @@ def costs() -> None:
             figures.show(picture, key="c7_cost_areas")
         with memory:
             st.markdown(f"**{text.read('lab_cost_training', batch=batch)}**")
-            held = {
+            n_bytes = {
                 text.read("lab_cost_held_weights"): 4 * total,
                 text.read("lab_cost_held_gradients"): 4 * total,
                 text.read("lab_cost_held_moments"): 8 * total,
                 text.read("lab_cost_held_logits"): 4 * batch * tokens * vocabulary,
             }
             picture = plots.treemap(
-                held, whole=text.read("lab_cost_bytes"), unit="bytes", height=300, revision="cost memory"
+                n_bytes, whole=text.read("lab_cost_bytes"), unit="bytes", height=300, revision="cost memory"
             )
             figures.show(picture, key="c7_cost_held")
         text.show(
@@ -65,7 +65,7 @@ def costs() -> None:
 
 
 def predict(text: words.Words, config: ModelConfig) -> None:
-    """What a longer context costs in parameters, for the shape on the sliders."""
+    """Predict what a longer context costs in parameters, for the shape on the sliders."""
     longer = 512 if config.context_length != 512 else 256
     other = config.replace(context_length=longer)
     more = n_parameters(other) - n_parameters(config)
@@ -94,12 +94,12 @@ def published() -> None:
         label = text.read("lab_published_model")
         chosen = controls.dropdown(label, "c7_published_model", list(MODEL_CONFIGS), default="GPT-2 small")
         config = MODEL_CONFIGS[chosen]
-        total, found = n_parameters(config), parameters(config)
+        total, counts = n_parameters(config), parameters(config)
         text.show(
             "lab_published_says",
             name=chosen,
             weights=total,
-            table=(found["embedding"] + found["output"]) / total,
+            table=(counts["embedding"] + counts["output"]) / total,
             ties=text.read("lab_published_ties") if config.tie_embeddings else text.read("lab_published_unties"),
             saves=tying_saves(config),
             did=text.read("lab_published_saves") if config.tie_embeddings else text.read("lab_published_would"),
@@ -110,57 +110,59 @@ def published() -> None:
             figures.show(picture, key="c7_published_area")
         with right:
             st.markdown(f"**{text.read('lab_published_tying')}**")
-            saved = [100 * tying_saves(one) for one in MODEL_CONFIGS.values()]
+            saved = [100 * tying_saves(shown) for shown in MODEL_CONFIGS.values()]
             picture = plots.columns(
                 list(MODEL_CONFIGS), {"saved by tying": saved}, y_title=text.read("lab_published_percent"), form=".1f",
                 height=300, revision="tying",
             )  # fmt: skip
-            colours = [figures.BLUE if one.tie_embeddings else figures.GREY for one in MODEL_CONFIGS.values()]
-            picture.figure.update_traces(marker={"color": colours})
+            colors = [
+                figures.BLUE if shown.tie_embeddings else figures.GREY for shown in MODEL_CONFIGS.values()
+            ]
+            picture.figure.update_traces(marker={"color": colors})
             picture.figure.add_hline(y=30, line={"color": figures.VERMILION, "dash": "dot"})
             figures.show(picture, key="c7_published_bars")
             st.caption(text.read("lab_published_caption"))
-        guessed = st.session_state.get("c7_published_guess") is not None
+        answered = st.session_state.get("c7_published_guess") is not None
         columns = table(text)
-        if not guessed:  # the answer to the question below stays hidden
+        if not answered:  # this column answers the question below
             del columns[text.read("lab_published_lists")]
         with st.expander(text.read("lab_published_table_title"), icon=":material/table:"):
             st.dataframe(columns, hide_index=True, key="c7_published_table")
-            if not guessed:
+            if not answered:
                 st.caption(text.read("lab_published_hidden"))
-        share = _tables("LLaMA 3 8B")
+        fraction = _embedding_fraction(LLAMA)
         lab.predict(
             "c7_published",
-            text.read("lab_published_predict", share=_tables("tiny")),
+            text.read("lab_published_predict", share=_embedding_fraction("tiny")),
             (
                 text.read("lab_published_predict_same"),
                 text.read("lab_published_predict_half"),
                 text.read("lab_published_predict_small"),
             ),
-            right=2 if share < 0.2 else 1 if share < 0.6 else 0,
-            because=text.read("lab_published_predict_because", share=share, tying=tying_saves(MODEL_CONFIGS[LLAMA])),
+            right=2 if fraction < 0.2 else 1 if fraction < 0.6 else 0,
+            because=text.read("lab_published_predict_because", share=fraction, tying=tying_saves(MODEL_CONFIGS[LLAMA])),
             then={"c7_published_model": LLAMA},
         )  # fmt: skip
 
 
-def _tables(name: str) -> float:
+def _embedding_fraction(name: str) -> float:
     """The fraction of a model's parameters in its embedding matrix and output layer."""
-    found = parameters(MODEL_CONFIGS[name])
-    return (found["embedding"] + found["output"]) / sum(found.values())
+    counts = parameters(MODEL_CONFIGS[name])
+    return (counts["embedding"] + counts["output"]) / sum(counts.values())
 
 
 def table(text: words.Words) -> dict[str, list]:
     """The numbers of every model, as columns."""
-    shapes = MODEL_CONFIGS.values()
+    configs = MODEL_CONFIGS.values()
     return {
         text.read("lab_published_model"): list(MODEL_CONFIGS),
-        text.read("lab_cost_weights"): [f"{n_parameters(one):,}" for one in shapes],
-        text.read("lab_published_lists"): [f"{_tables(name):.1%}" for name in MODEL_CONFIGS],
-        text.read("lab_cost_memory"): [readable_bytes(training_bytes(one)) for one in shapes],
+        text.read("lab_cost_weights"): [f"{n_parameters(config):,}" for config in configs],
+        text.read("lab_published_lists"): [f"{_embedding_fraction(name):.1%}" for name in MODEL_CONFIGS],
+        text.read("lab_cost_memory"): [readable_bytes(training_bytes(config)) for config in configs],
         text.read("lab_published_operations"): [
-            f"{sum(forward_flops(one, 1000).values()) / 1e9 / 1000:,.3g} G" for one in shapes
+            f"{sum(forward_flops(config, 1000).values()) / 1e9 / 1000:,.3g} G" for config in configs
         ],
         text.read("lab_published_cache"): [
-            readable_bytes(cache_bytes(one, 1000, bytes_per_value=2)) for one in shapes
+            readable_bytes(cache_bytes(config, 1000, bytes_per_value=2)) for config in configs
         ],
     }
