@@ -1,4 +1,4 @@
-"""Chapter 9: inference. From scores to a token, from token to text, and what a cache saves on the way."""
+"""Chapter 9: inference. From logits to a token, from token to text, and what a cache saves on the way."""
 
 import streamlit as st
 
@@ -39,7 +39,7 @@ if book.part("lab"):
         inference.speculative.speculative_decoding()
         st.subheader("More experiments", anchor=False)
         lab.folded_lab("c9_more_bytes", text.read("lab_bytes_title"), inference.cost.published)
-        lab.folded_lab("c9_more_place", text.read("lab_place_title"), inference.cost.wrong_place)
+        lab.folded_lab("c9_more_place", text.read("lab_place_title"), inference.cost.wrong_positions)
 
 if book.part("measured"):
     text.show("measured")

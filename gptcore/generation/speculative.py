@@ -1,6 +1,6 @@
 """Speculative decoding: a cheap draft proposes a few tokens, and the target checks them in one pass.
 
-The text follows exactly the distribution of the target alone (Leviathan et al. 2023; Chen et al. 2023). The draft
+The text follows exactly the distribution of the target alone (Leviathan et al. 2022; Chen et al. 2023). The draft
 decides how many tokens a pass gives, and not which.
 """
 
@@ -68,7 +68,7 @@ def expected_tokens(acceptance: float, n_ahead: int) -> float:
 
 
 def expected_speedup(acceptance: float, n_ahead: int, draft_cost: float) -> float:
-    """Return how many times as fast speculative decoding is: tokens a cycle over its cost (Leviathan et al. 2023).
+    """Return how many times as fast speculative decoding is: tokens a cycle over its cost (Leviathan et al. 2022).
 
     A cycle drafts `n_ahead` tokens at `draft_cost` passes of the target each, then checks them in one pass.
 

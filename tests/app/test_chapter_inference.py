@@ -67,7 +67,7 @@ def test_a_measurement_in_pieces_writes_what_generate_writes():
         raced.work(used, 0.001)
     ids = tokenizer.encode("Once upon a time")
     alone = [step.token_id for step in generate(model, ids, 12, temperature=TEMPERATURE, seed=3)]
-    assert all(lap.tokens == alone for lane in LANES for lap in raced.whole(lane))
+    assert all(lap.tokens == alone for lane in LANES for lap in raced.finished(lane))
     assert raced.first_difference() is None
     assert len(raced.seconds(LANES[0])) == 12
 
@@ -87,10 +87,10 @@ def test_a_race_waits_while_another_is_measured():
     waiting = Race(Entry(used, "Once upon a time", 2, 0))
     with race._measuring:
         waiting.work(used, 1.0)
-        assert waiting.share == 0 and waiting.lap.lane == LANES[0]
+        assert waiting.progress == 0 and waiting.lap.lane == LANES[0]
     while not waiting.ended:
         waiting.work(used, 1.0)
-    assert waiting.share == 1
+    assert waiting.progress == 1
 
 
 def test_lanes_that_part_are_found():
@@ -106,7 +106,7 @@ def test_a_lap_stopped_half_way_does_not_count():
         Entry(models.shipped(), "", 2, 0), [Lap(LANES[0], [1, 2], [1.0, 1.0]), Lap(LANES[1], [1], [1.0])]
     )
     stopped.steps = iter(())
-    assert not stopped.shown
+    assert not stopped.is_comparable
     stopped.close()
     assert [lap.lane for lap in stopped.laps] == [LANES[0]]
 
@@ -287,7 +287,7 @@ def test_guessing_ahead_greedily_writes_what_the_model_writes_alone():
     [
         ([1.0, 1.5], "takes longer"),
         ([1.0, 1.1], "about the same"),
-        ([17.1, 8.0], "less time here, which is noise"),
+        ([17.1, 8.0], "less time here, which is measurement noise"),
     ],
 )
 def test_what_is_said_of_the_race_follows_from_what_was_measured(seconds, said):

@@ -279,7 +279,7 @@ CLAIMS = (
         name="cache_speedup",
         chapter=9,
         slogan="The KV cache makes generation 100 times as fast",
-        source="Tutorials that count the tokens processed by the model.",
+        source="Tutorials that count the tokens that go through the model, without and with a cache.",
         how="Greedy decoding of 32, 128 and 248 tokens with the nano shape: a full forward pass with "
         "logits at every position, against a KV cache. One thread, processor time, two rounds. The "
         "claim holds for a length at which the ratio is at least 100, with a margin of 10%.",
@@ -299,7 +299,7 @@ CLAIMS = (
         "at the last.",
         how=f"{WITHOUT} tokens without a cache, logits at every position against logits at the last only, "
         "with vocabularies of 2,048 and 50,257. One thread, processor time, three rounds. The claim "
-        "holds if skipping the other positions gains less than a quarter in the median.",
+        "holds if the median gain from skipping the other positions is less than a quarter.",
         unit="times as fast without a cache",
         headline="V = 50,257",
         measure=_without_the_cache,
@@ -312,22 +312,22 @@ CLAIMS = (
         name="cache_linear",
         chapter=9,
         slogan="With a KV cache the cost of a text is linear in its length",
-        source="Said because one token at a time goes through the model.",
+        source="A conclusion from the fact that one token at a time goes through the model.",
         how="Query-key pairs are counted in the trace for texts of 16, 32, 64 and 128 tokens. Measured: "
-        "the exponent p in n to the p, between neighboring lengths. The claim holds if the exponent "
-        "with a cache stays below 1.2.",
+        "the exponent k if the number of pairs grows as n to the power k, between neighboring lengths. The "
+        "claim holds if the exponent with a cache stays below 1.2.",
         unit="exponent of the length",
         headline="with a cache",
         measure=_exponents,
         judge=_growth,
         transfers="Exactly the same: attention over a whole text is quadratic with a cache and cubic without. "
-        "The rest of the model is linear, and is most of the work until texts are long.",
+        "With a cache, the rest of the model is linear, and is most of the work until texts are long.",
     ),
     Claim(
         name="cache_approximates",
         chapter=9,
         slogan="The KV cache is an approximation",
-        source="Concluded from texts that diverge after a while in low precision.",
+        source="A conclusion from texts that diverge after a while in low precision.",
         how="The shipped model reads three stories in one forward pass, and token by token with a cache. "
         "Measured: the largest difference of a logit, in standard deviations of the logits. The claim "
         "holds in a precision where it exceeds 0.001.",
@@ -335,8 +335,8 @@ CLAIMS = (
         headline="fp32",
         measure=_cached_scores_off_by,
         judge=by_range(lambda off: off > 1e-3),
-        transfers="The cache keeps the exact numbers. What differs is the order of sums, which shows up to the "
-        "rounding of the precision: in bf16, on every device.",
+        transfers="The cache stores the same numbers that would be computed again. Only the order of sums differs, "
+        "so the difference is of the size of rounding errors: larger in bf16, on every device.",
     ),
     Claim(
         name="half_bytes",
@@ -371,7 +371,7 @@ CLAIMS = (
         judge=lambda measured: by_range(lambda share: share == 0)(
             {way: measured[way] for way in ("multiplying", "dividing")}
         ),
-        transfers="The same: logits have no zero of their own, so no single factor lowers them all. Dividing the "
+        transfers="The same: logits can be positive or negative, so no single factor lowers them all. Dividing the "
         "positive ones and multiplying the negative ones does.",
     ),
 )

@@ -173,7 +173,8 @@ CLAIMS = (
         name="speculative_here",
         chapter=9,
         slogan="Speculative decoding makes any model faster",
-        source="Read into Leviathan et al. 2022 and Chen et al. 2023, whose models fill a large device.",
+        source="An overgeneralization of Leviathan et al. 2022 and Chen et al. 2023, who run large models on large "
+        "devices.",
         how=f"The shipped model generates 64 tokens one by one, and with {AHEAD - 1} drafted tokens per "
         "cycle. Its own first layer or an n-gram table of 300 stories drafts them. One thread, median "
         "seconds, five seeds. The claim holds for a draft model with which the median run is faster, "
@@ -187,8 +188,8 @@ CLAIMS = (
         measure=_guessed_ahead,
         judge=by_median(lambda ratio: ratio > 1, within=0.1),
         timed=True,
-        transfers="This measurement does not answer that. Speculative decoding pays if a pass over a few tokens "
-        "costs hardly more than over one, as on a GPU that reads billions of weights. The draft model "
+        transfers="This measurement says nothing about other sizes. Speculative decoding pays off if a pass over a few "
+        "tokens costs hardly more than over one, as on a GPU that reads billions of weights. The draft model "
         "must be cheap by comparison.",
         nothing=1.0,
     ),
@@ -196,7 +197,7 @@ CLAIMS = (
         name="speculative_approximates",
         chapter=9,
         slogan="Speculative decoding trades quality for speed",
-        source="Concluded from the draft model, a weaker model that proposes most of the tokens.",
+        source="A conclusion from the fact that a weaker model proposes most of the tokens.",
         how="The exact output distribution at 64 positions of three stories, over every token the draft "
         "model could propose, against the target's own; half of the shipped model's layers are the "
         "draft. For comparison a common mistake: a rejected token resampled from p. The claim holds if "

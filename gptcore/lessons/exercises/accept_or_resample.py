@@ -9,10 +9,10 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 
 
 def accept_or_resample(p: Tensor, q: Tensor, drafted: int) -> Tensor:
-    """Return with what chance each token comes out, once the draft has drawn one: p, q (V,) -> (V,).
+    """Return the probability of each output token, given the drafted token: p, q (V,) -> (V,).
 
     q are the draft model's probabilities, p the target's. The drafted token is accepted with probability min(1, p/q).
-    Otherwise another is drawn from max(0, p - q), made to sum to 1.
+    Otherwise a token is sampled from max(0, p - q), normalized to sum to 1.
     """
     accepted = min(1.0, float(p[drafted] / q[drafted]))
     out = torch.zeros_like(p)
@@ -95,66 +95,67 @@ EXERCISE = Exercise(
     name="accept_or_resample",
     chapter=9,
     title="Accept or resample",
-    task="A small model drafts a token, a large one checks it. Write what comes out for a given draft, so that over "
-    "all drafts each token comes out exactly as often as the large model alone would draw it.",
+    task="A draft model proposes a token, and the target model checks it. Compute the probability of each output token "
+    "for a given draft. Averaged over all drafts, it must be exactly the target's probability.",
     solution=accept_or_resample,
     cases=_cases,
     tolerance=1e-6,
     mistakes=(
         Mistake(
             name="resampled from the target",
-            says="After a refusal you draw from p. The tokens that were accepted have had their share of p already; "
-            "draw from what is left of it, max(0, p - q).",
+            says="After a rejection you sample from p. Accepted drafts already account for min(p, q) of it; sample "
+            "from what remains, max(0, p - q).",
             wrong=_from_the_target,
         ),
         Mistake(
             name="ratio upside down",
-            says="The chance to accept is p/q, not q/p: a token that the target likes better than the draft is always "
-            "accepted.",
+            says="The acceptance probability is p/q, not q/p: a token that is more probable under the target than "
+            "under the draft is always accepted.",
             wrong=_upside_down,
         ),
         Mistake(
             name="accepted by p alone",
-            says="Accepted with the chance p. The draft has drawn it with the chance q already, so the two multiply to "
-            "p·q; dividing by q brings it back to p.",
+            says="You accept with probability p. The draft already proposed the token with probability q, so the two "
+            "multiply to p·q; dividing by q makes it p.",
             wrong=_by_target_alone,
         ),
         Mistake(
             name="not made to sum to 1",
-            says="What is left, max(0, p - q), sums to less than 1. Divide it by its sum before you draw from it.",
+            says="What remains, max(0, p - q), sums to less than 1. Divide it by its sum before you sample from it.",
             wrong=_not_scaled,
         ),
         Mistake(
             name="absolute difference",
-            says="Where the draft is above the target nothing is missing: those places are 0, not |p - q|.",
+            says="Where q is larger than p, nothing is missing: those entries are 0, not |p - q|.",
             wrong=_absolute,
         ),
         Mistake(
             name="draft asked again",
-            says="After a refusal you draw from the draft again. It would repeat its own preferences; draw from what "
-            "the target has left, max(0, p - q).",
+            says="After a rejection you sample from the draft model again, so its errors remain. Sample from what "
+            "remains of the target, max(0, p - q).",
             wrong=_draft_again,
         ),
         Mistake(
             name="the difference the other way",
-            says="This is max(0, q - p): what the draft has too much of. Missing is max(0, p - q).",
+            says="This is max(0, q - p), what the draft model proposes too often. You need max(0, p - q), what it "
+            "proposes too rarely.",
             wrong=_wrong_way,
         ),
         Mistake(
             name="no cap at 1",
-            says="p/q can be above 1, and a chance cannot: take min(1, p/q).",
+            says="p/q can be above 1, and a probability cannot: use min(1, p/q).",
             wrong=_not_capped,
         ),
         Mistake(
             name="nothing left to draw from",
-            says="Where both models agree, p - q is 0 everywhere and you divide 0 by 0. Nothing is refused there, so "
-            "nothing need be drawn.",
+            says="If both models agree, p - q is 0 everywhere and you divide 0 by 0. Nothing is rejected then, so "
+            "there is nothing to resample.",
             wrong=_nothing_left,
         ),
         Mistake(
             name="the target itself",
-            says="This is p, whatever was drafted. So it comes out on average over all drafts; for one draft given, "
-            "the drafted token has a larger chance.",
+            says="This is p, whatever was drafted. That is the average over all drafts; given one draft, the drafted "
+            "token is more probable.",
             wrong=_target_itself,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Chapter 9: beam search as a tree, and the texts it found."""
+"""Chapter 9: beam search as a tree, with the finished texts."""
 
 import math
 
@@ -11,7 +11,7 @@ from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
 from pages.labs.inference import cached
 
-# Beginnings after which greedy and a beam of three part, a little and much.
+# Prompts after which greedy decoding and a beam of width three differ, slightly and a lot.
 BEGINNINGS = (
     "Long ago, a brave princess named Clara lived in a golden castle.",
     "A long time ago Nora lived all alone near the forest. One morning",
@@ -23,7 +23,7 @@ LISTED = 6
 
 @st.fragment
 def tree() -> None:
-    """A sentence searched for with a beam: what was kept, what was cut, and greedy's path beside the best."""
+    """A beam search for the rest of a sentence: which tokens it kept and cut, and the greedy path next to the best."""
     text = words.load("09_inference")
     with lab.frame("c9_beam", text.read("lab_beam_title")):
         text.show("lab_beam")
@@ -37,24 +37,24 @@ def tree() -> None:
             width, penalty, most = beam_controls(text)
             model = session.model_in_use()
             try:
-                found = cached.beams(model, typed, most, width, penalty)
+                search = cached.beams(model, typed, most, width, penalty)
             except ValueError as error:
                 st.error(escape.sentence(f"{error}."), icon=":material/error:")
                 return
-            describe_beams(text, found, model, typed)
+            describe_beams(text, search, model, typed)
         with right:
             drawn, listed = st.tabs([text.read("tab_tree"), text.read("tab_texts")], key="c9_beam_tabs")
             with drawn:
                 cut = max(1, MOST_IN_A_ROW - width)
-                figures.show(beam_tree(found, model, typed, cut), key="c9_beam_tree")
+                figures.show(beam_tree(search, model, typed, cut), key="c9_beam_tree")
                 st.caption(text.read("lab_beam_caption", cut=cut))
             with listed:
-                hypothesis_table(text, found, model)
-        predict(text, found)
+                hypothesis_table(text, search, model)
+        predict(text, search)
 
 
 def beam_controls(text: words.Words) -> tuple[int, float, int]:
-    """The width of the beam, the length penalty and the most new tokens."""
+    """The controls: beam width, length penalty and maximum number of new tokens."""
     dial = Dial("", 1, 6, 1, text.read("lab_beam_width_help"))
     width = controls.integer(text.read("lab_beam_width"), "c9_beam_width", dial, 3)
     penalty = controls.number(
@@ -71,92 +71,100 @@ def beam_controls(text: words.Words) -> tuple[int, float, int]:
     return width, penalty, most
 
 
-def hypothesis_text(one: Hypothesis, found: Beams, model: ModelHandle) -> str:
-    """A text the search found, its end token included."""
-    return model.tokenizer.decode([found.nodes[place].token_id for place in one.path], continues=True)
+def hypothesis_text(hypothesis: Hypothesis, search: Beams, model: ModelHandle) -> str:
+    """A finished text, its end token included."""
+    return model.tokenizer.decode([search.nodes[index].token_id for index in hypothesis.path], continues=True)
 
 
-def describe_beams(text: words.Words, found: Beams, model: ModelHandle, typed: str) -> None:
-    """The best text against greedy's: how likely each is, and what the search cost."""
-    best, greedy = found.best, found.greedy
-    whole = (typed + hypothesis_text(best, found, model)).strip()
+def describe_beams(text: words.Words, search: Beams, model: ModelHandle, typed: str) -> None:
+    """The best text compared with greedy's: how probable each is, and what the search cost."""
+    best, greedy = search.best, search.greedy
+    whole = (typed + hypothesis_text(best, search, model)).strip()
     if best.path == greedy.path:
-        text.show("lab_beam_same", best=whole, total=best.total, score=best.score, n_calls=found.n_calls)
+        text.show("lab_beam_same", best=whole, total=best.total, score=best.score, n_calls=search.n_calls)
         return
     text.show(
         "lab_beam_differs",
         best=whole,
         total=best.total,
         score=best.score,
-        n_calls=found.n_calls,
-        greedy=hypothesis_text(greedy, found, model).strip(),
+        n_calls=search.n_calls,
+        greedy=hypothesis_text(greedy, search, model).strip(),
         greedy_total=greedy.total,
         greedy_score=greedy.score,
         likelier=math.exp(best.total - greedy.total),
     )
 
 
-def beam_tree(found: Beams, model: ModelHandle, typed: str, cut: int) -> figures.Picture:
-    """The tree with the best `cut` of the nodes cut in each row; all of them would fill the page."""
-    marked = {*found.best.path, *found.greedy.path}
+def beam_tree(search: Beams, model: ModelHandle, typed: str, cut: int) -> figures.Picture:
+    """The tree with only the best `cut` of the cut nodes in each row; all of them would fill the page."""
+    marked = {*search.best.path, *search.greedy.path}
     n_cut: dict[int, int] = {}
-    places = [0]
-    for place, node in enumerate(found.nodes[1:], start=1):
-        if node.fate == "cut" and place not in marked:
+    shown = [0]
+    for index, node in enumerate(search.nodes[1:], start=1):
+        if node.fate == "cut" and index not in marked:
             n_cut[node.depth] = n_cut.get(node.depth, 0) + 1
             if n_cut[node.depth] > cut:
                 continue
-        places.append(place)
-    at = {place: row for row, place in enumerate(places)}
-    names = model.tokenizer.token_text
+        shown.append(index)
+    row_of = {index: row for row, index in enumerate(shown)}
+    token_text = model.tokenizer.token_text
     leaves = [
         trees.Leaf(
-            token=names(node.token_id) if place else "",
+            token=token_text(node.token_id) if index else "",
             row=node.depth,
-            parent=at[node.parent],
+            parent=row_of[node.parent],
             fate=node.fate,
-            note=f"{visible(names(node.token_id))}: p {math.exp(node.log_probability):.1%}, "
+            note=f"{visible(token_text(node.token_id))}: p {math.exp(node.log_probability):.1%}, "
             f"sum of ln p {node.total:.2f}, {node.fate}"
-            if place
+            if index
             else "",
         )
-        for place, node in ((place, found.nodes[place]) for place in places)
+        for index, node in ((index, search.nodes[index]) for index in shown)
     ]
     return trees.beam_tree(
         leaves,
-        best=[at[place] for place in found.best.path],
-        greedy=[at[place] for place in found.greedy.path],
+        best=[row_of[index] for index in search.best.path],
+        greedy=[row_of[index] for index in search.greedy.path],
         root=f"… {typed.split()[-1]}" if typed.split() else "…",
         revision="c9_beam",
     )
 
 
-def hypothesis_table(text: words.Words, found: Beams, model: ModelHandle) -> None:
-    """The texts the search found, the best first."""
-    texts = list(found.hypotheses[:LISTED])
-    if all(one.path != found.greedy.path for one in texts):
-        texts.append(found.greedy)
+def hypothesis_table(text: words.Words, search: Beams, model: ModelHandle) -> None:
+    """The finished texts, the best first."""
+    texts = list(search.hypotheses[:LISTED])
+    if all(hypothesis.path != search.greedy.path for hypothesis in texts):
+        texts.append(search.greedy)
     st.dataframe(
         {
-            text.read("lab_beam_text"): [hypothesis_text(one, found, model).strip() for one in texts],
-            text.read("lab_beam_total"): [round(one.total, 2) for one in texts],
-            text.read("lab_beam_tokens"): [one.n_counted for one in texts],
-            text.read("lab_beam_score"): [round(one.score, 3) for one in texts],
-            text.read("lab_beam_ended"): [
-                text.read("lab_beam_yes") if one.ended else text.read("lab_beam_no") for one in texts
+            text.read("lab_beam_text"): [
+                hypothesis_text(hypothesis, search, model).strip() for hypothesis in texts
             ],
-            text.read("lab_beam_greedy"): ["●" if one.path == found.greedy.path else "" for one in texts],
+            text.read("lab_beam_total"): [round(hypothesis.total, 2) for hypothesis in texts],
+            text.read("lab_beam_tokens"): [hypothesis.n_counted for hypothesis in texts],
+            text.read("lab_beam_score"): [round(hypothesis.score, 3) for hypothesis in texts],
+            text.read("lab_beam_ended"): [
+                text.read("lab_beam_yes") if hypothesis.ended else text.read("lab_beam_no")
+                for hypothesis in texts
+            ],
+            text.read("lab_beam_greedy"): [
+                "●" if hypothesis.path == search.greedy.path else "" for hypothesis in texts
+            ],
         },
         hide_index=True,
         key="c9_beam_table",
     )
 
 
-def predict(text: words.Words, found: Beams) -> None:
-    """Without a penalty: can the winner become longer? It cannot, by arithmetic."""
-    # The penalty takes no part in the search, so the same finished texts are compared at another.
+def predict(text: words.Words, search: Beams) -> None:
+    """Can the winner be longer without a penalty? It cannot: every token lowers the sum."""
+    # The penalty has no effect on the search itself, so the same finished texts can be compared at other penalties.
     short, long = (
-        max(found.hypotheses, key=lambda one: length_normalized(one.total, one.n_counted, penalty))
+        max(
+            search.hypotheses,
+            key=lambda hypothesis: length_normalized(hypothesis.total, hypothesis.n_counted, penalty),
+        )
         for penalty in (0.0, 2.0)
     )
     lab.predict(

@@ -1,4 +1,4 @@
-"""What chapter 9 generates and times, kept between runs of its page."""
+"""What chapter 9 generates and times, cached between runs of the page."""
 
 import streamlit as st
 
@@ -33,7 +33,7 @@ def greedy_with_shift(handle: ModelHandle, prompt: str, n_new: int, shift: int) 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def sentence_ends(handle: ModelHandle) -> frozenset[int]:
-    """The tokens with which a sentence or a text ends: those whose bytes end in a full stop or its like."""
+    """The tokens that end a sentence or a text: those whose bytes end in `.`, `?` or `!`, and the end token."""
     tokenizer = handle.tokenizer
     ends = (
         token_id
@@ -62,7 +62,7 @@ COUNTED_STORIES, COUNTED_ORDER = 300, 4
 
 
 def drafts(handle: ModelHandle) -> list[str]:
-    """The draft models for a target model; the last only where an earlier checkpoint was kept."""
+    """The draft models for a target model; the last only if an earlier checkpoint was kept."""
     return [*DRAFTS[:2], *DRAFTS[2:][: len(models.snapshots(handle))]]
 
 
@@ -81,10 +81,10 @@ def _draft(handle: ModelHandle, name: str) -> GPT | NgramDraft:
 def speculative_timing(
     handle: ModelHandle, prompt: str, draft: str, n_ahead: int, temperature: float, seed: int, n_new: int
 ) -> SpeculativeTiming:
-    """A text generated with this draft model and one generated without, both timed once."""
+    """One text generated with this draft model and one without, both timed."""
     model, tokenizer = handle.load()
     ids = tokenizer.encode_prompt(prompt)
-    helper = _draft(handle, draft)
+    draft_model = _draft(handle, draft)
     return speculative.time_speculative(
-        model, helper, ids, n_new, n_ahead=n_ahead, seed=seed, temperature=temperature
+        model, draft_model, ids, n_new, n_ahead=n_ahead, seed=seed, temperature=temperature
     )

@@ -8,7 +8,7 @@ from pages.kit.controls import Dial
 
 @st.fragment
 def flow() -> None:
-    """One more token on its way through the model, with the cache and the shapes of the model in use."""
+    """The path of one more token through the model, with the cache and the shapes of the model in use."""
     text = words.load("09_inference")
     config = session.model_in_use().config
     most = config.context_length
@@ -27,7 +27,7 @@ def flow() -> None:
         node("q", "one query per head", sizes={"H": h, "T": 1, "D": d}),
         node("new", "one key and one value per head", sizes={"K": k, "T": 1, "D": d}),
         node("cache", "KVCache.extend: this layer's keys and values", sizes={"K": k, "S": seen, "D": d}),
-        node("look", f"attend to all {seen} positions", "step"),
+        node("attend", f"attend to all {seen} positions", "step"),
         node("rest", "feed-forward; next block", "step"),
         node("norm", "final norm, output layer", "weight", {"C": c, "V": v}),
         node("logits", "logits", sizes={"T": 1, "V": v}),
@@ -42,9 +42,9 @@ def flow() -> None:
         edge("qkv", "q"),
         edge("qkv", "new"),
         edge("new", "cache", "stored"),
-        edge("q", "look"),
-        edge("cache", "look", "read"),
-        edge("look", "rest"),
+        edge("q", "attend"),
+        edge("cache", "attend", "read"),
+        edge("attend", "rest"),
         edge("rest", "qkv", f"{config.n_layers} blocks"),
         edge("rest", "norm"),
         edge("norm", "logits"),

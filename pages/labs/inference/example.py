@@ -1,4 +1,4 @@
-"""Chapter 9: temperature, top-k, top-p and one draw by hand."""
+"""Chapter 9: temperature, top-k, top-p and sampling one token by hand."""
 
 from collections.abc import Sequence
 
@@ -22,21 +22,21 @@ def worked_example() -> None:
     """From four logits to probabilities at three temperatures; two filters on nine probabilities; one sampled token."""
     text = words.load("09_inference")
     open_ = Steps(6, key="c9_steps")
-    temperatures, filters = st.tabs(
+    temperature_tab, filter_tab = st.tabs(
         [text.read("tab_temperatures"), text.read("tab_filters")], key="c9_example"
     )
-    with temperatures:
+    with temperature_tab:
         three_temperatures(text, open_)
-    with filters:
+    with filter_tab:
         nine_probabilities(text, open_)
 
 
 def three_temperatures(text: words.Words, open_: Steps) -> None:
-    """Softmax of four scores at three temperatures, the scores to be edited."""
+    """Softmax of four editable logits at three temperatures."""
     text.show("example")
     left, right = st.columns([2, 5], gap="large")
     with left:
-        scores = prompt.number_column(
+        logits = prompt.number_column(
             "c9_scores",
             FOUR_NAMES,
             FOUR,
@@ -45,40 +45,40 @@ def three_temperatures(text: words.Words, open_: Steps) -> None:
             low=-10,
             high=10,
         )
-    steps = {degree: by_hand.softmax(torch.tensor(scores), degree) for degree in TEMPERATURES}
+    steps = {temperature: by_hand.softmax(torch.tensor(logits), temperature) for temperature in TEMPERATURES}
     low = TEMPERATURES[0]
     with right:
-        for column, degree in zip(st.columns(3), TEMPERATURES, strict=True):
+        for column, temperature in zip(st.columns(3), TEMPERATURES, strict=True):
             with column:
-                st.markdown(f"**T = {degree:g}**")
-                shares = steps[degree].probabilities.tolist()
+                st.markdown(f"**T = {temperature:g}**")
+                probabilities = steps[temperature].probabilities.tolist()
                 replay.pick(
-                    [replay.Candidate(name, p) for name, p in zip(FOUR_NAMES, shares, strict=True)],
-                    key=f"c9_t{degree:g}".replace(".", "_"),
-                    label=text.read("temperature_label", degree=degree),
+                    [replay.Candidate(name, p) for name, p in zip(FOUR_NAMES, probabilities, strict=True)],
+                    key=f"c9_t{temperature:g}".replace(".", "_"),
+                    label=text.read("temperature_label", temperature=temperature),
                 )
     with open_.group(3):
         if open_(text.read("example_divide_title")):
             text.show("example_divide")
-            rows = [scores, *(steps[degree].scaled.tolist() for degree in TEMPERATURES)]
-            st.latex(_rows(("z", *(rf"z / {degree:g}" for degree in TEMPERATURES)), rows, ".3f"))
+            rows = [logits, *(steps[temperature].scaled.tolist() for temperature in TEMPERATURES)]
+            st.latex(_rows(("z", *(rf"z / {temperature:g}" for temperature in TEMPERATURES)), rows, ".3f"))
         if open_(text.read("example_exp_title")):
             text.show("example_exp")
-            rows = [steps[degree].exponentials.tolist() for degree in TEMPERATURES]
-            st.latex(_rows([rf"e^{{z / {degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
+            rows = [steps[temperature].exponentials.tolist() for temperature in TEMPERATURES]
+            st.latex(_rows([rf"e^{{z / {temperature:g}}}" for temperature in TEMPERATURES], rows, ".3f"))
         if open_(text.read("example_share_title")):
             text.show("example_share")
-            rows = [steps[degree].probabilities.tolist() for degree in TEMPERATURES]
-            st.latex(_rows([rf"p_{{T={degree:g}}}" for degree in TEMPERATURES], rows, ".3f"))
-            terms = " + ".join(f"e^{{{score:g}/{low:g}}}" for score in scores)
+            rows = [steps[temperature].probabilities.tolist() for temperature in TEMPERATURES]
+            st.latex(_rows([rf"p_{{T={temperature:g}}}" for temperature in TEMPERATURES], rows, ".3f"))
+            terms = " + ".join(f"e^{{{logit:g}/{low:g}}}" for logit in logits)
             st.latex(
                 rf"p_{{T={low:g}}}(a) ="
-                rf" \frac{{e^{{{scores[0]:g}/{low:g}}}}}{{{terms}}} = {steps[low].probabilities[0].item():.3f}"
+                rf" \frac{{e^{{{logits[0]:g}/{low:g}}}}}{{{terms}}} = {steps[low].probabilities[0].item():.3f}"
             )
 
 
 def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> str:
-    """Named rows of numbers under one another in LaTeX."""
+    """Named rows of numbers as an aligned LaTeX block."""
     lines = [
         f"{name} &= " + r" \quad ".join(latex.number(value, form) for value in row)
         for name, row in zip(names, rows, strict=True)
@@ -89,7 +89,7 @@ def _rows(names: Sequence[str], rows: Sequence[Sequence[float]], form: str) -> s
 def _filtered_bars(
     label: str, names: Sequence[str], given: Sequence[float], filtered: Sequence[float], key: str
 ) -> None:
-    """The probabilities before a filter: those it keeps with what they become, those it removes in gray."""
+    """The probabilities before a filter: kept ones with their new value, removed ones in gray."""
     st.markdown(f"**{label}** keeps {sum(probability > 0 for probability in filtered)}")
     picture = generation_figures.probability_bars(
         names,
@@ -102,7 +102,7 @@ def _filtered_bars(
 
 
 def nine_probabilities(text: words.Words, open_: Steps) -> None:
-    """Top-k and top-p on nine probabilities, the probabilities to be edited; then one draw."""
+    """Top-k and top-p on nine editable probabilities; then one sampled token."""
     text.show("example_filters")
     names = tuple(str(number) for number in range(1, len(NINE) + 1))
     left, right = st.columns([2, 5], gap="large")
@@ -133,7 +133,7 @@ def nine_probabilities(text: words.Words, open_: Steps) -> None:
 
 
 def top_p_steps(text: words.Words, open_: Steps, filtered: by_hand.FilteredProbabilities, p: float) -> None:
-    """The steps of top-p on the nine probabilities: running sum, rescaling, one draw."""
+    """The steps of top-p on the nine probabilities: cumulative sum, renormalization, one sampled token."""
     n_kept = int(filtered.kept.sum())
     with open_.group(3):
         if open_(text.read("example_running_title")):
@@ -153,10 +153,10 @@ def top_p_steps(text: words.Words, open_: Steps, filtered: by_hand.FilteredProba
             )
             st.latex(parts)
         if open_(text.read("example_draw_title")):
-            where = controls.number(
+            u = controls.number(
                 text.read("example_draw_u"), "c9_u", 0.0, 0.99, 0.6, 0.01, text.read("u_help")
             )
-            token = by_hand.token_at(filtered.after, where)
+            token = by_hand.token_at(filtered.after, u)
             ends = filtered.after.cumsum(0).tolist()
             start = ends[token] - filtered.after[token].item()
-            text.show("example_draw", u=where, token=token + 1, start=start, end=ends[token])
+            text.show("example_draw", u=u, token=token + 1, start=start, end=ends[token])

@@ -5,7 +5,7 @@ from pages.labs.inference import cached
 
 
 def finding() -> None:
-    """One more token with a cache and without, timed just now, against the length of the text."""
+    """The time of one more token with and without a cache, measured just now, by length of the text."""
     text = words.load("09_inference")
     model = session.model_in_use()
     times = cached.next_token_times(model)

@@ -1,11 +1,11 @@
-"""Chapter 9: its questions. Numbers are drawn from a seed, answers are computed by the library."""
+"""The questions of chapter 9. Numbers are drawn from a seed; the library computes the answers."""
 
 import random
 from collections.abc import Sequence
 
 import torch
 
-from gptcore.generation.beam import length_normalized as score
+from gptcore.generation.beam import length_normalized
 from gptcore.generation.speculative import expected_speedup, expected_tokens
 from gptcore.lessons import by_hand as computed
 from pages.kit.quiz import Bug, Choice, Numeric, Order, Question
@@ -42,27 +42,27 @@ def questions(seed: int) -> Sequence[Question]:
 
 
 def by_hand(draw: random.Random) -> Numeric:
-    """The share of the first of two scores at a temperature."""
+    """The probability of the first of two tokens at a temperature."""
     first = draw.randint(10, 25) / 10
     second = first - draw.randint(5, 12) / 10
-    degree = draw.choice((0.5, 2.0))
-    scores = torch.tensor([first, second])
-    share = computed.softmax(scores, degree).probabilities[0].item()
+    temperature = draw.choice((0.5, 2.0))
+    logits = torch.tensor([first, second])
+    probability = computed.softmax(logits, temperature).probabilities[0].item()
     return Numeric(
         name="by_hand",
-        right=share,
+        right=probability,
         tolerance=0.005,
-        numbers={"a": first, "b": second, "t": degree, "gap": (first - second) / degree},
+        numbers={"a": first, "b": second, "t": temperature, "gap": (first - second) / temperature},
         mistakes={
-            "no_temperature": computed.softmax(scores, 1.0).probabilities[0].item(),
-            "multiplied": computed.softmax(scores, 1 / degree).probabilities[0].item(),
-            "the_other": 1 - share,
+            "no_temperature": computed.softmax(logits, 1.0).probabilities[0].item(),
+            "multiplied": computed.softmax(logits, 1 / temperature).probabilities[0].item(),
+            "the_other": 1 - probability,
         },
     )
 
 
 def pushed(draw: random.Random) -> Numeric:
-    """Tokens pushed through the model without a cache, over those with one."""
+    """The number of tokens that go through the model without a cache, divided by that with one."""
     prompt, new = draw.choice((10, 20, 50)), draw.choice((100, 200, 400))
     without, cached = sum(range(prompt, prompt + new)), prompt + new - 1
     return Numeric(
@@ -76,29 +76,29 @@ def pushed(draw: random.Random) -> Numeric:
 
 
 def normalised(draw: random.Random) -> Choice:
-    """Which of two finished texts a beam prefers at a length penalty."""
+    """Which of two finished texts wins a beam search at a length penalty."""
     short, long = draw.choice(((3, 6), (4, 8), (4, 10)))
     per_token = draw.choice((0.5, 0.6, 0.7))
     totals = (-round(short * per_token * 1.2, 2), -round(long * per_token, 2))
     penalty = draw.choice((0.0, 1.0))
-    scores = [score(total, n, penalty) for total, n in zip(totals, (short, long))]
+    totals_normalized = [length_normalized(total, n, penalty) for total, n in zip(totals, (short, long))]
     return Choice(
         name="normalised",
-        right="short" if scores[0] > scores[1] else "long",
+        right="short" if totals_normalized[0] > totals_normalized[1] else "long",
         numbers={
             "short": short,
             "long": long,
             "short_total": totals[0],
             "long_total": totals[1],
             "penalty": penalty,
-            "short_score": scores[0],
-            "long_score": scores[1],
+            "short_score": totals_normalized[0],
+            "long_score": totals_normalized[1],
         },
     )
 
 
 def draft_quiz(draw: random.Random) -> Numeric:
-    """The speed-up of speculative decoding."""
+    """The speedup of speculative decoding."""
     chance, n_ahead, cost = draw.choice((0.5, 0.6, 0.8)), draw.choice((2, 3)), draw.choice((0.1, 0.2))
     return Numeric(
         name="ahead",

@@ -1,8 +1,8 @@
 """Measuring one prompt in two lanes, with and without a cache, before anything is drawn.
 
-The measurement is taken in pieces, so that a server answers other visitors in between and the visitor can
-stop it. Lanes take turns and run several times: what is shown for a position is the median over the runs. One race is
-measured at a time, since two at once would measure each other.
+The measurement is done in small chunks, so that the server can answer other visitors in between and the visitor can
+stop it. Lanes take turns and run several times; the time shown for a position is the median over the runs. One race is
+measured at a time, because two at once would slow each other down.
 """
 
 import statistics
@@ -16,7 +16,7 @@ from pages.kit.models import ModelHandle
 
 LANES = ("cache off", "cache on")
 REPEATS = 3
-# After so many seconds of measuring nothing is repeated any more; each lane is always run once.
+# After this many seconds of measuring, no lane is repeated; each lane always runs once.
 PATIENCE_SECONDS = 5.0
 TEMPERATURE = 0.8
 _measuring = threading.Lock()
@@ -24,9 +24,9 @@ _measuring = threading.Lock()
 
 @dataclass(slots=True)
 class FrameClock:
-    """Counts the runs of a fragment that renews itself. The first is part of a run of the whole page.
+    """Counts the runs of a fragment that reruns on a timer. The first is part of a run of the whole page.
 
-    A whole run must never end in `st.rerun`: widgets it has not come to yet would lose their values.
+    A whole run must never end in `st.rerun`: widgets it has not reached yet would lose their values.
     """
 
     n: int = 0
@@ -38,7 +38,7 @@ class FrameClock:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a race is about: equal entries give equal tokens."""
+    """The settings of a measurement: equal settings give equal tokens."""
 
     model: ModelHandle
     prompt: str
@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Lap:
-    """One lane run once: its tokens and the seconds each took."""
+    """One run of a lane: its tokens and the seconds each took."""
 
     lane: str
     tokens: list[int] = field(default_factory=list)
@@ -57,16 +57,16 @@ class Lap:
 
 @dataclass(slots=True)
 class Race:
-    """Both lanes of an entry, as far as they have been measured."""
+    """Both lanes with the same settings, as far as they have been measured."""
 
     entry: Entry
     laps: list[Lap] = field(default_factory=list)
-    steps: Generator[Step, None, str] | None = None  # of the last lap, while it is under way
-    spent: float = 0.0  # seconds of measuring, all laps together
-    anew: bool = False  # asked for by the button: what was measured for another visitor does not do
+    steps: Generator[Step, None, str] | None = None  # of the current lap, None between laps
+    measured_seconds: float = 0.0  # of all laps together
+    by_button: bool = False  # started by the button, so no result of another visitor is reused
 
     def work(self, model: ModelHandle, seconds: float) -> None:
-        """Go on measuring for about so long, unless another race is being measured.
+        """Measure for about this many more seconds, unless another race is being measured.
 
         Raises ValueError for a prompt that cannot be continued.
         """
@@ -90,10 +90,10 @@ class Race:
             else:
                 self.laps[-1].tokens.append(step.token_id)
                 self.laps[-1].seconds.append(step.seconds)
-        self.spent += time.perf_counter() - started
+        self.measured_seconds += time.perf_counter() - started
 
     def close(self) -> None:
-        """Leave out a lap that was stopped half-way."""
+        """Discard a lap that was stopped before its end."""
         if self.steps is not None:
             self.steps = None
             self.laps.pop()
@@ -102,54 +102,54 @@ class Race:
     def ended(self) -> bool:
         if self.steps is not None or len(self.laps) % len(LANES) or not self.laps:
             return False
-        return len(self.laps) >= REPEATS * len(LANES) or self.spent > PATIENCE_SECONDS
+        return len(self.laps) >= REPEATS * len(LANES) or self.measured_seconds > PATIENCE_SECONDS
 
     @property
     def lap(self) -> Lap:
-        """The lap that is run, or will be first."""
+        """The current lap, or the first one if none has started."""
         return self.laps[-1] if self.laps else Lap(LANES[0])
 
     @property
-    def share(self) -> float:
-        """How far the measurement is, from 0 to 1."""
+    def progress(self) -> float:
+        """The fraction of the measurement that is done."""
         done = sum(len(lap.tokens) for lap in self.laps)
         return min(1.0, done / (REPEATS * len(LANES) * max(1, self.entry.n_new)))
 
-    def whole(self, lane: str) -> list[Lap]:
-        """The laps of a lane that have come to their end."""
+    def finished(self, lane: str) -> list[Lap]:
+        """The finished laps of a lane."""
         laps = self.laps if self.steps is None else self.laps[:-1]
         return [lap for lap in laps if lap.lane == lane]
 
     @property
-    def shown(self) -> bool:
-        """Whether there is something to compare: each lane has come to its end once."""
-        return all(self.whole(lane) for lane in LANES)
+    def is_comparable(self) -> bool:
+        """Whether each lane has finished at least once."""
+        return all(self.finished(lane) for lane in LANES)
 
     def seconds(self, lane: str) -> list[float]:
         """The median seconds of each new token in a lane, over its laps."""
-        return [statistics.median(times) for times in zip(*(lap.seconds for lap in self.whole(lane)))]
+        return [statistics.median(times) for times in zip(*(lap.seconds for lap in self.finished(lane)))]
 
     def tokens(self, lane: str) -> list[int]:
-        """The tokens a lane wrote, the first time."""
-        return self.whole(lane)[0].tokens
+        """The tokens of a lane's first lap."""
+        return self.finished(lane)[0].tokens
 
     def first_difference(self) -> int | None:
-        """The first new token in which two laps differ, of any lane; None where all wrote the same."""
-        laps = [lap.tokens for lane in LANES for lap in self.whole(lane)]
+        """The index of the first new token in which any two laps differ; None if all are the same."""
+        laps = [lap.tokens for lane in LANES for lap in self.finished(lane)]
         return first_difference(laps)
 
 
 def first_difference(texts: list[list[int]]) -> int | None:
-    """The first place at which not all lists of tokens are the same, their ends included; None if they are."""
+    """The first index at which the lists of tokens differ, their ends included; None if they are equal."""
     shortest = min(map(len, texts))
-    for place in range(shortest):
-        if len({text[place] for text in texts}) > 1:
-            return place
+    for position in range(shortest):
+        if len({text[position] for text in texts}) > 1:
+            return position
     return None if len({len(text) for text in texts}) == 1 else shortest
 
 
 def smooth(values: list[float], width: int = 9) -> list[float]:
-    """The median of each value and its neighbors, `width` together, fewer at the ends."""
+    """The running median over `width` values, fewer at the ends."""
     half = width // 2
     return [statistics.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
 

@@ -1,4 +1,4 @@
-"""Chapter 9: every sampling control over the distribution it cuts, and the text it gives."""
+"""Chapter 9: every sampling control with the distribution it filters, and the generated text."""
 
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
@@ -26,7 +26,7 @@ from pages.kit.models import ModelHandle
 from pages.labs.inference.race import FrameClock
 
 N_BARS = 12
-# So many tokens appear at a time: fast enough to be live, slow enough to be read and stopped.
+# Tokens that appear at a time: fast enough to look live, slow enough to read and to stop.
 TOKENS_A_TICK = 12
 WRITE_EVERY_SECONDS = 0.15
 PAST = ("stop", "slide")
@@ -34,17 +34,17 @@ PAST = ("stop", "slide")
 
 @dataclass(slots=True)
 class Writing:
-    """A text while it is written: the tokens so far, and why it ended."""
+    """A text being generated: the tokens so far, and why it ended."""
 
     prompt: str
-    asked: int
+    n_requested: int
     steps: Generator[Step, None, str] | None
     tokens: list[int] = field(default_factory=list)
     seconds: float = 0.0
     reason: str | None = None
 
     def work(self, n_tokens: int) -> None:
-        """Write up to so many tokens more; `reason` says why it ended, or why it cannot begin."""
+        """Generate up to this many more tokens; `reason` says why it ended or could not start."""
         for _ in range(n_tokens):
             try:
                 step = next(self.steps)
@@ -60,27 +60,27 @@ class Writing:
 
 @st.fragment
 def choose_and_write() -> None:
-    """Every sampling control over the live distribution it cuts; below, the text it gives."""
+    """Every sampling control with the distribution it filters; below, the generated text."""
     text = words.load("09_inference")
     model = session.model_in_use()
     with lab.frame("c9_write", text.read("lab_write_title")):
         text.show("lab_write")
-        typed = prompt.text_input(text.read("write_prompt"), "c9_text", PROMPTS[7], PROMPTS[4:8])
+        prompt_text = prompt.text_input(text.read("write_prompt"), "c9_text", PROMPTS[7], PROMPTS[4:8])
         left, right = st.columns([2, 3], gap="large")
         with left:
             filters, seed = controls.sampling("c9")
-            writing(model, typed, filters, seed, text)
+            writing(model, prompt_text, filters, seed, text)
         with right:
-            cut_distribution(model, typed, filters, seed, text)
+            filtered_distribution(model, prompt_text, filters, seed, text)
         written_text()
-        predict_greedy(model, typed[:200], text)
+        predict_greedy(model, prompt_text[:200], text)
 
 
-def predict_greedy(model: ModelHandle, typed: str, text: words.Words) -> None:
-    """Temperature 0 twice: the same text, whatever the seed. Not asked of a prompt longer than the context."""
-    if len(model.tokenizer.encode_prompt(typed)) > model.config.context_length:
+def predict_greedy(model: ModelHandle, prompt_text: str, text: words.Words) -> None:
+    """The prediction about temperature 0: the same text with every seed. Left out if the prompt exceeds the context."""
+    if len(model.tokenizer.encode_prompt(prompt_text)) > model.config.context_length:
         return
-    written = forward.continuation(model, typed, 12)
+    written = forward.continuation(model, prompt_text, 12)
     lab.predict(
         "c9_write",
         text.read("lab_write_predict"),
@@ -91,9 +91,11 @@ def predict_greedy(model: ModelHandle, typed: str, text: words.Words) -> None:
     )
 
 
-def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words) -> None:
-    """Draw the next-token distribution, gray where a filter cuts; of a long prompt the last half of the context."""
-    ids = model.tokenizer.encode_prompt(typed)
+def filtered_distribution(
+    model: ModelHandle, prompt_text: str, filters: Sampling, seed: int, text: words.Words
+) -> None:
+    """Show the next-token distribution, removed tokens in gray. A long prompt is cut to half the context."""
+    ids = model.tokenizer.encode_prompt(prompt_text)
     if len(ids) > model.config.context_length:
         ids = ids[-model.config.context_length // 2 :]
         st.caption(text.read("last_half", n=len(ids)))
@@ -106,15 +108,15 @@ def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: in
     before = distribution(logits, unfiltered, seen)
     after = distribution(logits, filters, seen)
     best = before.topk(min(N_BARS, len(before)))
-    places = best.indices.tolist()
+    token_ids = best.indices.tolist()
     kept = after[best.indices].tolist()
-    names = [model.tokenizer.token_text(place) for place in places]
-    drawn = next(iter(generate(model.model, ids, 1, seed=seed, **asdict(filters)))).token_id
+    names = [model.tokenizer.token_text(token_id) for token_id in token_ids]
+    sampled_id = next(iter(generate(model.model, ids, 1, seed=seed, **asdict(filters)))).token_id
     picture = generation_figures.probability_bars(
         ["(end)" if name == EOT else name for name in names],
         best.values.tolist(),
         after=kept,
-        chosen=places.index(drawn) if drawn in places else None,
+        chosen=token_ids.index(sampled_id) if sampled_id in token_ids else None,
         height=350,
         revision="c9_cut",
     )
@@ -124,22 +126,24 @@ def cut_distribution(model: ModelHandle, typed: str, filters: Sampling, seed: in
         n_kept=n_kept,
         n_all=len(after),
         mass=float(before[after > 0].sum()),
-        token=chips.visible(model.tokenizer.token_text(drawn)),
-        p=float(after[drawn]),
+        token=chips.visible(model.tokenizer.token_text(sampled_id)),
+        p=float(after[sampled_id]),
     )
     figures.show(picture, key="c9_cut")
 
 
-def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: words.Words) -> None:
-    """The buttons that generate with the chosen controls, a few tokens at a time, and stop."""
+def writing(model: ModelHandle, prompt_text: str, filters: Sampling, seed: int, text: words.Words) -> None:
+    """The buttons that start and stop generation with the chosen controls."""
     dial = Dial("", 10, 600, 10, text.read("length_help"))
-    asked = controls.integer(text.read("length_label"), "c9_length", dial, 120)
+    n_requested = controls.integer(text.read("length_label"), "c9_length", dial, 120)
     half = model.config.context_length // 2
-    past = controls.choice(text.read("past_label"), "c9_past", PAST, help=text.read("past_help", half=half))
-    now: Writing | None = st.session_state.get("c9_writing")
-    if now is not None and now.steps is not None:
-        now.work(TOKENS_A_TICK)
-    busy = now is not None and now.steps is not None
+    past_context = controls.choice(
+        text.read("past_label"), "c9_past", PAST, help=text.read("past_help", half=half)
+    )
+    current: Writing | None = st.session_state.get("c9_writing")
+    if current is not None and current.steps is not None:
+        current.work(TOKENS_A_TICK)
+    busy = current is not None and current.steps is not None
     with st.container(horizontal=True):
         st.button(
             text.read("generate"),
@@ -148,7 +152,7 @@ def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: 
             icon=":material/edit:",
             disabled=busy,
             on_click=_start_writing,
-            args=(typed, asked, filters, seed, past),
+            args=(prompt_text, n_requested, filters, seed, past_context),
         )
         st.button(
             text.read("stop_button"),
@@ -160,61 +164,63 @@ def writing(model: ModelHandle, typed: str, filters: Sampling, seed: int, text: 
 
 
 def written_text() -> None:
-    """The text so far; what is there stays when it is stopped."""
-    now: Writing | None = st.session_state.get("c9_writing")
-    if now is not None:
-        busy = now.steps is not None
+    """The text so far; it stays when generation is stopped."""
+    current: Writing | None = st.session_state.get("c9_writing")
+    if current is not None:
+        busy = current.steps is not None
         st.fragment(_write, run_every=WRITE_EVERY_SECONDS if busy else None)(FrameClock())
 
 
-def _start_writing(typed: str, asked: int, filters: Sampling, seed: int, past: str) -> None:
+def _start_writing(
+    prompt_text: str, n_requested: int, filters: Sampling, seed: int, past_context: str
+) -> None:
     model = session.model_in_use()
-    ids = model.tokenizer.encode_prompt(typed)
+    ids = model.tokenizer.encode_prompt(prompt_text)
     steps = generate(
         model.model,
         ids,
-        asked,
+        n_requested,
         seed=seed,
         stop_ids=model.tokenizer.stop_ids,
         n_alternatives=0,
-        past_context=past,
+        past_context=past_context,
         **asdict(filters),
     )
-    st.session_state["c9_writing"] = Writing(typed, asked, steps)
+    st.session_state["c9_writing"] = Writing(prompt_text, n_requested, steps)
 
 
 def _stop_writing() -> None:
-    now: Writing | None = st.session_state.get("c9_writing")
-    if now is not None and now.steps is not None:
-        now.steps, now.reason = None, "stopped"
+    current: Writing | None = st.session_state.get("c9_writing")
+    if current is not None and current.steps is not None:
+        current.steps, current.reason = None, "stopped"
 
 
 def _write(clock: FrameClock) -> None:
-    """Write a few tokens and show the text so far; one run of the page at the end frees the button."""
+    """Generate a few tokens and show the text so far; at the end, one run of the page enables the button."""
     text = words.load("09_inference")
     model = session.model_in_use()
-    now: Writing | None = st.session_state.get("c9_writing")
-    if now is None:
+    current: Writing | None = st.session_state.get("c9_writing")
+    if current is None:
         return
-    if not clock.first() and now.steps is not None:
-        now.work(TOKENS_A_TICK)
-        if now.steps is None:
+    if not clock.first() and current.steps is not None:
+        current.work(TOKENS_A_TICK)
+        if current.steps is None:
             st.rerun()
-    body = model.tokenizer.decode(now.tokens, continues=bool(now.prompt))
-    if now.tokens or now.steps is not None:
+    body = model.tokenizer.decode(current.tokens, continues=bool(current.prompt))
+    if current.tokens or current.steps is not None:
         with st.container(border=True):
-            st.text(now.prompt + body)
+            st.text(current.prompt + body)
     context = model.config.context_length
-    rate = len(now.tokens) / now.seconds if now.seconds else 0.0
-    if now.reason is None:
-        st.caption(text.read("writing", n=len(now.tokens), asked=now.asked))
-    elif now.reason == "length":
-        st.caption(text.read("ended_length", n=len(now.tokens), rate=rate))
-    elif now.reason == "stop":
-        st.caption(text.read("ended_stop", n=len(now.tokens), rate=rate))
-    elif now.reason == "context":
-        st.caption(text.read("ended_context", n=len(now.tokens), rate=rate, context=context))
-    elif now.reason == "stopped":
-        st.caption(text.read("ended_stopped", n=len(now.tokens)))
+    rate = len(current.tokens) / current.seconds if current.seconds else 0.0
+    if current.reason is None:
+        st.caption(text.read("writing", n=len(current.tokens), n_requested=current.n_requested))
+    elif current.reason == "length":
+        st.caption(text.read("ended_length", n=len(current.tokens), rate=rate))
+    elif current.reason == "stop":
+        st.caption(text.read("ended_stop", n=len(current.tokens), rate=rate))
+    elif current.reason == "context":
+        st.caption(text.read("ended_context", n=len(current.tokens), rate=rate, context=context))
+    elif current.reason == "stopped":
+        st.caption(text.read("ended_stopped", n=len(current.tokens)))
     else:
-        st.error(escape.sentence(f"{now.reason}."), icon=":material/error:")
+        st.error(escape.sentence(f"{current.reason}."), icon=":material/error:")

@@ -12,7 +12,7 @@ from pages.labs.inference import cached
 BEGINNING = "Long ago, a king"
 N_NEW = 32
 MOST_AHEAD = 12
-CHANCES = tuple(step / 20 for step in range(21))
+ACCEPTANCE_RATES = tuple(step / 20 for step in range(21))
 
 
 @st.fragment
@@ -31,7 +31,7 @@ def speculative_decoding() -> None:
             ]  # chosen while a model with an earlier checkpoint was in use
         left, right = st.columns([2, 3], gap="large")
         with left:
-            typed = prompt.text_input(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
+            prompt_text = prompt.text_input(text.read("lab_ahead_prompt"), "c9_ahead_prompt", BEGINNING)
             draft = controls.choice(text.read("lab_ahead_draft"), "c9_ahead_draft", drafts)
             dial = Dial("", 1, MOST_AHEAD, 1, text.read("lab_ahead_k_help"))
             n_ahead = controls.integer(text.read("lab_ahead_k"), "c9_ahead_k", dial, 4)
@@ -40,7 +40,7 @@ def speculative_decoding() -> None:
             )
             seed = controls.seed("c9_ahead_seed")
         try:
-            found = cached.speculative_timing(model, typed, draft, n_ahead, temperature, seed, N_NEW)
+            timing = cached.speculative_timing(model, prompt_text, draft, n_ahead, temperature, seed, N_NEW)
         except ValueError as error:
             st.error(escape.sentence(f"{error}."), icon=":material/error:")
             return
@@ -48,20 +48,20 @@ def speculative_decoding() -> None:
             names = [text.read("tab_kept"), text.read("tab_price")]
             kept, priced = st.tabs(names, key="c9_ahead_tabs", on_change="rerun")
             with kept:
-                draft_strip(text, found, model)
-                calls(text, found, n_ahead)
+                draft_strip(text, timing, model)
+                describe_passes(text, timing, n_ahead)
             with priced:
-                price = cost(text, found, n_ahead)
-        predict(text, found, n_ahead, price)
+                draft_cost = cost(text, timing, n_ahead)
+        predict(text, timing, n_ahead, draft_cost)
 
 
-def draft_strip(text: words.Words, found: SpeculativeTiming, model: ModelHandle) -> None:
-    """Every draft token in its color, cycle by cycle, and the tokens the target added."""
+def draft_strip(text: words.Words, timing: SpeculativeTiming, model: ModelHandle) -> None:
+    """Every draft token in its color, cycle by cycle, and the tokens added by the target model."""
     st.markdown(f"**{text.read('lab_ahead_strip')}**")
     tokens: list[chips.Chip] = []
-    for number, cycle in enumerate(found.cycles, start=1):
+    for number, cycle in enumerate(timing.cycles, start=1):
         tokens.append(chips.Chip(f"{number}", "count", ""))
-        tokens += [draft_chip(one, cycle, model) for one in cycle.drafted]
+        tokens += [draft_chip(token, cycle, model) for token in cycle.drafted]
         tokens.append(
             chips.Chip(
                 token_name(cycle.next_id, model),
@@ -89,114 +89,118 @@ def token_name(token_id: int, model: ModelHandle) -> str:
     )
 
 
-def draft_chip(one: DraftToken, cycle: Cycle, model: ModelHandle) -> chips.Chip:
+def draft_chip(token: DraftToken, cycle: Cycle, model: ModelHandle) -> chips.Chip:
     """A draft token as a chip; its note gives both probabilities."""
-    kind = {True: "kept", False: "refused", None: "unjudged"}[one.kept]
-    note = f"p {one.p:.1%}, q {one.q:.1%}, accepted with probability {min(1.0, one.p / one.q):.0%}"
+    kind = {True: "kept", False: "refused", None: "unjudged"}[token.kept]
+    note = f"p {token.p:.1%}, q {token.q:.1%}, accepted with probability {min(1.0, token.p / token.q):.0%}"
     return chips.Chip(
-        token_name(one.token_id, model),
+        token_name(token.token_id, model),
         kind,
-        note if one.kept is not None else "",
+        note if token.kept is not None else "",
     )
 
 
-def calls(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> None:
-    """Tokens per pass: as counted, and by the formula at the measured acceptance rate."""
-    chance = found.acceptance
+def describe_passes(text: words.Words, timing: SpeculativeTiming, n_ahead: int) -> None:
+    """Tokens per pass: counted, and by the formula at the measured acceptance rate."""
+    acceptance = timing.acceptance
     text.show(
         "lab_ahead_calls",
-        n=found.n_tokens,
-        passes=len(found.cycles),
-        each=found.n_tokens / len(found.cycles),
-        judged=found.n_judged,
-        kept=found.n_kept,
-        chance=chance,
+        n=timing.n_tokens,
+        passes=len(timing.cycles),
+        each=timing.n_tokens / len(timing.cycles),
+        judged=timing.n_judged,
+        kept=timing.n_kept,
+        acceptance=timing.acceptance,
     )
-    terms = " + ".join(("1", rf"{chance:.2f}", *(rf"{chance:.2f}^{{{k}}}" for k in range(2, n_ahead + 1))))
+    terms = " + ".join(
+        ("1", rf"{acceptance:.2f}", *(rf"{acceptance:.2f}^{{{k}}}" for k in range(2, n_ahead + 1)))
+    )
     if n_ahead > 3:
-        terms = rf"1 + {chance:.2f} + \dots + {chance:.2f}^{{{n_ahead}}}"
-    st.latex(rf"1 + \alpha + \dots + \alpha^K = {terms} = {expected_tokens(chance, n_ahead):.2f}")
+        terms = rf"1 + {acceptance:.2f} + \dots + {acceptance:.2f}^{{{n_ahead}}}"
+    st.latex(rf"1 + \alpha + \dots + \alpha^K = {terms} = {expected_tokens(acceptance, n_ahead):.2f}")
 
 
-def cost(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> float:
-    """The speedup at a chosen cost of a draft token, and the measured one; returns the cost."""
+def cost(text: words.Words, timing: SpeculativeTiming, n_ahead: int) -> float:
+    """The speedup at a chosen cost of a draft token, and the measured one; returns the cost of a draft token."""
     left, right = st.columns([2, 3], gap="large")
     with left:
-        price = controls.number(
+        draft_cost = controls.number(
             text.read("lab_ahead_c"), "c9_ahead_c", 0.0, 1.0, 0.1, 0.05, text.read("lab_ahead_c_help")
         )
-        describe_cost(text, found, n_ahead, price)
+        describe_cost(text, timing, n_ahead, draft_cost)
     with right:
-        figures.show(speed_curves(text, found, n_ahead, price), key="c9_ahead_chart")
+        figures.show(speed_curves(text, timing, n_ahead, draft_cost), key="c9_ahead_chart")
     with st.expander(text.read("lab_ahead_clock_title"), icon=":material/timer:"):
-        describe_clock(text, found, n_ahead)
-    return price
+        describe_clock(text, timing, n_ahead)
+    return draft_cost
 
 
-def describe_cost(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> None:
+def describe_cost(text: words.Words, timing: SpeculativeTiming, n_ahead: int, draft_cost: float) -> None:
     """What a cycle costs at this cost of a draft token, and the speedup."""
-    chance = found.acceptance
-    tokens, speed = expected_tokens(chance, n_ahead), expected_speedup(chance, n_ahead, price)
+    acceptance = timing.acceptance
+    tokens, speed = expected_tokens(acceptance, n_ahead), expected_speedup(acceptance, n_ahead, draft_cost)
     text.show(
         "lab_ahead_cost",
         ahead=n_ahead,
-        c=price,
+        c=draft_cost,
         tokens=tokens,
-        cost=1 + n_ahead * price,
+        cost=1 + n_ahead * draft_cost,
         speed=speed,
     )
 
 
-def describe_clock(text: words.Words, found: SpeculativeTiming, n_ahead: int) -> None:
-    """The measured speedup, against the formula's."""
-    reading, guessed = (
-        found.seconds_per_check / found.seconds_per_token,
-        found.seconds_per_draft / found.seconds_per_token,
+def describe_clock(text: words.Words, timing: SpeculativeTiming, n_ahead: int) -> None:
+    """The measured speedup and its parts."""
+    check_cost, draft_cost = (
+        timing.seconds_per_check / timing.seconds_per_token,
+        timing.seconds_per_draft / timing.seconds_per_token,
     )
     text.show(
         "lab_ahead_clock",
-        speedup=found.speedup,
-        plain=1000 * found.seconds_per_token,
-        c=guessed,
-        reading=reading,
+        speedup=timing.speedup,
+        plain=1000 * timing.seconds_per_token,
+        c=draft_cost,
+        reading=check_cost,
         ahead=n_ahead + 1,
-        cost=reading + n_ahead * guessed,
+        cost=check_cost + n_ahead * draft_cost,
     )
 
 
-def speed_curves(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> figures.Picture:
-    """The speedup by the formula, against the acceptance rate; the star is the measured one."""
-    chance = found.acceptance
+def speed_curves(
+    text: words.Words, timing: SpeculativeTiming, n_ahead: int, draft_cost: float
+) -> figures.Picture:
+    """The speedup by the formula as a function of the acceptance rate; the star is the measured one."""
+    acceptance = timing.acceptance
     picture = plots.curves(
-        CHANCES,
+        ACCEPTANCE_RATES,
         {
-            f"K = {k}": [expected_speedup(one, k, price) for one in CHANCES]
+            f"K = {k}": [expected_speedup(rate, k, draft_cost) for rate in ACCEPTANCE_RATES]
             for k in dict.fromkeys((1, n_ahead, MOST_AHEAD))
         },
         x_title="acceptance rate α",
         y_title="speedup",
-        mark_x=chance,
+        mark_x=acceptance,
         height=280,
         revision="c9_ahead",
     )
     figure = picture.figure
     figure.add_hline(y=1, line={"color": figures.GREY, "dash": "dot"})
     figure.add_scatter(
-        x=[chance],
-        y=[found.speedup],
+        x=[acceptance],
+        y=[timing.speedup],
         mode="markers",
         name=text.read("lab_ahead_here"),
         marker={"color": figures.VERMILION, "symbol": "star", "size": 14},
         hovertemplate=text.read("lab_ahead_here") + " %{y:.2f}<extra></extra>",
     )
-    alt = f"{picture.alt} {text.read('lab_ahead_here')}: {found.speedup:.2f} at α {chance:.2f}."
+    alt = f"{picture.alt} {text.read('lab_ahead_here')}: {timing.speedup:.2f} at α {acceptance:.2f}."
     return figures.Picture(figure, alt)
 
 
-def predict(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: float) -> None:
-    """Does drafting far more help? What the formula says at the measured acceptance rate and the chosen cost."""
-    chance = found.acceptance
-    now, then = (expected_speedup(chance, k, price) for k in (n_ahead, MOST_AHEAD))
+def predict(text: words.Words, timing: SpeculativeTiming, n_ahead: int, draft_cost: float) -> None:
+    """Do more draft tokens help? The answer of the formula at the measured acceptance rate and the chosen cost."""
+    acceptance = timing.acceptance
+    now, then = (expected_speedup(acceptance, k, draft_cost) for k in (n_ahead, MOST_AHEAD))
     options = (text.read("lab_ahead_faster"), text.read("lab_ahead_slower"), text.read("lab_ahead_even"))
     right = 2 if abs(then - now) < 0.005 else 0 if then > now else 1
     lab.predict(
@@ -207,11 +211,11 @@ def predict(text: words.Words, found: SpeculativeTiming, n_ahead: int, price: fl
         because=text.read(
             "lab_ahead_because",
             most=MOST_AHEAD,
-            chance=chance,
-            tokens=expected_tokens(chance, MOST_AHEAD),
-            before=expected_tokens(chance, n_ahead),
-            limit=1 / (1 - chance) if chance < 1 else float("inf"),
-            cost=1 + MOST_AHEAD * price,
+            acceptance=timing.acceptance,
+            tokens=expected_tokens(acceptance, MOST_AHEAD),
+            before=expected_tokens(acceptance, n_ahead),
+            limit=1 / (1 - acceptance) if acceptance < 1 else float("inf"),
+            cost=1 + MOST_AHEAD * draft_cost,
             then=then,
             now=now,
         ),

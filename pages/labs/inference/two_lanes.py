@@ -1,4 +1,4 @@
-"""Chapter 9: one prompt with the cache and without, measured, then replayed side by side."""
+"""Chapter 9: one prompt with and without the cache, measured, then replayed side by side."""
 
 import itertools
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ from pages.labs.inference.race import LANES, PATIENCE_SECONDS, REPEATS, Entry, F
 CHUNK_SECONDS = 0.4
 EVERY_SECONDS = 0.2
 REPLAY_SECONDS = 8.0
-CLEAR_CHANGE = 0.15  # of the time per token; less is called even
+CLEAR_CHANGE = 0.15  # relative change of the time per token; a smaller one counts as no change
 SLOWER = (1, 2, 5, 10, 20, 50)
 
 
 @st.fragment
 def cache_race() -> None:
-    """One prompt, two lanes: measured first, in pieces, then replayed and compared."""
+    """One prompt, two lanes: measured first, in chunks, then replayed and compared."""
     text = words.load("09_inference")
     with lab.frame("c9_race", text.read("lab_race_title")):
         text.show("lab_race")
@@ -45,7 +45,7 @@ def _two_lanes(text: words.Words) -> None:
     config = model.config
     left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
     with left:
-        typed = prompt.text_input(text.read("race_prompt"), "c9_prompt", PROMPTS[0], PROMPTS[:4])
+        prompt_text = prompt.text_input(text.read("race_prompt"), "c9_prompt", PROMPTS[0], PROMPTS[:4])
     with right:
         step = min(8, max(1, config.context_length // 2))
         dial = Dial(
@@ -53,16 +53,16 @@ def _two_lanes(text: words.Words) -> None:
         )
         n_new = controls.integer(text.read("new_label"), "c9_new", dial, min(240, config.context_length))
         seed = controls.seed("c9_race_seed")
-    n_prompt = len(model.tokenizer.encode_prompt(typed))
+    n_prompt = len(model.tokenizer.encode_prompt(prompt_text))
     room = config.context_length - n_prompt + 1
-    entry = Entry(model, typed, min(n_new, max(1, room)), seed)
+    entry = Entry(model, prompt_text, min(n_new, max(1, room)), seed)
     running = _of_model("c9_running", model)
     measured = _of_model("c9_measured", model)
     if running is None and measured is None and not st.session_state.get("c9_problem"):
         running = st.session_state["c9_running"] = Race(entry)
     if running is not None and _measure(running, model):
         running, measured = None, _of_model("c9_measured", model)
-    buttons, beside = st.columns([2, 3], gap="medium", vertical_alignment="center")
+    buttons, status = st.columns([2, 3], gap="medium", vertical_alignment="center")
     with buttons.container(horizontal=True):
         st.button(
             text.read("race_button"),
@@ -80,7 +80,7 @@ def _two_lanes(text: words.Words) -> None:
             disabled=running is None,
             on_click=_stop_race,
         )
-    with beside:
+    with status:
         if running is not None:
             st.fragment(_measuring, run_every=EVERY_SECONDS)(FrameClock())
         elif measured is not None and measured.entry != entry:
@@ -91,12 +91,12 @@ def _two_lanes(text: words.Words) -> None:
         results(measured, model, text)
         predict_race(measured, text)
     elif running is not None:
-        # Room for what is coming, so that the page below does not jump.
+        # Reserve the space of the results, so that the page below does not jump.
         st.container(height=540, border=False)
 
 
 def predict_race(race: Race, text: words.Words) -> None:
-    """With half as many tokens: what the same race says about its own first half."""
+    """The prediction about half as many tokens, answered from the first half of the same measurement."""
     seconds = {lane: race.seconds(lane) for lane in LANES}
     n_new = len(seconds[LANES[1]])
     half = max(1, n_new // 2)
@@ -112,25 +112,25 @@ def predict_race(race: Race, text: words.Words) -> None:
 
 
 def _of_model(key: str, model: ModelHandle) -> Race | None:
-    """The race kept under this key, if it was run with the model now in use."""
+    """The measurement stored under this key, if it belongs to the model in use."""
     race: Race | None = st.session_state.get(key)
     return race if race is not None and race.entry.model.path == model.path else None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _first_measured(entry: Entry) -> list[Race]:
-    """The first race of this entry that came to its end on this server, for every visitor; empty until then."""
+    """The first finished race of this entry on this server, shared by all visitors; empty until then."""
     return []
 
 
 def _start_race(entry: Entry) -> None:
     st.session_state["c9_problem"] = None
-    st.session_state["c9_running"] = Race(entry, anew=True)
+    st.session_state["c9_running"] = Race(entry, by_button=True)
 
 
 def _stop_race() -> None:
     race: Race | None = st.session_state.pop("c9_running", None)
-    if race is not None and race.shown:
+    if race is not None and race.is_comparable:
         race.close()
         st.session_state["c9_measured"] = race
     elif st.session_state.get("c9_measured") is None:
@@ -138,9 +138,9 @@ def _stop_race() -> None:
 
 
 def _measure(race: Race, model: ModelHandle) -> bool:
-    """Measure a little; return whether the race is over, be it with a result or with a problem."""
+    """Measure for a moment; return whether the measurement has ended, with a result or with a problem."""
     try:
-        if not race.anew and not race.laps and _first_measured(race.entry):
+        if not race.by_button and not race.laps and _first_measured(race.entry):
             race = _first_measured(race.entry)[0]
         race.work(model, CHUNK_SECONDS)
     except ValueError as error:
@@ -148,7 +148,7 @@ def _measure(race: Race, model: ModelHandle) -> bool:
         st.session_state["c9_running"] = None
         return True
     if race.ended:
-        if not race.anew:
+        if not race.by_button:
             _first_measured(race.entry)[:] = [race]
         st.session_state["c9_measured"] = race
         st.session_state["c9_running"] = None
@@ -156,7 +156,7 @@ def _measure(race: Race, model: ModelHandle) -> bool:
 
 
 def _measuring(clock: FrameClock) -> None:
-    """Go on measuring and show how far it is; one run of the page at the end shows the result."""
+    """Continue measuring and show the progress; at the end, one run of the page shows the result."""
     text = words.load("09_inference")
     race: Race | None = st.session_state.get("c9_running")
     if race is None:
@@ -164,7 +164,7 @@ def _measuring(clock: FrameClock) -> None:
     if not clock.first() and _measure(race, session.model_in_use()):
         st.rerun()
     st.progress(
-        race.share,
+        race.progress,
         text=text.read(
             "measuring",
             laps=REPEATS * len(LANES),
@@ -181,17 +181,17 @@ def _with_paragraphs(token: str) -> str:
 
 
 def results(race: Race, model: ModelHandle, text: words.Words) -> None:
-    """The verdict, the replay of both lanes, and the curves and bytes behind them."""
+    """The comparison of token ids, the replay of both lanes, and the tabs with times, counts and bytes."""
     off, on = LANES
     seconds = {lane: race.seconds(lane) for lane in LANES}
     totals = {lane: sum(values) for lane, values in seconds.items()}
     n_new = len(race.tokens(on))
     different = race.first_difference()
-    laps = sum(len(race.whole(lane)) for lane in LANES)
+    laps = sum(len(race.finished(lane)) for lane in LANES)
     if different is None:
         st.badge(text.read("identical", n=n_new, laps=laps), icon=":material/check_circle:", color="green")
     else:
-        st.badge(text.read("different", place=different + 1), icon=":material/cancel:", color="red")
+        st.badge(text.read("different", position=different + 1), icon=":material/cancel:", color="red")
     longest = max(totals.values())
     slower = min(SLOWER, key=lambda factor: abs(factor * longest - REPLAY_SECONDS))
     speed = text.read("replay_slowed", slower=slower) if slower > 1 else text.read("replay_real_time")
@@ -226,7 +226,7 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
 
 
 def time_curves(seconds: dict[str, list[float]], n_prompt: int, text: words.Words) -> None:
-    """The time of each new token in both lanes, and what it does as the text grows."""
+    """The time of each new token in both lanes, and how it changes as the text grows."""
     off, on = LANES
     curves = {lane: smooth(values[1:]) for lane, values in seconds.items()}
     if len(seconds[on]) > 2:
@@ -246,7 +246,7 @@ def time_curves(seconds: dict[str, list[float]], n_prompt: int, text: words.Word
 
 
 def trend(seconds: Sequence[float], text: words.Words) -> str:
-    """What the time of a token did from the first ones to the last ones, in words."""
+    """How the time per token changed from the first tokens to the last, in words."""
     change = seconds[-1] / seconds[0]
     if change > 1 + CLEAR_CHANGE:
         return text.read("lab_race_slower")
@@ -254,7 +254,7 @@ def trend(seconds: Sequence[float], text: words.Words) -> str:
 
 
 def lanes_table(seconds: dict[str, list[float]], text: words.Words) -> None:
-    """What each lane took, in the three numbers that matter to a reader who waits."""
+    """Three numbers for each lane: tokens per second, and the time of the first and the last token."""
     for column, lane in zip(st.columns(2, gap="medium"), LANES, strict=True):
         values = seconds[lane]
         with column.container(border=True):
@@ -266,7 +266,7 @@ def lanes_table(seconds: dict[str, list[float]], text: words.Words) -> None:
 
 
 def slogan(race: Race, n_prompt: int, faster: float, text: words.Words) -> None:
-    """What the factor of the slogan counts, beside what the clock says."""
+    """The factor that the slogan counts, compared with the measured one."""
     n_new = len(race.tokens(LANES[1]))
     lengths = range(n_prompt, n_prompt + n_new)
     pushed_off, pushed_on = sum(lengths), n_prompt + n_new - 1
@@ -283,9 +283,9 @@ def slogan(race: Race, n_prompt: int, faster: float, text: words.Words) -> None:
 
 
 def cache_bytes(model: ModelHandle, n_prompt: int, n_new: int, text: words.Words) -> None:
-    """Bytes set aside and bytes in use, with the numbers put into the formula."""
+    """Allocated and used bytes, with the numbers filled into the formula."""
     config, dtype = model.config, model.model.dtype
-    # As `generate` makes it: room for the prompt and what is asked for, at most the context.
+    # The capacity that `generate` chooses: prompt and new tokens, at most the context.
     cache = KVCache(config, dtype=dtype, capacity=n_prompt + n_new)
     cache.advance(min(n_prompt + n_new - 1, cache.capacity))
     width = dtype.itemsize
