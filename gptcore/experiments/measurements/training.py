@@ -160,13 +160,13 @@ CLAIMS = (
         slogan="Without learning-rate warm-up a run fails",
         source="Repeated since Vaswani et al. 2017; Xiong et al. 2020 show that post-norm models need it.",
         how=f"{SHAPE_IN_WORDS}, {STEPS} steps on the stories, with {STEPS // 10} steps of warm-up and with "
-        "none, Muon and AdamW, three seeds. Measured: the rise of the validation loss without warm-up. "
+        "none, Muon and AdamW, three seeds. Measured: how much higher the validation loss is without warm-up. "
         "The claim holds if it is more than 0.02 nats with every seed.",
         unit="nats per token higher without",
         headline="Muon, as in the preset",
         measure=_without_warm_up,
         judge=by_range(lambda more: more > 0.02),
-        transfers="This measurement does not answer that. Large models at high learning rates do diverge without "
+        transfers="This measurement says nothing about them. Large models with high learning rates do diverge without "
         "warm-up; a small pre-norm model cannot show it.",
         kind="train",
         nothing=0.0,
@@ -177,14 +177,14 @@ CLAIMS = (
         slogan="Gradient clipping saves every run",
         source="Pascanu et al. 2013 for recurrent networks; most recipes since.",
         how=f"{SHAPE_IN_WORDS}, {STEPS} steps on the stories, with gradients clipped at 1 and not clipped, "
-        "Muon and AdamW, three seeds. Measured: the rise of the validation loss without clipping. The "
+        "Muon and AdamW, three seeds. Measured: how much higher the validation loss is without clipping. The "
         "claim holds if it is more than 0.02 nats with every seed.",
         unit="nats per token higher without",
         headline="Muon, as in the preset",
         measure=_without_clipping,
         judge=by_range(lambda more: more > 0.02),
-        transfers="This measurement does not answer that. Clipping protects against the rare bad batch, and "
-        f"{STEPS} steps on clean text contain few of those.",
+        transfers="This measurement says nothing about them. Clipping protects against rare bad batches, and "
+        f"{STEPS} steps on clean text contain few of them.",
         kind="train",
         nothing=0.0,
     ),
@@ -192,7 +192,7 @@ CLAIMS = (
         name="perplexity_vocabulary",
         chapter=8,
         slogan="A larger vocabulary lowers the perplexity",
-        source="Read into papers whose models have different tokenizers.",
+        source="A common conclusion from papers that compare models with different tokenizers.",
         how="The same held-out stories under story vocabularies of 300 to 2,048 tokens, predicted by a "
         "bigram table. Measured: perplexity per token and bits per byte, divided by those at 300. The "
         "claim holds if the perplexity is lower.",
@@ -215,7 +215,7 @@ CLAIMS = (
         name="unigram_level",
         chapter=8,
         slogan="A loss of 6 to 7 means that the model has learned grammar",
-        source="Read into loss curves of models with GPT-2's vocabulary, whose first drop ends about there.",
+        source="A common reading of loss curves of models with GPT-2's vocabulary, whose first drop ends about there.",
         how="That level is the unigram entropy of a text: the loss of a model that knows only token "
         "frequencies. So 4,000 tokens are sampled from the frequencies of the stories, three seeds. "
         "The claim holds if the grammar accepts half of their sentences.",
@@ -226,17 +226,17 @@ CLAIMS = (
         },
         measure=_grammar_at_the_unigram_level,
         judge=by_range(lambda share: share >= 0.5),
-        transfers="The same: any language model's loss first drops to the token frequencies, whatever that level "
-        "is.",
+        transfers="The same: any language model's loss first drops to the unigram entropy of its text, whatever "
+        "the value.",
     ),
     Claim(
         name="decay_is_l2",
         chapter=8,
         slogan="Weight decay and an L2 penalty are the same",
-        source="True of plain gradient descent; Loshchilov and Hutter 2017 show that it is not true of Adam.",
+        source="True for plain gradient descent; Loshchilov and Hutter 2017 show that it is not true for Adam.",
         how="Two weights of 1, 200 steps with random gradients of size 0.01 and 1, with a decay of 0.1 and "
-        "without. Measured: the ratio by which decay shrank the two weights, three seeds. The claim "
-        "holds if that is within 10% of 1.",
+        "without, three seeds. Measured: the decay of the weight with small gradients, divided by that of "
+        "the other. The claim holds if that is within 10% of 1.",
         unit="times as much decay",
         headline="Adam with an L2 penalty",
         measure=_decay_ratios,
@@ -259,7 +259,7 @@ CLAIMS = (
         headline="Adam, L2 penalty",
         measure=_decoupled,
         judge=by_range(lambda more: more > 0.02),
-        transfers="A value of 0.1 is a strong penalty for Adam and a weak decay for AdamW everywhere. With a "
+        transfers="At any size, 0.1 is a strong penalty for Adam and a weak decay for AdamW. With a "
         "strength tuned for each, the difference is smaller.",
         kind="train",
         nothing=0.0,

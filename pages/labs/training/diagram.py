@@ -8,7 +8,7 @@ from pages.kit.controls import Dial
 
 @st.fragment
 def flow() -> None:
-    """One step of training as a chart, with the shapes of the model in use."""
+    """Draw one training step, with the shapes of the model in use."""
     text = words.load("08_training")
     config = session.model_in_use().config
     rows = controls.integer(

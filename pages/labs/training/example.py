@@ -1,4 +1,4 @@
-"""Chapter 8: the worked example, from one prediction to one moved weight."""
+"""Chapter 8: the worked example, from one prediction to one updated weight."""
 
 import math
 from decimal import Decimal
@@ -14,14 +14,15 @@ from pages.kit.controls import Dial
 from pages.kit.worked_example import Steps
 
 NAMES = ("cat", "dog", "sat", "the")
-SCORES = (2.0, 1.0, 0.5, 0.1)
+LOGITS = (2.0, 1.0, 0.5, 0.1)
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-BOOK_STEPS = 100_000
+SCHEDULE_STEPS = 100_000
+GPT2_VOCABULARY = 50_257
 
 
 @st.fragment
 def worked_example() -> None:
-    """Cross-entropy of one prediction, one AdamW step on one weight, and the rate that step is taken at."""
+    """Show the cross-entropy of one prediction, AdamW's update of one weight, and the learning-rate schedule."""
     text = words.load("08_training")
     open_ = Steps(6, key="c8_steps")
     names = [text.read("tab_prediction"), text.read("tab_weight"), text.read("tab_schedule")]
@@ -33,28 +34,28 @@ def worked_example() -> None:
 
 
 def one_prediction(text: words.Words, open_: Steps) -> None:
-    """Four scores, the token that came, what it costs, and which way it pulls."""
+    """Show four logits, the actual next token, its loss, and the gradient."""
     text.show("example")
     left, right = st.columns([2, 5], gap="large")
     with left:
-        scores = prompt.number_column(
-            "c8_scores", NAMES, SCORES, column="logit", note="token", low=-10, high=10
+        logits = prompt.number_column(
+            "c8_scores", NAMES, LOGITS, column="logit", note="token", low=-10, high=10
         )
     with right:
-        came = controls.choice(text.read("example_came"), "c8_came", NAMES)
-    target = NAMES.index(came)
-    entropy = by_hand.cross_entropy(torch.tensor(scores), target)
-    shares, pulls = entropy.probabilities.tolist(), entropy.gradient.tolist()
+        actual = controls.choice(text.read("example_came"), "c8_came", NAMES)
+    target = NAMES.index(actual)
+    entropy = by_hand.cross_entropy(torch.tensor(logits), target)
+    probabilities, gradients = entropy.probabilities.tolist(), entropy.gradient.tolist()
     with open_.group(3):
         if open_(text.read("example_share_title")):
             text.show("example_share")
-            terms = " + ".join(f"e^{{{score:g}}}" for score in scores)
+            terms = " + ".join(f"e^{{{logit:g}}}" for logit in logits)
             st.latex(
-                rf"p(\text{{{came}}}) = \frac{{e^{{{scores[target]:g}}}}}{{{terms}}} = {shares[target]:.4f}"
+                rf"p(\text{{{actual}}}) = \frac{{e^{{{logits[target]:g}}}}}{{{terms}}} = {probabilities[target]:.4f}"
             )
         if open_(text.read("example_loss_title")):
             text.show("example_loss")
-            st.latex(rf"-\ln {shares[target]:.4f} = {entropy.loss:.4f}\ \text{{nats}}")
+            st.latex(rf"-\ln {probabilities[target]:.4f} = {entropy.loss:.4f}\ \text{{nats}}")
             p = controls.number(
                 text.read("example_any"), "c8_p", 0.005, 1.0, 0.45, 0.005, text.read("p_help")
             )
@@ -66,24 +67,26 @@ def one_prediction(text: words.Words, open_: Steps) -> None:
                 sides=1 / p,
                 vocabulary=vocabulary,
                 uniform=math.log(vocabulary),
+                gpt2=GPT2_VOCABULARY,
+                gpt2_uniform=math.log(GPT2_VOCABULARY),
             )
         if open_(text.read("example_pull_title")):
-            text.show("example_pull", came=came)
+            text.show("example_pull", came=actual)
             cells = r" \quad ".join(
-                rf"\text{{{name}}}\; {latex.number(share, '.3f')}{' - 1' if name == came else ' - 0'} = "
-                rf"{latex.number(pull, '.3f')}"
-                for name, share, pull in zip(NAMES, shares, pulls)
+                rf"\text{{{name}}}\; {latex.number(probability, '.3f')}{' - 1' if name == actual else ' - 0'} = "
+                rf"{latex.number(gradient, '.3f')}"
+                for name, probability, gradient in zip(NAMES, probabilities, gradients)
             )
             st.latex(cells)
 
 
 def one_weight(text: words.Words, open_: Steps) -> None:
-    """One weight, two gradients, AdamW's averages and the move."""
+    """Show one weight, two gradients, AdamW's moment estimates and its update."""
     text.show("example_adamw")
     columns = st.columns(5)
-    labels = ("adam_before", "adam_now", "adam_rate", "adam_decay", "adam_weight")
-    reads = [text.read("adam_before"), text.read("adam_now"), text.read("adam_rate")]
-    reads += [text.read("adam_decay"), text.read("adam_weight")]
+    names = ("adam_before", "adam_now", "adam_rate", "adam_decay", "adam_weight")
+    labels = [text.read("adam_before"), text.read("adam_now"), text.read("adam_rate")]
+    labels += [text.read("adam_decay"), text.read("adam_weight")]
     settings = (
         (-2.0, 2.0, 0.3, 0.1),
         (-2.0, 2.0, 0.1, 0.1),
@@ -92,7 +95,7 @@ def one_weight(text: words.Words, open_: Steps) -> None:
     )
     values = []
     for column, name, label, (low, high, default, step) in zip(
-        columns, labels, reads, (*settings, (-2.0, 2.0, 0.5, 0.1))
+        columns, names, labels, (*settings, (-2.0, 2.0, 0.5, 0.1))
     ):
         with column:
             values.append(
@@ -100,17 +103,18 @@ def one_weight(text: words.Words, open_: Steps) -> None:
                     label, f"c8_{name}", low, high, default, step, text.read("adam_help"), format="%.3g"
                 )
             )
-    before, now, rate, decay, weight = values
+    *gradients, rate, decay, weight = values
     beta1, beta2 = 0.9, 0.98
-    first = by_hand.adamw_step(weight, [before], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
-    step = by_hand.adamw_step(weight, [before, now], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
+    first = by_hand.adamw_step(weight, gradients[:1], rate=rate, decay=decay, beta1=beta1, beta2=beta2)
+    step = by_hand.adamw_step(weight, gradients, rate=rate, decay=decay, beta1=beta1, beta2=beta2)
     n = latex.signed
+    g = n(gradients[1])
     with open_.group(2):
         if open_(text.read("example_means_title")):
             text.show("example_means")
             st.latex(
-                rf"m = {beta1} \cdot {n(first.first, '.5f')} + {1 - beta1:.1f} \cdot {n(now)} = {n(step.first, '.5f')}"
-                rf"\qquad v = {beta2} \cdot {n(first.second, '.5f')} + {1 - beta2:.2f} \cdot {n(now)}^2 ="
+                rf"m = {beta1} \cdot {n(first.first, '.5f')} + {1 - beta1:.1f} \cdot {g} = {n(step.first, '.5f')}"
+                rf"\qquad v = {beta2} \cdot {n(first.second, '.5f')} + {1 - beta2:.2f} \cdot {g}^2 ="
                 rf" {n(step.second, '.6f')}"
             )
             st.latex(
@@ -128,7 +132,7 @@ def one_weight(text: words.Words, open_: Steps) -> None:
 
 
 def one_schedule(text: words.Words, open_: Steps) -> None:
-    """The rate of every step: warm-up and half a cosine, with one step's numbers put in."""
+    """Show the learning rate of every step: warm-up and half a cosine, with one step computed."""
     if not open_(text.read("example_rate_title")):
         return
     text.show("example_rate")
@@ -145,33 +149,36 @@ def one_schedule(text: words.Words, open_: Steps) -> None:
             2000,
         )
     with right:
-        at = controls.integer(
+        step = controls.integer(
             text.read("rate_step"),
             "c8_at",
-            Dial("", 0, BOOK_STEPS - 1000, 1000, text.read("rate_step_help")),
+            Dial("", 0, SCHEDULE_STEPS - 1000, 1000, text.read("rate_step_help")),
             50_000,
         )
     config = TrainConfig(
-        steps=BOOK_STEPS, learning_rate=float(high), min_learning_rate=float(high) / 30, warmup_steps=warmup
+        steps=SCHEDULE_STEPS,
+        learning_rate=float(high),
+        min_learning_rate=float(high) / 30,
+        warmup_steps=warmup,
     )
-    warm = warmup_length(config, BOOK_STEPS)
-    now = learning_rate(at, config, BOOK_STEPS)
+    warm = warmup_length(config, SCHEDULE_STEPS)
+    current = learning_rate(step, config, SCHEDULE_STEPS)
     low = config.min_learning_rate
-    peak, floor, rate = plain_decimal(float(high)), plain_decimal(low), plain_decimal(now)
-    if at < warm:
-        st.latex(rf"{peak} \cdot \frac{{{at} + 1}}{{{warm}}} = {rate}")
+    peak, floor, rate = plain_decimal(float(high)), plain_decimal(low), plain_decimal(current)
+    if step < warm:
+        st.latex(rf"{peak} \cdot \frac{{{step} + 1}}{{{warm}}} = {rate}")
     else:
-        part = rf"\tfrac{{{at} - {warm}}}{{{BOOK_STEPS} - {warm}}}"
+        part = rf"\tfrac{{{step} - {warm}}}{{{SCHEDULE_STEPS} - {warm}}}"
         st.latex(
             rf"{floor} + \tfrac12 \left(1 + \cos\left(\pi \cdot {part}\right)\right) \cdot ({peak} - {floor}) = {rate}"
         )
-    places = sorted({*range(0, BOOK_STEPS, 1000), *range(0, warm, 250)})
+    steps = sorted({*range(0, SCHEDULE_STEPS, 1000), *range(0, warm, 250)})
     picture = plots.curves(
-        places,
-        {"learning rate": [learning_rate(step, config, BOOK_STEPS) for step in places]},
+        steps,
+        {"learning rate": [learning_rate(each, config, SCHEDULE_STEPS) for each in steps]},
         x_title="step",
         y_title="learning rate",
-        mark_x=at,
+        mark_x=step,
         height=230,
         revision="c8_rate",
     )
@@ -179,5 +186,5 @@ def one_schedule(text: words.Words, open_: Steps) -> None:
 
 
 def plain_decimal(rate: float) -> str:
-    """A rate with three digits as it is written by hand: 0.00001 and not 1e-05, which LaTeX would set as letters."""
+    """A learning rate with three digits in decimal notation: 0.00001, not 1e-05, which LaTeX would set as letters."""
     return format(Decimal(f"{rate:.3g}"), "f")

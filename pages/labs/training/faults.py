@@ -1,4 +1,4 @@
-"""Chapter 8: runs that are broken on purpose, and what their curves say."""
+"""Chapter 8: runs that are broken on purpose, and the diagnosis of their curves."""
 
 import functools
 
@@ -22,18 +22,18 @@ FAULT_NAMES = (
     "healthy",
 )  # as `gptcore.training.faults.FAULTS` has them, the healthy run last
 SEED = 1
-RUNS = "c8_fault_runs"  # in the session: the id of each run started here, by fault and seed
+RUNS = "c8_fault_runs"  # session state: the id of each run started here, by fault and seed
 
 
 @st.fragment
 def faults_lab() -> None:
-    """Faults that show at this size, run for real, and what the curves say of them."""
+    """Show the faults that are visible at this size, train each one, and diagnose its curves."""
     text = words.load("08_training")
     with lab.frame("c8_fault", text.read("lab_fault_title")):
-        n_parameters, heap = _numbers()
-        text.show("lab_fault", parameters=n_parameters)
+        n_weights, accumulated_norm = _numbers()
+        text.show("lab_fault", parameters=n_weights)
         with st.expander(text.read("lab_fault_rule_title"), icon=":material/rule:"):
-            text.show("lab_fault_rule", heap=heap)
+            text.show("lab_fault_rule", heap=accumulated_norm)
         fault = controls.dropdown(text.read("lab_fault_which"), "c8_fault_which", list(FAULT_NAMES))
         explain(fault, text)
         watch_run(fault, SEED, "c8_fault", text)
@@ -51,12 +51,12 @@ def faults_lab() -> None:
 
 
 def _numbers() -> tuple[int, float]:
-    """The weights of the model that is broken, and the norm that only leaking gradients reach."""
+    """The number of parameters of the broken models, and the gradient norm that only leaking gradients reach."""
     return n_parameters(PRESETS["nano"].model.replace(**SHAPE)), ACCUMULATED_NORM
 
 
 def explain(fault: str, text: words.Words) -> None:
-    """What a fault is, how its curves tell, and the repair."""
+    """Explain a fault, its signs in the curves, and the fix."""
     match fault:
         case "no causal mask":
             text.show("fault_ahead")
@@ -78,9 +78,9 @@ def fault_run(fault: str, seed: int) -> Run | None:
 
 
 def watch_run(fault: str, seed: int, prefix: str, text: words.Words, *, named: bool = True) -> bool:
-    """The button that starts a run with this fault, its curves while it trains; whether it is over.
+    """Show the button that trains a run with this fault, and its curves; return whether the run is finished.
 
-    What is not `named` shows the command's result and never the command.
+    If not `named`, the diagnosis, which would reveal the fault, is left out.
     """
     run = lab_runs.train(
         prefix,
@@ -98,7 +98,7 @@ def watch_run(fault: str, seed: int, prefix: str, text: words.Words, *, named: b
 
 
 def _curves(history: History, prefix: str) -> None:
-    """The two curves that the rule looks at: losses with their levels, and the gradient's norm."""
+    """Draw the two charts that the rule uses: losses with their reference lines, and the gradient norm."""
     for name, picture, column in zip(
         ("loss", "norm"),
         (curves.loss(history, height=280), curves.gradient_norm(history)),
@@ -109,10 +109,10 @@ def _curves(history: History, prefix: str) -> None:
 
 
 def diagnosis(history: History, fault: str, text: words.Words) -> None:
-    """What the rule of the page says of a finished run, with the numbers it looked at."""
+    """Show the rule's diagnosis of a finished run, with the numbers it used."""
     if not history.val_loss or history.start.get("unigram") is None:
         return
-    curves_of = Curves(
+    run_curves = Curves(
         losses=history.loss,
         val_losses=history.val_loss,
         grad_norms=history.grad_norm,
@@ -120,23 +120,23 @@ def diagnosis(history: History, fault: str, text: words.Words) -> None:
         unigram=history.start["unigram"],
         floor=history.start.get("floor"),
     )
-    finding = diagnose(curves_of)
+    diagnosed = diagnose(run_curves)
     text.show(
         "lab_fault_says",
-        found=finding,
+        found=diagnosed,
         loss=history.loss[-1],
         val=history.val_loss[-1],
         best=min(history.val_loss),
         born=history.val_loss[0],
-        uniform=curves_of.uniform,
-        unigram=curves_of.unigram,
-        floor=curves_of.floor or 0.0,
-        norm=curves_of.last_norm,
+        uniform=run_curves.uniform,
+        unigram=run_curves.unigram,
+        floor=run_curves.floor or 0.0,
+        norm=run_curves.last_norm,
     )
-    if finding != fault:
+    if diagnosed != fault:
         text.show("lab_fault_not_yet")
 
 
 def request_for(fault: str, seed: int) -> RunRequest:
-    """A run with this fault: the one of which a long test asks the rule."""
+    """The request for a run with this fault."""
     return RunRequest(steps=faults.STEPS, seed=seed, settings=faults.settings(fault))

@@ -1,11 +1,11 @@
-"""Chapter 8: the finding at its top, what a run learns once its loss has fallen."""
+"""Chapter 8: the finding at its top, what a run learns after most of its loss has fallen."""
 
 from pages.kit import curves, event_log, figures, session, words
 from pages.kit.history import late_gains
 
 
 def finding() -> None:
-    """What the run that made the shipped model still learned while its loss hardly moved."""
+    """Show what the shipped model's run still learned while its loss hardly moved."""
     text = words.load("08_training")
     session.caption_shipped_model()
     shipped = event_log.shipped()
@@ -16,6 +16,7 @@ def finding() -> None:
     text.show(
         "finding",
         step=gains.step,
+        dropped=1 - gains.loss_moved / gains.loss_all,
         grammar=gains.grammar,
         loss_moved=gains.loss_moved,
         loss_all=gains.loss_all,

@@ -1,4 +1,4 @@
-"""Chapter 8: small steps of a weight in three number formats."""
+"""Chapter 8: small updates of a weight in three number formats."""
 
 import streamlit as st
 
@@ -6,27 +6,27 @@ from gptcore.lessons.number_formats import repeated_addition, store
 from pages.kit import controls, event_log, figures, lab, plots, session, words
 
 FORMATS = ("fp32", "bf16", "fp16")
-MOVES = (0.1, 0.01, 0.001, 0.0001)
+UPDATES = (0.1, 0.01, 0.001, 0.0001)
 
 
 @st.fragment
 def precision() -> None:
-    """A weight that small steps should move, kept in three formats; and what a step took in each, measured."""
+    """Add small updates to a weight in three formats, and show the measured time of a training step in each."""
     text = words.load("08_training")
     text.show("lab_precision")
-    move = float(
+    update = float(
         controls.dropdown(
             text.read("lab_precision_move"),
             "c8_precision_move",
-            [f"{step:g}" for step in MOVES],
+            [f"{size:g}" for size in UPDATES],
             default="0.001",
         )
     )
-    ends = {name: repeated_addition(1.0, move, 100, name) for name in FORMATS}
-    wanted = 1 + 100 * move
+    results = {name: repeated_addition(1.0, update, 100, name) for name in FORMATS}
+    exact = 1 + 100 * update
     picture = plots.columns(
         FORMATS,
-        {"fraction of the intended change": [(end - 1) / (wanted - 1) for end in ends.values()]},
+        {"fraction of the intended change": [(result - 1) / (exact - 1) for result in results.values()]},
         y_title="fraction of the change",
         form=".0%",
         height=240,
@@ -35,11 +35,11 @@ def precision() -> None:
     figures.show(picture, key="c8_precision_bars")
     text.show(
         "lab_precision_says",
-        move=move,
-        wanted=wanted,
-        fp32=ends["fp32"],
-        bf16=ends["bf16"],
-        fp16=ends["fp16"],
+        move=update,
+        wanted=exact,
+        fp32=results["fp32"],
+        bf16=results["bf16"],
+        fp16=results["fp16"],
     )
     measured = event_log.shipped().start.get("measured") or []
     if measured:

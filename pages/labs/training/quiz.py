@@ -38,19 +38,19 @@ def questions(seed: int) -> Sequence[Question]:
 
 
 def cost(draw: random.Random) -> Numeric:
-    """The loss of one prediction from three scores."""
-    scores = [draw.randint(0, 30) / 10 for _ in range(3)]
+    """The loss of one prediction from three logits."""
+    logits = [draw.randint(0, 30) / 10 for _ in range(3)]
     target = draw.randrange(3)
-    entropy = by_hand.cross_entropy(torch.tensor(scores), target)
+    entropy = by_hand.cross_entropy(torch.tensor(logits), target)
     return Numeric(
         name="cost",
         right=entropy.loss,
         tolerance=0.01,
         unit="nats",
         numbers={
-            "a": scores[0],
-            "b": scores[1],
-            "c": scores[2],
+            "a": logits[0],
+            "b": logits[1],
+            "c": logits[2],
             "target": ("first", "second", "third")[target],
             "p": entropy.probabilities[target].item(),
         },
@@ -62,7 +62,7 @@ def cost(draw: random.Random) -> Numeric:
 
 
 def first_step(draw: random.Random) -> Numeric:
-    """Where AdamW's very first step leaves a weight."""
+    """A weight after AdamW's first update."""
     weight, gradient = draw.choice((0.5, 0.8, 1.2)), draw.choice((0.002, 0.03, 4.0))
     rate = draw.choice((0.01, 0.02))
     step = by_hand.adamw_step(weight, [gradient], rate=rate, decay=0.0, beta1=0.9, beta2=0.98)
@@ -80,21 +80,21 @@ def first_step(draw: random.Random) -> Numeric:
 
 
 def rate(draw: random.Random) -> Numeric:
-    """The rate of one step of the schedule."""
-    full, n_steps, warmup = draw.choice((3e-4, 6e-4, 1e-3)), 1000, 100
+    """The learning rate of one step of the schedule."""
+    peak, n_steps, warmup = draw.choice((3e-4, 6e-4, 1e-3)), 1000, 100
     step = draw.choice((280, 325, 775, 820))
-    config = TrainConfig(steps=n_steps, learning_rate=full, min_learning_rate=0.0, warmup_steps=warmup)
-    share = (step - warmup) / (n_steps - warmup)
+    config = TrainConfig(steps=n_steps, learning_rate=peak, min_learning_rate=0.0, warmup_steps=warmup)
+    progress = (step - warmup) / (n_steps - warmup)
     return Numeric(
         name="rate",
         right=1000 * learning_rate(step, config, n_steps),
         tolerance=0.01,
         unit="thousandths",
-        numbers={"full": 1000 * full, "steps": n_steps, "warmup": warmup, "step": step, "share": share},
+        numbers={"full": 1000 * peak, "steps": n_steps, "warmup": warmup, "step": step, "share": progress},
         mistakes={
-            "full_rate": 1000 * full,
-            "rising": 1000 * full * step / n_steps,
-            "straight_line": 1000 * full * (1 - share),
+            "full_rate": 1000 * peak,
+            "rising": 1000 * peak * step / n_steps,
+            "straight_line": 1000 * peak * (1 - progress),
         },
     )
 
@@ -114,7 +114,7 @@ def unequal(draw: random.Random) -> Numeric:
 
 
 def per_byte(draw: random.Random) -> Numeric:
-    """Bits a byte from nats a token."""
+    """Bits per byte from nats per token."""
     loss, width = draw.randint(20, 34) / 10, draw.choice((2.5, 3.2, 4.0))
     return Numeric(
         name="per_byte",

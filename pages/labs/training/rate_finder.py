@@ -1,4 +1,4 @@
-"""Chapter 8: a learning rate found by a sweep."""
+"""Chapter 8: the learning-rate finder, a sweep over learning rates."""
 
 import streamlit as st
 
@@ -9,40 +9,40 @@ from pages.labs.training import cached
 
 EVERY_SECONDS = 0.8
 OPTIMIZERS = ("muon", "adamw")
-ASKED = "c8_sweep_asked"
+STARTED = "c8_sweep_asked"
 
 
 @st.fragment
 def rate_finder() -> None:
-    """Sweep the rate over five powers of ten while a copy of a small model trains."""
+    """Sweep the learning rate over five powers of ten while a small model trains."""
     text = words.load("08_training")
     text.show("lab_sweep")
     optimizer = controls.choice(text.read("lab_sweep_optimizer"), "c8_sweep_optimizer", OPTIMIZERS)
-    asked = optimizer in st.session_state.get(ASKED, ())
-    going = asked and not cached.sweep(optimizer).is_done()
-    buttons, beside = st.columns([2, 3], gap="medium", vertical_alignment="center")
+    started = optimizer in st.session_state.get(STARTED, ())
+    is_running = started and not cached.sweep(optimizer).is_done()
+    buttons, status = st.columns([2, 3], gap="medium", vertical_alignment="center")
     with buttons.container(horizontal=True):
         st.button(
-            text.read("lab_sweep_again") if asked else text.read("lab_sweep_start"),
+            text.read("lab_sweep_again") if started else text.read("lab_sweep_start"),
             key="c8_sweep_start",
             icon=":material/play_arrow:",
-            disabled=going,
+            disabled=is_running,
             on_click=_sweep,
-            args=(optimizer, asked),
+            args=(optimizer, started),
         )
         st.button(
             text.read("lab_sweep_stop"),
             key="c8_sweep_stop",
             icon=":material/stop:",
-            disabled=not going,
+            disabled=not is_running,
             on_click=cached.stop_sweep,
             args=(optimizer,),
         )
-    if asked:
-        every = EVERY_SECONDS if going else None
-        with beside:
-            st.fragment(_progress, run_every=every)(optimizer, going)
-        st.fragment(_swept, run_every=every)(optimizer, going)
+    if started:
+        interval = EVERY_SECONDS if is_running else None
+        with status:
+            st.fragment(_progress, run_every=interval)(optimizer, is_running)
+        st.fragment(_results, run_every=interval)(optimizer, is_running)
     lab.predict(
         "c8_sweep",
         text.read("lab_sweep_predict"),
@@ -57,23 +57,23 @@ def _sweep(optimizer: str, again: bool) -> None:
     """Start a sweep, or restart it. For callbacks."""
     if again:
         cached.forget_sweep(optimizer)
-    st.session_state[ASKED] = {*st.session_state.get(ASKED, ()), optimizer}
+    st.session_state[STARTED] = {*st.session_state.get(STARTED, ()), optimizer}
 
 
-def _progress(optimizer: str, was_going: bool) -> None:
-    """How many rates are tried; one run of the page at the end frees the button."""
+def _progress(optimizer: str, was_running: bool) -> None:
+    """Show how many learning rates have been tried; at the end, rerun the page to enable the button."""
     text, job = words.load("08_training"), cached.sweep(optimizer)
-    going, n = not job.is_done(), len(job.reports)
+    is_running, n = not job.is_done(), len(job.reports)
     if (error := job.error()) and error.cause != "cancelled":
         st.error(text.read("lab_sweep_failed", reason=error), icon=":material/error:")
-    told = text.read("lab_sweep_at", n=n) if n or not going else text.read("lab_sweep_starting")
-    st.progress(n / N_STEPS if going else 1.0, text=told)
-    if was_going and not going:
+    message = text.read("lab_sweep_at", n=n) if n or not is_running else text.read("lab_sweep_starting")
+    st.progress(n / N_STEPS if is_running else 1.0, text=message)
+    if was_running and not is_running:
         st.rerun()
 
 
-def _swept(optimizer: str, going: bool) -> None:
-    """The loss against the rate, as far as rates are tried; at the end the rate that the rule suggests."""
+def _results(optimizer: str, is_running: bool) -> None:
+    """Draw the loss against the learning rates tried so far; at the end, show the one that the rule suggests."""
     text, job = words.load("08_training"), cached.sweep(optimizer)
     tried = [SweepStep(**report) for report in job.reports]
     if tried:
@@ -84,12 +84,12 @@ def _swept(optimizer: str, going: bool) -> None:
             x_title="learning rate",
             y_title="loss (nats per token)",
             log_x=True,
-            mark_x=None if going else rate,
+            mark_x=None if is_running else rate,
             revision=f"c8_sweep_{optimizer}",
         )
         picture.figure.update_xaxes(range=[-5, 0.5], dtick=1, tickmode="linear", exponentformat="power")
         figures.show(picture, key="c8_sweep_curve")
-        if not going:
+        if not is_running:
             text.show(
                 "lab_sweep_says",
                 lowest=rate * SAFETY,

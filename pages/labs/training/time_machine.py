@@ -1,4 +1,4 @@
-"""Chapter 8: the run of the shipped model at any of its checkpoints."""
+"""Chapter 8: the shipped model's run at any step at which it generated text."""
 
 import streamlit as st
 
@@ -6,8 +6,8 @@ from pages.kit import controls, curves, event_log, figures, lab, plots, session,
 from pages.kit.history import History
 
 
-def scored_moments(history: History) -> list:
-    """The moments of a run at which its texts were scored, each with the loss measured nearest to it."""
+def scored_samples(history: History) -> list:
+    """The samples of a run that have story scores, each with the validation loss nearest to its step."""
     losses = list(zip(history.eval_steps, history.val_loss))
     return [
         (sample, min(losses, key=lambda point: abs(point[0] - sample["step"]))[1])
@@ -18,25 +18,27 @@ def scored_moments(history: History) -> list:
 
 @st.fragment
 def time_machine() -> None:
-    """Turn a run back to any moment at which it wrote: the text, the loss, the four scores."""
+    """Show the generated text, the loss and the four scores at a chosen step."""
     text = words.load("08_training")
     with lab.frame("c8_time", text.read("lab_time_title")):
         text.show("lab_time")
         session.caption_shipped_model()
-        moments = scored_moments(event_log.shipped())
-        if len(moments) < 3:
+        samples = scored_samples(event_log.shipped())
+        if len(samples) < 3:
             text.show("no_finding")
             return
-        steps = [sample["step"] for sample, _ in moments]
-        at = controls.value_slider(text.read("lab_time_step"), "c8_time_step", steps, steps[len(steps) // 2])
-        sample, loss = moments[steps.index(at)]
-        last_sample, last_loss = moments[-1]
-        first_loss = moments[0][1]
-        ladder, final = sample["ladder"], last_sample["ladder"]
-        rungs = list(curves.SCORES)
+        steps = [sample["step"] for sample, _ in samples]
+        step = controls.value_slider(
+            text.read("lab_time_step"), "c8_time_step", steps, steps[len(steps) // 2]
+        )
+        sample, loss = samples[steps.index(step)]
+        last_sample, last_loss = samples[-1]
+        first_loss = samples[0][1]
+        scores, final = sample["ladder"], last_sample["ladder"]
+        names = list(curves.SCORES)
         text.show(
             "lab_time_says",
-            step=at,
+            step=step,
             loss=loss,
             share=(first_loss - loss) / (first_loss - last_loss),
             last=last_loss,
@@ -46,10 +48,10 @@ def time_machine() -> None:
             st.text(sample["text"].strip() or text.read("lab_time_empty"))
         with right:
             picture = plots.columns(
-                [curves.SCORES[rung][0] for rung in rungs],
+                [curves.SCORES[name][0] for name in names],
                 {
-                    f"step {at}": [ladder.get(rung) or 0.0 for rung in rungs],
-                    "at the end": [final.get(rung) or 0.0 for rung in rungs],
+                    f"step {step}": [scores.get(name) or 0.0 for name in names],
+                    "at the end": [final.get(name) or 0.0 for name in names],
                 },
                 y_title="story score",
                 form=".0%",
@@ -58,7 +60,7 @@ def time_machine() -> None:
             )
             picture.figure.update_yaxes(tickformat=".0%", range=[0, 1.2])
             figures.show(picture, key="c8_time_bars")
-        order = [curves.SCORES[rung][0] for rung in first_to_last(moments)]
+        order = [curves.SCORES[name][0] for name in first_to_last(samples)]
         options = [text.read("lab_time_grammar"), text.read("lab_time_names"), text.read("lab_time_together")]
         early = order.index(curves.SCORES["rate"][0]) < order.index(curves.SCORES["names"][0])
         lab.predict(
@@ -73,14 +75,14 @@ def time_machine() -> None:
             text.show("lab_time_why")
 
 
-def first_to_last(moments: list) -> list[str]:
-    """The scores in the order in which they come half-way to where they end."""
+def first_to_last(samples: list) -> list[str]:
+    """The scores in the order in which they reach half of their final values."""
 
-    def half_way(rung: str) -> int:
-        end = moments[-1][0]["ladder"].get(rung) or 0.0
+    def half_way(score: str) -> int:
+        end = samples[-1][0]["ladder"].get(score) or 0.0
         return next(
-            (sample["step"] for sample, _ in moments if (sample["ladder"].get(rung) or 0.0) >= end / 2),
-            moments[-1][0]["step"],
+            (sample["step"] for sample, _ in samples if (sample["ladder"].get(score) or 0.0) >= end / 2),
+            samples[-1][0]["step"],
         )
 
     return sorted(curves.SCORES, key=half_way)

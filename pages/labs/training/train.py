@@ -1,4 +1,4 @@
-"""The labs of chapter 8."""
+"""Chapter 8: train a model, watch its curves, and compare runs."""
 
 import streamlit as st
 
@@ -21,7 +21,7 @@ _PROBLEM = "c8_problem"
 
 @st.fragment
 def train_here() -> None:
-    """Choose a text, a size and a length; start; watch the run, or the one that made the shipped model."""
+    """Choose a text, a size and a training time, start the run and watch it."""
     text = words.load("08_training")
     with lab.frame("c8_train", text.read("lab_train_title")):
         text.show("lab_train")
@@ -31,16 +31,16 @@ def train_here() -> None:
 
 
 def _start_here(text: words.Words) -> None:
-    """What is trained and for how long, what that costs, and the button with what became of it beside it."""
-    what, shape, length = st.columns(3, gap="medium")
-    with what:
+    """Show the choices, the memory they take, and the start button with the state of the run beside it."""
+    source, shape, duration = st.columns(3, gap="medium")
+    with source:
         corpus = controls.corpus_choice("c8")
         vocab_size = NANO.vocab_size
         if corpus.source != "stories":
             vocab_size = controls.integer(VOCABULARY.label, "c8_vocab_size", VOCABULARY, NANO.vocab_size)
     with shape:
         config = controls.model_config("c8", vocab_size)
-    with length:
+    with duration:
         bind = links.check("c8_seconds", links.Choice([str(value) for value in SECONDS]), 60)
         seconds = st.select_slider(
             "Training time (seconds)",
@@ -52,7 +52,7 @@ def _start_here(text: words.Words) -> None:
         )
         seed = controls.seed("c8_seed")
     if config is not None:
-        with what:
+        with source:
             state = training_bytes(config, PRESETS["nano"].train.optimizer)
             text.show("cost", parameters=n_parameters(config), megabytes=state / 1e6)
             with st.expander(text.read("cost_title"), icon=":material/terminal:"):
@@ -79,7 +79,7 @@ def _start_here(text: words.Words) -> None:
 
 
 def predict(text: words.Words) -> None:
-    """Sentences and loss, as the run of the shipped model had them."""
+    """Ask when sentences become grammatical, and answer from the shipped model's run."""
     history = event_log.shipped()
     losses = list(zip(history.eval_steps, history.val_loss))
     scored = [sample for sample in history.samples if sample.get("ladder")]
@@ -98,19 +98,19 @@ def predict(text: words.Words) -> None:
 
 
 def own_run() -> Run | None:
-    """The run on view, unless a lab started it."""
+    """The displayed run, unless a lab started it."""
     run = session.run_on_view()
     return None if run is None or run.request().get("lab") else run
 
 
 def use_own_run() -> None:
-    """What the run on view offers once it has a model; no fragment, since the sidebar then speaks of that model."""
+    """Offer the displayed run's model for use or download. Not a fragment, because the sidebar changes too."""
     if run := own_run():
         live.use_or_download(run.id, "c8")
 
 
 def _on_view(text: words.Words) -> None:
-    """The curves of the run on view, or of the one that made the shipped model; how to read either."""
+    """Draw the curves of the displayed run, or of the shipped model's run, and explain how to read them."""
     if run := own_run():
         live.run_curves(run, "c8")
     elif event_log.shipped().start:
@@ -123,27 +123,29 @@ def _on_view(text: words.Words) -> None:
 def request_for(
     config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int, file: str = "FILE"
 ) -> RunRequest:
-    """The run that trains this model on this text, which lies in `file` where it is no built-in one."""
+    """The request that trains this model on this text, which is in `file` unless it is built in."""
     length = {"steps": None, "seconds": float(seconds), "seed": seed}
     train = PRESETS["nano"].train.replace(**length, threads=cores_for_training())
     return RunRequest.of(config, train, corpus="stories" if corpus.source == "stories" else file)
 
 
 def _start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> None:
-    """Start the run and put it on view, or keep the sentence that says why it cannot be. For callbacks."""
+    """Start the run and display it, or keep the error message. For callbacks."""
     if corpus.source == "paste":
         corpus = controls.pasted("c8")
     st.session_state[_PROBLEM] = start(config, corpus, seconds, seed)
 
 
 def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> str | None:
-    """Start the run and put it on view; return the sentence that says why it cannot be, or None."""
+    """Start the run and display it; return an error message, or None."""
     try:
         file = ""
         if corpus.source != "stories":
             if not corpus.text:
                 return words.load("08_training").read("no_text")
-            text = as_one_text(corpus.text, corpus.name)  # what is no text is refused here, not in the child
+            text = as_one_text(
+                corpus.text, corpus.name
+            )  # what is not text is refused here, not in the child process
             file = str(session.save_text(text))
         name = (
             corpus.name if corpus.source == "upload" else ""
@@ -156,7 +158,7 @@ def start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) ->
 
 @st.fragment
 def compare_my_runs() -> None:
-    """Two runs of the reader's own side by side: losses, texts, and every choice in which they differ."""
+    """Compare the reader's own runs: losses, texts, and every setting in which they differ."""
     text = words.load("08_training")
     if len(session.my_runs()) < 2:
         text.show("lab_compare_none")
