@@ -1,4 +1,4 @@
-"""The book as one file: from a model's settings to a script, or a notebook, that trains it, samples it and keeps it.
+"""One file for all chapters: a script or a notebook that trains a model, saves it and generates text.
 
 The script is text made from the settings; it imports `gptcore` and nothing of Glassbox's pages. Its loop is
 written out, so that all of training can be read in one place.
@@ -16,7 +16,7 @@ from gptcore.files import read_json
 from gptcore.tokenizer import story_tokenizer
 
 STEPS = 400
-# What a run decides for itself, or what only watches it: the script has no use for it.
+# What a run decides for itself, or what only observes it: the script has no use for it.
 _NOT_IN_SCRIPT = (
     "steps", "seconds", "precision", "attention_path", "threads", "n_evals", "n_samples", "window_length",
     "compile", "fault",
@@ -157,10 +157,10 @@ def write_script(text: str, kind: str, out: str | Path) -> Path:
     return out
 
 
-_HEAD = '''"""A language model from scratch, from text to samples, in one file.
+_HEAD = '''"""A language model from scratch: train it on text, save it, load it and generate text.
 
-Run it with `python FILE` where Glassbox's requirements are installed. The numbers in part 1 are the settings this
-file was made from; change them there. The chapters named below explain each part.
+Run it with `python FILE` in an environment where Glassbox is installed, since it imports the library gptcore. Part 1
+holds the settings; those that keep their defaults are left out. The chapters named below explain each part.
 """
 
 import math
@@ -212,6 +212,7 @@ VALIDATION_LOSS = '''
 @torch.inference_mode()
 def validation_loss() -> float:
     """Return the mean loss, -ln p, over held-out tokens, in nats."""
+    model.eval()  # no dropout
     total = count = 0
     for ids, targets in held_out:
         total += model.loss(ids.to(device), targets.to(device)).item() * targets.numel()
@@ -234,7 +235,7 @@ TRAINING = """
 
 # 5 · Training: predict, measure the loss, update the weights (chapter 8)
 started = time.perf_counter()
-print(f"before: {validation_loss():.3f} nats per token; a uniform guess gives {math.log(MODEL.vocab_size):.3f}")
+print(f"before: {validation_loss():.3f} nats per token; a uniform prediction has {math.log(MODEL.vocab_size):.3f}")
 for step in range(STEPS):
     rate = learning_rate(step, TRAIN, STEPS)
     for optimizer in optimizers:
@@ -252,7 +253,6 @@ for step in range(STEPS):
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    model.eval()
     if step < 3 or (step + 1) % 50 == 0 or step + 1 == STEPS:
         print(f"step {step + 1:5}  loss {mean:.4f}  rate {rate:.2e}  {time.perf_counter() - started:6.1f} s")
 print(f"after: {validation_loss():.3f} nats per token")

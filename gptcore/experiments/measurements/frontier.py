@@ -107,11 +107,11 @@ CLAIMS = (
         name="beta_pushes",
         chapter=10,
         slogan="In DPO a higher β gives a larger gradient",
-        source="Said of the β in Rafailov et al. 2023, which controls how close the model stays to its "
+        source="A common reading of β in Rafailov et al. 2023, where it controls how close the model stays to its "
         "reference.",
         how="The gradient of the loss −ln σ(βΔ) with respect to the margin Δ, for margins of 0 to 10 nats. "
         f"Measured by autograd: the gradient at β = {BETAS[1]:g} over that at β = {BETAS[0]:g}. The "
-        "claim holds for a margin at which it is above 1.",
+        "claim holds at margins where this ratio is above 1.",
         unit=f"times the gradient of β = {BETAS[0]:g}",
         headline="margin 10",
         measure=_pulls,
@@ -123,14 +123,14 @@ CLAIMS = (
         name="double_quantisation",
         chapter=10,
         slogan="Double quantization saves 0.127 bits per weight",
-        source="A figure of Dettmers et al. 2023 (QLoRA) mistaken for its neighbor in the paper.",
-        how="Three random matrices of 512 × 512 with an fp32 constant for each 64 weights. The constants "
+        source="Dettmers et al. 2023 (QLoRA), whose figure for the remaining cost is mistaken for the saving.",
+        how="Three random matrices of 512 × 512 with one fp32 constant for every 64 weights. The constants "
         "are stored as they are, or in 8 bits with one fp32 number for every 256. Measured: bits "
-        "stored per weight. The claim holds if between 0.12 and 0.135 are saved.",
+        "stored per weight. The claim holds if 0.12 to 0.135 bits per weight are saved.",
         unit="bits per weight",
         headline="saved",
         measure=_bits,
         judge=lambda measured: by_range(lambda bits: 0.12 <= bits <= 0.135)({"saved": measured["saved"]}),
-        transfers="Exactly the same for these two block sizes and any matrix: 0.127 bits are what remains.",
+        transfers="Exactly the same for these two block sizes and any matrix: 0.127 bits per weight is what remains.",
     ),
 )

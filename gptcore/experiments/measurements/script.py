@@ -123,7 +123,7 @@ CLAIMS = (
         name="weights_alone",
         chapter=10,
         slogan="The weights are the model",
-        source="What “download the weights” suggests.",
+        source="Suggested by the phrase “download the weights”.",
         how="The shipped weights are loaded with configs that leave every shape unchanged. Measured: the "
         "loss on held-out stories minus that of the right config. The claim holds if none rises by "
         "more than 0.05 nats.",
@@ -133,8 +133,8 @@ CLAIMS = (
         judge=lambda measured: (
             "holds" if max(abs(spread.high) for spread in measured.values()) <= 0.05 else "holds not"
         ),
-        transfers="The same for any model: heads, positions, norms and the tokenizer are not in the weights, and "
-        "a loader that checks only shapes notices nothing.",
+        transfers="The same for any model: the number of heads, RoPE, the norm epsilon and the tokenizer are not in "
+        "the weights, and a loader that checks only shapes notices nothing.",
     ),
     Claim(
         name="same_seed",
@@ -153,13 +153,13 @@ CLAIMS = (
         judge=lambda measured: (
             "holds" if min(spread.low for spread in measured.values()) >= 100 else "holds not"
         ),
-        transfers="Other processors, libraries and thread counts sum in another order and round differently. "
-        "Sooner or later one sampled token differs, and from there on the text does.",
+        transfers="Other processors, libraries and thread counts add numbers in another order and round differently. "
+        "Sooner or later one sampled token differs, and so does all text after it.",
     ),
     Claim(
         name="base_follows",
         chapter=10,
-        slogan="A base model does not follow instructions; a little fine-tuning makes it",
+        slogan="A base model does not follow instructions; a little fine-tuning makes it follow them",
         source="Wei et al. 2021, Ouyang et al. 2022.",
         how="“Story about NAME:” with eight names that are not in the fine-tuning data, four answers each, "
         "three seeds, before and after 60 steps. The claim holds if at most half of the answers follow "
@@ -168,9 +168,9 @@ CLAIMS = (
         headline="after 60 steps",
         measure=_instructions_followed,
         judge=_judge_followed,
-        transfers="The form of an answer is learned from few examples, at any size. Whether a new name is used "
-        "depends, at this size, on the examples; a model of 7 billion parameters copies it from the "
-        "start.",
+        transfers="At any size, a model learns the form of an answer from a few examples. Whether this small model "
+        "uses a new name depends on the examples; a base model with billions of parameters can already copy a "
+        "name from its prompt.",
         kind="train",
     ),
 )

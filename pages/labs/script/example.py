@@ -18,7 +18,7 @@ RATES = ("0.001", "0.003", "0.01")
 
 @st.fragment
 def worked_example() -> None:
-    """A shape, a length, a rate: the command, what it costs, and the script."""
+    """Choose a shape, a number of steps and a learning rate; show the command, its cost and the script."""
     text = words.load("10_script")
     text.show("example")
     left, right = st.columns(2, gap="large")
@@ -34,28 +34,28 @@ def worked_example() -> None:
     print_steps(text, script.Recipe(model=config, train=train, steps=steps))
 
 
-def print_steps(text: words.Words, made) -> None:
-    """Command, numbers and script of one recipe."""
-    config, train = made.model, made.train
+def print_steps(text: words.Words, recipe: script.Recipe) -> None:
+    """Show the command, the cost and the script of one recipe."""
+    config, train = recipe.model, recipe.train
     with Steps(3, key="c10_steps") as open_:
         if open_(text.read("example_command_title")):
             text.show("example_command")
-            st.code(command(made), language="bash", wrap_lines=True)
+            st.code(command(recipe), language="bash", wrap_lines=True)
         if open_(text.read("example_counts_title")):
             length, batch = config.context_length, train.batch_size * train.accumulation
-            text.show("example_counts", batch=batch, length=length, steps=made.steps)
-            tokens = f"{batch * length * made.steps:,}".replace(",", "{,}")
-            st.latex(rf"{batch} \cdot {length} \cdot {made.steps} = {tokens}")
+            text.show("example_counts", batch=batch, length=length, steps=recipe.steps)
+            tokens = f"{batch * length * recipe.steps:,}".replace(",", "{,}")
+            st.latex(rf"{batch} \cdot {length} \cdot {recipe.steps} = {tokens}")
             weights = n_parameters(config)
             text.show(
                 "example_cost",
                 weights=weights,
-                operations=3.0 * sum(forward_flops(config, length, batch).values()) * made.steps,
+                operations=3.0 * sum(forward_flops(config, length, batch).values()) * recipe.steps,
                 memory=readable_bytes(training_bytes(config, train.optimizer)),
                 file=readable_bytes(4 * weights),
             )
         if open_(text.read("example_script_title")):
-            code = script.script(made)
+            code = script.script(recipe)
             text.show("example_script", lines=len(code.splitlines()))
             with st.container(height=400, border=True):
                 st.code(code, language="python", line_numbers=True, wrap_lines=True)
@@ -72,7 +72,7 @@ def print_steps(text: words.Words, made) -> None:
                 )
                 st.download_button(
                     text.read("example_download_notebook"),
-                    json.dumps(script.notebook(made), ensure_ascii=False, indent=1),
+                    json.dumps(script.notebook(recipe), ensure_ascii=False, indent=1),
                     file_name="glassbox_notebook.ipynb",
                     mime="application/x-ipynb+json",
                     key="c10_download_notebook",
@@ -81,9 +81,9 @@ def print_steps(text: words.Words, made) -> None:
                 )
 
 
-def command(made: script.Recipe) -> str:
-    """The line in a terminal that trains the same model."""
-    shape = made.model.changes_from(PRESETS["nano"].model)
+def command(recipe: script.Recipe) -> str:
+    """The command that trains the same model."""
+    shape = recipe.model.changes_from(PRESETS["nano"].model)
     shape.pop("vocab_size", None)  # the tokenizer decides
-    settings = shape | {"learning_rate": made.train.learning_rate}
-    return RunRequest(steps=made.steps, settings=settings).command(out="runs/mine")
+    settings = shape | {"learning_rate": recipe.train.learning_rate}
+    return RunRequest(steps=recipe.steps, settings=settings).command(out="runs/mine")

@@ -1,4 +1,4 @@
-"""Chapter 10: the model in use as a script, a notebook or a folder for other libraries, and more devices."""
+"""Chapter 10: export the model in use as a script, a notebook or a Hugging Face folder, and train on GPUs."""
 
 import json
 
@@ -13,7 +13,7 @@ from pages.kit import escape, event_log, models, session, words
 
 
 def scale_up() -> None:
-    """What to change for a GPU and for several."""
+    """Show what to change for one GPU, and for several."""
     text = words.load("10_script")
     text.show("lab_scale", small=n_parameters(PRESETS["small"].model))
     st.code(
@@ -25,7 +25,7 @@ def scale_up() -> None:
 
 
 def export_model() -> None:
-    """What was trained here, and the model in use as a script, a notebook or a folder for others."""
+    """List the runs trained here, and export the model in use as a script, a notebook or a Hugging Face folder."""
     text = words.load("10_script")
     text.show("lab_take")
     runs = [run for run in session.my_runs() if session.has_model(run)]
@@ -48,14 +48,14 @@ def export_model() -> None:
     use = session.model_in_use()
     text.show("lab_take_model", name=session.model_label(use))
     try:
-        made = script.recipe_of_run(use.path)
-    except ValueError as error:  # a model of another make has no settings of ours
+        recipe = script.recipe_of_run(use.path)
+    except ValueError as error:  # an imported model has no training settings of ours
         st.error(escape.sentence(str(error)), icon=":material/block:")
         return
     with st.container(horizontal=True):
         for kind, data, ending in (
-            ("script", lambda: script.script(made), "py"),
-            ("notebook", lambda: json.dumps(script.notebook(made), ensure_ascii=False, indent=1), "ipynb"),
+            ("script", lambda: script.script(recipe), "py"),
+            ("notebook", lambda: json.dumps(script.notebook(recipe), ensure_ascii=False, indent=1), "ipynb"),
         ):
             st.download_button(
                 text.read("lab_take_script") if kind == "script" else text.read("lab_take_notebook"),
@@ -70,7 +70,7 @@ def export_model() -> None:
 
 
 def hugging_face_folder(text: words.Words, use) -> None:
-    """The model in use as a folder that transformers loads, or why it has no place there."""
+    """Offer the model in use as a Hugging Face folder, or disable the button and say why."""
     problem = ""
     try:
         check_exportable(use.config)

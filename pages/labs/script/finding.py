@@ -1,4 +1,4 @@
-"""Chapter 10: the finding at its top, another program with the same weights."""
+"""Chapter 10: the finding at its top, a second implementation with the same weights."""
 
 import streamlit as st
 
@@ -7,14 +7,14 @@ from pages.labs.script import cached
 
 
 def finding() -> None:
-    """The one thing to see: another program with the same weights gives the same numbers."""
+    """Show that an independent implementation with the same weights computes the same numbers."""
     text = words.load("10_script")
     session.caption_shipped_model()
     lines, differences = cached.own_class_differences()
     text.show("finding", lines=lines, tensors=len(differences))
     picture = plots.curves(
         list(range(1, len(differences) + 1)),
-        {"largest difference": [max(far, 1e-9) for _, far in differences]},
+        {"largest difference": [max(difference, 1e-9) for _, difference in differences]},
         x_title="tensor, from the embedding to the logits",
         y_title=text.read("finding_chart"),
         log_y=True,
@@ -33,4 +33,4 @@ def finding() -> None:
     with left:
         figures.show(picture, key="c10_finding")
     with side:
-        text.show("finding_says", largest=max(far for _, far in differences))
+        text.show("finding_says", largest=max(difference for _, difference in differences))

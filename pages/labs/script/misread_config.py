@@ -1,4 +1,4 @@
-"""Chapter 10: the shipped weights under configs that change no shape."""
+"""Chapter 10: the shipped weights with configs that change no shape."""
 
 import math
 
@@ -14,19 +14,19 @@ OTHER_HEADS = "8 heads of 16"
 
 @st.fragment
 def misread_config() -> None:
-    """The shipped weights under configs that change no shape."""
+    """Show the loss of the shipped weights with a wrong config that changes no shape."""
     text = words.load("10_script")
     with lab.frame("c10_misread", text.read("lab_misread_title")):
         text.show("lab_misread")
         session.caption_shipped_model()
-        what = controls.dropdown(
+        chosen = controls.dropdown(
             text.read("lab_misread_what"), "c10_misread_as", list(MISREADINGS), default="norm_eps 0.1"
         )
         config = models.shipped().config
-        right, loss = cached.loss_misread(RIGHT), cached.loss_misread(what)
+        right, loss = cached.loss_misread(RIGHT), cached.loss_misread(chosen)
         uniform = math.log(config.vocab_size)
         picture = plots.columns(
-            (RIGHT, what if what != RIGHT else "the same", "a blind guess"),
+            (RIGHT, chosen if chosen != RIGHT else "the same", "uniform"),
             {"loss": [right, loss, uniform]},
             y_title=text.read("lab_misread_chart"),
             form=".2f",
@@ -37,8 +37,8 @@ def misread_config() -> None:
         text.show("lab_misread_says", loss=loss, right=right, uniform=uniform)
         because = ""
         if st.session_state.get("c10_misread_guess") is not None:
-            other = cached.loss_misread(OTHER_HEADS)
-            because = text.read("lab_misread_predict_because", right=right, loss=other)
+            other_heads = cached.loss_misread(OTHER_HEADS)
+            because = text.read("lab_misread_predict_because", right=right, loss=other_heads)
         lab.predict(
             "c10_misread",
             text.read("lab_misread_predict", heads=config.n_heads, width=config.head_dim),

@@ -42,7 +42,7 @@ def questions(seed: int) -> Sequence[Question]:
 
 
 def tokens_read(draw: random.Random) -> Numeric:
-    """The tokens a run reads."""
+    """The number of tokens a run processes."""
     batch, length = draw.choice((4, 8, 16)), draw.choice((64, 128, 256))
     accumulation, steps = draw.choice((2, 4)), draw.choice((200, 500, 1000))
     right = batch * accumulation * length * steps
@@ -61,7 +61,7 @@ def tokens_read(draw: random.Random) -> Numeric:
 
 
 def file_size(draw: random.Random) -> Numeric:
-    """The megabytes of a published model's file in bf16."""
+    """The size in megabytes of a model's file in bf16."""
     name = draw.choice(("tiny", "small"))
     config = PRESETS[name].model
     weights = n_parameters(config)
@@ -79,7 +79,7 @@ def file_size(draw: random.Random) -> Numeric:
 
 
 def counted_tokens(draw: random.Random) -> Numeric:
-    """The targets that count in one tuned example."""
+    """The number of targets that count in one fine-tuning example."""
     tokenizer = story_tokenizer()
     name = draw.choice(("Mira", "Tom", "Leo"))
     story = draw.choice(
@@ -89,8 +89,8 @@ def counted_tokens(draw: random.Random) -> Numeric:
             "They were happy again, and since that day they have been friends.",
         )
     )
-    task = make_example(name, story, tokenizer)
-    counts = batch([task], len(task.ids), tokenizer.eot_id)[2]
+    example = make_example(name, story, tokenizer)
+    counts = batch([example], len(example.ids), tokenizer.eot_id)[2]
     right = int(counts.sum())
     return Numeric(
         name="counted_tokens",
@@ -99,8 +99,8 @@ def counted_tokens(draw: random.Random) -> Numeric:
         unit="targets",
         numbers={
             "template": TEMPLATE.format(name=name).strip(),
-            "prompt": task.n_prompt,
-            "story": len(task.ids) - task.n_prompt - 1,
+            "prompt": example.n_prompt,
+            "story": len(example.ids) - example.n_prompt - 1,
         },
-        mistakes={"no_end": right - 1, "everything": len(task.ids) - 1, "prompt": task.n_prompt},
+        mistakes={"no_end": right - 1, "everything": len(example.ids) - 1, "prompt": example.n_prompt},
     )

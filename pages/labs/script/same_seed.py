@@ -1,4 +1,4 @@
-"""Chapter 10: what a seed promises, and where two texts part."""
+"""Chapter 10: what a seed guarantees, and where two texts differ."""
 
 import streamlit as st
 
@@ -11,21 +11,21 @@ LENGTHS = (20, 40, 80, 120)
 
 @st.fragment
 def same_seed() -> None:
-    """One seed, one prompt, weights as they are and rounded: where the two texts part."""
+    """Generate from one prompt and seed with original and rounded weights; show where the texts differ."""
     text = words.load("10_script")
     with lab.frame("c10_seed", text.read("lab_seed_title")):
         text.show("lab_seed")
         session.caption_shipped_model()
         left, right = st.columns(2, gap="large")
         with left:
-            dial = controls.Dial("", 1, 60, 1, "The same seed gives the same draws.")
+            dial = controls.Dial("", 1, 60, 1, "The same seed gives the same random numbers.")
             seed = controls.integer(text.read("lab_seed_seed"), "c10_seed_seed", dial, 10)
         with right:
-            n = controls.value_slider(text.read("lab_seed_tokens"), "c10_seed_tokens", LENGTHS, 40)
-        first, second, parting = cached.written_twice(PROMPT, seed, n)
+            n_tokens = controls.value_slider(text.read("lab_seed_tokens"), "c10_seed_tokens", LENGTHS, 40)
+        original, rounded, difference = cached.generated_twice(PROMPT, seed, n_tokens)
         for column, title, tokens in (
-            (left, text.read("lab_seed_left"), first),
-            (right, text.read("lab_seed_right"), second),
+            (left, text.read("lab_seed_left"), original),
+            (right, text.read("lab_seed_right"), rounded),
         ):
             with column:
                 st.markdown(f"**{title}**")
@@ -33,18 +33,18 @@ def same_seed() -> None:
                     [
                         chips.Chip(
                             chips.visible(token),
-                            "new" if parting is not None and at >= parting else "plain",
+                            "new" if difference is not None and position >= difference else "plain",
                             "",
                         )
-                        for at, token in enumerate(tokens)
+                        for position, token in enumerate(tokens)
                     ],
                     key=f"c10_seed_strip_{'left' if column is left else 'right'}",
                     label=title,
                 )
-        if parting is None:
+        if difference is None:
             text.show("lab_seed_same")
         else:
-            text.show("lab_seed_part", place=parting + 1)
+            text.show("lab_seed_part", place=difference + 1)
         lab.predict(
             "c10_seed",
             text.read("lab_seed_predict"),

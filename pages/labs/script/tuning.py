@@ -1,4 +1,4 @@
-"""Chapter 10: from base model to assistant, the chat template and a little tuning."""
+"""Chapter 10: from base model to assistant: the chat template and a short fine-tuning run."""
 
 import streamlit as st
 
@@ -9,42 +9,42 @@ from pages.labs.script.same_seed import PROMPT
 
 TUNING_STEPS = 60
 EVERY_SECONDS = 0.8
-OF_STEPS = 0.8  # of the bar; the rest is for the answers that are written at the end
+OF_STEPS = 0.8  # of the bar; the rest is for the answers generated at the end
 
 
 @st.fragment
 def tuning() -> None:
-    """The chat template as tokens, and a little tuning, before and after."""
+    """Show the chat template as tokens, fine-tune the shipped model, and compare answers before and after."""
     text = words.load("10_script")
     with lab.frame("c10_tune", text.read("lab_tune_title")):
         text.show("lab_tune")
         text.show("lab_tune_tokens")
         tokenizer = story_data.story_tokenizer()
-        pieces = [(TEMPLATE.format(name="Mira"), "chosen"), (f"{PROMPT} Mira lived near the sea.", "new")]
+        parts = [(TEMPLATE.format(name="Mira"), "chosen"), (f"{PROMPT} Mira lived near the sea.", "new")]
         chips.strip(
             [
                 chips.Chip(chips.visible(tokenizer.token_text(token)), kind, "")
-                for piece, kind in pieces
-                for token in tokenizer.encode(piece)
+                for part, kind in parts
+                for token in tokenizer.encode(part)
             ],
             key="c10_tune_tokens",
             label="The template as tokens",
         )
-        asked = st.session_state.get("c10_tune_asked", False)
-        running = asked and not cached.tuning(TUNING_STEPS).is_done()
+        requested = st.session_state.get("c10_tune_asked", False)
+        running = requested and not cached.tuning(TUNING_STEPS).is_done()
         button, state = st.columns([2, 3], gap="medium", vertical_alignment="center")
         button.button(
             text.read("lab_tune_start", steps=TUNING_STEPS),
             key="c10_tune_start",
             icon=":material/play_arrow:",
-            disabled=asked,
-            on_click=_ask_for_tuning,
+            disabled=requested,
+            on_click=_request_tuning,
         )
         if running:
             with state:
-                st.fragment(_tuning, run_every=EVERY_SECONDS)()
-        elif asked:
-            _tuned()
+                st.fragment(_progress, run_every=EVERY_SECONDS)()
+        elif requested:
+            _show_answers()
         lab.predict(
             "c10_tune",
             text.read("lab_tune_predict"),
@@ -58,12 +58,12 @@ def tuning() -> None:
         )
 
 
-def _ask_for_tuning() -> None:
+def _request_tuning() -> None:
     st.session_state["c10_tune_asked"] = True
 
 
-def _tuning() -> None:
-    """How far the tuning is: its steps, then the answers before and after."""
+def _progress() -> None:
+    """Show the progress: first the training steps, then the generation of answers."""
     text, job = words.load("10_script"), cached.tuning(TUNING_STEPS)
     if job.is_done():
         st.rerun()
@@ -71,14 +71,14 @@ def _tuning() -> None:
     if not losses:
         st.progress(0.0, text=text.read("lab_tune_starting"))
     elif len(losses) < TUNING_STEPS:
-        done = text.read("lab_tune_running", step=len(losses), steps=TUNING_STEPS, loss=losses[-1])
-        st.progress(OF_STEPS * len(losses) / TUNING_STEPS, text=done)
+        message = text.read("lab_tune_running", step=len(losses), steps=TUNING_STEPS, loss=losses[-1])
+        st.progress(OF_STEPS * len(losses) / TUNING_STEPS, text=message)
     else:
         st.progress(OF_STEPS, text=text.read("lab_tune_answering"))
 
 
-def _tuned() -> None:
-    """What became of the answers."""
+def _show_answers() -> None:
+    """Show the answers before and after fine-tuning."""
     text, job = words.load("10_script"), cached.tuning(TUNING_STEPS)
     if error := job.error():
         st.error(text.read("lab_tune_failed", reason=error), icon=":material/error:")
