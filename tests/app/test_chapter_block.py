@@ -49,13 +49,15 @@ def test_edited_numbers_come_from_the_link_and_every_step_follows():
 def test_removing_residual_connections_costs_powers_of_ten(page):
     found = [
         float(one)
-        for one in re.findall(r"gradient before the first block is \$10\^\{([\d.]+)\}\$ times", said(page))
+        for one in re.findall(
+            r"gradient at the input of the first block is \$10\^\{([\d.]+)\}\$ times", said(page)
+        )
     ]
     assert len(found) == 2 and all(
         6 < powers < 9 for powers in found
     )  # the finding and the first lab, 48 blocks
     app = open_page(c6_depth_eps="1e-5", c6_depth_n="24")
-    assert "the gradient before the first block is **0**" in said(app)
+    assert "the gradient at the input of the first block is **0**" in said(app)
 
 
 def test_a_prediction_is_answered_with_both_exponents():
@@ -92,7 +94,7 @@ def test_fractions_of_the_residual_stream_add_up_to_1(page):
 
 def test_only_attention_changes_other_positions(page):
     attention, feedforward = re.search(
-        r"Attention: \*\*(\d+)\*\*.*?:\s+\*\*(\d+)\*\*", said(page), re.DOTALL
+        r"Attention changes the output at \*\*(\d+)\*\*.*?changes\s+\*\*(\d+)\*\*", said(page), re.DOTALL
     ).groups()
     assert int(attention) > 3 and feedforward == "0"
 
@@ -117,9 +119,9 @@ def test_the_diagram_has_the_norms_of_its_placement_and_two_free_paths(place):
 
 def test_every_stack_that_can_be_asked_for_can_be_trained():
     from pages.labs.block.depth import RATES, SECONDS, STACKS, request_for
-    from pages.labs.block.diagram import PLACES
+    from pages.labs.block.diagram import NORM_POSITIONS
 
-    for n, place, residual, optimizer in itertools.product(STACKS, PLACES, (True, False), RATES):
+    for n, place, residual, optimizer in itertools.product(STACKS, NORM_POSITIONS, (True, False), RATES):
         _, train = request_for(n, place, residual, optimizer).configs()
         assert train.seconds == SECONDS
 

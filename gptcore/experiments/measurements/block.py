@@ -235,10 +235,10 @@ CLAIMS = (
         slogan="RMSNorm is 15% faster than LayerNorm",
         source="Zhang and Sennrich 2019 report 7% to 64% on whole models, against a LayerNorm written the "
         "same way.",
-        how=f"Both norms on 16 × {WIDTHS[0]} and on {ROWS} × {WIDTHS[1]} numbers, written as single "
-        "operations and as torch provides them. Alternating on one thread, processor time, five "
-        "rounds. The claim holds if LayerNorm takes at least 1.15 times as long in the median.",
-        unit="times as long for LayerNorm",
+        how=f"Both norms on 16 × {WIDTHS[0]} and on {ROWS} × {WIDTHS[1]} numbers, written as separate "
+        "operations and as torch provides them. They alternate on one thread, in five rounds of processor "
+        "time. The claim holds if LayerNorm takes at least 1.15 times as long as RMSNorm in the median.",
+        unit="times RMSNorm's time",
         headline="large, torch's",
         measure=_norm_ratios,
         judge=by_median(lambda ratio: ratio >= 1.15),
@@ -251,7 +251,7 @@ CLAIMS = (
         name="norm_share",
         chapter=6,
         slogan="A faster norm makes a faster model",
-        source="Concluded from the 15%.",
+        source="Inferred from claims such as “RMSNorm is 15% faster”.",
         how="All nine norms of the nano model, forward and backward, as a percentage of a whole step "
         "without the optimizer. 2 × 128 tokens, processor time, five rounds. The claim holds if norms "
         "take at least a third of a step, with a margin of 10%.",
@@ -260,46 +260,46 @@ CLAIMS = (
         measure=_norm_share,
         judge=by_median(lambda percent: percent >= 33, within=0.1),
         timed=True,
-        transfers="The fraction falls with the width: a norm's work grows with C, a matrix product's with C "
+        transfers="The fraction falls as the width grows: a norm's work grows with C, a matrix product's with C "
         "squared.",
     ),
     Claim(
         name="activation_fused",
         chapter=6,
         slogan="The cost of an activation function is its arithmetic",
-        source="Read off the formulas of SiLU and GELU.",
-        how=f"SiLU and GELU on {ROWS} × {3 * WIDTHS[0]} numbers, written as single operations and as "
-        "torch's fused call. Alternating on one thread, processor time, five rounds. The claim holds "
-        "if the unfused version takes at most 1.2 times as long, with a margin of 10%.",
-        unit="times as long, not fused",
+        source="Inferred from the formulas of SiLU and GELU.",
+        how=f"SiLU and GELU on {ROWS} × {3 * WIDTHS[0]} numbers, written as separate operations and "
+        "as torch's fused call. They alternate on one thread, in five rounds of processor time. The claim "
+        "holds if the unfused version takes at most 1.2 times as long, with a margin of 10%.",
+        unit="times the fused time",
         headline="SiLU",
         measure=_activation_ratios,
         judge=by_median(lambda ratio: ratio <= 1.2, within=0.1),
         timed=True,
-        transfers="The same: what costs time is not the arithmetic but reading and writing all numbers in "
-        "memory. A fused kernel does that once.",
+        transfers="The same: the time goes into reading and writing all numbers in memory, not into the "
+        "arithmetic. A fused kernel reads and writes them once.",
     ),
     Claim(
         name="residual_cut",
         chapter=6,
         slogan="Without residual connections gradients cannot pass through a deep stack",
-        source="Hochreiter 1991, for deep networks; He et al. 2015 added residual connections for another "
-        "reason.",
+        source="Hochreiter 1991, for deep networks; He et al. 2015 added residual connections because deeper "
+        "networks had a higher training error.",
         how="Stacks of 12, 48 and 128 pre-norm blocks of width 64 at initialization, ε = 1e-20. Measured: "
-        "the gradient at the first block's input, without over with residual connections, in powers of "
-        "ten. The claim holds if the two differ by at least 3.",
+        "the gradient at the first block's input without residual connections, divided by that with them, "
+        "in powers of ten. The claim holds if the two differ by at least 3.",
         unit="powers of ten",
         headline="48 blocks",
         measure=_cut_residuals,
         judge=by_range(lambda powers: abs(powers) >= 3),
-        transfers="With depth the gradient grows or shrinks exponentially everywhere. Which of the two depends "
-        "on the initialization and ε: with ε = 1e-5 the gradients of the same stacks vanish.",
+        transfers="At every size, the gradient grows or shrinks exponentially with depth. Which of the two depends "
+        "on the initialization and ε: with ε = 1e-5, the gradients of the same stacks vanish.",
     ),
     Claim(
         name="residual_guarantee",
         chapter=6,
         slogan="Residual connections guarantee the gradient",
-        source="Concluded from the 1 in 1 + ∂F.",
+        source="Inferred from the 1 in 1 + ∂F.",
         how="The feed-forward sub-layer of each block of the shipped model at the last token of three "
         "stories. Measured: the smallest singular value of its Jacobian I + ∂F. The claim holds if "
         "none is below one half.",
@@ -309,16 +309,16 @@ CLAIMS = (
         judge=lambda measured: (
             "holds" if min(spread.low for spread in measured.values()) >= 0.5 else "holds not"
         ),
-        transfers="The same: training moves ∂F wherever that lowers the loss, and opposite to the residual "
-        "stream is one of the options.",
+        transfers="The same: training changes ∂F in any direction that lowers the loss, and some of them cancel "
+        "part of the residual stream.",
     ),
     Claim(
         name="norm_keeps_small",
         chapter=6,
         slogan="The norms keep the residual stream small",
         source="Assumes that the norm is applied to the residual stream itself.",
-        how="The root mean square of the shipped model's residual stream after the last block over that "
-        "after the first, on three stories. The claim holds below 1.5.",
+        how="The root mean square of the shipped model's residual stream after the last block, divided by that "
+        "after the first, on three stories. The claim holds if the ratio is below 1.5.",
         unit="times as large",
         headline="last block over first",
         measure=_growth_of_the_stream,
@@ -338,14 +338,14 @@ CLAIMS = (
         headline="feed-forward",
         measure=_tokens_mixed,
         judge=lambda measured: "holds" if measured["feed-forward"].low >= 1 else "holds not",
-        transfers="Exactly the same: the feed-forward layer is applied to each position separately. Only "
+        transfers="The same: the feed-forward layer is applied to each position separately. Only "
         "attention moves information between tokens.",
     ),
     Claim(
         name="attention_linear",
         chapter=6,
         slogan="Attention is linear, which is why a feed-forward layer is needed",
-        source="Often said, since mixing with fixed weights is linear.",
+        source="Often said, because averaging with fixed weights is linear.",
         how="The distance of f(a) + f(b) from f(a + b), in percent of its length, for attention and the "
         "feed-forward layer of the shipped model's first block. The claim holds if attention is off by "
         "less than 1%.",
@@ -361,8 +361,8 @@ CLAIMS = (
         chapter=6,
         slogan="Pre-norm is stable past 100 layers, post-norm fails past 12: at initialization",
         source="Repeated since Xiong et al. 2020, who analyzed the last layers.",
-        how="Stacks of 12, 48 and 128 blocks of width 64 at initialization, with the norm in three "
-        "positions. Measured: gradient norm times activation norm, largest over smallest along the "
+        how="Stacks of 12, 48 and 128 blocks of width 64 at initialization, with three norm "
+        "placements. Measured: gradient norm times activation norm, largest over smallest along the "
         "stack, in powers of ten. The claim holds if post-norm exceeds 2 and pre-norm does not.",
         unit="powers of ten",
         headline="post, 128 blocks",
@@ -372,8 +372,8 @@ CLAIMS = (
             if measured["post, 128 blocks"].low > 2 > measured["pre, 128 blocks"].high
             else "holds not"
         ),
-        transfers="For small initial weights. With large ones, or a learning rate too high for the depth, "
-        "post-norm is the most fragile of the three.",
+        transfers="The same, if the initial weights are small. With large ones, or a learning rate too high for the "
+        "depth, post-norm is the most fragile of the three.",
     ),
     Claim(
         name="post_norm_trained",
@@ -388,8 +388,8 @@ CLAIMS = (
         headline="post, AdamW",
         measure=_places_trained,
         judge=_judge_trained,
-        transfers="Everywhere the norm's position, the optimizer and the learning rate decide together. With a "
-        "long warm-up and a low learning rate, deep post-norm models have been trained.",
+        transfers="At every size, the result depends on the norm placement, the optimizer and the learning rate. "
+        "With a long warm-up and a low learning rate, deep post-norm models have been trained.",
         kind="train",
     ),
     Claim(
@@ -404,8 +404,8 @@ CLAIMS = (
         headline="GELU over SwiGLU",
         measure=_gated,
         judge=by_range(lambda gain: gain > 0.01),
-        transfers="LLaMA, Mistral, Qwen and Gemma all use gated layers. How much it gains depends on size and "
-        "training length: a narrower model after fewer steps may do as well without a gate.",
+        transfers="LLaMA, Mistral, Qwen and Gemma all use gated layers. How much a gate gains depends on size and "
+        "training length: a narrower model after fewer steps may do as well without one.",
         kind="train",
         nothing=0.0,
     ),

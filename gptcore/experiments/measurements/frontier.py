@@ -100,8 +100,8 @@ CLAIMS = (
         },
         measure=_balanced,
         judge=by_range(lambda loss: abs(loss) < 0.01),
-        transfers="Exactly the same for any number of experts: the minimum is reached when balanced. It is the "
-        "number of experts per token, or 1 if fractions are divided by that number.",
+        transfers="The same for any number of experts: with balanced routing, the loss is the number of experts "
+        "per token, or 1 if the fractions are divided by that number.",
     ),
     Claim(
         name="beta_pushes",

@@ -1,4 +1,4 @@
-"""Chapter 6: a sub-layer normed before and on the branch, with gains kept as Gemma keeps them."""
+"""Chapter 6: a sub-layer with a norm on its input and one on its output, with gains stored as in Gemma."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,10 +11,11 @@ from gptcore.lessons.exercises import Case, Exercise, Mistake
 def normed_twice(
     x: Tensor, compute: Callable[[Tensor], Tensor], gain_before: Tensor, gain_behind: Tensor, eps: float
 ) -> Tensor:
-    """Return the stream after one sub-layer with a norm before it and a norm on its branch: x is (T, C).
+    """Return the residual stream after one sub-layer with a norm on its input and one on its output: x is (T, C).
 
-    `compute` is the sub-layer without norms. Both norms are RMSNorms with ε inside the root. A gain (C,) is kept
-    as its distance from 1, as Gemma keeps it: zeros mean that nothing is scaled. The stream goes past unnormed.
+    `compute` is the sub-layer without norms. Both norms are RMSNorms with ε inside the root. The gains (C,) are
+    stored minus 1, as in Gemma: zeros mean a gain of 1. `gain_before` belongs to the norm on the input,
+    `gain_behind` to the one on the output. The residual stream itself is not normalized.
     """
     rms = (x.square().mean(-1, keepdim=True) + eps).sqrt()
     h = compute((1 + gain_before) * x / rms)
@@ -88,7 +89,7 @@ def _cases() -> Iterator[Case]:
     for label, n_tokens, width, size, eps in (
         ("three tokens of four numbers", 3, 4, 1.0, 1e-5),
         ("a large stream", 2, 6, 50.0, 1e-5),
-        ("a stream near zero, where ε counts", 2, 4, 0.01, 1e-2),
+        ("a stream near zero, where ε matters", 2, 4, 0.01, 1e-2),
     ):
         matrix = torch.randn(width, width, generator=draw)
         yield Case(
@@ -106,8 +107,8 @@ def _cases() -> Iterator[Case]:
 EXERCISE = Exercise(
     name="normed_twice",
     chapter=6,
-    title="A block normed before and on the branch",
-    task="Write a sub-layer with two norms, before it and on its branch, with gains kept as their distance from 1.",
+    title="A sub-layer with two norms",
+    task="Write a sub-layer that normalizes its input and its output, with gains stored minus 1.",
     solution=normed_twice,
     cases=_cases,
     tolerance=1e-4,
@@ -115,38 +116,38 @@ EXERCISE = Exercise(
     mistakes=(
         Mistake(
             name="gain without 1",
-            says="The gains are multiplied as they are. They are distances from 1, so the factor is 1 + gain; "
-            "with gains of zero your layer would write nothing.",
+            says="You multiplied by the stored gains. They are stored minus 1, so the factor is 1 + gain; with "
+            "stored gains of zero, your sub-layer would add nothing.",
             wrong=_gain_without_one,
         ),
         Mistake(
             name="stream normed",
-            says="The normed copy went past the layer. What is added to is x as it came in, unnormed.",
+            says="You added the update to the normalized copy. Add it to x itself, which is not normalized.",
             wrong=_stream_normed,
         ),
         Mistake(
             name="norm on the sum",
-            says="The second norm stands on the sum, which is post-norm. It belongs inside the plus sign.",
+            says="The second norm is applied to the sum, which is post-norm. Apply it to the output instead.",
             wrong=_on_the_sum,
         ),
         Mistake(
             name="no residual",
-            says="The plus sign is missing: the layer replaces the stream instead of adding to it.",
+            says="The plus sign is missing: the sub-layer replaces the residual stream instead of adding to it.",
             wrong=_no_residual,
         ),
         Mistake(
             name="only before",
-            says="What the layer says is added as it is; the norm on the branch is missing.",
+            says="The output is added without a norm; the norm on the output is missing.",
             wrong=_only_before,
         ),
         Mistake(
             name="only behind",
-            says="The layer reads the stream raw; the norm before it is missing.",
+            says="The sub-layer reads x without a norm; the norm on the input is missing.",
             wrong=_only_behind,
         ),
         Mistake(
             name="divided by the length",
-            says="Divided by the root of the sum of squares. RMS takes the mean: the result has length √C, not 1.",
+            says="You divided by the root of the sum of squares. RMS uses the mean: the result has length √C, not 1.",
             wrong=_by_length,
         ),
         Mistake(
@@ -156,18 +157,18 @@ EXERCISE = Exercise(
         ),
         Mistake(
             name="over the tokens",
-            says="The mean of squares runs over the tokens. It runs over the numbers of one token: a token's "
-            "norm must not depend on its neighbors.",
+            says="You took the mean of squares over the tokens. Take it over the components of one token: its norm "
+            "must not depend on other tokens.",
             wrong=_over_tokens,
         ),
         Mistake(
             name="gains swapped",
-            says="The two gains have changed places.",
+            says="The two gains are swapped.",
             wrong=_gains_swapped,
         ),
         Mistake(
             name="ε outside the root",
-            says="ε is added after the root. It stands inside; the difference shows where the stream is small.",
+            says="ε is added after the root. Add it inside; the difference shows where x is small.",
             wrong=_eps_outside,
         ),
     ),

@@ -1,4 +1,4 @@
-"""What chapter 6 measures on a model, kept between runs of its page."""
+"""What chapter 6 measures on a model, cached between reruns of its page."""
 
 import streamlit as st
 import torch
@@ -20,13 +20,13 @@ def traced_before_training(handle: ModelHandle, text: str) -> Traced:
 
 
 def _initial_model(handle: ModelHandle) -> GPT:
-    """A model with its initial weights, or others of the same kind where they are not known."""
+    """The model with its initial weights, or another untrained one of the same config if they are not known."""
     return initialization.initial_model(handle) or initialization.untrained(handle.config)
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading a few stories")
 def depth_profiles(handle: ModelHandle) -> tuple[Profile, Profile]:
-    """Gradient and size of the residual stream by depth, with its initial weights and as it is now."""
+    """Gradient and size of the residual stream by depth, with the initial weights and the current ones."""
     model, tokenizer = handle.load()
     batch = story_data.held_out_windows(tokenizer, min(64, model.config.context_length))
     return profile(_initial_model(handle), *batch), profile(model, *batch)
@@ -34,7 +34,7 @@ def depth_profiles(handle: ModelHandle) -> tuple[Profile, Profile]:
 
 @st.cache_data(max_entries=4, show_spinner="Turning off one block at a time")
 def losses_without_each_block(handle: ModelHandle) -> tuple[float, list[float]]:
-    """The loss of a model on stories it has not seen, and with each block turned off in turn."""
+    """The loss of a model on held-out stories, and its loss with each block turned off in turn."""
     model, tokenizer = handle.load()
     batch = story_data.held_out_windows(tokenizer, min(128, model.config.context_length))
     with torch.inference_mode():

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.kit import controls, diagram, dim_colors, session, words
 from pages.kit.controls import Dial
 
-PLACES = ("pre", "branch", "pre+branch", "post")
+NORM_POSITIONS = ("pre", "branch", "pre+branch", "post")
 
 
 @st.fragment
@@ -20,15 +20,15 @@ def flow() -> None:
         tokens = controls.integer(
             text.read("diagram_tokens"),
             "c6_flow_t",
-            Dial("", 1, config.context_length, 1, "Number of tokens in the text."),
+            Dial("", 1, config.context_length, 1, "The number of tokens in the text."),
             16,
         )
     with right:
-        place = controls.choice(
-            text.read("diagram_place"), "c6_flow_place", PLACES, default=config.norm_position
+        norm_position = controls.choice(
+            text.read("diagram_place"), "c6_flow_place", NORM_POSITIONS, default=config.norm_position
         )
     text.show("diagram", tokens=tokens)
-    match place:
+    match norm_position:
         case "pre":
             text.show("diagram_pre")
         case "post":
@@ -38,19 +38,19 @@ def flow() -> None:
         case _:
             text.show("diagram_both")
     diagram.flowchart(
-        *block_chart(config, tokens, place),
-        alt=f"One block with the norm placement {place}, from residual stream to residual stream",
+        *block_chart(config, tokens, norm_position),
+        alt=f"One block with the norm placement {norm_position}, from residual stream to residual stream",
     )
 
 
-def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], list[diagram.Edge]]:
-    """The boxes and arrows of one block: both halves, with the norms of this placement."""
+def block_chart(config, tokens: int, norm_position: str) -> tuple[list[diagram.Node], list[diagram.Edge]]:
+    """The boxes and arrows of one block: both sub-layers, with the norms of this placement."""
     sizes = dim_colors.sizes_of(config)
     t, c, h, d, f = tokens, sizes["C"], sizes["H"], sizes["D"], sizes["F"]
     node, edge = diagram.Node, diagram.Edge
     stream = {"T": t, "C": c}
     gate = {"swiglu": "SiLU", "geglu": "GELU"}.get(config.ffn)
-    inside = {
+    sub_layers = {
         "attention": [
             node("qkv", "qkv_proj (query rows)", "weight", {"C": c, "H·D": h * d}),
             node("attend", "attention (chapter 5)", "step"),
@@ -62,11 +62,15 @@ def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], li
             node("down", "down_proj", "weight", {"F": f, "C": c}),
         ],
     }
-    nodes, edges, at = [node("x0", "residual stream", sizes=stream)], [], "x0"
-    for number, (name, parts) in enumerate(inside.items(), 1):
-        before = [node(f"pre{number}", "norm", "step")] if place.startswith("pre") else []
-        behind = [node(f"branch{number}", "norm of the output", "step")] if place.endswith("branch") else []
-        branch = [*before, *parts, *behind]
+    nodes, edges, stream_node = [node("x0", "residual stream", sizes=stream)], [], "x0"
+    for number, (name, parts) in enumerate(sub_layers.items(), 1):
+        before = [node(f"pre{number}", "norm", "step")] if norm_position.startswith("pre") else []
+        after = (
+            [node(f"branch{number}", "norm of the output", "step")]
+            if norm_position.endswith("branch")
+            else []
+        )
+        branch = [*before, *parts, *after]
         add, out = (
             node(f"add{number}", "add", "step"),
             node(
@@ -75,10 +79,10 @@ def block_chart(config, tokens: int, place: str) -> tuple[list[diagram.Node], li
                 sizes=stream,
             ),
         )
-        on_sum = [node(f"post{number}", "norm of the sum", "step")] if place == "post" else []
-        path = [at, *(one.name for one in branch), add.name, *(one.name for one in on_sum), out.name]
+        on_sum = [node(f"post{number}", "norm of the sum", "step")] if norm_position == "post" else []
+        path = [stream_node, *(box.name for box in (*branch, add, *on_sum, out))]
         nodes += [*branch, add, *on_sum, out]
         edges += [edge(a, b) for a, b in pairwise(path)]
-        edges.append(edge(at, add.name, "unchanged"))
-        at = out.name
+        edges.append(edge(stream_node, add.name, "unchanged"))
+        stream_node = out.name
     return nodes, edges

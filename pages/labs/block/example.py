@@ -43,7 +43,7 @@ def worked_example() -> None:
 
 
 def print_steps(text: words.Words, x, gate, steps) -> None:
-    """The seven steps with their numbers put in."""
+    """The seven steps with their numbers."""
     with Steps(7, key="c6_steps") as open_:
         n, row = latex.number, lambda values: latex.matrix([list(map(float, values))])
         if open_(text.read("example_rms_title")):

@@ -5,19 +5,14 @@ import math
 import streamlit as st
 
 from gptcore.interpret.gradient_depth import NO_EPS
-from pages.kit import (
-    figures,
-    initialization,
-    plots,
-    words,
-)
+from pages.kit import figures, initialization, plots, words
 
 FINDING_BLOCKS = 48
 USUAL_EPS = 1e-5
 
 
-def powers(top: float, bottom: float) -> float:
-    """The ratio of two sizes as a power of ten."""
+def powers_of_ten(top: float, bottom: float) -> float:
+    """The ratio of two numbers as a power of ten."""
     return math.log10(top / bottom)
 
 
@@ -30,11 +25,16 @@ def finding() -> None:
     """The gradient along a deep stack, with and without residual connections."""
     text = words.load("06_block")
     text.show("finding", n=FINDING_BLOCKS)
-    cut, whole = (initialization.stack_profile(FINDING_BLOCKS, "pre", on, NO_EPS) for on in (False, True))
+    without, with_residual = (
+        initialization.stack_profile(FINDING_BLOCKS, "pre", on, NO_EPS) for on in (False, True)
+    )
     picture = plots.curves(
         list(range(FINDING_BLOCKS + 1)),
-        {"F(x): replaces": cut.gradient_norms, "x + F(x): adds": whole.gradient_norms},
-        x_title="after block (0: before the first)",
+        {
+            "F(x), replaces the input": without.gradient_norms,
+            "x + F(x), adds to it": with_residual.gradient_norms,
+        },
+        x_title="after block (0: input of the first)",
         y_title=text.read("finding_chart"),
         log_y=True,
         height=260,
@@ -45,5 +45,7 @@ def finding() -> None:
         figures.show(picture, key="c6_finding")
     with side:
         text.show(
-            "finding_says", powers=powers(cut.gradient_norms[0], whole.gradient_norms[0]), n=FINDING_BLOCKS
+            "finding_says",
+            powers=powers_of_ten(without.gradient_norms[0], with_residual.gradient_norms[0]),
+            n=FINDING_BLOCKS,
         )

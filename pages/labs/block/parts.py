@@ -15,7 +15,7 @@ PREDICTED_Z = -6.0
 
 @st.fragment
 def gates() -> None:
-    """The activation functions, and the gates of the model in use."""
+    """The activation functions, and the distribution of gates in the model in use."""
     text = words.load("06_block")
     with lab.frame("c6_gate", text.read("lab_gate_title")):
         text.show("lab_gate")
@@ -53,20 +53,20 @@ def _activations(text: words.Words) -> None:
         z = controls.number(
             text.read("lab_gate_z"), "c6_gate_z", -8.0, 8.0, 1.0, 0.1, text.read("lab_gate_z_help")
         )
-        shown = (text.read("lab_gate_values"), text.read("lab_gate_slopes"))
-        curve = controls.choice(text.read("lab_gate_curve"), "c6_gate_curve", shown)
-        here = {name: by_hand.activation_curve(name, (z,)).values[0] for name in ACTIVATIONS}
-        text.show("lab_gate_says", z=z, relu=here["ReLU"], gelu=here["GELU"], silu=here["SiLU"])
+        options = (text.read("lab_gate_values"), text.read("lab_gate_slopes"))
+        curve = controls.choice(text.read("lab_gate_curve"), "c6_gate_curve", options)
+        at_z = {name: by_hand.activation_curve(name, (z,)).values[0] for name in ACTIVATIONS}
+        text.show("lab_gate_says", z=z, relu=at_z["ReLU"], gelu=at_z["GELU"], silu=at_z["SiLU"])
     with right:
         curves = {name: by_hand.activation_curve(name, GRID) for name in ACTIVATIONS}
-        slopes = curve == shown[1]
+        derivative = curve == options[1]
         picture = plots.curves(
             GRID,
-            {name: found.slopes if slopes else found.values for name, found in curves.items()},
+            {name: sampled.slopes if derivative else sampled.values for name, sampled in curves.items()},
             x_title="z",
             y_title=curve,
             mark_x=z,
-            y_range=(-0.2, 1.2) if slopes else (-1, 4),
+            y_range=(-0.2, 1.2) if derivative else (-1, 4),
             height=280,
             revision=f"gate {curve}",
         )
@@ -84,9 +84,9 @@ def _gates_of_the_model(text: words.Words) -> None:
         return
     layers = [f"layer {layer + 1}" for layer in range(config.n_layers)]
     layer = layers.index(controls.dropdown(text.read("lab_gate_layer"), "c6_gate_layer", layers))
-    found = traced.seen[f"layers.{layer}.feedforward.gate_logits"].flatten()
+    gate_logits = traced.seen[f"layers.{layer}.feedforward.gate_logits"].flatten()
     edges = [-4 + 0.5 * step for step in range(17)]
-    counts = found.clamp(-3.99, 3.99).histc(bins=16, min=-4, max=4).tolist()
+    counts = gate_logits.clamp(-3.99, 3.99).histc(bins=16, min=-4, max=4).tolist()
     names = [f"{low:g} to {low + 0.5:g}" for low in edges[:-1]]
     names[0], names[-1] = f"below {edges[1]:g}", f"above {edges[-2]:g}"
     picture = plots.columns(
@@ -102,15 +102,15 @@ def _gates_of_the_model(text: words.Words) -> None:
     text.show(
         "lab_gate_model",
         layer=layer + 1,
-        n=found.numel(),
-        closed=(found < 0).float().mean().item(),
-        wide=(found > 1).float().mean().item(),
+        n=gate_logits.numel(),
+        closed=(gate_logits < 0).float().mean().item(),
+        wide=(gate_logits > 1).float().mean().item(),
     )
 
 
 @st.fragment
 def both_norms() -> None:
-    """Four numbers scaled and shifted together, after either norm."""
+    """Four numbers scaled and shifted together, after each of the two norms."""
     text = words.load("06_block")
     text.show("lab_norms")
     left, right = st.columns(2, gap="large")
@@ -145,5 +145,5 @@ def both_norms() -> None:
     )
     picture.figure.update_yaxes(range=[-2.2, 2.2])
     figures.show(picture, key="c6_norms_bars")
-    moved = {name: max(abs(a - b) for a, b in zip(before[name], after[name])) for name in before}
-    text.show("lab_norms_says", rms=moved["RMSNorm"], layer=moved["LayerNorm"])
+    changes = {name: max(abs(a - b) for a, b in zip(before[name], after[name])) for name in before}
+    text.show("lab_norms_says", rms=changes["RMSNorm"], layer=changes["LayerNorm"])

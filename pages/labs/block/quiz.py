@@ -1,4 +1,4 @@
-"""Chapter 6: its questions. Numbers are drawn from a seed, answers are computed by the library."""
+"""The questions of chapter 6. A seed draws the numbers, and the library computes the answers."""
 
 import math
 import random
@@ -18,9 +18,9 @@ BUGGY = (
     "x = x + feedforward(h)",
 )
 LINES = (
-    "h = before(x)",
+    "h = input_norm(x)",
     "h = compute(h)",
-    "h = behind(h)",
+    "h = output_norm(h)",
     "x = x + h",
     "return x",
 )
@@ -43,14 +43,14 @@ def questions(seed: int) -> Sequence[Question]:
 
 
 def rms_by_hand(draw: random.Random) -> Numeric:
-    """The first number of three after RMSNorm."""
+    """The first component of three after RMSNorm."""
 
     def vector() -> list[float]:
         return [draw.choice((-1, 1)) * draw.randint(1, 9) / 2 for _ in range(3)]
 
     x = vector()
     while abs(sum(x)) < 1 or len(set(map(abs, x))) < 3:
-        x = vector()  # a mean near 0 would not tell the two norms apart
+        x = vector()  # with a mean near 0, both norms give the same result
     right = rms_norm(torch.tensor(x), torch.ones(3), 1e-5)[0].item()
     return Numeric(
         name="rms_by_hand",
@@ -65,7 +65,7 @@ def rms_by_hand(draw: random.Random) -> Numeric:
 
 
 def gated_by_hand(draw: random.Random) -> Numeric:
-    """One hidden number of SwiGLU from its gate and its up projection."""
+    """One hidden unit of SwiGLU from its gate and its up projection."""
     z, up = draw.choice((-2, -1, 2, 3)) * 1.0, draw.choice((-5, -4, 4, 5)) * 1.0
     silu = activation_curve("SiLU", (z,)).values[0]
     return Numeric(
@@ -97,7 +97,7 @@ def width_of_the_other(draw: random.Random) -> Numeric:
 
 
 def factors(draw: random.Random) -> Numeric:
-    """What a gradient is multiplied by over a few residual layers, each with the same derivative of its branch."""
+    """The factor of a gradient over a few residual layers whose branches have the same derivative."""
     slope, n = draw.choice((-0.3, 0.1, 0.2, 0.5)), draw.choice((3, 4, 5))
     x = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     y = x

@@ -12,12 +12,12 @@ from pages.labs.block import cached
 TEXT = "Long ago, a queen named Mira lived in a castle with a dog. She wanted a golden ring."
 
 
-def traced_text(text: words.Words, key: str, *, born: bool = False) -> forward.Traced | None:
-    """A text through the model in use, or None when the page has said why not."""
+def traced_text(text: words.Words, key: str, *, initial: bool = False) -> forward.Traced | None:
+    """The trace of a text through the model in use, or None after an error message."""
     model = session.model_in_use()
     typed = prompt.text_input(text.read("lab_written_text"), key, TEXT)
     try:
-        if born:
+        if initial:
             return cached.traced_before_training(model, typed)
         return forward.traced(model, typed)
     except ValueError as error:
@@ -36,28 +36,28 @@ def update_sizes() -> None:
         with left:
             metric = controls.choice(text.read("lab_written_metric"), "c6_written_metric", list(metrics))
         with right:
-            born = controls.switch(text.read("lab_written_born"), "c6_written_born")
+            initial = controls.switch(text.read("lab_written_born"), "c6_written_born")
         model = session.model_in_use()
-        traced = traced_text(text, "c6_written_text", born=born)
+        traced = traced_text(text, "c6_written_text", initial=initial)
         if traced is not None:
-            found = residual_updates(traced.seen, model.config)
-            adds_up = not math.isnan(found[0].fraction)
-            _draw_written(text, found, metrics[metric] if adds_up else "beside")
+            updates = residual_updates(traced.seen, model.config)
+            adds_up = not math.isnan(updates[0].fraction)
+            _draw_updates(text, updates, metrics[metric] if adds_up else "beside")
             if adds_up:
-                _say_written(text, found)
+                _contribution_sentence(text, updates)
             else:
                 text.show("lab_written_post")
-        _ask_silence(text, model)
+        _predict_ablation(text, model)
 
 
-def _ask_silence(text: words.Words, model: models.ModelHandle) -> None:
-    """A prediction of the block that matters most; it is measured once the visitor has answered."""
+def _predict_ablation(text: words.Words, model: models.ModelHandle) -> None:
+    """A prediction of the block that matters most; it is measured when the visitor has answered."""
     n, right, because = model.config.n_layers, 0, ""
     if st.session_state.get("c6_written_guess") is not None:
-        whole, silent = cached.losses_without_each_block(model)
-        right = silent.index(max(silent))
-        told = ", ".join(f"{block}: **{loss:.2f}**" for block, loss in enumerate(silent, 1))
-        because = text.read("lab_written_predict_because", whole=whole, losses=escape.Markdown(told))
+        whole, ablated = cached.losses_without_each_block(model)
+        right = ablated.index(max(ablated))
+        losses = ", ".join(f"{block}: **{loss:.2f}**" for block, loss in enumerate(ablated, 1))
+        because = text.read("lab_written_predict_because", whole=whole, losses=escape.Markdown(losses))
     lab.predict(
         "c6_written",
         text.read("lab_written_predict"),
@@ -67,34 +67,34 @@ def _ask_silence(text: words.Words, model: models.ModelHandle) -> None:
     )
 
 
-def _draw_written(text: words.Words, found, metric: str) -> None:
-    names = [one.name.replace("feedforward", "feed-forward") for one in found]
-    shares = metric == "fraction"
+def _draw_updates(text: words.Words, updates, metric: str) -> None:
+    names = [update.name.replace("feedforward", "feed-forward") for update in updates]
+    fractions = metric == "fraction"
     picture = plots.columns(
         names,
-        {"update": [getattr(one, metric) for one in found]},
-        y_title=text.read("lab_written_chart_share" if shares else "lab_written_chart_beside"),
-        form=".1%" if shares else ".2f",
+        {"update": [getattr(update, metric) for update in updates]},
+        y_title=text.read("lab_written_chart_share" if fractions else "lab_written_chart_beside"),
+        form=".1%" if fractions else ".2f",
         height=300,
         revision=f"written {metric}",
     )
-    colours = {"e": figures.GREY, "a": figures.BLUE, "f": figures.ORANGE}
-    picture.figure.update_traces(marker={"color": [colours[name[0]] for name in names]})
-    lowest = min(0.0, *(getattr(one, metric) for one in found))
-    highest = max(getattr(one, metric) for one in found)
-    picture.figure.update_yaxes(range=[1.3 * lowest, 1.18 * highest], tickformat=".0%" if shares else None)
+    colors = {"e": figures.GREY, "a": figures.BLUE, "f": figures.ORANGE}
+    picture.figure.update_traces(marker={"color": [colors[name[0]] for name in names]})
+    lowest = min(0.0, *(getattr(update, metric) for update in updates))
+    highest = max(getattr(update, metric) for update in updates)
+    picture.figure.update_yaxes(range=[1.3 * lowest, 1.18 * highest], tickformat=".0%" if fractions else None)
     figures.show(picture, key="c6_written_bars")
 
 
-def _say_written(text: words.Words, found) -> None:
-    most = max(found, key=lambda one: one.fraction)
+def _contribution_sentence(text: words.Words, updates) -> None:
+    most = max(updates, key=lambda update: update.fraction)
     text.show(
         "lab_written_says",
         most=most.name.replace("feedforward", "feed-forward"),
         share=most.fraction,
-        embedding=found[0].fraction,
-        attention=sum(one.fraction for one in found if one.name.startswith("attention")),
-        feedforward=sum(one.fraction for one in found if one.name.startswith("feedforward")),
+        embedding=updates[0].fraction,
+        attention=sum(update.fraction for update in updates if update.name.startswith("attention")),
+        feedforward=sum(update.fraction for update in updates if update.name.startswith("feedforward")),
     )
 
 
@@ -111,13 +111,13 @@ def position_mixing() -> None:
         return
     if int(st.session_state.get("c6_mix_at", 1)) > n:
         del st.session_state["c6_mix_at"]  # chosen while the text was longer
-    place = (
+    position = (
         controls.integer(
             text.read("lab_mix_place"), "c6_mix_at", Dial("", 1, n, 1, "Positions count from 1."), min(6, n)
         )
         - 1
     )
-    attention, feedforward = moved_by_token_change(session.model_in_use().model, list(traced.ids), place)
+    attention, feedforward = moved_by_token_change(session.model_in_use().model, list(traced.ids), position)
     tokens = [f"{at + 1} {chips.visible(token)}" for at, token in enumerate(traced.tokens)]
     picture = plots.columns(
         tokens,
@@ -129,7 +129,7 @@ def position_mixing() -> None:
     )
     picture.figure.update_traces(text=None)
     figures.show(picture, key="c6_mix_bars")
-    others = [at for at in range(n) if at != place]
+    others = [at for at in range(n) if at != position]
     text.show(
         "lab_mix_says",
         attention=sum(attention[at] > 0 for at in others),
