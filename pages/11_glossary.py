@@ -1,4 +1,4 @@
-"""Chapter 11: glossary and questions. Every word with a picture at work, and which sentences about it are false."""
+"""Chapter 11: glossary and questions. Every term with a computed picture, and false sentences to find."""
 
 import streamlit as st
 

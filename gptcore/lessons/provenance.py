@@ -1,6 +1,6 @@
-"""Who uses what, and who thought of it: the parts of published models and the papers behind the parts.
+"""Who uses what, and who introduced it: the parts of published models and the papers behind the parts.
 
-Everything here was read in the papers and configs named as the source. Models whose shapes stand in
+Everything here was read in the papers and configs named as the source. Models whose shapes are in
 `gptcore.lessons.published_models` are described from their configs; the others by hand.
 """
 
@@ -12,11 +12,11 @@ from gptcore.config import ModelConfig
 from gptcore.lessons.published_models import PUBLISHED
 
 NORM_NAMES = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm", "none": "none"}
-PLACE_NAMES = {
-    "pre": "before",
-    "post": "on the sum",
-    "branch": "on the branch",
-    "pre+branch": "before and on the branch",
+NORM_POSITION_NAMES = {
+    "pre": "pre-norm",
+    "post": "post-norm",
+    "branch": "on the output",
+    "pre+branch": "on input and output",
 }
 FFN_NAMES = {"swiglu": "SwiGLU", "geglu": "GeGLU", "gelu": "GELU", "relu": "ReLU"}
 BIAS_NAMES = {
@@ -30,11 +30,11 @@ BIAS_NAMES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """What one model is made of, in the field's words; `year` is that of its paper or release."""
+    """The components of one model; `year` is that of its paper or release."""
 
     year: int
     norm: str
-    norm_place: str
+    norm_position: str
     feedforward: str
     positions: str
     attention: str
@@ -44,17 +44,17 @@ class Architecture:
 
 
 def architecture_of(config: ModelConfig, year: int, source: str) -> Architecture:
-    """Return the parts a config of ours describes."""
+    """Return the components that one of our configs describes."""
     if config.n_kv_heads == config.n_heads:
         heads = f"{config.n_heads} heads"
     else:
-        heads = f"{config.n_heads} heads, {config.n_kv_heads} with keys"
+        heads = f"{config.n_heads} heads, {config.n_kv_heads} key/value heads"
     window = f", window {config.window:,}" if config.window else ""
     base = f", base {config.rope_theta:,.0f}" if config.position == "rope" else ""
     return Architecture(
         year=year,
         norm=NORM_NAMES[config.norm],
-        norm_place=PLACE_NAMES[config.norm_position],
+        norm_position=NORM_POSITION_NAMES[config.norm_position],
         feedforward=FFN_NAMES[config.ffn],
         positions=("RoPE" if config.position == "rope" else config.position) + base,
         attention=heads + window,
@@ -74,40 +74,40 @@ _YEARS = {
 }
 _BY_HAND = {
     "Transformer (base)": Architecture(
-        year=2017, norm="LayerNorm", norm_place="on the sum", feedforward="ReLU", positions="sinusoidal",
+        year=2017, norm="LayerNorm", norm_position="post-norm", feedforward="ReLU", positions="sinusoidal",
         attention="8 heads; encoder and decoder", bias="in the feed-forward layers", tied=True,
         source="Vaswani et al. 2017, sections 3.1 to 3.5",
     ),
     "BERT large": Architecture(
-        year=2018, norm="LayerNorm", norm_place="on the sum", feedforward="GELU", positions="learned",
+        year=2018, norm="LayerNorm", norm_position="post-norm", feedforward="GELU", positions="learned",
         attention="16 heads, no causal mask", bias="everywhere", tied=True,
         source="Devlin et al. 2018, section 3; modeling_bert.py of transformers",
     ),
     "PaLM 540B": Architecture(
-        year=2022, norm="LayerNorm", norm_place="before", feedforward="SwiGLU", positions="RoPE",
-        attention="48 heads, 1 with keys", bias="none", tied=True,
+        year=2022, norm="LayerNorm", norm_position="pre-norm", feedforward="SwiGLU", positions="RoPE",
+        attention="48 heads, 1 key/value head", bias="none", tied=True,
         source="Chowdhery et al. 2022, section 2",
     ),
     "Gemma 2 9B": Architecture(
-        year=2024, norm="RMSNorm", norm_place="before and on the branch", feedforward="GeGLU",
-        positions="RoPE, base 10,000", attention="16 heads, 8 with keys, every other layer window 4,096",
+        year=2024, norm="RMSNorm", norm_position="on input and output", feedforward="GeGLU",
+        positions="RoPE, base 10,000", attention="16 heads, 8 key/value heads, every other layer window 4,096",
         bias="none", tied=True, source="Gemma team 2024, table 1; Gemma2Config of transformers",
     ),
     "OLMo 2 7B": Architecture(
-        year=2024, norm="RMSNorm", norm_place="on the branch", feedforward="SwiGLU",
+        year=2024, norm="RMSNorm", norm_position="on the output", feedforward="SwiGLU",
         positions="RoPE, base 500,000", attention="32 heads, norm on queries and keys", bias="none", tied=False,
         source="OLMo team 2024, section 2; modeling_olmo2.py of transformers",
     ),
     "Qwen 3 8B": Architecture(
-        year=2025, norm="RMSNorm", norm_place="before", feedforward="SwiGLU", positions="RoPE, base 1,000,000",
-        attention="32 heads, 8 with keys, norm on queries and keys", bias="none", tied=False,
+        year=2025, norm="RMSNorm", norm_position="pre-norm", feedforward="SwiGLU", positions="RoPE, base 1,000,000",
+        attention="32 heads, 8 key/value heads, norm on queries and keys", bias="none", tied=False,
         source="Qwen team 2025, table 1; config.json of Qwen/Qwen3-8B",
     ),
 }  # fmt: skip
 
 
 def architectures() -> dict[str, Architecture]:
-    """Return the parts of each model known here, the oldest first."""
+    """Return the components of each model known here, the oldest first."""
     ours = {
         name: architecture_of(PUBLISHED[name].config, year, PUBLISHED[name].source)
         for name, year in _YEARS.items()
@@ -117,7 +117,7 @@ def architectures() -> dict[str, Architecture]:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an idea comes from: who wrote it down, when, and the title in short. `chapter` is where the book has it."""
+    """Where an idea comes from: the authors, the year and a short title. `chapter` is the chapter that explains it."""
 
     idea: str
     who: str
@@ -181,7 +181,7 @@ KIND = (
 
 
 def differing_choices(config: ModelConfig, other: ModelConfig) -> list[str]:
-    """Return the choices of kind in which two models differ; key heads count as one where only one shares them."""
+    """Return the settings other than sizes in which two models differ; grouped-query attention counts as one."""
     names = [name for name in KIND if getattr(config, name) != getattr(other, name)]
-    shares = [model.n_kv_heads < model.n_heads for model in (config, other)]
-    return names + ["n_kv_heads"] * (shares[0] != shares[1])
+    grouped = [model.n_kv_heads < model.n_heads for model in (config, other)]
+    return names + ["n_kv_heads"] * (grouped[0] != grouped[1])

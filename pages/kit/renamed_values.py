@@ -16,5 +16,10 @@ RENAMED: dict[str, dict[str, str]] = {  # by parameter of the URL: old value, pr
     },
     "c8_fault_which": {"looks ahead": "no causal mask", "rate × 300": "learning rate × 300"},
     "c9_ahead_draft": {"a table of counts": "n-gram table", "itself when younger": "earlier checkpoint"},
-    "c11_term": {"initialisation": "initialization", "quantisation": "quantization"},
+    "c11_term": {
+        "initialisation": "initialization",
+        "quantisation": "quantization",
+        "six operations a weight": "six FLOPs per parameter",
+        "validation": "validation loss",
+    },
 }

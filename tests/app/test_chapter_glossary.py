@@ -84,7 +84,7 @@ def test_a_link_opens_a_word_and_a_search_narrows_the_choice():
     assert "causal mask" not in app.selectbox(key="c11_term").options
     app = open_page(c11_find="perplexty", hide=LABS_ONLY)
     assert app.selectbox(key="c11_term").value == "perplexity"
-    assert "No entry has “perplexty”. These have “perplexity”" in said(app)
+    assert "No entry contains “perplexty”. These contain “perplexity”" in said(app)
     app = open_page(c11_find="xylophone", hide=LABS_ONLY)
     assert "No term matches all these words" in said(app)
 
@@ -197,7 +197,7 @@ def test_the_table_of_models_says_what_their_configs_say(page):
     rows = table.set_index("Model")
     assert rows.loc["LLaMA 3 8B"]["Positions"] == "RoPE, base 500,000"
     assert rows.loc["Qwen 2.5 7B"]["Biases"] == "on queries, keys, values"
-    assert rows.loc["GPT-2 small"]["Norm and placement"] == "LayerNorm, before"
+    assert rows.loc["GPT-2 small"]["Norm and placement"] == "LayerNorm, pre-norm"
     assert list(rows["Year"]) == sorted(rows["Year"])
 
 

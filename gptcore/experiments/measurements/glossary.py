@@ -33,18 +33,18 @@ CLAIMS = (
         name="llama_style_is_one",
         chapter=11,
         slogan="“LLaMA-style” is one architecture",
-        source="The word, as model cards and tutorials use it.",
+        source="Model cards and tutorials that use the term.",
         how=f"The published configs of models with RMSNorm, SwiGLU and RoPE against {FIRST}. Measured: the "
-        "number of choices that differ, sizes left out. Counted are the norm and its position, "
-        "activation, positions and their base, biases, QK-norm, window, tying and grouped-query "
-        "attention. The claim holds if none differs.",
+        "number of choices that differ, apart from sizes: norm and its position, activation, position "
+        "scheme and its base, biases, QK-norm, window, tying and grouped-query attention. The claim "
+        "holds if none differs.",
         unit="choices that differ",
         headline="Qwen 2.5 7B",
         measure=_choices_that_differ,
         judge=lambda measured: (
             "holds" if max(spread.high for spread in measured.values()) == 0 else "holds not"
         ),
-        transfers="Read the config, not the name: weights loaded under the wrong config compute something else.",
+        transfers="Read the config, not the name: weights loaded with the wrong config compute another function.",
     ),
     Claim(
         name="two_thirds_feedforward",

@@ -1,23 +1,23 @@
-"""Chapter 11: five numbers that say what a model is, from its shape alone."""
+"""Chapter 11: five numbers about a model, estimated from its shape."""
 
 import math
 from collections.abc import Callable, Iterator
 
 from gptcore.lessons.exercises import Case, Exercise, Mistake, Verdict, _kind, _line_of
 
-TOLERANCE = 0.02  # of the right number: an estimate may leave the norms out
-NAMES = ("the weights", "the cache", "the memory to train", "the first loss", "the operations a token")
+TOLERANCE = 0.02  # relative error: an estimate may leave out the norms
+NAMES = ("the parameters", "the KV cache", "the training memory", "the first loss", "the FLOPs per token")
 
 
 def estimate(
     vocab_size: int, width: int, n_layers: int, n_heads: int, n_kv_heads: int, inner: int, n_tokens: int
 ) -> tuple[float, float, float, float, float]:
-    """Return weights, cache bytes, training bytes, first loss and operations a token of a LLaMA-style model.
+    """Return parameters, cache bytes, training bytes, first loss and FLOPs per token of a LLaMA-style model.
 
-    Its table is tied; heads have width `width / n_heads`; the feed-forward layer is SwiGLU of width `inner`. The
-    cache holds `n_tokens` tokens in bf16. Training is AdamW in fp32, before any activation. The first loss is that of
-    a uniform distribution, in nats. Operations are those of training on one token, by the rule of thumb over all
-    weights.
+    Its embeddings are tied; heads have width `width / n_heads`; the feed-forward layer is SwiGLU of width `inner`. The
+    cache holds `n_tokens` tokens in bf16. Training is with AdamW in fp32, activations not counted. The first loss is
+    that of a uniform distribution, in nats. FLOPs are for training on one token, by the rule of thumb over all
+    parameters.
     """
     head = width // n_heads
     attention = 2 * width * width + 2 * width * n_kv_heads * head
@@ -28,14 +28,14 @@ def estimate(
 
 
 def _wrong(index: int, of: Callable[..., float]) -> Callable:
-    """Return the solution with one of its five numbers computed otherwise; what hangs on the weights follows them."""
+    """Return the solution with one of its five numbers computed differently, and the numbers that depend on it."""
 
     def answer(**shape: int) -> tuple[float, ...]:
-        answers = list(estimate(**shape))
-        answers[index] = of(*answers, **shape)
+        numbers = list(estimate(**shape))
+        numbers[index] = of(*numbers, **shape)
         if index == 0:
-            answers[2], answers[4] = 16 * answers[0], 6 * answers[0]
-        return tuple(answers)
+            numbers[2], numbers[4] = 16 * numbers[0], 6 * numbers[0]
+        return tuple(numbers)
 
     return answer
 
@@ -86,8 +86,7 @@ def _cases() -> Iterator[Case]:
 MISTAKES = (
     Mistake(
         name="two tables",
-        says="The embedding matrix is counted twice. It is tied: the output layer reads the embedding's "
-        "own rows.",
+        says="The embedding matrix is counted twice. It is tied: the output layer uses the same matrix.",
         wrong=_wrong(0, _two_tables),
     ),
     Mistake(
@@ -97,23 +96,23 @@ MISTAKES = (
     ),
     Mistake(
         name="query heads in the cache",
-        says="The cache counts a key for every query head. Only the key/value heads are kept.",
+        says="The cache counts a key for every query head. Only the key/value heads are stored.",
         wrong=_wrong(1, _query_heads),
     ),
     Mistake(
         name="keys without values",
-        says="The cache is half of what it should be: beside every key stands a value.",
+        says="The cache is half of what it should be: each key comes with a value.",
         wrong=_wrong(1, _keys_only),
     ),
     Mistake(
         name="weights alone",
-        says="Those are the weights alone, four bytes each. Training holds a gradient and two moments for "
-        "each.",
+        says="Those are the weights alone, four bytes each. Training also stores a gradient and two moment "
+        "estimates for each.",
         wrong=_wrong(2, _weights_only),
     ),
     Mistake(
         name="no moments",
-        says="That is weights and gradients. AdamW also keeps two moments per weight.",
+        says="That is weights and gradients. AdamW also keeps two moment estimates per weight.",
         wrong=_wrong(2, _no_moments),
     ),
     Mistake(
@@ -123,15 +122,14 @@ MISTAKES = (
     ),
     Mistake(
         name="forward only",
-        says="Two operations a weight is the forward pass. The backward pass takes twice as many again: "
-        "six in all.",
+        says="Two FLOPs per parameter is the forward pass. The backward pass takes another four: six in all.",
         wrong=_wrong(4, _forward_only),
     ),
 )
 
 
 def judge(learner: Callable) -> Verdict:
-    """Return the verdict on five estimates of several models: each may be off by two per cent."""
+    """Return the verdict on five estimates of several models: each may be off by 2%."""
     cases = list(_cases())
     for case in cases:
         try:
@@ -139,8 +137,8 @@ def judge(learner: Callable) -> Verdict:
         except NotImplementedError:
             return _no(cases, "The function is still empty; fill in the gap first.")
         except Exception as error:  # whatever a learner's code raises is an answer to them
-            reason = " ".join(str(error).split()) or "no message"
-            return _no(cases, f"{case.label}: {type(error).__name__}: {reason}{_line_of(error)}")
+            message = " ".join(str(error).split()) or "no message"
+            return _no(cases, f"{case.label}: {type(error).__name__}: {message}{_line_of(error)}")
         if not isinstance(got, (tuple, list)) or len(got) != len(NAMES):
             kind = f"{len(got)} of them" if isinstance(got, (tuple, list)) else _kind(got)
             return _no(cases, f"Five numbers are wanted, your function returns {kind}.")
@@ -151,16 +149,18 @@ def judge(learner: Callable) -> Verdict:
 
 def _compare(cases: list[Case], case: Case, got) -> Verdict | None:
     """Return what is wrong with the first number that is off; a mistake is known by that number alone."""
-    for index, (mine, right) in enumerate(zip(got, estimate(**case.arguments), strict=True)):
-        if not isinstance(mine, (int, float)):
-            return _no(cases, f"{case.label}: {NAMES[index]} should be a number, it is {_kind(mine)}.")
-        if _near(mine, right):
+    for index, (estimated, right) in enumerate(zip(got, estimate(**case.arguments), strict=True)):
+        if not isinstance(estimated, (int, float)):
+            return _no(cases, f"{case.label}: {NAMES[index]} should be a number, it is {_kind(estimated)}.")
+        if _near(estimated, right):
             continue
         for mistake in MISTAKES:
-            theirs = mistake.wrong(**case.arguments)[index]
-            if not _near(theirs, right) and _near(mine, theirs):
+            wrong = mistake.wrong(**case.arguments)[index]
+            if not _near(wrong, right) and _near(estimated, wrong):
                 return _no(cases, mistake.says, mistake=mistake.name, case=case.label)
-        return _no(cases, f"{case.label}: {NAMES[index]} should be {right:.6g}, your number is {mine:.6g}.")
+        return _no(
+            cases, f"{case.label}: {NAMES[index]} should be {right:.6g}, your number is {estimated:.6g}."
+        )
     return None
 
 
@@ -176,8 +176,8 @@ EXERCISE = Exercise(
     name="five_estimates",
     chapter=11,
     title="Five estimates from memory",
-    task="From the shape of a model: how many weights it has, what its cache and its training take, where its loss "
-    "begins, and what one token of training costs. Each may be off by two per cent.",
+    task="From the shape of a model, estimate its number of parameters, the memory of its KV cache and of training, "
+    "its first loss, and the FLOPs of training on one token. Each may be off by 2%.",
     solution=estimate,
     cases=_cases,
     imports="import math\n",

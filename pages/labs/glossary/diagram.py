@@ -1,10 +1,10 @@
-"""Chapter 11: the words of the book on one map."""
+"""Chapter 11: the terms of the book on one map."""
 
 from pages.kit import diagram, dim_colors, session, words
 
 
 def flow() -> None:
-    """The words of the book on one map, with the shapes of the model in use."""
+    """The terms of the book on one map, with the shapes of the model in use."""
     text = words.load("11_glossary")
     text.show("diagram")
     config = session.model_in_use().config

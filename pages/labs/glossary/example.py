@@ -1,4 +1,4 @@
-"""Chapter 11: the worked example, the weights of a model as a sum of products."""
+"""Chapter 11: the worked example, the parameter count of a model as a sum of products."""
 
 import streamlit as st
 
@@ -19,7 +19,7 @@ LENGTHS = (256, 1024, 4096, 8192)
 
 @st.fragment
 def worked_example() -> None:
-    """The weights of the 151 M preset as a sum of products, and of whatever it is changed into."""
+    """The parameter count of the 151 M preset as a sum of products, and of the config the visitor makes of it."""
     text = words.load("11_glossary")
     text.show("example", total=n_parameters(SMALL))
     left, middle, right = st.columns(3, gap="medium")
@@ -63,7 +63,7 @@ def worked_example() -> None:
 
 
 def print_steps(text: words.Words, config: ModelConfig) -> None:
-    """Every part of the sum as a step, then the sum."""
+    """Each part of the sum as a step, then the sum."""
     titles = {
         "embedding": text.read("example_embedding_title"),
         "positions": text.read("example_positions_title"),
@@ -90,7 +90,7 @@ def print_steps(text: words.Words, config: ModelConfig) -> None:
 
 
 def summand_latex(summand: Summand) -> str:
-    r"""A summand in LaTeX: its name, its letters, the numbers in their place, and the product.
+    r"""A summand in LaTeX: its name, the letters, the numbers filled in, and the product.
 
     >>> summand_latex(Summand("embedding", "embedding matrix", {"V": 2048, "C": 128}))
     '\\text{embedding matrix}\\quad V \\cdot C &= 2{,}048 \\cdot 128 = 262{,}144'

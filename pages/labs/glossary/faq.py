@@ -1,4 +1,4 @@
-"""Chapter 11: questions that beginners bring, with short answers, numbers computed when one is opened."""
+"""Chapter 11: frequently asked questions with short answers, whose numbers are computed when one is opened."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ OURS = "nano"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question: its section, the chapter that shows more, and what computes the numbers of its answer."""
+    """One question: its section, the chapter with more about it, and the function that computes its numbers."""
 
     section: str
     chapter: int
@@ -82,10 +82,10 @@ def _text() -> dict:
 
 def _losses() -> dict:
     history = event_log.shipped()
-    size_ = PRESETS[OURS].model.vocab_size
+    vocab_size = PRESETS[OURS].model.vocab_size
     return {
-        "uniform": math.log(size_),
-        "size": size_,
+        "uniform": math.log(vocab_size),
+        "size": vocab_size,
         "last": history.val_loss[-1],
         "floor": history.start["floor"],
     }
@@ -94,14 +94,13 @@ def _losses() -> dict:
 def _cost() -> dict:
     ours = 6 * n_parameters(PRESETS[OURS].model) * event_log.shipped().tokens
     theirs = 6 * LLAMA.n_parameters * LLAMA_TOKENS
-    return {"theirs": theirs, "ours": ours, "times": theirs / ours}
+    return {"theirs": theirs, "ours": ours, "billions": theirs / ours / 1e9}
 
 
 def _outside() -> dict:
-    use = models.shipped()
-    (first, *_) = forward.continuation(use, "The capital of France is", 1, n_alternatives=5)
-    word, share = first[1][0]
-    return {"word": word.strip(), "share": share}
+    (first, *_) = forward.continuation(models.shipped(), "The capital of France is", 1, n_alternatives=5)
+    word, probability = first[1][0]
+    return {"word": word.strip(), "share": probability}
 
 
 QUESTIONS = (
@@ -126,6 +125,11 @@ QUESTIONS = (
     Question("heads_number", 5),
     Question("llama_style", 11, _kinds),
     Question("gpt2_llama", 6),
+    Question("closed_models", 11),
+    Question("parameter_kinds", 7),
+    Question("logit_to_loss", 7),
+    Question("heads_and_output", 5),
+    Question("three_sizes", 7),
     Question("not_answering", 10),
     Question("more_data", 10),
     Question("real_models", 10),
@@ -136,25 +140,25 @@ QUESTIONS = (
 )
 
 
-def matching_questions(asked: str) -> list[Question]:
-    """The questions in whose words every word asked for occurs."""
+def matching_questions(query: str) -> list[Question]:
+    """The questions that contain every word of the query."""
     text = words.load("glossary_faq")
     return [
         question
         for question in QUESTIONS
-        if search.has_all(asked, search.plain(text.sections[question.section]))
+        if search.has_all(query, search.plain(text.sections[question.section]))
     ]
 
 
 @st.fragment
 def faq() -> None:
-    """A field to search in, and each question folded over its answer."""
+    """A search field, and each question with its answer folded."""
     text = words.load("glossary_faq")
     with lab.frame("c11_faq", text.read("lab_faq_title")):
         text.show("lab_faq", n=len(QUESTIONS))
         session.caption_shipped_model()
-        asked = controls.search_field(text.read("lab_faq_find"), "c11_faq_find", text.read("lab_faq_hint"))
-        questions = matching_questions(asked)
+        query = controls.search_field(text.read("lab_faq_find"), "c11_faq_find", text.read("lab_faq_hint"))
+        questions = matching_questions(query)
         if not questions:
             text.show("lab_faq_none")
         for column, half in zip(st.columns(2, gap="small"), (questions[::2], questions[1::2])):
@@ -168,7 +172,7 @@ def faq() -> None:
 
 
 def write_answer(text: words.Words, question: Question) -> None:
-    """The answer with its numbers, and the chapter that shows it."""
+    """The answer with its numbers, and a link to its chapter."""
     _, _, body = text.sections[question.section].partition("\n")
     st.markdown(words.fill(body.strip(), question.numbers()), width=words.READING_WIDTH)
     row = next(row for row in book.TABLE if row.number == question.chapter)

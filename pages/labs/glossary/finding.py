@@ -1,4 +1,4 @@
-"""Chapter 11: the finding at its top, one recipe in six sizes."""
+"""Chapter 11: the figure at the top, one recipe in six sizes."""
 
 from gptcore.account import n_parameters, parameters
 from gptcore.lessons.published_models import MODEL_CONFIGS
@@ -8,7 +8,7 @@ SHOWN = ("nano", "tiny", "GPT-2 small", "Llama 3.2 1B", "Mistral 7B", "LLaMA 3 8
 
 
 def finding() -> None:
-    """One recipe in six sizes: the share of each part, which is no constant."""
+    """One recipe in six sizes: the percentage of parameters in each part."""
     text = words.load("11_glossary")
     groups: dict[str, list[float]] = {
         text.read("finding_lists"): [],
@@ -17,9 +17,9 @@ def finding() -> None:
     }
     for name in SHOWN:
         counts, total = parameters(MODEL_CONFIGS[name]), n_parameters(MODEL_CONFIGS[name])
-        shares = (counts["embedding"] + counts["output"], counts["attention"], counts["feedforward"])
-        for values, share in zip(groups.values(), shares):
-            values.append(100 * share / total)
+        part_counts = (counts["embedding"] + counts["output"], counts["attention"], counts["feedforward"])
+        for values, count in zip(groups.values(), part_counts):
+            values.append(100 * count / total)
     low, high = min(groups[text.read("finding_lists")]), max(groups[text.read("finding_lists")])
     text.show("finding", n=len(SHOWN))
     picture = plots.columns(

@@ -1,4 +1,4 @@
-"""Chapter 11: the formulas of weights, cache and compute with numbers put in."""
+"""Chapter 11: the formulas for parameters, cache and compute, with numbers filled in."""
 
 import math
 
@@ -15,7 +15,7 @@ from pages.labs.glossary.example import LENGTHS
 
 @st.fragment
 def formulas() -> None:
-    """The formulas of the book with the numbers of one model in their places."""
+    """The formulas of the book, with the numbers of one model filled in."""
     text = words.load("11_glossary")
     text.show("lab_formulas")
     left, middle, right = st.columns(3, gap="medium")
@@ -38,7 +38,7 @@ def formulas() -> None:
 
 
 def lines_of(config: ModelConfig, t: int, loss: float) -> list[tuple[str, str]]:
-    """Each formula as a title and a line of LaTeX with its numbers put in."""
+    """Each formula as a title and a line of LaTeX with the numbers filled in."""
     n, c, layers = n_parameters(config), config.d_model, config.n_layers
     h, k, d = config.n_heads, config.n_kv_heads, config.head_dim
     flops = forward_flops(config, t)
@@ -83,7 +83,7 @@ def lines_of(config: ModelConfig, t: int, loss: float) -> list[tuple[str, str]]:
 
 
 def power(value: float) -> str:
-    r"""A large number in LaTeX as people write it: 2.9 · 10^11.
+    r"""A large number in LaTeX, in scientific notation: 2.91 · 10^11.
 
     >>> power(291_000_000_000)
     '2.91 \\cdot 10^{11}'

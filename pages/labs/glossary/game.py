@@ -28,7 +28,7 @@ LLAMA, GPT2 = "LLaMA 3 8B", "GPT-2 small"
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A subject of which a true and a false sentence can be said; `numbers` computes what both mention."""
+    """A topic with a true and a false sentence; `numbers` computes the numbers that they mention."""
 
     section: str
     numbers: Callable[[random.Random], Mapping[str, object]] = lambda draw: {}
@@ -93,8 +93,8 @@ def _context(draw: random.Random) -> dict:
 
 def _scores(draw: random.Random) -> dict:
     shape, n = PRESETS["small"].model, draw.choice((256, 512))
-    share = forward_flops(shape, 2 * n)["scores"] / forward_flops(shape, n)["scores"]
-    return {"n": n, "twice": 2 * n, "right": share, "wrong": 2.0}
+    ratio = forward_flops(shape, 2 * n)["scores"] / forward_flops(shape, n)["scores"]
+    return {"n": n, "twice": 2 * n, "right": ratio, "wrong": 2.0}
 
 
 def _masked(draw: random.Random) -> dict:
@@ -104,21 +104,21 @@ def _masked(draw: random.Random) -> dict:
 
 def _rope(draw: random.Random) -> dict:
     q, k = torch.tensor([0.8, 0.3, -0.5, 0.2]), torch.tensor([0.6, -0.3, 0.1, 0.5])
-    at, far = draw.randint(3, 9), draw.randint(20, 60)
+    near, far = draw.randint(3, 9), draw.randint(20, 60)
     return {
-        "at": at,
-        "key": at - 2,
+        "at": near,
+        "key": near - 2,
         "far": far,
         "far_key": far - 2,
-        "right": rotated_score(q, k, at, at - 2),
-        "wrong": rotated_score(q, k, far, at - 2),
+        "right": rotated_score(q, k, near, near - 2),
+        "wrong": rotated_score(q, k, far, near - 2),
         "same": rotated_score(q, k, far, far - 2),
     }
 
 
 def _temperature(draw: random.Random) -> dict:
-    scores, t = torch.tensor([2.0, 1.0, 0.5, 0.1]), draw.choice((1.5, 2.0, 3.0))
-    right, wrong = (float(softmax(scores, tau).probabilities[0]) for tau in (t, 1 / t))
+    logits, t = torch.tensor([2.0, 1.0, 0.5, 0.1]), draw.choice((1.5, 2.0, 3.0))
+    right, wrong = (float(softmax(logits, tau).probabilities[0]) for tau in (t, 1 / t))
     return {"t": t, "right": right, "wrong": wrong}
 
 
@@ -186,7 +186,7 @@ FACTS = (
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence on the table: its subject, whether it is true, what it says, and why."""
+    """One sentence of a round: its topic, whether it is true, its words, and the reason."""
 
     section: str
     true: bool
@@ -195,13 +195,13 @@ class Sentence:
 
 
 def sentence(fact: Fact, true: bool, draw: random.Random) -> Sentence:
-    """A true or a false sentence on a subject, with this draw's numbers put in."""
+    """A true or a false sentence on a topic, with its numbers filled in."""
     pieces = _PIECE.split(words.load("glossary_game").sections[fact.section])[1:]
-    said = dict(zip(pieces[::2], pieces[1::2], strict=True))
+    parts = dict(zip(pieces[::2], pieces[1::2], strict=True))
     numbers = fact.numbers(draw)
 
     def fill(kind: str) -> str:
-        piece = " ".join(said[kind].split())
+        piece = " ".join(parts[kind].split())
         return words.fill(piece, {name: numbers[name] for name in words.gaps(piece)})
 
     return Sentence(fact.section, true, fill("true" if true else "false"), fill("because"))
@@ -248,7 +248,7 @@ def game() -> None:
 
 
 def judge(text: words.Words, sentences: list[Sentence], chosen: int, name: str) -> None:
-    """Say whether the false one was found, why each stands as it does, and keep the score of the first tries."""
+    """Say whether the choice is right and why each sentence is true or false, and keep the score of the first tries."""
     scores: dict[str, bool] = st.session_state.setdefault("c11_game_scores", {})
     right = not sentences[chosen].true
     scores.setdefault(name, right)

@@ -11,17 +11,19 @@ FIRST, OTHER = "LLaMA 2 7B", "Qwen 2.5 7B"
 
 @st.fragment
 def who_uses_what() -> None:
-    """Which published model uses which part, with sources, and how alike two of one name are."""
+    """Which published model uses which part, with sources, and how much two LLaMA-style models differ."""
     text = words.load("11_glossary")
     with lab.frame("c11_who", text.read("lab_who_title")):
         text.show("lab_who")
         models = architectures()
-        differs = differing_choices(PUBLISHED[OTHER].config, PUBLISHED[FIRST].config)
+        differing = differing_choices(PUBLISHED[OTHER].config, PUBLISHED[FIRST].config)
         st.dataframe(
             {
                 text.read("lab_who_model"): list(models),
                 text.read("lab_who_year"): [str(model.year) for model in models.values()],
-                text.read("lab_who_norm"): [f"{model.norm}, {model.norm_place}" for model in models.values()],
+                text.read("lab_who_norm"): [
+                    f"{model.norm}, {model.norm_position}" for model in models.values()
+                ],
                 text.read("lab_who_ffn"): [model.feedforward for model in models.values()],
                 text.read("lab_who_positions"): [model.positions for model in models.values()],
                 text.read("lab_who_tied"): ["yes" if model.tied else "no" for model in models.values()],
@@ -43,13 +45,13 @@ def who_uses_what() -> None:
                 text.read("lab_who_predict_one"),
                 text.read("lab_who_predict_more"),
             ),
-            right=min(2, len(differs)),
-            because=text.read("lab_who_predict_because", n=len(differs), names=", ".join(differs)),
+            right=min(2, len(differing)),
+            because=text.read("lab_who_predict_because", n=len(differing), names=", ".join(differing)),
         )
 
 
 def origins() -> None:
-    """Who wrote an idea down first, the oldest on top."""
+    """Who first published each idea, oldest first."""
     text = words.load("11_glossary")
     text.show("lab_origins", n=len(ORIGINS))
     st.dataframe(

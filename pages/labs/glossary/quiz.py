@@ -1,4 +1,4 @@
-"""Chapter 11: its questions. Five estimates from a config, and three words that are taken for more than they are."""
+"""The questions of chapter 11: five estimates from a config, and three about terms that promise too much."""
 
 import math
 import random
@@ -8,7 +8,7 @@ from gptcore.account import cache_bytes, n_parameters, parameters, training_byte
 from gptcore.config import ModelConfig
 from pages.kit.quiz import Choice, Numeric, Question
 
-CLOSE = 0.05  # an estimate may be off by so much
+CLOSE = 0.05  # relative error that an estimate may have
 
 
 def questions(seed: int) -> Sequence[Question]:
@@ -28,7 +28,7 @@ def questions(seed: int) -> Sequence[Question]:
 
 
 def _shape(draw: random.Random) -> ModelConfig:
-    """A tied LLaMA-style shape with shared key heads."""
+    """A tied LLaMA-style shape with grouped-query attention."""
     width = draw.choice((512, 768, 1024))
     return ModelConfig(
         vocab_size=draw.choice((32_000, 50_000)),
@@ -54,7 +54,7 @@ def _sizes(config: ModelConfig) -> dict[str, object]:
 
 
 def weights(config: ModelConfig) -> Numeric:
-    """Estimate 1: millions of weights."""
+    """Estimate 1: millions of parameters."""
     n, counts = n_parameters(config), parameters(config)
     return Numeric(
         name="weights",
@@ -71,7 +71,7 @@ def weights(config: ModelConfig) -> Numeric:
 
 
 def cache(config: ModelConfig, n_tokens: int) -> Numeric:
-    """Estimate 2: megabytes of cache in bf16."""
+    """Estimate 2: megabytes of KV cache in bf16."""
     right = cache_bytes(config, n_tokens, bytes_per_value=2) / 1e6
     return Numeric(
         name="cache",
@@ -100,7 +100,7 @@ def memory(config: ModelConfig) -> Numeric:
 
 
 def first_loss(draw: random.Random) -> Numeric:
-    """Estimate 4: the loss of even guesses."""
+    """Estimate 4: the loss of a uniform prediction."""
     size = draw.choice((2048, 8192, 32_000, 50_257, 128_256))
     return Numeric(
         name="first_loss",
@@ -113,7 +113,7 @@ def first_loss(draw: random.Random) -> Numeric:
 
 
 def operations(config: ModelConfig) -> Numeric:
-    """Estimate 5: operations to train on a token, by the rule of thumb."""
+    """Estimate 5: FLOPs to train on one token, by the rule of thumb."""
     n = n_parameters(config)
     return Numeric(
         name="operations",

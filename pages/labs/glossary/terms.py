@@ -1,4 +1,4 @@
-"""Chapter 11: the words of the book, each with a sentence or two and a picture drawn when it is asked for."""
+"""Chapter 11: the terms of the book, each with a short definition and a picture drawn when it is opened."""
 
 import re
 from collections.abc import Callable
@@ -17,9 +17,9 @@ _WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Term:
-    """One word: the section it stands in, its name, where the book has it, and how its picture is drawn.
+    """One term: its section of the text, its name, its chapter, and the function that draws its picture.
 
-    With a dial, `draw` takes its value; `start` is where the dial stands.
+    With a dial, `draw` takes the dial's value; `start` is the initial value.
     """
 
     section: str
@@ -33,7 +33,7 @@ class Term:
 
 
 def _terms(group: str, chapter: int, *rows: tuple) -> list[Term]:
-    """Terms of one group: section, name, picture, then an explainer's topic or "", a dial and its start."""
+    """The terms of one group, from rows of section, name, picture, and optionally topic, dial, initial value."""
     terms_of_group = []
     for section, name, draw, *more in rows:
         topic, dial, start = [*more, *("", None, 0)[len(more) :]]
@@ -67,6 +67,7 @@ TERMS: tuple[Term, ...] = (
         "Text", 2,
         ("token", "token", pictures.text.tokens, BPE),
         ("byte", "byte", pictures.text.character_bytes, BPE),
+        ("pre_token", "pre-token", pictures.text.pre_tokens, BPE),
         ("bpe", "byte-pair encoding", pictures.text.merges, BPE, _dial("Merges", 0, 6), 2),
         ("vocabulary", "vocabulary", pictures.text.token_lengths, BPE),
         ("end_of_text", "end of text", pictures.text.end_of_text),
@@ -123,9 +124,10 @@ TERMS: tuple[Term, ...] = (
         ("parameter", "parameter", pictures.model.parameters_of_small),
         ("width", "width, depth, heads", pictures.model.shape_in_use),
         ("flop", "FLOP", pictures.model.forward_flops_by_part, "", _dial("Tokens", 16, 2048, 16), 256),
-        ("rule_of_six", "six operations a weight", pictures.model.six_flops_per_weight, "scaling"),
+        ("rule_of_six", "six FLOPs per parameter", pictures.model.six_flops_per_weight, "scaling"),
         ("initialisation", "initialization", pictures.model.initial_losses),
         ("logit_lens", "logit lens", pictures.model.logit_lens),
+        ("output_layer", "output layer", pictures.model.output_layer_fractions, "weight-tying"),
         ("scaling_law", "scaling law", pictures.model.scaling_law, "scaling"),
         ("experts", "mixture of experts", pictures.model.experts, "", _dial("Experts per token", 1, 8), 2),
     ),
@@ -136,6 +138,7 @@ TERMS: tuple[Term, ...] = (
         ("entropy", "entropy", pictures.training.coin_entropy, LOSS),
         ("gradient", "gradient", pictures.training.loss_by_weight, "backpropagation-by-hand"),
         ("backpropagation", "backpropagation", pictures.block.backward_gradients, "backpropagation-by-hand"),
+        ("hyperparameter", "hyperparameter", pictures.model.shape_of_small),
         ("learning_rate", "learning rate", pictures.training.learning_rates, RATE),
         ("schedule", "warm-up and cosine", pictures.training.schedule, RATE, _dial("Warm-up steps", 0, 200, 10), 40),
         ("adamw", "AdamW", pictures.training.adam_steps, "adamw"),
@@ -143,7 +146,7 @@ TERMS: tuple[Term, ...] = (
         ("clipping", "gradient clipping", pictures.training.clipped_norm, RATE),
         ("accumulation", "gradient accumulation", pictures.training.tokens_per_step, "",
          _dial("Micro-batches", 1, 16), 4),
-        ("validation", "validation", pictures.training.shipped_losses, "validation-overfitting-leakage"),
+        ("validation", "validation loss", pictures.training.shipped_losses, "validation-overfitting-leakage"),
         ("ability", "ability", pictures.training.late_abilities, "why-prediction-gives-abilities"),
         ("checkpoint", "checkpoint", pictures.training.checkpoint_size),
         ("bf16", "bf16", pictures.training.bf16_bits, "", _dial("Number × 10", 1, 100), 31),
@@ -180,55 +183,55 @@ TERMS: tuple[Term, ...] = (
 BY_NAME = {term.name: term for term in TERMS}
 
 
-def respelled(asked: str) -> str | None:
-    """What may have been meant by a question that no term answers, None where nothing is alike."""
+def respelled(query: str) -> str | None:
+    """A corrected spelling for a query that no term matches, None if nothing is similar."""
     text = words.load("glossary_terms")
     texts = [f"{term.name} {search.plain(text.sections[term.section])}" for term in TERMS]
-    return search.respelled(asked, {word.lower() for word in _WORD.findall(" ".join(texts))})
+    return search.respelled(query, {word.lower() for word in _WORD.findall(" ".join(texts))})
 
 
-def matching_terms(asked: str) -> list[Term]:
-    """The terms in which every word of a question occurs, those whose name begins with it first."""
+def matching_terms(query: str) -> list[Term]:
+    """The terms that contain every word of a query, those whose name begins with it first."""
     text = words.load("glossary_terms")
-    pieces = [piece.lower() for piece in _WORD.findall(asked)]
+    query_words = [word.lower() for word in _WORD.findall(query)]
     scored = []
     for term in TERMS:
         name, body = term.name.lower(), search.plain(text.sections[term.section])
-        if search.has_all(asked, f"{name} {body}"):
-            scored.append((-sum(2 * name.startswith(piece) + (piece in name) for piece in pieces), term))
+        if search.has_all(query, f"{name} {body}"):
+            scored.append((-sum(2 * name.startswith(word) + (word in name) for word in query_words), term))
     return [term for _, term in sorted(scored, key=lambda pair: pair[0])]
 
 
 @st.fragment
 def terms() -> None:
-    """A field to search in, the terms that were found by group, and the one that is open with its picture."""
+    """A search field, the open term with its picture, and the matching terms by group."""
     text = words.load("glossary_terms")
     with lab.frame("c11_terms", text.read("lab_terms_title")):
         text.show("lab_terms", n=len(TERMS))
         session.caption_shipped_model()
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            asked = controls.search_field(
+            query = controls.search_field(
                 text.read("lab_terms_find"), "c11_find", text.read("lab_terms_hint")
             )
-        matching = matching_terms(asked)
-        if not matching and (meant := respelled(asked)):
-            matching = matching_terms(meant)
+        matching = matching_terms(query)
+        if not matching and (suggestion := respelled(query)):
+            matching = matching_terms(suggestion)
             if matching:
-                text.show("lab_terms_respelled", asked=asked, meant=meant)
+                text.show("lab_terms_respelled", query=query, suggestion=suggestion)
         if not matching:
             text.show("lab_terms_none")
             return
         with right:
             term = BY_NAME[
-                term_selector(text.read("lab_terms_term"), [term.name for term in matching], bool(asked))
+                term_selector(text.read("lab_terms_term"), [term.name for term in matching], bool(query))
             ]
         term_entry(text, term)
         term_index(matching, term)
 
 
 def term_selector(label: str, names: list[str], searching: bool) -> str:
-    """The term that is open: the one chosen, or the best of those found."""
+    """The open term: the chosen one, or the best match."""
     key, default = "c11_term", names[0] if searching else "RoPE"
     rule = links.Choice(list(BY_NAME), RENAMED[key])
     index = 0 if links.rename(key, rule) else names.index(default)
@@ -239,7 +242,7 @@ def term_selector(label: str, names: list[str], searching: bool) -> str:
 
 
 def term_index(matching: list[Term], chosen: Term) -> None:
-    """The terms found, group by group, to be opened by a click."""
+    """The matching terms by group; a click opens one."""
     groups: dict[str, list[str]] = {}
     for term in matching:
         groups.setdefault(term.group, []).append(term.name)
@@ -258,7 +261,7 @@ def _open(key: str) -> None:
 
 
 def term_entry(text: words.Words, term: Term) -> None:
-    """One term: what it is, its picture, and where the book has more."""
+    """One term: its definition, its picture, and links to its chapter and explainer."""
     with st.container(border=True, key="c11_entry"):
         left, right = st.columns([2, 3], gap="large")
         with left:
@@ -288,8 +291,8 @@ def explainer_link(topic: str) -> None:
 
 def draw_picture(term: Term, value: int | None) -> None:
     """The picture of a term, a figure or a strip of tokens."""
-    made = term.draw() if value is None else term.draw(value)
-    if isinstance(made, figures.Picture):
-        figures.show(made, key=f"c11_picture_{term.section}")
+    picture = term.draw() if value is None else term.draw(value)
+    if isinstance(picture, figures.Picture):
+        figures.show(picture, key=f"c11_picture_{term.section}")
     else:
-        chips.strip(made, key=f"c11_strip_{term.section}", label=term.name)
+        chips.strip(picture, key=f"c11_strip_{term.section}", label=term.name)

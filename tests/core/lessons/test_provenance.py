@@ -41,8 +41,8 @@ def test_norms_and_biases_are_where_transformers_has_them(kind, row, before, aft
     assert ("self_attn.q_proj.bias" in found) == bias
     said = architectures()[row]
     assert (
-        said.norm_place
-        == {(1, 0): "before", (0, 1): "on the branch", (1, 1): "before and on the branch"}[before, after]
+        said.norm_position
+        == {(1, 0): "pre-norm", (0, 1): "on the output", (1, 1): "on input and output"}[before, after]
     )
     assert ("norm on queries and keys" in said.attention) == qk_norm
     assert (said.bias != "none") == bias

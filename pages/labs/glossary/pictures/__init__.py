@@ -1,4 +1,4 @@
-"""Small pictures, one a term of the glossary, each computed by the library when it is asked for."""
+"""Small pictures, one per term of the glossary, each computed by the library when it is opened."""
 
 from pages.labs.glossary.pictures import (
     assistant,

@@ -1,4 +1,4 @@
-"""Pictures of what comes after pre-training, one a term."""
+"""Pictures of what comes after pre-training, one per term."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Pictures of attention, one a term."""
+"""Pictures of attention, one per term."""
 
 import math
 
@@ -112,5 +112,5 @@ def induction() -> Picture:
 
 def softmax(tenths: int) -> Picture:
     scores = (2.0, 1.0, 0.5, 0.1)
-    shares = steps(torch.tensor(scores), tenths / 10).probabilities.tolist()
-    return generation_figures.probability_bars([f"score {score:g}" for score in scores], shares)
+    probabilities = steps(torch.tensor(scores), tenths / 10).probabilities.tolist()
+    return generation_figures.probability_bars([f"score {score:g}" for score in scores], probabilities)

@@ -1,4 +1,4 @@
-"""Pictures of the block, one a term."""
+"""Pictures of the block, one per term."""
 
 from gptcore.config import PRESETS
 from gptcore.interpret.gradient_depth import NO_EPS, residual_updates
@@ -10,7 +10,7 @@ from pages.kit.figures import Picture
 from pages.labs.glossary.pictures.frames import HEIGHT, bars, curve, sentence_trace, signed_axis
 
 X = (3.2, -1.5, 0.8, -4.1)
-PLACES = tuple(z / 10 for z in range(-50, 51))
+INPUTS = tuple(z / 10 for z in range(-50, 51))
 
 
 def norms(scale: int, shift: int, which: str) -> Picture:
@@ -36,22 +36,22 @@ def layernorm_of_shifted(shift: int) -> Picture:
 
 
 def activations() -> Picture:
-    curves = {name: activation_curve(name, PLACES).values for name in ACTIVATIONS}
-    return curve(PLACES, curves, "input", "output")
+    curves = {name: activation_curve(name, INPUTS).values for name in ACTIVATIONS}
+    return curve(INPUTS, curves, "input", "output")
 
 
 def swiglu_gate(tenths: int) -> Picture:
-    bent = activation_curve("SiLU", PLACES).values
+    gate = activation_curve("SiLU", INPUTS).values
     up = tenths / 10
-    curves = {f"up = {up:g}": [value * up for value in bent], "gate alone": bent}
-    return curve(PLACES, curves, "gate input", "SiLU(gate) × up")
+    curves = {f"up = {up:g}": [value * up for value in gate], "gate alone": gate}
+    return curve(INPUTS, curves, "gate input", "SiLU(gate) × up")
 
 
 def feedforward_fractions() -> Picture:
     shapes = {name: PRESETS[name].model for name in ("nano", "tiny", "small")}
     shapes |= {name: PUBLISHED[name].config for name in ("GPT-2 small", "LLaMA 2 7B", "Mistral 7B")}
-    shares = [100 * feedforward_fraction(shape) for shape in shapes.values()]
-    return bars(list(shapes), shares, "% of parameters in feed-forward layers", ".0f")
+    percentages = [100 * feedforward_fraction(shape) for shape in shapes.values()]
+    return bars(list(shapes), percentages, "% of parameters in feed-forward layers", ".0f")
 
 
 def gradients(settings: dict[str, tuple[str, bool]], n_layers: int = 16) -> Picture:

@@ -1,4 +1,4 @@
-"""What the pictures of the glossary share: curves and bars in the size of its page, and the model they show."""
+"""Shared by the pictures of the glossary: curves and bars in the size of its page, and the model they show."""
 
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import forward, models, plots, story_data
@@ -6,7 +6,7 @@ from pages.kit.figures import Picture
 
 SENTENCE = "The king had a golden ring. The king lost the ring."
 HEIGHT = 260
-SHARES = tuple(n / 100 for n in range(1, 101))
+PROBABILITIES = tuple(n / 100 for n in range(1, 101))
 LLAMA = PUBLISHED["LLaMA 3 8B"]
 
 
@@ -33,6 +33,6 @@ def sentence_trace():
 
 
 def signed_axis(picture: Picture) -> Picture:
-    """Bars that may point down: the axis is left to the figure."""
+    """Bars that may point down: the figure chooses its own axis range."""
     picture.figure.update_yaxes(autorange=True, range=None)
     return picture

@@ -1,4 +1,4 @@
-"""Pictures of the whole model, one a term."""
+"""Pictures of the whole model, one per term."""
 
 from gptcore.account import forward_flops, parameters, summands
 from gptcore.config import PRESETS, ModelConfig
@@ -46,10 +46,10 @@ def logit_lens() -> Picture:
 
 
 def initial_losses() -> Picture:
-    spreads = (0.02, 0.1, 0.5)
-    starts = initialization.initial_losses(spreads, True, 0)
+    deviations = (0.02, 0.1, 0.5)
+    starts = initialization.initial_losses(deviations, True, 0)
     return bars(
-        [f"std {spread:g}" for spread in spreads],
+        [f"std {deviation:g}" for deviation in deviations],
         [start.loss for start in starts],
         "initial loss, nats per token",
         ".2f",
@@ -57,7 +57,7 @@ def initial_losses() -> Picture:
 
 
 def scaling_law() -> Picture:
-    """The law of Hoffmann et al. (2022), section 3.3, for 20 tokens a weight."""
+    """The law of Hoffmann et al. (2022), section 3.3, at 20 tokens per parameter."""
     sizes = (1e8, 1e9, 1e10, 1e11)
     losses = [1.69 + 406.4 / n**0.34 + 410.7 / (20 * n) ** 0.28 for n in sizes]
     return curve(
@@ -70,16 +70,29 @@ def scaling_law() -> Picture:
     )
 
 
+def output_layer_fractions() -> Picture:
+    """The percentage of an untied output layer, for two presets and three published models."""
+    shapes = {name: PRESETS[name].model for name in ("nano", "small")}
+    shapes |= {name: PUBLISHED[name].config for name in ("Llama 3.2 1B", "Mistral 7B", "LLaMA 3 8B")}
+    counts = [parameters(shape.replace(tie_embeddings=False)) for shape in shapes.values()]
+    return bars(
+        list(shapes),
+        [100 * count["output"] / sum(count.values()) for count in counts],
+        "% of parameters in the output layer",
+        ".1f",
+    )
+
+
 def experts(active: int) -> Picture:
-    """Eight feed-forward layers in the place of one, in the shape of Mixtral (Jiang et al. 2024)."""
+    """Eight feed-forward layers in place of one, in the shape of Mixtral (Jiang et al. 2024)."""
     counts = parameters(PUBLISHED["Mistral 7B"].config)
     rest = sum(counts.values()) - counts["feedforward"]
     router = PUBLISHED["Mistral 7B"].config.n_layers * PUBLISHED["Mistral 7B"].config.d_model * 8
-    held = rest + router + 8 * counts["feedforward"]
-    used = rest + router + active * counts["feedforward"]
+    stored = rest + router + 8 * counts["feedforward"]
+    computed = rest + router + active * counts["feedforward"]
     return bars(
         ("stored", f"active per token, {active} of 8 experts"),
-        [held / 1e9, used / 1e9],
+        [stored / 1e9, computed / 1e9],
         "billion parameters",
         ".1f",
     )
@@ -94,6 +107,10 @@ def shape_of(config: ModelConfig) -> Picture:
         "feed-forward width": config.d_ff,
     }
     return bars(list(sizes), list(sizes.values()), "size", log_y=True)
+
+
+def shape_of_small() -> Picture:
+    return shape_of(PRESETS["small"].model)
 
 
 def shape_in_use() -> Picture:

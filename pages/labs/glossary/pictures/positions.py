@@ -1,4 +1,4 @@
-"""Pictures of positions, one a term."""
+"""Pictures of positions, one per term."""
 
 import math
 

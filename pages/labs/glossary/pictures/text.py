@@ -1,4 +1,4 @@
-"""Pictures of text as tokens, one a term."""
+"""Pictures of text as tokens, one per term."""
 
 from collections import Counter
 
@@ -18,12 +18,17 @@ def tokens() -> list[Chip]:
     return prompt.token_chips(SENTENCE, story_data.story_tokenizer())
 
 
+def pre_tokens() -> list[Chip]:
+    pieces = story_data.story_tokenizer().pieces(SENTENCE)
+    return [Chip(chips.visible(piece)) for piece in pieces]
+
+
 def merges(n: int) -> list[Chip]:
     tokenizer = story_data.story_tokenizer()
-    moments = merge_steps(" golden", tokenizer)
+    merges_so_far = merge_steps(" golden", tokenizer)
     return [
         Chip(chips.visible(tokenizer.token_text(i)), note=f"token {i}")
-        for i in moments[min(n, len(moments) - 1)].ids
+        for i in merges_so_far[min(n, len(merges_so_far) - 1)].ids
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of training, one a term."""
+"""Pictures of training, one per term."""
 
 import math
 
@@ -13,11 +13,16 @@ from gptcore.training.optim import learning_rate
 from pages.kit import curves, event_log
 from pages.kit.chips import Chip
 from pages.kit.figures import Picture
-from pages.labs.glossary.pictures.frames import HEIGHT, SHARES, bars, curve
+from pages.labs.glossary.pictures.frames import HEIGHT, PROBABILITIES, bars, curve
 
 
 def surprise() -> Picture:
-    return curve(SHARES, {"loss": [-math.log(p) for p in SHARES]}, "probability of the correct token", "nats")
+    return curve(
+        PROBABILITIES,
+        {"loss": [-math.log(p) for p in PROBABILITIES]},
+        "probability of the correct token",
+        "nats",
+    )
 
 
 def perplexity() -> Picture:
@@ -27,9 +32,9 @@ def perplexity() -> Picture:
 
 def coin_entropy() -> Picture:
     """The entropy of a coin, in nats."""
-    shares = SHARES[:-1]
-    nats = [-p * math.log(p) - (1 - p) * math.log(1 - p) for p in shares]
-    return curve(shares, {"entropy": nats}, "probability of heads", "nats", mark_x=0.5)
+    probabilities = PROBABILITIES[:-1]
+    nats = [-p * math.log(p) - (1 - p) * math.log(1 - p) for p in probabilities]
+    return curve(probabilities, {"entropy": nats}, "probability of heads", "nats", mark_x=0.5)
 
 
 def shipped_losses() -> Picture:
@@ -38,18 +43,18 @@ def shipped_losses() -> Picture:
 
 def loss_by_weight() -> Picture:
     x, y = torch.tensor([-1.0, 0.0, 1.0]), torch.tensor([-2.0, 0.0, 2.0])
-    slopes = [n / 4 for n in range(17)]
-    return curve(slopes, {"loss": [loss_at(x, y, w, 0.0) for w in slopes]}, "weight", "loss", mark_x=2.0)
+    weights = [n / 4 for n in range(17)]
+    return curve(weights, {"loss": [loss_at(x, y, w, 0.0) for w in weights]}, "weight", "loss", mark_x=2.0)
 
 
 def learning_rates() -> Picture:
     x, y = torch.tensor([-1.5, 0.0, 1.5]), torch.tensor([-3.0, 0.0, 3.0])
     top = max_learning_rate(x)
     losses = {
-        f"{share:g} of the largest stable rate": [
-            max(state.loss, 1e-6) for state in descend(x, y, share * top, 10)
+        f"{fraction:g} of the largest stable rate": [
+            max(state.loss, 1e-6) for state in descend(x, y, fraction * top, 10)
         ]
-        for share in (0.05, 0.5, 1.05)
+        for fraction in (0.05, 0.5, 1.05)
     }
     return curve(list(range(11)), losses, "step", "loss", log_y=True)
 
@@ -57,9 +62,12 @@ def learning_rates() -> Picture:
 def schedule(warmup: int) -> Picture:
     steps = 400
     config = TrainConfig(learning_rate=3e-3, min_learning_rate=1e-4, warmup_steps=warmup)
-    places = list(range(0, steps, 4))
+    step_numbers = list(range(0, steps, 4))
     return curve(
-        places, {"learning rate": [learning_rate(n, config, steps) for n in places]}, "step", "learning rate"
+        step_numbers,
+        {"learning rate": [learning_rate(n, config, steps) for n in step_numbers]},
+        "step",
+        "learning rate",
     )
 
 

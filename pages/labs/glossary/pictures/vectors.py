@@ -1,4 +1,4 @@
-"""Pictures of vectors and logits, one a term."""
+"""Pictures of vectors and logits, one per term."""
 
 from gptcore.config import PRESETS
 from gptcore.experiments.measurements.model import tying_saves

@@ -1,17 +1,16 @@
-"""Pictures of generation, one a term."""
+"""Pictures of generation, one per term."""
 
 import torch
 
 from gptcore.account import cache_bytes
 from gptcore.generation.sampling import Sampling, distribution
 from gptcore.generation.speculative import expected_tokens
-from gptcore.lessons.by_hand import filter_probabilities
-from gptcore.lessons.by_hand import token_at as lands
+from gptcore.lessons.by_hand import filter_probabilities, token_at
 from gptcore.lessons.published_models import PUBLISHED
 from pages.kit import chips, forward, generation_figures, models, prompt
 from pages.kit.chips import Chip
 from pages.kit.figures import Picture
-from pages.labs.glossary.pictures.frames import SHARES, bars, curve
+from pages.labs.glossary.pictures.frames import PROBABILITIES, bars, curve
 
 BEGINNING = "Once upon a time there lived a"
 
@@ -19,19 +18,21 @@ BEGINNING = "Once upon a time there lived a"
 def next_tokens(text: str, n: int = 9) -> tuple[list[str], list[float]]:
     use = models.shipped()
     (first, *_) = forward.continuation(use, text, 1, n_alternatives=n)
-    names, shares = zip(*first[1])
-    return list(names), list(shares)
+    names, probabilities = zip(*first[1])
+    return list(names), list(probabilities)
 
 
 def _filtered(**filters) -> Picture:
-    names, shares = next_tokens(BEGINNING)
-    after = filter_probabilities(torch.tensor(shares), Sampling(**filters)).after.tolist()
-    return generation_figures.probability_bars(names, shares, after=after)
+    names, probabilities = next_tokens(BEGINNING)
+    after = filter_probabilities(torch.tensor(probabilities), Sampling(**filters)).after.tolist()
+    return generation_figures.probability_bars(names, probabilities, after=after)
 
 
 def temperature(tenths: int) -> Picture:
-    names, shares = next_tokens(BEGINNING)
-    after = filter_probabilities(torch.tensor(shares), Sampling(temperature=tenths / 10)).after.tolist()
+    names, probabilities = next_tokens(BEGINNING)
+    after = filter_probabilities(
+        torch.tensor(probabilities), Sampling(temperature=tenths / 10)
+    ).after.tolist()
     return generation_figures.probability_bars(names, after)
 
 
@@ -59,9 +60,9 @@ def repetition_penalty(tenths: int) -> Picture:
 
 
 def sampled_token(percent: int) -> Picture:
-    names, shares = next_tokens(BEGINNING)
+    names, probabilities = next_tokens(BEGINNING)
     return generation_figures.probability_bars(
-        names, shares, chosen=lands(torch.tensor(shares), percent / 100)
+        names, probabilities, chosen=token_at(torch.tensor(probabilities), percent / 100)
     )
 
 
@@ -93,10 +94,10 @@ def query_key_pairs() -> Picture:
 
 
 def expected_draft_tokens(n: int) -> Picture:
-    chances = SHARES[::5]
+    acceptance_rates = PROBABILITIES[::5]
     return curve(
-        chances,
-        {f"{n} draft tokens": [expected_tokens(a, n) for a in chances]},
+        acceptance_rates,
+        {f"{n} draft tokens": [expected_tokens(a, n) for a in acceptance_rates]},
         "acceptance rate of draft tokens",
         "tokens per pass of the target model",
     )
