@@ -1,4 +1,4 @@
-"""Chapter 0: what a GPT is. A story writes itself before anything is explained."""
+"""Chapter 0: what a GPT is. A model writes a story before anything is explained."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ if "torch" not in sys.modules:
 from pages.labs import overview  # noqa: E402
 from pages.kit import annotated, claim, lab, links, quiz, related  # noqa: E402
 
-# The finding of this chapter stands above everything: swap the name, and the word in the gap follows.
+# The finding of this chapter comes first: swap the name, and the predicted pronoun follows.
 overview.finding.pronoun_swap()
 overview.train.train_here()
 st.divider()

@@ -1,4 +1,4 @@
-"""Chapter 3: embeddings. A row of numbers for each token, and what those rows come to mean."""
+"""Chapter 3: embeddings. A row of numbers for each token, and what training does to the rows."""
 
 import streamlit as st
 

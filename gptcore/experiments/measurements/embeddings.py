@@ -149,8 +149,8 @@ CLAIMS = (
         },
         measure=_sums,
         judge=by_range(lambda share: share >= 0.5),
-        transfers="It works less often when the inputs are allowed as answers. Embeddings trained on billions of "
-        "words do better, and those of language models do worse than word2vec's.",
+        transfers="If the inputs are allowed as answers, the nearest row is usually that of an input word. "
+        "Embeddings trained on billions of words do better, and those of language models do worse than word2vec's.",
     ),
     Claim(
         name="a_step_moves_what_it_saw",
@@ -181,7 +181,7 @@ CLAIMS = (
         },
         measure=_turned,
         judge=by_range(lambda change: change > 0.01),
-        transfers="Exactly so for models with RMSNorm. LayerNorm, biases and the optimizer favor individual "
+        transfers="Exactly true of models with RMSNorm. LayerNorm, biases and the optimizer favor individual "
         "dimensions a little, which is why a few stand out in large models.",
     ),
     Claim(
@@ -191,7 +191,7 @@ CLAIMS = (
         source="The way such maps are usually read.",
         how="The words of 500 stories, projected onto the first two principal components. Measured: the "
         "fraction of each word's five nearest neighbors in the embedding that are among its five "
-        "nearest on the map. The claim holds from one half on.",
+        "nearest on the map. The claim holds if it is at least half.",
         unit="of nearest neighbors kept",
         headline="words of the stories",
         measure=_kept,
@@ -205,7 +205,7 @@ CLAIMS = (
         slogan="Embeddings of unused tokens keep their initial values",
         source="True of the gradient of a lookup; only partly true of a whole optimizer.",
         how="Small models, 20 steps of AdamW, tied and untied, with and without weight decay, three seeds. "
-        "Measured: the fraction of rows of tokens absent from the text that have not changed by a bit. "
+        "Measured: the fraction of rows of tokens absent from the text that are bit-for-bit unchanged. "
         "The claim holds if none has changed.",
         unit="of unused rows unchanged",
         headline="untied, no decay",

@@ -206,7 +206,7 @@ CLAIMS = (
         name="vocabulary_perplexity",
         chapter=2,
         slogan="Perplexity falls with a larger vocabulary",
-        source="Read into papers that compare models with different tokenizers.",
+        source="A common misreading of papers that compare models with different tokenizers.",
         how="Small models with 400 and with 2,048 tokens, trained on the same stories for 80 steps, three "
         "seeds. Measured: the ratio of their perplexities per token and of their bits per byte, large "
         "over small. The claim holds if the perplexity is lower.",

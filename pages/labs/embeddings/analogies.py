@@ -1,4 +1,4 @@
-"""Chapter 3: arithmetic with rows of the embedding table, king − man + woman."""
+"""Chapter 3: arithmetic with rows of the embedding matrix, king − man + woman."""
 
 import streamlit as st
 
@@ -13,8 +13,8 @@ from pages.labs.embeddings.word_map import token_of
 
 
 def known_pairs(tokenizer: Tokenizer) -> dict[str, tuple[int, int]]:
-    """The pairs of the story world, his and hers, that are one token each: `king → queen`."""
-    every = (
+    """The male and female pairs of the story world whose words are one token each: `king → queen`."""
+    all_pairs = (
         lexicon.ROYAL_PAIRS
         + lexicon.FOLK_PAIRS
         + lexicon.CHILD_PAIRS
@@ -23,16 +23,16 @@ def known_pairs(tokenizer: Tokenizer) -> dict[str, tuple[int, int]]:
         + lexicon.FAMILY_PAIRS
     )
     known = {}
-    for pair in every:
-        his, hers = (token_of(word, tokenizer) for word in pair.split("/"))
-        if his is not None and hers is not None:
-            known[pair.replace("/", " → ")] = (his, hers)
+    for pair in all_pairs:
+        male, female = (token_of(word, tokenizer) for word in pair.split("/"))
+        if male is not None and female is not None:
+            known[pair.replace("/", " → ")] = (male, female)
     return known
 
 
 @st.fragment
 def analogies() -> None:
-    """king − man + woman, with the honest rank of the answer."""
+    """king − man + woman, with the rank of the answer with and without the input words."""
     text = words.load("03_embeddings")
     with lab.frame("c3_sum", text.read("lab_sum_title")):
         text.show("lab_sum")
@@ -46,21 +46,21 @@ def analogies() -> None:
         names = list(known)
         left, middle, right = st.columns([2, 2, 2], gap="medium", vertical_alignment="bottom")
         with left:
-            asked = controls.dropdown(text.read("lab_sum_asked"), "c3_sum_asked", names, default=names[0])
+            chosen = controls.dropdown(text.read("lab_sum_asked"), "c3_sum_asked", names, default=names[0])
         with middle:
             man = "man → woman" if "man → woman" in names else names[1]
-            by = controls.dropdown(text.read("lab_sum_by"), "c3_sum_by", names, default=man)
+            direction = controls.dropdown(text.read("lab_sum_by"), "c3_sum_by", names, default=man)
         with right:
-            allowed = controls.switch(text.read("lab_sum_inputs"), "c3_sum_inputs", False)
-        (a, wanted), (b, c) = known[asked], known[by]
-        if asked == by:
+            inputs_allowed = controls.switch(text.read("lab_sum_inputs"), "c3_sum_inputs", False)
+        (a, wanted), (b, c) = known[chosen], known[direction]
+        if chosen == direction:
             st.info(text.read("lab_sum_same"), icon=":material/info:")
             return
         answer = embedding_table.analogy(table, a, b, c, wanted, most=SHOWN)
         name = {token: plain_word(token, tokenizer) for token in (a, b, c, wanted, answer.best[0][0])}
-        sum_ = escape.markdown(f"{name[a]} − {name[b]} + {name[c]} = ?")
-        st.markdown(f"#### {sum_}", anchors=False)
-        best = answer.best if allowed else answer.best_without_inputs
+        heading = escape.markdown(f"{name[a]} − {name[b]} + {name[c]} = ?")
+        st.markdown(f"#### {heading}", anchors=False)
+        best = answer.best if inputs_allowed else answer.best_without_inputs
         similarity_bars(
             [(tokenizer.token_text(token), cosine) for token, cosine in best],
             "c3_sum_bars",

@@ -1,4 +1,4 @@
-"""What chapter 3 finds in an embedding matrix, kept between runs of its page."""
+"""Measurements of an embedding matrix for chapter 3, cached between runs of its page."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from pages.kit.models import ModelHandle
 
 @st.cache_data(max_entries=4, show_spinner="Comparing rows")
 def coinciding_tokens(handle: ModelHandle) -> list[int]:
-    """The tokens whose rows in a model's table have fallen onto one spot."""
+    """The tokens whose rows have collapsed onto one spot in a model's embedding matrix."""
     return embedding_table.collapsed_rows(handle.model.embedding.weight.detach())
 
 
@@ -23,14 +23,14 @@ def seen_in_stories(handle: ModelHandle, n_stories: int = 500) -> frozenset[int]
 
 @st.cache_resource(max_entries=2, show_spinner="Rotating every matrix")
 def rotated(handle: ModelHandle, seed: int) -> GPT:
-    """The model with its residual stream rotated at random; raises ValueError where that cannot be."""
+    """The model with its residual stream rotated at random; raises ValueError if the model cannot be rotated."""
     return embedding_table.rotated(handle.model, seed)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def analogy_scores(handle: ModelHandle, pairs: tuple[tuple[int, int], ...]) -> tuple[int, int, int, int]:
-    """Of all analogies between two pairs of tokens: how many come first, with the inputs left out, with them
-    allowed, and without any arithmetic; and how many there are."""
+    """Of all analogies of two pairs of tokens: the number whose answer ranks first without the inputs, with them,
+    and without any arithmetic; and the number of analogies."""
     table = handle.model.embedding.weight.detach()
     answers = [
         embedding_table.analogy(table, a, b, c, wanted, most=1)

@@ -1,4 +1,4 @@
-"""Chapter 3: the embedding table in front of the blocks and behind them, as a diagram."""
+"""Chapter 3: the embedding matrix before the blocks and after them, as a diagram."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from pages.kit.controls import Dial
 
 @st.fragment
 def flow() -> None:
-    """Where the table stands: in front of the blocks and, if it is tied, behind them."""
+    """The uses of the embedding matrix: before the blocks and, if it is tied, after them."""
     text = words.load("03_embeddings")
     config = session.model_in_use().config
     side, control = diagram.heading()

@@ -1,4 +1,4 @@
-"""Chapter 3: the finding at its top, the rows of tokens that never occur."""
+"""Chapter 3: the finding at the top, the rows of tokens that never occur."""
 
 import streamlit as st
 
@@ -9,21 +9,21 @@ from pages.kit.pronoun_story import storyteller
 from pages.kit.token_text import code_span
 from pages.labs.embeddings import cached
 
-MOST_POINTS = 400  # of a cloud that are drawn
+MOST_POINTS = 400  # points drawn per group
 
 
-def clouds(table, together: list[int], tokenizer, revision: str):
-    """A table laid flat: the tokens in use, and those that lie on one spot."""
+def projection(table, collapsed: list[int], tokenizer, revision: str):
+    """A 2-D projection of an embedding matrix: the tokens in use, and those collapsed onto one spot."""
     points = embedding_table.pca_projection(table).points.tolist()
-    apart = [row for row in range(len(points)) if row not in set(together)]
-    every = max(1, len(apart) // MOST_POINTS)
+    others = [row for row in range(len(points)) if row not in set(collapsed)]
+    other_stride = max(1, len(others) // MOST_POINTS)
 
-    def named(places) -> list[tuple[float, float, str]]:
-        return [(*points[row], tokenizer.token_text(row)) for row in places]
+    def labeled(rows) -> list[tuple[float, float, str]]:
+        return [(*points[row], tokenizer.token_text(row)) for row in rows]
 
-    few = max(1, len(together) // MOST_POINTS)
+    collapsed_stride = max(1, len(collapsed) // MOST_POINTS)
     picture = plots.scatter(
-        {"in use": named(apart[::every]), "never used": named(together[::few])},
+        {"in use": labeled(others[::other_stride]), "never used": labeled(collapsed[::collapsed_stride])},
         x_title="first principal component",
         y_title="second principal component",
         height=290,
@@ -40,32 +40,32 @@ def finding() -> None:
     text = words.load("03_embeddings")
     model = storyteller()
     session.caption_other_model(model)
-    born = initialization.initial_model(model)
-    together = cached.coinciding_tokens(model)
+    initial = initialization.initial_model(model)
+    collapsed = cached.coinciding_tokens(model)
     seen = cached.seen_in_stories(model)
     table = model.model.embedding.weight.detach()
     text.show(
         "finding",
-        n=len(together),
+        n=len(collapsed),
         v=len(table),
-        seen=len(seen.intersection(together)),
-        one=_few(together, model.tokenizer, seen),
+        seen=len(seen.intersection(collapsed)),
+        one=_three_tokens(collapsed, model.tokenizer, seen),
     )
     left, right = st.columns(2, gap="medium")
-    if born is not None:
+    if initial is not None:
         with left:
             st.markdown(f"**{text.read('finding_born')}**")
-            picture = clouds(born.embedding.weight.detach(), together, model.tokenizer, "born")
+            picture = projection(initial.embedding.weight.detach(), collapsed, model.tokenizer, "born")
             figures.show(picture, key="c3_finding_born")
     with right:
         st.markdown(f"**{text.read('finding_now')}**")
-        picture = clouds(table, together, model.tokenizer, "now")
+        picture = projection(table, collapsed, model.tokenizer, "now")
         figures.show(picture, key="c3_finding_now")
 
 
-def _few(together: list[int], tokenizer, seen) -> Markdown:
+def _three_tokens(collapsed: list[int], tokenizer, seen) -> Markdown:
     """Three of the tokens, those that begin with a space and letters first."""
-    unseen = [token for token in together if token not in seen]
+    unseen = [token for token in collapsed if token not in seen]
     readable = [token for token in unseen if tokenizer.token_text(token).strip().isalpha()]
     longest = sorted(readable or unseen, key=lambda token: -len(tokenizer.token_text(token)))
     return Markdown(", ".join(code_span(tokenizer.token_text(token)) for token in longest[:3]))

@@ -1,4 +1,4 @@
-"""Chapter 3: the nearest rows of a word in the embedding table."""
+"""Chapter 3: the nearest rows of a word in the embedding matrix."""
 
 import streamlit as st
 
@@ -34,7 +34,7 @@ def neighbors() -> None:
             )
         token = token_of(typed, model.tokenizer) if typed else None
         if token is None:
-            _in_pieces(typed, model.tokenizer, text)
+            _no_single_row(typed, model.tokenizer, text)
         else:
             best = embedding_table.nearest(tables[moment], tables[moment][token], SHOWN, without=[token])
             similarity_bars(
@@ -47,11 +47,11 @@ def neighbors() -> None:
                 cosine=best[0][1],
                 moment=moment,
             )
-        now = tables["trained"]
+        trained = tables["trained"]
         red, green, apple = (token_of(word, model.tokenizer) for word in ("red", "green", "apple"))
         if None in (red, green, apple):
             return
-        to_green, to_apple = embedding_table.cosines(now[[red]], now[[green, apple]])[0].tolist()
+        to_green, to_apple = embedding_table.cosines(trained[[red]], trained[[green, apple]])[0].tolist()
         lab.predict(
             "c3_near",
             text.read("lab_near_predict"),
@@ -62,7 +62,7 @@ def neighbors() -> None:
         )
 
 
-def _in_pieces(typed: str, tokenizer, text: words.Words) -> None:
+def _no_single_row(typed: str, tokenizer, text: words.Words) -> None:
     if not typed:
         st.info(text.read("lab_near_empty"), icon=":material/info:")
     else:
@@ -75,7 +75,7 @@ def _in_pieces(typed: str, tokenizer, text: words.Words) -> None:
 def similarity_bars(
     best: list[tuple[str, float]], key: str, revision: str, wanted: str | None = None
 ) -> None:
-    """Tokens with their cosines as upright bars; the one wanted is orange."""
+    """Tokens with their cosines as columns; the wanted token is orange."""
     names = [chips.visible(name) for name, _ in best]
     picture = plots.columns(
         names,

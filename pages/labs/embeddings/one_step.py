@@ -1,4 +1,4 @@
-"""Chapter 3: which rows of the embedding table one training step moves."""
+"""Chapter 3: which rows of the embedding matrix one training step changes."""
 
 import streamlit as st
 
@@ -7,12 +7,12 @@ from pages.kit import cell_map, escape, formulas, prompt, words
 from pages.kit.cell_map import CellMap
 from pages.kit.formulas import Formula, Line, Operands, number, signed
 
-READ = "3 7 7 1 4"
+DEFAULT_IDS = "3 7 7 1 4"
 
 
 @st.fragment
 def one_step() -> None:
-    """Which rows one step of learning moves, three ways."""
+    """The rows that one training step changes, in three setups."""
     text = words.load("03_embeddings")
     st.subheader(text.read("example_step_title"), anchor="step")
     text.show(
@@ -21,19 +21,21 @@ def one_step() -> None:
         rate=embedding_table.RATE,
         decay=embedding_table.DECAY,
     )
-    typed = prompt.text_input(text.read("example_step_ids"), "c3_step_ids", READ)
-    ids = [int(one) for one in typed.replace(",", " ").split() if one.lstrip("-").isdigit()][:32]
+    typed = prompt.text_input(text.read("example_step_ids"), "c3_step_ids", DEFAULT_IDS)
+    ids = [int(item) for item in typed.replace(",", " ").split() if item.lstrip("-").isdigit()][:32]
     try:
-        moves = {way: embedding_table.single_update(ids, way) for way in embedding_table.WAYS}
+        updates = {way: embedding_table.single_update(ids, way) for way in embedding_table.WAYS}
     except ValueError as error:
         st.info(escape.sentence(f"{error}."), icon=":material/info:")
         return
-    seen = moves[embedding_table.WAYS[0]].seen
-    names = [f"{one}{' in batch' if one in seen else ''}" for one in range(embedding_table.SMALL.vocab_size)]
-    far = list(zip(*(moves[way].far.tolist() for way in embedding_table.WAYS)))
+    batch_ids = updates[embedding_table.WAYS[0]].seen
+    names = [
+        f"{row}{' in batch' if row in batch_ids else ''}" for row in range(embedding_table.SMALL.vocab_size)
+    ]
+    distances = list(zip(*(updates[way].far.tolist() for way in embedding_table.WAYS)))
     drawing = CellMap(
-        values=[[one**0.5 for one in row] for row in far],
-        texts=[[f"{one:.2g}" if one else "0" for one in row] for row in far],
+        values=[[distance**0.5 for distance in row] for row in distances],
+        texts=[[f"{distance:.2g}" if distance else "0" for distance in row] for row in distances],
         rows=names,
         columns=embedding_table.WAYS,
         first=(0, 1),
@@ -43,31 +45,31 @@ def one_step() -> None:
         highest=None,
         height=16 * 23,
         alt="How far each row moves under three optimizers: "
-        + "; ".join(_said(way, moves[way]) for way in embedding_table.WAYS),
+        + "; ".join(_summary(way, updates[way]) for way in embedding_table.WAYS),
     )
     cell_map.show(
         drawing,
-        lambda row, way: row_distance(moves[embedding_table.WAYS[way]], row, embedding_table.WAYS[way]),
+        lambda row, way: row_distance(updates[embedding_table.WAYS[way]], row, embedding_table.WAYS[way]),
         key="c3_step_rows",
-        default=(seen[0], 1),
+        default=(batch_ids[0], 1),
     )
-    untied, tied, decayed = (moves[way].n_unseen_changed for way in embedding_table.WAYS)
+    untied, tied, decayed = (updates[way].n_unseen_changed for way in embedding_table.WAYS)
     text.show(
         "example_step_says",
-        read=len(seen),
-        others=embedding_table.SMALL.vocab_size - len(seen),
+        read=len(batch_ids),
+        others=embedding_table.SMALL.vocab_size - len(batch_ids),
         untied=untied,
         tied=tied,
         decayed=decayed,
     )
 
 
-def _said(way: str, moves) -> str:
-    return f"{way}, {moves.n_unseen_changed} of the rows not in the batch change"
+def _summary(way: str, updates) -> str:
+    return f"{way}, {updates.n_unseen_changed} of the rows not in the batch change"
 
 
 def row_distance(update: embedding_table.RowUpdates, row: int, way: str) -> Formula:
-    """How far one step moves one row: each number's step, then the length of all steps together."""
+    """The distance one step moves one row: the update of each component, then the norm of all updates."""
     table, gradient, step = (x[row].tolist() for x in (update.table, update.gradient, update.step))
     rate, decay = number(embedding_table.RATE), number(embedding_table.DECAY)
     first = signed(gradient[0])

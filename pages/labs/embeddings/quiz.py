@@ -62,13 +62,13 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def repeated(draw: random.Random) -> Numeric:
-    """The first number of the gradient of a row whose token stands twice."""
+    """The first component of the gradient of a row whose token occurs twice."""
     first, second, other = draw.sample((0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 3)
     token = draw.randint(2, 9)
-    back = embedding_gradient([token, 1, token], torch.tensor([[first], [other], [second]]), 10)
+    gradient = embedding_gradient([token, 1, token], torch.tensor([[first], [other], [second]]), 10)
     return Numeric(
         name="repeated",
-        right=round(float(back[token, 0]), 6),
+        right=round(float(gradient[token, 0]), 6),
         tolerance=0.005,
         numbers={"token": token, "first": first, "other": other, "second": second},
         mistakes={
@@ -80,7 +80,7 @@ def repeated(draw: random.Random) -> Numeric:
 
 
 def tables(draw: random.Random) -> Numeric:
-    """The weights of both tables of an untied model."""
+    """The parameters of both matrices of an untied model."""
     v, c = draw.choice((2048, 8000, 32_000)), draw.choice((128, 256, 512))
     shape = ModelConfig(
         vocab_size=v, context_length=64, d_model=c, n_layers=1, n_heads=2, tie_embeddings=False
@@ -96,20 +96,20 @@ def tables(draw: random.Random) -> Numeric:
 
 
 def rows_moved(draw: random.Random) -> Numeric:
-    """How many rows one step of an untied model moves."""
+    """The number of rows that one step changes in an untied model."""
     ids = [draw.randint(0, 15) for _ in range(draw.randint(5, 7))]
     ids[1] = ids[0]
-    last = next(one for one in range(16) if one not in ids)
+    last = next(token for token in range(16) if token not in ids)
     ids.append(last)
-    moved = int((single_update(ids, WAYS[0]).far > 0).sum())
+    n_changed = int((single_update(ids, WAYS[0]).far > 0).sum())
     return Numeric(
         name="rows_moved",
-        right=moved,
+        right=n_changed,
         tolerance=0.0,
         numbers={"ids": " ".join(map(str, ids)), "last": last},
         mistakes={
             name: float(wrong)
-            for name, wrong in {"places": len(ids) - 1, "with_last": moved + 1, "all": 16}.items()
-            if wrong != moved
+            for name, wrong in {"places": len(ids) - 1, "with_last": n_changed + 1, "all": 16}.items()
+            if wrong != n_changed
         },
     )

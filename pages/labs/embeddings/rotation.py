@@ -1,4 +1,4 @@
-"""Chapter 3: the residual stream rotated; its columns change and the model does not."""
+"""Chapter 3: a rotated residual stream; its columns change and the output does not."""
 
 import streamlit as st
 
@@ -10,12 +10,12 @@ from pages.kit.token_text import code_span
 from pages.labs.embeddings import cached
 from pages.labs.embeddings.unused_rows import row_cosine
 
-TOP = 6  # tokens of a dimension that are named
+TOP = 6  # tokens shown per dimension
 
 
 @st.fragment
 def rotated_table() -> None:
-    """Turn the whole stream by a random rotation: the columns change, the model does not."""
+    """Rotate the whole residual stream at random: the columns change, the output does not."""
     text = words.load("03_embeddings")
     text.show("lab_turn")
     model = storyteller()
@@ -31,12 +31,12 @@ def rotated_table() -> None:
         )
     with right:
         seed = controls.integer(text.read("lab_turn_seed"), "c3_turn_seed", Dial("", 1, 20, 1, ""), 1)
-    other = cached.rotated(model, seed)
+    rotated_model = cached.rotated(model, seed)
     seen = sorted(cached.seen_in_stories(model))
-    places = [one for one in seen if tokenizer.token_text(one)[1:].isalpha()]
-    for side, title, one in (
+    word_ids = [token for token in seen if tokenizer.token_text(token)[1:].isalpha()]
+    for side, title, shown_model in (
         (left, text.read("lab_turn_before", column=column), model.model),
-        (right, text.read("lab_turn_after", column=column), other),
+        (right, text.read("lab_turn_after", column=column), rotated_model),
     ):
         with side:
             st.markdown(f"**{title}**")
@@ -44,17 +44,17 @@ def rotated_table() -> None:
             lines += [
                 f"| {code_span(tokenizer.token_text(token))} | {value:.2f} |"
                 for token, value in embedding_table.largest_in_column(
-                    one.embedding.weight.detach(), column, places, TOP
+                    shown_model.embedding.weight.detach(), column, word_ids, TOP
                 )
             ]
             st.markdown("\n".join(lines))
     king, queen = (tokenizer.encode(word)[0] for word in (" king", " queen"))
-    before, after = (row_cosine(one, king, queen) for one in (model.model, other))
+    before, after = (row_cosine(shown_model, king, queen) for shown_model in (model.model, rotated_model))
     text.show(
         "lab_turn_says",
         column=column,
         chance=embedding_table.largest_difference(
-            model.model, other, tokenizer.encode("Once upon a time there was a queen")
+            model.model, rotated_model, tokenizer.encode("Once upon a time there was a queen")
         ),
         before=before,
         after=after,

@@ -9,11 +9,11 @@ from pages.kit.pronoun_story import storyteller
 
 @st.fragment
 def row_norms() -> None:
-    """The norms of rows, at initialization and now, and what remains of them after the first RMSNorm."""
+    """The norms of rows, at initialization and after training, and the effect of scaling after the first RMSNorm."""
     text = words.load("03_embeddings")
     model = storyteller()
     session.caption_other_model(model)
-    born = initialization.initial_model(model)
+    initial = initialization.initial_model(model)
     factor = model.config.d_model**0.5
     sentence = "Once upon a time there was a queen."
     traced = forward.traced(model, sentence)
@@ -21,8 +21,8 @@ def row_norms() -> None:
     ids = list(traced.ids)
     table = model.model.embedding.weight.detach()
     bars = {"trained": table[ids].norm(dim=1).tolist()}
-    if born is not None:
-        bars = {"at initialization": born.embedding.weight.detach()[ids].norm(dim=1).tolist(), **bars}
+    if initial is not None:
+        bars = {"at initialization": initial.embedding.weight.detach()[ids].norm(dim=1).tolist(), **bars}
     picture = plots.columns(
         [f"{position + 1} {name}" for position, name in enumerate(names)],
         bars,

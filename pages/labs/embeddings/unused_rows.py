@@ -13,41 +13,42 @@ from pages.kit.token_text import code_span, code_spans
 from pages.labs.embeddings import cached
 
 SECONDS = 10
-FIRST = 200  # of the unread tokens, the one shown
+FIRST = 200  # number of the unused token that is shown first
 TABLES = ("untied", "tied")
 
 
 @st.fragment
 def unused_rows() -> None:
-    """What becomes of rows that are never read: in the model in use, and in one trained here."""
+    """Rows that are never looked up: in the model in use, and in one trained here."""
     text = words.load("03_embeddings")
     with lab.frame("c3_unused", text.read("lab_unused_title")):
         model = storyteller()
         session.caption_other_model(model)
         tokenizer, config = model.tokenizer, model.config
-        together = cached.coinciding_tokens(model)
+        collapsed = cached.coinciding_tokens(model)
         seen = cached.seen_in_stories(model)
-        born = initialization.initial_model(model)
-        unseen = [one for one in together if one >= 256] or list(together)  # bytes are in no longer token
-        text.show("lab_unused", n=len(together), tied="tied" if config.tie_embeddings else "untied")
-        one = controls.integer(
+        initial = initialization.initial_model(model)
+        multi_byte = [token for token in collapsed if token >= 256]
+        candidates = multi_byte or list(collapsed)
+        text.show("lab_unused", n=len(collapsed), tied="tied" if config.tie_embeddings else "untied")
+        number = controls.integer(
             text.read("lab_unused_pick"),
             "c3_unused_at",
-            Dial("", 1, max(2, len(unseen)), 1, ""),
-            min(FIRST, len(unseen)),
+            Dial("", 1, max(2, len(candidates)), 1, ""),
+            min(FIRST, len(candidates)),
         )
-        token = unseen[min(one, len(unseen)) - 1]
-        swallowed = _within(token, tokenizer, seen)
-        other = unseen[min(one, len(unseen)) % len(unseen)]
-        pair = row_cosine(model.model, token, other)
+        token = candidates[min(number, len(candidates)) - 1]
+        longer_tokens = _containing_tokens(token, tokenizer, seen)
+        other = candidates[min(number, len(candidates)) % len(candidates)]
+        cosine = row_cosine(model.model, token, other)
         text.show(
             "lab_unused_says",
             token=code_span(tokenizer.token_text(token)),
             id=token,
             other=code_span(tokenizer.token_text(other)),
-            cosine=pair,
-            born=float("nan") if born is None else row_cosine(born, token, other),
-            swallowed=swallowed or text.read("lab_unused_bytes"),
+            cosine=cosine,
+            born=float("nan") if initial is None else row_cosine(initial, token, other),
+            swallowed=longer_tokens or text.read("lab_unused_bytes"),
         )
         lab.predict(
             "c3_unused",
@@ -60,28 +61,28 @@ def unused_rows() -> None:
             right=1,
             because=text.read("lab_unused_predict_because"),
         )
-        _train(together, text)
+        _train_and_compare(collapsed, text)
 
 
 def row_cosine(model, token: int, other: int) -> float:
-    """The cosine of two rows of a model's table."""
+    """The cosine of two rows of a model's embedding matrix."""
     table = model.embedding.weight.detach()
     return float(cosines(table[[token]], table[[other]]))
 
 
-def _within(token: int, tokenizer, seen) -> str:
-    """The tokens in use that have swallowed this one: those merged from it, a merge or more later."""
-    swallowing, merged = {token}, []
+def _containing_tokens(token: int, tokenizer, seen) -> str:
+    """The used tokens that contain this one: those merged from it by one or more merges."""
+    containing, used = {token}, []
     for merge in tokenizer.merges:
-        if merge.left in swallowing or merge.right in swallowing:
-            swallowing.add(merge.id)
+        if merge.left in containing or merge.right in containing:
+            containing.add(merge.id)
             if merge.id in seen:
-                merged.append(merge.id)
-    return code_spans(merged[:3], tokenizer)
+                used.append(merge.id)
+    return code_spans(used[:3], tokenizer)
 
 
-def _train(together: list[int], text: words.Words) -> None:
-    """Train a model whose table is its own, or tied, with decay or without, and look at its rows."""
+def _train_and_compare(collapsed: list[int], text: words.Words) -> None:
+    """Train a model with tied or untied embeddings, with or without weight decay, and compare its rows."""
     left, middle, right = st.columns([2, 2, 3], gap="medium", vertical_alignment="bottom")
     with left:
         table = controls.choice(text.read("lab_unused_table"), "c3_unused_table", TABLES)
@@ -99,23 +100,23 @@ def _train(together: list[int], text: words.Words) -> None:
         return
     trained = ModelHandle.of(run.folder)
     now = trained.model.embedding.weight.detach()
-    born = initialization.initial_model(trained)
-    if born is None:
+    initial = initialization.initial_model(trained)
+    if initial is None:
         return
-    unread = [token for token in together if token < len(now)]
-    moved = embedding_table.drift(born.embedding.weight.detach(), now, unread)
+    unused = [token for token in collapsed if token < len(now)]
+    drift = embedding_table.drift(initial.embedding.weight.detach(), now, unused)
     text.show(
         "lab_unused_ran",
         table="tied" if run.config()["model"]["tie_embeddings"] else "untied",
-        still=moved.n_still,
+        still=drift.n_still,
         v=len(now),
-        unread=len(unread),
-        among=moved.n_unread_still,
-        alike=moved.unread_cosine,
+        unread=len(unused),
+        among=drift.n_unread_still,
+        alike=drift.unread_cosine,
     )
     picture = plots.columns(
         (text.read("lab_unused_never"), text.read("lab_unused_rest")),
-        {"moved": [moved.unread, moved.rest]},
+        {"moved": [drift.unread, drift.rest]},
         y_title=text.read("lab_unused_chart"),
         height=230,
         revision="unused",
@@ -124,6 +125,6 @@ def _train(together: list[int], text: words.Words) -> None:
 
 
 def request_for(table: str, decay: bool) -> RunRequest:
-    """The run whose table is tied or untied, with weight decay or without."""
+    """The run with tied or untied embeddings, with or without weight decay."""
     settings = {"tie_embeddings": table == "tied", "weight_decay": 0.1 if decay else 0.0}
     return lab_runs.lab_request(settings, seconds=SECONDS, seed=3, n_samples=1, n_evals=3)

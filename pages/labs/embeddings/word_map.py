@@ -18,13 +18,13 @@ GROUPS = {
 
 
 def token_of(word: str, tokenizer) -> int | None:
-    """The token of a word with a space before it; None where it is several."""
+    """The token of a word with a space before it; None if the word has several tokens."""
     ids = tokenizer.encode(f" {word}")
     return ids[0] if len(ids) == 1 else None
 
 
 def words_by_group(tokenizer) -> dict[str, list[tuple[str, int]]]:
-    """The words of the map that are one token, by group."""
+    """The words of the map that are single tokens, by group."""
     return {
         group: [(word, token) for word in listed.split() if (token := token_of(word, tokenizer)) is not None]
         for group, listed in GROUPS.items()
@@ -32,10 +32,10 @@ def words_by_group(tokenizer) -> dict[str, list[tuple[str, int]]]:
 
 
 def tables_by_moment(model: models.ModelHandle) -> dict[str, object]:
-    """The model's table at every moment that is kept, from its initialization to now."""
+    """The embedding matrix at every saved moment, from initialization to the end of training."""
     tables = {}
-    if (born := initialization.initial_model(model)) is not None:
-        tables["initialization"] = born.embedding.weight.detach()
+    if (initial := initialization.initial_model(model)) is not None:
+        tables["initialization"] = initial.embedding.weight.detach()
     for snapshot in models.snapshots(model):
         if snapshot.step:
             tables[f"step {snapshot.step}"] = snapshot.handle.model.embedding.weight.detach()
@@ -56,8 +56,8 @@ def word_map() -> None:
         groups = words_by_group(model.tokenizer)
         ids = torch.tensor([token for listed in groups.values() for _, token in listed])
         table = tables[moment][ids].float()
-        laid = embedding_table.pca_projection(table)
-        points = iter(laid.points.tolist())
+        projection = embedding_table.pca_projection(table)
+        points = iter(projection.points.tolist())
         picture = plots.scatter(
             {group: [(*next(points), word) for word, _ in listed] for group, listed in groups.items()},
             x_title="first principal component",
@@ -70,15 +70,17 @@ def word_map() -> None:
         text.show(
             "lab_map_says",
             moment=moment,
-            kept=laid.kept,
+            kept=projection.kept,
             width=table.shape[1],
             near=embedding_table.neighbors_kept(table),
-            together=_together(table, groups),
+            together=_same_group_fraction(table, groups),
         )
-        born = tables.get("initialization")
-        if born is not None:
-            at_birth = float(embedding_table.cosines(born[ids[:1]], born[ids[1:2]]))
-            now = float(embedding_table.cosines(tables["trained"][ids[:1]], tables["trained"][ids[1:2]]))
+        initial = tables.get("initialization")
+        if initial is not None:
+            initial_cosine = float(embedding_table.cosines(initial[ids[:1]], initial[ids[1:2]]))
+            trained_cosine = float(
+                embedding_table.cosines(tables["trained"][ids[:1]], tables["trained"][ids[1:2]])
+            )
             first, second = (word for word, _ in groups["nobles"][:2])
             lab.predict(
                 "c3_map",
@@ -88,14 +90,14 @@ def word_map() -> None:
                     text.read("lab_map_predict_chance"),
                     text.read("lab_map_predict_same"),
                 ),
-                right=1 if abs(at_birth) < 0.35 else 0,
-                because=text.read("lab_map_predict_because", birth=at_birth, now=now),
+                right=1 if abs(initial_cosine) < 0.35 else 0,
+                because=text.read("lab_map_predict_because", birth=initial_cosine, now=trained_cosine),
                 then={"c3_map_at": "initialization"},
             )
 
 
-def _together(table, groups) -> float:
-    """The share of words whose nearest word on the list, in the table itself, is of their own group."""
+def _same_group_fraction(table, groups) -> float:
+    """The fraction of words whose nearest word in the full embedding is in their own group."""
     kinds = [group for group, listed in groups.items() for _ in listed]
     near = embedding_table.cosines(table, table).fill_diagonal_(-2.0).argmax(1).tolist()
-    return sum(kinds[place] == kinds[other] for place, other in enumerate(near)) / len(kinds)
+    return sum(kinds[index] == kinds[other] for index, other in enumerate(near)) / len(kinds)
