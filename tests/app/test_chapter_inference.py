@@ -263,7 +263,7 @@ def test_guessing_ahead_tells_its_calls_its_cost_and_the_clock(draft):
     assert not app.exception
     found = cached.speculative_timing(models.shipped(), BEGINNING, draft, 5, 0.8, 1, N_NEW)
     assert f"{found.n_tokens} tokens in {len(found.cycles)} passes of the target model" in said(app)
-    assert f"**α = {found.acceptance:.2f}**" in said(app)
+    assert f"**α = {found.acceptance:.3f}**" in said(app)
     assert f"**{expected_speedup(found.acceptance, 5, 0.2):.2f} times as fast** as without a draft" in said(
         app
     )

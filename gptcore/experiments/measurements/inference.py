@@ -313,8 +313,8 @@ CLAIMS = (
         chapter=9,
         slogan="With a KV cache the cost of a text is linear in its length",
         source="A conclusion from the fact that one token at a time goes through the model.",
-        how="Query-key pairs are counted in the trace for texts of 16, 32, 64 and 128 tokens. Measured: "
-        "the exponent k if the number of pairs grows as n to the power k, between neighboring lengths. The "
+        how="Query-key pairs are counted in the trace for texts of 16, 32, 64 and 128 tokens. Measured "
+        "between neighboring lengths: the k for which the number of pairs grows as n to the power k. The "
         "claim holds if the exponent with a cache stays below 1.2.",
         unit="exponent of the length",
         headline="with a cache",

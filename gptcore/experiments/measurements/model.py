@@ -187,8 +187,8 @@ CLAIMS = (
         chapter=7,
         slogan="Training takes 6 FLOPs per parameter and token",
         source="Kaplan et al. 2020, the rule C = 6ND.",
-        how="The FLOPs of a training step as `gptcore.account` counts them, at each model's full context, divided by "
-        "parameters and tokens. The claim holds if the result is within 10% of 6.",
+        how="The FLOPs of a training step as `gptcore.account` counts them, at each model's full context, at most "
+        "8,192 tokens, divided by parameters and tokens. The claim holds if the result is within 10% of 6.",
         unit="FLOPs",
         headline="LLaMA 3 8B",
         measure=_six,

@@ -344,8 +344,8 @@ CLAIMS = (
         headline="learned",
         measure=_trained_schemes,
         judge=by_range(lambda gain: gain > 0.02),
-        transfers="Training without positions works at other sizes too. A learned table is no better only after "
-        "short training, because it must see every position often enough.",
+        transfers="Training without positions works at other sizes too. If a learned table does no better here, "
+        "that is because training was short: it must see every position often enough.",
         kind="train",
         nothing=0.0,
     ),

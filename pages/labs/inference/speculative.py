@@ -113,10 +113,10 @@ def describe_passes(text: words.Words, timing: SpeculativeTiming, n_ahead: int) 
         acceptance=timing.acceptance,
     )
     terms = " + ".join(
-        ("1", rf"{acceptance:.2f}", *(rf"{acceptance:.2f}^{{{k}}}" for k in range(2, n_ahead + 1)))
+        ("1", rf"{acceptance:.3f}", *(rf"{acceptance:.3f}^{{{k}}}" for k in range(2, n_ahead + 1)))
     )
     if n_ahead > 3:
-        terms = rf"1 + {acceptance:.2f} + \dots + {acceptance:.2f}^{{{n_ahead}}}"
+        terms = rf"1 + {acceptance:.3f} + \dots + {acceptance:.3f}^{{{n_ahead}}}"
     st.latex(rf"1 + \alpha + \dots + \alpha^K = {terms} = {expected_tokens(acceptance, n_ahead):.2f}")
 
 
@@ -193,7 +193,7 @@ def speed_curves(
         marker={"color": figures.VERMILION, "symbol": "star", "size": 14},
         hovertemplate=text.read("lab_ahead_here") + " %{y:.2f}<extra></extra>",
     )
-    alt = f"{picture.alt} {text.read('lab_ahead_here')}: {timing.speedup:.2f} at α {acceptance:.2f}."
+    alt = f"{picture.alt} {text.read('lab_ahead_here')}: {timing.speedup:.2f} at α {acceptance:.3f}."
     return figures.Picture(figure, alt)
 
 
