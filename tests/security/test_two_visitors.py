@@ -2,9 +2,11 @@
 
 import contextlib
 import hashlib
+import io
 import shutil
 import urllib.error
 import urllib.request
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,7 +167,11 @@ def test_a_file_is_found_by_its_address_alone_and_nobody_can_guess_that(house):
         name = Path(address).name.split(".")[0]
         assert len(name) == 32 and int(name, 16) >= 0  # 128 bits, of what is in the file
         with urllib.request.urlopen(house.server.url + address) as answer:
-            assert answer.read(2) == b"PK"
+            members = zipfile.ZipFile(io.BytesIO(answer.read())).namelist()
+    own = {run_id for run_id, run in house.runs.items() if owner(A) in run.owners()}
+    assert {
+        name.split("/")[1] for name in members if name.startswith("runs/")
+    } == own  # all of A's, and no other
     for guess in ("/media/", f"/media/{'0' * 32}.zip", address.replace(name, name[::-1])):
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(house.server.url + guess)

@@ -1,9 +1,13 @@
 """Export and import of runs, progress and settings as one zip file."""
 
+from functools import partial
+from typing import Any
+
 import streamlit as st
 
 from gptcore.runs.archive import export_work, import_work
 from gptcore.runs.limits import Limits
+from gptcore.runs.run import list_runs
 from pages.kit import escape, links, progress, session, visitor, words
 
 _SAID = "runs_said"
@@ -15,7 +19,7 @@ def my_work() -> None:
     text = words.load("runs")
     st.download_button(
         "Export my work",
-        _packed,
+        partial(_packed, None if visitor.is_local() else visitor.visitor_id(), _about()),
         file_name="glassbox-my-work.zip",
         mime="application/zip",
         key="runs_pack",
@@ -36,12 +40,16 @@ def my_work() -> None:
         st.success(message, icon=":material/check:")
 
 
-def _packed() -> bytes:
-    about = {
+def _packed(owner: str | None, about: dict[str, Any]) -> bytes:
+    """The zip of an owner's runs, of all runs for None. It is made outside the session, which is not known then."""
+    return export_work(list_runs(owner), about)
+
+
+def _about() -> dict[str, Any]:
+    return {
         "progress": {"passed": sorted(progress.passed())},
         "settings": {key: value for key in ("seed", "present") if (value := links.sticky_value(key))},
     }
-    return export_work(session.my_runs(), about)
 
 
 def _unpack(data: bytes) -> None:
