@@ -34,7 +34,8 @@ STEADY_SECONDS = 60.0  # one that has lived so long is no part of a crash loop
 class Job:
     """One requested job; any thread may call."""
 
-    def __init__(self, pool: "WorkerPool", number: int):
+    def __init__(self, pool: "WorkerPool", number: int, kind: str):
+        self.kind = kind
         self._pool, self._number = pool, number
         self._answer: Future = Future()
         self._reports: list[Any] = []
@@ -92,6 +93,11 @@ class WorkerPool:
         process = self._process
         return None if process is None else process.pid
 
+    @property
+    def unanswered(self) -> list[str]:
+        """The kinds of the jobs that somebody waits for, in the order in which they came."""
+        return [job.kind for job in list(self._jobs.values())]
+
     def start(self) -> None:
         """Start the supervisor unless it runs already; it prepares while the server continues."""
         with self._lock:
@@ -125,7 +131,7 @@ class WorkerPool:
                 return known
             self._start()
             self._last_number += 1
-            job = self._jobs[self._last_number] = Job(self, self._last_number)
+            job = self._jobs[self._last_number] = Job(self, self._last_number, request.kind)
             self._by_key = {key: other for key, other in self._by_key.items() if not other.is_done()}
             self._by_key[request.key] = job
             message = {

@@ -18,6 +18,7 @@ from pages.kit import (
     contents,
     explainer_links,
     figure_tools,
+    host_access,
     lesson,
     links,
     presenter,
@@ -270,11 +271,17 @@ TABLE = (
     ),
 )
 
+# The page of the host is listed, and exists, only where a secret opens it.
+HOST = Row(
+    *("host.py", None, "Host", ":material/admin_panel_settings:", "host", "Your work"),
+    about="Visitors, jobs, memory and disk of this server.",
+)
+
 
 def row_of(file: str) -> Row:
     """The row of a page, from its `__file__`."""
     name = Path(file).name
-    return next(row for row in TABLE if row.file == name)
+    return next(row for row in (*TABLE, HOST) if row.file == name)
 
 
 def page_of(row: Row) -> StreamlitPage:
@@ -287,6 +294,8 @@ def page_of(row: Row) -> StreamlitPage:
         url_path=row.url,
         default=row is TABLE[0],
         help=row.about,
+        # Visitors have no use for a page that asks them for a secret: only its address leads there.
+        visibility="hidden" if row is HOST and not host_access.is_admitted() else "visible",
     )
 
 
@@ -296,7 +305,8 @@ def navigation() -> StreamlitPage:
     st.set_page_config(page_icon=str(KIT / "mark.svg"), layout="wide", initial_sidebar_state="auto")
     st.logo(str(KIT / "wordmark.svg"), icon_image=str(KIT / "mark.svg"), size="large")
     links.restore_sticky(run=session.ExistingRun())
-    sections = {name: [page_of(row) for row in TABLE if row.section == name] for name in SECTIONS}
+    rows = (*TABLE, HOST) if host_access.is_enabled() else TABLE
+    sections = {name: [page_of(row) for row in rows if row.section == name] for name in SECTIONS}
     page = st.navigation(sections, expanded=True)  # a table of contents hides no chapter
     with st.sidebar:
         _sidebar(page)
@@ -304,22 +314,8 @@ def navigation() -> StreamlitPage:
     return page
 
 
-# The list of pages is long: where the window is wide it is set tight, so that the model in use is above the fold.
-_SIDEBAR_STYLE = """<style>
-[class*="st-key-found_"] [data-testid="stPageLink-NavLink"] * { white-space: normal; overflow: visible; }
-@media (min-width: 641px) {
-  [data-testid="stSidebarHeader"] { margin-bottom: 0.25rem; }
-  [data-testid="stSidebarNavItems"] li { margin-block: 0; }
-  [data-testid="stSidebarNavLink"] { margin-block: 0; height: 1.5rem; min-height: 0; }
-  [data-testid="stSidebarNavLinkContainer"], [data-testid="stSidebarNavItems"] li > * { min-height: 0; }
-  [data-testid="stNavSectionHeader"] { margin-block: 0.1rem 0; padding-top: 0.2rem; }
-  [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
-}
-</style>"""
-
-
 def _sidebar(page: StreamlitPage) -> None:
-    st.html(_SIDEBAR_STYLE)
+    st.html(KIT / "sidebar.css")
     _search(page)
     session.choose_model()
     with st.expander("Upload a model", icon=":material/upload:"):
@@ -396,8 +392,12 @@ def header(file: str, *, titled: bool = True) -> Row:
         navigation()
         st.session_state.pop(_MARK)
     row = row_of(file)
+    if row is HOST and not host_access.is_enabled():
+        st.switch_page(
+            page_of(TABLE[0])
+        )  # Streamlit runs any script of pages/ by its address on a fresh server
     links.begin_page(row.url)
-    if row is not TABLE[0]:
+    if row is not TABLE[0] and row is not HOST:
         progress.visit(row.url)
     labs = () if row.number is None else (f"c{row.number}_",)
     with st.container(key="page_tools", gap=None):

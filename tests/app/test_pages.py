@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from gptcore.runs.execute import start
 from gptcore.runs.request import RunRequest
-from pages.kit.book import TABLE
+from pages.kit.book import HOST, TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60  # torch may be imported for the first time
@@ -87,7 +87,7 @@ def test_page_opens_with_a_model_of_a_short_context(row, short_context, monkeypa
 
 def test_table_and_files_agree():
     files = {path.name for path in (ROOT / "pages").glob("*.py")} - {"__init__.py"}
-    assert {row.file for row in TABLE} == files
+    assert {row.file for row in (*TABLE, HOST)} == files
     for field in ("file", "url", "title"):
         values = [getattr(row, field) for row in TABLE]
         assert len(set(values)) == len(values), field

@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from gptcore.runs.footprint import Footprint, footprint
 from gptcore.runs.run import list_runs
 from tests.browser.conftest import start_server, stop_server
-from tests.load.footprint import Footprint, footprint
 from tests.load.visitors import Interaction, Visitor
 
 LEAVE_SECONDS = 180  # that the last answers may take
@@ -67,7 +67,7 @@ def hold(folder: Path, n_visitors: int, seconds: float, n_training: int) -> Less
     met: list[Interaction] = []
     leave = threading.Event()
     try:
-        before = most = footprint(server.runs)
+        before = most = footprint(server.process.pid, server.runs)
         visitors = [
             threading.Thread(
                 target=Visitor(server.url, number, met.append).stay, args=(leave, number < n_training)
@@ -79,13 +79,13 @@ def hold(folder: Path, n_visitors: int, seconds: float, n_training: int) -> Less
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(2)
-            most = max(most, footprint(server.runs), key=lambda taken: taken.pss)
+            most = max(most, footprint(server.process.pid, server.runs), key=lambda taken: taken.pss)
         leave.set()
         for visitor in visitors:
             visitor.join(LEAVE_SECONDS)
         steps = {run.id[:8]: run.last_event().get("step", 0) for run in list_runs(folder=server.runs)}
         time.sleep(SETTLE_SECONDS)
-        return Lesson(met, before, most, footprint(server.runs), steps)
+        return Lesson(met, before, most, footprint(server.process.pid, server.runs), steps)
     finally:
         leave.set()
         stop_server(server)
