@@ -284,8 +284,9 @@ CLAIMS = (
         slogan="Flash attention is 4 times as fast",
         source="Dao et al. 2022 report 2 to 4 times on GPUs, for long texts.",
         how=f"The forward pass of causal attention with {HEADS} heads of {HEAD_DIM} in fp32, step by step "
-        "against torch's fused kernel. Alternating on one thread, processor time, five rounds. The "
-        "claim holds for a length at which the median ratio is at least 4, with a margin of 10%.",
+        "against torch's fused kernel. They take turns on one thread for five rounds, in processor time. The "
+        "claim holds for a length at which the median ratio is at least 4. Within 10% "
+        "of this limit the verdict is “depends”.",
         unit="times as fast",
         headline="T = 1024",
         measure=_times_as_fast,

@@ -236,8 +236,8 @@ CLAIMS = (
         source="Zhang and Sennrich 2019 report 7% to 64% on whole models, against a LayerNorm written the "
         "same way.",
         how=f"Both norms on 16 × {WIDTHS[0]} and on {ROWS} × {WIDTHS[1]} numbers, written as separate "
-        "operations and as torch provides them. They alternate on one thread, in five rounds of processor "
-        "time. The claim holds if LayerNorm takes at least 1.15 times as long as RMSNorm in the median.",
+        "operations and as torch provides them. They take turns on one thread for five rounds, and processor "
+        "time is measured. The claim holds if LayerNorm takes at least 1.15 times as long as RMSNorm in the median.",
         unit="times RMSNorm's time",
         headline="large, torch's",
         measure=_norm_ratios,
@@ -254,7 +254,7 @@ CLAIMS = (
         source="Inferred from claims such as “RMSNorm is 15% faster”.",
         how="All nine norms of the nano model, forward and backward, as a percentage of a whole step "
         "without the optimizer. 2 × 128 tokens, processor time, five rounds. The claim holds if norms "
-        "take at least a third of a step, with a margin of 10%.",
+        "take at least a third of a step. Within 10% of this limit the verdict is “depends”.",
         unit="% of a step",
         headline="nano, 2 × 128 tokens",
         measure=_norm_share,
@@ -269,8 +269,9 @@ CLAIMS = (
         slogan="The cost of an activation function is its arithmetic",
         source="Inferred from the formulas of SiLU and GELU.",
         how=f"SiLU and GELU on {ROWS} × {3 * WIDTHS[0]} numbers, written as separate operations and "
-        "as torch's fused call. They alternate on one thread, in five rounds of processor time. The claim "
-        "holds if the unfused version takes at most 1.2 times as long, with a margin of 10%.",
+        "as torch's fused call. They take turns on one thread for five rounds, and processor time is "
+        "measured. The claim holds if the unfused version takes at most 1.2 times as long. Within 10% "
+        "of this limit the verdict is “depends”.",
         unit="times the fused time",
         headline="SiLU",
         measure=_activation_ratios,

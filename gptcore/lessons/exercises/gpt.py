@@ -330,7 +330,7 @@ Write a model whose parameters have these names and shapes (C 128, F 384, V 2,04
     lm_head.weight                                         (V, C), the table again; it may be left out
 
 No layer has a bias. Modules that carry these names are compared on the way, so that the first tensor that differs can
-be named; how you compute inside them is yours.
+be named; how you compute inside them is up to you.
 """
 
 import torch
