@@ -225,8 +225,8 @@ CLAIMS = (
         measure=_thread_ratios,
         judge=by_range(lambda ratio: ratio >= 1.5),
         timed=True,
-        transfers="Small operations gain nothing on any machine. When other programs use the cores, more threads "
-        "can even be slower.",
+        transfers="Small operations gain little on any machine: starting a second thread takes longer than "
+        "they do. When other programs use the cores, more threads can even be slower.",
     ),
     Claim(
         name="bf16_doubles",
