@@ -16,6 +16,7 @@ from gptcore.feedforward import SwiGLU
 from gptcore.generation.sampling import Sampling, distribution
 from gptcore.norms import LayerNorm, rms_norm
 from gptcore.positions import apply_rope, inverse_frequencies, rope_table
+from gptcore.training.optim import AdamW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -339,7 +340,7 @@ def adamw_step(
 ) -> AdamWStep:
     """Return the last AdamW step of one weight for these gradients; the new weight is torch's."""
     parameter = torch.nn.Parameter(torch.tensor([weight], dtype=torch.float64))
-    optimizer = torch.optim.AdamW([parameter], lr=rate, betas=(beta1, beta2), eps=eps, weight_decay=decay)
+    optimizer = AdamW([parameter], lr=rate, betas=(beta1, beta2), eps=eps, weight_decay=decay)
     before = weight
     for gradient in gradients:
         before = parameter.item()

@@ -20,6 +20,7 @@ from gptcore.model import GPT
 from gptcore.stories.lexicon import names
 from gptcore.stories.writer import write_story
 from gptcore.tokenizer import Tokenizer
+from gptcore.training.optim import AdamW
 
 TEMPLATE = "Story about {name}:\n"
 HELD_OUT = 8  # names that are never tuned on
@@ -75,7 +76,7 @@ def tune(
 ) -> Iterator[tuple[float, GPT]]:
     """Tune a copy of a model on answers; yield the loss of each step in nats and the copy as it is then."""
     tuned = copy.deepcopy(model).train()
-    optimizer = torch.optim.AdamW(tuned.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+    optimizer = AdamW(tuned.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
     taught = make_examples(tokenizer, n_steps * batch_size, seed=seed)
     length = min(64, model.config.context_length)
     for step in range(n_steps):

@@ -1,5 +1,6 @@
 """Optimizers: which weights decay, the learning rate of each step, gradient clipping, AdamW and Muon."""
 
+import inspect
 import math
 
 import torch
@@ -9,6 +10,37 @@ from gptcore.config import TrainConfig
 from gptcore.initialization import Linear
 
 LONGEST_STAGE = 300  # steps on short windows; what they teach is learned by then
+
+
+class AdamW(torch.optim.AdamW):
+    """torch's AdamW without torch's compiler, which an optimizer imports when it is made and when it steps.
+
+    That takes 2 s and 75 MB in every process that trains, sympy among it, to say that four methods and the step are
+    not to be compiled. The methods are marked here as torch would mark them, and the step is the one it wraps.
+    """
+
+    @torch.no_grad()
+    def step(self) -> None:
+        _PLAIN_STEP(self)
+
+
+_PLAIN_STEP = inspect.unwrap(torch.optim.AdamW.step)
+
+
+def _spare_compiler() -> None:
+    """Mark the methods that torch's compiler is to leave alone; with a torch that looks elsewhere it is imported."""
+    optimizer = torch.optim.Optimizer
+    for method in (
+        optimizer.add_param_group,
+        optimizer.zero_grad,
+        optimizer.state_dict,
+        optimizer.load_state_dict,
+    ):
+        if (plain := getattr(method, "__wrapped__", None)) is not None:
+            plain.__dynamo_disable = plain
+
+
+_spare_compiler()
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
@@ -49,8 +81,8 @@ def make_optimizers(
     return [muon, _adamw(groups, config)]
 
 
-def _adamw(groups: list[dict], config: TrainConfig) -> torch.optim.AdamW:
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+def _adamw(groups: list[dict], config: TrainConfig) -> AdamW:
+    return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
 
 
 def clip_gradients(model: nn.Module, max_norm: float) -> torch.Tensor:

@@ -1,6 +1,8 @@
 """The optimizer: which weights decay, and the learning rate at every step."""
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -12,6 +14,7 @@ from gptcore.corpora.windows import split_windows
 from gptcore.initialization import Linear
 from gptcore.training.optim import (
     LONGEST_STAGE,
+    AdamW,
     clip_gradients,
     learning_rate,
     make_optimizers,
@@ -176,3 +179,41 @@ def test_gradients_are_shortened_as_torch_does_it_and_left_alone_where_short(liv
         torch.testing.assert_close(norm, torch.nn.utils.clip_grad_norm_(theirs.parameters(), longest))
         for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(mine.grad, other.grad)
+
+
+def test_adamw_takes_the_steps_of_torchs_own():
+    def trained(kind: type[torch.optim.AdamW]) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        weights = [torch.nn.Parameter(torch.randn(n, 4, generator=generator)) for n in (3, 5)]
+        optimizer = kind(weights, lr=0.1, weight_decay=0.2, fused=True)
+        for _ in range(5):
+            for weight in weights:
+                weight.grad = torch.randn(weight.shape, generator=generator)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return [weight.detach() for weight in weights]
+
+    for ours, theirs in zip(trained(AdamW), trained(torch.optim.AdamW)):
+        assert torch.equal(ours, theirs)
+
+
+def test_an_optimizer_imports_no_compiler():
+    code = """
+import sys, torch
+from gptcore.config import PRESETS
+from gptcore.model import GPT
+from gptcore.training.optim import make_optimizers
+nano = PRESETS["nano"]
+model = GPT(nano.model, seed=0)
+ids = torch.zeros(1, 8, dtype=torch.int64)
+for name in ("adamw", "muon"):
+    optimizers = make_optimizers(model, nano.train.replace(optimizer=name))
+    model.loss(ids, ids).backward()
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.load_state_dict(optimizer.state_dict())
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
