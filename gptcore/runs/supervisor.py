@@ -21,7 +21,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gptcore.resources import end_process, process_identity, process_is_running, resident_bytes
+from gptcore.resources import (
+    end_process,
+    process_identity,
+    process_is_running,
+    resident_bytes,
+    return_freed_memory,
+)
 from gptcore.runs import queue
 from gptcore.runs.cleaner import Cleaner
 from gptcore.runs.jobs import (
@@ -391,6 +397,7 @@ def _preload() -> None:
     encode_corpus(stories, story_tokenizer())
     score_text(stories.validation[0])  # it compares with all that the training stories say
     gc.collect()
+    return_freed_memory()
     gc.freeze()  # the collector would touch, and so copy, pages that children share
 
 

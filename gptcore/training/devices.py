@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gptcore.config import ConfigError, TrainConfig
 from gptcore.model import GPT
-from gptcore.resources import available_cores, available_memory
+from gptcore.resources import available_cores, available_memory, return_freed_memory
 from gptcore.training.fast_loss import training_loss
 from gptcore.training.optim import clip_gradients, make_optimizers
 from gptcore.training.remembered_plans import recall, remember, situation
@@ -108,6 +108,7 @@ def pick_execution_plan(
     wall, processor = time.perf_counter(), time.process_time()
     chosen, trials = _measure(choices, model, config, ids, targets)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    return_freed_memory()  # other plans needed more than the one chosen
     if processor > QUIET * wall:  # else other programs had the cores, and the next run may find them free
         remember(name, [plan.to_dict() for plan in (chosen, *trials)])
     return chosen, trials

@@ -20,6 +20,7 @@ from gptcore.corpora.documents import Corpus
 from gptcore.corpora.encoding import bytes_per_token, prepare_corpus
 from gptcore.corpora.windows import Windows, fixed_batches, split_windows
 from gptcore.model import GPT
+from gptcore.resources import return_freed_memory
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
 from gptcore.training.devices import ExecutionPlan, autocast, device_memory, pick_device, pick_execution_plan
@@ -164,6 +165,7 @@ def _loop(
     state: TrainingState, config: TrainConfig, evaluator: Evaluator, budget: TimeBudget
 ) -> Iterator[events.Event]:
     """Step until the run is over, evaluating, sampling and keeping the state on the way."""
+    return_freed_memory()  # what encoding and counting the text took
     recent: deque[tuple[float, int]] = deque([(state.seconds, state.tokens)], maxlen=20)
     saved_at, saved_step = state.seconds, state.step
     reason = None

@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from gptcore.resources import (
     process_identity,
     process_is_running,
     resident_bytes,
+    return_freed_memory,
 )
 
 
@@ -149,3 +151,14 @@ def test_beyond_the_limit_allocations_fail_and_afterwards_they_do_not():
     command = [sys.executable, "-c", BEYOND_THE_LIMIT]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed.split() == ["refused", "400000000"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such call")
+def test_freed_memory_goes_back_to_the_system():
+    blocks = [
+        b"x" * 100_000 for _ in range(2_000)
+    ]  # each small enough for the heap, whose top the last one holds
+    del blocks[:-1]
+    before = resident_bytes(os.getpid())
+    return_freed_memory()
+    assert before - resident_bytes(os.getpid()) > 100_000_000
