@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from gptcore.corpora.sources import load_corpus
 from gptcore.runs import worker_pool
 from gptcore.runs.jobs import BACKGROUND, MEMORY_MB, Report, job_kind
 from gptcore.runs.request import RunRequest
@@ -18,7 +19,8 @@ SECONDS = 600.0  # each takes a small part of this; the rest is for a machine th
 
 @job_kind("table_scores", slots=BACKGROUND, seconds=SECONDS, memory_mb=MEMORY_MB)
 def _table_scores(settings: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    return {str(order): scores.to_dict() for order, scores in table_scores().items()}
+    found = table_scores(documents=load_corpus("stories").train)  # the worker pool has read them
+    return {str(order): scores.to_dict() for order, scores in found.items()}
 
 
 @job_kind("rate_finder", slots=BACKGROUND, seconds=SECONDS, memory_mb=MEMORY_MB)

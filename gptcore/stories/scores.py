@@ -15,6 +15,7 @@ In stories of the writer, grammar, pronouns and names are exactly 1.
 
 import random
 import re
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -186,7 +187,7 @@ class WordTable:
 
     def __init__(self, documents: Iterable[str]):
         numbers = {self.STORY_END: 0}
-        ids = []
+        ids = array("Q")
         for document in documents:
             inside = False
             for token in _WORD.findall(document):
@@ -197,17 +198,17 @@ class WordTable:
         if not ids:
             raise ValueError("An n-gram table needs at least one document.")
         self.words = list(numbers)
-        self.ids = np.array(ids, dtype=np.uint64)
+        self.ids = np.frombuffer(ids, dtype=np.uint64)
 
     def _contexts(self, length: int) -> np.ndarray:
         """For each position a hash of the `length` words before it; before a story stands its end mark, repeated."""
-        since_start = np.arange(len(self.ids)) - np.maximum.accumulate(
-            np.where(np.roll(self.ids, 1) == 0, np.arange(len(self.ids)), 0)
-        )
+        places = np.arange(len(self.ids), dtype=np.int32)
+        since_start = places - np.maximum.accumulate(np.where(np.roll(self.ids, 1) == 0, places, np.int32(0)))
         hashes = np.zeros(len(self.ids), dtype=np.uint64)
-        for back in range(length, 0, -1):
-            word = np.where(since_start >= back, np.roll(self.ids, back), 0).astype(np.uint64)
-            hashes = hashes * _FACTOR + word + np.uint64(1)
+        for back in range(length, 0, -1):  # in place: there are 3 million positions
+            hashes *= _FACTOR
+            hashes += np.where(since_start >= back, np.roll(self.ids, back), np.uint64(0))
+            hashes += np.uint64(1)
         return hashes
 
     def sample(self, order: int, n_sentences: int, seed: int = 0) -> str:
@@ -221,6 +222,7 @@ class WordTable:
         hashes = self._contexts(order - 1)
         positions = np.argsort(hashes, kind="stable")
         table, ids = hashes[positions], self.ids
+        del hashes
         rng = random.Random(seed).random
         stories, tokens, n = [], [], 0
         while n < n_sentences or tokens:
@@ -254,10 +256,16 @@ def sample_table(documents: Iterable[str], order: int, n_sentences: int, seed: i
 
 @cache
 def table_scores(
-    orders: tuple[int, ...] = (3, 5, 7), n_sentences: int = 2_000, seed: int = 0
+    orders: tuple[int, ...] = (3, 5, 7),
+    n_sentences: int = 2_000,
+    seed: int = 0,
+    documents: tuple[str, ...] | None = None,
 ) -> dict[int, StoryScores]:
-    """The scores that tables of the default training stories reach, by order: what a model has to beat."""
-    table = WordTable([story.text for story in _training_stories()])
+    """The scores that tables of the default training stories reach, by order: what a model has to beat.
+
+    `documents` are these stories, where the caller has them in memory.
+    """
+    table = WordTable(documents or [story.text for story in _training_stories()])
     return {order: score_text(table.sample(order, n_sentences, seed)) for order in orders}
 
 
