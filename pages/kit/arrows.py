@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -46,64 +47,66 @@ def planes(
     """
     longest = max((math.hypot(a.x, a.y) for plane in shown for a in plane.arrows), default=1.0) or 1.0
     middles = [(index % per_row * STEP, -(index // per_row) * DROP) for index in range(len(shown))]
-    figure = go.Figure()
+    shapes: list[dict[str, Any]] = []
+    written: list[dict[str, Any]] = []
     for plane, (x, y) in zip(shown, middles):
-        _draw_axes(figure, x, y)
+        shapes += _axes(x, y)
         radii = {round(math.hypot(a.x, a.y) / longest, 4) for a in plane.arrows} if circles else {1.0}
-        for radius in radii:
-            _draw_circle(figure, x, y, radius)
-        _write(figure, x, y + 1.42, f"<b>{plane.title}</b>", 13)
+        shapes += [_circle(x, y, radius) for radius in radii]
+        written.append(_written(x, y + 1.42, f"<b>{plane.title}</b>", 13))
         if plane.below:
-            _write(figure, x, y - 1.28, plane.below, 12)
-        _write_notes(figure, x, y, plane.arrows, longest)
-    for name, color, dash in zip(names, (BLUE, ORANGE), ("solid", "dot")):
-        figure.add_trace(_arrows_named(name, shown, middles, longest, color, dash))
+            written.append(_written(x, y - 1.28, plane.below, 12))
+        written += _notes(x, y, plane.arrows, longest)
     n_rows = math.ceil(len(shown) / per_row)
-    figure.update_layout(
-        height=40 + 230 * n_rows,
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        uirevision=revision,
-        showlegend=len(names) > 1,
-        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
-        hovermode=False,
-    )
-    figure.update_xaxes(visible=False, range=[-1.3, (min(per_row, len(shown)) - 1) * STEP + 1.3])
-    figure.update_yaxes(
-        visible=False, scaleanchor="x", range=[-(n_rows - 1) * DROP - 1.6, 1.7], constrain="domain"
+    lowest = -(n_rows - 1) * DROP - 1.6
+    figure = go.Figure(
+        data=[
+            _arrows_named(name, shown, middles, longest, color, dash)
+            for name, color, dash in zip(names, (BLUE, ORANGE), ("solid", "dot"))
+        ],
+        layout={
+            "shapes": shapes,
+            "annotations": written,
+            "height": 40 + 230 * n_rows,
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
+            "uirevision": revision,
+            "showlegend": len(names) > 1,
+            "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
+            "hovermode": False,
+            "xaxis": {"visible": False, "range": [-1.3, (min(per_row, len(shown)) - 1) * STEP + 1.3]},
+            "yaxis": {"visible": False, "scaleanchor": "x", "range": [lowest, 1.7], "constrain": "domain"},
+        },
     )
     return Picture(figure, alt)
 
 
-def _draw_axes(figure: go.Figure, x: float, y: float) -> None:
-    for dx, dy in ((1, 0), (0, 1)):
-        figure.add_shape(
-            type="line", x0=x - dx, x1=x + dx, y0=y - dy, y1=y + dy, line={"color": GREY, "width": 0.6}
-        )
+def _axes(x: float, y: float) -> list[dict[str, Any]]:
+    line = {"color": GREY, "width": 0.6}
+    return [
+        {"type": "line", "x0": x - dx, "x1": x + dx, "y0": y - dy, "y1": y + dy, "line": line}
+        for dx, dy in ((1, 0), (0, 1))
+    ]
 
 
-def _draw_circle(figure: go.Figure, x: float, y: float, radius: float) -> None:
-    figure.add_shape(
-        type="circle",
-        x0=x - radius,
-        x1=x + radius,
-        y0=y - radius,
-        y1=y + radius,
-        line={"color": GREY, "width": 0.6},
-    )
+def _circle(x: float, y: float, radius: float) -> dict[str, Any]:
+    ends = {"x0": x - radius, "x1": x + radius, "y0": y - radius, "y1": y + radius}
+    return {"type": "circle", **ends, "line": {"color": GREY, "width": 0.6}}
 
 
-def _write_notes(figure: go.Figure, x: float, y: float, arrows: Sequence[Arrow], longest: float) -> None:
+def _notes(x: float, y: float, arrows: Sequence[Arrow], longest: float) -> list[dict[str, Any]]:
     """The notes at the tips of a plane's arrows; where tips lie on each other, only the first can be read."""
     noted: list[tuple[float, float]] = []
+    written = []
     for arrow in arrows:
         tip = (arrow.x / longest, arrow.y / longest)
         if arrow.note and all(math.dist(tip, other) > 0.15 for other in noted):
             noted.append(tip)
             length = math.hypot(arrow.x, arrow.y) or 1.0
             out = 0.16 / length + 1 / longest
-            _write(figure, x + arrow.x * out, y + arrow.y * out, arrow.note, 11)
+            written.append(_written(x + arrow.x * out, y + arrow.y * out, arrow.note, 11))
+    return written
 
 
 def _arrows_named(
@@ -138,5 +141,5 @@ def _arrows_named(
     )
 
 
-def _write(figure: go.Figure, x: float, y: float, text: str, size: int) -> None:
-    figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"size": size})
+def _written(x: float, y: float, text: str, size: int) -> dict[str, Any]:
+    return {"x": x, "y": y, "text": text, "showarrow": False, "font": {"size": size}}

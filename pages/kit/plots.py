@@ -227,32 +227,44 @@ def rotation_dials(
     """Clock dials, one a pair of dimensions: the hand at `angles` radians, a second hand at `other`."""
     per_row = min(8, max(1, len(angles)))
     n_rows = math.ceil(len(angles) / per_row) if angles else 1
-    figure = go.Figure()
-    for number in range(len(angles)):
-        x, y = number % per_row * 2.6, -(number // per_row) * 3.1
-        figure.add_shape(type="circle", x0=x - 1, y0=y - 1, x1=x + 1, y1=y + 1, line={"color": GREY})
-        figure.add_annotation(x=x, y=y - 1.35, text=names[number], showarrow=False, font={"size": 11})
+    middles = [(number % per_row * 2.6, -(number // per_row) * 3.1) for number in range(len(angles))]
+    figure = go.Figure(
+        layout={
+            "shapes": [
+                {
+                    "type": "circle",
+                    "x0": x - 1,
+                    "y0": y - 1,
+                    "x1": x + 1,
+                    "y1": y + 1,
+                    "line": {"color": GREY},
+                }
+                for x, y in middles
+            ],
+            "annotations": [
+                {"x": x, "y": y - 1.35, "text": name, "showarrow": False, "font": {"size": 11}}
+                for (x, y), name in zip(middles, names)
+            ],
+            "height": 60 + 120 * n_rows,
+            "margin": {"l": 0, "r": 0, "t": 30, "b": 0},
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
+            "uirevision": revision,
+            "showlegend": other is not None,
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "xaxis": {"visible": False},
+            "yaxis": {"visible": False, "scaleanchor": "x"},
+        }
+    )
     for hands, color, dash, name in ((angles, BLUE, "solid", labels[0]), (other, ORANGE, "dot", labels[1])):
         if hands is None:
             continue
         xs, ys = [], []
-        for number, angle in enumerate(hands):
-            x, y = number % per_row * 2.6, -(number // per_row) * 3.1
+        for (x, y), angle in zip(middles, hands):
             xs += [x, x + 0.85 * math.sin(angle), None]
             ys += [y, y + 0.85 * math.cos(angle), None]
         line = {"color": color, "width": 3, "dash": dash}
         figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", name=name, hoverinfo="skip", line=line))
-    figure.update_layout(
-        height=60 + 120 * n_rows,
-        margin={"l": 0, "r": 0, "t": 30, "b": 0},
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        uirevision=revision,
-        showlegend=other is not None,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-    )
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
     shown = ", ".join(f"{name} at {math.degrees(a) % 360:.0f}°" for name, a in zip(names, angles))
     return Picture(figure, f"Rotation dials: {shown}.")
 
