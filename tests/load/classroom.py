@@ -1,10 +1,13 @@
 """A class on one server: visitors for some minutes, some of them training, and what they met.
 
     python -m tests.load --visitors 30 --seconds 300 --training 2
+    python -m tests.load --visitors 30 --interactions 5000
 
-It starts a server of its own and visits no other.
+The second has the visitors hurry through a number of interactions, to see whether the server's memory grows. Either
+starts a server of its own and visits no other.
 """
 
+import math
 import statistics
 import threading
 import time
@@ -14,10 +17,11 @@ from pathlib import Path
 from gptcore.runs.footprint import Footprint, footprint
 from gptcore.runs.run import list_runs
 from tests.browser.conftest import start_server, stop_server
-from tests.load.visitors import Interaction, Visitor
+from tests.load.visitors import HURRY_SECONDS, PAUSE_SECONDS, Interaction, Visitor
 
 LEAVE_SECONDS = 180  # that the last answers may take
 SETTLE_SECONDS = 60  # after the visitors left, before memory is measured again
+MARK = 500  # interactions for which the server's memory is printed once
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,21 @@ class Lesson:
 
     interactions: list[Interaction]
     before: Footprint
-    most: Footprint
+    course: list[tuple[int, Footprint]]  # each with the number of interactions until then
     after: Footprint
     steps: dict[str, int]
+
+    @property
+    def most(self) -> Footprint:
+        """The footprint when memory was highest."""
+        return max((taken for _, taken in self.course), key=lambda taken: taken.pss)
+
+    def server_memory(self, first: int, last: int) -> float:
+        """The median of the server's memory in bytes, between two numbers of interactions."""
+        sizes = [taken.parts["server"] for n, taken in self.course if first <= n <= last]
+        if not sizes:
+            raise ValueError(f"no memory was measured between {first} and {last} interactions")
+        return statistics.median(sizes)
 
     @property
     def errors(self) -> list[str]:
@@ -53,39 +69,51 @@ class Lesson:
                 f"{name}: {taken.pss / 1e6:,.0f} MB PSS ({parts}), {taken.processes} processes, "
                 f"{taken.threads} threads, {taken.descriptors} descriptors"
             )
-        spent = ", ".join(f"{kind} {seconds:,.0f}" for kind, seconds in sorted(self.most.cpu.items()))
-        lines.append(f"processor seconds when memory was highest: {spent}")
+        spent = ", ".join(
+            f"{kind} {seconds:,.0f}" for kind, seconds in sorted(self.course[-1][1].cpu.items())
+        )
+        lines.append(f"processor seconds: {spent}")
+        for n in range(MARK, len(self.interactions) + 1, MARK):
+            size = self.server_memory(n - MARK, n)
+            lines.append(f"server around interaction {n - MARK // 2:,}: {size / 1e6:,.0f} MB")
         lines.append(f"steps trained: {self.steps}")
         lines.append(f"errors: {len(self.errors)}, exceptions shown: {len(self.exceptions)}")
         lines += self.errors[:10] + self.exceptions[:10]
         return "\n".join(lines)
 
 
-def hold(folder: Path, n_visitors: int, seconds: float, n_training: int) -> Lesson:
-    """Start a cold server, let visitors use it for some seconds, and measure it before, meanwhile and after."""
+def hold(
+    folder: Path, n_visitors: int, seconds: float, n_training: int, n_interactions: int | None = None
+) -> Lesson:
+    """Start a cold server, let visitors use it for some seconds, and measure it before, meanwhile and after.
+
+    With `n_interactions` they hurry, and leave as soon as they have so many.
+    """
     server = start_server(folder)
     met: list[Interaction] = []
     leave = threading.Event()
+    pause = PAUSE_SECONDS if n_interactions is None else HURRY_SECONDS
     try:
-        before = most = footprint(server.process.pid, server.runs)
+        before = footprint(server.process.pid, server.runs)
+        course = [(0, before)]
         visitors = [
             threading.Thread(
-                target=Visitor(server.url, number, met.append).stay, args=(leave, number < n_training)
+                target=Visitor(server.url, number, met.append, pause).stay, args=(leave, number < n_training)
             )
             for number in range(n_visitors)
         ]
         for visitor in visitors:
             visitor.start()
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end and len(met) < (n_interactions or math.inf):
             time.sleep(2)
-            most = max(most, footprint(server.process.pid, server.runs), key=lambda taken: taken.pss)
+            course.append((len(met), footprint(server.process.pid, server.runs)))
         leave.set()
         for visitor in visitors:
             visitor.join(LEAVE_SECONDS)
         steps = {run.id[:8]: run.last_event().get("step", 0) for run in list_runs(folder=server.runs)}
         time.sleep(SETTLE_SECONDS)
-        return Lesson(met, before, most, footprint(server.process.pid, server.runs), steps)
+        return Lesson(met, before, course, footprint(server.process.pid, server.runs), steps)
     finally:
         leave.set()
         stop_server(server)

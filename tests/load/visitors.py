@@ -15,6 +15,7 @@ from tests.security.forged_client import Client, Page
 PAGES = tuple(entry.url for entry in TABLE[1:])  # the front page is where everybody lands
 ACTIONS = {"slider": 0.5, "page": 0.3, "answer": 0.1, "generate": 0.1}  # how often each is done
 PAUSE_SECONDS = (1.0, 5.0)  # between the answer to one action and the next
+HURRY_SECONDS = (0.0, 0.2)  # the same for visitors who only count their actions
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,15 @@ class Interaction:
 class Visitor:
     """One browser that does something every few seconds until it is told to leave."""
 
-    def __init__(self, url: str, number: int, done: Callable[[Interaction], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        number: int,
+        done: Callable[[Interaction], None],
+        pause: tuple[float, float] = PAUSE_SECONDS,
+    ) -> None:
         self.random = random.Random(number)
+        self.pause = pause
         self.url = url
         self.number = number
         self.done = done
@@ -46,7 +54,7 @@ class Visitor:
                 self.name, self.page = "", self.client.landed
                 if trains:
                     self._act("train", self._train)
-                while not leave.wait(self.random.uniform(*PAUSE_SECONDS)):
+                while not leave.wait(self.random.uniform(*self.pause)):
                     action = self.random.choices(list(ACTIONS), list(ACTIONS.values()))[0]
                     self._act(action, getattr(self, f"_{action}"))
         except Exception as error:  # a lost connection ends this visit, and is counted
