@@ -126,7 +126,7 @@ def test_a_finished_match_is_found_and_judged():
     table = next(one.value for one in app.dataframe if "learning rate" in one.value.columns)
     assert table["learning rate"].tolist() == ["0.002", "0.005", "0.0125"]
     assert table["A: LLaMA-style"].tolist() == ["3.005", "2.005", "3.005"]
-    assert "at its best at the highest rate tried, 0.0125" in said(app)
+    assert "at its best at the highest learning rate tried, 0.0125" in said(app)
     assert [one.value.startswith("A fox at") for one in app.text] == [True, True]
     app.segmented_control(key="arena_against").set_value("seconds").run()
     assert not app.exception
