@@ -33,9 +33,33 @@ def available_memory() -> int:
     return min(psutil.virtual_memory().total, *_group_limits(CGROUPS, OWN_CGROUPS))
 
 
+def unused_memory() -> int:
+    """Return the bytes of memory that processes can still take here: the machine's, or its container's if less."""
+    free = psutil.virtual_memory().available + psutil.swap_memory().free
+    return max(0, min(free, *_group_rests(CGROUPS, OWN_CGROUPS)))
+
+
 def _group_limits(root: Path, own: Path) -> Iterator[int]:
     """Yield the memory limits of the control groups that hold this process (Linux), and of the groups around them."""
     yield sys.maxsize
+    for folder, names in _groups(root, own):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+            yield int((folder / names[0]).read_text(encoding="ascii"))
+
+
+def _group_rests(root: Path, own: Path) -> Iterator[int]:
+    """Yield what each of these groups may still take. Files that were read and can be dropped leave room."""
+    yield sys.maxsize
+    for folder, (limit, used, droppable) in _groups(root, own):
+        with contextlib.suppress(OSError, ValueError):
+            most, taken = (int((folder / name).read_text(encoding="ascii")) for name in (limit, used))
+            lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+            dropped = [int(line.split()[1]) for line in lines if line.split()[0] == droppable]
+            yield most - taken + sum(dropped)
+
+
+def _groups(root: Path, own: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    """Yield the groups' folders, with the files of limit and use and the count of droppable bytes in memory.stat."""
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -44,11 +68,11 @@ def _group_limits(root: Path, own: Path) -> Iterator[int]:
         _, controllers, group = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue
-        top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+        top = root / "memory" if controllers else root
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         folder = top / group.strip("/")
         for level in (folder, *folder.parents):
-            with contextlib.suppress(OSError, ValueError):  # "max" is no limit
-                yield int((level / name).read_text(encoding="ascii"))
+            yield level, names if controllers else ("memory.max", "memory.current", "inactive_file")
             if level == top:
                 break
 

@@ -1,10 +1,13 @@
 """How long a request in the queue will wait: what the runs before it still need."""
 
+import heapq
+from pathlib import Path
+
 from gptcore.config import ConfigError
 from gptcore.runs.jobs import TRAINING
 from gptcore.runs.limits import Limits
 from gptcore.runs.queue import Requests, configs_of, read_request
-from gptcore.runs.run import Run, RunError, list_runs
+from gptcore.runs.run import Run, RunError, list_runs, runs_folder
 
 
 def seconds_left(run: Run) -> float | None:
@@ -25,9 +28,37 @@ def seconds_left(run: Run) -> float | None:
 
 def expected_wait(run: Run, limits: Limits | None = None) -> float | None:
     """Return about how many seconds until a waiting run begins; None where a run before it has no pace yet."""
+    queue = Requests(run.folder.parent, TRAINING)
+    names = [record["id"] for record in queue.waiting]
+    return _wait(queue.folder, names[: names.index(run.id)] if run.id in names else [], limits)
+
+
+def expected_place(
+    owner: str = "", limits: Limits | None = None, folder: Path | None = None
+) -> tuple[int, float | None] | None:
+    """Return the position in the queue that one more request by this owner would have, and its expected wait.
+
+    None where it would begin at once. The wait is None where a run before it has no pace yet.
+    """
     limits = limits or Limits.from_environment()
-    waiting = [record["id"] for record in Requests(run.folder.parent, TRAINING).waiting]
-    running = [other for other in list_runs(folder=run.folder.parent) if other.is_alive()]
-    ahead = waiting[: waiting.index(run.id)] if run.id in waiting else []
-    left = [seconds_left(other) for other in [*running, *(Run(run.folder.parent / name) for name in ahead)]]
-    return None if None in left else sum(left) / limits.runs_at_once
+    queue = Requests(folder or runs_folder(), TRAINING)
+    waiting = queue.waiting
+    if not waiting and queue.n_running() < limits.runs_at_once:
+        return None
+    turn = queue.next_turn(owner)["turn"]
+    ahead = [record["id"] for record in waiting if record.get("turn", 0) <= turn]
+    return len(ahead) + 1, _wait(queue.folder, ahead, limits)
+
+
+def _wait(folder: Path, ahead: list[str], limits: Limits | None) -> float | None:
+    """Return when a run begins that these waiting ones precede: each takes the first slot that is free."""
+    slots = (limits or Limits.from_environment()).runs_at_once
+    running = [seconds_left(run) for run in list_runs(folder=folder) if run.is_alive()]
+    before = [seconds_left(Run(folder / name)) for name in ahead]
+    if None in running or None in before:
+        return None
+    # Where more run than there are slots, as after a limit was lowered, the first to end free none.
+    free_at = sorted([*[0.0] * (slots - len(running)), *running])[-slots:]
+    for seconds in before:
+        heapq.heapreplace(free_at, free_at[0] + seconds)
+    return free_at[0]

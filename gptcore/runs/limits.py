@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # importing it takes torch, which the first words of a page n
 PREFIX = "GLASSBOX_"
 MEGABYTE = 1_000_000
 BYTES_PER_PARAMETER = 16  # weight, gradient and two averages, in fp32
+# That a run's process shares with no other, besides its steps: 350 to 370 MB were measured.
+RUN_BYTES = 340 * MEGABYTE
 LAB_SECONDS = 3600  # how long a lab's run is kept
 MAX_CONTEXT = (
     4096  # positions of an uploaded model; pages show no more, and a longer cache costs every visitor
@@ -185,6 +187,18 @@ class Limits:
         """Raise LimitError for a model and its training, one of which is more than is allowed here."""
         self.check_model(model)
         self.check_training(model, train)
+
+    def check_free_memory(self, model: "ModelConfig", train: "TrainConfig", unused: int) -> None:
+        """Raise LimitError for training that needs more than the `unused` bytes of memory that are left now."""
+        from gptcore.account import step_bytes
+
+        window = min(train.window_length or model.context_length, model.context_length)
+        needed = RUN_BYTES + step_bytes(model, train, train.batch_size, window)
+        if needed > unused:
+            raise LimitError(
+                f"this run needs at least {_grouped(needed // MEGABYTE)} MB of memory, and "
+                f"{_grouped(unused // MEGABYTE)} MB are free; wait until another run ends, or choose a smaller model"
+            )
 
     def _check_memory(self, n_bytes: int, what: str, advice: str) -> None:
         limit = self.memory_mb * MEGABYTE * (1 if self.hosted else GPU_FACTOR)

@@ -1,8 +1,9 @@
 """A training run's events as columns, and what can be read off them without drawing."""
 
+import bisect
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gptcore.training.interruption import OVERRUN
@@ -61,6 +62,22 @@ class History:
                     self.samples.append(event)
                 case "done" | "failed":
                     self.end = event
+
+    def until(self, seconds: float) -> "History":
+        """The history as it was after so many seconds of training; the end is not part of it."""
+        n = bisect.bisect_right(self.seconds, seconds)
+        last = self.steps[n - 1] if n else 0
+        n_evals = bisect.bisect_right(self.eval_steps, last)
+        columns = ("steps", "tokens_seen", "seconds", "loss", "lr", "grad_norm", "tokens_per_second")
+        return replace(
+            self,
+            end={},
+            tokens=self.tokens_seen[n - 1] if n else 0,
+            **{name: getattr(self, name)[:n] for name in columns},
+            eval_steps=self.eval_steps[:n_evals],
+            val_loss=self.val_loss[:n_evals],
+            samples=[sample for sample in self.samples if sample["step"] <= last],
+        )
 
     @property
     def total_steps(self) -> int:

@@ -16,6 +16,9 @@ from pages.kit.history import History
 
 EVERY_SECONDS = 0.8
 PANEL_HEIGHT = 320
+REPLAY_SECONDS = 30.0  # for all of a run, however long it took
+REPLAY_EVERY_SECONDS = 2.0  # in which a browser draws all the curves
+REPLAY = "_replay_since"  # ends the key of a replay's first moment
 
 
 def run_view(run: Run, prefix: str) -> None:
@@ -51,6 +54,37 @@ def shipped_view(prefix: str) -> None:
     """Show the run that made the shipped model, as any run that is over."""
     measuring = story_data.table_scores() is None
     _renew(_shipped_view, measuring)(prefix, measuring)
+
+
+def replay_view(prefix: str) -> None:
+    """Replay the run that made the shipped model from its first step, in the time of `REPLAY_SECONDS`."""
+    st.fragment(_replay_view, run_every=REPLAY_EVERY_SECONDS)(prefix)
+
+
+def _replay_view(prefix: str) -> None:
+    history = event_log.shipped()
+    passed = (time.monotonic() - st.session_state[f"{prefix}{REPLAY}"]) / REPLAY_SECONDS
+    if passed >= 1:
+        st.session_state.pop(f"{prefix}{REPLAY}")
+        st.rerun()  # without the timer, and with the controls of a run that is over
+    text, so_far = words.load("live"), history.until(passed * history.seconds[-1])
+    st.progress(passed, text=text.read("replaying", step=so_far.last_step, total=history.total_steps))
+    panels(so_far, prefix, ended=False)
+
+
+def start_replay(prefix: str) -> None:
+    """Begin the replay from its first step. For callbacks."""
+    st.session_state[f"{prefix}{REPLAY}"] = time.monotonic()
+
+
+def stop_replay(prefix: str) -> None:
+    """End the replay, where one is going on."""
+    st.session_state.pop(f"{prefix}{REPLAY}", None)
+
+
+def is_replaying(prefix: str) -> bool:
+    """Whether a replay is going on."""
+    return f"{prefix}{REPLAY}" in st.session_state
 
 
 def _renew(draw: Callable[..., None], still: bool) -> Callable[..., None]:

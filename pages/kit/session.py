@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from gptcore.files import disk_bytes, write_bytes
+from gptcore.resources import unused_memory
 from gptcore.runs import worker_pool
-from gptcore.runs.limits import Limits
+from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.run import LONGEST_NAME, Run, RunError, delete, list_runs, release, rename, runs_folder
 from pages.kit import escape, links, model_choice, models, visitor
 from pages.kit.models import SHIPPED, ModelHandle
 
 if TYPE_CHECKING:
+    from gptcore.config import ModelConfig, TrainConfig
     from gptcore.runs.request import RunRequest
 
 MODEL = "model"  # as in ?model=…: the id of a run; the shipped model needs no mention
@@ -70,11 +72,19 @@ def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True, na
     """
     from gptcore.runs import queue
 
+    if not _is_known(request) and expected_place() is None and (lack := lack_of_memory(*request.configs())):
+        raise LimitError(lack)
     run = queue.submit(request, owner=visitor.visitor_id(), lab=lab, name=name[:LONGEST_NAME])
     poll_queue()
     if view:
         view_run(run.id)
     return run
+
+
+def _is_known(request: "RunRequest") -> bool:
+    """Whether an equal request has led to a run that is under way or finished, which takes no memory of its own."""
+    (run,) = find_runs([request])
+    return run is not None and (run.is_under_way() or run.is_finished())
 
 
 def find_runs(requests: "Iterable[RunRequest]") -> list[Run | None]:
@@ -150,6 +160,26 @@ def expected_wait(run: Run) -> float | None:
     from gptcore.runs import expected_wait
 
     return expected_wait.expected_wait(run)
+
+
+def expected_place() -> tuple[int, float | None] | None:
+    """The position that a run of this visitor would have in the queue, and its wait; None where it begins at once."""
+    from gptcore.runs import expected_wait
+
+    return expected_wait.expected_place(visitor.visitor_id())
+
+
+def lack_of_memory(model: "ModelConfig", train: "TrainConfig") -> str | None:
+    """Why there is not enough memory now for a run; None where there is, or where a GPU trains."""
+    from gptcore.training.devices import pick_device
+
+    if pick_device().type != "cpu":
+        return None
+    try:
+        limits().check_free_memory(model, train, unused_memory())
+    except LimitError as error:
+        return str(error)
+    return None
 
 
 def poll_queue() -> None:

@@ -11,12 +11,15 @@ import run_logs
 from streamlit.testing.v1 import AppTest
 
 from pages.labs import training
+from gptcore import resources
 from gptcore.account import n_parameters
 from gptcore.config import ConfigError, ModelConfig
+from gptcore.runs import queue
+from gptcore.runs.limits import LimitError
 from gptcore.runs.plan import make_plan
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import FORMAT, Run, list_runs
-from pages.kit import controls, event_log, session, words
+from pages.kit import controls, event_log, live, session, visitor, words
 from pages.labs.training import cached
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -371,3 +374,65 @@ def test_a_text_is_saved_whole_or_refused(own_runs, monkeypatch):
         with pytest.raises(ValueError, match="No space left"):
             session.save_text(b"c" * 5000)
     assert [text.name for text in path.parent.iterdir()] == [path.name]
+
+
+# A run that does not begin at once
+
+
+@pytest.fixture
+def full_container(tmp_path, monkeypatch):
+    """A container of 3 GB, of which all but 100 MB are taken."""
+    (tmp_path / "groups").mkdir()
+    for name, said in (("max", 3_000_000_000), ("current", 2_900_000_000), ("stat", "inactive_file 0")):
+        (tmp_path / "groups" / f"memory.{name}").write_text(f"{said}\n")
+    (tmp_path / "own").write_text("0::/\n")
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(resources, "OWN_CGROUPS", tmp_path / "own")
+    return tmp_path / "groups"
+
+
+def test_a_run_that_does_not_fit_is_said_before_it_is_started_and_a_replay_is_one_click_away(
+    full_container, app, monkeypatch
+):
+    (warning,) = app.warning
+    assert warning.value.startswith("This run needs at least") and "100 MB are free" in warning.value
+    assert app.button(key="c8_start").disabled and list_runs() == []
+    with pytest.raises(LimitError, match=r"needs at least .* and 100 MB are free"):
+        session.start_run(RunRequest(seconds=5))  # as by a message that no browser would send
+    assert list_runs() == []
+
+    app.button(key="c8_replay").click().run()
+    assert not app.exception
+    assert app.get("progress")[0].text.startswith("Replaying the shipped model's run: step")
+    monkeypatch.setattr(live, "REPLAY_SECONDS", 1e-9)
+    app.run()
+    assert not app.exception and not app.get("progress")
+
+    (full_container / "memory.current").write_text("1000000000\n")  # the run of somebody else has ended
+    assert not app.run().warning and not app.button(key="c8_start").disabled
+
+
+def test_a_replay_shows_the_run_as_it_was_at_each_moment():
+    history = event_log.shipped()
+    half = history.until(history.seconds[-1] / 2)
+    assert 0 < half.last_step < history.last_step
+    assert half.steps == history.steps[: len(half.steps)] and half.seconds[-1] <= history.seconds[-1] / 2
+    assert all(step <= half.last_step for step in half.eval_steps) and len(half.val_loss) == len(
+        half.eval_steps
+    )
+    assert 0 < len(half.samples) < len(history.samples) and half.fraction_done < 1
+    assert history.until(-1).steps == [] and history.until(history.seconds[-1]).steps == history.steps
+
+
+def test_a_full_machine_says_how_long_a_run_would_wait(app, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_RUNS_AT_ONCE", "1")
+    monkeypatch.setattr(session, "poll_queue", lambda: None)
+    assert not [caption.value for caption in app.caption if "waits at position" in caption.value]
+    for seed in (1, 2):
+        run = queue.submit(RunRequest(seconds=40, seed=seed), owner=visitor.HOME)
+    said = "A run that you start now waits at position {} in the queue, about {}."
+    app.run()
+    assert any(caption.value.endswith(said.format(3, "80 s")) for caption in app.caption)
+    assert not app.warning and not app.button(key="c8_start").disabled
+    queue.withdraw(run, visitor.HOME)
+    assert any(caption.value.endswith(said.format(2, "40 s")) for caption in app.run().caption)

@@ -20,6 +20,7 @@ from gptcore.resources import (
     process_is_running,
     resident_bytes,
     return_freed_memory,
+    unused_memory,
 )
 
 
@@ -129,6 +130,32 @@ def test_memory_is_what_the_containers_around_this_process_leave(own, files, tmp
     monkeypatch.setattr(resources, "CGROUPS", tmp_path / "groups")
     monkeypatch.setattr(resources, "OWN_CGROUPS", tmp_path / "own")
     assert available_memory() == 3_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("own", "names", "droppable"),
+    [
+        ("0::/jobs/one\n", ("memory.max", "memory.current"), "inactive_file"),
+        ("4:memory:/jobs/one\n", ("memory.limit_in_bytes", "memory.usage_in_bytes"), "total_inactive_file"),
+    ],
+)
+def test_unused_memory_is_what_the_tightest_container_has_left(own, names, droppable, tmp_path, monkeypatch):
+    top = tmp_path / "groups" / ("memory" if "memory:" in own else "")
+    for group, limit, used in (("jobs", 9_000_000, 1_000_000), ("jobs/one", 3_000_000, 2_500_000)):
+        (top / group).mkdir(parents=True)
+        for name, value in zip(names, (limit, used), strict=True):
+            (top / group / name).write_text(f"{value}\n")
+        (top / group / "memory.stat").write_text(f"anon 7\n{droppable} 100000\nactive_file 9\n")
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(resources, "OWN_CGROUPS", tmp_path / "own")
+    assert unused_memory() == 600_000
+    (top / "jobs/one" / names[0]).write_text("1000000\n")  # lowered below what is taken
+    assert unused_memory() == 0
+
+
+def test_unused_memory_of_this_machine_is_less_than_all_of_it():
+    assert 0 < unused_memory() < available_memory() + psutil.swap_memory().total
 
 
 BEYOND_THE_LIMIT = """

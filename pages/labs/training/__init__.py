@@ -10,6 +10,7 @@ from pages.labs.training import (
     precision,
     quiz,
     rate_finder,
+    room,
     time_machine,
     train,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "precision",
     "quiz",
     "rate_finder",
+    "room",
     "time_machine",
     "train",
 ]

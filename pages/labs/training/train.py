@@ -3,13 +3,14 @@
 import streamlit as st
 
 from gptcore.account import n_parameters, training_bytes
-from gptcore.config import PRESETS, ModelConfig
+from gptcore.config import PRESETS, ModelConfig, TrainConfig
 from gptcore.corpora.text_files import as_one_text
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
 from pages.kit import controls, escape, event_log, lab, lab_runs, links, live, run_comparison, session, words
 from pages.kit.controls import CorpusChoice
+from pages.labs.training import room
 
 NANO = PRESETS["nano"].model
 VOCABULARY = controls.Dial(
@@ -60,12 +61,14 @@ def _start_here(text: words.Words) -> None:
                 command = request_for(config, corpus, seconds, seed).command()
                 st.code(command, language="bash", wrap_lines=True)
     button, state = lab_runs.button_and_state()
+    with state:
+        fits = config is None or room.room(config, _training(seconds, seed), "c8")
     button.button(
         "Start training",
         key="c8_start",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=config is None,
+        disabled=config is None or not fits,
         help=text.read("start_help"),
         on_click=_start,
         args=(config, corpus, seconds, seed),
@@ -111,7 +114,9 @@ def use_own_run() -> None:
 
 def _on_view(text: words.Words) -> None:
     """Draw the curves of the displayed run, or of the shipped model's run, and explain how to read them."""
-    if run := own_run():
+    if live.is_replaying("c8"):
+        live.replay_view("c8")
+    elif run := own_run():
         live.run_curves(run, "c8")
     elif event_log.shipped().start:
         st.caption(text.read("lab_shipped_run"))
@@ -124,15 +129,21 @@ def request_for(
     config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int, file: str = "FILE"
 ) -> RunRequest:
     """The request that trains this model on this text, which is in `file` unless it is built in."""
+    source = "stories" if corpus.source == "stories" else file
+    return RunRequest.of(config, _training(seconds, seed), corpus=source)
+
+
+def _training(seconds: int, seed: int) -> TrainConfig:
+    """The preset's training, for as long as was chosen."""
     length = {"steps": None, "seconds": float(seconds), "seed": seed}
-    train = PRESETS["nano"].train.replace(**length, threads=cores_for_training())
-    return RunRequest.of(config, train, corpus="stories" if corpus.source == "stories" else file)
+    return PRESETS["nano"].train.replace(**length, threads=cores_for_training())
 
 
 def _start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> None:
     """Start the run and display it, or keep the error message. For callbacks."""
     if corpus.source == "paste":
         corpus = controls.pasted("c8")
+    live.stop_replay("c8")
     st.session_state[_PROBLEM] = start(config, corpus, seconds, seed)
 
 

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from gptcore.account import step_bytes
 from gptcore.config import PRESETS
 from gptcore.runs import limits
-from gptcore.runs.limits import LimitError, Limits
+from gptcore.runs.limits import RUN_BYTES, LimitError, Limits
 
 GIGABYTE = 1_000_000_000
 
@@ -152,3 +153,14 @@ def test_the_preset_of_the_pages_is_allowed_for_strangers():
     nano, small = PRESETS["nano"], here({"GLASSBOX_HOSTED": "1"}, cores=2, memory=2 * GIGABYTE)
     small.check_model(nano.model)
     small.check_training(nano.model, nano.train)
+
+
+def test_a_run_that_the_free_memory_does_not_hold_is_refused_with_both_numbers():
+    preset = PRESETS["nano"]
+    step = step_bytes(preset.model, preset.train, preset.train.batch_size, preset.train.window_length or 256)
+    needed = RUN_BYTES + step
+    here().check_free_memory(preset.model, preset.train, needed)
+    with pytest.raises(LimitError) as refused:
+        here().check_free_memory(preset.model, preset.train, needed - 1_000_000)
+    said = f"this run needs at least {needed // 1_000_000} MB of memory, and {needed // 1_000_000 - 1} MB are free"
+    assert str(refused.value).startswith(said)

@@ -13,7 +13,7 @@ from gptcore.files import read_json, write_json
 from gptcore.runs import queue, worker_pool
 from gptcore.runs import run as runs
 from gptcore.runs.cleaner import Cleaner
-from gptcore.runs.expected_wait import expected_wait, seconds_left
+from gptcore.runs.expected_wait import expected_place, expected_wait, seconds_left
 from gptcore.runs.jobs import TRAINING
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.request import RunRequest
@@ -131,6 +131,35 @@ def test_the_wait_is_what_the_runs_before_still_need(request_for):
     }
     write_json(first.folder / "config.json", {"format": runs.FORMAT, "found": found})
     assert seconds_left(first) == 30  # a hundredth of a second a step
+
+
+def test_the_place_of_one_more_run_is_the_one_it_then_has(request_for):
+    """What is said before a run is started, and what holds once it waits, are the same."""
+    one, launch = limits(runs_at_once="1"), Pretender()
+    assert expected_place("a", one) is None
+    for seed, seconds in ((0, 40), (1, 20)):
+        queue.submit(request_for(seed, seconds=seconds), owner="a", limits=one)
+        queue.poll(runs.runs_folder(), launch, one)
+    # The first two had their turns: a newcomer goes before the second of them, and a third one after it.
+    for owner, said in (("b", (1, 40)), ("a", (3, 160))):
+        assert expected_place(owner, one) == said
+        run = queue.submit(request_for(ord(owner), seconds=100), owner=owner, limits=one)
+        assert (queue.position(run), expected_wait(run, one)) == said
+
+
+def test_a_wait_on_two_slots_ends_with_the_first_that_is_free(request_for):
+    two, launch = limits(runs_at_once="2"), Pretender()
+    for seed, seconds in ((0, 40), (1, 10)):
+        queue.submit(request_for(seed, seconds=seconds), owner=f"s{seed}", limits=two)
+        queue.poll(runs.runs_folder(), launch, two)
+    third = queue.submit(request_for(2, seconds=20), owner="s2", limits=two)
+    assert expected_wait(third, two) == 10
+    assert expected_place("s3", two) == (2, 30)  # the third run begins after 10 s and takes 20
+    fourth = queue.submit(request_for(3, seconds=30), owner="s3", limits=two)
+    assert expected_wait(fourth, two) == 30
+    assert expected_place("s4", two) == (3, 40)
+    # Where more run than may, the first to end makes room for none.
+    assert expected_wait(third, limits(runs_at_once="1")) == 40
 
 
 def test_a_newcomer_goes_before_the_second_run_of_somebody_else(request_for):
