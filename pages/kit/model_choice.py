@@ -2,20 +2,21 @@
 
 import streamlit as st
 
-from pages.kit import links
+from pages.kit import cookies, links
 
 COOKIE = "glassbox_model"
 _ASKED = (
     "model_choice_read"  # session state: a visit reads the cookie once, since its own choices come after it
 )
 
-_WRITE = """
+_WRITE = (
+    cookies.ATTRIBUTES_JS
+    + """
 export default function ({ data }) {
-  const age = data.value ? 31536000 : 0
-  const secure = location.protocol === "https:" ? "; secure" : ""
-  document.cookie = `${data.name}=${data.value}; path=/; max-age=${age}; samesite=lax${secure}`
+  document.cookie = data.name + "=" + data.value + (data.value ? attributes() : attributes(0))
 }
 """
+)
 _COOKIE_WRITER = st.components.v2.component("glassbox_model_choice", html="<span></span>", js=_WRITE)
 
 

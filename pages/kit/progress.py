@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 import streamlit as st
 
 from gptcore.runs.run import runs_folder
-from pages.kit import visitor
+from pages.kit import cookies, visitor
 
 STATE = "progress"
 COOKIE = "glassbox_progress"
@@ -27,7 +27,9 @@ MOST_NAMES = 400
 
 # The cookie holds the page and then the names. Another tab may have written some since this session began, so none
 # that it holds is removed until there is no room. Then the oldest go first, and those of whole chapters last.
-_WRITE = """
+_WRITE = (
+    cookies.ATTRIBUTES_JS
+    + """
 export default function ({ data }) {
   const found = document.cookie.split("; ").find((one) => one.startsWith(data.name + "="))
   const kept = (found ?? "").slice(data.name.length + 1)
@@ -37,10 +39,10 @@ export default function ({ data }) {
   while (names.length && text().length > data.most) {
     names.splice(Math.max(0, names.findIndex((name) => !name.startsWith("done."))), 1)
   }
-  const secure = location.protocol === "https:" ? "; secure" : ""
-  document.cookie = data.name + "=" + text() + "; path=/; max-age=31536000; samesite=lax" + secure
+  document.cookie = data.name + "=" + text() + attributes()
 }
 """
+)
 _COOKIE_WRITER = st.components.v2.component("glassbox_progress", html="<span></span>", js=_WRITE)
 
 

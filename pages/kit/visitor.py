@@ -14,6 +14,7 @@ import streamlit as st
 
 from gptcore.runs.limits import Limits
 from gptcore.runs.run import RunError
+from pages.kit import cookies
 
 if TYPE_CHECKING:
     from gptcore.runs.run import Run
@@ -26,14 +27,16 @@ _KEY = "visitor_cookie"
 _ID = re.compile(r"[A-Za-z0-9_-]{32}")
 
 # Another tab may have been faster: the id the cookie has then is the one that counts.
-_WRITE = """
+_WRITE = (
+    cookies.ATTRIBUTES_JS
+    + """
 export default function ({ data, setStateValue }) {
   const found = document.cookie.split("; ").find((one) => one.startsWith(data.name + "="))
-  const secure = location.protocol === "https:" ? "; secure" : ""
-  if (!found) document.cookie = data.name + "=" + data.id + "; path=/; max-age=31536000; samesite=lax" + secure
+  if (!found) document.cookie = data.name + "=" + data.id + attributes()
   else if (found.split("=")[1] !== data.id) setStateValue("id", found.split("=")[1])
 }
 """
+)
 _COOKIE_WRITER = st.components.v2.component("glassbox_visitor", html="<span></span>", js=_WRITE)
 
 

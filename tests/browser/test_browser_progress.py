@@ -2,13 +2,16 @@
 
 import json
 import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
 
-from pages.kit import progress, quiz
+from pages.kit import progress, quiz, visitor
 from tests.browser.conftest import complaints, new_visitor, start_server, stop_server
 
 MINUTE = 60_000
@@ -128,3 +131,34 @@ def test_a_full_cookie_loses_the_oldest_answers_and_no_chapter(hosted, browser):
     is_kept(tab, "c5.cache_bytes", "done.3", "c3.an_answer_100")
     kept = {cookie["name"]: cookie["value"] for cookie in browser.cookies()}[progress.COOKIE]
     assert len(kept) <= progress.MOST_BYTES and "c3.an_answer_0" not in kept.split(progress.BETWEEN)
+
+
+@pytest.fixture
+def course_page(hosted, tmp_path):
+    """The address of another site's page that shows the app in a frame."""
+    source = hosted[0].url.replace("127.0.0.1", "localhost")
+    frame = f'<iframe src="{source}/attention" width="1300" height="850"></iframe>'
+    (tmp_path / "index.html").write_text(f"<!doctype html><title>A course</title>{frame}", encoding="utf-8")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *said):
+            """Write no line for each request."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+def test_progress_and_the_visitor_are_kept_in_a_frame_of_another_site(course_page, browser):
+    tab = browser.new_page()
+    tab.goto(course_page)
+    app = tab.frame_locator("iframe")
+    expect(app.get_by_test_id("stSidebarNav")).to_be_attached(timeout=2 * MINUTE)
+    (frame,) = (frame for frame in tab.frames if frame.parent_frame)
+    answer_number(app, "cache_bytes")
+    is_kept(frame, "c5.cache_bytes")
+    visitor_id = next(c["value"] for c in browser.cookies() if c["name"] == visitor.COOKIE)
+    tab.reload()
+    expect(app.get_by_text("1 of 8 answered")).to_be_visible(timeout=2 * MINUTE)
+    assert [c["value"] for c in browser.cookies() if c["name"] == visitor.COOKIE] == [visitor_id]
