@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from gptcore.formats.syntax_tree import parse_python
+
 LIBRARY = "gptcore"
 
 
@@ -58,7 +60,7 @@ def collect(names: Mapping[str, Iterable[str]], caller: str) -> Library:
     Methods that nothing in it calls are left out. Raises SourceError where two modules define the same name.
     """
     roots = [Definition(f"{LIBRARY}.{module}", name) for module, some in names.items() for name in some]
-    called = _attributes(ast.parse(caller))
+    called = _attributes(parse_python(caller))
     while True:
         wanted, others = _closure(roots, called)
         nodes = [node for home in wanted for node in read_module(home.module).statements[home.name]]
@@ -121,7 +123,7 @@ def _import_order(names: Set[str]) -> list[str]:
 def read_module(name: str) -> Module:
     """Return what the module of this name defines and imports."""
     source = inspect.getsource(import_module(name))
-    tree = ast.parse(source)
+    tree = parse_python(source)
     statements: dict[str, tuple[ast.stmt, ...]] = {}
     ours: dict[str, Definition] = {}
     modules: dict[str, str] = {}
@@ -142,7 +144,7 @@ def read_module(name: str) -> Module:
 def read_imports(source: str) -> dict[str, ast.stmt]:
     """Return the imports from other packages at the top of source, by the name that each defines."""
     imports: dict[str, ast.stmt] = {}
-    for node in ast.parse(source).body:
+    for node in parse_python(source).body:
         for part in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
             if isinstance(node, ast.Import):
                 imports[part.asname or part.name.partition(".")[0]] = ast.Import([part])
@@ -276,7 +278,7 @@ def _without_modules(source: str, module: Module) -> str:
     """Return source in which names stand alone that were attributes of imported modules of the library."""
     spots = [
         (node.lineno, node.col_offset, node.value.end_col_offset + 1)
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parse_python(source))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id in module.modules

@@ -24,6 +24,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from gptcore.formats.syntax_tree import ONE_PARSER, parse_python
 from pages.kit import escape, links, words
 
 KINDS = ("why", "shape", "what")
@@ -73,7 +74,8 @@ def source(name: str) -> Source:
     where = module.replace(".", "/") + ".py"
     for part in path:
         shown = getattr(shown, part)
-    lines, start = inspect.getsourcelines(inspect.unwrap(shown))
+    with ONE_PARSER:  # of a class it parses the file
+        lines, start = inspect.getsourcelines(inspect.unwrap(shown))
     whole = textwrap.dedent("".join(lines)).rstrip().splitlines()
     return Source(".".join(path), where, start, tuple(whole))
 
@@ -117,13 +119,18 @@ def statements(lines: Sequence[str]) -> list[Statement]:
     return logical_lines
 
 
+@lru_cache(maxsize=64)
+def _statements(lines: tuple[str, ...]) -> tuple[Statement, ...]:
+    return tuple(statements(lines))
+
+
 def _key(line: str) -> str:
     """A line as notes name it: no indentation, no comment at its end."""
     return re.sub(r" {2}#.*$", "", line).strip()
 
 
 def _docstrings(text: str) -> set[int]:
-    tree = ast.parse(text)
+    tree = parse_python(text)
     nodes = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.Module))]
     bodies = [node.body[0] for node in nodes if node.body and isinstance(node.body[0], ast.Expr)]
     return {body.lineno for body in bodies if isinstance(body.value, ast.Constant)}
@@ -159,7 +166,7 @@ def statements_with_notes(name: str) -> list[tuple[Statement, Note | None]]:
         waiting.setdefault(note.line, []).append(note)
     taken: set[str] = set()
     pairs: list[tuple[Statement, Note | None]] = []
-    for statement in statements(source(name).lines):
+    for statement in _statements(source(name).lines):
         if not statement.needs_note:
             pairs.append((statement, None))
             continue

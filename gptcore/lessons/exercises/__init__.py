@@ -6,7 +6,6 @@ compares on several cases. Where the learner's function gives on all of them wha
 mistake is named; otherwise it says where the first value differs: shape, position, value.
 """
 
-import ast
 import inspect
 import math
 import textwrap
@@ -96,8 +95,12 @@ def stub(exercise: Exercise) -> str:
     """Return the file a learner begins with: imports, the signature and the docstring, and a gap."""
     if exercise.start:
         return exercise.start
+    from gptcore.formats.syntax_tree import (
+        parse_python,
+    )  # it imports torch; a list needs none
+
     source = textwrap.dedent(inspect.getsource(exercise.solution))
-    function = ast.parse(source).body[0]
+    function = parse_python(source).body[0]
     head = "".join(source.splitlines(keepends=True)[: function.body[0].end_lineno])
     return (
         f'"""{exercise.title}. Check it with: python -m gptcore exercise {exercise.name} FILE"""\n\n'
