@@ -15,7 +15,7 @@ MOST_POINTS = 400  # points drawn per group
 def projection(table, collapsed: list[int], tokenizer, revision: str):
     """A 2-D projection of an embedding matrix: the tokens in use, and those collapsed onto one spot."""
     points = embedding_table.pca_projection(table).points.tolist()
-    others = [row for row in range(len(points)) if row not in set(collapsed)]
+    others = sorted(set(range(len(points))).difference(collapsed))
     other_stride = max(1, len(others) // MOST_POINTS)
 
     def labeled(rows) -> list[tuple[float, float, str]]:
