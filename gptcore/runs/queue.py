@@ -39,6 +39,7 @@ from gptcore.runs.records import LARGEST
 from gptcore.runs.request import TRAIN, RunRequest
 from gptcore.runs.run import (
     NOT_RUNS,
+    PENDING,
     Run,
     RunError,
     folder_lock,
@@ -55,8 +56,9 @@ RESERVED = b"\n" * 4096
 UPLOADED_TEXT = re.compile(r"[0-9a-f]{16}\.txt")  # a file in the folder of texts
 TOKENIZERS = ("story", "gpt2", "train")  # those that are no files
 
-# Takes a job ("kind", "module", "settings") and its log; returns the id of the process that it has started.
-Launch = Callable[[Mapping[str, Any], Path], int]
+# Takes a job ("kind", "module", "settings") and its log; returns who works on it, as a request file says it: the
+# identity of a process, or the job of a Ray cluster.
+Launch = Callable[[Mapping[str, Any], Path], Mapping[str, Any]]
 
 
 class Requests:
@@ -341,22 +343,38 @@ def _end(launched: Mapping[str, Any]) -> None:
         end_process(launched["pid"])
 
 
-def poll(folder: Path, launch: Launch, limits: Limits | None = None) -> list[str]:
-    """Launch the next waiting jobs, as many as there are free slots; return their ids."""
+def poll(
+    folder: Path,
+    launch: Launch,
+    limits: Limits | None = None,
+    *,
+    slot_kinds: Collection[str] = tuple(FOLDERS),
+    on_cluster: bool = False,
+) -> list[str]:
+    """Launch the next waiting jobs for these kinds of slots, as many as are free; return their ids.
+
+    `on_cluster` leaves alone the runs that wait for room on a Ray cluster: each of them has a slot.
+    """
     limits = limits or Limits.from_environment()
     launched = []
     with folder_lock(folder):
-        for slots in FOLDERS:
+        for slots in slot_kinds:
             queue = Requests(folder, slots)
             queue.remove_finished()
             if not (waiting := queue.waiting):
                 continue
-            n_free = n_slots(slots, limits.runs_at_once) - queue.n_running()
-            for record in waiting[: max(0, n_free)]:
+            at_hand = [record for record in waiting if not (on_cluster and is_pending(record))]
+            n_free = n_slots(slots, limits.runs_at_once) - queue.n_running() - (len(waiting) - len(at_hand))
+            for record in at_hand[: max(0, n_free)]:
                 with skipped_on_error(queue.path(record)):
                     _launch(queue, record, launch)
                     launched.append(record["id"])
     return launched
+
+
+def is_pending(record: Mapping[str, Any]) -> bool:
+    """Return whether a Ray cluster has this run and has not found room for it."""
+    return (record.get("launched") or {}).get("ray_status") == PENDING
 
 
 def launched_processes(folder: Path) -> list[tuple[str, Path, Mapping[str, Any]]]:
@@ -380,17 +398,17 @@ def _launch(queue: Requests, record: dict[str, Any], launch: Launch) -> None:
     try:
         (path / "control.json").unlink(missing_ok=True)  # an action from before it was paused
         log.write_bytes(RESERVED)
-        launched |= process_identity(launch(_job(queue, record), log))
+        launched |= launch(job_of(queue, record), log)
     except Exception as error:  # whatever a request holds, it waits no longer
         launched |= {"pid": 0, "born": 0}
         what = f"the process could not be started: {error.strerror}" if isinstance(error, OSError) else error
         reason = what if isinstance(error, (ValueError, OSError)) else error_sentence(error)
         with contextlib.suppress(OSError):
             log.write_text(f"{ERROR}{reason}\n", encoding="utf-8")
-    queue.write(record | {"waiting": False, "launched": launched})
+    queue.write(record | {"waiting": is_pending({"launched": launched}), "launched": launched})
 
 
-def _job(queue: Requests, record: Mapping[str, Any]) -> dict[str, Any]:
+def job_of(queue: Requests, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the task of a worker for a record; raises ConfigError or JobError."""
     folder = str(queue.path(record))
     if record.get("resume"):

@@ -1,9 +1,10 @@
 """Watches the processes of queued jobs and stops those that exceed their limit of memory or time.
 
 A run outlives the supervisor that started it, so the request files name the processes, and a later supervisor
-continues to watch them.
+continues to watch them. A run on another machine watches itself.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,18 @@ class QueueWatch:
                     append_error(log_file(path), sentence)
                     end_process(launched["pid"])
         return bool(seen)
+
+
+def watch_this_process(log: Path, seconds: float = 1.0) -> None:
+    """End this process where it goes beyond its limits, and say so in the log; look every `seconds`."""
+    limits, begun = Limits.from_environment(), time.monotonic()
+    while True:
+        sentence = memory_sentence(resident_bytes(os.getpid()), limits.memory_mb)
+        sentence = sentence or _lifetime_sentence(time.monotonic() - begun, limits)
+        if sentence is not None:
+            append_error(log, sentence)
+            end_process(os.getpid())
+        time.sleep(seconds)
 
 
 def _lifetime_sentence(lived: float, limits: Limits) -> str | None:

@@ -223,10 +223,12 @@ class _Process(TypedDict):
 
 
 class _Launched(_Process):
-    """The process that a request was given to."""
+    """The process that a request was given to, or the job of a Ray cluster; then there is no process here."""
 
     supervisor: NotRequired[_Process]
     log_size: NotRequired[Count]
+    ray_job: NotRequired[Word]
+    ray_status: NotRequired[Literal["pending", "running", "ended"]]
 
 
 class _Request(TypedDict):

@@ -38,6 +38,7 @@ RUN_ID = re.compile(r"[a-z0-9_-]{1,64}")
 STEP = re.compile(rb'\{"event": ?"step"')  # how the line of a step begins
 ALIVE = ("starting", "running")  # states
 UNDER_WAY = ("waiting", *ALIVE)
+PENDING, RUNNING, ENDED = "pending", "running", "ended"  # what a Ray cluster says of the job of a run
 
 
 class RunError(ValueError):
@@ -174,7 +175,7 @@ class Run:
         has_begun = self.log_size() != launched.get("log_size", -1)
         # A resumed run has its old last event in the log until its process has read the checkpoint.
         if launched and not has_begun:
-            if process_is_running(launched):
+            if process_is_running(launched) or launched.get("ray_status") == RUNNING:
                 return "running" if self.is_locked() else "starting"
             if last_error(log_file(self.folder)) is not None:
                 return "failed"

@@ -8,6 +8,7 @@ queue on disk (`queue.py`). All of them take slots, have the limits of their kin
 """
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -28,9 +29,11 @@ from gptcore.resources import (
     resident_bytes,
     return_freed_memory,
 )
-from gptcore.runs import queue
+from gptcore.runs import queue, ray_jobs
 from gptcore.runs.cleaner import Cleaner
 from gptcore.runs.jobs import (
+    FOLDERS,
+    MEASUREMENT,
     JobError,
     JobKind,
     append_error,
@@ -60,6 +63,7 @@ CLEAN_SECONDS = 60.0
 WATCH_SECONDS = 1.0  # between two checks of the jobs' memory
 PAUSE_SECONDS = 0.2  # after something unforeseen, so that what fails at once is not tried without a rest
 TEMPORARY = "glassbox-workers-"  # how the folder for the temporary files of jobs begins
+NOBODY = -1  # the number of a task that no server waits for
 ENDED = "its process ended without a result; perhaps because memory ran out; try a smaller model"
 OUT_OF_CPU = "it used all the processor time that a job may use and was stopped"
 
@@ -295,8 +299,13 @@ class Supervisor:
             self.next_poll.pop(folder)
             return
         limits = Limits.from_environment(environment)
+        on_cluster = bool(environment.get(ray_jobs.ADDRESS))
         with _environment_of(environment):
-            launched = queue.poll(folder, lambda job, log: self._launch(folder, job, log, limits), limits)
+            launch = functools.partial(self._launch, folder, limits)
+            slot_kinds = [MEASUREMENT] if on_cluster else FOLDERS
+            launched = queue.poll(folder, launch, limits, slot_kinds=slot_kinds)
+        if on_cluster and ray_jobs.has_work(folder):
+            self._follow_cluster(folder, environment)
         self.has_queued_processes |= bool(launched)
         now = time.monotonic()
         if now - self.last_cleaned.get(folder, 0.0) > CLEAN_SECONDS:
@@ -304,15 +313,23 @@ class Supervisor:
             self.cleaner.clean(folder, limits)
         self.next_poll[folder] = now + (BUSY_SECONDS if queue.is_busy(folder) else CLEAN_SECONDS)
 
-    def _launch(self, folder: Path, job: dict[str, Any], log: Path, limits: Limits) -> int:
-        """Start the process of a queued job; return its id."""
+    def _follow_cluster(self, folder: Path, environment: dict[str, str]) -> None:
+        """Start the process that follows the Ray cluster for a folder, unless there is one."""
+        job = {"kind": "ray", "module": ray_jobs.__name__, "settings": {"folder": str(folder)}}
+        if not any(task.job["settings"] == job["settings"] for task in self.running.values()):
+            task = Task(NOBODY, find_kind(job["kind"], job["module"]), job, None, environment)
+            self._begin(task)
+            task.memory_mb = float("inf")  # the limit is for what visitors ask for
+
+    def _launch(self, folder: Path, limits: Limits, job: dict[str, Any], log: Path) -> dict[str, int]:
+        """Start the process of a queued job; return its identity."""
         kind = find_kind(job["kind"], job["module"])
         temporary = None if kind.outlives_server else self._job_folder()
         most = kind.most_cpu_seconds(kind.seconds or most_seconds(limits))
         pid, _ = self.start_child(kind, job | {"log": str(log), "folder": temporary, "cpu_seconds": most})
         deadline = float("inf") if kind.seconds is None else time.monotonic() + kind.seconds
         self.queued[pid] = QueuedChild(folder, log, temporary, kind.seconds, deadline)
-        return pid
+        return process_identity(pid)
 
     def _end_queued(self, pid: int, child: QueuedChild) -> None:
         """End the process of a queued job that has taken too long, and say so in its log."""

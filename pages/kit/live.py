@@ -146,6 +146,8 @@ def _status(run: Run, state: str, history: History, prefix: str) -> None:
     with st.container():
         if state == "failed":
             st.error(escape.sentence(run.failure() or text.read("failed_silently")), icon=":material/error:")
+        if state == "waiting" and (problem := session.queue_problem()):
+            st.warning(escape.sentence(problem), icon=":material/cloud_off:")
         if problem := st.session_state.get(f"{prefix}_run_problem"):
             st.error(escape.sentence(problem), icon=":material/error:")
         if not visitor.owns(run):

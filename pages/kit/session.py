@@ -170,16 +170,24 @@ def expected_place() -> tuple[int, float | None] | None:
 
 
 def lack_of_memory(model: "ModelConfig", train: "TrainConfig") -> str | None:
-    """Why there is not enough memory now for a run; None where there is, or where a GPU trains."""
+    """Why there is not enough memory now for a run; None where there is, or where a GPU or a cluster trains."""
+    from gptcore.runs import ray_jobs
     from gptcore.training.devices import pick_device
 
-    if pick_device().type != "cpu":
+    if ray_jobs.is_used() or pick_device().type != "cpu":
         return None
     try:
         limits().check_free_memory(model, train, unused_memory())
     except LimitError as error:
         return str(error)
     return None
+
+
+def queue_problem() -> str | None:
+    """Why no run can start at the moment, in one sentence; None where nothing is wrong."""
+    from gptcore.runs import ray_jobs
+
+    return ray_jobs.problem(runs_folder())
 
 
 def poll_queue() -> None:

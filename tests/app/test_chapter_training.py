@@ -14,7 +14,8 @@ from pages.labs import training
 from gptcore import resources
 from gptcore.account import n_parameters
 from gptcore.config import ConfigError, ModelConfig
-from gptcore.runs import queue
+from gptcore.files import write_json
+from gptcore.runs import queue, ray_jobs
 from gptcore.runs.limits import LimitError
 from gptcore.runs.plan import make_plan
 from gptcore.runs.request import RunRequest
@@ -185,6 +186,19 @@ def test_a_run_can_be_stopped_and_its_model_used_on_every_page(app):
     assert not app.exception
     assert app.sidebar.selectbox[0].value == run.id
     assert app.query_params["run"] == run.id
+
+
+def test_a_run_that_waits_for_a_cluster_says_why(own_runs, monkeypatch):
+    run = queue.submit(RunRequest(steps=5))
+    write_json(own_runs / "ray.json", {"problem": "the cluster does not answer"})
+    monkeypatch.setenv(ray_jobs.ADDRESS, "http://127.0.0.1:8265")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["run"] = run.id
+    app.switch_page("pages/08_training.py").run()
+    assert not errors(app)
+    assert [warning.value for warning in app.warning] == ["the cluster does not answer"]
+    monkeypatch.delenv(ray_jobs.ADDRESS)  # a server that trains itself
+    assert not app.run().warning
 
 
 def test_a_run_named_in_a_link_that_does_not_exist_leaves_the_page_whole():

@@ -107,9 +107,9 @@ def read_all(world: World, *, with_figures: bool) -> None:
     export_work(runs)
     launched = []
 
-    def launch(job, log: Path) -> int:
+    def launch(job, log: Path) -> dict[str, int]:
         launched.append(job)
-        return os.getpid()
+        return process_identity(os.getpid())
 
     queue.poll(world.runs, launch, Limits.from_environment())
     queue.find_runs(["0" * 64])

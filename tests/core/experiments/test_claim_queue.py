@@ -42,7 +42,7 @@ class Launches:
 
     def __call__(self, job, log):
         self.jobs.append(dict(job))
-        return os.getpid()
+        return process_identity(os.getpid())
 
     def end(self, *, killed_with: dict[str, int] | None = None) -> None:
         """Have the launched process ended, by itself or together with its supervisor."""

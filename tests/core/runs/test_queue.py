@@ -10,6 +10,7 @@ import run_logs
 
 from gptcore.config import ConfigError
 from gptcore.files import read_json, write_json
+from gptcore.resources import process_identity
 from gptcore.runs import queue, worker_pool
 from gptcore.runs import run as runs
 from gptcore.runs.cleaner import Cleaner
@@ -49,9 +50,9 @@ class Pretender:
     def __init__(self):
         self.begun: list[str] = []
 
-    def __call__(self, job, log) -> int:
+    def __call__(self, job, log) -> dict:
         self.begun.append(Path(job["settings"]["folder"]).name)
-        return os.getpid()  # alive for as long as the test
+        return process_identity(os.getpid())  # alive for as long as the test
 
     def end(self, run_id: str) -> None:
         path = runs.request_file(runs.runs_folder() / run_id)
@@ -224,6 +225,19 @@ def test_two_servers_on_one_folder_launch_each_run_once(request_for):
     assert len(begun) == len(set(begun)) == 12
 
 
+def test_a_run_that_waits_on_a_cluster_takes_a_slot_until_a_server_without_one_starts_it(request_for):
+    def hand_over(job, log):
+        return {"pid": 0, "born": 0, "ray_job": "glassbox-1", "ray_status": runs.PENDING}
+
+    one, here = limits(runs_at_once="1"), Pretender()
+    first, second = (queue.submit(request_for(seed=seed), limits=one) for seed in range(2))
+    assert queue.poll(runs.runs_folder(), hand_over, one, on_cluster=True) == [first.id]
+    assert queue.poll(runs.runs_folder(), hand_over, one, on_cluster=True) == []
+    assert [(run.state(), queue.position(run)) for run in (first, second)] == [("waiting", 1), ("waiting", 2)]
+    queue.poll(runs.runs_folder(), here, one)
+    assert here.begun == [first.id] and queue.position(second) == 1
+
+
 def test_a_process_that_cannot_be_started_is_a_failed_run(request_for):
     def refuse(job, log):
         raise OSError(11, "Resource temporarily unavailable")
@@ -308,7 +322,9 @@ def test_a_malformed_request_file_stops_no_other(request_for, fault, slots):
 def test_no_module_that_a_request_file_names_is_imported(request_for):
     jobs, run = [], queue.submit(request_for())
     write_json(runs.request_file(run.folder), run.request() | {"module": "os"})
-    queue.poll(runs.runs_folder(), lambda job, log: jobs.append(job) or os.getpid(), limits())
+    queue.poll(
+        runs.runs_folder(), lambda job, log: jobs.append(job) or process_identity(os.getpid()), limits()
+    )
     assert [(job["kind"], job["module"]) for job in jobs] == [("train", "gptcore.runs.execute")]
 
 

@@ -37,10 +37,10 @@ WATCHED = """
 from gptcore.runs import jobs, queue, supervisor
 poll = queue.poll
 
-def poll_all_but_one(folder, *rest):
+def poll_all_but_one(folder, *rest, **named):
     if folder.name == "unforeseen":
         raise KeyError("turn")
-    return poll(folder, *rest)
+    return poll(folder, *rest, **named)
 
 jobs.QUEUED_KINDS["sleep"] = "tests.core.runs.sample_jobs"
 queue.poll = poll_all_but_one
