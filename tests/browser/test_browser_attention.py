@@ -63,9 +63,13 @@ def test_a_link_copied_in_one_window_opens_the_same_view_in_another(server, page
     opened(page, f"{server.url}/attention?c5_scale_d=256&c5_heads_at=5&c5_q=1,2;.5,-1;0,1")
     expect(page.get_by_text("attends from Mira most to")).to_be_visible(timeout=TURN)
     said = page.get_by_text(re.compile(r"the largest weight is")).inner_text()
-    page.locator(".st-key-c5_scale_link button").click()
-    link = page.locator(".st-key-c5_scale_link button").get_attribute("data-link")
-    assert "c5_scale_metric=entropy" in link and "v=" in link  # defaults and the version travel too
+    button = page.locator(".st-key-c5_scale_link button")
+    button.click()
+    expect(button).to_have_attribute(
+        "data-link", re.compile("c5_scale_metric=entropy")
+    )  # defaults travel too
+    link = button.get_attribute("data-link")
+    assert "v=" in link  # and the version
     other = new_visitor(chromium).new_page()
     opened(other, link)
     expect(other.get_by_text("attends from Mira most to")).to_be_visible(timeout=TURN)

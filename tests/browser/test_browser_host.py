@@ -13,6 +13,11 @@ from tests.browser.conftest import complaints, new_visitor, serious_findings, st
 MINUTE = 60_000
 SECRET = "a secret of the host"
 RUNS = Path(__file__).resolve().parents[1] / "first_edition" / "runs"
+# By how many pixels the page is wider than its window, wherever it scrolls.
+OVERFLOW = (
+    "Math.max(...[...document.querySelectorAll('html, [data-testid=stMain]')]"
+    ".map(part => part.scrollWidth - part.clientWidth))"
+)
 
 
 @pytest.fixture
@@ -34,14 +39,6 @@ def host(chromium):
     context.set_default_timeout(MINUTE)
     yield context.new_page()
     context.close()
-
-
-def overflow(page) -> int:
-    """By how many pixels the page is wider than its window, wherever it scrolls."""
-    return page.evaluate(
-        "Math.max(...[...document.querySelectorAll('html, [data-testid=stMain]')]"
-        ".map(place => place.scrollWidth - place.clientWidth))"
-    )
 
 
 def test_without_a_secret_the_address_is_that_of_no_page(server, host):
@@ -73,7 +70,7 @@ def test_with_the_secret_the_page_shows_the_server_and_hands_out_its_runs(hosted
     for width in (1400, 400):
         host.set_viewport_size({"width": width, "height": 900})
         expect(host.get_by_role("heading", name="Back up the runs folder")).to_be_attached()
-        assert overflow(host) <= 0
+        host.wait_for_function(f"{OVERFLOW} <= 0")
     assert not serious_findings(host)
 
     with host.expect_download() as download:

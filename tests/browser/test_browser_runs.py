@@ -17,7 +17,7 @@ LOSS = ".st-key-{prefix}_loss .js-plotly-plot"
 
 
 def bar(page):
-    return page.get_by_test_id("stProgress")
+    return page.get_by_test_id("stProgress").last  # a redrawn one may stand next to the old one for a moment
 
 
 def button(page, name: str):

@@ -62,6 +62,10 @@ def _start_here(text: words.Words) -> None:
                 st.code(command, language="bash", wrap_lines=True)
     button, state = lab_runs.button_and_state()
     with state:
+        if problem := st.session_state.get(_PROBLEM):
+            st.error(escape.sentence(problem), icon=":material/error:")
+        if run := own_run():
+            live.run_status(run, "c8")
         fits = config is None or room.room(config, _training(seconds, seed), "c8")
     button.button(
         "Start training",
@@ -74,11 +78,6 @@ def _start_here(text: words.Words) -> None:
         args=(config, corpus, seconds, seed),
         width="stretch",
     )
-    with state:
-        if problem := st.session_state.get(_PROBLEM):
-            st.error(escape.sentence(problem), icon=":material/error:")
-        if run := own_run():
-            live.run_status(run, "c8")
 
 
 def predict(text: words.Words) -> None:

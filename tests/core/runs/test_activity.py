@@ -33,7 +33,7 @@ def submit(seed: int, owner: str) -> Run:
 
 def launch_next(folder: Path) -> None:
     """Launch the next request; its process is this one, which is alive for as long as the test."""
-    assert queue.poll(folder, lambda job, log: os.getpid(), ONE)
+    assert queue.poll(folder, lambda job, log: process_identity(os.getpid()), ONE)
 
 
 def test_running_jobs_come_first_and_waiting_ones_in_their_order(folder):
