@@ -189,3 +189,34 @@ def test_freed_memory_goes_back_to_the_system():
     before = resident_bytes(os.getpid())
     return_freed_memory()
     assert before - resident_bytes(os.getpid()) > 100_000_000
+
+
+_HEAPS = """
+import ctypes, threading
+from gptcore.resources import share_heaps
+
+{call}
+libc, ready = ctypes.CDLL(None), threading.Barrier(9)
+
+def allocate():
+    kept = [b"x" * 100_000 for _ in range(10)]
+    ready.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads:
+    thread.start()
+ready.wait()
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such call")
+def test_eight_threads_share_two_heaps():
+    n_heaps = [
+        subprocess.run(
+            [sys.executable, "-c", _HEAPS.format(call=call)], capture_output=True, text=True, check=True
+        ).stdout.count("<heap nr=")
+        for call in ("", "share_heaps()")
+    ]
+    assert n_heaps[0] > 2 == n_heaps[1]
