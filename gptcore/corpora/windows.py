@@ -47,7 +47,7 @@ class Windows:
         self._order = torch.randperm(len(self._windows), generator=generator)
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """The next batch: inputs and targets (B, T), where targets are the inputs one token later."""
+        """The next batch: inputs and targets (B, T) int64, where targets are the inputs one token later."""
         rows: list[Tensor] = []
         n_missing = self.batch_size
         while n_missing:
@@ -59,7 +59,7 @@ class Windows:
             rows.append(self._windows.index_select(0, chosen))
             self.n_taken += len(chosen)
             n_missing -= len(chosen)
-        batch = torch.cat(rows)
+        batch = torch.cat(rows).long()
         return batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
 
     def state(self) -> dict[str, int]:
@@ -95,7 +95,7 @@ def fixed_batches(
 ) -> list[tuple[Tensor, Tensor]]:
     """The same windows at every call, spread evenly over ids (N,) and never overlapping, for validation.
 
-    Returns up to `n_batches` pairs of inputs and targets (B, T); the last may have fewer rows, so weigh each
+    Returns up to `n_batches` pairs of inputs and targets (B, T) int64; the last may have fewer rows, so weigh each
     by its `targets.numel()`. Where the text is shorter than a window, there is one window of all of it.
     """
     _check_sizes(context_length, batch_size)
@@ -105,7 +105,7 @@ def fixed_batches(
     n_windows = min((len(ids) - 1) // length, batch_size * n_batches)
     last_start = len(ids) - 1 - length
     starts = [last_start * i // max(n_windows - 1, 1) for i in range(n_windows)]
-    windows = ids.unfold(0, length + 1, 1)[starts]
+    windows = ids.unfold(0, length + 1, 1)[starts].long()
     return [(rows[:, :-1].contiguous(), rows[:, 1:].contiguous()) for rows in windows.split(batch_size)]
 
 

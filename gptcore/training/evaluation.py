@@ -130,13 +130,18 @@ def bigram_loss(train_ids: Tensor, val_ids: Tensor, prior_count: float = 2.0) ->
     """
     size = int(max(train_ids.max(), val_ids.max())) + 1
     singles = torch.bincount(train_ids, minlength=size).double()
-    pairs, counts = torch.unique(train_ids[:-1] * size + train_ids[1:], return_counts=True)
-    val_pairs = val_ids[:-1] * size + val_ids[1:]
+    pairs, counts = torch.unique(_pairs(train_ids, size), return_counts=True)
+    val_pairs = _pairs(val_ids, size)
     index = torch.searchsorted(pairs, val_pairs).clamp(max=len(pairs) - 1)
     seen = torch.where(pairs[index] == val_pairs, counts[index], 0)
     unigram = (singles + 1) / (singles.sum() + size)
     probability = (seen + prior_count * unigram[val_ids[1:]]) / (singles[val_ids[:-1]] + prior_count)
     return float(-probability.log().mean())
+
+
+def _pairs(ids: Tensor, size: int) -> Tensor:
+    """Return a number for each token and the one after it: (N,) ids below `size` -> (N - 1,) int64."""
+    return ids[:-1].to(torch.int64, copy=True).mul_(size).add_(ids[1:])
 
 
 def _opening(text: str, tokenizer: Tokenizer) -> str:

@@ -48,7 +48,8 @@ def test_bytes_per_token_counts_text_only():
 def test_the_ids_of_stories_that_are_kept_are_those_of_their_documents():
     stories = load_corpus("stories", n_stories=60)
     for part, ids in zip((stories.train, stories.validation), encode_corpus(stories, story_tokenizer())):
-        assert torch.equal(ids, encode_documents(part, story_tokenizer()))
+        assert ids.dtype == torch.int32
+        assert ids.tolist() == encode_documents(part, story_tokenizer()).tolist()
     again, _ = encode_corpus(stories, story_tokenizer())
     again.zero_()  # whoever writes into what it got spoils nobody else's
     assert encode_corpus(stories, story_tokenizer())[0].any()

@@ -37,8 +37,9 @@ def test_every_token_is_a_target_exactly_once_an_epoch(n_tokens, length, batch_s
 
 
 def test_batches_are_contiguous_rows_of_int64():
-    for part in Windows(torch.arange(50), 8, 3, seed=0).next():
-        assert part.is_contiguous() and part.dtype == torch.int64
+    for ids in (torch.arange(50), torch.arange(50, dtype=torch.int32)):
+        for part in (*Windows(ids, 8, 3, seed=0).next(), *fixed_batches(ids, 8, 3, 1)[0]):
+            assert part.is_contiguous() and part.dtype == torch.int64
 
 
 def test_epochs_differ_in_windows_and_in_order():

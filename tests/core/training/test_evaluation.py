@@ -27,3 +27,9 @@ def test_a_bigram_table_by_hand():
     alone = {0: 5 / 8, 1: 3 / 8}  # 4 and 2 of 6, each counted once more
     after_0, after_1 = (2 + 2 * alone[1]) / (4 + 2), (0 + 2 * alone[1]) / (2 + 2)
     assert bigram_loss(train_ids, val_ids) == pytest.approx(-(math.log(after_0) + math.log(after_1)) / 2)
+
+
+def test_a_bigram_table_of_a_large_vocabulary_tells_all_pairs_apart():
+    """A number for each pair of 100,000 tokens is larger than an int32 holds."""
+    train_ids, val_ids = (torch.tensor(ids) * 99_999 for ids in ([0, 1, 0, 1, 0, 0], [0, 1, 1]))
+    assert bigram_loss(train_ids.int(), val_ids.int()) == bigram_loss(train_ids, val_ids)
