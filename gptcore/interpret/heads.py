@@ -88,8 +88,13 @@ def induction_baseline(context_length: int) -> float:
 
 
 def without_head(model: GPT, layer: int, head: int) -> GPT:
-    """Return a copy of a model with one head turned off: its part of the output projection is zero."""
-    changed = copy.deepcopy(model)
+    """Return a model with one head turned off: its part of the output projection is zero, in a copy of that matrix.
+
+    All other weights are those of `model`.
+    """
+    copied = model.layers[layer].attention.o_proj.weight
+    shared = [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor is not copied]
+    changed = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
     width = model.config.head_dim
     with torch.no_grad():
         changed.layers[layer].attention.o_proj.weight[:, head * width : (head + 1) * width] = 0
@@ -97,9 +102,11 @@ def without_head(model: GPT, layer: int, head: int) -> GPT:
 
 
 def without_mask(model: GPT) -> GPT:
-    """Return a model with the same weights in which every token may attend to every other."""
+    """Return a model with the same weights, not a copy of them, in which every token may attend to every other."""
     free = GPT(model.config.replace(causal=False))
-    free.load_state_dict(model.state_dict())
+    free.load_state_dict(model.state_dict(), assign=True)
+    if free.config.tie_embeddings:
+        free.output.weight = free.embedding.weight  # assigned by name, so as two parameters
     return free.eval()
 
 

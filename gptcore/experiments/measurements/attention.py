@@ -29,6 +29,7 @@ from gptcore.tokenizer import Tokenizer
 
 WIDTHS = (4, 16, 64, 256, 1024)
 N_KEYS = 16
+QUERIES_AT_ONCE = 32
 LENGTHS = (64, 256, 1024)
 HEADS, HEAD_DIM = 4, 32
 ROUNDS = 5
@@ -58,11 +59,14 @@ def softness(
     """Return what softmax makes of the scores of random queries and keys, each number drawn with variance 1."""
     generator = torch.Generator().manual_seed(seed)
     q = torch.randn(n_queries, width, generator=generator)
-    k = torch.randn(n_queries, n_keys, width, generator=generator)  # each query has keys of its own
     factor = SCALES[scale](width)
-    seen: dict[str, Tensor] = {}
-    w = attention_weights(q.unsqueeze(1), k, factor, trace=seen).squeeze(1)  # (queries, keys)
-    scores = seen["scores"]
+    parts = []
+    for some in q.split(QUERIES_AT_ONCE):  # each query has keys of its own: for all, 67 MB
+        k = torch.randn(len(some), n_keys, width, generator=generator)
+        seen: dict[str, Tensor] = {}
+        weights = attention_weights(some.unsqueeze(1), k, factor, trace=seen)
+        parts.append((weights.squeeze(1), seen["scores"].squeeze(1)))
+    w, scores = (torch.cat(part) for part in zip(*parts))  # (queries, keys)
     entropy = torch.special.entr(w).sum(-1).mean() / math.log(n_keys)
     return Softness(
         spread=float(scores.std()),

@@ -159,7 +159,8 @@ def loss_by_position(
 ) -> list[float]:
     """Return the loss in nats a token over stories no run has read, averaged over each `BIN` positions.
 
-    Reads BEYOND times the trained context in one piece, whatever the model was trained for.
+    Reads BEYOND times the trained context in one piece, whatever the model was trained for; one text at a time,
+    because the logits of a text take several times the memory of the model.
     """
     length = BEYOND * model.config.context_length // BIN * BIN
     texts = [story.text for story in write_stories(12 * n_texts * BEYOND, seed=900_000 + 1000 * seed)]
@@ -167,8 +168,11 @@ def loss_by_position(
     ((inputs, targets),) = fixed_batches(ids, length, n_texts, 1)
     other = with_rope_scaling(model, scaling, inputs.shape[1])
     with torch.inference_mode():
-        losses = F.cross_entropy(other(inputs).flatten(0, 1), targets.flatten(), reduction="none")
-    by_position = losses.view(inputs.shape).mean(0)
+        losses = [
+            F.cross_entropy(other(text.unsqueeze(0))[0], wanted, reduction="none")
+            for text, wanted in zip(inputs, targets)
+        ]
+    by_position = torch.stack(losses).mean(0)
     return by_position[: len(by_position) // BIN * BIN].view(-1, BIN).mean(1).tolist()
 
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
+from torch import Tensor
 
 from gptcore.checkpoint import SHIPPED
 from gptcore.experiments.claims import Claim, Progress, Repetition, Spread
@@ -25,6 +26,7 @@ MISREADINGS: dict[str, dict[str, object]] = {
 }
 DRAWS = 12  # texts that are written twice
 TUNED = 60  # steps
+WINDOWS_AT_ONCE = 4
 N_TOKENS = 60
 
 
@@ -34,6 +36,17 @@ def misread(model: GPT, changes: dict[str, object]) -> GPT:
     other = GPT(model.config.replace(**changes)).eval()
     other.load_state_dict(model.state_dict())
     return other
+
+
+def loss_misread(model: GPT, changes: dict[str, object], ids: Tensor, targets: Tensor) -> float:
+    """Return the loss on windows (B, T) with these weights under another config.
+
+    It is computed a few windows at a time, because the logits of all take many times the memory of the model.
+    """
+    other = misread(model, changes)
+    parts = zip(ids.split(WINDOWS_AT_ONCE), targets.split(WINDOWS_AT_ONCE))
+    with torch.inference_mode():
+        return sum(len(part) * float(other.loss(part, wanted)) for part, wanted in parts) / len(ids)
 
 
 def losses_misread(*, seed: int = 0) -> dict[str, float]:

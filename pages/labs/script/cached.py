@@ -29,8 +29,7 @@ def loss_misread(name: str) -> float:
     """The loss of the shipped weights with one of the configs that their shapes fit."""
     model, tokenizer = models.shipped().load()
     ids, targets = story_data.held_out_windows(tokenizer, model.config.context_length, WINDOWS, STORIES)
-    with torch.inference_mode():
-        return float(script.misread(model, script.MISREADINGS[name]).loss(ids, targets))
+    return script.loss_misread(model, script.MISREADINGS[name], ids, targets)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

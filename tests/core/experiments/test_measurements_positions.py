@@ -3,10 +3,16 @@
 import pytest
 import torch
 
+from gptcore.config import ModelConfig
+from gptcore.corpora.encoding import encode_documents
+from gptcore.corpora.windows import fixed_batches
 from gptcore.experiments import claims
 from gptcore.experiments.measurements import positions
 from gptcore.lessons.by_hand import order_for_halves, pairs, rotate, rotated_score
+from gptcore.model import GPT
 from gptcore.positions import apply_rope, rope_table
+from gptcore.stories.writer import write_stories
+from gptcore.tokenizer import story_tokenizer
 
 
 def test_what_follows_from_arithmetic_comes_out_as_known():
@@ -29,9 +35,6 @@ def test_scores_by_place_and_by_distance_are_those_of_the_model():
 
 
 def test_a_stretched_model_is_the_same_inside_its_context():
-    from gptcore.config import ModelConfig
-    from gptcore.model import GPT
-
     model = GPT(ModelConfig(vocab_size=30, context_length=8, d_model=16, n_layers=1, n_heads=2)).eval()
     ids = torch.arange(8).unsqueeze(0)
     longer = positions.with_rope_scaling(model, None, 24)
@@ -40,6 +43,19 @@ def test_a_stretched_model_is_the_same_inside_its_context():
     for name, scaling in positions.scalings(4.0, 8).items():
         same = torch.allclose(positions.with_rope_scaling(model, scaling, 24)(ids), model(ids), atol=1e-5)
         assert same == (name == "as trained")
+
+
+def test_losses_by_position_average_to_the_loss_of_all_texts():
+    tokenizer = story_tokenizer()
+    model = GPT(ModelConfig(vocab_size=2048, context_length=32, d_model=16, n_layers=1, n_heads=2)).eval()
+    with torch.no_grad():
+        model.embedding.weight.mul_(20)  # so that tokens and texts differ in their loss
+    losses = positions.loss_by_position(model, tokenizer, None, n_texts=3)
+    assert len(losses) == 3
+    texts = [story.text for story in write_stories(108, seed=900_000)]
+    ((ids, targets),) = fixed_batches(encode_documents(texts, tokenizer), 96, 3, 1)
+    longer = positions.with_rope_scaling(model, None, 96)
+    assert sum(losses) / 3 == pytest.approx(float(longer.loss(ids, targets)), rel=1e-5)
 
 
 def test_a_model_without_positions_knows_order_by_its_mask_alone():

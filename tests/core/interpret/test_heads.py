@@ -54,6 +54,19 @@ def test_a_head_switched_off_is_a_copy_and_changes_only_its_share(lively, random
     torch.testing.assert_close(difference, share, atol=1e-5, rtol=1e-4)
 
 
+def _storages(model) -> dict[str, int]:
+    return {name: weight.data_ptr() for name, weight in model.named_parameters(remove_duplicate=False)}
+
+
+def test_a_model_without_a_head_copies_one_matrix_and_a_model_without_mask_none(lively):
+    model = lively()
+    mine, off = _storages(model), _storages(heads.without_head(model, 1, 2))
+    assert {name for name in mine if mine[name] != off[name]} == {"layers.1.attention.o_proj.weight"}
+    free = heads.without_mask(model)
+    assert _storages(free) == mine
+    assert len(list(free.parameters())) == len(list(model.parameters()))
+
+
 def test_with_a_mask_nothing_before_a_change_moves_and_without_it_all_does(lively):
     model, ids = lively(), list(range(10))
     far = heads.logit_changes(model, ids, 6, 40)
