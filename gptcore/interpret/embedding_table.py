@@ -105,7 +105,8 @@ def embedding_gradient(ids: Sequence[int], above: Tensor, n_rows: int) -> Tensor
     Row i gets the sum of the gradients at all positions of token i, and 0 if it does not occur.
     """
     table = torch.zeros(n_rows, above.shape[1], requires_grad=True)
-    F.embedding(torch.tensor(list(ids)), table).backward(above)
+    rows = F.embedding(torch.tensor(list(ids)), table)
+    (rows * above).sum().backward()  # not rows.backward(above), for which torch loads all of SymPy: 35 MB
     return table.grad
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,7 +43,7 @@ def broadcast(a: Shape, b: Shape) -> Shape:
                 f"the sizes {size_a} and {size_b}, {_ordinal(i)} from the right, cannot be broadcast: they "
                 "must be equal, or one of them 1"
             )
-    return tuple(torch.broadcast_shapes(a, b))
+    return np.broadcast_shapes(a, b)  # torch's loads all of SymPy, 35 MB
 
 
 def product_shape(a: Shape, b: Shape) -> Shape:

@@ -100,3 +100,19 @@ def test_the_first_words_wait_for_no_large_library():
     program = f"import sys, {ours}; print([m for m in {large} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert said.stdout.strip() == "[]", said.stdout + said.stderr
+
+
+def test_no_page_loads_sympy():
+    """Some calls of torch load it, although they need none of it: 35 MB for every server."""
+    program = f"""
+import sys
+import explainers  # AppTest puts pages/ first on the path, whose explainers.py would stand for it
+from streamlit.testing.v1 import AppTest
+for file in {[row.file for row in TABLE]}:
+    assert not AppTest.from_file(f"pages/{{file}}", default_timeout={SECONDS}).run().exception
+    if "sympy" in sys.modules:
+        print(file)
+print("all opened")
+"""
+    said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert said.stdout == "all opened\n", said.stdout + said.stderr
