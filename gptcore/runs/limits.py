@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # importing it takes torch, which the first words of a page n
     from gptcore.config import ModelConfig, TrainConfig
 
 PREFIX = "GLASSBOX_"
+RAY = "GLASSBOX_RAY"  # where it is set, runs train on a cluster and not in this machine's memory
 MEGABYTE = 1_000_000
 BYTES_PER_PARAMETER = 16  # weight, gradient and two averages, in fp32
 # That a run's process shares with no other, besides its steps: 350 to 370 MB were measured.
@@ -103,6 +104,7 @@ class Limits:
         cores = cores or available_cores()
         memory = memory or available_memory()
         runs_at_once = max(1, min(cores // 2, memory // 2_000_000_000))
+        sharing = runs_at_once if environment.get(RAY) else _number(environment, "runs_at_once", runs_at_once)
         defaults = {
             "runs_at_once": runs_at_once,
             "queue": 60,
@@ -111,7 +113,7 @@ class Limits:
             "parameters": max(2_000_000, memory // (2 * BYTES_PER_PARAMETER * (32 if hosted else 2))),
             "seconds": 600.0 if hosted else 7 * 86_400.0,
             # As much again as for one run is left for the pages. The preset of the pages takes 700 MB.
-            "memory_mb": max(1_000.0, (memory / (runs_at_once + 1) if hosted else 0.9 * memory) / MEGABYTE),
+            "memory_mb": max(1_000.0, (memory / (sharing + 1) if hosted else 0.9 * memory) / MEGABYTE),
             "disk_mb": 4_000.0 if hosted else 100_000.0,
             "upload_mb": 20.0 if hosted else 200.0,
             "keep_hours": 72.0 if hosted else math.inf,

@@ -42,6 +42,16 @@ def test_what_may_run_fits_into_the_machine(memory):
     assert here(cores=2).runs_at_once <= here(cores=16).runs_at_once
 
 
+def test_runs_that_train_at_once_in_a_hosted_machine_share_its_memory_with_the_pages():
+    hosted, machine = {"GLASSBOX_HOSTED": "1"}, {"cores": 2, "memory": 24 * GIGABYTE}
+    assert here(hosted, **machine).memory_mb == 12_000
+    several = hosted | {"GLASSBOX_RUNS_AT_ONCE": "3"}
+    assert here(several, **machine).memory_mb == 6_000
+    assert (
+        here(several | {limits.RAY: "http://127.0.0.1:8265"}, **machine).memory_mb == 12_000
+    )  # they train elsewhere
+
+
 def test_each_limit_is_set_by_its_name():
     for name in limits.names():
         if name != "GLASSBOX_HOSTED":
