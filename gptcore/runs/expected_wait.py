@@ -4,9 +4,10 @@ import heapq
 from pathlib import Path
 
 from gptcore.config import ConfigError
+from gptcore.runs import ray_jobs
 from gptcore.runs.jobs import TRAINING
 from gptcore.runs.limits import Limits
-from gptcore.runs.queue import Requests, configs_of, read_request
+from gptcore.runs.queue import Requests, configs_of, is_pending, read_request
 from gptcore.runs.run import Run, RunError, list_runs, runs_folder
 
 
@@ -27,10 +28,13 @@ def seconds_left(run: Run) -> float | None:
 
 
 def expected_wait(run: Run, limits: Limits | None = None) -> float | None:
-    """Return about how many seconds until a waiting run begins; None where a run before it has no pace yet."""
+    """Return about how many seconds until a waiting run begins; None where nobody can know yet.
+
+    That is so where a run before it has no pace yet, and where a Ray cluster has no room or does not answer.
+    """
     queue = Requests(run.folder.parent, TRAINING)
     names = [record["id"] for record in queue.waiting]
-    return _wait(queue.folder, names[: names.index(run.id)] if run.id in names else [], limits)
+    return _wait(queue, names[: names.index(run.id)] if run.id in names else [], limits)
 
 
 def expected_place(
@@ -38,7 +42,7 @@ def expected_place(
 ) -> tuple[int, float | None] | None:
     """Return the position in the queue that one more request by this owner would have, and its expected wait.
 
-    None where it would begin at once. The wait is None where a run before it has no pace yet.
+    None where it would begin at once. The wait is None where nobody can know it, as in `expected_wait`.
     """
     limits = limits or Limits.from_environment()
     queue = Requests(folder or runs_folder(), TRAINING)
@@ -47,11 +51,14 @@ def expected_place(
         return None
     turn = queue.next_turn(owner)["turn"]
     ahead = [record["id"] for record in waiting if record.get("turn", 0) <= turn]
-    return len(ahead) + 1, _wait(queue.folder, ahead, limits)
+    return len(ahead) + 1, _wait(queue, ahead, limits)
 
 
-def _wait(folder: Path, ahead: list[str], limits: Limits | None) -> float | None:
+def _wait(queue: Requests, ahead: list[str], limits: Limits | None) -> float | None:
     """Return when a run begins that these waiting ones precede: each takes the first slot that is free."""
+    folder = queue.folder
+    if ray_jobs.problem(folder) is not None or any(map(is_pending, queue.waiting)):
+        return None
     slots = (limits or Limits.from_environment()).runs_at_once
     running = [seconds_left(run) for run in list_runs(folder=folder) if run.is_alive()]
     before = [seconds_left(Run(folder / name)) for name in ahead]

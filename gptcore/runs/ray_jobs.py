@@ -34,7 +34,7 @@ from gptcore.runs.jobs import (
     last_error,
     log_line,
 )
-from gptcore.runs.limits import MEGABYTE, PREFIX, Limits
+from gptcore.runs.limits import MEGABYTE, PREFIX, RAY, Limits
 from gptcore.runs.limits import names as limit_names
 from gptcore.runs.queue_watch import watch_this_process
 from gptcore.runs.run import (
@@ -51,11 +51,12 @@ from gptcore.runs.run import (
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-ADDRESS = "GLASSBOX_RAY"  # the address of the job API, such as http://127.0.0.1:8265
+ADDRESS = RAY  # the address of the job API, such as http://127.0.0.1:8265
 CPUS, GPUS = "GLASSBOX_RAY_CPUS", "GLASSBOX_RAY_GPUS"  # what a run reserves on the cluster
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 3.0  # after a cluster did not answer
 CONNECT_SECONDS = 5.0  # the client itself waits for as long as the system does, two minutes
+ANSWER_SECONDS = 30.0  # after which a request counts as not answered; the client itself would wait forever
 LONGEST_REASON = 300  # characters
 INSTALL = 'pip install "ray[default]>=2.50,<3"'
 
@@ -132,9 +133,13 @@ def _connect(address: str) -> "JobSubmissionClient":
             f"{ADDRESS} is set, but Ray is not installed on this server; install it with `{INSTALL}`"
         ) from error
 
+    class Client(JobSubmissionClient):
+        def _do_request(self, *arguments, **named):  # Ray has no public way to a time limit
+            return super()._do_request(*arguments, **named, timeout=ANSWER_SECONDS)
+
     def connect() -> JobSubmissionClient:
         with closing(socket.create_connection(where, CONNECT_SECONDS)):
-            return JobSubmissionClient(address)
+            return Client(address)
 
     return _answer(connect)
 
@@ -204,8 +209,10 @@ class Cluster:
         requests = queue.Requests(self.folder, TRAINING)
         work = {"kind": "cluster_run", "module": __name__, "log": str(log_file(requests.path(record)))}
         work["settings"] = {"ray_job": job, "job": queue.job_of(requests, record)}
-        # Limits alone: Ray shows the environment of a job to everybody, and the server has secrets.
-        env = {name: os.environ[name] for name in limit_names() if name in os.environ}
+        # Limits alone: Ray shows the environment of a job to everybody, and the server has secrets. How many runs
+        # train at once is a number of the whole cluster, from which no machine's share of memory follows.
+        sent = set(limit_names()) - {f"{PREFIX}RUNS_AT_ONCE"}
+        env = {name: os.environ[name] for name in sorted(sent & os.environ.keys())}
         asked = {
             "entrypoint": f"printf '%s\\n' {shlex.quote(json.dumps(work))} | python -m gptcore workers --once",
             "entrypoint_num_cpus": _number(CPUS, _threads(record, self.folder)),

@@ -1,6 +1,8 @@
 """The page of the host: it is there with a secret only, and its buttons do what they say."""
 
 import io
+import socket
+import time
 import zipfile
 from pathlib import Path
 
@@ -10,17 +12,20 @@ from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from gptcore.files import write_json
+from gptcore.runs import ray_jobs
 from gptcore.runs.limits import Limits
 from gptcore.runs.queue import submit
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run, RunError, request_file
-from pages.kit import book, host_access
+from gptcore.runs.worker_pool import WorkerPool
+from pages.kit import book, escape, host_access
 from pages.kit.host_access import Attempts
 from pages.labs.host import backup, manage_runs
 from tests.app.test_page_runs import write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a secret of the host"
+SECONDS = 120  # for something that takes a few, on a machine that is busy
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +127,23 @@ def test_jobs_are_listed_and_a_run_that_waits_is_withdrawn_for_all_its_owners(ow
     app.button(key="host_stop").click().run()
     assert app.success[0].value == f"Removed from the queue: {run.id}."
     assert not request_file(run.folder).exists()
+
+
+def test_a_cluster_that_does_not_answer_is_told_while_runs_wait_for_it(own_runs, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv(ray_jobs.ADDRESS, f"http://127.0.0.1:{port}")
+    submit(RunRequest(seconds=40))
+    pool = WorkerPool()
+    pool.poll(own_runs)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while (problem := ray_jobs.problem(own_runs)) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert admitted().warning[0].value == escape.sentence(problem)
+    finally:
+        pool.close()
 
 
 def test_a_run_that_trains_is_stopped_and_only_then_deleted(own_runs):

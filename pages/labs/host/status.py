@@ -13,7 +13,7 @@ from gptcore.runs.activity import Activity, list_activity
 from gptcore.runs.footprint import Footprint, footprint
 from gptcore.runs.limits import MEGABYTE, Limits
 from gptcore.runs.run import list_runs, runs_folder
-from pages.kit import host_access, live, words
+from pages.kit import escape, host_access, live, session, words
 
 EVERY_SECONDS = 4.0
 SESSIONS = "active_sessions"  # the name of Streamlit's own count
@@ -27,6 +27,8 @@ def status(offered: list[str]) -> None:
     folder = runs_folder()
     jobs = list_activity(folder)
     taken = footprint(os.getpid(), folder)
+    if problem := session.queue_problem():
+        st.warning(escape.sentence(problem), icon=":material/cloud_off:")
     _numbers(jobs, taken)
     _jobs(jobs)
     _processes(taken)

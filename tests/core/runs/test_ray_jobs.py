@@ -1,5 +1,6 @@
 """Runs on a real Ray cluster of one machine and one CPU: started, watched, paused, resumed, stopped, killed."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from gptcore.runs import queue, ray_jobs
 from gptcore.runs import run as runs
+from gptcore.runs.expected_wait import expected_place, expected_wait
 from gptcore.runs.request import RunRequest
 from gptcore.runs.worker_pool import WorkerPool
 
@@ -98,10 +100,13 @@ def server(tmp_path, monkeypatch):
         return pools[-1]
 
     yield start
-    for run in runs.list_runs():
-        run.stop()
     for pool in pools:
         pool.close()
+    for run in runs.list_runs():
+        runs.request_file(run.folder).unlink(
+            missing_ok=True
+        )  # a job that has not begun is not wanted any more
+    end_trainers()  # even those that are still starting, and so hear no request to stop
 
 
 @pytest.fixture
@@ -149,6 +154,12 @@ def trainers() -> list[int]:
     return found
 
 
+def end_trainers() -> None:
+    for pid in trainers():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_a_run_is_watched_paused_resumed_and_stopped_through_its_folder(head, server, submit, monkeypatch):
     monkeypatch.setenv("GLASSBOX_HOST_SECRET", "not for the cluster")
     monkeypatch.setenv("GLASSBOX_SECONDS", "1000")
@@ -160,7 +171,6 @@ def test_a_run_is_watched_paused_resumed_and_stopped_through_its_folder(head, se
     assert client.get_job_status(job_of(run)) == "RUNNING"
     assert client.get_job_info(job_of(run)).runtime_env["env_vars"] == {
         "GLASSBOX_RUNS": str(runs.runs_folder()),
-        "GLASSBOX_RUNS_AT_ONCE": "3",
         "GLASSBOX_SECONDS": "1000",
     }
     assert run.events()[0][0]["event"] == "start" and queue.position(run) is None
@@ -215,6 +225,8 @@ def test_runs_wait_for_room_on_the_cluster_in_the_queue_and_can_be_withdrawn(hea
     wait_for(lambda: jobs() == [True, True], jobs)
     wait_for(lambda: job_of(second) in {job.submission_id for job in client.list_jobs()}, client.list_jobs)
     assert [(run.state(), queue.position(run)) for run in (second, third)] == [("waiting", 1), ("waiting", 2)]
+    # Three runs may train at once; when the cluster has room for the second, nobody here knows.
+    assert (expected_wait(second), expected_wait(third), expected_place()) == (None, None, (1, None))
     withdrawn = job_of(second)
     queue.withdraw(second, "a")
     assert second not in runs.list_runs() and third.state() == "waiting"
@@ -234,7 +246,7 @@ def test_a_cluster_that_does_not_answer_is_told_and_its_runs_wait(head, server, 
     assert ray_jobs.problem(folder) == (
         "the Ray cluster does not answer; runs wait until it does, so check GLASSBOX_RAY and the cluster"
     )
-    assert (run.state(), queue.position(run)) == ("waiting", 1)
+    assert (run.state(), queue.position(run), expected_wait(run)) == ("waiting", 1, None)
     pool.close()
     server(head.address)
     wait_for_state(run, "done")
@@ -259,8 +271,7 @@ def test_a_job_that_the_cluster_has_forgotten_is_told_and_the_run_resumes(head, 
     wait_until_training(run)
     wait_for(run.has_checkpoint, run.last_event)
     head.kill()
-    for pid in trainers():  # a machine that is lost takes all its processes along
-        os.kill(pid, signal.SIGKILL)
+    end_trainers()  # a machine that is lost takes all its processes along
     wait_for_state(run, "interrupted")
     head.start()
     wait_for_state(run, "failed")
@@ -268,6 +279,14 @@ def test_a_job_that_the_cluster_has_forgotten_is_told_and_the_run_resumes(head, 
     queue.submit_resume(run, owner="a")
     pool.poll(runs.runs_folder())
     wait_until_training(run)
+
+
+@pytest.mark.timeout(60)  # without a limit the request would never end
+def test_a_request_that_is_not_answered_ends_with_the_sentence_of_a_cluster_that_is_away(monkeypatch):
+    monkeypatch.setattr(ray_jobs, "ANSWER_SECONDS", 0.2)
+    silent = socket.create_server(("127.0.0.1", 0))  # the system takes connections, and nobody reads them
+    with silent, pytest.raises(ray_jobs.ClusterError, match="the Ray cluster does not answer"):
+        ray_jobs._connect(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_a_wrong_setting_and_a_missing_ray_are_each_one_sentence(monkeypatch):
