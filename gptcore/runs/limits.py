@@ -192,11 +192,7 @@ class Limits:
 
     def check_free_memory(self, model: "ModelConfig", train: "TrainConfig", unused: int) -> None:
         """Raise LimitError for training that needs more than the `unused` bytes of memory that are left now."""
-        from gptcore.account import step_bytes
-
-        window = min(train.window_length or model.context_length, model.context_length)
-        needed = RUN_BYTES + step_bytes(model, train, train.batch_size, window)
-        if needed > unused:
+        if (needed := run_bytes(model, train)) > unused:
             raise LimitError(
                 f"this run needs at least {_grouped(needed // MEGABYTE)} MB of memory, and "
                 f"{_grouped(unused // MEGABYTE)} MB are free; wait until another run ends, or choose a smaller model"
@@ -247,6 +243,14 @@ class Limits:
             )
         if n_waiting >= self.queue:
             raise LimitError(f"{n_waiting} runs are waiting, and the limit is {self.queue}; try again later")
+
+
+def run_bytes(model: "ModelConfig", train: "TrainConfig") -> int:
+    """Return the bytes that a run takes at least: those of its process, and of one step."""
+    from gptcore.account import step_bytes
+
+    window = min(train.window_length or model.context_length, model.context_length)
+    return RUN_BYTES + step_bytes(model, train, train.batch_size, window)
 
 
 def _grouped(number: int) -> str:

@@ -34,7 +34,7 @@ from gptcore.runs.jobs import (
     queued_kind_module,
     skipped_on_error,
 )
-from gptcore.runs.limits import Limits
+from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.records import LARGEST
 from gptcore.runs.request import TRAIN, RunRequest
 from gptcore.runs.run import (
@@ -59,6 +59,8 @@ TOKENIZERS = ("story", "gpt2", "train")  # those that are no files
 # Takes a job ("kind", "module", "settings") and its log; returns who works on it, as a request file says it: the
 # identity of a process, or the job of a Ray cluster.
 Launch = Callable[[Mapping[str, Any], Path], Mapping[str, Any]]
+# Takes a run that waits; returns why there is not enough memory for it now, in one sentence, None where there is.
+Lack = Callable[["Requests", Mapping[str, Any]], str | None]
 
 
 class Requests:
@@ -303,6 +305,13 @@ def configs_of(run: Run) -> tuple[ModelConfig, TrainConfig]:
         raise RunError(f"the config.json of {run.id} is invalid: {error}") from error
 
 
+def record_configs(requests: Requests, record: Mapping[str, Any]) -> tuple[ModelConfig, TrainConfig]:
+    """Return the configs of a run that waits or trains; raises ConfigError or RunError."""
+    if record.get("resume"):
+        return configs_of(Run(requests.path(record)))
+    return read_request(record).configs()
+
+
 def check_resume(run: Run, limits: Limits) -> None:
     """Raise LimitError if a run exceeds the limits, RunError if its config cannot be trained."""
     limits.check_request(*configs_of(run))
@@ -350,10 +359,13 @@ def poll(
     *,
     slot_kinds: Collection[str] = tuple(FOLDERS),
     on_cluster: bool = False,
+    lack: Lack | None = None,
 ) -> list[str]:
     """Launch the next waiting jobs for these kinds of slots, as many as are free; return their ids.
 
-    `on_cluster` leaves alone the runs that wait for room on a Ray cluster: each of them has a slot.
+    `on_cluster` leaves alone the runs that wait for room on a Ray cluster: each of them has a slot. A run for which
+    memory lacks, as `lack` says, waits while another one trains, and so do those behind it; otherwise it ends with
+    that sentence.
     """
     limits = limits or Limits.from_environment()
     launched = []
@@ -367,9 +379,19 @@ def poll(
             n_free = n_slots(slots, limits.runs_at_once) - queue.n_running() - (len(waiting) - len(at_hand))
             for record in at_hand[: max(0, n_free)]:
                 with skipped_on_error(queue.path(record)):
-                    _launch(queue, record, launch)
+                    reason = lack(queue, record) if lack is not None and slots == TRAINING else None
+                    if reason is not None and Requests(folder, slots).n_running():
+                        break
+                    _launch(queue, record, launch if reason is None else _refuse(reason))
                     launched.append(record["id"])
     return launched
+
+
+def _refuse(reason: str) -> Launch:
+    def launch(job: Mapping[str, Any], log: Path) -> Mapping[str, Any]:
+        raise LimitError(reason)
+
+    return launch
 
 
 def is_pending(record: Mapping[str, Any]) -> bool:

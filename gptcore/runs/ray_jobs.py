@@ -293,8 +293,7 @@ def _reason(details: "JobDetails | None", run: Run, record: Mapping[str, Any]) -
 
 def _threads(record: Mapping[str, Any], folder: Path) -> float:
     """Return the CPU threads that a run is to use, 1 where it measures how many are best."""
-    run = Run(folder / record["id"])
-    _, train = queue.configs_of(run) if record.get("resume") else queue.read_request(record).configs()
+    _, train = queue.record_configs(queue.Requests(folder, TRAINING), record)
     return train.threads if isinstance(train.threads, int) else 1
 
 

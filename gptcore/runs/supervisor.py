@@ -29,7 +29,7 @@ from gptcore.resources import (
     resident_bytes,
     return_freed_memory,
 )
-from gptcore.runs import queue, ray_jobs
+from gptcore.runs import free_memory, queue, ray_jobs
 from gptcore.runs.cleaner import Cleaner
 from gptcore.runs.jobs import (
     FOLDERS,
@@ -303,7 +303,9 @@ class Supervisor:
         with _environment_of(environment):
             launch = functools.partial(self._launch, folder, limits)
             slot_kinds = [MEASUREMENT] if on_cluster else FOLDERS
-            launched = queue.poll(folder, launch, limits, slot_kinds=slot_kinds)
+            # A process that does not fork may train on a GPU.
+            lack = free_memory.lack_of_request if self.forks else None
+            launched = queue.poll(folder, launch, limits, slot_kinds=slot_kinds, lack=lack)
         if on_cluster and ray_jobs.has_work(folder):
             self._follow_cluster(folder, environment)
         self.has_queued_processes |= bool(launched)

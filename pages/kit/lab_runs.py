@@ -14,8 +14,9 @@ from streamlit.delta_generator import DeltaGenerator
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
-from pages.kit import escape, live, session
+from pages.kit import escape, live, room, session
 from pages.kit.history import History
+from pages.kit.room import Obstacles
 
 
 def lab_request(
@@ -45,27 +46,33 @@ def start_button(
     key: str,
     store: str,
     lab: bool = True,
+    disabled: bool = False,
     **button: Any,
-) -> None:
-    """A button that starts a run for each of the requests, made when it is clicked.
+) -> Obstacles:
+    """A button that starts a run for each of the requests; returns what keeps them from beginning at once.
 
     The runs are kept in the session under `store`, by the requests' names. `prefix` begins the key under which
-    `show_problem` finds why one could not start. `button` are further arguments of `st.button`.
+    `show_problem` finds why one could not start. `button` are further arguments of `st.button`. Nothing is said to
+    keep the runs of a button that is `disabled`; one whose run lacks memory is disabled, too.
     """
+    found = Obstacles() if disabled else room.obstacles(lambda: requests().values())
     st.button(
         label,
         key=key,
         icon=":material/play_arrow:",
+        disabled=disabled or found.lack is not None,
         on_click=_start,
         args=(prefix, requests, store, lab),
         **button,
     )
+    return found
 
 
-def show_problem(prefix: str) -> None:
-    """Why the last click could not start a run, where it could not."""
+def show_problem(prefix: str, found: Obstacles) -> None:
+    """Why the last click could not start a run, where it could not, and what keeps the next from beginning at once."""
     if problem := st.session_state.get(f"{prefix}_problem"):
         st.error(escape.sentence(problem), icon=":material/error:")
+    room.show(found, prefix)
 
 
 def train(
@@ -90,13 +97,13 @@ def train(
     alive = run is not None and run.is_under_way()
     button, state = (column, nullcontext()) if column else button_and_state()
     with button:
-        start_button(
+        found = start_button(
             prefix, label, lambda: {name: request()}, key=key, store=store, disabled=alive, help=help
         )
     with state:
-        show_problem(prefix)
         if run is not None:
             live.run_status(run, prefix)
+        show_problem(prefix, found)
     if run is not None:
         live.run_text(run, prefix, draw)
     return None if alive else run

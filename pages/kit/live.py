@@ -44,12 +44,6 @@ def run_text(run: Run, prefix: str, draw: Callable[[History], None] | None = Non
     run_curves(run, prefix, functools.partial(_newest_text, draw=draw))
 
 
-def run_summary(run: Run, prefix: str, draw: Callable[[History], None] | None = None) -> None:
-    """A run in one line and its newest text, for a page that is about something else; `draw` shows more of it."""
-    run_status(run, prefix)
-    run_text(run, prefix, draw)
-
-
 def shipped_view(prefix: str) -> None:
     """Show the run that made the shipped model, as any run that is over."""
     measuring = story_data.table_scores() is None
@@ -141,13 +135,14 @@ def _status(run: Run, state: str, history: History, prefix: str) -> None:
     """The state of the run, in words and as a progress bar, with the buttons of that state."""
     text = words.load("live")
     bar, *places = st.columns([8, 2, 2], vertical_alignment="center")
-    bar.progress(history.fraction_done, text=_sentence(run, state, history))
+    waits_for = session.waiting_problem(run) if state == "waiting" else None
+    bar.progress(history.fraction_done, text=_sentence(run, state, history, waits_for))
     _buttons(run, state, prefix, places)
     with st.container():
         if state == "failed":
             st.error(escape.sentence(run.failure() or text.read("failed_silently")), icon=":material/error:")
-        if state == "waiting" and (problem := session.queue_problem()):
-            st.warning(escape.sentence(problem), icon=":material/cloud_off:")
+        if waits_for is not None:
+            st.warning(escape.sentence(waits_for), icon=":material/pause_circle:")
         if problem := st.session_state.get(f"{prefix}_run_problem"):
             st.error(escape.sentence(problem), icon=":material/error:")
         if not visitor.owns(run):
@@ -218,11 +213,11 @@ def _act(prefix: str, act: Callable[[Run], None], run: Run) -> None:
         st.session_state[f"{prefix}_run_problem"] = str(error)
 
 
-def _sentence(run: Run, state: str, history: History) -> str:
+def _sentence(run: Run, state: str, history: History, waits_for: str | None) -> str:
     text = words.load("live")
     if state == "waiting":
         position, wait = session.position_in_queue(run) or 1, session.expected_wait(run)
-        if wait is None:
+        if wait is None or waits_for is not None:
             return text.read("waiting_unknown", position=position)
         return text.read("waiting", position=position, wait=duration(wait))
     if state == "running" and (action := run.requested_action()):

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from gptcore.files import disk_bytes, write_bytes
-from gptcore.resources import unused_memory
 from gptcore.runs import worker_pool
 from gptcore.runs.limits import LimitError, Limits
 from gptcore.runs.run import LONGEST_NAME, Run, RunError, delete, list_runs, release, rename, runs_folder
@@ -72,7 +71,7 @@ def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True, na
     """
     from gptcore.runs import queue
 
-    if not _is_known(request) and expected_place() is None and (lack := lack_of_memory(*request.configs())):
+    if without_known([request]) and expected_place() is None and (lack := lack_of_memory(*request.configs())):
         raise LimitError(lack)
     run = queue.submit(request, owner=visitor.visitor_id(), lab=lab, name=name[:LONGEST_NAME])
     poll_queue()
@@ -81,10 +80,11 @@ def start_run(request: "RunRequest", *, lab: bool = False, view: bool = True, na
     return run
 
 
-def _is_known(request: "RunRequest") -> bool:
-    """Whether an equal request has led to a run that is under way or finished, which takes no memory of its own."""
-    (run,) = find_runs([request])
-    return run is not None and (run.is_under_way() or run.is_finished())
+def without_known(requests: "Iterable[RunRequest]") -> "list[RunRequest]":
+    """Those of these requests for which no equal one has led to a run that is under way or finished."""
+    requests = list(requests)
+    is_known = [run is not None and (run.is_under_way() or run.is_finished()) for run in find_runs(requests)]
+    return [request for request, known in zip(requests, is_known) if not known]
 
 
 def find_runs(requests: "Iterable[RunRequest]") -> list[Run | None]:
@@ -171,16 +171,12 @@ def expected_place() -> tuple[int, float | None] | None:
 
 def lack_of_memory(model: "ModelConfig", train: "TrainConfig") -> str | None:
     """Why there is not enough memory now for a run; None where there is, or where a GPU or a cluster trains."""
-    from gptcore.runs import ray_jobs
+    from gptcore.runs import free_memory, ray_jobs
     from gptcore.training.devices import pick_device
 
     if ray_jobs.is_used() or pick_device().type != "cpu":
         return None
-    try:
-        limits().check_free_memory(model, train, unused_memory())
-    except LimitError as error:
-        return str(error)
-    return None
+    return free_memory.lack_of_memory(runs_folder(), model, train)
 
 
 def queue_problem() -> str | None:
@@ -188,6 +184,23 @@ def queue_problem() -> str | None:
     from gptcore.runs import ray_jobs
 
     return ray_jobs.problem(runs_folder())
+
+
+def waiting_problem(run: Run) -> str | None:
+    """Why a waiting run cannot start although its turn has come, in one sentence; None where nothing is wrong."""
+    from gptcore.config import ConfigError
+    from gptcore.runs import queue
+
+    if (problem := queue_problem()) is not None:
+        return problem
+    if position_in_queue(run) != 1 or expected_wait(run) != 0:
+        return None
+    record = run.request()
+    try:
+        configs = queue.configs_of(run) if record.get("resume") else queue.read_request(record).configs()
+    except (ConfigError, RunError):
+        return None
+    return lack_of_memory(*configs)
 
 
 def poll_queue() -> None:

@@ -408,9 +408,12 @@ def full_container(tmp_path, monkeypatch):
 def test_a_run_that_does_not_fit_is_said_before_it_is_started_and_a_replay_is_one_click_away(
     full_container, app, monkeypatch
 ):
-    (warning,) = app.warning
-    assert warning.value.startswith("This run needs at least") and "100 MB are free" in warning.value
-    assert app.button(key="c8_start").disabled and list_runs() == []
+    starts = ("c8_start", "c8_fault_start", "c8_case_start")
+    assert len(app.warning) == len(starts)
+    for warning, start in zip(app.warning, starts):
+        assert warning.value.startswith("This run needs at least") and "100 MB are free" in warning.value
+        assert app.button(key=start).disabled
+    assert list_runs() == []
     with pytest.raises(LimitError, match=r"needs at least .* and 100 MB are free"):
         session.start_run(RunRequest(seconds=5))  # as by a message that no browser would send
     assert list_runs() == []
@@ -423,7 +426,7 @@ def test_a_run_that_does_not_fit_is_said_before_it_is_started_and_a_replay_is_on
     assert not app.exception and not app.get("progress")
 
     (full_container / "memory.current").write_text("1000000000\n")  # the run of somebody else has ended
-    assert not app.run().warning and not app.button(key="c8_start").disabled
+    assert not app.run().warning and not any(app.button(key=start).disabled for start in starts)
 
 
 def test_a_replay_shows_the_run_as_it_was_at_each_moment():

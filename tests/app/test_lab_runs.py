@@ -1,21 +1,37 @@
-"""The button that starts a lab's runs: what it keeps of them, and what it says when one cannot start."""
+"""The buttons that start runs: what they keep of them, and what they say when one cannot start, or not at once."""
 
 import json
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from gptcore.runs import free_memory, queue
+from gptcore.runs.request import RunRequest
 from gptcore.runs.run import FORMAT, Run
 from pages.kit import session
 
+ROOT = Path(__file__).resolve().parents[2]
+STARTS = {  # the buttons of each page, those aside that wait for another run
+    "home": (),  # its button is drawn before anything is known
+    "00_overview": ("c0_train",),
+    "03_embeddings": ("c3_unused_train",),
+    "04_positions": ("c4_order_train",),
+    "05_attention": ("c5_mask_train",),
+    "06_block": ("c6_trained_start",),
+    "07_model": ("c7_scale_train",),
+    "08_training": ("c8_start", "c8_fault_start", "c8_case_start"),
+    "arena": ("arena_start",),
+}
+
 
 def two_runs() -> None:
+    from gptcore.runs.request import RunRequest
     from pages.kit import lab_runs
 
-    lab_runs.start_button(
-        "lab", "Train", lambda: {"first": "first", "second": "second"}, key="lab_train", store="lab_runs"
-    )
-    lab_runs.show_problem("lab")
+    requests = {"first": RunRequest(steps=1), "second": RunRequest(steps=2)}
+    found = lab_runs.start_button("lab", "Train", lambda: requests, key="lab_train", store="lab_runs")
+    lab_runs.show_problem("lab", found)
 
 
 @pytest.fixture
@@ -25,7 +41,7 @@ def app() -> AppTest:
 
 def test_the_runs_are_kept_by_name(app, own_runs, monkeypatch):
     def start(request, *, lab):
-        folder = own_runs / {"first": "a" * 20, "second": "b" * 20}[request]
+        folder = own_runs / {1: "a" * 20, 2: "b" * 20}[request.steps]
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"format": FORMAT}))
         return Run(folder)
@@ -37,7 +53,7 @@ def test_the_runs_are_kept_by_name(app, own_runs, monkeypatch):
 
 def test_the_runs_before_a_refused_one_are_kept_and_the_reason_is_shown(app, own_runs, monkeypatch):
     def start(request, *, lab):
-        if request == "second":
+        if request.steps == 2:
             raise ValueError("the queue is full")
         return Run(own_runs / "0123456789abcdef0123")
 
@@ -45,3 +61,23 @@ def test_the_runs_before_a_refused_one_are_kept_and_the_reason_is_shown(app, own
     app.button(key="lab_train").click().run()
     assert [error.value for error in app.error] == ["the queue is full"]
     assert app.session_state["lab_runs"] == {"first": "0123456789abcdef0123"}
+
+
+@pytest.mark.parametrize("page", STARTS)
+def test_every_page_says_before_the_start_that_a_run_lacks_memory_or_waits(page, own_runs, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_HOSTED", "1")  # where the run of somebody else is not on view
+    monkeypatch.setenv("GLASSBOX_RUNS_AT_ONCE", "1")
+    monkeypatch.setattr(free_memory, "unused_memory", lambda: 100_000_000)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.switch_page(f"pages/{page}.py").run()
+    n_notes = max(1, len(STARTS[page]))
+    assert not app.exception
+    assert sum("and 100 MB are free" in warning.value for warning in app.warning) == n_notes
+    assert all(app.button(key=key).disabled for key in STARTS[page])
+
+    queue.submit(RunRequest(seconds=40), owner="b")
+    app.run()
+    said = "A run that you start now waits at position 2 in the queue, about 40 s."
+    assert sum(said in caption.value for caption in app.caption) == n_notes
+    assert not app.warning and not any(app.button(key=key).disabled for key in STARTS[page])
+    assert not app.exception

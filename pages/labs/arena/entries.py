@@ -11,7 +11,7 @@ from gptcore.experiments import arena, budget
 from gptcore.experiments.arena_records import match_key
 from gptcore.experiments.played_matches import find_played
 from gptcore.runs.run import Run
-from pages.kit import curves, escape, event_log, live, session, visitor, words
+from pages.kit import curves, escape, event_log, live, room, session, visitor, words
 
 STARTING_SECONDS = 4.0  # of a run: its process, the text, the last look
 PROBLEM, GOING = "arena_problem", "arena_going"
@@ -89,6 +89,8 @@ def start_or_stop(
     if missing:
         text.show("plan", n=len(entries), left=len(missing), arms=len(arena.ARMS), rates=len(match.rates),
                   seeds=len(match.seeds), long=live.duration(seconds_of(match, even, entries)))  # fmt: skip
+    requests = [entry.planned.request for entry in missing if not entry.alive]
+    found = room.Obstacles() if alive else room.obstacles(lambda: requests)
     buttons, beside = st.columns([2, 3], gap="medium", vertical_alignment="center")
     with buttons.container(horizontal=True):
         st.button(
@@ -100,7 +102,7 @@ def start_or_stop(
             key="arena_start",
             icon=":material/play_arrow:",
             type="primary",
-            disabled=not missing or len(alive) == len(missing),
+            disabled=not missing or len(alive) == len(missing) or found.lack is not None,
             on_click=start_match,
             args=(match,),
         )
@@ -115,6 +117,8 @@ def start_or_stop(
         )
     if problem := st.session_state.get(PROBLEM):
         beside.error(escape.sentence(problem), icon=":material/error:")
+    with beside:
+        room.show(found, "arena")
     return beside
 
 

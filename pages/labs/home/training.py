@@ -6,7 +6,7 @@ import streamlit as st
 
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import book, escape, front, live, session, words
+from pages.kit import book, escape, front, live, room, session, words
 
 
 def train_here(starts: bool) -> None:
@@ -17,10 +17,14 @@ def train_here(starts: bool) -> None:
         except (ValueError, OSError) as error:
             st.error(escape.sentence(error), icon=":material/error:")
     run = session.run_on_view()
+    if run is not None:
+        live.run_status(run, "home")
+    if run is None or not run.is_under_way():
+        room.show(room.obstacles(lambda: [next_request()]), "home")
     if run is None:
         return
     text = words.load("home")
-    live.run_summary(run, "home")
+    live.run_text(run, "home")
     if run.is_under_way() or not session.has_model(run):
         return
     with st.container(horizontal=True):

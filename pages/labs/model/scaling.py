@@ -66,15 +66,17 @@ def scaling() -> None:
         alive = lab_runs.any_under_way(started)
         buttons, progress_pane = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with buttons.container(horizontal=True):
-            ready = len(reached(started)) >= len(KNOWN)
+            ready, found = len(reached(started)) >= len(KNOWN), []
             for label, key, names, disabled in (
                 (text.read("lab_scale_train", steps=STEPS), "c7_scale_train", KNOWN, alive),
                 (text.read("lab_scale_fourth"), "c7_scale_fourth", SIZES, alive or not ready),
             ):
                 requests = functools.partial(requests_for, names)
-                lab_runs.start_button("c7_scale", label, requests, key=key, store=RUNS, disabled=disabled)
+                found.append(
+                    lab_runs.start_button("c7_scale", label, requests, key=key, store=RUNS, disabled=disabled)
+                )
         with progress_pane:
-            lab_runs.show_problem("c7_scale")
+            lab_runs.show_problem("c7_scale", next(filter(None, found), found[0]))
             if alive:
                 st.fragment(progress, run_every=EVERY_SECONDS)()
         if started:

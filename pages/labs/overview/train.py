@@ -16,7 +16,7 @@ def train_here() -> None:
     run = session.run_on_view()
     under_way = run is not None and run.is_under_way()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        lab_runs.start_button(
+        found = lab_runs.start_button(
             "c0",
             text.read("train_button"),
             lambda: {"overview": request_here()},
@@ -28,10 +28,12 @@ def train_here() -> None:
             help=text.read("train_help", seconds=HERE_SECONDS),
         )
         chapter_links(text)
-    lab_runs.show_problem("c0")
+    if run is not None:
+        live.run_status(run, "c0")
+    lab_runs.show_problem("c0", found)
     if run is None:
         return
-    live.run_summary(run, "c0")
+    live.run_text(run, "c0")
     if not under_way and session.has_model(run):
         live.use_button(run.id, "c0_use")
 

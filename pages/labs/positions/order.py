@@ -75,7 +75,7 @@ def train_each_scheme(text: words.Words) -> None:
     text.show("lab_order_train_about", steps=STEPS)
     started = lab_runs.started_runs(RUNS)
     running = lab_runs.any_under_way(started)
-    lab_runs.start_button(
+    found = lab_runs.start_button(
         "c4_order",
         text.read("lab_order_train", steps=STEPS),
         lambda: {scheme: request_for(scheme) for scheme in SCHEMES},
@@ -83,7 +83,7 @@ def train_each_scheme(text: words.Words) -> None:
         store=RUNS,
         disabled=running,
     )
-    lab_runs.show_problem("c4_order")
+    lab_runs.show_problem("c4_order", found)
     if started:
         st.fragment(losses_so_far, run_every=EVERY_SECONDS if running else None)(running)
 

@@ -10,7 +10,6 @@ from pages.labs.training import (
     precision,
     quiz,
     rate_finder,
-    room,
     time_machine,
     train,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "precision",
     "quiz",
     "rate_finder",
-    "room",
     "time_machine",
     "train",
 ]

@@ -8,9 +8,20 @@ from gptcore.corpora.text_files import as_one_text
 from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
-from pages.kit import controls, escape, event_log, lab, lab_runs, links, live, run_comparison, session, words
+from pages.kit import (
+    controls,
+    escape,
+    event_log,
+    lab,
+    lab_runs,
+    links,
+    live,
+    room,
+    run_comparison,
+    session,
+    words,
+)
 from pages.kit.controls import CorpusChoice
-from pages.labs.training import room
 
 NANO = PRESETS["nano"].model
 VOCABULARY = controls.Dial(
@@ -66,18 +77,26 @@ def _start_here(text: words.Words) -> None:
             st.error(escape.sentence(problem), icon=":material/error:")
         if run := own_run():
             live.run_status(run, "c8")
-        fits = config is None or room.room(config, _training(seconds, seed), "c8")
+        found = _obstacles(config, corpus, seconds, seed)
+        room.show(found, "c8", replays=True)
     button.button(
         "Start training",
         key="c8_start",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=config is None or not fits,
+        disabled=config is None or found.lack is not None,
         help=text.read("start_help"),
         on_click=_start,
         args=(config, corpus, seconds, seed),
         width="stretch",
     )
+
+
+def _obstacles(config: ModelConfig | None, corpus: CorpusChoice, seconds: int, seed: int) -> room.Obstacles:
+    """What keeps the run from beginning at once."""
+    if config is None:
+        return room.Obstacles()
+    return room.obstacles(lambda: [request_for(config, corpus, seconds, seed)])
 
 
 def predict(text: words.Words) -> None:
