@@ -2,8 +2,9 @@
 
 A step of a small model is some two hundred tiny operations, and on a CPU Python takes as long to ask for one as the
 processor takes to do it. So this asks for few: weights and views are looked up once for each model, keys and values
-of all layers are sliced at once, and a matrix product adds its own residual. `GPT.forward_hidden` is the readable
-version; a test holds both within 1e-5. The step is fast from its first call, and takes sequences of unequal length.
+of all layers are sliced at once, a matrix product adds its own residual, and a small one's weights hold the gains of
+the norm before it. `GPT.forward_hidden` is the readable version; a test holds both within 1e-5. The step is fast from
+its first call, and takes sequences of unequal length.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from gptcore.attention import Attention, explicit_attention
 from gptcore.cache import KVCache
 from gptcore.config import LayerKind, ModelConfig
 from gptcore.feedforward import GELUMLP, GeGLU, ReLUMLP, SwiGLU
-from gptcore.generation.packed_weights import PackedLinear
+from gptcore.generation.packed_weights import SMALLEST, PackedLinear
 from gptcore.generation.quantized import Int4Linear, Int8Linear, QuantizedEmbedding, QuantizedGPT
 from gptcore.initialization import Embedding, Linear
 from gptcore.model import GPT, Block, CappedLinear
@@ -74,15 +75,14 @@ def knows(model: GPT) -> bool:
 class Layer:
     """One block's parts as functions, looked up once.
 
-    The two of a sub-layer that end in `_input` prepare its input (B, C); those that end in `add_` something take
-    the residual stream (B, C) and the sub-layer's last hidden values, and return the stream behind the sub-layer.
+    `qkv` and `feedforward_hidden` take the residual stream (B, C) and normalize it themselves. `add_attention` and
+    `add_feedforward` take the stream and the sub-layer's last hidden values, and return the stream behind the
+    sub-layer.
     """
 
-    attention_input: Function
     qkv: Function
     head_norms: tuple[Function, Function] | None
     add_attention: Callable[[Tensor, Tensor], Tensor]
-    feedforward_input: Function
     feedforward_hidden: Function
     add_feedforward: Callable[[Tensor, Tensor], Tensor]
 
@@ -95,8 +95,7 @@ class DecodeStep:
         self.embedding, self.final_norm = model.embedding.forward, _norm(model.final_norm)
         self.output = model.output.forward
         self.layers = [_layer(block) for block in model.layers]
-        half = self.config.head_dim // 2
-        self.signs = torch.tensor([-1.0] * half + [1.0] * half, dtype=model.dtype, device=model.device)
+        self.rotations = {kind: self._rotations(kind, model.dtype) for kind in set(self.layer_kinds)}
 
     def __call__(self, ids: Tensor, cache: KVCache, lengths: Tensor | None = None) -> Tensor:
         """Return the logits (B, V) of what follows ids (B,), one for each sequence, and extend the cache by them.
@@ -107,15 +106,16 @@ class DecodeStep:
         here = slice(cache.length, cache.length + 1) if lengths is None else lengths
         config, slots = self.config, _Slots(cache, lengths)
         n_queries, n_keys, head_dim = config.n_heads, config.n_kv_heads, config.head_dim
+        separate = (-1, n_queries + 2 * n_keys, head_dim)
         grouped = (-1, n_keys, n_queries // n_keys, head_dim)
         x = self._embed(ids, here)  # (B, C)
         kinds = {
-            kind: (self._rotation(kind, here, x.dtype), *slots.seen(kind.window))
-            for kind in set(self.layer_kinds)
+            kind: (tables and [table[here] for table in tables], *slots.seen(kind.window))
+            for kind, tables in self.rotations.items()
         }
         for number, (layer, kind) in enumerate(zip(self.layers, self.layer_kinds)):
             rotation, keys, values, mask = kinds[kind]
-            heads = layer.qkv(layer.attention_input(x)).unflatten(-1, (-1, head_dim))  # (B, H + 2K, D)
+            heads = layer.qkv(x).view(separate)  # (B, H + 2K, D)
             qk, v = heads.split_with_sizes((n_queries + n_keys, n_keys), 1)  # (B, H + K, D), (B, K, D)
             if layer.head_norms is not None:
                 qk = _normalize(qk, layer.head_norms, n_queries)
@@ -126,7 +126,7 @@ class DecodeStep:
             # The queries that share a key come in as if they were tokens of one sequence: (B, K, H/K, D).
             mixed = self._attend(q.reshape(grouped), keys[number], values[number], mask)
             x = layer.add_attention(x, mixed.flatten(1))  # (B, H·D) -> (B, C)
-            x = layer.add_feedforward(x, layer.feedforward_hidden(layer.feedforward_input(x)))
+            x = layer.add_feedforward(x, layer.feedforward_hidden(x))
         cache.advance(1)
         return self.output(self.final_norm(x))
 
@@ -140,16 +140,14 @@ class DecodeStep:
             return x + positions.table[here].to(x.dtype)
         return x
 
-    def _rotation(
-        self, kind: LayerKind, here: slice | Tensor, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor] | None:
-        """Return cosines and signed sines of the new positions, (1, 1, D) or (B, 1, D); None where nothing rotates."""
+    def _rotations(self, kind: LayerKind, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+        """Return cosines and signed sines of all positions, each (context, 1, D); None where nothing rotates."""
         has_own = kind.window is not None and self.config.window_rope_theta is not None
         table = self.positions.windowed if has_own else self.positions
         if not (kind.rotates and isinstance(table, RotaryPositions)):
             return None
-        cos, sin = table.cos[here].unsqueeze(1), table.sin[here].unsqueeze(1)
-        return cos.to(dtype), sin.to(dtype) * self.signs
+        first, second = table.sin.unsqueeze(1).chunk(2, dim=-1)
+        return table.cos.unsqueeze(1).to(dtype), torch.cat((-first, second), dim=-1).to(dtype)
 
     def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Average values by attention weights: q (B, K, H/K, D), keys and values (B, K, S, D) -> (B, K, H/K, D)."""
@@ -216,52 +214,80 @@ def _normalize(qk: Tensor, norms: tuple[Function, Function], n_queries: int) -> 
 def _norm(part: nn.Module) -> Function:
     """Return what a norm computes; RMSNorm in half of the operations that torch's own takes on a CPU.
 
-    x / sqrt(|x|²/C + eps) is √C · x / hypot(|x|, √(C·eps)): a length in float32, a hypotenuse, a division, and one
-    operation for both factors. The gains are read where they are, so they may be written to.
+    x / sqrt(|x|²/C + eps) is √C · x / hypot(|x|, √(C·eps)), and one operation multiplies by √C and the gains.
     """
     if type(part) not in (RMSNorm, AllHeadsNorm):
         return part.forward
-    root, gains = part.weight.shape[0] ** 0.5, part.weight.detach()
-    zero, floor = (torch.tensor(value, device=gains.device) for value in (0.0, root * part.eps**0.5))
+    length, root, gains = _length(part), part.weight.shape[0] ** 0.5, part.weight.detach()
+    zero, is_float32 = torch.tensor(0.0, device=gains.device), gains.dtype == torch.float32
 
     def normalize(x: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        return torch.addcmul(zero, x / length.hypot_(floor), gains, value=root).to(x.dtype)
+        y = torch.addcmul(zero, x / length(x), gains, value=root)
+        return y if is_float32 else y.to(x.dtype)
 
     if type(part) is AllHeadsNorm:
         return lambda x: normalize(x.flatten(1)).view(x.shape)
     return normalize
 
 
+def _length(norm: RMSNorm | AllHeadsNorm) -> Function:
+    """Return the function that gives hypot(|x|, √(C·eps)) of each row in float32: (..., C) -> (..., 1)."""
+    floor = torch.tensor((norm.weight.shape[0] * norm.eps) ** 0.5, device=norm.weight.device)
+
+    def length(x: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).hypot_(floor)
+
+    return length
+
+
 def _layer(block: Block) -> Layer:
     attention, feedforward = block.attention, block.feedforward
     has_norms = block.config.qk_norm
     return Layer(
-        attention_input=_input(block, "attention"),
-        qkv=attention.qkv_proj.forward,
+        qkv=_product_of_input(block, "attention", attention.qkv_proj),
         head_norms=(_norm(attention.q_norm), _norm(attention.k_norm)) if has_norms else None,
         add_attention=_addition(block, "attention", attention.o_proj),
-        feedforward_input=_input(block, "feedforward"),
-        feedforward_hidden=_hidden(feedforward),
+        feedforward_hidden=_hidden(block, feedforward),
         add_feedforward=_addition(block, "feedforward", feedforward.down_proj),
     )
 
 
-def _input(block: Block, name: str) -> Function:
-    """Return what prepares a sub-layer's input: its norm, where the config has it before the sub-layer."""
-    has_norm = block.config.norm_position.startswith("pre")
-    return _norm(block.get_submodule(f"{name}_pre_norm")) if has_norm else lambda x: x
+def _product_of_input(block: Block, name: str, product: nn.Module) -> Function:
+    """Return a sub-layer's first product, of its normalized input where the config has a norm before the sub-layer.
+
+    W (g · √C · x / length) is (W · g · √C) (x / length): in a small model the gains are multiplied into a copy of the
+    weights once, which saves an operation a token.
+    """
+    if not block.config.norm_position.startswith("pre"):
+        return product.forward
+    norm = block.get_submodule(f"{name}_pre_norm")
+    if _can_fold(norm, product):
+        length, root = _length(norm), norm.weight.shape[0] ** 0.5
+        weight = (product.weight * (norm.weight * root)).detach().t()
+        return lambda x: torch.mm(x / length(x), weight)
+    normalize, forward = _norm(norm), product.forward
+    return lambda x: forward(normalize(x))
 
 
-def _hidden(feedforward: nn.Module) -> Function:
-    """Return the part of a feed-forward layer before its last product: (B, C) -> (B, F)."""
+def _can_fold(norm: nn.Module, product: nn.Module) -> bool:
+    """Whether a norm's gains may go into a copy of the weights: a small one, which is renewed when either changes."""
+    if type(norm) is not RMSNorm or type(product) is not Linear or product.bias is not None:
+        return False
+    weight, gains = product.weight, norm.weight
+    is_small = weight.dtype == torch.float32 and weight.nbytes < SMALLEST[torch.float32]
+    return is_small and not weight.is_inference() and not gains.is_inference()  # those count no changes
+
+
+def _hidden(block: Block, feedforward: nn.Module) -> Function:
+    """Return a feed-forward layer up to its last product, with the norm before it: (B, C) -> (B, F)."""
     if not isinstance(feedforward, SwiGLU):
-        up, activation = feedforward.up_proj.forward, feedforward.activation
+        up, activation = _product_of_input(block, "feedforward", feedforward.up_proj), feedforward.activation
         return lambda x: activation(up(x))
-    gate_up, is_gelu = feedforward.gate_up_proj.forward, isinstance(feedforward, GeGLU)
+    gate_up = _product_of_input(block, "feedforward", feedforward.gate_up_proj)
+    halves, is_gelu = (block.config.d_ff, block.config.d_ff), isinstance(feedforward, GeGLU)
 
     def gated(x: Tensor) -> Tensor:
-        gate, up = gate_up(x).chunk(2, dim=-1)
+        gate, up = gate_up(x).split_with_sizes(halves, 1)
         return (F.gelu(gate, approximate="tanh") if is_gelu else F.silu(gate)) * up
 
     return gated
