@@ -25,6 +25,7 @@ KINDS = ("int8", "int4")
 GROUP = 32  # weights of a row that have one 4-bit scale
 ROWS = 16  # the 4-bit product takes rows by so many
 TINY = 1e-30  # the scale of a row of zeros
+LARGEST = torch.tensor(127.0)  # as a tensor, since torch makes one of a number in each call
 
 
 def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,8 +34,8 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     >>> quantize_rows(torch.tensor([[1.27, -0.5, 0.004]]))[0]
     tensor([[127, -50,   0]], dtype=torch.int8)
     """
-    scale = torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True).div_(127).clamp_min_(TINY)
-    return (x / scale).round_().to(torch.int8), scale
+    scale = x.abs().amax(-1, True).div_(LARGEST).clamp_min_(TINY)
+    return (x / scale).round_().char(), scale
 
 
 class Int8Linear(nn.Module):
@@ -45,17 +46,27 @@ class Int8Linear(nn.Module):
         self.cap = getattr(plain, "cap", None)
         weight, scale = quantize_rows(plain.weight.detach().float())
         self.register_buffer("weight", weight)  # (out, in)
+        self.register_buffer("columns", weight.t(), persistent=False)  # the same memory
         self.register_buffer("scale", scale.squeeze(-1))  # (out,)
         bias = getattr(plain, "bias", None)
         self.register_buffer("bias", None if bias is None else bias.detach().float())
 
     def forward(self, x: Tensor) -> Tensor:
-        integers, scale = quantize_rows(x)
-        sums = torch._int_mm(integers.flatten(0, -2), self.weight.t()).view(
-            *x.shape[:-1], -1
-        )  # exact, in int32
-        y = (sums * self.scale).mul_(scale)
+        y, scale = self._product(x)
+        y = y.mul_(scale)
         return soft_cap(y if self.bias is None else y.add_(self.bias), self.cap)
+
+    def add_to(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """Return x plus the product of `hidden`, for a product without bias and cap: (B, out), (B, in) -> (B, out)."""
+        return torch.addcmul(x, *self._product(hidden))
+
+    def _product(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the product with the rounded activations, and the scale of each row that is still to be applied."""
+        integers, scale = quantize_rows(x)
+        if x.dim() == 2:
+            return torch._int_mm(integers, self.columns) * self.scale, scale  # the sums are exact, in int32
+        sums = torch._int_mm(integers.flatten(0, -2), self.columns)
+        return (sums * self.scale).unflatten(0, x.shape[:-1]), scale
 
 
 class Int4Linear(nn.Module):
