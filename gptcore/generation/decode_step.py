@@ -225,11 +225,13 @@ def _norm(part: nn.Module) -> Function:
     """
     if type(part) not in (RMSNorm, AllHeadsNorm):
         return part.forward
-    length, root, gains = _length(part), part.weight.shape[0] ** 0.5, part.weight.detach()
-    zero, is_float32 = torch.tensor(0.0, device=gains.device), gains.dtype == torch.float32
+    length, root, weight = _length(part), part.weight.shape[0] ** 0.5, part.weight.detach()
+    zero, is_float32 = torch.tensor(0.0, device=weight.device), weight.dtype == torch.float32
+    gains = weight if weight.is_inference() else weight.float()  # no copy of weights that count no changes
 
     def normalize(x: Tensor) -> Tensor:
-        y = torch.addcmul(zero, x / length(x), gains, value=root)
+        wide = x if is_float32 else x.float()  # once: each operation on two types would convert it again
+        y = torch.addcmul(zero, wide / length(wide), gains, value=root)
         return y if is_float32 else y.to(x.dtype)
 
     if type(part) is AllHeadsNorm:
