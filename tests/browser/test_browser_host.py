@@ -41,11 +41,22 @@ def host(chromium):
     context.close()
 
 
-def test_without_a_secret_the_address_is_that_of_no_page(server, host):
-    for name in ("nowhere", "host"):
-        host.goto(f"{server.url}/{name}")
+@pytest.fixture
+def fresh(tmp_path):
+    """A server without a secret, which nobody has asked for a page yet."""
+    server = start_server(tmp_path)
+    yield server
+    stop_server(server)
+    assert not complaints(server)
+
+
+def test_without_a_secret_the_address_is_that_of_no_page(fresh, host):
+    for name in ("host", "nowhere", "host"):  # a fresh server runs any script of pages/ by its address
+        host.goto(f"{fresh.url}/{name}")
         expect(host.get_by_role("dialog")).to_contain_text("Page not found", timeout=2 * MINUTE)
+        expect(host.get_by_role("heading", name="Glassbox")).to_be_visible()
         expect(host.locator(".st-key-host_secret")).to_have_count(0)
+        assert host.url == f"{fresh.url}/"
 
 
 def test_with_the_secret_the_page_shows_the_server_and_hands_out_its_runs(hosted, host, tmp_path):
