@@ -219,6 +219,8 @@ def _sentence(run: Run, state: str, history: History, waits_for: str | None) -> 
         position, wait = session.position_in_queue(run) or 1, session.expected_wait(run)
         if wait is None or waits_for is not None:
             return text.read("waiting_unknown", position=position)
+        if wait == 0:
+            return text.read("waiting_next")
         return text.read("waiting", position=position, wait=duration(wait))
     if state == "running" and (action := run.requested_action()):
         return text.read("pausing" if action == "pause" else "stopping", step=history.last_step)

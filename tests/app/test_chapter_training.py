@@ -201,6 +201,19 @@ def test_a_run_that_waits_for_a_cluster_says_why(own_runs, monkeypatch):
     assert not app.run().warning
 
 
+def test_a_run_whose_turn_has_come_says_that_memory_is_not_free(full_container):
+    run = queue.submit(RunRequest(steps=5))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["run"] = run.id
+    app.switch_page("pages/08_training.py").run()
+    assert not errors(app)
+    (warning,) = app.warning
+    assert warning.value.startswith("this run needs at least") and "100 MB are free" in warning.value
+    assert "It isn't known yet how long" in app.get("progress")[0].text
+    (full_container / "memory.current").write_text("1000000000\n")  # the run of somebody else has ended
+    assert not app.run().warning and "starts in a moment" in app.get("progress")[0].text
+
+
 def test_a_run_named_in_a_link_that_does_not_exist_leaves_the_page_whole():
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     app.query_params["run"] = "../../etc"
