@@ -36,15 +36,20 @@ def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]
     parts = corpus.train, corpus.validation
     if corpus.entropy is None:
         return tuple(encode_documents(part, tokenizer).int() for part in parts)
-    return tuple(
-        torch.frombuffer(bytearray(_encoded_bytes(part, tokenizer)), dtype=torch.int32) for part in parts
-    )
+    kept = (array(_code(tokenizer), _encoded_bytes(part, tokenizer)) for part in parts)
+    dtype = torch.int16 if _code(tokenizer) == "h" else torch.int32
+    return tuple(torch.frombuffer(ids, dtype=dtype).int() for ids in kept)
+
+
+def _code(tokenizer: Tokenizer) -> str:
+    """Return the type of array that holds every id of a tokenizer: of two bytes, or of four."""
+    return "h" if tokenizer.vocab_size <= 2**15 else "i"
 
 
 @lru_cache(maxsize=2)
 def _encoded_bytes(documents: tuple[str, ...], tokenizer: Tokenizer) -> bytes:
     """Return what `encode_documents` does as bytes: made without a tensor, which leaves a process its one thread."""
-    ids = array("i")
+    ids = array(_code(tokenizer))
     for document in documents:
         ids.extend((*tokenizer.start_ids, *tokenizer.encode(document)))
         ids.append(tokenizer.eot_id)

@@ -29,22 +29,31 @@ class Windows:
         self.ids, self.context_length, self.batch_size, self.seed = ids, context_length, batch_size, seed
         self._begin(epoch=0)
 
-    def _draw(self, epoch: int) -> tuple[Tensor, torch.Generator]:
-        """The ids of an epoch, from a random place once round, and the generator for its order."""
+    def _draw(self, epoch: int) -> tuple[int, torch.Generator]:
+        """The random place where an epoch starts on the ring, and the generator for its order."""
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-        start = int(torch.randint(len(self.ids), (), generator=generator))
-        return self.ids.roll(-start), generator
+        return int(torch.randint(len(self.ids), (), generator=generator)), generator
 
     def _begin(self, epoch: int) -> None:
-        ring, generator = self._draw(epoch)
+        start, generator = self._draw(epoch)
         length = self.context_length
         # A target needs the token before it: the very first epoch takes it from the ring, and each later one
         # begins with what the epochs before it left over, which is 1 … length tokens.
-        n_left = 1 + epoch * len(ring) % length
-        left = self._draw(epoch - 1)[0][-n_left:] if epoch else ring[-1:]
-        self.epoch, self.n_taken = epoch, 0
-        self._windows = torch.cat([left, ring]).unfold(0, length + 1, length)  # (windows, T + 1), a view
-        self._order = torch.randperm(len(self._windows), generator=generator)
+        n_left = 1 + epoch * len(self.ids) % length
+        left_from = (self._draw(epoch - 1)[0] if epoch else start) - n_left
+        self._left = (left_from + torch.arange(n_left)) % len(self.ids)  # places on the ring
+        self.epoch, self.n_taken, self._start = epoch, 0, start
+        self._order = torch.randperm((n_left + len(self.ids) - 1) // length, generator=generator)
+
+    def _read(self, chosen: Tensor) -> Tensor:
+        """The windows of these numbers: (N,) -> (N, T + 1)."""
+        steps = chosen.unsqueeze(1) * self.context_length + torch.arange(self.context_length + 1)
+        n_left = len(self._left)
+        places = (self._start + steps - n_left) % len(self.ids)
+        places = torch.where(steps < n_left, self._left[steps.clamp(max=n_left - 1)], places)
+        # Not self.ids[places]: that starts threads for a few kilobytes, and on a busy machine waits 10 ms for
+        # them (index_select: 0.01 ms).
+        return self.ids.index_select(0, places.flatten()).view_as(places)
 
     def next(self) -> tuple[Tensor, Tensor]:
         """The next batch: inputs and targets (B, T) int64, where targets are the inputs one token later."""
@@ -54,9 +63,7 @@ class Windows:
             if self.n_taken == len(self._order):
                 self._begin(self.epoch + 1)
             chosen = self._order[self.n_taken : self.n_taken + n_missing]
-            # Not self._windows[chosen]: that starts threads for a few kilobytes, and on a busy machine
-            # waits 10 ms for them (index_select: 0.01 ms).
-            rows.append(self._windows.index_select(0, chosen))
+            rows.append(self._read(chosen))
             self.n_taken += len(chosen)
             n_missing -= len(chosen)
         batch = torch.cat(rows).long()

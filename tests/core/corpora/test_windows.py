@@ -42,6 +42,16 @@ def test_batches_are_contiguous_rows_of_int64():
             assert part.is_contiguous() and part.dtype == torch.int64
 
 
+def test_windows_keep_no_copy_of_the_ids():
+    ids = torch.arange(100_000)
+    windows = Windows(ids, 64, 4, seed=1)
+    for _ in range(500):  # an epoch has 391 batches
+        windows.next()
+    assert windows.epoch == 1
+    kept = [value for value in vars(windows).values() if isinstance(value, torch.Tensor) and value is not ids]
+    assert sum(tensor.nbytes for tensor in kept) < ids.nbytes / 10
+
+
 def test_epochs_differ_in_windows_and_in_order():
     windows = Windows(torch.arange(1000), 10, 10, seed=0)
     first, second = starts(windows, 10), starts(windows, 10)
