@@ -7,7 +7,7 @@ from pathlib import Path
 from gptcore.corpora.documents import Corpus, CorpusError, split_documents
 from gptcore.corpora.hub import hub_corpus
 from gptcore.corpora.text_files import load_files
-from gptcore.stories.shipped_stories import default_stories
+from gptcore.stories.shipped_stories import default_texts
 from gptcore.stories.writer import N_STORIES, write_stories
 
 BUILT_IN = ("stories", "book")  # the corpora that Glassbox makes itself
@@ -45,9 +45,12 @@ def _stories(n_stories: int, seed: int) -> Corpus:
     if n_stories < 2:
         raise CorpusError(f"n_stories={n_stories} must be at least 2, because some stories are held out.")
     are_default = (n_stories, seed) == (N_STORIES, 0)
-    stories = default_stories() if are_default else write_stories(n_stories, seed)
-    split = split_documents("stories", [story.text for story in stories])
-    entropy = tuple(story.entropy for story in stories[len(split.train) :])
+    if are_default:
+        texts, entropies = zip(*default_texts())
+    else:
+        texts, entropies = zip(*((story.text, story.entropy) for story in write_stories(n_stories, seed)))
+    split = split_documents("stories", texts)
+    entropy = entropies[len(split.train) :]
     return Corpus(name=split.name, train=split.train, validation=split.validation, entropy=entropy)
 
 

@@ -19,16 +19,18 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import islice
 
 import numpy as np
 
 from gptcore.stories.lexicon import FOLK_COMMON, GENDER, NOUN_GENDER
 from gptcore.stories.parser import accepts
 from gptcore.stories.printing import join_tokens, read_tokens
-from gptcore.stories.shipped_stories import default_stories
-from gptcore.stories.writer import N_STORIES, Story
+from gptcore.stories.shipped_stories import default_sentences, default_texts
+from gptcore.stories.writer import N_STORIES
 
 VALIDATION_FRACTION = 0.05
+N_TRAINING = N_STORIES - int(N_STORIES * VALIDATION_FRACTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +145,25 @@ def judge_names(sentences: Sequence[list[str]]) -> tuple[int, int]:
     return right, total
 
 
-def _training_stories() -> list[Story]:
-    return default_stories()[: N_STORIES - int(N_STORIES * VALIDATION_FRACTION)]
+class Numbers:
+    """Whole numbers below 2**63, of which one can be looked up: eight bytes each, where a set takes about 90."""
+
+    def __init__(self, numbers: Iterable[int]):
+        self._sorted = np.unique(np.fromiter(numbers, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def __contains__(self, number: int) -> bool:
+        place = int(self._sorted.searchsorted(number))
+        return place < len(self) and int(self._sorted[place]) == number
 
 
 @cache
-def training_sentences() -> frozenset[int]:
+def training_sentences() -> Numbers:
     """Hashes of all sentences of the default training stories; made once in a process."""
-    return frozenset(hash(sentence) for story in _training_stories() for sentence in story.sentences)
+    stories = islice(default_sentences(), N_TRAINING)
+    return Numbers(hash(sentence) for sentences in stories for sentence in sentences)
 
 
 def score_text(text: str) -> StoryScores:
@@ -265,7 +278,7 @@ def table_scores(
 
     `documents` are these stories, where the caller has them in memory.
     """
-    table = WordTable(documents or [story.text for story in _training_stories()])
+    table = WordTable(documents or [text for text, _ in default_texts()[:N_TRAINING]])
     return {order: score_text(table.sample(order, n_sentences, seed)) for order in orders}
 
 

@@ -9,6 +9,7 @@ Otherwise, or where the file is damaged or missing, the stories are written agai
 
 import hashlib
 import lzma
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gptcore.files import read_bytes, write_bytes
@@ -21,9 +22,23 @@ MAX_FILE_BYTES = 10_000_000
 SAMPLE_EVERY = 400  # stories between two that are written again to check the writer
 
 
-def default_stories() -> list[Story]:
-    """Return `write_stories(N_STORIES)`: read from the package where it has them, else written."""
-    return read_file(FILE) or write_stories(N_STORIES)
+def default_texts() -> list[tuple[str, float]]:
+    """Return the text and the entropy of each story of `write_stories(N_STORIES)`.
+
+    It makes no string for each sentence. Their memory could not be returned, since texts that are kept lie between.
+    """
+    if (lines := read_lines(FILE)) is None:
+        return [(story.text, story.entropy) for story in write_stories(N_STORIES)]
+    parts = (line.partition("\t") for line in lines)
+    return [(sentences.replace("\t", " "), float(entropy)) for entropy, _, sentences in parts]
+
+
+def default_sentences() -> Iterator[Sequence[str]]:
+    """Yield the sentences of one default story after another, and keep none."""
+    if (lines := read_lines(FILE)) is None:
+        yield from (story.sentences for story in write_stories(N_STORIES))
+    else:
+        yield from (line.split("\t")[1:] for line in lines)
 
 
 def fingerprint() -> str:
@@ -32,17 +47,16 @@ def fingerprint() -> str:
     return hashlib.sha256(repr((RULES, words)).encode()).hexdigest()
 
 
-def read_file(file: Path) -> list[Story] | None:
-    """Return the stories in a file; None where they are not those that would be written now."""
+def read_lines(file: Path) -> list[str] | None:
+    """Return a line for each story in a file; None where they are not those that would be written now."""
+    sample = range(0, N_STORIES, SAMPLE_EVERY)
     try:
         written_with, *lines = lzma.decompress(read_bytes(file, MAX_FILE_BYTES)).decode().splitlines()
         if written_with != fingerprint() or len(lines) != N_STORIES:
             return None
-        stories = [_parse(line) for line in lines]
+        return lines if all(_parse(lines[index]) == write_numbered_story(index) for index in sample) else None
     except (OSError, lzma.LZMAError, ValueError):
         return None
-    sample = range(0, N_STORIES, SAMPLE_EVERY)
-    return stories if all(stories[index] == write_numbered_story(index) for index in sample) else None
 
 
 def _parse(line: str) -> Story:

@@ -7,6 +7,7 @@ import pytest
 
 from gptcore.stories.parser import accepts, next_words
 from gptcore.stories.scores import (
+    Numbers,
     WordTable,
     reference_probe,
     sample_table,
@@ -14,7 +15,7 @@ from gptcore.stories.scores import (
     split_sentences,
     table_scores,
 )
-from gptcore.stories.shipped_stories import default_stories
+from gptcore.stories.shipped_stories import default_texts
 from gptcore.stories.writer import write_stories
 from tests.core.stories.word_classes import gender_of
 
@@ -44,9 +45,18 @@ def test_real_stories_have_every_score_right(fresh):
 
 
 def test_training_stories_are_not_new_and_validation_stories_are():
-    stories = default_stories()
-    assert score_text(text_of(stories[:200])).new == 0
-    assert score_text(text_of(stories[19_000:19_200])).new > 0.6
+    texts = [text for text, _ in default_texts()]
+    assert score_text("\n\n".join(texts[:200])).new == 0
+    assert score_text("\n\n".join(texts[19_000:19_200])).new > 0.6
+
+
+def test_a_number_is_found_among_many():
+    numbers = [hash(str(n)) for n in range(1000)] + [-(2**63), 2**63 - 1]
+    many = Numbers(numbers)
+    assert len(many) == len(set(numbers))
+    assert all(n in many for n in numbers)
+    assert [n for n in range(100) if n in many] == []
+    assert 0 not in Numbers([])
 
 
 def test_chance_is_far_below(fresh):
