@@ -160,19 +160,21 @@ def _facts(
     model_config: ModelConfig, config: TrainConfig, corpus: Corpus, train_ids: Tensor, val_ids: Tensor
 ) -> dict:
     """Return what a `Start` event says of the run's config and text: the losses it will be compared with."""
-    return {
+    facts = {
         "config": {"model": model_config.to_dict(), "train": config.to_dict(), "corpus": corpus.name},
         "uniform": math.log(model_config.vocab_size),
         "unigram": unigram_entropy(train_ids),
         "bigram": bigram_loss(train_ids, val_ids),
     }
+    return_freed_memory()  # what encoding and counting the text took
+    return facts
 
 
 def _loop(
     state: TrainingState, config: TrainConfig, evaluator: Evaluator, budget: TimeBudget
 ) -> Iterator[events.Event]:
     """Step until the run is over, evaluating, sampling and keeping the state on the way."""
-    return_freed_memory()  # what encoding and counting the text took
+    return_freed_memory()  # what the first evaluation took
     recent: deque[tuple[float, int]] = deque([(state.seconds, state.tokens)], maxlen=20)
     saved_at, saved_step = state.seconds, state.step
     reason = None
