@@ -379,12 +379,19 @@ def poll(
             n_free = n_slots(slots, limits.runs_at_once) - queue.n_running() - (len(waiting) - len(at_hand))
             for record in at_hand[: max(0, n_free)]:
                 with skipped_on_error(queue.path(record)):
-                    reason = lack(queue, record) if lack is not None and slots == TRAINING else None
+                    reason = _lack_of(queue, record, lack) if slots == TRAINING else None
                     if reason is not None and Requests(folder, slots).n_running():
                         break
                     _launch(queue, record, launch if reason is None else _refuse(reason))
                     launched.append(record["id"])
     return launched
+
+
+def _lack_of(queue: Requests, record: Mapping[str, Any], lack: Lack | None) -> str | None:
+    try:
+        return None if lack is None else lack(queue, record)
+    except Exception:  # whatever the request holds, its launch says what is wrong with it
+        return None
 
 
 def _refuse(reason: str) -> Launch:

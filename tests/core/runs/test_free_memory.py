@@ -76,6 +76,18 @@ def test_a_run_that_lacks_memory_waits_while_another_trains_and_nobody_overtakes
     assert poll() == ["starting"] * 3 and launched == [str(run.folder) for run in (first, large, small)]
 
 
+def test_a_request_whose_memory_nobody_can_tell_is_launched_and_keeps_nobody_waiting(folder, begun):
+    """Its launch says what is wrong with it."""
+
+    def lack(requests, record):
+        raise ValueError("it has no configs")
+
+    runs = [queue.submit(RunRequest(seconds=40, seed=seed)) for seed in range(2)]
+    two = Limits.from_environment({"GLASSBOX_RUNS_AT_ONCE": "2"})
+    assert len(queue.poll(folder, lambda job, log: process_identity(begun), two, lack=lack)) == 2
+    assert [run.state() for run in runs] == ["starting"] * 2
+
+
 @pytest.mark.skipif(not can_fork(), reason="where a GPU may train, memory is not checked")
 def test_a_run_that_lacks_memory_although_nothing_trains_ends_with_the_sentence(folder):
     batch_size = 1
