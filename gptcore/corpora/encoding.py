@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,9 +37,9 @@ def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]
     parts = corpus.train, corpus.validation
     if corpus.entropy is None:
         return tuple(encode_documents(part, tokenizer).int() for part in parts)
-    kept = (array(_code(tokenizer), _encoded_bytes(part, tokenizer)) for part in parts)
-    dtype = torch.int16 if _code(tokenizer) == "h" else torch.int32
-    return tuple(torch.frombuffer(ids, dtype=dtype).int() for ids in kept)
+    # numpy widens them: torch would start threads, and the process that prepares runs forks afterwards.
+    kept = (np.frombuffer(_encoded_bytes(part, tokenizer), _code(tokenizer)) for part in parts)
+    return tuple(torch.from_numpy(ids.astype(np.int32)) for ids in kept)
 
 
 def _code(tokenizer: Tokenizer) -> str:

@@ -46,6 +46,15 @@ jobs.QUEUED_KINDS["sleep"] = "tests.core.runs.sample_jobs"
 queue.poll = poll_all_but_one
 supervisor.serve()
 """
+PRELOADED = """
+import os
+import numpy, torch
+from gptcore.runs import supervisor
+
+threads = os.listdir("/proc/self/task")
+supervisor._preload()
+print(len(os.listdir("/proc/self/task")) - len(threads))
+"""
 
 
 @pytest.fixture(scope="module", params=list(COMMANDS))
@@ -364,3 +373,9 @@ def test_a_folder_that_cannot_be_polled_stops_no_other(watching_pool, tmp_path, 
     queue.submit_named({"long": job("sleep")}, slots=jobs.MEASUREMENT)
     watching_pool.poll(runs_folder())
     wait_for(lambda: not queue.is_busy(runs_folder()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux lists the threads of a process")
+def test_what_is_preloaded_starts_no_thread_that_a_forked_run_would_wait_for():
+    done = subprocess.run([sys.executable, "-c", PRELOADED], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
