@@ -1,9 +1,12 @@
 """A handle is the key of what is computed from a model, and models are read once."""
 
+import gc
 import os
+import weakref
 
 import pytest
 import streamlit as st
+import torch
 
 from gptcore import checkpoint
 from gptcore.config import ModelConfig
@@ -11,6 +14,7 @@ from gptcore.model import GPT
 from pages.kit import forward, initialization, models
 from pages.kit.models import ModelHandle
 from pages.kit.story_data import story_tokenizer
+from pages.labs.inference import cached as inference
 
 
 @pytest.fixture
@@ -63,6 +67,20 @@ def test_two_handles_share_one_model_and_a_snapshot_has_its_own():
     initialization.initial_model.clear()  # another test may have filled it while other models were cached
     assert initialization.initial_model(models.shipped()) is first.handle.model
     assert forward.continuation(first.handle, "Once", 3) != forward.continuation(models.shipped(), "Once", 3)
+
+
+def test_snapshots_are_kept_one_at_a_time_and_their_embedding_matrices_alone():
+    handles = [snapshot.handle for snapshot in models.snapshots(models.shipped())]
+    assert len(handles) > 2
+    initialization.initial_model.clear()
+    inference._draft.clear()
+    matrices, kept = [], []
+    for handle in handles:
+        matrices.append(models.embedding_matrix(handle))
+        kept.append(weakref.ref(handle.model))
+        assert torch.equal(matrices[-1], handle.model.embedding.weight)
+    gc.collect()
+    assert [model() is not None for model in kept] == [False] * (len(handles) - 1) + [True]
 
 
 def test_a_handle_knows_the_name_and_the_training_of_its_model(saved):

@@ -38,7 +38,7 @@ def tables_by_moment(model: models.ModelHandle) -> dict[str, object]:
         tables["initialization"] = initial.embedding.weight.detach()
     for snapshot in models.snapshots(model):
         if snapshot.step:
-            tables[f"step {snapshot.step}"] = snapshot.handle.model.embedding.weight.detach()
+            tables[f"step {snapshot.step}"] = models.embedding_matrix(snapshot.handle)
     tables["trained"] = model.model.embedding.weight.detach()
     return tables
 
