@@ -29,6 +29,7 @@ QUIET = 0.7  # of the wall's time spent on a processor, by one thread at least
 TRIAL_TOKENS = 512  # of a batch, to compare plans on
 TRIAL_SECONDS = 0.05  # for a plan, where a step takes less
 TOKENS_A_THREAD = 2048  # of a batch, that go through the model at once
+CLEARLY = 0.95  # of the time of an earlier, more promising plan, which a later one must beat to be chosen
 HOPELESS = 2.0  # times the best plan's step: the first step, which is a slow one, of a plan given up
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -145,6 +146,7 @@ def _measure(
 ) -> tuple[ExecutionPlan, list[ExecutionPlan]]:
     """Time choices that differ from the best so far in one thing: precision, path or number of threads.
 
+    Of plans that are about as fast, the earlier one is chosen: which is first then is noise, and it takes less memory.
     A few rows of the batch are enough to compare. A choice whose first step is far behind is not pursued. Once
     `MEASURING_SECONDS` are over, only another number of threads is tried: on a busy machine it decides most.
     """
@@ -152,22 +154,29 @@ def _measure(
     trials: list[ExecutionPlan] = []
     until = time.perf_counter() + MEASURING_SECONDS
     for choice in choices:
-        best = min(trials, key=lambda trial: trial.seconds_per_step, default=None)
+        best = _best(trials) if trials else None
         late = best is not None and best.threads == choice[2] and time.perf_counter() > until
         if late or (best is not None and _differences(best, choice) > 1):
             continue
         limit = math.inf if best is None else HOPELESS * best.seconds_per_step
         seconds = time_step(model, config, ids[:rows], targets[:rows], *choice, TRIAL_SECONDS, limit)
         trials.append(ExecutionPlan(*choice, seconds))
-    best = min(trials, key=lambda trial: trial.seconds_per_step)
     scaled = [replace(trial, seconds_per_step=trial.seconds_per_step * len(ids) / rows) for trial in trials]
-    chosen = scaled[trials.index(best)]
+    chosen = scaled[trials.index(_best(trials))]
     if config.seconds is not None and rows < len(ids):
         # How many steps the run will have is estimated from this number, so it is taken from the whole batch.
         choice = chosen.precision, chosen.attention_path, chosen.threads
         seconds = time_step(model, config, ids, targets, *choice, TRIAL_SECONDS)
         chosen = replace(chosen, seconds_per_step=seconds)
     return chosen, scaled
+
+
+def _best(trials: list[ExecutionPlan]) -> ExecutionPlan:
+    best = trials[0]
+    for trial in trials[1:]:
+        if trial.seconds_per_step < CLEARLY * best.seconds_per_step:
+            best = trial
+    return best
 
 
 def _differences(plan: ExecutionPlan, choice: tuple[str, str, int]) -> int:

@@ -46,10 +46,11 @@ def pretend(monkeypatch, seconds):
     return timed
 
 
-def test_the_fastest_of_all_paths_is_picked_and_remembered(pick, monkeypatch, memory):
+def test_the_fastest_of_all_paths_or_one_about_as_fast_is_picked_and_remembered(pick, monkeypatch, memory):
     chosen, trials = pick(steps=5)
     assert {trial.attention_path for trial in trials} <= {"fast", "explicit", "fused"}
-    assert chosen == min(trials, key=lambda trial: trial.seconds_per_step)
+    assert chosen in trials
+    assert min(trial.seconds_per_step for trial in trials) >= devices.CLEARLY * chosen.seconds_per_step
     assert memory.exists()
     forbid_timing(monkeypatch)
     assert pick(steps=5) == (chosen, trials)
@@ -68,6 +69,13 @@ def test_a_measurement_that_others_disturbed_is_not_remembered(pick, monkeypatch
     monkeypatch.setattr(devices, "QUIET", 1e9)
     pick(steps=5)
     assert not memory.exists()
+
+
+@pytest.mark.parametrize(("explicit", "expected"), [(0.97, "fast"), (0.9, "explicit")])
+def test_a_plan_must_be_clearly_faster_than_the_one_before_it(pick, monkeypatch, explicit, expected):
+    pretend(monkeypatch, lambda precision, path, threads: explicit if path == "explicit" else 1.0)
+    chosen, _ = pick(steps=5)
+    assert chosen.attention_path == expected
 
 
 def test_one_thing_changes_at_a_time(pick, monkeypatch):
