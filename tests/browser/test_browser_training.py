@@ -18,7 +18,12 @@ def bar(page):
 def start(page, server, seconds: int) -> str:
     """Start a run and wait until the page shows it and no other; return its id."""
     page.goto(server.url + CHAPTER.format(seconds=seconds))
-    page.get_by_role("button", name="Start training").click(timeout=2 * MINUTE)
+    button = page.get_by_role("button", name="Start training")
+    expect(button).to_be_enabled(timeout=2 * MINUTE)
+    button.evaluate(
+        "button => button.scrollIntoView({block: 'center'})"
+    )  # a click alone leaves it at the edge
+    button.click()
     expect(bar(page)).to_be_in_viewport(ratio=1, timeout=MINUTE)
     expect(stop_button(page)).to_be_in_viewport(ratio=1)
     page.wait_for_url(re.compile("run="), timeout=2 * MINUTE)
