@@ -28,7 +28,6 @@ MEASURING_SECONDS = 0.6  # for all plans together
 QUIET = 0.7  # of the wall's time spent on a processor, by one thread at least
 TRIAL_TOKENS = 512  # of a batch, to compare plans on
 TRIAL_SECONDS = 0.05  # for a plan, where a step takes less
-TOKENS_A_THREAD = 2048  # of a batch, that go through the model at once
 CLEARLY = 0.95  # of the time of an earlier, more promising plan, which a later one must beat to be chosen
 HOPELESS = 2.0  # times the best plan's step: the first step, which is a slow one, of a plan given up
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -77,18 +76,6 @@ def steady_heap() -> None:
     trim_threshold, mmap_threshold = -1, -3  # names from malloc.h
     mallopt(mmap_threshold, 1 << 30)
     mallopt(trim_threshold, (1 << 31) - 1)
-
-
-def parts_of_batch(ids: Tensor, threads: int) -> int:
-    """Return in how many equal parts, one after another, a batch (B, T) goes through the model: 1 on a GPU.
-
-    On a CPU, more tokens at once than these make no step faster, but take memory: the backward pass needs what every
-    layer computed for each of them. Where no divisor of B leaves parts of at least half as many, it is 1.
-    """
-    n_rows = len(ids)
-    most = max(1, TOKENS_A_THREAD * threads // ids.shape[1])  # rows
-    n_parts = next(n for n in range(1, n_rows + 1) if n_rows % n == 0 and n_rows // n <= most)
-    return n_parts if ids.device.type == "cpu" and 2 * n_rows // n_parts >= most else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +206,12 @@ def time_step(
     torch.set_num_threads(threads)
     scratch = copy.deepcopy(model)
     optimizers = make_optimizers(scratch, config, precision)
-    n_parts = parts_of_batch(ids, threads)
     times, until = [], time.perf_counter() + seconds
     while len(times) < 2 or time.perf_counter() < until:
         started = time.perf_counter()
-        for part, wanted in zip(ids.chunk(n_parts), targets.chunk(n_parts)):
-            with autocast(model.device, precision):
-                loss = training_loss(scratch, part, wanted, path=path) / n_parts
-            loss.backward()
+        with autocast(model.device, precision):
+            loss = training_loss(scratch, ids, targets, path=path)
+        loss.backward()
         clip_gradients(scratch, config.grad_clip)
         for optimizer in optimizers:
             optimizer.step()

@@ -23,14 +23,7 @@ from gptcore.model import GPT
 from gptcore.resources import return_freed_memory
 from gptcore.tokenizer import Tokenizer
 from gptcore.training import events
-from gptcore.training.devices import (
-    ExecutionPlan,
-    autocast,
-    device_memory,
-    parts_of_batch,
-    pick_device,
-    pick_execution_plan,
-)
+from gptcore.training.devices import ExecutionPlan, autocast, device_memory, pick_device, pick_execution_plan
 from gptcore.training.distributed import SINGLE, DistributedLoss, ProcessGroup
 from gptcore.training.evaluation import Evaluator, bigram_loss, unigram_entropy
 from gptcore.training.faults import LOOP_VARIANTS
@@ -270,14 +263,11 @@ def train_step(state: TrainingState, config: TrainConfig) -> tuple[float, float,
         ids, targets = (
             split_windows(state.group.rows(part), cuts).to(device) for part in state.windows.next()
         )  # (B, T)
-        n_parts = parts_of_batch(ids, state.plan.threads) if state.group.size == 1 else 1
-        for part, wanted in zip(ids.chunk(n_parts), targets.chunk(n_parts)):
-            with state.loss.accumulate(last=turn == config.accumulation - 1):
-                with autocast(device, state.plan.precision):
-                    loss = state.loss(part, wanted, path=state.plan.attention_path)
-                    loss = loss / (config.accumulation * n_parts)
-                state.scaler.scale(loss).backward()
-            total += loss.detach()
+        with state.loss.accumulate(last=turn == config.accumulation - 1):
+            with autocast(device, state.plan.precision):
+                loss = state.loss(ids, targets, path=state.plan.attention_path) / config.accumulation
+            state.scaler.scale(loss).backward()
+        total += loss.detach()
         state.tokens += targets.numel() * state.group.size
     total = state.group.mean(total)
     for optimizer in state.optimizers:

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from gptcore.training.devices import Compiled, parts_of_batch
+from gptcore.training.devices import Compiled
 
 
 @pytest.mark.long
@@ -35,20 +35,3 @@ def test_a_compiled_loss_is_the_models_own(lively, random_ids):
     weights = list(model.parameters())
     for a, b in zip(torch.autograd.grad(fast, weights), torch.autograd.grad(plain, weights), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "length", "threads", "n_parts"),
-    [
-        (16, 256, 1, 2),  # the preset nano on one thread
-        (16, 256, 2, 1),
-        (32, 128, 1, 2),
-        (12, 256, 1, 2),
-        (17, 256, 1, 1),  # single rows would leave a core idle
-        (4, 4096, 1, 4),  # one row is the least
-    ],
-)
-def test_a_batch_goes_through_the_model_in_parts_that_keep_the_threads_busy(n_rows, length, threads, n_parts):
-    ids = torch.empty(n_rows, length, dtype=torch.int64)
-    assert parts_of_batch(ids, threads) == n_parts
-    assert parts_of_batch(ids.to("meta"), threads) == 1  # another device takes the whole batch

@@ -18,7 +18,7 @@ from gptcore.corpora.windows import Windows, fixed_batches
 from gptcore.generation.packed_weights import SMALLEST, can_pack, pack
 from gptcore.generation.sampling import generate
 from gptcore.tokenizer import Tokenizer
-from gptcore.training import devices, events
+from gptcore.training import events
 from gptcore.training.devices import ExecutionPlan
 from gptcore.training.evaluation import eval_steps
 from gptcore.training.loop import train, train_step
@@ -245,24 +245,6 @@ def test_accumulation_is_one_large_batch(lively, random_ids):
         torch.testing.assert_close(torch.tensor(moves), torch.tensor(results[0][0]), atol=1e-5, rtol=1e-5)
         for name, weight in weights.items():
             torch.testing.assert_close(weight, results[0][1][name], atol=1e-6, rtol=1e-5)
-
-
-def test_a_step_in_parts_is_the_step_of_the_whole_batch(lively, random_ids, monkeypatch):
-    ids = random_ids(1, 500)[0]
-    config = TrainConfig(steps=10, batch_size=6, accumulation=2, learning_rate=0.1, grad_clip=1e9)
-    results = []
-    for rows_at_once in (6, 2):
-        monkeypatch.setattr(devices, "TOKENS_A_THREAD", rows_at_once * 16)
-        model, shapes = lively(), set()
-        model.embedding.register_forward_pre_hook(
-            lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape))
-        )
-        state = trainer(model, config, ids, torch.optim.SGD(model.parameters()))
-        move = train_step(state, config)
-        assert shapes == {(rows_at_once, 16)}
-        assert state.tokens == 2 * 6 * 16
-        results.append((torch.tensor(move), model.state_dict()))
-    torch.testing.assert_close(results[1], results[0], atol=1e-6, rtol=1e-5)
 
 
 def test_the_loss_is_the_mean_over_all_windows_of_a_step(lively, random_ids):
