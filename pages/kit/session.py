@@ -190,6 +190,7 @@ def waiting_problem(run: Run) -> str | None:
     """Why a waiting run cannot start although its turn has come, in one sentence; None where nothing is wrong."""
     from gptcore.config import ConfigError
     from gptcore.runs import queue
+    from gptcore.runs.jobs import TRAINING
 
     if (problem := queue_problem()) is not None:
         return problem
@@ -197,7 +198,7 @@ def waiting_problem(run: Run) -> str | None:
         return None
     record = run.request()
     try:
-        configs = queue.configs_of(run) if record.get("resume") else queue.read_request(record).configs()
+        configs = queue.record_configs(queue.Requests(run.folder.parent, TRAINING), record)
     except (ConfigError, RunError):
         return None
     return lack_of_memory(*configs)
