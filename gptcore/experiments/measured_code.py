@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from types import CodeType, FunctionType
 
+from gptcore.formats.syntax_tree import source_lines
+
 PACKAGE = "gptcore.experiments."
 _PLAIN = (bool, int, float, str, bytes, type(None))
 _F_STRING = (
@@ -72,7 +74,7 @@ def _written(value: object) -> str:
     if _is_plain(value):
         return repr(value)
     words, starts, inside = [], True, 0
-    for token in tokenize.generate_tokens(io.StringIO(inspect.getsource(value)).readline):
+    for token in tokenize.generate_tokens(io.StringIO("".join(source_lines(value)[0])).readline):
         if token.type == _F_STRING[0] and (starts or inside):
             inside += 1
         elif inside:

@@ -5,14 +5,22 @@ and then gets "SystemError: AST constructor recursion depth mismatch".
 """
 
 import ast
+import inspect
 import threading
 
-ONE_PARSER = (
-    threading.Lock()
-)  # also around what parses source without saying so, such as `inspect` for a class
+_ONE_PARSER = threading.Lock()
 
 
 def parse_python(source: str) -> ast.Module:
     """Return the syntax tree of source; raises SyntaxError."""
-    with ONE_PARSER:
+    with _ONE_PARSER:
         return ast.parse(source)
+
+
+def source_lines(value: object) -> tuple[list[str], int]:
+    """Return the source lines of a function, class or module, and the number of the first; raises OSError.
+
+    To find a class, `inspect` makes the tree of its whole file.
+    """
+    with _ONE_PARSER:
+        return inspect.getsourcelines(value)

@@ -24,7 +24,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from gptcore.formats.syntax_tree import ONE_PARSER, parse_python
+from gptcore.formats.syntax_tree import parse_python, source_lines
 from pages.kit import escape, links, words
 
 KINDS = ("why", "shape", "what")
@@ -74,8 +74,7 @@ def source(name: str) -> Source:
     where = module.replace(".", "/") + ".py"
     for part in path:
         shown = getattr(shown, part)
-    with ONE_PARSER:  # of a class it parses the file
-        lines, start = inspect.getsourcelines(inspect.unwrap(shown))
+    lines, start = source_lines(inspect.unwrap(shown))
     whole = textwrap.dedent("".join(lines)).rstrip().splitlines()
     return Source(".".join(path), where, start, tuple(whole))
 
