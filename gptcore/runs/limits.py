@@ -100,7 +100,7 @@ class Limits:
         Raises LimitError for a value that is not a number in its range.
         """
         environment = os.environ if environment is None else environment
-        hosted = _flag(environment, "hosted")
+        hosted = is_hosted(environment)
         cores = cores or available_cores()
         memory = memory or available_memory()
         runs_at_once = max(1, min(cores // 2, memory // 2_000_000_000))
@@ -258,6 +258,11 @@ def _grouped(number: int) -> str:
     if number < 10**15:
         return f"{number:,}"
     return f"about 10^{len(str(number)) - 1}"
+
+
+def is_hosted(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether the app is there for strangers; raises LimitError for a value that is neither 1 nor 0."""
+    return _flag(os.environ if environment is None else environment, "hosted")
 
 
 def _flag(environment: Mapping[str, str], name: str) -> bool:

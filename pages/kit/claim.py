@@ -25,11 +25,23 @@ _PROBLEM = "claims_problem"
 
 
 def cards(*names: str) -> None:
-    """The claims of a chapter, one card each: the first two open, the others in an expander."""
+    """The claims of a chapter, one card each: the first two open, the others drawn once their expander is opened."""
     _rows(names[:OPEN])
     if rest := names[OPEN:]:
-        with st.expander(f"{len(rest)} more claims to measure", icon=":material/timer:"):
-            _rows(rest)
+        _further(rest)
+
+
+@st.fragment
+def _further(names: Sequence[str]) -> None:
+    folded = st.expander(
+        f"{len(names)} more claims to measure",
+        key=f"claims_{names[0]}_further",
+        icon=":material/timer:",
+        on_change="rerun",
+    )
+    if folded.open:
+        with folded:
+            _rows(names)
 
 
 def _rows(names: Sequence[str]) -> None:

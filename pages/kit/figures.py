@@ -5,7 +5,7 @@ background are left to Streamlit's theme, so a figure reads the same in light an
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -46,23 +46,51 @@ def show(picture: Picture, *, key: str) -> None:
     st.plotly_chart(picture.figure, key=key, config=CONFIG, alt=picture.alt)
 
 
-def empty_figure(*, x: str, y: str, height: int = 320, revision: str = "kept") -> go.Figure:
-    """An empty figure with named axes; zoom and pan survive updates for as long as `revision` stays."""
-    # Handed over at once: `update_layout` looks every property up in the template, which takes seven times as long.
+def empty_figure(
+    *,
+    x: str,
+    y: str,
+    height: int = 320,
+    revision: str = "kept",
+    x_axis: Mapping[str, object] | None = None,
+    y_axis: Mapping[str, object] | None = None,
+    **layout: object,
+) -> go.Figure:
+    """An empty figure with named axes; zoom and pan survive updates for as long as `revision` stays.
+
+    `x_axis`, `y_axis` and `layout` are further settings as Plotly names them. Handed over at once they take a fifth
+    of the time of `update_xaxes`, `update_yaxes` and `update_layout`.
+    """
     return go.Figure(
-        layout=go.Layout(
-            height=height,
-            margin={"l": 8, "r": 8, "t": 8, "b": 8},
-            paper_bgcolor=CLEAR,
-            plot_bgcolor=CLEAR,
-            uirevision=revision,
-            legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
-            hovermode="x unified",
+        layout={
+            "height": height,
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
+            "uirevision": revision,
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+            "hovermode": "x unified",
             # Streamlit pads the tick labels by 8 px and more, which the distance of a title does not count.
-            xaxis={"title": {"text": x, "standoff": 12}, "automargin": True},
-            yaxis={"title": {"text": y, "standoff": 18}, "automargin": True},
-        )
+            "xaxis": {"title": {"text": x, "standoff": 12}, "automargin": True} | dict(x_axis or {}),
+            "yaxis": {"title": {"text": y, "standoff": 18}, "automargin": True} | dict(y_axis or {}),
+        }
+        | layout
     )
+
+
+def dotted_line(
+    figure: go.Figure, *, x: float | None = None, y: float | None = None, color: str = GREY
+) -> None:
+    """Draw a dotted line across a figure: upright at `x`, or level at `y`.
+
+    Plotly's own `add_vline` and `add_hline` take thirteen times as long.
+    """
+    if x is not None:
+        ends = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain"}
+    else:
+        ends = {"y0": y, "y1": y, "x0": 0, "x1": 1, "xref": "x domain"}
+    line = {"type": "line", "line": {"color": color, "width": 1.5, "dash": "dot"}}
+    figure.layout.shapes = (*figure.layout.shapes, line | ends)
 
 
 def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]) -> None:
@@ -71,6 +99,7 @@ def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]
     There a curve is placed by its value and a note by the value's logarithm, and a level of 0 or less has no place.
     """
     is_log = figure.layout.yaxis.type == "log"
+    names = []
     for line in lines:
         if line.value is None or not math.isfinite(line.value) or (is_log and line.value <= 0):
             continue
@@ -85,16 +114,19 @@ def add_lines(figure: go.Figure, lines: Iterable[Line], x_range: Sequence[float]
                 hovertemplate=f"{line.name}: %{{y:.3f}}<extra></extra>",
             )
         )
-        figure.add_annotation(
-            x=1,
-            xref="x domain",
-            y=math.log10(line.value) if is_log else line.value,
-            text=f"{line.name} {line.value:.2f}",
-            showarrow=False,
-            xanchor="right",
-            yanchor="bottom",
-            font={"size": 11},
+        names.append(
+            {
+                "x": 1,
+                "xref": "x domain",
+                "y": math.log10(line.value) if is_log else line.value,
+                "text": f"{line.name} {line.value:.2f}",
+                "showarrow": False,
+                "xanchor": "right",
+                "yanchor": "bottom",
+                "font": {"size": 11},
+            }
         )
+    figure.layout.annotations = (*figure.layout.annotations, *names)
 
 
 def faint(color: str) -> str:

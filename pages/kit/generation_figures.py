@@ -27,9 +27,20 @@ def probability_bars(
     position of the token that was drawn, framed in orange.
     """
     passes = [True] * len(tokens) if after is None else [p > 0 for p in after]
-    figure = empty_figure(x="probability", y="", height=height or 60 + 26 * len(tokens), revision=revision)
-    # Equal texts (two tokens that print alike) would fall on one bar; the places keep them apart.
     places = list(range(len(tokens)))
+    top = max(probabilities, default=0.0)
+    room = 1.22 if after is None else 1.45  # for what stands behind the longest bar
+    figure = empty_figure(
+        x="probability",
+        y="",
+        height=height or 60 + 26 * len(tokens),
+        revision=revision,
+        x_axis={"range": [0, min(1.03 * room, room * top or 1)], "tickformat": ".0%", "nticks": 5},
+        y_axis=_token_axis(tokens),
+        hovermode="closest",
+        bargap=0.25,
+        showlegend=False,
+    )
     figure.add_trace(
         go.Bar(
             x=list(probabilities),
@@ -53,17 +64,6 @@ def probability_bars(
             },
         )
     )
-    top = max(probabilities, default=0.0)
-    room = 1.22 if after is None else 1.45  # for what stands behind the longest bar
-    figure.update_xaxes(range=[0, min(1.03 * room, room * top or 1)], tickformat=".0%", nticks=5)
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=places,
-        ticktext=[escape.plotly(visible(token)) for token in tokens],
-        autorange="reversed",
-        showgrid=False,
-    )
-    figure.update_layout(hovermode="closest", bargap=0.25, showlegend=False)
     listed = ", ".join(f"{visible(t)} {p:.1%}" for t, p in list(zip(tokens, probabilities))[:5])
     cut = passes.count(False)
     return Picture(
@@ -71,6 +71,17 @@ def probability_bars(
         f"Most likely next tokens: {listed}."
         + (f" {cut} of the tokens shown are filtered out." if cut else ""),
     )
+
+
+def _token_axis(tokens: Sequence[str]) -> dict[str, object]:
+    """An axis of tokens from top to bottom; two that print alike keep bars of their own."""
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(len(tokens))),
+        "ticktext": [escape.plotly(visible(token)) for token in tokens],
+        "autorange": "reversed",
+        "showgrid": False,
+    }
 
 
 def _told(probabilities: Sequence[float], after: Sequence[float] | None) -> list[str]:
@@ -94,7 +105,14 @@ def time_per_token(
 
     `points` are what a curve was smoothed from, drawn faintly behind it; those far above it are cut off.
     """
-    figure = empty_figure(x="token position", y="milliseconds per token", height=250, revision="time")
+    highest = max((1000 * value for values in lanes.values() for value in values), default=1.0)
+    figure = empty_figure(
+        x="token position",
+        y="milliseconds per token",
+        height=250,
+        revision="time",
+        y_axis={"range": [0, 1.25 * highest]},
+    )
     dashes = ("solid", "dash", "dot")
     for name, seconds in (points or {}).items():
         figure.add_trace(
@@ -119,7 +137,5 @@ def time_per_token(
                 hovertemplate=f"{name} %{{y:.2f}} ms<extra></extra>",
             )
         )
-    highest = max((1000 * value for values in lanes.values() for value in values), default=1.0)
-    figure.update_yaxes(range=[0, 1.25 * highest])
     ends = [f"{name}: last token {1000 * values[-1]:.1f} ms" for name, values in lanes.items() if values]
     return Picture(figure, "Time per token against position. " + "; ".join(ends) + ".")

@@ -42,8 +42,15 @@ def heatmap(
     n_rows, n_columns = len(values), len(columns)
     finite = [value for row in values for value in row if math.isfinite(value)]
     top = highest if highest is not None else max(map(abs, finite), default=1.0) or 1.0
+    angle = -45 if max(map(len, columns), default=0) > 3 else 0
     figure = empty_figure(
-        x=column_title, y=row_title, height=height or 110 + max(26 * n_rows, 90), revision=revision
+        x=column_title,
+        y=row_title,
+        height=height or 110 + max(26 * n_rows, 90),
+        revision=revision,
+        x_axis=_named_ticks(columns) | {"tickangle": angle},
+        y_axis=_named_ticks(rows) | {"autorange": "reversed"},
+        hovermode="closest",
     )
     text = None
     if numbers and max(n_rows, n_columns) <= MOST_CELL_TEXT:
@@ -66,9 +73,6 @@ def heatmap(
             hovertemplate=f"%{{customdata[0]}} → %{{customdata[1]}}<br>{what} %{{customdata[2]}}<extra></extra>",
         )
     )
-    figure.update_xaxes(_named_ticks(columns), tickangle=-45 if max(map(len, columns), default=0) > 3 else 0)
-    figure.update_yaxes(_named_ticks(rows), autorange="reversed")
-    figure.update_layout(hovermode="closest")
     sides = "".join(f"; {title}" for title in (row_title, column_title) if title)
     return Picture(figure, alt or f"A map of {n_rows} by {n_columns} cells: {what}{sides}.")
 

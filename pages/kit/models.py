@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import streamlit as st
 
@@ -29,14 +29,14 @@ _STEP = re.compile(r"[0-9]{1,15}")  # the name of a folder in a run's history
 LARGE = 30_000_000  # weights; a larger model gains more by all cores than it loses by waiting for them
 
 
-@dataclass(frozen=True, slots=True)
-class ModelHandle:
+class ModelHandle(NamedTuple):
     """A saved model in one state: its folder, and a number that changes when the folder holds newer weights.
 
     It is small and hashable, so that a cached function takes it as its key; the weights come from one shared cache.
+    Streamlit hashes a tuple with a string seven times as fast as a dataclass with a path.
     """
 
-    path: Path
+    folder: str
     version: int
 
     @classmethod
@@ -44,7 +44,11 @@ class ModelHandle:
         """The model that a folder holds now."""
         # A checkpoint is written to a temporary name and renamed, so its folder's own time tells old from new.
         latest = path / "latest"
-        return cls(path, (latest if latest.exists() else path).stat().st_mtime_ns)
+        return cls(str(path), (latest if latest.exists() else path).stat().st_mtime_ns)
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder)
 
     @property
     def name(self) -> str:
@@ -66,7 +70,7 @@ class ModelHandle:
     def load(self) -> "tuple[GPT, Tokenizer]":
         """Model and tokenizer, read from the folder the first time."""
         is_snapshot = self.path.parent.name == "history"
-        return _load_snapshot(self.path) if is_snapshot else _load(self.path, self.version)
+        return _load_snapshot(self.folder) if is_snapshot else _load(self.folder, self.version)
 
     def learned_from_stories(self) -> bool:
         """Whether the model was trained on the built-in stories."""
@@ -74,14 +78,14 @@ class ModelHandle:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
-def _load(path: Path, version: int) -> "tuple[GPT, Tokenizer]":
+def _load(folder: str, version: int) -> "tuple[GPT, Tokenizer]":
     import torch
 
     from gptcore import formats
     from gptcore.account import n_parameters
     from gptcore.resources import available_cores
 
-    model, tokenizer = formats.load(path)
+    model, tokenizer = formats.load(Path(folder))
     if n_parameters(model.config) > LARGE:
         torch.set_num_threads(available_cores())  # for the whole process, as torch has it
     return model.eval(), tokenizer
@@ -89,10 +93,10 @@ def _load(path: Path, version: int) -> "tuple[GPT, Tokenizer]":
 
 # One at a time: reading the preset nano takes 10 ms, and keeping it 6 MB.
 @st.cache_resource(max_entries=1, show_spinner=False)
-def _load_snapshot(path: Path) -> "tuple[GPT, Tokenizer]":
+def _load_snapshot(folder: str) -> "tuple[GPT, Tokenizer]":
     from gptcore import formats
 
-    return formats.load(path)
+    return formats.load(Path(folder))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -132,7 +136,7 @@ def snapshots(handle: ModelHandle) -> list[Snapshot]:
     seconds = {event["step"]: event["seconds"] for event in events}
     kept = sorted(folder for folder in (handle.path / "history").glob("*") if _STEP.fullmatch(folder.name))
     checkpoints = [
-        Snapshot(int(folder.name), seconds[int(folder.name)], ModelHandle(folder, 0))  # it never changes
+        Snapshot(int(folder.name), seconds[int(folder.name)], ModelHandle(str(folder), 0))  # it never changes
         for folder in kept
         if int(folder.name) in seconds
     ]

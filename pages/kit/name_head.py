@@ -45,10 +45,10 @@ def default_head(model: ModelHandle) -> NameHead:
 
 def token_at_end_of(model: ModelHandle, ids: tuple[int, ...], beginning: str) -> int:
     """The position of the token in which a beginning of the text ends: a name may be several tokens."""
-    before = model.tokenizer.encode_prompt(beginning)
-    wanted, n_bytes = len(model.tokenizer.decode_bytes(before)), 0
+    tokenizer = model.tokenizer
+    wanted, n_bytes = len(tokenizer.decode_bytes(tokenizer.encode_prompt(beginning))), 0
     for position, token_id in enumerate(ids):
-        n_bytes += len(model.tokenizer.token_bytes(token_id))
+        n_bytes += len(tokenizer.token_bytes(token_id))
         if n_bytes >= wanted:
             return position
     return len(ids) - 1

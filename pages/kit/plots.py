@@ -18,6 +18,7 @@ from pages.kit.figures import (
     Line,
     Picture,
     add_lines,
+    dotted_line,
     empty_figure,
     ribbon,
 )
@@ -52,7 +53,17 @@ def curves(
     what: str = "",
 ) -> Picture:
     """Curves over one x, each with the band of its repetitions; `mark_x` is where the learner stands."""
-    figure = empty_figure(x=x_title, y=y_title, height=height, revision=revision)
+    x_axis: dict[str, object] = {}
+    if log_x:
+        x_axis = {"type": "log", "dtick": math.log10(2) if x and max(x) / min(x) <= 64 else None}
+        if len(x) <= 12:
+            x_axis |= {"tickmode": "array", "tickvals": list(x), "ticktext": [f"{value:g}" for value in x]}
+    y_axis: dict[str, object] = {"type": "log"} if log_y else {}
+    if y_range:
+        y_axis["range"] = [math.log10(y) for y in y_range] if log_y else list(y_range)
+    figure = empty_figure(
+        x=x_title, y=y_title, height=height, revision=revision, x_axis=x_axis, y_axis=y_axis
+    )
     ends = []
     for (plain, band), color, dash, mark in zip(bands.items(), COLORS, DASHES, MARKS):
         name = escape.plotly(plain)
@@ -73,18 +84,10 @@ def curves(
         known = [value for value in band.y if value is not None]  # None leaves a gap
         if known:
             ends.append(f"{plain} from {known[0]:.3g} to {known[-1]:.3g}")
-    if log_y:
-        figure.update_yaxes(type="log")
     if x:
         add_lines(figure, lines, (min(x), max(x)))
     if mark_x is not None:
-        figure.add_vline(x=mark_x, line={"color": GREY, "width": 1.5, "dash": "dot"})
-    if log_x:
-        figure.update_xaxes(type="log", dtick=math.log10(2) if x and max(x) / min(x) <= 64 else None)
-        if len(x) <= 12:
-            figure.update_xaxes(tickmode="array", tickvals=list(x), ticktext=[f"{value:g}" for value in x])
-    if y_range:
-        figure.update_yaxes(range=[math.log10(y) for y in y_range] if log_y else list(y_range))
+        dotted_line(figure, x=mark_x)
     return Picture(figure, f"{what or y_title} against {x_title}: " + "; ".join(ends) + ".")
 
 
@@ -108,7 +111,18 @@ def columns(
     revision: str = "columns",
 ) -> Picture:
     """Upright bars side by side, one group a color and a hatching."""
-    figure = empty_figure(x="", y=y_title, height=height, revision=revision)
+    top = max((value for values in groups.values() for value in values), default=1.0)
+    figure = empty_figure(
+        x="",
+        y=y_title,
+        height=height,
+        revision=revision,
+        x_axis={"type": "category"},
+        y_axis={"type": "log"} if log_y else {"range": [0, 1.18 * top or 1]},
+        barmode="group",
+        hovermode="closest",
+        showlegend=len(groups) > 1,
+    )
     hatchings = ("", "/", "x", ".")
     for (plain, values), color, hatching in zip(groups.items(), COLORS, hatchings):
         name = escape.plotly(plain)
@@ -124,13 +138,6 @@ def columns(
                 hovertemplate=f"{name}, %{{x}}: %{{y:.4g}}<extra></extra>",
             )
         )
-    figure.update_layout(barmode="group", hovermode="closest", showlegend=len(groups) > 1)
-    figure.update_xaxes(type="category")
-    if log_y:
-        figure.update_yaxes(type="log")
-    else:
-        top = max((value for values in groups.values() for value in values), default=1.0)
-        figure.update_yaxes(range=[0, 1.18 * top or 1])
     described = "; ".join(
         f"{name}: " + ", ".join(f"{label} {_number(value, form)}" for label, value in zip(names, values))
         for name, values in groups.items()
@@ -152,7 +159,15 @@ def signed(
     shown = [(names[i], values[i]) for i in kept]
     if len(kept) < len(values):
         shown.append((f"{len(values) - len(kept)} others", sum(values) - sum(value for _, value in shown)))
-    figure = empty_figure(x="", y=y_title, height=height, revision="signed")
+    figure = empty_figure(
+        x="",
+        y=y_title,
+        height=height,
+        revision="signed",
+        x_axis={"type": "category", "tickangle": -60},
+        hovermode="closest",
+        showlegend=False,
+    )
     figure.add_trace(
         go.Bar(
             x=[escape.plotly(name) for name, _ in shown],
@@ -164,8 +179,6 @@ def signed(
             hovertemplate="%{x}: %{y:+.3f}<extra></extra>",
         )
     )
-    figure.update_layout(hovermode="closest", showlegend=False)
-    figure.update_xaxes(type="category", tickangle=-60)
     return Picture(figure, alt)
 
 
@@ -282,7 +295,7 @@ def scatter(
 
     Where points lie close together one name is written and the others wait to be pointed at.
     """
-    figure = empty_figure(x=x_title, y=y_title, height=height, revision=revision)
+    figure = empty_figure(x=x_title, y=y_title, height=height, revision=revision, hovermode="closest")
     written = _with_room([point for points in groups.values() for point in points]) if named else set()
     for (name, points), color, mark in zip(groups.items(), COLORS, MARKS):
         figure.add_trace(
@@ -298,7 +311,6 @@ def scatter(
                 hovertemplate="%{hovertext} (%{x:.3g}, %{y:.3g})<extra></extra>",
             )
         )
-    figure.update_layout(hovermode="closest")
     described = "; ".join(f"{name}, {len(points)} points" for name, points in groups.items())
     return Picture(figure, f"A map of {described}; {x_title} to the right, {y_title} upwards.")
 

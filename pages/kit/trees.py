@@ -61,14 +61,6 @@ def beam_tree(
     y = {index: leaf.row + lower * (index > 0 and x[index] % 2) for index, leaf in enumerate(leaves)}
     depth = max(rows)
     height = 60 + round(STEP * (1 + lower) * (depth + 1))
-    figure = empty_figure(x="", y="", height=height, revision=revision)
-    paths = (
-        ("considered", list(range(1, len(leaves))), GREY, "solid", 1),
-        ("greedy", greedy, VERMILION, "dot", 3),
-        ("best beam", best, ORANGE, "solid", 3),
-    )
-    for name, indices, color, dash, width in paths:
-        figure.add_trace(_path(name, indices, leaves, x, y, {"color": color, "width": width, "dash": dash}))
     boxes = [
         _box(
             root if index == 0 else leaf.token,
@@ -79,17 +71,29 @@ def beam_tree(
         )
         for index, leaf in enumerate(leaves)
     ]
-    figure.update_xaxes(visible=False, range=[-0.6, widest - 0.4])
-    figure.update_yaxes(
-        range=[depth + 0.5 + lower, -0.5],
-        tickmode="array",
-        tickvals=list(range(1, depth + 1)),
-        title={"text": "token"},
-        showgrid=False,
-        zeroline=False,
+    figure = empty_figure(
+        x="",
+        y="token",
+        height=height,
+        revision=revision,
+        x_axis={"visible": False, "range": [-0.6, widest - 0.4]},
+        y_axis={
+            "range": [depth + 0.5 + lower, -0.5],
+            "tickmode": "array",
+            "tickvals": list(range(1, depth + 1)),
+            "showgrid": False,
+            "zeroline": False,
+        },
+        hovermode="closest",
+        annotations=boxes,  # all at once: Plotly looks at every earlier one when another is added
     )
-    # All boxes at once: Plotly looks at every earlier one when another is added.
-    figure.update_layout(hovermode="closest", annotations=boxes)
+    paths = (
+        ("considered", list(range(1, len(leaves))), GREY, "solid", 1),
+        ("greedy", greedy, VERMILION, "dot", 3),
+        ("best beam", best, ORANGE, "solid", 3),
+    )
+    for name, indices, color, dash, width in paths:
+        figure.add_trace(_path(name, indices, leaves, x, y, {"color": color, "width": width, "dash": dash}))
     return Picture(figure, _said(leaves, best, greedy))
 
 

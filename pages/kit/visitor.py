@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from gptcore.runs.limits import Limits
+from gptcore.runs import limits
 from gptcore.runs.run import RunError
 from pages.kit import cookies
 
@@ -42,7 +42,7 @@ _COOKIE_WRITER = st.components.v2.component("glassbox_visitor", html="<span></sp
 
 def is_hosted() -> bool:
     """Whether the app says it is there for strangers."""
-    return Limits.from_environment().hosted
+    return limits.is_hosted()
 
 
 def is_local() -> bool:

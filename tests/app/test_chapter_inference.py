@@ -82,6 +82,16 @@ def test_a_visitor_finds_the_race_that_another_has_measured_and_the_button_measu
     assert open_page(c9_new="24").session_state["c9_measured"] is measured
 
 
+def test_visitors_measure_the_first_race_together():
+    first, second = (open_page(c9_new="40") for _ in range(2))
+    race = second.session_state["c9_running"] or second.session_state["c9_measured"]
+    assert race is (first.session_state["c9_running"] or first.session_state["c9_measured"])
+    assert race.laps
+    until(second, lambda app: "identical" in said(app))
+    first.run()
+    assert first.session_state["c9_measured"] is race
+
+
 def test_a_race_waits_while_another_is_measured():
     used = models.shipped()
     waiting = Race(Entry(used, "Once upon a time", 2, 0))
@@ -107,8 +117,7 @@ def test_a_lap_stopped_half_way_does_not_count():
     )
     stopped.steps = iter(())
     assert not stopped.is_comparable
-    stopped.close()
-    assert [lap.lane for lap in stopped.laps] == [LANES[0]]
+    assert stopped.finished(LANES[1]) == []
 
 
 def test_the_median_of_neighbours_keeps_a_line_and_drops_an_outlier():

@@ -405,12 +405,12 @@ def test_how_long_ago_is_said_as_people_say_it():
 
 def test_a_page_computes_with_one_thread_and_a_large_model_with_all(monkeypatch):
     importlib.reload(pages.labs)
-    models.ModelHandle(models.shipped_path(), -1).load()
+    models.ModelHandle(str(models.shipped_path()), -1).load()
     assert torch.get_num_threads() == 1
     monkeypatch.setattr(models, "LARGE", 1000)
     monkeypatch.setattr("gptcore.resources.available_cores", lambda: 3)
     try:
-        models.ModelHandle(models.shipped_path(), -2).load()
+        models.ModelHandle(str(models.shipped_path()), -2).load()
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(1)

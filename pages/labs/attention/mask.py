@@ -100,7 +100,7 @@ def _logit_changes(
         picture.figure.update_traces(text=None)
     colors = [figures.VERMILION if i < position else figures.BLUE for i in range(len(changes))]
     picture.figure.update_traces(marker={"color": colors})
-    picture.figure.add_vline(x=position - 0.5, line={"color": figures.GREY, "dash": "dot"})
+    figures.dotted_line(picture.figure, x=position - 0.5)
     with picture_pane:
         figures.show(picture, key="c5_mask_moved")
 

@@ -63,10 +63,9 @@ class Race:
     laps: list[Lap] = field(default_factory=list)
     steps: Generator[Step, None, str] | None = None  # of the current lap, None between laps
     measured_seconds: float = 0.0  # of all laps together
-    by_button: bool = False  # started by the button, so no result of another visitor is reused
 
     def work(self, model: ModelHandle, seconds: float) -> None:
-        """Measure for about this many more seconds, unless another race is being measured.
+        """Measure for about this many more seconds, unless a race is being measured already.
 
         Raises ValueError for a prompt that cannot be continued.
         """
@@ -84,19 +83,18 @@ class Race:
                 lane = LANES[len(self.laps) % len(LANES)]
                 self.steps = _start(model, self.entry, lane)
                 self.laps.append(Lap(lane))
-            step = next(self.steps, None)
+            try:
+                step = next(self.steps, None)
+            except ValueError:
+                self.steps = None
+                self.laps.pop()
+                raise
             if step is None:
                 self.steps = None
             else:
                 self.laps[-1].tokens.append(step.token_id)
                 self.laps[-1].seconds.append(step.seconds)
         self.measured_seconds += time.perf_counter() - started
-
-    def close(self) -> None:
-        """Discard a lap that was stopped before its end."""
-        if self.steps is not None:
-            self.steps = None
-            self.laps.pop()
 
     @property
     def ended(self) -> bool:

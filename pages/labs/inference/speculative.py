@@ -4,6 +4,7 @@ import streamlit as st
 
 from gptcore.experiments.measurements.speculative import SpeculativeTiming
 from gptcore.generation.speculative import Cycle, DraftToken, expected_speedup, expected_tokens
+from gptcore.tokenizer import Tokenizer
 from pages.kit import chips, controls, escape, figures, lab, plots, prompt, session, words
 from pages.kit.controls import Dial
 from pages.kit.models import ModelHandle
@@ -59,12 +60,13 @@ def draft_strip(text: words.Words, timing: SpeculativeTiming, model: ModelHandle
     """Every draft token in its color, cycle by cycle, and the tokens added by the target model."""
     st.markdown(f"**{text.read('lab_ahead_strip')}**")
     tokens: list[chips.Chip] = []
+    tokenizer = model.tokenizer
     for number, cycle in enumerate(timing.cycles, start=1):
         tokens.append(chips.Chip(f"{number}", "count", ""))
-        tokens += [draft_chip(token, cycle, model) for token in cycle.drafted]
+        tokens += [draft_chip(token, cycle, tokenizer) for token in cycle.drafted]
         tokens.append(
             chips.Chip(
-                token_name(cycle.next_id, model),
+                token_name(cycle.next_id, tokenizer),
                 "new",
                 text.read("lab_ahead_bonus") if cycle.is_bonus else text.read("lab_ahead_resampled"),
             )
@@ -82,19 +84,17 @@ def draft_strip(text: words.Words, timing: SpeculativeTiming, model: ModelHandle
     )
 
 
-def token_name(token_id: int, model: ModelHandle) -> str:
+def token_name(token_id: int, tokenizer: Tokenizer) -> str:
     """The label of a token on a chip."""
-    return (
-        "(end)" if token_id == model.tokenizer.eot_id else chips.visible(model.tokenizer.token_text(token_id))
-    )
+    return "(end)" if token_id == tokenizer.eot_id else chips.visible(tokenizer.token_text(token_id))
 
 
-def draft_chip(token: DraftToken, cycle: Cycle, model: ModelHandle) -> chips.Chip:
+def draft_chip(token: DraftToken, cycle: Cycle, tokenizer: Tokenizer) -> chips.Chip:
     """A draft token as a chip; its note gives both probabilities."""
     kind = {True: "kept", False: "refused", None: "unjudged"}[token.kept]
     note = f"p {token.p:.1%}, q {token.q:.1%}, accepted with probability {min(1.0, token.p / token.q):.0%}"
     return chips.Chip(
-        token_name(token.token_id, model),
+        token_name(token.token_id, tokenizer),
         kind,
         note if token.kept is not None else "",
     )
@@ -184,7 +184,7 @@ def speed_curves(
         revision="c9_ahead",
     )
     figure = picture.figure
-    figure.add_hline(y=1, line={"color": figures.GREY, "dash": "dot"})
+    figures.dotted_line(figure, y=1)
     figure.add_scatter(
         x=[acceptance],
         y=[timing.speedup],

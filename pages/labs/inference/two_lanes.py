@@ -59,7 +59,7 @@ def _two_lanes(text: words.Words) -> None:
     running = _of_model("c9_running", model)
     measured = _of_model("c9_measured", model)
     if running is None and measured is None and not st.session_state.get("c9_problem"):
-        running = st.session_state["c9_running"] = Race(entry)
+        running = st.session_state["c9_running"] = _first_race(entry)
     if running is not None and _measure(running, model):
         running, measured = None, _of_model("c9_measured", model)
     buttons, status = st.columns([2, 3], gap="medium", vertical_alignment="center")
@@ -118,20 +118,19 @@ def _of_model(key: str, model: ModelHandle) -> Race | None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _first_measured(entry: Entry) -> list[Race]:
-    """The first finished race of this entry on this server, shared by all visitors; empty until then."""
-    return []
+def _first_race(entry: Entry) -> Race:
+    """The first race of this entry on this server: all its visitors measure it together, and share its result."""
+    return Race(entry)
 
 
 def _start_race(entry: Entry) -> None:
     st.session_state["c9_problem"] = None
-    st.session_state["c9_running"] = Race(entry, by_button=True)
+    st.session_state["c9_running"] = Race(entry)
 
 
 def _stop_race() -> None:
     race: Race | None = st.session_state.pop("c9_running", None)
     if race is not None and race.is_comparable:
-        race.close()
         st.session_state["c9_measured"] = race
     elif st.session_state.get("c9_measured") is None:
         st.session_state["c9_problem"] = words.load("09_inference").read("stopped_early")
@@ -140,16 +139,12 @@ def _stop_race() -> None:
 def _measure(race: Race, model: ModelHandle) -> bool:
     """Measure for a moment; return whether the measurement has ended, with a result or with a problem."""
     try:
-        if not race.by_button and not race.laps and _first_measured(race.entry):
-            race = _first_measured(race.entry)[0]
         race.work(model, CHUNK_SECONDS)
     except ValueError as error:
         st.session_state["c9_problem"] = str(error)
         st.session_state["c9_running"] = None
         return True
     if race.ended:
-        if not race.by_button:
-            _first_measured(race.entry)[:] = [race]
         st.session_state["c9_measured"] = race
         st.session_state["c9_running"] = None
     return race.ended

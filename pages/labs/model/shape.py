@@ -119,7 +119,7 @@ def published() -> None:
                 figures.BLUE if shown.tie_embeddings else figures.GREY for shown in MODEL_CONFIGS.values()
             ]
             picture.figure.update_traces(marker={"color": colors})
-            picture.figure.add_hline(y=30, line={"color": figures.VERMILION, "dash": "dot"})
+            figures.dotted_line(picture.figure, y=30, color=figures.VERMILION)
             figures.show(picture, key="c7_published_bars")
             st.caption(text.read("lab_published_caption"))
         answered = st.session_state.get("c7_published_guess") is not None

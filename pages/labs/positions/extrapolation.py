@@ -72,7 +72,7 @@ def _curves(losses: Mapping[str, list[float]], trained: int, text: words.Words) 
         height=320,
         revision="far",
     )
-    picture.figure.add_vline(x=trained, line={"color": figures.GREY, "dash": "dot"})
+    figures.dotted_line(picture.figure, x=trained)
     picture.figure.add_annotation(
         x=trained,
         y=1,
