@@ -174,11 +174,14 @@ def _questions(chapter: int, file: str, make: Callable[[int], Sequence[Question]
             "Draw new numbers", key=f"c{chapter}_other", icon=":material/casino:", on_click=next_numbers
         )
     tabs = st.tabs(
-        [f"Question {number}" for number in range(1, len(questions) + 1)], key=f"c{chapter}_questions"
+        [f"Question {number}" for number in range(1, len(questions) + 1)],
+        key=f"c{chapter}_questions",
+        on_change="rerun",
     )
     for number, (tab, question) in enumerate(zip(tabs, questions, strict=True), 1):
-        with tab.container(key=f"c{chapter}_question_{question.name}"):
-            _ask(chapter, file, question, number, drawn)
+        if tab.open:
+            with tab.container(key=f"c{chapter}_question_{question.name}"):
+                _ask(chapter, file, question, number, drawn)
     passed = progress.passed()
     done = [question for question in questions if f"c{chapter}.{question.name}" in passed]
     count.markdown(f"**{len(done)} of {len(questions)} answered.** {FIRST_TEXT}")
@@ -193,7 +196,11 @@ def _ask(chapter: int, file: str, question: Question, number: int, drawn: int) -
     line = st.empty()
     _say(line, check, number, text.question)
     key = f"c{chapter}_q_{question.name}_{drawn}"
+    kept = f"{key}_kept"  # Streamlit forgets the answer while another question is open
+    if kept in st.session_state and key not in st.session_state:
+        st.session_state[key] = st.session_state[kept]
     given = _answer(question, text, key, drawn)
+    st.session_state[kept] = st.session_state[key]
     if given is None:
         return
     name, right = given

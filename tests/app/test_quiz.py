@@ -155,6 +155,8 @@ def test_a_wrong_answer_is_explained_and_a_right_one_ticked():
     app = AppTest.from_function(script, default_timeout=60).run()
     question = questions("attention", quiz.SEED)[3]
     key = f"c5_q_{question.name}_{quiz.SEED}"
+    app.session_state["c5_questions"] = "Question 4"
+    app.run()
     app.text_input(key=key).set_value(str(question.mistakes["query_heads"])).run()
     assert any("counts the query heads" in said.value for said in app.warning)
     app.text_input(key=key).set_value(str(question.right)).run()
@@ -162,6 +164,16 @@ def test_a_wrong_answer_is_explained_and_a_right_one_ticked():
     assert "c5.cache_bytes" in app.session_state["progress"]["passed"]
     assert any("1 of 8 answered" in said.value for said in app.markdown)
     assert any(":material/check_circle:" in said.value for said in app.markdown)  # at once, not a click later
+    app.session_state["c5_questions"] = "Question 1"
+    app.run()
+    assert key not in [one.key for one in app.text_input]  # only the open question is drawn
+    app.session_state["c5_questions"] = "Question 4"
+    assert app.run().text_input(key=key).value == str(question.right)
+    app.text_input(key=key).set_value("").run()
+    app.session_state["c5_questions"] = "Question 1"
+    app.run()
+    app.session_state["c5_questions"] = "Question 4"
+    assert app.run().text_input(key=key).value == ""
 
 
 def test_a_chapter_whose_questions_are_all_answered_is_ticked_in_the_list():
@@ -189,6 +201,7 @@ def test_a_class_sees_the_questions_of_its_link():
 
     app = AppTest.from_function(script, default_timeout=60)
     app.query_params["seed"] = "77"
+    app.session_state["c5_questions"] = "Question 4"
     app.run()
     assert app.text_input(key="c5_q_cache_bytes_77")
 

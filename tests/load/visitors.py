@@ -1,4 +1,7 @@
-"""Visitors who use a running app as browsers do: open pages, move sliders, answer questions, generate, train."""
+"""Visitors who use a running app as browsers do: open pages, move sliders, answer questions, generate, train.
+
+Meanwhile each browser runs the fragments that have a timer, such as a run's progress.
+"""
 
 import random
 import threading
@@ -44,6 +47,7 @@ class Visitor:
         self.url = url
         self.number = number
         self.done = done
+        self.due: dict[str, float] = {}  # when each fragment with a timer runs next
 
     def stay(self, leave: threading.Event, trains: bool = False) -> None:
         """Open the front page, then act until `leave` is set; with `trains`, start a training run first."""
@@ -54,11 +58,29 @@ class Visitor:
                 self.name, self.page = "", self.client.landed
                 if trains:
                     self._act("train", self._train)
-                while not leave.wait(self.random.uniform(*self.pause)):
+                while not self._wait(leave, self.random.uniform(*self.pause)):
                     action = self.random.choices(list(ACTIONS), list(ACTIONS.values()))[0]
                     self._act(action, getattr(self, f"_{action}"))
         except Exception as error:  # a lost connection ends this visit, and is counted
             self.done(Interaction("visit", "", 0.0, error=repr(error)))
+
+    def _wait(self, leave: threading.Event, seconds: float) -> bool:
+        """Wait as long, and run the fragments whose timers end meanwhile; return whether it is time to leave."""
+        end = time.monotonic() + seconds
+        while True:
+            reruns = self.page.reruns
+            self.due = {name: self.due.get(name, time.monotonic() + reruns[name]) for name in reruns}
+            name = min(self.due, key=self.due.get, default="")
+            until = min(end, self.due.get(name, end))
+            if leave.wait(max(0.0, until - time.monotonic())):
+                return True
+            if until == end:
+                return False
+            began = time.monotonic()
+            answer = self._take(self.client.open(self.name, fragment=name, timer=True))
+            if answer.exceptions:  # the others are no acts of the visitor
+                self._report("timer", began, answer)
+            self.due.pop(name)
 
     def _act(self, action: str, act: Callable[[], Page | None]) -> None:
         began = time.monotonic()
@@ -120,10 +142,16 @@ class Visitor:
     def _set(self, widget: str, value: str | float | bool) -> Page:
         """Give a widget a value, and run what a browser would: its fragment, or the page."""
         fragment = self.page.fragments.get(widget, "")
-        answer = self.client.open(self.name, forged={widget: value}, fragment=fragment)
-        if fragment:
+        return self._take(self.client.open(self.name, forged={widget: value}, fragment=fragment))
+
+    def _take(self, answer: Page) -> Page:
+        """Keep what the server has answered: a page, or the part of it that a fragment has drawn anew."""
+        if answer.is_fragment:
             self.page.elements.update(answer.elements)
             self.page.fragments.update(answer.fragments)
+            self.page.reruns.update(answer.reruns)
+            for name in answer.stopped:
+                self.page.reruns.pop(name, None)
         else:
             self.page = answer
         return answer

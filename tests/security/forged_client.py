@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -24,7 +24,8 @@ class Page:
     """What one run of a page has sent: elements by widget id, and every delta in its order.
 
     `fragments` names the fragment of each element that is in one, `reruns` the fragments that the browser is to run
-    again by itself, with the seconds between two runs.
+    again by itself, with the seconds between two runs; `stopped` those that it no longer is to. `is_fragment` tells
+    that this is a part of the page that was there already.
     """
 
     elements: dict[str, Message]
@@ -32,6 +33,8 @@ class Page:
     exceptions: list[str]
     fragments: dict[str, str] = field(default_factory=dict)
     reruns: dict[str, float] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    is_fragment: bool = False
 
     def widget_id(self, key: str) -> str:
         """Return the widget id of a key; raises KeyError where the page has no such widget."""
@@ -80,9 +83,19 @@ class Client:
         self._connection.__exit__(kind, error, trace)
 
     def open(
-        self, page: str, /, *, forged: dict[str, Any] | None = None, fragment: str = "", **query: str
+        self,
+        page: str,
+        /,
+        *,
+        forged: dict[str, Any] | None = None,
+        fragment: str = "",
+        timer: bool = False,
+        **query: str,
     ) -> Page:
-        """Run a page with a query, or a fragment of it; `forged` are widget values by widget id, True for a press."""
+        """Run a page with a query, or a fragment of it; `forged` are widget values by widget id, True for a press.
+
+        `timer` says that the fragment runs because its time has come.
+        """
         message = BackMsg()
         state = message.rerun_script
         state.query_string = urlencode(query)
@@ -90,6 +103,7 @@ class Client:
         state.page_name = "" if page in self.page_hashes else page
         state.context_info.url = f"{self.url}/{page}"
         state.fragment_id = fragment
+        state.is_auto_rerun = timer
         for widget, value in (forged or {}).items():
             state.widget_states.widgets.append(widget_state(widget, value))
         self.send(message)
@@ -121,10 +135,13 @@ class Client:
                 _take_in(message, page)
             elif kind == "auto_rerun":
                 page.reruns[message.auto_rerun.fragment_id] = message.auto_rerun.interval
+            elif kind == "stop_auto_rerun":
+                page.stopped.update(message.stop_auto_rerun.fragment_ids)
             elif kind == "session_event" and message.session_event.HasField("script_compilation_exception"):
                 page.exceptions.append(str(message.session_event.script_compilation_exception))
             elif kind == "script_finished" and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-                return page
+                is_fragment = message.script_finished == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+                return replace(page, is_fragment=is_fragment)
 
     def ask_for_file(self, file_id: str, session_id: str = "") -> tuple[str | None, str]:
         """Ask for the file that a download button makes when it is pressed: its address, or the refusal."""

@@ -79,7 +79,8 @@ def _logit_changes(
     used = model.model if masked else cached.without_mask(model)
     replacement = _other_word(ids[position], model)
     changes = heads.logit_changes(used, ids, position, replacement).tolist()
-    tokens = [chips.visible(model.tokenizer.token_text(i)) for i in ids]
+    token_text = model.tokenizer.token_text
+    tokens = [chips.visible(token_text(i)) for i in ids]
     with side:
         text.show(
             "lab_mask_says",

@@ -37,9 +37,8 @@ def neighbors() -> None:
             _no_single_row(typed, model.tokenizer, text)
         else:
             best = embedding_table.nearest(tables[moment], tables[moment][token], SHOWN, without=[token])
-            similarity_bars(
-                [(model.tokenizer.token_text(i), cosine) for i, cosine in best], "c3_near_bars", "near"
-            )
+            token_text = model.tokenizer.token_text
+            similarity_bars([(token_text(i), cosine) for i, cosine in best], "c3_near_bars", "near")
             text.show(
                 "lab_near_says",
                 word=typed,

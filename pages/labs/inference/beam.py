@@ -43,13 +43,16 @@ def tree() -> None:
                 return
             describe_beams(text, search, model, typed)
         with right:
-            drawn, listed = st.tabs([text.read("tab_tree"), text.read("tab_texts")], key="c9_beam_tabs")
-            with drawn:
+            names = [text.read("tab_tree"), text.read("tab_texts")]
+            drawn, listed = st.tabs(names, key="c9_beam_tabs", on_change="rerun")
+            if drawn.open:
                 cut = max(1, MOST_IN_A_ROW - width)
-                figures.show(beam_tree(search, model, typed, cut), key="c9_beam_tree")
-                st.caption(text.read("lab_beam_caption", cut=cut))
-            with listed:
-                hypothesis_table(text, search, model)
+                with drawn:
+                    figures.show(beam_tree(search, model, typed, cut), key="c9_beam_tree")
+                    st.caption(text.read("lab_beam_caption", cut=cut))
+            if listed.open:
+                with listed:
+                    hypothesis_table(text, search, model)
         predict(text, search)
 
 

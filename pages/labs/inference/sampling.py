@@ -27,8 +27,8 @@ from pages.labs.inference.race import FrameClock
 
 N_BARS = 12
 # Tokens that appear at a time: fast enough to look live, slow enough to read and to stop.
-TOKENS_A_TICK = 12
-WRITE_EVERY_SECONDS = 0.15
+TOKENS_A_TICK = 20
+WRITE_EVERY_SECONDS = 0.25
 PAST = ("stop", "slide")
 
 
@@ -110,7 +110,8 @@ def filtered_distribution(
     best = before.topk(min(N_BARS, len(before)))
     token_ids = best.indices.tolist()
     kept = after[best.indices].tolist()
-    names = [model.tokenizer.token_text(token_id) for token_id in token_ids]
+    token_text = model.tokenizer.token_text
+    names = [token_text(token_id) for token_id in token_ids]
     sampled_id = next(iter(generate(model.model, ids, 1, seed=seed, **asdict(filters)))).token_id
     picture = generation_figures.probability_bars(
         ["(end)" if name == EOT else name for name in names],
@@ -126,7 +127,7 @@ def filtered_distribution(
         n_kept=n_kept,
         n_all=len(after),
         mass=float(before[after > 0].sum()),
-        token=chips.visible(model.tokenizer.token_text(sampled_id)),
+        token=chips.visible(token_text(sampled_id)),
         p=float(after[sampled_id]),
     )
     figures.show(picture, key="c9_cut")

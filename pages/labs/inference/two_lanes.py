@@ -187,7 +187,7 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         st.badge(text.read("identical", n=n_new, laps=laps), icon=":material/check_circle:", color="green")
     else:
         st.badge(text.read("different", position=different + 1), icon=":material/cancel:", color="red")
-    longest = max(totals.values())
+    longest, tokenizer = max(totals.values()), model.tokenizer
     slower = min(SLOWER, key=lambda factor: abs(factor * longest - REPLAY_SECONDS))
     speed = text.read("replay_slowed", slower=slower) if slower > 1 else text.read("replay_real_time")
     replay.lanes(
@@ -195,7 +195,7 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         [
             replay.Lane(
                 lane,
-                [_with_paragraphs(model.tokenizer.token_text(i)) for i in race.tokens(lane)],
+                [_with_paragraphs(tokenizer.token_text(i)) for i in race.tokens(lane)],
                 list(itertools.accumulate(seconds[lane])),
             )
             for lane in LANES
@@ -207,17 +207,21 @@ def results(race: Race, model: ModelHandle, text: words.Words) -> None:
         skip=text.read("replay_skip", speed=speed),
         unit=text.read("rate_unit"),
     )
-    n_prompt = len(model.tokenizer.encode_prompt(race.entry.prompt))
+    n_prompt = len(tokenizer.encode_prompt(race.entry.prompt))
     names = [text.read("tab_times"), text.read("tab_rates"), text.read("tab_counts"), text.read("tab_memory")]
-    times, rates, counts, memory = st.tabs(names, key="c9_race_tabs")
-    with times:
-        time_curves(seconds, n_prompt, text)
-    with rates:
-        lanes_table(seconds, text)
-    with counts:
-        slogan(race, n_prompt, totals[off] / totals[on], text)
-    with memory:
-        cache_bytes(model, n_prompt, n_new, text)
+    times, rates, counts, memory = st.tabs(names, key="c9_race_tabs", on_change="rerun")
+    if times.open:
+        with times:
+            time_curves(seconds, n_prompt, text)
+    if rates.open:
+        with rates:
+            lanes_table(seconds, text)
+    if counts.open:
+        with counts:
+            slogan(race, n_prompt, totals[off] / totals[on], text)
+    if memory.open:
+        with memory:
+            cache_bytes(model, n_prompt, n_new, text)
 
 
 def time_curves(seconds: dict[str, list[float]], n_prompt: int, text: words.Words) -> None:

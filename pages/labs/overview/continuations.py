@@ -61,13 +61,14 @@ def _continuations(text: words.Words) -> None:
         st.error(escape.sentence(f"{error}."), icon=":material/error:")
         return
     left, right = st.columns(2, gap="large")
+    token_text = model.tokenizer.token_text
     for column, title, step, key in (
         (left, "bars_trained", trained, "c0_trained"),
         (right, "bars_untrained", untrained, "c0_untrained"),
     ):
         with column:
             st.markdown(f"**{text.read(title)}**")
-            rows = [(model.tokenizer.token_text(i), p) for i, p in step.alternatives]
+            rows = [(token_text(i), p) for i, p in step.alternatives]
             tokens = [token for token, _ in rows]
             replay.pick(
                 [

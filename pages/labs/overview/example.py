@@ -49,7 +49,8 @@ def one_prediction() -> None:
         )
         return
     best = forward.continuation(model, example, 1, n_alternatives=N_CANDIDATES)[0][1]
-    top = [(model.tokenizer.encode(token), token, p) for token, p in best if token != EOT]
+    encode = model.tokenizer.encode
+    top = [(encode(token), token, p) for token, p in best if token != EOT]
     top = [(token_ids[0], token, p) for token_ids, token, p in top if len(token_ids) == 1][:4]
     logits = traced["logits"][0, -1]
     config = model.config
