@@ -6,9 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.kit import models, words
-from pages.labs.inference import cached, race
+from pages.labs.inference import cached, race, sampling
 from pages.labs.inference.race import LANES, Entry, Lap, Race, first_difference, smooth
-from pages.labs.inference.sampling import TOKENS_A_TICK
 from pages.labs.inference.two_lanes import trend
 from tests.app.reading import formulas, opener, said
 
@@ -155,7 +154,7 @@ def test_text_is_what_generate_writes_with_the_same_choices():
 
     app = open_page(c9_new="8", c9_text="Once upon a time", c9_length="30", c9_seed="5", c9_top_k="20")
     button(app, "c9_generate").click().run()
-    until(app, lambda app: "shown more slowly" in captions(app))
+    until(app, lambda app: "tokens per second." in captions(app))
     model, tokenizer = models.shipped().load()
     steps = generate(
         model,
@@ -170,11 +169,13 @@ def test_text_is_what_generate_writes_with_the_same_choices():
     assert written in [text.value for text in app.text]
 
 
-def test_a_text_that_is_stopped_stays():
+def test_a_text_that_is_stopped_stays(monkeypatch):
+    monkeypatch.setattr(sampling, "FIRST_SECONDS", 0)  # so that it is not written at once
+    monkeypatch.setattr(sampling, "PIECE_SECONDS", 0)
     app = open_page(c9_new="8", c9_length="600", c9_past="slide", c9_text="Once upon a time")
     button(app, "c9_generate").click().run()
     button(app, "c9_write_stop").click().run()
-    assert f"Stopped after {TOKENS_A_TICK} tokens." in captions(app)
+    assert "Stopped after 2 tokens." in captions(app)  # one by the click, one as the page was drawn
     assert any(text.value.startswith("Once upon a time") for text in app.text)
     assert not button(app, "c9_generate").disabled
 
