@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from streamlit.proto.Radio_pb2 import Radio
 from streamlit.proto.Slider_pb2 import Slider
+from streamlit.proto.TextInput_pb2 import TextInput
 
 from pages.kit.book import TABLE
 from tests.security.forged_client import Client, Page
@@ -18,6 +19,7 @@ from tests.security.forged_client import Client, Page
 PAGES = tuple(entry.url for entry in TABLE[1:])  # the front page is where everybody lands
 ACTIONS = {"slider": 0.5, "page": 0.3, "answer": 0.1, "generate": 0.1}  # how often each is done
 PAUSE_SECONDS = (1.0, 5.0)  # between the answer to one action and the next
+N_QUESTIONS = 8  # of every chapter, at least
 HURRY_SECONDS = (0.0, 0.2)  # the same for visitors who only count their actions
 
 
@@ -77,7 +79,7 @@ class Visitor:
             if until == end:
                 return False
             began = time.monotonic()
-            answer = self._take(self.client.open(self.name, fragment=name, timer=True))
+            answer = self._take(self.client.open(self.name, fragment=name, timer=True), name)
             if answer.exceptions:  # the others are no acts of the visitor
                 self._report("timer", began, answer)
             self.due.pop(name)
@@ -112,16 +114,19 @@ class Visitor:
         return self._set(moved.id, float(moved.min + self.random.randint(0, steps) * moved.step))
 
     def _answer(self) -> Page | None:
-        """Choose an answer of one of the questions at the end of a chapter."""
-        questions = [
+        """Answer the question that is open at the end of a chapter, or open another one."""
+        tabs = [name for name in self.page.elements if name.endswith("_questions")]
+        asked = [
             element
             for name, element in self.page.elements.items()
-            if "_q_" in name and isinstance(element, Radio)
+            if "_q_" in name and isinstance(element, Radio | TextInput)
         ]
-        if not questions:
+        if tabs and self.random.random() < 0.5:
+            return self._set(tabs[0], f"Question {self.random.randint(1, N_QUESTIONS)}")
+        if not asked:
             return None
-        question = self.random.choice(questions)
-        return self._set(question.id, self.random.choice(question.options))
+        answers = asked[0].options if isinstance(asked[0], Radio) else ("1", "0.5", "24")
+        return self._set(asked[0].id, self.random.choice(answers))
 
     def _generate(self) -> Page | None:
         """Generate a text in chapter 9."""
@@ -142,11 +147,13 @@ class Visitor:
     def _set(self, widget: str, value: str | float | bool) -> Page:
         """Give a widget a value, and run what a browser would: its fragment, or the page."""
         fragment = self.page.fragments.get(widget, "")
-        return self._take(self.client.open(self.name, forged={widget: value}, fragment=fragment))
+        return self._take(self.client.open(self.name, forged={widget: value}, fragment=fragment), fragment)
 
-    def _take(self, answer: Page) -> Page:
-        """Keep what the server has answered: a page, or the part of it that a fragment has drawn anew."""
+    def _take(self, answer: Page, fragment: str) -> Page:
+        """Keep what the server has answered: a page, or what one of its fragments has drawn anew."""
         if answer.is_fragment:
+            for name in [name for name, inside in self.page.fragments.items() if inside == fragment]:
+                del self.page.fragments[name], self.page.elements[name]
             self.page.elements.update(answer.elements)
             self.page.fragments.update(answer.fragments)
             self.page.reruns.update(answer.reruns)

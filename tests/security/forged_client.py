@@ -176,9 +176,14 @@ def widget_state(widget: str, value: Any) -> WidgetState:
 def _take_in(message: ForwardMsg, page: Page) -> None:
     delta = message.delta
     page.deltas.append(delta)
-    if delta.WhichOneof("type") != "new_element":
+    if delta.WhichOneof("type") == "add_block":
+        element = (
+            delta.add_block.tab_container
+        )  # its id is empty where the server need not know which tab is open
+    elif delta.WhichOneof("type") == "new_element":
+        element = getattr(delta.new_element, delta.new_element.WhichOneof("type"))
+    else:
         return
-    element = getattr(delta.new_element, delta.new_element.WhichOneof("type"))
     if delta.new_element.WhichOneof("type") == "exception":
         page.exceptions.append(f"{element.type}: {element.message}")
     if name := getattr(element, "id", ""):
