@@ -11,13 +11,13 @@ from pages.kit import models
 from pages.kit.models import ModelHandle
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def untrained(config: ModelConfig) -> GPT:
     """A model of this shape with the weights it is initialized with."""
     return GPT(config).eval()
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def initial_model(handle: ModelHandle) -> GPT | None:
     """A model as it was before its first step: kept by its run, or drawn again from its seed; None if unknown."""
     kept = models.snapshots(handle)

@@ -99,7 +99,7 @@ def _load_snapshot(folder: str) -> "tuple[GPT, Tokenizer]":
     return formats.load(Path(folder))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)
 def embedding_matrix(handle: ModelHandle) -> "Tensor":
     """A copy of a model's embedding matrix, (V, C), which does not keep the rest of the model."""
     return handle.model.embedding.weight.detach().clone()

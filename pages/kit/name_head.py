@@ -54,7 +54,7 @@ def token_at_end_of(model: ModelHandle, ids: tuple[int, ...], beginning: str) ->
     return len(ids) - 1
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def without_head(handle: ModelHandle, layer: int, head: int) -> GPT:
     """A copy of the model with one head turned off; layers and heads count from 0."""
     return heads.without_head(handle.model, layer, head)

@@ -66,7 +66,7 @@ def drafts(handle: ModelHandle) -> list[str]:
     return [*DRAFTS[:2], *DRAFTS[2:][: len(models.snapshots(handle))]]
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=3, show_spinner=False)
 def _draft(handle: ModelHandle, name: str) -> GPT | NgramDraft:
     model, tokenizer = handle.load()
     if name == DRAFTS[1]:
