@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from gptcore.account import step_bytes
+from gptcore.config import PRESETS
 from gptcore.runs import free_memory, queue
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import FORMAT, Run
-from pages.kit import session
+from pages.kit import lab_runs, session
 
 ROOT = Path(__file__).resolve().parents[2]
+NANO = PRESETS["nano"]
 STARTS = {  # the buttons of each page, those aside that wait for another run
     "home": (),  # its button is drawn before anything is known
     "00_overview": ("c0_train",),
@@ -81,3 +84,12 @@ def test_every_page_says_before_the_start_that_a_run_lacks_memory_or_waits(page,
     assert sum(said in caption.value for caption in app.caption) == n_notes
     assert not app.warning and not any(app.button(key=key).disabled for key in STARTS[page])
     assert not app.exception
+
+
+def test_a_hosted_run_trains_on_as_many_tokens_in_smaller_parts(monkeypatch):
+    own = NANO.train.replace(**lab_runs.page_settings())
+    monkeypatch.setenv("GLASSBOX_HOSTED", "1")
+    hosted = NANO.train.replace(**lab_runs.page_settings())
+    assert hosted.batch_size * hosted.accumulation == own.batch_size * own.accumulation
+    bytes_of = [step_bytes(NANO.model, train, train.batch_size, 256) for train in (hosted, own)]
+    assert bytes_of[0] < 0.7 * bytes_of[1]

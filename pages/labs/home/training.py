@@ -4,9 +4,8 @@ from itertools import count
 
 import streamlit as st
 
-from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
-from pages.kit import book, escape, front, live, room, session, words
+from pages.kit import book, escape, front, lab_runs, live, room, session, words
 
 
 def train_here(starts: bool) -> None:
@@ -35,7 +34,7 @@ def train_here(starts: bool) -> None:
 
 def next_request() -> RunRequest:
     """The first of these runs, by seed, that is not over: a second click of another day trains another model."""
-    settings = {"threads": cores_for_training()}
+    settings = lab_runs.page_settings()
     requests = (RunRequest(seconds=front.TRAIN_SECONDS, seed=seed, settings=settings) for seed in count(1))
     return next(request for request in requests if not _is_over(request))
 

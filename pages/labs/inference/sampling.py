@@ -52,8 +52,8 @@ class Writing:
         while True:
             try:
                 step = next(self.steps)
-            except StopIteration as end:
-                self.steps, self.reason = None, end.value
+            except StopIteration as stopped:
+                self.steps, self.reason = None, stopped.value
                 return
             except ValueError as error:
                 self.steps, self.reason = None, str(error)

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from pages.kit import book, lab_runs, live, session, words
 
@@ -56,4 +55,4 @@ def chapter_links(text: words.Words) -> None:
 
 def request_here() -> RunRequest:
     """The run that the button starts: the smallest preset for one minute."""
-    return RunRequest(seconds=HERE_SECONDS, seed=HERE_SEED, settings={"threads": cores_for_training()})
+    return RunRequest(seconds=HERE_SECONDS, seed=HERE_SEED, settings=lab_runs.page_settings())

@@ -5,7 +5,6 @@ import streamlit as st
 from gptcore.account import n_parameters, training_bytes
 from gptcore.config import PRESETS, ModelConfig, TrainConfig
 from gptcore.corpora.text_files import as_one_text
-from gptcore.resources import cores_for_training
 from gptcore.runs.request import RunRequest
 from gptcore.runs.run import Run
 from pages.kit import (
@@ -19,7 +18,6 @@ from pages.kit import (
     room,
     run_comparison,
     session,
-    visitor,
     words,
 )
 from pages.kit.controls import CorpusChoice
@@ -153,12 +151,9 @@ def request_for(
 
 
 def _training(seconds: int, seed: int) -> TrainConfig:
-    """The preset's training, for as long as was chosen; for strangers, each batch in two parts."""
-    preset = PRESETS["nano"].train
-    settings = {"steps": None, "seconds": float(seconds), "seed": seed, "threads": cores_for_training()}
-    if visitor.is_hosted():  # a run takes 45 MB less, at the price of a tenth of its speed
-        settings |= {"batch_size": preset.batch_size // 2, "accumulation": 2 * preset.accumulation}
-    return preset.replace(**settings)
+    """The preset's training, for as long as was chosen."""
+    length = {"steps": None, "seconds": float(seconds), "seed": seed}
+    return PRESETS["nano"].train.replace(**length, **lab_runs.page_settings())
 
 
 def _start(config: ModelConfig, corpus: CorpusChoice, seconds: int, seed: int) -> None:
