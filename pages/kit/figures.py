@@ -83,7 +83,7 @@ def dotted_line(
 ) -> None:
     """Draw a dotted line across a figure: upright at `x`, or level at `y`.
 
-    Plotly's own `add_vline` and `add_hline` take thirteen times as long.
+    Plotly's own functions for such lines take thirteen times as long.
     """
     if x is not None:
         ends = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain"}
