@@ -112,7 +112,7 @@ class Limits:
             # A model takes its training state and about as much again for what a step computes.
             "parameters": max(2_000_000, memory // (2 * BYTES_PER_PARAMETER * (32 if hosted else 2))),
             "seconds": 600.0 if hosted else 7 * 86_400.0,
-            # As much again as for one run is left for the pages. The preset of the pages takes 700 MB.
+            # As much again as for one run is left for the pages. The preset of the pages takes 500 MB.
             "memory_mb": max(1_000.0, (memory / (sharing + 1) if hosted else 0.9 * memory) / MEGABYTE),
             "disk_mb": 4_000.0 if hosted else 100_000.0,
             "upload_mb": 20.0 if hosted else 200.0,
